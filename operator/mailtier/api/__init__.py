@@ -1,0 +1,1 @@
+"""The contract with the outside: kinds, names, reasons, and the documents that parts of Mailtier exchange."""

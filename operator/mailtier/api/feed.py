@@ -1,0 +1,132 @@
+"""What operator and sender tell each other over the Unix socket in their pod.
+
+The operator offers Notification objects (`PUT /v1/objects`), as often as it likes: an offer that was taken before
+is answered with the same record. It reads what changed with `GET /v1/feed?after=CURSOR&wait=SECONDS`, which answers
+at once when there is something, and returns the latest state of each item that changed after the cursor.
+A cursor is a number that only grows, also over restarts of the sender; 0 asks for everything that is kept.
+"""
+
+import datetime as dt
+from typing import Annotated, Literal
+
+import pydantic
+
+from mailtier.api import notification, vocabulary
+
+SOCKET_NAME = "sender.sock"
+OBJECTS_PATH = "/v1/objects"
+FEED_PATH = "/v1/feed"
+
+
+class Message(pydantic.BaseModel):
+    """A frozen message of the socket; both ends are of one version, so that an unknown field is an error."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+
+class Offer(Message):
+    """A Notification object that the operator saw.
+
+    Attributes:
+        namespace_uid: uid of the namespace, which rows are keyed by.
+        object_uid: uid of this very object.
+        spec_hash: Hexadecimal SHA-256 of the canonical spec: with namespace_uid and name it makes two objects the
+            same notification, so that a pipeline that recreates one does not mail again.
+    """
+
+    namespace: str
+    namespace_uid: str
+    name: str
+    object_uid: str
+    spec_hash: str
+    spec: notification.NotificationSpec
+
+
+class Recipient(Message):
+    """Where one recipient stands.
+
+    Attributes:
+        state: Where it stands.
+        reason: CamelCase; "" while there is nothing to say.
+        message: One sentence that a tenant may read (R7 applied already).
+        attempts: Finished attempts.
+        changed_at: Aware UTC time of the last change of state.
+    """
+
+    address: str
+    state: vocabulary.RecipientState
+    reason: str = ""
+    message: str = ""
+    attempts: int = 0
+    changed_at: dt.datetime
+
+
+class Taken(Message):
+    """The record of a Notification object in the queue.
+
+    Attributes:
+        id: The sender's id of the notification.
+        complete: Whether every recipient has a final state.
+    """
+
+    kind: Literal["notification"] = "notification"
+    id: str
+    namespace: str
+    namespace_uid: str
+    name: str
+    object_uid: str
+    spec_hash: str
+    accepted_at: dt.datetime
+    complete: bool
+    recipients: tuple[Recipient, ...]
+
+
+class Refused(Message):
+    """Why the sender does not take an offer; `retry` tells "not now" from "never".
+
+    Attributes:
+        reason: CamelCase.
+        message: What is so and what to do.
+    """
+
+    kind: Literal["refused"] = "refused"
+    reason: str
+    message: str
+    retry: bool
+
+
+class Probe(Message):
+    """What the sender's last probe of an endpoint found.
+
+    Attributes:
+        key: The probe key of the effective settings that it speaks of (`settings.codec.probe_key`).
+        secret_version: Version of the Secret that it authenticated with; "" without one.
+        reason: Name of a reason of the condition Verified.
+        stage: The stage that failed; None when all went through.
+        owner_message: For whoever owns the endpoint.
+        tenant_message: For an organization that inherits it: codes only, no username, no CA (R7).
+        certificate_expires_at: notAfter of the server's certificate, aware UTC; None without TLS.
+        probed_at: Aware UTC time; kept out of status (R7).
+    """
+
+    kind: Literal["probe"] = "probe"
+    key: str
+    secret_version: str
+    reason: str
+    stage: vocabulary.ProbeStage | None
+    owner_message: str
+    tenant_message: str
+    certificate_expires_at: dt.datetime | None
+    probed_at: dt.datetime
+
+
+class Feed(Message):
+    """What changed after a cursor.
+
+    Attributes:
+        cursor: To ask with the next time.
+        items: The latest state of each item that changed, oldest change first.
+    """
+
+    cursor: int
+    items: tuple[Annotated[Taken | Probe, pydantic.Field(discriminator="kind")], ...]

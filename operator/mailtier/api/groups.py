@@ -1,0 +1,239 @@
+"""The groups that both settings kinds share: smtp, auth, from, delivery, notifications."""
+
+from typing import Annotated, ClassVar, Literal
+
+import pydantic
+
+from mailtier.api import schema, types, vocabulary
+
+_SET = {"x-kubernetes-list-type": "set"}
+
+Recipients = Annotated[
+    list[types.Address],
+    pydantic.Field(max_length=20, json_schema_extra=_SET),
+    schema.Checked((schema.UNIQUE,)),
+]
+
+
+class CaReference(schema.Model):
+    """A bundle of PEM certificates that the server's certificate is verified against, instead of the public CAs.
+
+    The host's stands in the operator's namespace, an organization's in its own.
+    """
+
+    kind: Literal["ConfigMap", "Secret"]
+    """What holds the bundle."""
+    name: types.ObjectName
+    """Name of the object."""
+    key: types.ObjectKey | None = None
+    """Key of the bundle in it; ca.crt when absent. At most 64 KiB and 50 certificates."""
+
+
+class Tls(schema.Model):
+    """How the connection is protected. A certificate that does not verify ends the connection before any AUTH."""
+
+    mode: vocabulary.TlsMode | None = None
+    """StartTLS (required, never opportunistic; the default), Implicit (TLS from the first byte) or Disabled."""
+    server_name: types.ServerName | None = None
+    """Name for SNI and the certificate check; the host when absent."""
+    min_version: vocabulary.TlsVersion | None = None
+    """The lowest TLS version accepted; TLS1.2 when absent."""
+    ca_ref: CaReference | None = None
+    """Certificates to verify against instead of the public CAs."""
+
+    RULES: ClassVar = (
+        schema.not_empty("mode", "server_name", "min_version", "ca_ref"),
+        schema.Rule(
+            cel="!has(self.mode) || self.mode != 'Disabled' || "
+            "!(has(self.serverName) || has(self.minVersion) || has(self.caRef))",
+            holds=lambda tls: (
+                tls.mode != vocabulary.TlsMode.DISABLED
+                or (tls.server_name is None and tls.min_version is None and tls.ca_ref is None)
+            ),
+            message="serverName, minVersion and caRef act only with TLS; remove them, or set mode to StartTLS or"
+            " Implicit",
+        ),
+    )
+
+
+class Smtp(schema.Model):
+    """The endpoint: one atomic group. An organization that sets any of it names its own server."""
+
+    host: types.Host
+    """DNS name or IP address of the SMTP server."""
+    port: types.Port | None = None
+    """Port of the server; when absent 587 for StartTLS, 465 for Implicit, 25 for Disabled."""
+    tls: Tls | None = None
+    """How the connection is protected; StartTLS when absent."""
+
+
+class PasswordReference(schema.Model):
+    """The Secret with the password.
+
+    It is used only if its annotation mailtier.dev/endpoint lists the effective endpoint as host[:port].
+    """
+
+    name: types.ObjectName
+    """Name of the Secret; the host's in the operator's namespace, an organization's in its own."""
+    key: types.ObjectKey | None = None
+    """Key of the password in it; password when absent."""
+
+
+def _is_anonymous(auth: "Auth") -> bool:
+    return auth.mechanism == vocabulary.Mechanism.ANONYMOUS
+
+
+def _names_domain(auth: "Auth") -> bool:
+    return auth.username_format in {
+        vocabulary.UsernameFormat.DOWN_LEVEL,
+        vocabulary.UsernameFormat.USER_PRINCIPAL_NAME,
+    }
+
+
+AUTH_RULES = (
+    schema.Rule(
+        cel="has(self.mechanism) && self.mechanism == 'Anonymous' || (has(self.username) && "
+        "has(self.passwordSecretRef))",
+        holds=lambda auth: _is_anonymous(auth) or None not in (auth.username, auth.password_secret_ref),
+        message="needs username and passwordSecretRef, or mechanism: Anonymous",
+    ),
+    schema.Rule(
+        cel="!has(self.mechanism) || self.mechanism != 'Anonymous' || !(has(self.username) || has(self.domain) || "
+        "has(self.usernameFormat) || has(self.passwordSecretRef))",
+        holds=lambda auth: (
+            not _is_anonymous(auth)
+            or (auth.username, auth.domain, auth.username_format, auth.password_secret_ref) == (None,) * 4
+        ),
+        message="mechanism Anonymous sends no credentials; remove username, domain, usernameFormat and"
+        " passwordSecretRef",
+    ),
+    schema.Rule(
+        cel="has(self.domain) == (has(self.usernameFormat) && self.usernameFormat != 'Plain')",
+        holds=lambda auth: (auth.domain is not None) == _names_domain(auth),
+        message="domain goes with usernameFormat DownLevel (DOMAIN\\user) or UserPrincipalName (user@domain): set"
+        " both or neither",
+    ),
+    schema.Rule(
+        cel="!has(self.username) || !has(self.usernameFormat) || self.usernameFormat == 'Plain' || "
+        "!(self.username.contains('@') || self.username.contains('\\\\'))",
+        holds=lambda auth: (
+            auth.username is None or not _names_domain(auth) or not ("@" in auth.username or "\\" in auth.username)
+        ),
+        message="username already names a domain; write it without, or set usernameFormat: Plain and remove domain",
+    ),
+)
+
+
+class Auth(schema.Model):
+    """How a session authenticates: one atomic group."""
+
+    mechanism: vocabulary.Mechanism | None = None
+    """The SASL mechanism, PLAIN when absent; Anonymous sends no AUTH even where the server offers it."""
+    username: types.Username | None = None
+    """The account at the SMTP server."""
+    domain: types.ServerName | None = None
+    """Domain of the username, joined to it as usernameFormat says."""
+    username_format: vocabulary.UsernameFormat | None = None
+    """How username and domain are joined: Plain (username alone; the default), DownLevel, UserPrincipalName."""
+    password_secret_ref: PasswordReference | None = None
+    """The Secret with the password. A password is never written here."""
+
+    RULES: ClassVar = AUTH_RULES
+
+
+class From(schema.Model):
+    """Who mail is from. Each field is inherited on its own."""
+
+    address: types.Address | None = None
+    """Address of the From header."""
+    display_name: types.Line | None = None
+    """Name that mail programs show beside the address."""
+    reply_to: types.Address | None = None
+    """Address of the Reply-To header; no header when absent in both tiers."""
+    envelope: types.Address | None = None
+    """Address of MAIL FROM, where bounces go; from.address when absent in both tiers."""
+
+    RULES: ClassVar = (schema.not_empty("address", "display_name", "reply_to", "envelope"),)
+
+
+class Timeouts(schema.Model):
+    """Wall-clock totals of one connection, whatever the server sends in between."""
+
+    session: types.SessionTimeout | None = None
+    """From connecting until AUTH is done; 30s when absent, and at most."""
+    envelope: types.EnvelopeTimeout | None = None
+    """From MAIL FROM to the reply to DATA; 60s when absent, and at most."""
+    message: types.MessageTimeout | None = None
+    """The message and the reply to its final dot; 10m when absent, and at most (RFC 5321 section 4.5.3.2.6)."""
+
+    RULES: ClassVar = (schema.not_empty("session", "envelope", "message"),)
+
+
+class Delivery(schema.Model):
+    """How mail is delivered.
+
+    heloName, maxConnections, messagesPerConnection and timeouts belong to the owner of the endpoint.
+    """
+
+    helo_name: types.ServerName | None = None
+    """Name for EHLO; the sender's host name when absent."""
+    max_connections: Annotated[int, pydantic.Field(ge=1, le=100, strict=True)] | None = None
+    """Connections to the endpoint at the same time; 3 when absent."""
+    messages_per_connection: Annotated[int, pydantic.Field(ge=1, le=10_000, strict=True)] | None = None
+    """Messages before a connection is closed; 100 when absent."""
+    timeouts: Timeouts | None = None
+    """Wall-clock totals of one connection."""
+    rate_per_minute: Annotated[int, pydantic.Field(ge=1, le=100_000, strict=True)] | None = None
+    """Messages a minute for each organization; not limited when absent in both tiers."""
+    max_age: types.MaxAge | None = None
+    """How long a message is tried; the limit of its category when absent in both tiers."""
+
+    RULES: ClassVar = (
+        schema.not_empty(
+            "helo_name",
+            "max_connections",
+            "messages_per_connection",
+            "timeouts",
+            "rate_per_minute",
+            "max_age",
+        ),
+    )
+
+
+class PasswordRecoverySettings(schema.Model):
+    """Password recovery: its one recipient is always named by the notification."""
+
+    enabled: bool | None = None
+    """Whether the category is sent; true when absent in both tiers."""
+
+    RULES: ClassVar = (schema.not_empty("enabled"),)
+
+
+class CategorySettings(schema.Model):
+    """What happens to notifications of one category."""
+
+    enabled: bool | None = None
+    """Whether the category is sent; true when absent in both tiers."""
+    recipients: Recipients | None = None
+    """Who gets it when the notification names nobody. A list replaces the inherited one; [] means nobody."""
+
+    RULES: ClassVar = (schema.not_empty("enabled", "recipients"),)
+
+
+class Notifications(schema.Model):
+    """Settings for each category of notification. Each field is inherited on its own."""
+
+    password_recovery: PasswordRecoverySettings | None = None
+    """A user asked for a new password."""
+    license_status: CategorySettings | None = None
+    """A licence is about to end, has ended, or was renewed."""
+    product_update: CategorySettings | None = None
+    """News of the product."""
+    job_alert: CategorySettings | None = None
+    """A job failed, or needs somebody."""
+    robot_alert: CategorySettings | None = None
+    """A robot is unreachable, or needs somebody."""
+
+    RULES: ClassVar = (
+        schema.not_empty("password_recovery", "license_status", "product_update", "job_alert", "robot_alert"),
+    )

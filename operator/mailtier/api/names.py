@@ -1,0 +1,60 @@
+"""Every name that Mailtier claims in a cluster: group, kinds, labels, annotations, managers, object names."""
+
+GROUP = "mailtier.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+HOST_KIND = "HostEmailSettings"
+HOST_PLURAL = "hostemailsettings"
+ORG_KIND = "OrgEmailSettings"
+ORG_PLURAL = "orgemailsettings"
+NOTIFICATION_KIND = "Notification"
+NOTIFICATION_PLURAL = "notifications"
+CATEGORY = "mailtier"
+
+HOST_NAME = "default"
+"""The one name that HostEmailSettings may have."""
+
+DEFAULT_ORGANIZATION = "default"
+"""The organization of a namespace that has no object, and of a request that names none."""
+
+ORGANIZATION_NAME_LENGTH = 50
+"""Characters of an organization's name; `mailtier-<name>` stays a DNS label of at most 63."""
+
+ENDPOINT_ANNOTATION = f"{GROUP}/endpoint"
+"""On a Secret: the endpoints its password may be sent to, comma-separated `host[:port]`."""
+
+COMPONENT_LABEL = "app.kubernetes.io/component"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "mailtier"
+EFFECTIVE_COMPONENT = "effective-settings"
+CA_COMPONENT = "ca-bundle"
+NAMESPACE_LABEL = f"{GROUP}/namespace"
+ORGANIZATION_LABEL = f"{GROUP}/organization"
+
+FIELD_MANAGER = "mailtier-operator"
+"""The field manager of everything the operator applies."""
+
+LEASE_NAME = "mailtier-operator"
+
+TOKEN_AUDIENCE = "mailtier"  # noqa: S105  # An audience is public; it is not a token.
+"""The audience that a caller's ServiceAccount token must carry at the intake."""
+
+EFFECTIVE_KEY = "effective.json"
+"""The key of an effective ConfigMap that machines read; the other keys are for people."""
+
+CA_KEY = "ca.crt"
+PASSWORD_KEY = "password"  # noqa: S105  # The name of a key of a Secret.
+
+
+def effective_config_map(namespace: str, organization: str) -> str:
+    """Return the name of an organization's effective ConfigMap.
+
+    A namespace's name has no dot, so that no two organizations share a name.
+    """
+    return f"{namespace}.{organization}"
+
+
+def ca_config_map(digest: str) -> str:
+    """Return the name of the ConfigMap that publishes the CA bundle with this hexadecimal SHA-256."""
+    return f"ca-{digest[:40]}"

@@ -1,0 +1,343 @@
+"""Every condition type and reason, with its meaning and remedy: the one home they have.
+
+`docs/reference/reasons.md` is generated from this file.
+"""
+
+import dataclasses
+import enum
+from typing import Final
+
+
+class Condition(enum.StrEnum):
+    """The condition types of our kinds."""
+
+    ACCEPTED = "Accepted"
+    RESOLVED_REFS = "ResolvedRefs"
+    READY = "Ready"
+    VERIFIED = "Verified"
+    COMPLETE = "Complete"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Progress(enum.StrEnum):
+    """What a false Ready means to whoever waits (kstatus)."""
+
+    NONE = "none"
+    """It is not in the way of Ready."""
+    RECONCILING = "Reconciling"
+    """What is missing may be on its way."""
+    STALLED = "Stalled"
+    """Somebody has to change something."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One reason of a condition.
+
+    Attributes:
+        name: CamelCase, as it stands in status.
+        conditions: The condition types it appears on, beside Ready, Reconciling and Stalled that repeat it.
+        progress: What it means to whoever waits for Ready.
+        meaning: One sentence.
+        remedy: What to do, in the imperative; a runbook's entry.
+    """
+
+    name: str
+    conditions: tuple[Condition, ...]
+    progress: Progress = Progress.NONE
+    meaning: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_A, _R, _V, _C = Condition.ACCEPTED, Condition.RESOLVED_REFS, Condition.VERIFIED, Condition.COMPLETE
+_NOTHING: Final = "Nothing."
+
+# What is well.
+ACCEPTED: Final = Reason(
+    name="Accepted", conditions=(_A,), meaning="The settings are valid and the policy allows them.", remedy=_NOTHING
+)
+RESOLVED: Final = Reason(
+    name="Resolved",
+    conditions=(_R,),
+    meaning="The Secret and the CA bundle exist, hold what is needed, and the Secret names the endpoint.",
+    remedy=_NOTHING,
+)
+NO_REFERENCES: Final = Reason(
+    name="NoReferences", conditions=(_R,), meaning="The settings refer to no Secret and no CA bundle.", remedy=_NOTHING
+)
+PUBLISHED: Final = Reason(
+    name="Published",
+    conditions=(Condition.READY,),
+    meaning="The effective settings are published; the sender delivers with them.",
+    remedy=_NOTHING,
+)
+SUSPENDED: Final = Reason(
+    name="Suspended",
+    conditions=(Condition.READY,),
+    meaning="The settings are valid and published, and spec.suspend holds delivery.",
+    remedy="Remove spec.suspend from the organization's settings, or from the host's, to let messages go.",
+)
+
+# What blocks: the effective settings say Blocked, and nothing is connected to.
+INVALID: Final = Reason(
+    name="Invalid",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="The object does not fit the schema of this version of the operator.",
+    remedy="Correct the field that the message names.",
+)
+HOST_MISSING: Final = Reason(
+    name="HostSettingsMissing",
+    conditions=(_A,),
+    progress=Progress.RECONCILING,
+    meaning="A value is inherited, and there is no HostEmailSettings named default.",
+    remedy="Apply the HostEmailSettings, or set smtp, auth and from.address in the organization's settings.",
+)
+HOST_INVALID: Final = Reason(
+    name="HostSettingsInvalid",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="The HostEmailSettings does not fit the schema, so that its policy is not known.",
+    remedy="Correct the HostEmailSettings; until then nothing is delivered under an unknown policy.",
+)
+NAMESPACE_NOT_ALLOWED: Final = Reason(
+    name="NamespaceNotAllowed",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="policy.organizations of the host does not select this namespace.",
+    remedy="Have the platform team label the namespace, or remove the object.",
+)
+ENDPOINT_MISSING: Final = Reason(
+    name="EndpointMissing",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="Neither the organization nor the host names an SMTP server.",
+    remedy="Set spec.smtp.host in the HostEmailSettings, or in the organization's settings.",
+)
+FROM_MISSING: Final = Reason(
+    name="FromMissing",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="Neither the organization nor the host names a From address.",
+    remedy="Set spec.from.address in the HostEmailSettings, or in the organization's settings.",
+)
+CREDENTIALS_REQUIRED: Final = Reason(
+    name="CredentialsRequired",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="The organization names its own endpoint and says nothing of credentials; the host's are never sent there.",
+    remedy="Set spec.auth with username and passwordSecretRef, or spec.auth.mechanism: Anonymous.",
+)
+FROM_NOT_ALLOWED: Final = Reason(
+    name="FromNotAllowed",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="On the host's endpoint, a sender address is neither the host's nor listed in policy.from.allow.",
+    remedy="Use an address that the message lists, or have the platform team extend policy.from.allow.",
+)
+ENDPOINT_NOT_ALLOWED: Final = Reason(
+    name="EndpointNotAllowed",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="policy.endpoints of the host does not allow this server or port.",
+    remedy="Use a server and port that the policy allows, or have the platform team extend policy.endpoints.allow.",
+)
+ENDPOINT_DENIED: Final = Reason(
+    name="EndpointDenied",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="policy.endpoints.deny of the host names this server.",
+    remedy="Use another server.",
+)
+ANONYMOUS_NOT_ALLOWED: Final = Reason(
+    name="AnonymousNotAllowed",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="An endpoint of the organization's own without credentials needs the host's consent.",
+    remedy="Set spec.auth with credentials, or have the platform team set policy.endpoints.anonymous: true.",
+)
+PLAINTEXT_REFUSED: Final = Reason(
+    name="PlaintextRefused",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="A password would cross a connection without TLS.",
+    remedy="Set smtp.tls.mode to StartTLS or Implicit, or use mechanism: Anonymous.",
+)
+
+# What is referred to.
+SECRET_NOT_FOUND: Final = Reason(
+    name="SecretNotFound",
+    conditions=(_R,),
+    progress=Progress.RECONCILING,
+    meaning="The Secret does not exist (yet).",
+    remedy="Create the Secret with the command that the message gives, or correct passwordSecretRef.name.",
+)
+SECRET_NOT_BOUND: Final = Reason(
+    name="SecretNotBound",
+    conditions=(_R,),
+    progress=Progress.STALLED,
+    meaning="The Secret's annotation mailtier.dev/endpoint does not list the effective endpoint.",
+    remedy="Run the kubectl annotate command that the message gives, if the password may be sent to that endpoint.",
+)
+SECRET_KEY_MISSING: Final = Reason(
+    name="SecretKeyMissing",
+    conditions=(_R,),
+    progress=Progress.STALLED,
+    meaning="The Secret has no such key, or its value is empty or not UTF-8 text on one line.",
+    remedy="Add the key to the Secret, or correct passwordSecretRef.key.",
+)
+SECRET_FORBIDDEN: Final = Reason(
+    name="SecretForbidden",
+    conditions=(_R,),
+    progress=Progress.RECONCILING,
+    meaning="The operator may not read Secrets there.",
+    remedy="Grant the operator's ServiceAccount get on Secrets in the namespace.",
+)
+CA_NOT_FOUND: Final = Reason(
+    name="CaNotFound",
+    conditions=(_R,),
+    progress=Progress.RECONCILING,
+    meaning="The object with the CA bundle does not exist (yet).",
+    remedy="Create it, or correct smtp.tls.caRef.",
+)
+CA_INVALID: Final = Reason(
+    name="CaInvalid",
+    conditions=(_R,),
+    progress=Progress.STALLED,
+    meaning="The CA bundle lacks the key, is too large, or holds something that is not a certificate.",
+    remedy="Correct the bundle: PEM certificates, at most 64 KiB and 50 of them.",
+)
+API_UNAVAILABLE: Final = Reason(
+    name="ApiUnavailable",
+    conditions=(_R,),
+    progress=Progress.RECONCILING,
+    meaning="The Kubernetes API did not answer when the references were read.",
+    remedy="Nothing; the operator tries again.",
+)
+
+# What the sender's probe found.
+VERIFIED: Final = Reason(
+    name="Verified", conditions=(_V,), meaning="The probe went through every stage.", remedy=_NOTHING
+)
+PROBE_PENDING: Final = Reason(
+    name="ProbePending", conditions=(_V,), meaning="The sender has not reported on these settings yet.", remedy="Wait."
+)
+NOT_PROBED: Final = Reason(
+    name="NotProbed",
+    conditions=(_V,),
+    meaning="Nothing is connected to while the settings are blocked, unresolved or suspended.",
+    remedy="Mend what Ready says first.",
+)
+DNS_FAILED: Final = Reason(
+    name="DnsFailed",
+    conditions=(_V,),
+    meaning="The server's name could not be resolved.",
+    remedy="Check smtp.host for a typing error, and the cluster's DNS.",
+)
+ADDRESS_DENIED: Final = Reason(
+    name="AddressDenied",
+    conditions=(_V,),
+    meaning="The server's name resolves to an address that is not public, and the policy does not open it.",
+    remedy="Use a public server, or have the platform team add its network to policy.endpoints.allow"
+    " (for the host's own endpoint: policy.endpoints.hostAllow).",
+)
+CONNECT_FAILED: Final = Reason(
+    name="ConnectFailed",
+    conditions=(_V,),
+    meaning="No TCP connection came about.",
+    remedy="Check host and port, firewalls and NetworkPolicies between the sender and the server.",
+)
+GREETING_FAILED: Final = Reason(
+    name="GreetingFailed",
+    conditions=(_V,),
+    meaning="The server did not greet as an SMTP server does, or refused the session.",
+    remedy="Check that the port speaks SMTP: Implicit TLS belongs on 465, StartTLS on 587.",
+)
+TLS_FAILED: Final = Reason(
+    name="TlsFailed",
+    conditions=(_V,),
+    meaning="The TLS handshake failed, or the certificate did not verify.",
+    remedy="Check smtp.tls: mode, serverName, and caRef for a private CA.",
+)
+STARTTLS_NOT_OFFERED: Final = Reason(
+    name="StartTlsNotOffered",
+    conditions=(_V,),
+    meaning="The server does not offer STARTTLS, which these settings require.",
+    remedy="Use the server's submission port (587), or tls.mode: Implicit on 465.",
+)
+EHLO_FAILED: Final = Reason(
+    name="EhloFailed",
+    conditions=(_V,),
+    meaning="The server refused EHLO.",
+    remedy="Set delivery.heloName to a name the server takes.",
+)
+AUTH_FAILED: Final = Reason(
+    name="AuthFailed",
+    conditions=(_V,),
+    meaning="The server refused the credentials.",
+    remedy="Correct username or password; the sender tries again when the Secret or the settings change.",
+)
+AUTH_NOT_OFFERED: Final = Reason(
+    name="AuthNotOffered",
+    conditions=(_V,),
+    meaning="The server does not offer the mechanism that auth.mechanism names.",
+    remedy="Choose a mechanism that the server offers.",
+)
+SENDER_REFUSED: Final = Reason(
+    name="SenderRefused",
+    conditions=(_V,),
+    meaning="The server refused the sender address at MAIL FROM.",
+    remedy="Use a from.envelope or from.address that the account may send as.",
+)
+PROBE_TIMEOUT: Final = Reason(
+    name="TimedOut",
+    conditions=(_V,),
+    meaning="A stage of the probe did not end within its total.",
+    remedy="Check the server's load and the network between it and the sender.",
+)
+
+# What became of a notification.
+QUEUED: Final = Reason(name="Queued", conditions=(_A,), meaning="The notification is durably queued.", remedy=_NOTHING)
+DELIVERING: Final = Reason(
+    name="Delivering", conditions=(_C,), meaning="Some recipients have no final state yet.", remedy="Wait."
+)
+DELIVERED: Final = Reason(
+    name="Delivered",
+    conditions=(_C,),
+    meaning="The SMTP server accepted the message for every recipient; bounces go to the envelope address.",
+    remedy=_NOTHING,
+)
+PARTLY_FAILED: Final = Reason(
+    name="PartlyFailed",
+    conditions=(_C,),
+    meaning="Some recipients were accepted, and others ended otherwise.",
+    remedy="Look at status.recipients.",
+)
+FAILED: Final = Reason(
+    name="Failed",
+    conditions=(_C,),
+    progress=Progress.STALLED,
+    meaning="No recipient was accepted.",
+    remedy="Look at status.recipients; each says why.",
+)
+REFUSED: Final = Reason(
+    name="Refused",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="The sender does not take the notification.",
+    remedy="Correct what the message names, and create the Notification again.",
+)
+SENDER_UNAVAILABLE: Final = Reason(
+    name="SenderUnavailable",
+    conditions=(_A,),
+    progress=Progress.RECONCILING,
+    meaning="The sender does not answer; the notification is offered again.",
+    remedy="Look at the sender's container if it lasts.",
+)
+
+ALL: Final[tuple[Reason, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
+BY_NAME: Final[dict[str, Reason]] = {reason.name: reason for reason in ALL}

@@ -1,0 +1,154 @@
+"""The base of every model: one rule serves the apiserver (CEL) and everything offline (Python).
+
+A rule is written twice, side by side, because no Python library evaluates CEL as the apiserver does, and a
+test holds both forms against the same objects.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import pydantic
+import pydantic.alias_generators
+import pydantic_core
+from pydantic import json_schema
+from pydantic_core import core_schema
+
+FORBIDDEN = "FieldValueForbidden"
+INVALID = "FieldValueInvalid"
+REQUIRED = "FieldValueRequired"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A constraint that a person meets as a sentence.
+
+    Attributes:
+        cel: The expression for `x-kubernetes-validations`; `self` is the value. Empty where the apiserver has
+            another way to say it.
+        holds: The same in Python; None where only the apiserver can tell (transition rules).
+        message: What is allowed and what to do, without a full stop.
+        field: The child that the error names, as in `.port`; empty for the value itself.
+        reason: The API's reason for the error.
+    """
+
+    cel: str
+    holds: Callable[[Any], bool] | None
+    message: str
+    field: str = ""
+    reason: str = INVALID
+
+    def as_validation(self) -> dict[str, str]:
+        """Return the entry of `x-kubernetes-validations`."""
+        entry = {"rule": self.cel, "message": self.message}
+        if self.field:
+            entry["fieldPath"] = self.field
+        if self.reason != INVALID:
+            entry["reason"] = self.reason
+        return entry
+
+    def check(self, value: Any) -> None:
+        """Raise unless the rule holds.
+
+        Raises:
+            PydanticCustomError: The rule does not hold; the text is the rule's message.
+        """
+        if self.holds is not None and not self.holds(value):
+            text = f"{self.field.lstrip('.')}: {self.message}" if self.field else self.message
+            raise pydantic_core.PydanticCustomError("rule", "{text}", {"text": text})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checked:
+    """Rules on a value that is not an object: `Annotated[str, Checked(rule, ...)]`."""
+
+    rules: tuple[Rule, ...]
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> json_schema.JsonSchemaValue:
+        result = handler(schema)
+        if rules := [rule.as_validation() for rule in self.rules if rule.cel]:
+            result["x-kubernetes-validations"] = rules
+        return result
+
+    def _check(self, value: Any) -> Any:
+        for rule in self.rules:
+            rule.check(value)
+        return value
+
+
+class Model(pydantic.BaseModel):
+    """A frozen object of the API, camelCase in YAML.
+
+    A field that is not set is absent: never null, never defaulted, or it would count as an override.
+    """
+
+    model_config = pydantic.ConfigDict(
+        alias_generator=pydantic.alias_generators.to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _refuse_null(cls, data: Any) -> Any:
+        """Refuse an explicit null, as server-side apply does."""
+        if isinstance(data, dict):
+            for name, value in data.items():
+                if value is None:
+                    raise pydantic_core.PydanticCustomError(
+                        "null",
+                        "{name}: null is not a value; leave the field out to inherit it",
+                        {"name": name},
+                    )
+        return data
+
+    @pydantic.model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        for rule in self.RULES:
+            rule.check(self)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> json_schema.JsonSchemaValue:
+        result = handler(schema)
+        if cls.RULES:
+            resolved = handler.resolve_ref_schema(result)
+            resolved["x-kubernetes-validations"] = [rule.as_validation() for rule in cls.RULES]
+        return result
+
+
+UNIQUE = Rule(
+    # The apiserver refuses duplicates by `x-kubernetes-list-type: set`; a rule there would be work done twice.
+    cel="",
+    holds=lambda items: len(items) == len(set(items)),
+    message="must not name the same value twice",
+)
+
+
+def not_empty(*fields: str) -> Rule:
+    """Return the rule that a group sets at least one of its fields.
+
+    An empty group would read like an override, and be none.
+
+    Args:
+        fields: All fields of the group, as Python names them.
+    """
+    names = [name.rstrip("_") if name == "from_" else pydantic.alias_generators.to_camel(name) for name in fields]
+    return Rule(
+        cel=" || ".join(f"has(self.{name})" for name in names),
+        holds=lambda group: any(getattr(group, field) is not None for field in fields),
+        message=f"is empty; set at least one of {', '.join(names)}, or remove the group",
+    )

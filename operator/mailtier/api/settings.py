@@ -1,0 +1,109 @@
+"""The two settings kinds: HostEmailSettings and OrgEmailSettings."""
+
+from typing import ClassVar
+
+import pydantic
+
+from mailtier.api import groups, policies, schema, vocabulary
+
+
+class HostAuth(groups.Auth):
+    """How the host's sessions authenticate; anonymous when the group is absent."""
+
+    allow_plaintext: bool | None = None
+    """Whether these credentials may cross a connection without TLS; false when absent."""
+
+    RULES: ClassVar = groups.AUTH_RULES
+
+
+def _plaintext_is_allowed(spec: "HostSpec") -> bool:
+    tls = spec.smtp.tls if spec.smtp else None
+    if tls is None or tls.mode != vocabulary.TlsMode.DISABLED or spec.auth is None:
+        return True
+    return spec.auth.mechanism == vocabulary.Mechanism.ANONYMOUS or spec.auth.allow_plaintext is True
+
+
+class HostSpec(schema.Model):
+    """Settings that apply to every organization unless it overrides them."""
+
+    smtp: groups.Smtp | None = None
+    """The endpoint that organizations inherit."""
+    auth: HostAuth | None = None
+    """How sessions authenticate; anonymous when absent. Inherited only together with the whole smtp group."""
+    from_: groups.From | None = pydantic.Field(default=None, alias="from")
+    """Who mail is from."""
+    delivery: groups.Delivery | None = None
+    """How mail is delivered."""
+    notifications: groups.Notifications | None = None
+    """Settings for each category of notification."""
+    suspend: bool | None = None
+    """Whether all delivery waits; messages are taken and held meanwhile."""
+    policy: policies.Policy | None = None
+    """What organizations may do."""
+
+    RULES: ClassVar = (
+        schema.Rule(
+            cel="!has(self.auth) || has(self.smtp)",
+            holds=lambda spec: spec.auth is None or spec.smtp is not None,
+            message="auth belongs to an endpoint; set smtp.host too",
+        ),
+        schema.Rule(
+            cel="!has(self.smtp) || !has(self.smtp.tls) || !has(self.smtp.tls.mode) || "
+            "self.smtp.tls.mode != 'Disabled' || !has(self.auth) || "
+            "(has(self.auth.mechanism) && self.auth.mechanism == 'Anonymous') || "
+            "(has(self.auth.allowPlaintext) && self.auth.allowPlaintext)",
+            holds=_plaintext_is_allowed,
+            message="smtp.tls.mode Disabled would send the password in clear; use StartTLS or Implicit, or"
+            " auth.mechanism: Anonymous, or accept it with auth.allowPlaintext: true",
+        ),
+    )
+
+
+def _is_plaintext(spec: "OrgSpec") -> bool:
+    return spec.smtp is not None and spec.smtp.tls is not None and spec.smtp.tls.mode == vocabulary.TlsMode.DISABLED
+
+
+OWNER_ONLY = ("helo_name", "max_connections", "messages_per_connection", "timeouts")
+"""Fields of delivery that belong to the owner of the endpoint."""
+
+
+class OrgSpec(schema.Model):
+    """What an organization overrides. Absent means inherited; {} inherits everything."""
+
+    smtp: groups.Smtp | None = None
+    """An endpoint of the organization's own; nothing of the host's endpoint or credentials is then inherited."""
+    auth: groups.Auth | None = None
+    """The organization's own credentials; required with its own endpoint, if only as mechanism: Anonymous."""
+    from_: groups.From | None = pydantic.Field(default=None, alias="from")
+    """Who mail is from. On the host's endpoint the host's policy says which addresses are allowed."""
+    delivery: groups.Delivery | None = None
+    """How mail is delivered."""
+    notifications: groups.Notifications | None = None
+    """Settings for each category of notification."""
+    suspend: bool | None = None
+    """Whether delivery waits; messages are taken and held meanwhile."""
+
+    RULES: ClassVar = (
+        schema.Rule(
+            cel="!has(self.smtp) || !has(self.smtp.tls) || !has(self.smtp.tls.mode) || "
+            "self.smtp.tls.mode != 'Disabled' || !has(self.auth) || "
+            "(has(self.auth.mechanism) && self.auth.mechanism == 'Anonymous')",
+            holds=lambda spec: (
+                not _is_plaintext(spec) or spec.auth is None or spec.auth.mechanism == vocabulary.Mechanism.ANONYMOUS
+            ),
+            message="smtp.tls.mode Disabled would send the password in clear; use StartTLS or Implicit, or"
+            " auth.mechanism: Anonymous",
+        ),
+        schema.Rule(
+            cel="has(self.smtp) || !has(self.delivery) || !(has(self.delivery.heloName) || "
+            "has(self.delivery.maxConnections) || has(self.delivery.messagesPerConnection) || "
+            "has(self.delivery.timeouts))",
+            holds=lambda spec: (
+                spec.smtp is not None
+                or spec.delivery is None
+                or all(getattr(spec.delivery, field) is None for field in OWNER_ONLY)
+            ),
+            message="delivery.heloName, maxConnections, messagesPerConnection and timeouts belong to the owner of"
+            " the endpoint; remove them, or set smtp.host to an endpoint of your own",
+        ),
+    )

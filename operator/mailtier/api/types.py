@@ -1,0 +1,177 @@
+"""Bounded scalar types that several kinds share: host names, addresses, durations, free text."""
+
+import datetime as dt
+import ipaddress
+import re
+from typing import Annotated, Final
+
+import pydantic
+
+from mailtier.api import addresses, schema, text
+
+_DNS_LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DNS_NAME: Final = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*\.?"
+_NUMERIC_NAME: Final = r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)\.?"
+_DURATION: Final = r"([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?"
+
+
+def _cel(pattern: str) -> str:
+    """Return the CEL test that the whole value matches a pattern in the syntax RE2 and Python share."""
+    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    return f"self.matches('^({escaped})$')"
+
+
+def _whole(pattern: str, message: str) -> schema.Rule:
+    """Return the rule that the whole value matches a pattern."""
+    compiled = re.compile(pattern)
+    return schema.Rule(cel=_cel(pattern), holds=lambda value: compiled.fullmatch(value) is not None, message=message)
+
+
+def is_ip(value: str) -> bool:
+    """Return whether the apiserver's `isIP` takes the text: no zone, no leading zero, no IPv4-mapped form."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        return address.ipv4_mapped is None and address.scope_id is None
+    return True
+
+
+def is_cidr(value: str) -> bool:
+    """Return whether the text is a network without host bits."""
+    address, _, prefix = value.partition("/")
+    if not is_ip(address) or re.fullmatch("0|[1-9][0-9]{0,2}", prefix) is None:
+        return False
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_name(value: str) -> bool:
+    # A last label that reads as a number makes resolvers take the name for an address: 127.1, 0x7f000001.
+    return re.fullmatch(_DNS_NAME, value) is not None and re.fullmatch(_NUMERIC_NAME, value) is None
+
+
+def parse_duration(value: str) -> dt.timedelta:
+    """Return the length of a duration written as Kubernetes does, such as `90s` or `1h30m`.
+
+    Raises:
+        ValueError: The text is not such a duration.
+    """
+    found = re.fullmatch(_DURATION, value)
+    if not value or found is None:
+        raise ValueError(f"{value!r} is not a duration such as 90s, 5m or 1h30m")
+    hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in found.groups())
+    return dt.timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def format_duration(value: dt.timedelta) -> str:
+    """Return a duration in whole seconds as `1h30m`; `parse_duration` reads it back."""
+    total = int(value.total_seconds())
+    parts = ((total // 3600, "h"), (total % 3600 // 60, "m"), (total % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def _between(low: str, high: str) -> schema.Checked:
+    """Return the rules of a duration within two bounds, both included."""
+    shortest, longest = parse_duration(low), parse_duration(high)
+    is_duration = schema.Rule(
+        cel=f"self != '' && {_cel(_DURATION)}",
+        holds=lambda value: value != "" and re.fullmatch(_DURATION, value) is not None,
+        message="must be a duration such as 90s, 5m or 1h30m",
+    )
+    in_range = schema.Rule(
+        # What cannot be parsed is the first rule's finding; here it must not become an evaluation error.
+        cel=f"self == '' || !{_cel(_DURATION)} || "
+        f"(duration(self) >= duration('{low}') && duration(self) <= duration('{high}'))",
+        holds=lambda value: shortest <= parse_duration(value) <= longest,
+        message=f"must be between {low} and {high}",
+    )
+    return schema.Checked((is_duration, in_range))
+
+
+SessionTimeout = Annotated[str, pydantic.Field(max_length=24), _between("1s", "30s")]
+EnvelopeTimeout = Annotated[str, pydantic.Field(max_length=24), _between("1s", "60s")]
+MessageTimeout = Annotated[str, pydantic.Field(max_length=24), _between("1s", "10m")]
+MaxAge = Annotated[str, pydantic.Field(max_length=24), _between("1m", "168h")]
+
+_HOST: Final = schema.Rule(
+    cel=f"isIP(self) || ({_cel(_DNS_NAME)} && !{_cel(_NUMERIC_NAME)})",
+    holds=lambda value: is_ip(value) or _is_name(value),
+    message="must be a DNS name such as smtp.example.com (an international one as its A-label, xn--...) or an"
+    " IP address in its usual form, IPv6 without brackets; no scheme, port or path",
+)
+_SERVER_NAME: Final = schema.Rule(
+    cel=f"{_cel(_DNS_NAME)} && !{_cel(_NUMERIC_NAME)}",
+    holds=_is_name,
+    message="must be a DNS name such as mail.example.com",
+)
+Host = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_HOST,))]
+ServerName = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_SERVER_NAME,))]
+Port = Annotated[int, pydantic.Field(ge=1, le=65535, strict=True)]
+
+_ADDRESS: Final = schema.Rule(
+    cel=f"{_cel(addresses.PATTERN)} && self.indexOf('@') <= {addresses.MAXIMUM_LOCAL_LENGTH}",
+    holds=addresses.is_mailbox,
+    message="must be one plain e-mail address such as no-reply@example.com, without a display name, comment or group",
+)
+Address = Annotated[str, pydantic.Field(min_length=3, max_length=addresses.MAXIMUM_LENGTH), schema.Checked((_ADDRESS,))]
+
+_FROM_ENTRY: Final = _whole(
+    rf"({addresses.LOCAL_PATTERN}|\{{namespace\}})?@{addresses.DOMAIN_PATTERN}",
+    "must be an address (alerts@example.com), a domain (@example.com) or one address for each namespace"
+    " ({namespace}@example.com)",
+)
+FromEntry = Annotated[
+    str, pydantic.Field(min_length=2, max_length=addresses.MAXIMUM_LENGTH), schema.Checked((_FROM_ENTRY,))
+]
+
+_ONE_LINE: Final = schema.Rule(
+    cel=f"!self.matches('{text.CEL_FORBIDDEN}')",
+    holds=lambda value: text.find_forbidden(value) is None,
+    message="must be one line without control characters or bidirectional formatting",
+)
+_BODY: Final = schema.Rule(
+    cel=f"!self.matches('{text.CEL_FORBIDDEN_MULTILINE}')",
+    holds=lambda value: text.find_forbidden(value, multiline=True) is None,
+    message="must be text without control characters (line breaks and tabs are fine) or bidirectional formatting",
+)
+Line = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((_ONE_LINE,))]
+Username = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((_ONE_LINE,))]
+Body = Annotated[str, pydantic.Field(max_length=65536), schema.Checked((_BODY,))]
+Datum = Annotated[str, pydantic.Field(max_length=4096), schema.Checked((_BODY,))]
+
+_GLOB: Final = _whole(
+    rf"\*|(\*\.)?{_DNS_LABEL}(\.{_DNS_LABEL})*",
+    "must be a DNS name, *.example.com for all names below one, or * for every name",
+)
+HostGlob = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_GLOB,))]
+
+_CIDR: Final = schema.Rule(
+    # The apiserver's isCIDR takes host bits, which nearly always are a slip of the pen.
+    cel="isCIDR(self) && cidr(self) == cidr(self).masked()",
+    holds=is_cidr,
+    message="must be a network without host bits, such as 10.0.0.0/8 or 2001:db8::/32",
+)
+Cidr = Annotated[str, pydantic.Field(min_length=3, max_length=43), schema.Checked((_CIDR,))]
+
+_OBJECT_NAME: Final = _whole(
+    "[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
+    "must be the name of an object: lower-case letters, digits, '-' and '.'",
+)
+_OBJECT_KEY: Final = _whole("[A-Za-z0-9._-]+", "must be a key of the object: letters, digits, '.', '_' and '-'")
+_LABEL: Final = _whole(
+    "[a-z0-9]([a-z0-9-]*[a-z0-9])?",
+    "must be a DNS label of at most 50 characters: lower-case letters, digits and '-'",
+)
+ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_NAME,))]
+ObjectKey = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_KEY,))]
+OrganizationName = Annotated[str, pydantic.Field(min_length=1, max_length=50), schema.Checked((_LABEL,))]
+
+_DATUM_KEY: Final = _whole(
+    "[A-Za-z_][A-Za-z0-9_]*", "must be a name that templates can use: letters, digits and '_', no digit first"
+)
+DatumKey = Annotated[str, pydantic.Field(min_length=1, max_length=63), schema.Checked((_DATUM_KEY,))]

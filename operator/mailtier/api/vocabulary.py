@@ -1,0 +1,103 @@
+"""The enumerated values of the API, spelled as users write them in YAML."""
+
+import enum
+
+
+class TlsMode(enum.StrEnum):
+    """How the connection to the SMTP server is protected (RFC 8314, RFC 3207)."""
+
+    STARTTLS = "StartTLS"
+    IMPLICIT = "Implicit"
+    DISABLED = "Disabled"
+
+
+class TlsVersion(enum.StrEnum):
+    """The lowest TLS version that a session accepts."""
+
+    V1_2 = "TLS1.2"
+    V1_3 = "TLS1.3"
+
+
+class Mechanism(enum.StrEnum):
+    """How a session authenticates: a SASL mechanism by its registered name, or not at all."""
+
+    ANONYMOUS = "Anonymous"
+    PLAIN = "PLAIN"
+    LOGIN = "LOGIN"
+
+
+class UsernameFormat(enum.StrEnum):
+    """How the username and its domain are joined into the SASL authentication identity."""
+
+    PLAIN = "Plain"
+    DOWN_LEVEL = "DownLevel"
+    USER_PRINCIPAL_NAME = "UserPrincipalName"
+
+
+class Category(enum.StrEnum):
+    """What a notification is about."""
+
+    PASSWORD_RECOVERY = "PasswordRecovery"  # noqa: S105  # The name of a category.
+    LICENSE_STATUS = "LicenseStatus"
+    PRODUCT_UPDATE = "ProductUpdate"
+    JOB_ALERT = "JobAlert"
+    ROBOT_ALERT = "RobotAlert"
+
+
+class Severity(enum.StrEnum):
+    """How much a notification matters, from least to most."""
+
+    INFO = "Info"
+    SUCCESS = "Success"
+    WARN = "Warn"
+    ERROR = "Error"
+    FATAL = "Fatal"
+
+
+class Origin(enum.StrEnum):
+    """Which tier an effective value came from."""
+
+    HOST = "Host"
+    ORG = "Org"
+    DEFAULT = "Default"
+
+
+class Source(enum.StrEnum):
+    """Which tiers an organization's effective settings draw on, in one word."""
+
+    HOST = "Host"
+    ORG = "Org"
+    MIXED = "Mixed"
+
+
+class Organizations(enum.StrEnum):
+    """Which namespaces hold organizations."""
+
+    LISTED = "Listed"
+    SELECTOR = "Selector"
+    ALL = "All"
+
+
+class ProbeStage(enum.StrEnum):
+    """The steps of a connection check, in their order."""
+
+    DNS = "dns"
+    TCP = "tcp"
+    TLS = "tls"
+    EHLO = "ehlo"
+    AUTH = "auth"
+    MAIL = "mail"
+
+
+class RecipientState(enum.StrEnum):
+    """Where one recipient of a notification stands."""
+
+    QUEUED = "queued"
+    ACTIVE = "active"
+    IN_DOUBT = "in doubt"
+    DEFERRED = "deferred"
+    HELD = "held"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    SUPPRESSED = "suppressed"

@@ -1,0 +1,1 @@
+"""The operator: what kopf saw becomes desired effective settings and status."""

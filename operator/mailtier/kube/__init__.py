@@ -1,0 +1,1 @@
+"""Talking to the Kubernetes API: configuration, reads, server-side apply, reviews, the Lease."""

@@ -1,0 +1,1 @@
+"""The sender: intake, durable queue, delivery, probes."""

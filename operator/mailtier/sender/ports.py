@@ -1,0 +1,234 @@
+"""The queue as the rest of the sender sees it: what every storage backend must do.
+
+`tests/contract/queue` holds the contract; every backend passes it.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from mailtier.api import feed, vocabulary
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class LaneKey:
+    """An organization as rows are keyed: by the namespace's uid, so that a recreated namespace inherits nothing."""
+
+    namespace_uid: str
+    namespace: str
+    organization: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSource:
+    """The Notification object that a notification came from."""
+
+    name: str
+    object_uid: str
+    spec_hash: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewNotification:
+    """A notification to be queued.
+
+    Attributes:
+        id: Unique, chosen by the caller; sorts by time.
+        recipients: 1 to 20 addresses, resolved already (the category's where the caller named none).
+        accepted_at: Aware UTC time; the Date of its messages.
+        expires_at: Aware UTC time after which it is not tried again.
+        idempotency_key: The caller's, unique in the lane; None without one.
+        digest: Hexadecimal SHA-256 of the canonical request, to tell a repeat from another body.
+        source: None for the HTTP intake.
+    """
+
+    id: str
+    lane: LaneKey
+    category: vocabulary.Category
+    severity: vocabulary.Severity
+    recipients: Sequence[str]
+    subject: str | None
+    text: str | None
+    data: Mapping[str, str]
+    accepted_at: dt.datetime
+    expires_at: dt.datetime
+    idempotency_key: str | None
+    digest: str
+    source: ObjectSource | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What one namespace may have queued."""
+
+    messages: int = 5_000
+    payload_bytes: int = 64 * 1024 * 1024
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """One recipient that has no final state: all that the scheduler keeps in memory.
+
+    Attributes:
+        recipient: The queue's number of it.
+        due_at: Aware UTC time of the next attempt.
+        attempts: Finished attempts.
+        state: queued, deferred, in doubt or held.
+    """
+
+    recipient: int
+    lane: LaneKey
+    category: vocabulary.Category
+    state: vocabulary.RecipientState
+    due_at: dt.datetime
+    expires_at: dt.datetime
+    attempts: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """Durably queued, now or before.
+
+    Attributes:
+        repeated: Whether the same request was queued before; then `pending` is empty.
+        pending: What the scheduler has to know.
+    """
+
+    id: str
+    repeated: bool
+    pending: Sequence[Pending]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What a message was built with beside its notification, kept so that a resend is byte-identical.
+
+    Attributes:
+        settings: Canonical JSON of the sender identity and the template that were used.
+    """
+
+    settings: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One recipient with everything its message is built from.
+
+    Attributes:
+        message_id: Without angle brackets; stable over attempts and restarts.
+        doubts: How often it was lost after the final dot.
+        snapshot: What it was built with when it was last in doubt; None otherwise.
+    """
+
+    recipient: int
+    notification_id: str
+    lane: LaneKey
+    category: vocabulary.Category
+    severity: vocabulary.Severity
+    rcpt_to: str
+    subject: str | None
+    text: str | None
+    data: Mapping[str, str]
+    message_id: str
+    accepted_at: dt.datetime
+    expires_at: dt.datetime
+    attempts: int
+    doubts: int
+    snapshot: Snapshot | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one attempt, or why there was none.
+
+    Attributes:
+        state: The state after it.
+        due_at: Aware UTC time of the next attempt; None for a final state.
+        attempted: Whether it counts as an attempt (a fault of the server does not, R12).
+        reason: CamelCase; message: one sentence, fit for the tenant.
+    """
+
+    recipient: int
+    state: vocabulary.RecipientState
+    due_at: dt.datetime | None
+    attempted: bool
+    reason: str
+    message: str
+    at: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A notification and where its recipients stand, for whoever asks by id."""
+
+    id: str
+    lane: LaneKey
+    category: vocabulary.Category
+    accepted_at: dt.datetime
+    complete: bool
+    recipients: Sequence[feed.Recipient]
+
+
+class QuotaExceededError(Exception):
+    """The namespace has as much queued as it may; nothing was stored."""
+
+
+class StorageFullError(Exception):
+    """The volume is too full for new work; what is queued goes on, nothing was stored."""
+
+
+class IdempotencyConflictError(Exception):
+    """Another request was queued under this key."""
+
+
+class Queue(Protocol):
+    """Durable storage of notifications. Methods that store return after the commit."""
+
+    async def enqueue(self, notification: NewNotification, *, quota: Quota) -> Enqueued:
+        """Store a notification, or find the same one.
+
+        Raises:
+            QuotaExceededError: The namespace's quota is used up.
+            StorageFullError: The volume is too full.
+            IdempotencyConflictError: Its idempotency key names another request.
+        """
+
+    def pending(self) -> AsyncIterator[Pending]:
+        """Yield every recipient without a final state; what was in flight at a crash is in doubt or queued again."""
+
+    async def load(self, recipient: int) -> Job | None:
+        """Return what a recipient's message is built from; None once its state is final."""
+
+    async def note_dot(self, recipient: int, snapshot: Snapshot) -> None:
+        """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL)."""
+
+    def note_accepted(self, recipient: int) -> None:
+        """Note, on the reply to the final dot, that the message was taken (survives SIGKILL; no commit)."""
+
+    async def record(self, outcome: Outcome) -> None:
+        """Store an outcome; payloads are wiped once every recipient of the notification is final."""
+
+    async def find(self, lane: LaneKey, notification_id: str) -> Record | None:
+        """Return a notification of a lane, or None."""
+
+    async def record_probe(self, probe: feed.Probe) -> None:
+        """Store the latest result for a probe key."""
+
+    async def probes(self) -> Sequence[feed.Probe]:
+        """Return the latest result of every probe key."""
+
+    async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
+        """Return the latest state of Notification objects and probes that changed after a cursor."""
+
+    async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
+        """Return when something changed after the cursor, or when the time is over."""
+
+    async def purge(self, *, now: dt.datetime) -> int:
+        """Remove finished notifications past their retention; return how many."""
+
+    async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
+        """Return how many recipients stand in each state that is not final."""
+
+    async def close(self) -> None:
+        """Commit what is under way and close."""

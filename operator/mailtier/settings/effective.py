@@ -1,0 +1,197 @@
+"""What an organization's mail is sent with: the values, where each came from, and whether they may be used."""
+
+import dataclasses
+import datetime as dt
+import enum
+from collections.abc import Mapping
+
+from mailtier.api import reasons, vocabulary
+
+
+class State(enum.StrEnum):
+    """Whether the sender may use effective settings."""
+
+    ACTIVE = "Active"
+    BLOCKED = "Blocked"
+    """A finding forbids them; nothing is connected to."""
+    UNRESOLVED = "Unresolved"
+    """A Secret or CA bundle is missing, unreadable or not bound; nothing is connected to."""
+    SUSPENDED = "Suspended"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class OrganizationKey:
+    """An organization's identity: namespace and name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A violation that blocks.
+
+    Attributes:
+        reason: Why, from the one list of reasons.
+        field: Path of the field below the object, as in `spec.from.address`; empty for the object as a whole.
+        message: What is so, what is allowed, what to do; without a final full stop.
+    """
+
+    reason: reasons.Reason
+    field: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """How a connection is protected.
+
+    Attributes:
+        server_name: Name for SNI and the certificate check; None for the endpoint's host.
+        ca: Hexadecimal SHA-256 of the CA bundle to verify against; None for the public CAs.
+    """
+
+    mode: vocabulary.TlsMode
+    server_name: str | None
+    min_version: vocabulary.TlsVersion
+    ca: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRules:
+    """Which addresses a name may resolve to (R6).
+
+    Attributes:
+        public: Whether public addresses are allowed.
+        private: Whether private networks are (the host's own endpoint: yes; loopback, link-local, metadata: no).
+        allow: Networks opened beside those.
+        deny: Networks closed whatever else says.
+    """
+
+    public: bool
+    private: bool
+    allow: tuple[str, ...]
+    deny: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """The SMTP server.
+
+    Attributes:
+        host: Lower-case DNS name without a trailing dot, or an IP address in its canonical form.
+        origin: Whose endpoint it is, Host or Org.
+    """
+
+    host: str
+    port: int
+    tls: Tls
+    addresses: AddressRules
+    origin: vocabulary.Origin
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecretReference:
+    """A password by reference.
+
+    Attributes:
+        version: uid and resourceVersion as the operator last read them; "" while unresolved. A change of it tells
+            the sender to read again.
+    """
+
+    namespace: str
+    name: str
+    key: str
+    version: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """How a session authenticates.
+
+    Attributes:
+        mechanism: Anonymous, PLAIN or LOGIN.
+        identity: The rendered username; "" for Anonymous.
+        secret: Where the password is; None for Anonymous.
+        origin: Whose credentials they are.
+    """
+
+    mechanism: vocabulary.Mechanism
+    identity: str
+    secret: SecretReference | None
+    origin: vocabulary.Origin
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class From:
+    """Who mail is from.
+
+    Attributes:
+        envelope: Address of MAIL FROM; the From address where no tier names one.
+    """
+
+    address: str
+    display_name: str | None
+    reply_to: str | None
+    envelope: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """How mail is delivered.
+
+    Attributes:
+        helo_name: Name for EHLO; None for the sender's own.
+        session_timeout: Total from connecting until AUTH is done.
+        envelope_timeout: Total from MAIL FROM to the reply to DATA.
+        message_timeout: Total for the message and the reply to its final dot.
+        rate_per_minute: Messages a minute for the organization; None without a limit.
+        max_age: How long a message is tried; None for its category's own limit.
+    """
+
+    helo_name: str | None
+    max_connections: int
+    messages_per_connection: int
+    session_timeout: dt.timedelta
+    envelope_timeout: dt.timedelta
+    message_timeout: dt.timedelta
+    rate_per_minute: int | None
+    max_age: dt.timedelta | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CategorySettings:
+    """What happens to one category."""
+
+    enabled: bool
+    recipients: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Effective:
+    """Everything the sender needs for one organization, as `effective.json` carries it.
+
+    Attributes:
+        namespace_uid: uid of the namespace: rows are keyed by it, so that a recreated namespace inherits nothing.
+        endpoint: None only where a finding says that it is missing; the same for auth and from_.
+        provenance: Dotted path of every effective value (`smtp.host`) to the tier it came from.
+    """
+
+    organization: OrganizationKey
+    namespace_uid: str
+    state: State
+    findings: tuple[Finding, ...]
+    source: vocabulary.Source
+    endpoint: Endpoint | None
+    auth: Auth | None
+    from_: From | None
+    delivery: Delivery
+    notifications: Mapping[vocabulary.Category, CategorySettings]
+    provenance: Mapping[str, vocabulary.Origin]

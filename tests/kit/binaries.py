@@ -1,0 +1,191 @@
+"""The programs that tests run against, built once per machine from the Go modules in `tests/tools`.
+
+Run as `python -m kit.binaries [NAME ...]` to build ahead of time; without names, what the demo needs.
+"""
+
+import collections.abc
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+from kit import toolchain
+
+_MODULES = pathlib.Path(__file__).parents[1] / "tools"
+_REPORT_SECONDS = 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Tool:
+    """Where a program's source is, and how long a first build takes on two cores."""
+
+    module: str
+    package: str
+    about: str
+
+
+_TOOLS = {
+    "etcd": _Tool(module="cluster", package="go.etcd.io/etcd/server/v3", about="30 s"),
+    "kube-apiserver": _Tool(
+        module="cluster", package="k8s.io/kubernetes/cmd/kube-apiserver", about="3 min"
+    ),
+    "kubectl": _Tool(module="cluster", package="k8s.io/kubernetes/cmd/kubectl", about="30 s"),
+    "kube-controller-manager": _Tool(
+        module="cluster", package="k8s.io/kubernetes/cmd/kube-controller-manager", about="1 min"
+    ),
+    "mailpit": _Tool(module="mailpit", package="github.com/axllent/mailpit", about="50 s"),
+    "helm": _Tool(module="helm", package="helm.sh/helm/v4/cmd/helm", about="80 s"),
+}
+
+DEMO = ("etcd", "kube-apiserver", "kubectl", "mailpit")
+TESTS = tuple(_TOOLS)
+
+
+class BuildError(RuntimeError):
+    """A program could not be built."""
+
+
+def path(name: str) -> pathlib.Path:
+    """Return where the program lies, or will lie once `ensure` has built it.
+
+    The folder's name is a hash of all that decides the build, so another version never meets an old binary.
+    """
+    tool = _TOOLS[name]
+    return toolchain.cache() / "bin" / _key(tool.module) / name
+
+
+def ensure(*names: str) -> dict[str, pathlib.Path]:
+    """Return the programs' paths by name, after building those that are missing.
+
+    Raises:
+        BuildError: The build failed; the text quotes the end of its log.
+        toolchain.ToolchainError: There is no Go, and none can be installed.
+    """
+    paths = {name: path(name) for name in names}
+    if all(found.exists() for found in paths.values()):
+        return paths
+    with _lock():
+        for name, target in paths.items():
+            if not target.exists():
+                _build(name, target)
+    return paths
+
+
+def _key(module: str) -> str:
+    """Return the hash of a module's requirements and link flags."""
+    folder = _MODULES / module
+    digest = hashlib.sha256()
+    for part in ((folder / "go.mod").read_bytes(), (folder / "go.sum").read_bytes(), _flags(module).encode()):
+        digest.update(hashlib.sha256(part).digest())
+    return f"{module}-{digest.hexdigest()[:16]}"
+
+
+def _flags(module: str) -> str:
+    """Return the link flags: no symbols, and for Kubernetes its version, which `go build` does not know."""
+    required = _required(module, "k8s.io/kubernetes")
+    if required is None:
+        return "-s -w"
+    major, minor, _ = required.removeprefix("v").split(".", 2)
+    variables = {"gitVersion": required, "gitMajor": major, "gitMinor": minor}
+    stamps = [f"-X k8s.io/component-base/version.{key}={value}" for key, value in variables.items()]
+    return " ".join(["-s -w", *stamps])
+
+
+def _required(module: str, requirement: str) -> str | None:
+    """Return the version that a go.mod asks for, or None when it does not name the module."""
+    text = (_MODULES / module / "go.mod").read_text(encoding="utf-8")
+    line = re.search(rf"^\s*(?:require )?{re.escape(requirement)} (v\S+)", text, re.MULTILINE)
+    return line and line[1]
+
+
+def _go_version(module: str) -> str:
+    """Return the Go version in the go.mod's `go` line."""
+    text = (_MODULES / module / "go.mod").read_text(encoding="utf-8")
+    line = re.search(r"^go (\S+)$", text, re.MULTILINE)
+    if line is None:
+        raise BuildError(f"{_MODULES / module / 'go.mod'} has no go line")
+    return line[1]
+
+
+@contextlib.contextmanager
+def _lock() -> collections.abc.Iterator[None]:
+    """Hold the machine's build lock, so that two processes do not build the same thing at once."""
+    folder = toolchain.cache() / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("waiting for another process that is building ...")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(name: str, target: pathlib.Path) -> None:
+    """Build one program under a temporary name and move it into place."""
+    tool = _TOOLS[name]
+    go = toolchain.find_go(_go_version(tool.module))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished, log = target.with_suffix(".new"), target.with_suffix(".log")
+    _say(f"building {name} (about {tool.about} on 2 cores the first time) ...")
+    begin = time.monotonic()
+    flags = ["-trimpath", "-ldflags", _flags(tool.module)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [go, "build", *flags, "-o", unfinished, tool.package],
+            cwd=_MODULES / tool.module,
+            env={**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        with process:
+            status = _watch(process, name, begin)
+    if status != 0:
+        lines = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
+        raise BuildError(f"building {name} failed with status {status}; {log} ends with:\n{lines}")
+    unfinished.rename(target)
+    log.unlink()
+    _say(f"built {name} in {time.monotonic() - begin:.0f} s")
+
+
+def _watch(process: subprocess.Popen[bytes], name: str, begin: float) -> int:
+    """Return the build's exit status, telling now and then that it still runs."""
+    try:
+        while True:
+            try:
+                return process.wait(timeout=_REPORT_SECONDS)
+            except subprocess.TimeoutExpired:
+                _say(f"building {name}: {time.monotonic() - begin:.0f} s so far ...")
+    except BaseException:
+        process.terminate()
+        raise
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _main(names: collections.abc.Sequence[str]) -> int:
+    """Build the named programs and print their paths, one a line."""
+    unknown = [name for name in names if name not in _TOOLS]
+    if unknown:
+        _say(f"unknown: {', '.join(unknown)}. Known are: {', '.join(_TOOLS)}")
+        return 2
+    try:
+        for built in ensure(*(names or DEMO)).values():
+            print(built)
+    except (BuildError, toolchain.ToolchainError) as error:
+        _say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))
