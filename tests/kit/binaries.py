@@ -32,9 +32,7 @@ class _Tool:
 
 _TOOLS = {
     "etcd": _Tool(module="cluster", package="go.etcd.io/etcd/server/v3", about="30 s"),
-    "kube-apiserver": _Tool(
-        module="cluster", package="k8s.io/kubernetes/cmd/kube-apiserver", about="3 min"
-    ),
+    "kube-apiserver": _Tool(module="cluster", package="k8s.io/kubernetes/cmd/kube-apiserver", about="3 min"),
     "kubectl": _Tool(module="cluster", package="k8s.io/kubernetes/cmd/kubectl", about="30 s"),
     "kube-controller-manager": _Tool(
         module="cluster", package="k8s.io/kubernetes/cmd/kube-controller-manager", about="1 min"

@@ -121,9 +121,7 @@ class LocalCluster:
             self._start("etcd", controlplane.etcd_arguments(self._layout))
             self.start_apiserver()
             if self._with_controllers:
-                self._start(
-                    "kube-controller-manager", controlplane.controller_manager_arguments(self._layout)
-                )
+                self._start("kube-controller-manager", controlplane.controller_manager_arguments(self._layout))
                 self._await("kube-controller-manager", self._has_default_account)
         except BaseException:
             self._end_children()
@@ -195,9 +193,7 @@ class LocalCluster:
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
         return [name.partition("/")[2] for name in names]
 
-    def token(
-        self, namespace: str, service_account: str, *, audience: str | None = None, seconds: int = 3600
-    ) -> str:
+    def token(self, namespace: str, service_account: str, *, audience: str | None = None, seconds: int = 3600) -> str:
         """Return a new token of a ServiceAccount, from a TokenRequest.
 
         Args:
@@ -241,7 +237,7 @@ class LocalCluster:
             for event in self._audit_events()
             if event["verb"] in _WRITES
             and event["stage"] == "ResponseComplete"
-            and event["responseStatus"]["code"] < 400  # noqa: PLR2004 - HTTP's client errors begin here.
+            and event["responseStatus"]["code"] < 400
             and user in {"", event["user"]["username"]}
         ]
 
@@ -263,20 +259,20 @@ class LocalCluster:
         child = self._children[name]
         try:
             wait.until(
-                lambda: not child.running or is_ready(),
+                lambda: self._ended() or is_ready(),
                 within_seconds=_START_SECONDS,
                 why=f"{name} is ready",
             )
         except wait.NotInTimeError as error:
             raise ClusterError(f"{error}; {child.log} ends with:\n{child.last_lines()}") from error
-        for other in self._children.values():
-            if not other.running:
-                raise ClusterError(other.ended_early())
+        for ended in self._ended():
+            raise ClusterError(ended.ended_early())
+
+    def _ended(self) -> list[processes.Child]:
+        """Return the children that have ended, without which the others are waited for in vain."""
+        return [child for child in self._children.values() if not child.running]
 
     def _is_ready(self) -> bool:
-        # Without etcd the apiserver would only be waited for in vain.
-        if not self._children["etcd"].running:
-            return True
         return self._answers("/readyz")
 
     def _has_default_account(self) -> bool:

@@ -105,9 +105,7 @@ def write_kubeconfig(path: pathlib.Path, layout: Layout, *, user: str, token: st
             }
         ],
         "users": [{"name": user, "user": {"token": token}}],
-        "contexts": [
-            {"name": "local", "context": {"cluster": "local", "user": user, "namespace": namespace}}
-        ],
+        "contexts": [{"name": "local", "context": {"cluster": "local", "user": user, "namespace": namespace}}],
         "current-context": "local",
     }
     path.touch(mode=0o600)

@@ -78,7 +78,10 @@ class Mailbox:
 
 def is_mailbox(value: str) -> bool:
     """Return whether the apiserver takes the text as an address: ASCII alone, A-labels in the domain."""
-    return _MAILBOX.fullmatch(value) is not None and value.index("@") <= MAXIMUM_LOCAL_LENGTH
+    if _MAILBOX.fullmatch(value) is None:
+        return False
+    # The length of the whole is the schema's maxLength. A last label of digits reads as an IP address.
+    return value.index("@") <= MAXIMUM_LOCAL_LENGTH and re.search("[.@][0-9]+$", value) is None
 
 
 def parse(text: str) -> Mailbox:

@@ -6,13 +6,7 @@ import pydantic
 
 from mailtier.api import schema, types, vocabulary
 
-_SET = {"x-kubernetes-list-type": "set"}
-
-Recipients = Annotated[
-    list[types.Address],
-    pydantic.Field(max_length=20, json_schema_extra=_SET),
-    schema.Checked((schema.UNIQUE,)),
-]
+Recipients = Annotated[list[types.Address], pydantic.Field(max_length=20), schema.SET]
 
 
 class CaReference(schema.Model):
@@ -203,7 +197,7 @@ class Delivery(schema.Model):
 class PasswordRecoverySettings(schema.Model):
     """Password recovery: its one recipient is always named by the notification."""
 
-    enabled: bool | None = None
+    enabled: types.Flag | None = None
     """Whether the category is sent; true when absent in both tiers."""
 
     RULES: ClassVar = (schema.not_empty("enabled"),)
@@ -212,7 +206,7 @@ class PasswordRecoverySettings(schema.Model):
 class CategorySettings(schema.Model):
     """What happens to notifications of one category."""
 
-    enabled: bool | None = None
+    enabled: types.Flag | None = None
     """Whether the category is sent; true when absent in both tiers."""
     recipients: Recipients | None = None
     """Who gets it when the notification names nobody. A list replaces the inherited one; [] means nobody."""

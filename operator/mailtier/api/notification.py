@@ -1,13 +1,11 @@
 """The Notification kind, and what the HTTP intake takes: one thing to tell somebody."""
 
-from typing import Annotated, ClassVar
-
-import pydantic
+from typing import ClassVar, Final
 
 from mailtier.api import groups, schema, types, vocabulary
 
-MAXIMUM_TOTAL_BYTES = 256 * 1024
-"""What one notification may hold in all."""
+MAXIMUM_TOTAL_BYTES: Final = 256 * 1024
+"""What subject, text and data of one notification may hold together, in UTF-8."""
 
 
 class Content(schema.Model):
@@ -23,8 +21,25 @@ class Content(schema.Model):
     """The subject; the template's when absent."""
     text: types.Body | None = None
     """What to say, in plain text."""
-    data: Annotated[dict[types.DatumKey, types.Datum], pydantic.Field(max_length=64)] | None = None
+    data: types.Data | None = None
     """Values for the template, such as link or expires."""
+
+
+def total_bytes(content: Content) -> int:
+    """Return the size of subject, text and data (names and values) in UTF-8."""
+    texts = [content.subject or "", content.text or ""]
+    for name, value in (content.data or {}).items():
+        texts += [name, value]
+    return sum(len(text.encode()) for text in texts)
+
+
+_TOTAL: Final = schema.Rule(
+    cel="(has(self.subject) ? size(bytes(self.subject)) : 0) + (has(self.text) ? size(bytes(self.text)) : 0) + "
+    "(has(self.data) ? self.data.map(name, size(bytes(name)) + size(bytes(self.data[name]))).sum() : 0) <= "
+    f"{MAXIMUM_TOTAL_BYTES}",
+    holds=lambda content: total_bytes(content) <= MAXIMUM_TOTAL_BYTES,
+    message="subject, text and data hold more than 256 KiB together; shorten them, or send a link instead",
+)
 
 
 class NotificationSpec(Content):
@@ -47,6 +62,7 @@ class NotificationSpec(Content):
             field=".category",
             reason=schema.FORBIDDEN,
         ),
+        _TOTAL,
     )
 
 
@@ -60,6 +76,7 @@ class NotificationRequest(Content):
     """The body of a POST to the intake."""
 
     RULES: ClassVar = (
+        _TOTAL,
         schema.Rule(
             cel="self.category != 'PasswordRecovery' || (has(self.recipients) && size(self.recipients) == 1)",
             holds=_one_recipient,

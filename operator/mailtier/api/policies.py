@@ -6,18 +6,13 @@ import pydantic
 
 from mailtier.api import schema, types, vocabulary
 
-_ATOMIC = {"x-kubernetes-list-type": "atomic"}
-_SET = {"x-kubernetes-list-type": "set"}
-
-Ports = Annotated[list[types.Port], pydantic.Field(min_length=1, max_length=16, json_schema_extra=_SET)]
-LabelKey = Annotated[str, pydantic.Field(min_length=1, max_length=317)]
-LabelValue = Annotated[str, pydantic.Field(max_length=63)]
+Ports = Annotated[list[types.Port], pydantic.Field(min_length=1, max_length=16), schema.SET]
 
 
 class NamespaceSelector(schema.Model):
     """Selects namespaces by their labels; all of them must match."""
 
-    match_labels: Annotated[dict[LabelKey, LabelValue], pydantic.Field(min_length=1, max_length=16)]
+    match_labels: types.Labels
     """Labels that a namespace must have."""
 
 
@@ -41,7 +36,7 @@ class OrganizationsPolicy(schema.Model):
 class FromPolicy(schema.Model):
     """Which sender addresses organizations may use on the host's endpoint, beside the host's own."""
 
-    allow: Annotated[list[types.FromEntry], pydantic.Field(max_length=64, json_schema_extra=_SET)]
+    allow: Annotated[list[types.FromEntry], pydantic.Field(max_length=64), schema.SET]
     """Addresses (alerts@example.com), domains (@example.com), or {namespace}@example.com."""
 
 
@@ -67,13 +62,13 @@ class EndpointPattern(schema.Model):
 class EndpointsPolicy(schema.Model):
     """Which SMTP servers organizations may name."""
 
-    allow: Annotated[list[EndpointPattern], pydantic.Field(max_length=64, json_schema_extra=_ATOMIC)] | None = None
+    allow: Annotated[list[EndpointPattern], pydantic.Field(max_length=64), schema.ATOMIC] | None = None
     """If set, only these; if absent, every server with public addresses on ports 25, 465, 587 and 2525."""
-    deny: Annotated[list[EndpointPattern], pydantic.Field(max_length=64, json_schema_extra=_ATOMIC)] | None = None
+    deny: Annotated[list[EndpointPattern], pydantic.Field(max_length=64), schema.ATOMIC] | None = None
     """Never these, whatever allow says."""
-    anonymous: bool | None = None
+    anonymous: types.Flag | None = None
     """Whether an organization's own endpoint may be used without credentials; false when absent."""
-    host_allow: Annotated[list[types.Cidr], pydantic.Field(max_length=16, json_schema_extra=_SET)] | None = None
+    host_allow: Annotated[list[types.Cidr], pydantic.Field(max_length=16), schema.SET] | None = None
     """Loopback, link-local or metadata networks that the host's own endpoint may use; not for organizations."""
 
     RULES: ClassVar = (schema.not_empty("allow", "deny", "anonymous", "host_allow"),)

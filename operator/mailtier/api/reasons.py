@@ -339,5 +339,56 @@ SENDER_UNAVAILABLE: Final = Reason(
     remedy="Look at the sender's container if it lasts.",
 )
 
+# Why the sender does not take a notification.
+ORGANIZATION_UNKNOWN: Final = Reason(
+    name="OrganizationUnknown",
+    conditions=(_A,),
+    progress=Progress.RECONCILING,
+    meaning="The namespace has no such organization, or its settings have not reached the sender yet.",
+    remedy="Create the OrgEmailSettings, or correct spec.organization of the Notification.",
+)
+CATEGORY_DISABLED: Final = Reason(
+    name="CategoryDisabled",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="The organization's settings switch the notification's category off.",
+    remedy="Enable the category under spec.notifications, or do not send it; then create the Notification again.",
+)
+NO_RECIPIENTS: Final = Reason(
+    name="NoRecipients",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="Neither the notification nor the settings of its category name a recipient.",
+    remedy="Name recipients, or set them under spec.notifications; then create the Notification again.",
+)
+TOO_LARGE: Final = Reason(
+    name="TooLarge",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="The notification holds more than 256 KiB in all.",
+    remedy="Shorten text or data, and create the Notification again.",
+)
+HTTPS_ONLY: Final = Reason(
+    name="HttpsOnly",
+    conditions=(_A,),
+    progress=Progress.STALLED,
+    meaning="A category whose links must not lie in etcd came as an object.",
+    remedy="POST it to the sender's HTTPS intake.",
+)
+QUOTA_EXCEEDED: Final = Reason(
+    name="QuotaExceeded",
+    conditions=(_A,),
+    progress=Progress.RECONCILING,
+    meaning="The namespace has as many messages waiting as it may.",
+    remedy="Wait for delivery; if it does not go on, look at Verified of the settings.",
+)
+STORAGE_FULL: Final = Reason(
+    name="StorageFull",
+    conditions=(_A,),
+    progress=Progress.RECONCILING,
+    meaning="The sender's volume is too full for new messages; what was taken is safe.",
+    remedy="Wait for delivery, or enlarge the volume.",
+)
+
 ALL: Final[tuple[Reason, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Reason))
 BY_NAME: Final[dict[str, Reason]] = {reason.name: reason for reason in ALL}

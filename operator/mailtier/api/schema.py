@@ -26,14 +26,14 @@ class Rule:
     Attributes:
         cel: The expression for `x-kubernetes-validations`; `self` is the value. Empty where the apiserver has
             another way to say it.
-        holds: The same in Python; None where only the apiserver can tell (transition rules).
+        holds: The same in Python, true or false; None where only the apiserver can tell (transition rules).
         message: What is allowed and what to do, without a full stop.
         field: The child that the error names, as in `.port`; empty for the value itself.
         reason: The API's reason for the error.
     """
 
     cel: str
-    holds: Callable[[Any], bool] | None
+    holds: Callable[[Any], object] | None
     message: str
     field: str = ""
     reason: str = INVALID
@@ -60,9 +60,14 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Checked:
-    """Rules on a value that is not an object: `Annotated[str, Checked(rule, ...)]`."""
+    """Rules on a value that is not an object: `Annotated[str, Checked((rule, ...))]`.
+
+    Attributes:
+        list_type: Who owns what of a list: atomic or set; "" where it is none.
+    """
 
     rules: tuple[Rule, ...]
+    list_type: str = ""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: pydantic.GetCoreSchemaHandler
@@ -73,6 +78,8 @@ class Checked:
         self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> json_schema.JsonSchemaValue:
         result = handler(schema)
+        if self.list_type:
+            result["x-kubernetes-list-type"] = self.list_type
         if rules := [rule.as_validation() for rule in self.rules if rule.cel]:
             result["x-kubernetes-validations"] = rules
         return result
@@ -95,6 +102,8 @@ class Model(pydantic.BaseModel):
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,
+        # A password in a field that does not exist must not reach a traceback (R1).
+        hide_input_in_errors=True,
     )
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
@@ -130,12 +139,30 @@ class Model(pydantic.BaseModel):
         return result
 
 
-UNIQUE = Rule(
-    # The apiserver refuses duplicates by `x-kubernetes-list-type: set`; a rule there would be work done twice.
-    cel="",
-    holds=lambda items: len(items) == len(set(items)),
-    message="must not name the same value twice",
+def cel_matches(pattern: str, value: str = "self") -> str:
+    """Return the CEL test that a whole value matches a pattern, in the syntax that RE2 and Python share.
+
+    In RE2 `$` is the end of the text, and not also the place before a final line break as in Python.
+    """
+    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{value}.matches('^({escaped})$')"
+
+
+ATOMIC = Checked((), "atomic")
+"""A list that one manager owns as a whole."""
+
+SET = Checked(
+    (
+        Rule(
+            # The apiserver refuses duplicates by the list's type; a rule there would be work done twice.
+            cel="",
+            holds=lambda items: len(items) == len(set(items)),
+            message="must not name the same value twice",
+        ),
+    ),
+    "set",
 )
+"""A list that names no value twice, and in which managers own values of their own."""
 
 
 def not_empty(*fields: str) -> Rule:

@@ -4,13 +4,13 @@ from typing import ClassVar
 
 import pydantic
 
-from mailtier.api import groups, policies, schema, vocabulary
+from mailtier.api import groups, policies, schema, types, vocabulary
 
 
 class HostAuth(groups.Auth):
     """How the host's sessions authenticate; anonymous when the group is absent."""
 
-    allow_plaintext: bool | None = None
+    allow_plaintext: types.Flag | None = None
     """Whether these credentials may cross a connection without TLS; false when absent."""
 
     RULES: ClassVar = groups.AUTH_RULES
@@ -36,7 +36,7 @@ class HostSpec(schema.Model):
     """How mail is delivered."""
     notifications: groups.Notifications | None = None
     """Settings for each category of notification."""
-    suspend: bool | None = None
+    suspend: types.Flag | None = None
     """Whether all delivery waits; messages are taken and held meanwhile."""
     policy: policies.Policy | None = None
     """What organizations may do."""
@@ -80,7 +80,7 @@ class OrgSpec(schema.Model):
     """How mail is delivered."""
     notifications: groups.Notifications | None = None
     """Settings for each category of notification."""
-    suspend: bool | None = None
+    suspend: types.Flag | None = None
     """Whether delivery waits; messages are taken and held meanwhile."""
 
     RULES: ClassVar = (

@@ -15,16 +15,9 @@ _NUMERIC_NAME: Final = r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)\.?"
 _DURATION: Final = r"([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?"
 
 
-def _cel(pattern: str) -> str:
-    """Return the CEL test that the whole value matches a pattern in the syntax RE2 and Python share."""
-    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
-    return f"self.matches('^({escaped})$')"
-
-
 def _whole(pattern: str, message: str) -> schema.Rule:
     """Return the rule that the whole value matches a pattern."""
-    compiled = re.compile(pattern)
-    return schema.Rule(cel=_cel(pattern), holds=lambda value: compiled.fullmatch(value) is not None, message=message)
+    return schema.Rule(cel=schema.cel_matches(pattern), holds=re.compile(pattern).fullmatch, message=message)
 
 
 def is_ip(value: str) -> bool:
@@ -79,13 +72,13 @@ def _between(low: str, high: str) -> schema.Checked:
     """Return the rules of a duration within two bounds, both included."""
     shortest, longest = parse_duration(low), parse_duration(high)
     is_duration = schema.Rule(
-        cel=f"self != '' && {_cel(_DURATION)}",
+        cel=f"self != '' && {schema.cel_matches(_DURATION)}",
         holds=lambda value: value != "" and re.fullmatch(_DURATION, value) is not None,
         message="must be a duration such as 90s, 5m or 1h30m",
     )
     in_range = schema.Rule(
         # What cannot be parsed is the first rule's finding; here it must not become an evaluation error.
-        cel=f"self == '' || !{_cel(_DURATION)} || "
+        cel=f"self == '' || !{schema.cel_matches(_DURATION)} || "
         f"(duration(self) >= duration('{low}') && duration(self) <= duration('{high}'))",
         holds=lambda value: shortest <= parse_duration(value) <= longest,
         message=f"must be between {low} and {high}",
@@ -99,22 +92,25 @@ MessageTimeout = Annotated[str, pydantic.Field(max_length=24), _between("1s", "1
 MaxAge = Annotated[str, pydantic.Field(max_length=24), _between("1m", "168h")]
 
 _HOST: Final = schema.Rule(
-    cel=f"isIP(self) || ({_cel(_DNS_NAME)} && !{_cel(_NUMERIC_NAME)})",
+    cel=f"isIP(self) || ({schema.cel_matches(_DNS_NAME)} && !{schema.cel_matches(_NUMERIC_NAME)})",
     holds=lambda value: is_ip(value) or _is_name(value),
     message="must be a DNS name such as smtp.example.com (an international one as its A-label, xn--...) or an"
     " IP address in its usual form, IPv6 without brackets; no scheme, port or path",
 )
 _SERVER_NAME: Final = schema.Rule(
-    cel=f"{_cel(_DNS_NAME)} && !{_cel(_NUMERIC_NAME)}",
+    cel=f"{schema.cel_matches(_DNS_NAME)} && !{schema.cel_matches(_NUMERIC_NAME)}",
     holds=_is_name,
     message="must be a DNS name such as mail.example.com",
 )
 Host = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_HOST,))]
 ServerName = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_SERVER_NAME,))]
+# Without `strict` a quoted "yes" or 1 would be taken for true, which the apiserver refuses.
+Flag = Annotated[bool, pydantic.Field(strict=True)]
 Port = Annotated[int, pydantic.Field(ge=1, le=65535, strict=True)]
 
 _ADDRESS: Final = schema.Rule(
-    cel=f"{_cel(addresses.PATTERN)} && self.indexOf('@') <= {addresses.MAXIMUM_LOCAL_LENGTH}",
+    cel=f"{schema.cel_matches(addresses.PATTERN)} && self.indexOf('@') <= {addresses.MAXIMUM_LOCAL_LENGTH} "
+    "&& !self.matches('[.@][0-9]+$')",
     holds=addresses.is_mailbox,
     message="must be one plain e-mail address such as no-reply@example.com, without a display name, comment or group",
 )
@@ -163,15 +159,34 @@ _OBJECT_NAME: Final = _whole(
     "must be the name of an object: lower-case letters, digits, '-' and '.'",
 )
 _OBJECT_KEY: Final = _whole("[A-Za-z0-9._-]+", "must be a key of the object: letters, digits, '.', '_' and '-'")
-_LABEL: Final = _whole(
-    "[a-z0-9]([a-z0-9-]*[a-z0-9])?",
-    "must be a DNS label of at most 50 characters: lower-case letters, digits and '-'",
-)
+LABEL_PATTERN: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+_LABEL: Final = _whole(LABEL_PATTERN, "must be a DNS label of at most 50 characters: lower-case letters, digits and '-'")
 ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_NAME,))]
 ObjectKey = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_KEY,))]
 OrganizationName = Annotated[str, pydantic.Field(min_length=1, max_length=50), schema.Checked((_LABEL,))]
 
-_DATUM_KEY: Final = _whole(
-    "[A-Za-z_][A-Za-z0-9_]*", "must be a name that templates can use: letters, digits and '_', no digit first"
+_DATUM_KEY: Final = re.compile("[A-Za-z_][A-Za-z0-9_]{0,62}")
+_DATA_KEYS: Final = schema.Rule(
+    cel=f"self.all(key, {schema.cel_matches(_DATUM_KEY.pattern, 'key')})",
+    holds=lambda data: all(_DATUM_KEY.fullmatch(key) for key in data),
+    message="every name must be one that templates can use: at most 63 letters, digits and '_', no digit first",
 )
-DatumKey = Annotated[str, pydantic.Field(min_length=1, max_length=63), schema.Checked((_DATUM_KEY,))]
+Data = Annotated[dict[str, Datum], pydantic.Field(max_length=64), schema.Checked((_DATA_KEYS,))]
+
+# Syntax: kubernetes.io/docs/concepts/overview/working-with-objects/labels.
+_LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_LABEL_PREFIX: Final = rf"{LABEL_PATTERN}(\.{LABEL_PATTERN})*"
+_LABEL_KEY: Final = re.compile(rf"({_LABEL_PREFIX}/)?{_LABEL_NAME}")
+_LABEL_KEYS: Final = schema.Rule(
+    cel=f"self.all(key, size(key) <= 317 && {schema.cel_matches(_LABEL_KEY.pattern, 'key')})",
+    holds=lambda labels: all(len(key) <= 317 and _LABEL_KEY.fullmatch(key) for key in labels),
+    message="every key must be a label's, such as team or example.com/team",
+)
+_LABEL_VALUE: Final = _whole(
+    rf"({_LABEL_NAME})?", "must be a label's value: at most 63 letters, digits, '-', '_' and '.'"
+)
+Labels = Annotated[
+    dict[str, Annotated[str, pydantic.Field(max_length=63), schema.Checked((_LABEL_VALUE,))]],
+    pydantic.Field(min_length=1, max_length=16),
+    schema.Checked((_LABEL_KEYS,)),
+]

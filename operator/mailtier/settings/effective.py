@@ -4,8 +4,9 @@ import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Mapping
+from typing import Final
 
-from mailtier.api import reasons, vocabulary
+from mailtier.api import names, reasons, vocabulary
 
 
 class State(enum.StrEnum):
@@ -15,7 +16,8 @@ class State(enum.StrEnum):
     BLOCKED = "Blocked"
     """A finding forbids them; nothing is connected to."""
     UNRESOLVED = "Unresolved"
-    """A Secret or CA bundle is missing, unreadable or not bound; nothing is connected to."""
+    """A Secret or CA bundle is missing, unreadable or not bound, or the host alone has no endpoint; nothing is
+    connected to."""
     SUSPENDED = "Suspended"
 
 
@@ -28,6 +30,10 @@ class OrganizationKey:
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
+
+
+HOST: Final = OrganizationKey(namespace="", name=names.HOST_NAME)
+"""The key of the host's own effective settings; no organization can have it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +74,7 @@ class AddressRules:
         public: Whether public addresses are allowed.
         private: Whether private networks are (the host's own endpoint: yes; loopback, link-local, metadata: no).
         allow: Networks opened beside those.
-        deny: Networks closed whatever else says.
+        deny: Networks closed whatever else says; both are for the endpoint's port already.
     """
 
     public: bool
@@ -120,7 +126,7 @@ class Auth:
         mechanism: Anonymous, PLAIN or LOGIN.
         identity: The rendered username; "" for Anonymous.
         secret: Where the password is; None for Anonymous.
-        origin: Whose credentials they are.
+        origin: Whose credentials they are; Default where the host says nothing, which is Anonymous.
     """
 
     mechanism: vocabulary.Mechanism
@@ -180,8 +186,10 @@ class Effective:
 
     Attributes:
         namespace_uid: uid of the namespace: rows are keyed by it, so that a recreated namespace inherits nothing.
-        endpoint: None only where a finding says that it is missing; the same for auth and from_.
-        provenance: Dotted path of every effective value (`smtp.host`) to the tier it came from.
+        findings: What forbids the settings first, then what is wrong with what they refer to.
+        endpoint: None only where a finding says that it is missing; the same for auth and from_. The host's own
+            settings need not have them, since organizations may bring their own.
+        provenance: Dotted path of every effective value (`smtp.host`) to the tier it came from; `suspend` is in it.
     """
 
     organization: OrganizationKey

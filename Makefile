@@ -1,0 +1,64 @@
+# `make help` lists what there is. Everything runs in a virtual environment of the checkout's own.
+
+PYTHON ?= python3
+VENV ?= .venv
+UV_VERSION := 0.13.9
+BIN := $(VENV)/bin
+RUN := PYTHONPATH=tests $(BIN)/python
+SYNCED := $(VENV)/.synced
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-long check unit fmt generate lock bench bench-operator binaries venv clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(SYNCED) ## From kubectl apply to a delivered mail, on real parts. CONTEXT=name uses an existing cluster.
+	@$(RUN) -m demo $(if $(CONTEXT),--context $(CONTEXT))
+
+test: $(SYNCED) ## Every test, step by step, each within its budget of minutes.
+	@$(RUN) -m kit.steps test
+
+test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.
+	@$(RUN) -m kit.steps long
+
+check: $(SYNCED) ## Lint, types, architecture, generated files, unit and property tests: 3 minutes.
+	@$(RUN) -m kit.steps check
+
+unit: $(SYNCED) ## Unit and property tests alone.
+	@$(BIN)/pytest -q tests/unit
+
+fmt: $(SYNCED) ## Format the code and mend what the linter can.
+	$(BIN)/ruff format operator tests
+	$(BIN)/ruff check --fix operator tests
+
+generate: $(SYNCED) ## Write the files that are generated: crds/, the chart's CRDs, the reference pages.
+	$(RUN) -m kit.generate
+
+lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock.
+	$(BIN)/uv pip compile -q pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --python-version 3.11 --upgrade -o requirements.lock
+
+bench: bench-operator ## Every bench, ours beside a peer or the physical limit.
+	$(RUN) -m bench.message
+	$(RUN) -m bench.queue
+
+bench-operator: $(SYNCED) ## The operator at 1,000 organizations beside the raw ceiling of the same client.
+	$(RUN) -m bench.operator
+
+binaries: $(SYNCED) ## Build the real parts that tests and demo run, or find them in the cache.
+	$(RUN) -m kit.binaries
+
+venv: $(SYNCED) ## Make the virtual environment.
+
+$(SYNCED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Mailtier needs Python 3.11 to 3.13; this is %s. Name one: make PYTHON=python3.11 ..." % sys.version.split()[0])'
+	@echo "making $(VENV) with $$($(PYTHON) --version)" >&2
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+clean: ## Remove the virtual environment and caches of the checkout.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,117 @@
+"""From a pydantic model to the structural schema that a CustomResourceDefinition holds.
+
+A structural schema knows no `$ref`, no null, no `additionalProperties` beside `properties`, and no `title`. What
+this module does not know, it refuses: a constraint that was dropped silently would hold offline only.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pydantic
+
+JsonSchema = dict[str, Any]
+
+_KEPT: Final = frozenset({
+    "default",
+    "description",
+    "enum",
+    "format",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "required",
+    "type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
+    "x-kubernetes-map-type",
+    "x-kubernetes-validations",
+})
+_INT32_MAXIMUM: Final = 2**31 - 1
+
+
+class NotStructuralError(TypeError):
+    """A model uses something that has no structural form; the text says what and where."""
+
+
+def schema_of(model: type[pydantic.BaseModel]) -> JsonSchema:
+    """Return the structural schema of a model, its properties in the model's order.
+
+    Raises:
+        NotStructuralError: The model uses a union, tuple, pattern or keyword without a structural form.
+
+    Source:
+        kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions, "Specifying a
+        structural schema".
+    """
+    document = model.model_json_schema(by_alias=True, mode="validation")
+    return _structural(document, document.get("$defs", {}), model.__name__)
+
+
+def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any], where: str) -> JsonSchema:
+    node = _resolve(node, definitions, where)
+    result: JsonSchema = {}
+    for keyword, value in node.items():
+        match keyword:
+            case "$defs" | "title":
+                pass
+            case "default" if value is None:
+                pass
+            case "additionalProperties" if value is False:
+                pass
+            case "additionalProperties":
+                result[keyword] = _structural(value, definitions, f"{where}[]")
+            case "properties":
+                result[keyword] = {
+                    name: _structural(child, definitions, f"{where}.{name}") for name, child in value.items()
+                }
+            case "items":
+                result[keyword] = _structural(value, definitions, f"{where}[]")
+            case "const":
+                result["enum"] = [value]
+            case "description":
+                result[keyword] = unwrap(value)
+            case _ if keyword in _KEPT:
+                result[keyword] = value
+            case _:
+                raise NotStructuralError(f"{where}: {keyword} has no structural form")
+    if result.get("type") == "integer" and "format" not in result:
+        result["format"] = "int32" if result.get("maximum", _INT32_MAXIMUM + 1) <= _INT32_MAXIMUM else "int64"
+    return result
+
+
+def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return the node with its reference inlined and its alternative null removed."""
+    if "anyOf" in node:
+        outer = {keyword: value for keyword, value in node.items() if keyword != "anyOf"}
+        alternatives = [child for child in node["anyOf"] if child != {"type": "null"}]
+        if len(alternatives) != 1:
+            raise NotStructuralError(f"{where}: a union has no structural form")
+        return _join(outer, _resolve(alternatives[0], definitions, where))
+    if "$ref" in node:
+        outer = {keyword: value for keyword, value in node.items() if keyword != "$ref"}
+        return _join(outer, definitions[node["$ref"].rpartition("/")[2]])
+    return node
+
+
+def _join(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a type with what its field adds.
+
+    The field's text comes first, and a group's own text follows it; an enumeration's own text would only repeat
+    what the field says.
+    """
+    joined = {**inner, **outer}
+    texts = [side["description"] for side in (outer, inner) if side.get("description")]
+    if inner.get("type") == "object" and "properties" in inner and texts:
+        joined["description"] = "\n\n".join(texts)
+    return joined
+
+
+def unwrap(text: str) -> str:
+    """Return a docstring with the lines of each paragraph joined, as `kubectl explain` wraps lines itself."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))

@@ -1,0 +1,144 @@
+"""What a watch event means: an object goes into the store, and keys into the work queue.
+
+An event is only a reason to look again. What is done about it depends on the present objects alone (R8), so that
+a lost, repeated or reordered event changes nothing in the end.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import pydantic
+
+from mailtier.api import names, notification
+from mailtier.handlers import keys, store
+from mailtier.settings import observed
+
+
+class Queue(Protocol):
+    """Where keys go."""
+
+    def add(self, key: keys.Key) -> None:
+        """Have a key worked on."""
+
+
+def _parse_notification(document: Any) -> notification.NotificationSpec | observed.Invalid:
+    try:
+        return notification.NotificationSpec.model_validate(document)
+    except pydantic.ValidationError as error:
+        return observed.invalid(error)
+
+
+def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = document["metadata"]
+    status = document.get("status", {})
+    return {
+        "namespace": metadata.get("namespace", ""),
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "generation": metadata.get("generation", 0),
+        "conditions": tuple(status.get("conditions", ())),
+        "status_digest": store.digest(status),
+    }
+
+
+def _unchanged(old: store.Seen | None, seen: Mapping[str, Any]) -> bool:
+    """Return whether an object is one that was seen before with the same spec."""
+    return old is not None and old.uid == seen["uid"] and old.generation == seen["generation"]
+
+
+class Events:
+    """Takes in watch events, one method a kind; `None` for an object that is gone."""
+
+    def __init__(self, objects: store.Store, queue: Queue) -> None:
+        self._store = objects
+        self._queue = queue
+
+    def host(self, name: str, document: Mapping[str, Any] | None) -> None:
+        """Take in the HostEmailSettings; a new generation reaches every organization."""
+        if name != names.HOST_NAME:
+            return
+        old = self._store.host
+        if document is None:
+            self._store.host = None
+            if old is not None:
+                self._everything()
+            return
+        seen = _seen(document)
+        if old is not None and _unchanged(old, seen):
+            self._store.host = store.Host(**seen, spec=old.spec)
+            if old.status_digest != seen["status_digest"]:
+                self._queue.add(keys.HOST)
+            return
+        self._store.host = store.Host(**seen, spec=observed.parse_host(document.get("spec")))
+        self._everything()
+
+    def organization(self, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:
+        """Take in an OrgEmailSettings."""
+        old = self._store.organizations.get((namespace, name))
+        key = keys.organization(namespace, name)
+        if document is None:
+            if old is not None:
+                self._store.drop_organization(namespace, name)
+                self._queue.add(key)
+                self._implicit(namespace)
+            return
+        seen = _seen(document)
+        if old is not None and _unchanged(old, seen):
+            if old.status_digest != seen["status_digest"]:
+                self._store.put_organization(store.Organization(**seen, spec=old.spec))
+                self._queue.add(key)
+            return
+        spec = observed.parse_org(document.get("spec"))
+        self._store.put_organization(store.Organization(**seen, spec=spec))
+        self._queue.add(key)
+        if old is None:
+            self._implicit(namespace)
+
+    def notification(self, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:
+        """Take in a Notification."""
+        key = (namespace, name)
+        old = self._store.notifications.get(key)
+        if document is None:
+            if self._store.notifications.pop(key, None) is not None:
+                self._queue.add(keys.notification(namespace, name))
+            return
+        seen = _seen(document)
+        if old is not None and _unchanged(old, seen) and old.status_digest == seen["status_digest"]:
+            return
+        spec = _parse_notification(document.get("spec", {}))
+        self._store.notifications[key] = store.Notification(
+            **seen, spec=spec, created_at=document["metadata"].get("creationTimestamp", "")
+        )
+        self._queue.add(keys.notification(namespace, name))
+
+    def namespace(self, name: str, document: Mapping[str, Any] | None) -> None:
+        """Take in a namespace; its labels decide whether it holds organizations."""
+        old = self._store.namespaces.get(name)
+        metadata = document["metadata"] if document is not None else {}
+        if document is None or "deletionTimestamp" in metadata:
+            if old is not None:
+                del self._store.namespaces[name]
+                self._in_namespace(name)
+            return
+        new = store.Namespace(name=name, uid=metadata["uid"], labels=metadata.get("labels", {}))
+        if new != old:
+            self._store.namespaces[name] = new
+            self._in_namespace(name)
+
+    def _implicit(self, namespace: str) -> None:
+        """Look again at the organization that a namespace has while it holds no object."""
+        self._queue.add(keys.organization(namespace, names.DEFAULT_ORGANIZATION))
+
+    def _in_namespace(self, namespace: str) -> None:
+        for name in self._store.organizations_in(namespace):
+            self._queue.add(keys.organization(namespace, name))
+        self._implicit(namespace)
+
+    def _everything(self) -> None:
+        self._queue.add(keys.HOST)
+        for namespace in self._store.namespaces:
+            self._in_namespace(namespace)
+        # Namespaces and organizations come by separate watches, in either order.
+        for namespace, name in self._store.organizations:
+            if namespace not in self._store.namespaces:
+                self._queue.add(keys.organization(namespace, name))

@@ -1,0 +1,38 @@
+"""What the work queue holds: the name of something to reconcile."""
+
+import enum
+from typing import NamedTuple
+
+from mailtier.api import names
+
+
+class Subject(enum.Enum):
+    """The kinds of work."""
+
+    HOST = "host"
+    ORGANIZATION = "organization"
+    NOTIFICATION = "notification"
+
+
+class Key(NamedTuple):
+    """One thing to reconcile; a tuple, because hundreds of thousands are hashed."""
+
+    subject: Subject
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.subject.value} {self.namespace}/{self.name}" if self.namespace else self.subject.value
+
+
+HOST = Key(Subject.HOST, "", names.HOST_NAME)
+
+
+def organization(namespace: str, name: str) -> Key:
+    """Return the key of an organization."""
+    return Key(Subject.ORGANIZATION, namespace, name)
+
+
+def notification(namespace: str, name: str) -> Key:
+    """Return the key of a Notification object."""
+    return Key(Subject.NOTIFICATION, namespace, name)

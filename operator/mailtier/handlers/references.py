@@ -1,0 +1,200 @@
+"""Secrets and CA bundles that settings refer to, read when they are needed and again by a schedule (R9).
+
+The operator may not list or watch Secrets. It reads one when the settings that name it change, after 5 s backing off
+to 1 min while somebody is not satisfied with what was found, and every 5 min otherwise. A read that finds something
+else has the users looked at again. A password is checked, and not kept.
+"""
+
+import asyncio
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Any, Final
+
+from mailtier.api import names
+from mailtier.handlers import keys, workqueue
+from mailtier.kube import client as kube_client
+from mailtier.kube import errors, paths
+from mailtier.kube import secrets as kube_secrets
+from mailtier.settings import bundles, observed, passwords
+
+Need = observed.SecretNeed | observed.CaNeed
+Read = observed.SecretRead | observed.CaRead
+
+UNSATISFIED: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=1))
+SATISFIED: Final = dt.timedelta(minutes=5)
+_READERS: Final = 8
+
+
+@dataclasses.dataclass(slots=True)
+class _Entry:
+    """What is known of one reference.
+
+    Attributes:
+        users: Who refers to it, and whether what was found is what they need.
+        failures: Reads in a row that left somebody unsatisfied.
+    """
+
+    lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    result: Read | None = None
+    users: dict[keys.Key, bool] = dataclasses.field(default_factory=dict)
+    failures: int = 0
+
+
+class References:
+    """Reads references for reconcilers, and keeps reading them."""
+
+    def __init__(
+        self,
+        client: kube_client.Client,
+        *,
+        changed: Callable[[keys.Key], None],
+        publish: Callable[[bundles.Bundle], Any],
+        monotonic: Callable[[], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        """Make a reader.
+
+        Args:
+            client: For the reads.
+            changed: Gets the key of everybody who refers to something that changed.
+            publish: Awaited with every usable CA bundle, before its digest is given out.
+            monotonic: Seconds on a clock that never steps.
+            jitter: Random numbers from 0 up to 1.
+        """
+        self._client = client
+        self._changed = changed
+        self._publish = publish
+        self._jitter = jitter
+        self._entries: dict[Need, _Entry] = {}
+        self._needs: dict[keys.Key, frozenset[Need]] = {}
+        self._schedule = workqueue.WorkQueue[Need](
+            self._read_again, workers=_READERS, monotonic=monotonic, jitter=jitter
+        )
+
+    async def run(self) -> None:
+        """Read by the schedule until cancelled."""
+        await self._schedule.run()
+
+    async def read(self, user: keys.Key, needs: frozenset[Need], *, fresh: bool) -> dict[Need, Read]:
+        """Return what each reference holds.
+
+        Args:
+            user: Who refers to them, from now on to these alone.
+            needs: The references.
+            fresh: Whether what was read before is not good enough, because the user's settings changed.
+        """
+        for need in self._needs.get(user, frozenset()) - needs:
+            self._leave(user, need)
+        if needs:
+            self._needs[user] = needs
+        else:
+            self._needs.pop(user, None)
+        found = {}
+        for need in needs:
+            entry = self._entries.setdefault(need, _Entry())
+            entry.users.setdefault(user, False)
+            before = entry.result
+            async with entry.lock:
+                if entry.result is None or (fresh and entry.result is before):
+                    entry.result = await self._fetch(need)
+                found[need] = entry.result
+        return found
+
+    def judge(self, user: keys.Key, *, satisfied: bool) -> None:
+        """Take note whether what was found is what a user needs, and schedule the next read."""
+        for need in self._needs.get(user, frozenset()):
+            entry = self._entries[need]
+            entry.users[user] = satisfied
+            self._plan(need, entry)
+
+    def release(self, user: keys.Key) -> None:
+        """Forget a user that is gone."""
+        for need in self._needs.pop(user, frozenset()):
+            self._leave(user, need)
+
+    def _leave(self, user: keys.Key, need: Need) -> None:
+        entry = self._entries[need]
+        entry.users.pop(user, None)
+        if not entry.users:
+            del self._entries[need]
+            self._schedule.forget(need)
+
+    def _plan(self, need: Need, entry: _Entry) -> None:
+        if all(entry.users.values()):
+            entry.failures = 0
+            self._schedule.add_after(need, SATISFIED * (0.9 + self._jitter() / 10))
+        else:
+            self._schedule.add_after(need, UNSATISFIED.delay(entry.failures + 1, jitter=1.0))
+
+    async def _read_again(self, need: Need) -> None:
+        entry = self._entries.get(need)
+        if entry is None:
+            return
+        async with entry.lock:
+            result = await self._fetch(need)
+            changed = result != entry.result
+            entry.result = result
+        if changed:
+            entry.failures = 0
+            for user in entry.users:
+                self._changed(user)
+        else:
+            entry.failures += 1
+        self._plan(need, entry)
+
+    async def _fetch(self, need: Need) -> Read:
+        if isinstance(need, observed.SecretNeed):
+            return await self._fetch_secret(need)
+        return await self._fetch_bundle(need)
+
+    async def _fetch_secret(self, need: observed.SecretNeed) -> observed.SecretRead:
+        try:
+            found = await kube_secrets.read(self._client, need.namespace, need.name)
+        except errors.ApiError as error:
+            return observed.SecretRead(outcome=_outcome(error))
+        problem = ""
+        value = found.data.get(need.key)
+        try:
+            passwords.parse(None if value is None else value.reveal.encode())
+        except passwords.PasswordError as error:
+            problem = str(error)
+        return observed.SecretRead(
+            outcome=observed.Outcome.FOUND,
+            version=f"{found.uid}/{found.resource_version}",
+            annotation=found.annotations.get(names.ENDPOINT_ANNOTATION),
+            problem=problem,
+        )
+
+    async def _fetch_bundle(self, need: observed.CaNeed) -> observed.CaRead:
+        try:
+            text = await self._bundle_text(need)
+        except errors.ApiError as error:
+            return observed.CaRead(outcome=_outcome(error))
+        if text is None:
+            return observed.CaRead(outcome=observed.Outcome.FOUND, problem=f"it has no key {need.key}")
+        try:
+            bundle = bundles.parse(text)
+        except bundles.BundleError as error:
+            return observed.CaRead(outcome=observed.Outcome.FOUND, problem=str(error))
+        await self._publish(bundle)
+        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=bundle.digest)
+
+    async def _bundle_text(self, need: observed.CaNeed) -> str | None:
+        if need.kind == "Secret":
+            found = await kube_secrets.read(self._client, need.namespace, need.name)
+            value = found.data.get(need.key)
+            return None if value is None else value.reveal
+        document = await self._client.get(paths.config_maps(need.namespace, need.name))
+        text = document.get("data", {}).get(need.key)
+        return text if isinstance(text, str) else None
+
+
+def _outcome(error: errors.ApiError) -> observed.Outcome:
+    match error:
+        case errors.NotFoundError():
+            return observed.Outcome.NOT_FOUND
+        case errors.ForbiddenError():
+            return observed.Outcome.FORBIDDEN
+        case _:
+            return observed.Outcome.UNAVAILABLE

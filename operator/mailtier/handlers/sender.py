@@ -1,0 +1,106 @@
+"""The sender in the same pod, over its Unix socket: Notification objects go out, results and probes come back.
+
+The operator keeps no record of what it was told. When it starts it asks for everything that is kept (cursor 0) and
+offers every unfinished Notification again; both are idempotent.
+"""
+
+import asyncio
+import pathlib
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import aiohttp
+import pydantic
+
+from mailtier.api import feed
+from mailtier.telemetry import logs
+
+_log = logs.get_logger(__name__)
+
+Answer = Annotated[feed.Taken | feed.Refused, pydantic.Field(discriminator="kind")]
+_ANSWER: Final[pydantic.TypeAdapter[feed.Taken | feed.Refused]] = pydantic.TypeAdapter(Answer)
+_WAIT_SECONDS: Final = 25
+_PAUSE_SECONDS: Final = 1.0
+_OFFER_SECONDS: Final = 15.0
+_OK: Final = 200
+
+
+class SenderUnavailableError(Exception):
+    """The sender does not answer, or not in a way that is understood."""
+
+
+class Sender:
+    """What the operator asks of the sender."""
+
+    def __init__(self, socket: pathlib.Path) -> None:
+        """Make a client.
+
+        Args:
+            socket: Path of the Unix socket; it need not exist yet.
+        """
+        self._socket = socket
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def offer(self, offer: feed.Offer) -> feed.Taken | feed.Refused:
+        """Offer a Notification object; return its record in the queue, or why it is not taken.
+
+        Raises:
+            SenderUnavailableError: Nothing is known of the offer; offer it again.
+        """
+        body = offer.model_dump_json(by_alias=True, exclude_none=True)
+        return _ANSWER.validate_json(await self._request("PUT", feed.OBJECTS_PATH, body=body, seconds=_OFFER_SECONDS))
+
+    async def follow(self, take: Callable[[feed.Taken | feed.Probe], None], connected: Callable[[bool], None]) -> None:
+        """Pass on everything that is kept, then everything that changes, until cancelled.
+
+        Args:
+            take: Gets each item.
+            connected: Gets whether the sender answers, when that changes.
+        """
+        cursor, answered = 0, None
+        while True:
+            path = f"{feed.FEED_PATH}?after={cursor}&wait={_WAIT_SECONDS}"
+            try:
+                found = feed.Feed.model_validate_json(
+                    await self._request("GET", path, body=None, seconds=_WAIT_SECONDS + _OFFER_SECONDS)
+                )
+            except (SenderUnavailableError, pydantic.ValidationError) as error:
+                if answered is not False:
+                    _log.warning("the sender does not answer; asking again", error=str(error))
+                    answered = False
+                    connected(answered)
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            if answered is not True:
+                answered = True
+                connected(answered)
+            if found.cursor < cursor:
+                # The queue's volume was replaced: its numbers begin anew, and so do we.
+                cursor = 0
+                continue
+            cursor = found.cursor
+            for item in found.items:
+                take(item)
+
+    async def _request(self, method: str, path: str, *, body: str | None, seconds: float) -> bytes:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(self._socket)))
+        try:
+            async with self._session.request(
+                method,
+                f"http://sender{path}",
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=seconds),
+            ) as answer:
+                content = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise SenderUnavailableError(f"{self._socket}: {type(error).__name__}") from error
+        if answer.status != _OK:
+            raise SenderUnavailableError(f"{self._socket}: answered {answer.status}")
+        return content

@@ -1,0 +1,215 @@
+"""kopf's only home: it watches our kinds and namespaces, and says what it saw.
+
+kopf is used for what it is good at: list and watch, reconnection, re-login. Event handlers make no API call and
+leave no annotation or finalizer on users' objects, which its other handlers would. They are async, await nothing
+and return None, because a result would become a PATCH.
+
+Two things it does not say are found out beside it. Deletions during a gap of a watch are never reported, so every
+relist (seen as the GET that it is) is followed by a comparison of the store with a list of our own. And the first
+such comparison is the sign that the first listing is finished.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, cast
+
+import aiohttp
+import kopf
+
+from mailtier.api import names
+from mailtier.handlers import events
+from mailtier.kube import client as kube_client
+from mailtier.kube import configuration, errors, paths
+from mailtier.telemetry import logs, metrics
+
+_log = logs.get_logger(__name__)
+
+NAMESPACES = "namespaces"
+_PATHS: Final = {
+    names.HOST_PLURAL: paths.host_settings(),
+    names.ORG_PLURAL: paths.org_settings(),
+    names.NOTIFICATION_PLURAL: paths.notifications(),
+    NAMESPACES: paths.namespaces(),
+}
+
+
+class WatchesEndedError(Exception):
+    """kopf ended without being asked to; the process has to start again."""
+
+
+Take = Callable[[str, str, Mapping[str, Any] | None], None]
+"""Takes in an object by namespace, name and document; None when it is gone."""
+
+Seen = Callable[[str], Collection[tuple[str, str]]]
+"""Returns namespace and name of every object of a plural that has been taken in."""
+
+_SWEEP_SECONDS = 10.0
+"""How long what was listed may take to come by the watch before it is listed again."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _NoStorage(kopf.DiffBaseStorage):
+    """Remembers nothing: computing a difference to the last handled state is a quarter of an event's cost."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Iterable[Any] | None = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        return
+
+
+def _settings() -> kopf.OperatorSettings:
+    """Return settings for kopf, each for a reason that was measured."""
+    result = kopf.OperatorSettings()
+    result.process.ultimate_exiting_timeout = None  # It would SIGKILL us while the queue is being closed.
+    result.posting.enabled = False  # Events are ours to write.
+    result.peering.standalone = True  # A Lease elects the leader; peering pauses equals.
+    result.watching.chunk_size = 500  # Listing in one piece costs twice the memory and blocks the loop for a second.
+    result.watching.initial_streaming = False  # A cut in the middle of the initial stream lost objects.
+    result.queueing.worker_limit = None  # A worker holds its slot while idle, which serializes a listing.
+    result.queueing.idle_timeout = 1.0
+    result.networking.request_timeout = 60
+    result.networking.connect_timeout = 10
+    result.networking.enforce_retry_after = True
+    result.persistence.diffbase_storage = _NoStorage()
+    return result
+
+
+class Watching:
+    """The watches, from start to stop."""
+
+    def __init__(
+        self,
+        *,
+        connection: configuration.Connection,
+        client: kube_client.Client,
+        take: events.Events,
+        seen: Seen,
+        identity: str,
+    ) -> None:
+        """Make watches that have not started.
+
+        Args:
+            connection: Where the API server is, and who we are.
+            client: For the comparing lists.
+            take: Gets every event.
+            seen: What has been taken in so far.
+            identity: This process, for kopf's own use.
+        """
+        self._connection = connection
+        self._client = client
+        self._takes: dict[str, Take] = {
+            names.HOST_PLURAL: lambda _namespace, name, document: take.host(name, document),
+            names.ORG_PLURAL: take.organization,
+            names.NOTIFICATION_PLURAL: take.notification,
+            NAMESPACES: lambda _namespace, name, document: take.namespace(name, document),
+        }
+        self._seen = seen
+        self._identity = identity
+        self._stop = asyncio.Event()
+        self._relists: asyncio.Queue[str] = asyncio.Queue()
+        self._changed = asyncio.Event()
+        self._unsynced = set(_PATHS)
+        self.synced = asyncio.Event()
+
+    def stop(self) -> None:
+        """Have `run` return."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Watch until `stop` is called.
+
+        Raises:
+            WatchesEndedError: kopf ended by itself.
+        """
+        sweeper = asyncio.create_task(self._sweep_after_relists())
+        try:
+            await kopf.operator(
+                registry=self._registry(),
+                settings=_settings(),
+                clusterwide=True,
+                identity=cast("Any", self._identity),
+                stop_flag=self._stop,
+            )
+        except Exception as error:
+            raise WatchesEndedError("a watch ended with an error") from error
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+        if not self._stop.is_set():
+            raise WatchesEndedError("the watches ended without being asked to")
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            # kopf closes the session that it is given, so that this one is its own.
+            trace = aiohttp.TraceConfig()
+            trace.on_request_start.append(self._on_request)
+            session = configuration.new_session(self._connection, limit=0, trace_configs=[trace])
+            return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
+
+        kopf.on.login(registry=registry)(login)
+        for plural in _PATHS:
+            self._watch(registry, plural)
+        return registry
+
+    def _watch(self, registry: kopf.OperatorRegistry, plural: str) -> None:
+        async def on_event(event: Mapping[str, Any], **_: Any) -> None:
+            document = event["object"]
+            metadata = document["metadata"]
+            namespace, name = metadata.get("namespace", ""), metadata["name"]
+            try:
+                self._takes[plural](namespace, name, None if event["type"] == "DELETED" else document)
+            except Exception:  # noqa: BLE001  # kopf would log it and forget the event; say which object it was.
+                _log.exception("an event could not be taken in", resource=plural, namespace=namespace, name=name)
+            self._changed.set()
+
+        group, version = ("", "v1") if plural == NAMESPACES else (names.GROUP, names.VERSION)
+        kopf.on.event(group=group, version=version, plural=plural, registry=registry, id=plural)(on_event)
+
+    async def _on_request(self, _session: Any, _context: Any, request: aiohttp.TraceRequestStartParams) -> None:
+        plural = request.url.path.rpartition("/")[2]
+        if request.method == "GET" and plural in _PATHS and not request.url.query.keys() & {"watch", "continue"}:
+            self._relists.put_nowait(plural)
+
+    async def _sweep_after_relists(self) -> None:
+        while True:
+            plural = await self._relists.get()
+            metrics.RELISTS.labels(resource=plural).inc()
+            try:
+                await self._sweep(plural)
+            except errors.ApiError as error:
+                _log.warning(
+                    "the comparison after a relist failed; it is done again", resource=plural, error=str(error)
+                )
+                await asyncio.sleep(1)
+                self._relists.put_nowait(plural)
+                continue
+            self._unsynced.discard(plural)
+            if not self._unsynced:
+                self.synced.set()
+
+    async def _sweep(self, plural: str) -> None:
+        """Drop what a gap of the watch hid, and return when all that was listed has been taken in."""
+        while True:
+            # Only what was there before the list began can be missing from it.
+            before = set(self._seen(plural))
+            listing = await self._client.list(_PATHS[plural], metadata_only=True)
+            listed = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in listing.items}
+            for namespace, name in before - listed:
+                self._takes[plural](namespace, name, None)
+            try:
+                async with asyncio.timeout(_SWEEP_SECONDS):
+                    while not listed <= set(self._seen(plural)):
+                        self._changed.clear()
+                        await self._changed.wait()
+            except TimeoutError:
+                continue  # What was deleted after the list never comes: list again.
+            return

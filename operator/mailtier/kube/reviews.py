@@ -1,0 +1,161 @@
+"""Who a caller of the intake is, and whether it may notify: asked of the apiserver and remembered briefly (R13)."""
+
+import dataclasses
+import datetime as dt
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from mailtier.api import names
+from mailtier.kube import answers, client, errors, paths, tokens
+
+_ALLOW_SECONDS: Final = 60.0
+_DENY_SECONDS: Final = 10.0
+_REVIEW_SECONDS: Final = 10.0
+_LIMIT: Final = 4_096
+# RFC 1123 label, as a Namespace's name is.
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A caller as the apiserver knows it; hashable.
+
+    Attributes:
+        extra: Sorted pairs of a key and its values.
+    """
+
+    username: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class UnauthenticatedError(Exception):
+    """The caller's token is not accepted; the text says what to do and may be shown to the caller."""
+
+
+class Authenticator:
+    """Tells callers by their ServiceAccount tokens.
+
+    Args:
+        api: Who asks.
+        audience: Whom a token must be for.
+        now: Returns the wall clock's aware UTC time, which expiry is written in.
+        monotonic: Returns seconds of a clock that never jumps.
+        limit: Answers of each sort that are remembered.
+    """
+
+    def __init__(
+        self,
+        api: client.Client,
+        *,
+        audience: str = names.TOKEN_AUDIENCE,
+        now: Callable[[], dt.datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        limit: int = _LIMIT,
+    ) -> None:
+        self._api = api
+        self._audience = audience
+        self._now = now
+        self._answers: answers.Answers[bytes, Identity | None] = answers.Answers(limit=limit, monotonic=monotonic)
+
+    async def authenticate(self, token: str) -> Identity:
+        """Return whose token it is.
+
+        A token that cannot be right by its own words costs no request, so that a caller who forgot the audience,
+        or a scanner, puts no load on the apiserver.
+
+        Raises:
+            UnauthenticatedError: Nobody's, or not for us.
+            UnavailableError: The apiserver did not say; nobody is let in meanwhile.
+        """
+        try:
+            expires_in = tokens.check(token, audience=self._audience, now=self._now())
+        except tokens.UnusableTokenError as error:
+            raise UnauthenticatedError(str(error)) from error
+        digest = hashlib.sha256(token.encode()).digest()
+        identity = await self._answers.get(digest, lambda: self._review(token, expires_in))
+        if identity is None:
+            raise UnauthenticatedError("the cluster does not accept the token; request a new one")
+        return identity
+
+    async def _review(self, token: str, expires_in: dt.timedelta) -> answers.Answer[Identity | None]:
+        spec = {"token": token, "audiences": [self._audience]}
+        status = await _ask(self._api, paths.TOKEN_REVIEWS, "authentication.k8s.io/v1", "TokenReview", spec)
+        # An authenticator that knows nothing of audiences leaves them out; its word is not enough.
+        if status.get("authenticated") is not True or self._audience not in (status.get("audiences") or ()):
+            return answers.Answer(value=None, favourable=False, seconds=_DENY_SECONDS)
+        seconds = min(_ALLOW_SECONDS, expires_in.total_seconds())
+        return answers.Answer(value=_identity(status.get("user") or {}), favourable=True, seconds=seconds)
+
+
+class Authorizer:
+    """Tells whether a caller may create Notifications in a namespace.
+
+    Args:
+        api: Who asks.
+        monotonic: Returns seconds of a clock that never jumps.
+        limit: Answers of each sort that are remembered.
+    """
+
+    def __init__(
+        self, api: client.Client, *, monotonic: Callable[[], float] = time.monotonic, limit: int = _LIMIT
+    ) -> None:
+        self._api = api
+        self._answers: answers.Answers[tuple[Identity, str], bool] = answers.Answers(limit=limit, monotonic=monotonic)
+
+    async def may_notify(self, identity: Identity, namespace: str) -> bool:
+        """Return whether RBAC permits `create notifications.mailtier.dev` in the namespace.
+
+        Raises:
+            UnavailableError: The apiserver did not say; nothing is permitted meanwhile.
+        """
+        # An empty namespace would ask for all of them, which is another question.
+        if not _NAMESPACE.fullmatch(namespace):
+            return False
+        return await self._answers.get((identity, namespace), lambda: self._review(identity, namespace))
+
+    async def _review(self, identity: Identity, namespace: str) -> answers.Answer[bool]:
+        spec = {
+            "user": identity.username,
+            "uid": identity.uid,
+            "groups": list(identity.groups),
+            "extra": {key: list(values) for key, values in identity.extra},
+            "resourceAttributes": {
+                "verb": "create",
+                "group": names.GROUP,
+                "resource": names.NOTIFICATION_PLURAL,
+                "namespace": namespace,
+            },
+        }
+        status = await _ask(
+            self._api, paths.SUBJECT_ACCESS_REVIEWS, "authorization.k8s.io/v1", "SubjectAccessReview", spec
+        )
+        allowed = status.get("allowed") is True and status.get("denied") is not True
+        return answers.Answer(value=allowed, favourable=allowed, seconds=_ALLOW_SECONDS if allowed else _DENY_SECONDS)
+
+
+async def _ask(api: client.Client, path: str, api_version: str, kind: str, spec: client.Object) -> client.Object:
+    """Return the status of a review, and no other exception than UnavailableError."""
+    body = {"apiVersion": api_version, "kind": kind, "spec": spec}
+    try:
+        found = await api.create(path, body, timeout_seconds=_REVIEW_SECONDS)
+    except errors.UnavailableError:
+        raise
+    except errors.ApiError as error:
+        # That we may not ask is our own fault, not the caller's: the answer is unknown, as in an outage.
+        raise errors.UnavailableError(f"the {kind} was refused: {error}") from error
+    return found.get("status") or {}
+
+
+def _identity(user: dict[str, Any]) -> Identity:
+    extra = user.get("extra") or {}
+    return Identity(
+        username=user.get("username") or "",
+        uid=user.get("uid") or "",
+        groups=tuple(user.get("groups") or ()),
+        extra=tuple(sorted((key, tuple(values)) for key, values in extra.items())),
+    )

@@ -1,0 +1,238 @@
+"""What a failed step of a delivery means: whose fault it is, and whether trying again can help.
+
+The basic code says transient or permanent; phase and enhanced code say the scope. Postfix draws the same line
+between site, message and recipient errors.
+"""
+
+import dataclasses
+import enum
+from collections.abc import Iterable
+from typing import Final
+
+from mailtier.mail import reasons, replies
+
+
+class Phase(enum.StrEnum):
+    """The step of a delivery that was under way, in their order."""
+
+    CONNECT = "connect"
+    TLS = "tls"
+    GREETING = "greeting"
+    EHLO = "ehlo"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    DOT = "dot"
+
+
+class Scope(enum.StrEnum):
+    """Whom a failure concerns, and so what has to stop."""
+
+    SERVER = "Server"
+    """The destination's breaker; no attempt is charged to the message."""
+    CREDENTIALS = "Credentials"
+    """One credential generation, which is held; its Secret is read again."""
+    POLICY = "Policy"
+    """The lane, held after three distinct recipients with no success between; the recipients stay deferred."""
+    RECIPIENT = "Recipient"
+    """This recipient."""
+    MESSAGE = "Message"
+    """This message, whoever receives it."""
+
+
+class Permanence(enum.StrEnum):
+    """Whether the same attempt may succeed later (RFC 5321 section 4.2.1)."""
+
+    TRANSIENT = "Transient"
+    PERMANENT = "Permanent"
+
+
+class Fault(enum.StrEnum):
+    """What can go wrong without a reply of the server."""
+
+    NAME_NOT_RESOLVED = "NameNotResolved"
+    ADDRESS_DENIED = "AddressDenied"
+    CONNECTION_FAILED = "ConnectionFailed"
+    CONNECTION_LOST = "ConnectionLost"
+    TIMED_OUT = "TimedOut"
+    STARTTLS_NOT_OFFERED = "StartTlsNotOffered"
+    TLS_FAILED = "TlsFailed"
+    CERTIFICATE_NOT_TRUSTED = "CertificateNotTrusted"
+    PROTOCOL_ERROR = "ProtocolError"
+    MECHANISM_NOT_OFFERED = "MechanismNotOffered"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a step failed.
+
+    Attributes:
+        scope: Whom it concerns.
+        permanence: Whether trying again can help.
+        reason: The cause in one word.
+        code: The reply's basic code; None where there was no reply.
+        enhanced: The reply's enhanced code, such as `5.1.1`.
+        text: The server's words, already fit to be shown (R7), or a sentence of ours.
+    """
+
+    scope: Scope
+    permanence: Permanence
+    reason: reasons.DeliveryReason
+    code: int | None = None
+    enhanced: str | None = None
+    text: str = ""
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the same attempt is not worth repeating."""
+        return self.permanence is Permanence.PERMANENT
+
+    def codes_only(self) -> "Failure":
+        """Return the failure without the server's words, as others than the endpoint's owner may see it (R7)."""
+        return dataclasses.replace(self, text="")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Judgement:
+    scope: Scope
+    reason: reasons.DeliveryReason
+
+
+_R: Final = reasons.DeliveryReason
+_UNAVAILABLE: Final = _Judgement(scope=Scope.SERVER, reason=_R.SERVER_UNAVAILABLE)
+_SERVER_REFUSED: Final = _Judgement(scope=Scope.SERVER, reason=_R.SERVER_REFUSED)
+_TLS_FAILED: Final = _Judgement(scope=Scope.SERVER, reason=_R.TLS_FAILED)
+_AUTH_UNAVAILABLE: Final = _Judgement(scope=Scope.SERVER, reason=_R.AUTHENTICATION_UNAVAILABLE)
+_CREDENTIALS: Final = _Judgement(scope=Scope.CREDENTIALS, reason=_R.CREDENTIALS_REFUSED)
+_POLICY: Final = _Judgement(scope=Scope.POLICY, reason=_R.POLICY_REFUSED)
+_SENDER: Final = _Judgement(scope=Scope.POLICY, reason=_R.SENDER_REFUSED)
+_RECIPIENT: Final = _Judgement(scope=Scope.RECIPIENT, reason=_R.RECIPIENT_REFUSED)
+_MESSAGE: Final = _Judgement(scope=Scope.MESSAGE, reason=_R.MESSAGE_REFUSED)
+_TOO_LARGE: Final = _Judgement(scope=Scope.MESSAGE, reason=_R.MESSAGE_TOO_LARGE)
+
+# RFC 4954 section 6, except 432 and 454, which that section says may pass by themselves.
+_CREDENTIAL_CODES: Final = frozenset({530, 534, 535, 538})
+_PASSWORD_TRANSITION: Final = 432
+
+# Postfix reports a refused client, HELO name or sender at RCPT (`smtpd_delay_reject`), with these codes.
+_POLICY_CODES: Final = frozenset({530, 535, 553, 554})
+_NO_SUCH_RECIPIENT_CODES: Final = frozenset({550, 551})
+
+# RFC 3463: X.1.7 bad sender's mailbox syntax, X.1.8 bad sender's system address; X.3.4 message too big for
+# system, X.2.3 message length exceeds an administrative limit. 5.4.5 is what Gmail answers when an account's
+# daily limit is reached; it ends by itself, and no recipient is to blame.
+_SENDER_STATUSES: Final = frozenset({(1, 7), (1, 8)})
+_SIZE_STATUSES: Final = frozenset({(3, 4), (2, 3)})
+_LIMIT_REACHED: Final = (4, 5)
+_EXCEEDED_STORAGE: Final = 552
+
+_FAULT_SCOPES: Final[dict[Fault, Scope]] = dict.fromkeys(Fault, Scope.SERVER) | {
+    # Another account may use another mechanism: the server is not to blame for this one's settings.
+    Fault.MECHANISM_NOT_OFFERED: Scope.CREDENTIALS
+}
+
+
+# A server that says 4yz did not refuse for good; the record should not read as if it had.
+_TRANSIENT_REASONS: Final = {
+    _R.RECIPIENT_REFUSED: _R.RECIPIENT_UNAVAILABLE,
+    _R.MESSAGE_REFUSED: _R.MESSAGE_DEFERRED,
+    _R.SERVER_REFUSED: _R.SERVER_UNAVAILABLE,
+}
+
+
+def classify_reply(phase: Phase, reply: replies.Reply, *, secrets: Iterable[str] = ()) -> Failure:
+    """Return what a reply that refuses a step means.
+
+    Args:
+        phase: The step that it answers.
+        reply: A reply of 4yz or 5yz; any other where it was not expected is a protocol error.
+        secrets: What must not be quoted; see `replies.quotable`.
+
+    Source:
+        RFC 5321 section 4.2, RFC 3463, RFC 4954 section 6.
+    """
+    if not (reply.is_transient or reply.is_permanent):
+        return classify_fault(phase, Fault.PROTOCOL_ERROR)
+    judgement = _judge(phase, reply)
+    return Failure(
+        scope=judgement.scope,
+        permanence=Permanence.PERMANENT if reply.is_permanent else Permanence.TRANSIENT,
+        reason=_TRANSIENT_REASONS.get(judgement.reason, judgement.reason) if reply.is_transient else judgement.reason,
+        code=reply.code,
+        enhanced=str(reply.enhanced) if reply.enhanced else None,
+        text=replies.quotable(reply.text, secrets),
+    )
+
+
+def classify_fault(phase: Phase, fault: Fault) -> Failure:
+    """Return what a fault without a reply means. After the final dot every one leaves the message in doubt."""
+    reason = _R.IN_DOUBT if phase is Phase.DOT else _R(fault.value)
+    permanent = fault is Fault.MECHANISM_NOT_OFFERED
+    return Failure(
+        scope=_FAULT_SCOPES[fault],
+        permanence=Permanence.PERMANENT if permanent else Permanence.TRANSIENT,
+        reason=reason,
+        text=reasons.MEANINGS[reason],
+    )
+
+
+def _judge(phase: Phase, reply: replies.Reply) -> _Judgement:
+    if reply.code == replies.SERVICE_NOT_AVAILABLE:
+        return _UNAVAILABLE
+    match phase:
+        case Phase.CONNECT | Phase.GREETING | Phase.EHLO:
+            return _SERVER_REFUSED
+        case Phase.TLS:
+            return _TLS_FAILED
+        case Phase.AUTH:
+            # A 4yz is the server's trouble (454, RFC 4954 section 6). Any 5yz is about these credentials or
+            # their mechanism (504, 501): trying again with them is what locks accounts.
+            refused = reply.is_permanent or reply.code == _PASSWORD_TRANSITION
+            return _CREDENTIALS if refused else _AUTH_UNAVAILABLE
+        case Phase.MAIL:
+            return _judge_mail(reply)
+        case Phase.RCPT:
+            return _judge_rcpt(reply)
+        case Phase.DATA | Phase.DOT:
+            return _judge_data(reply)
+
+
+def _judge_mail(reply: replies.Reply) -> _Judgement:
+    if reply.code in _CREDENTIAL_CODES:
+        return _CREDENTIALS
+    status = _status(reply)
+    if status in _SIZE_STATUSES or reply.code == _EXCEEDED_STORAGE:
+        return _TOO_LARGE
+    if status and (status[0] == 7 or status == _LIMIT_REACHED):  # noqa: PLR2004 - X.7.X, security or policy.
+        return _POLICY
+    # Nothing but the sender has been named yet, so a refusal is about it, and trouble is the server's own.
+    return _SENDER if reply.is_permanent or status in _SENDER_STATUSES else _UNAVAILABLE
+
+
+def _judge_rcpt(reply: replies.Reply) -> _Judgement:
+    status = _status(reply)
+    if status in _SENDER_STATUSES:
+        return _SENDER
+    if status and status[0] in {1, 2}:
+        return _RECIPIENT
+    if status and (status[0] == 7 or status == _LIMIT_REACHED):  # noqa: PLR2004 - X.7.X, security or policy.
+        return _POLICY
+    if status is None and reply.code in _NO_SUCH_RECIPIENT_CODES:
+        return _RECIPIENT
+    if reply.code in _POLICY_CODES:
+        return _POLICY
+    return _TOO_LARGE if status in _SIZE_STATUSES else _MESSAGE
+
+
+def _judge_data(reply: replies.Reply) -> _Judgement:
+    if reply.code in _CREDENTIAL_CODES:
+        return _CREDENTIALS
+    status = _status(reply)
+    if status in _SIZE_STATUSES or (status is None and reply.code == _EXCEEDED_STORAGE):
+        return _TOO_LARGE
+    return _POLICY if status == _LIMIT_REACHED else _MESSAGE
+
+
+def _status(reply: replies.Reply) -> tuple[int, int] | None:
+    return (reply.enhanced.subject, reply.enhanced.detail) if reply.enhanced else None

@@ -1,0 +1,66 @@
+"""Why a delivery did not happen, in one word: every reason a recipient's record can carry, and its meaning.
+
+`docs/reference/recipient-states.md` is generated from this file and from `states`.
+"""
+
+import enum
+from typing import Final
+
+
+class DeliveryReason(enum.StrEnum):
+    """The cause of a failed or postponed delivery, CamelCase as in Kubernetes' conditions."""
+
+    NAME_NOT_RESOLVED = "NameNotResolved"
+    ADDRESS_DENIED = "AddressDenied"
+    CONNECTION_FAILED = "ConnectionFailed"
+    CONNECTION_LOST = "ConnectionLost"
+    TIMED_OUT = "TimedOut"
+    STARTTLS_NOT_OFFERED = "StartTlsNotOffered"
+    TLS_FAILED = "TlsFailed"
+    CERTIFICATE_NOT_TRUSTED = "CertificateNotTrusted"
+    PROTOCOL_ERROR = "ProtocolError"
+    SERVER_UNAVAILABLE = "ServerUnavailable"
+    SERVER_REFUSED = "ServerRefused"
+    MECHANISM_NOT_OFFERED = "MechanismNotOffered"
+    CREDENTIALS_REFUSED = "CredentialsRefused"
+    AUTHENTICATION_UNAVAILABLE = "AuthenticationUnavailable"
+    SENDER_REFUSED = "SenderRefused"
+    POLICY_REFUSED = "PolicyRefused"
+    RECIPIENT_REFUSED = "RecipientRefused"
+    RECIPIENT_UNAVAILABLE = "RecipientUnavailable"
+    MESSAGE_REFUSED = "MessageRefused"
+    MESSAGE_DEFERRED = "MessageDeferred"
+    MESSAGE_TOO_LARGE = "MessageTooLarge"
+    SMTPUTF8_NOT_OFFERED = "SmtpUtf8NotOffered"
+    EIGHT_BIT_NOT_OFFERED = "EightBitNotOffered"
+    IN_DOUBT = "InDoubt"
+    EXPIRED = "Expired"
+
+
+MEANINGS: Final[dict[DeliveryReason, str]] = {
+    DeliveryReason.NAME_NOT_RESOLVED: "The SMTP server's name has no address.",
+    DeliveryReason.ADDRESS_DENIED: "The SMTP server's address is one that the policy does not allow.",
+    DeliveryReason.CONNECTION_FAILED: "No connection to the SMTP server came about.",
+    DeliveryReason.CONNECTION_LOST: "The connection was lost before the message was handed over.",
+    DeliveryReason.TIMED_OUT: "The SMTP server did not answer in time.",
+    DeliveryReason.STARTTLS_NOT_OFFERED: "StartTLS is required and the SMTP server does not offer it.",
+    DeliveryReason.TLS_FAILED: "The TLS handshake failed.",
+    DeliveryReason.CERTIFICATE_NOT_TRUSTED: "The SMTP server's certificate did not verify.",
+    DeliveryReason.PROTOCOL_ERROR: "What the server sent is not SMTP.",
+    DeliveryReason.SERVER_UNAVAILABLE: "The SMTP server is not available at present.",
+    DeliveryReason.SERVER_REFUSED: "The SMTP server does not serve this client.",
+    DeliveryReason.MECHANISM_NOT_OFFERED: "The SMTP server does not offer the SASL mechanism of the settings.",
+    DeliveryReason.CREDENTIALS_REFUSED: "The SMTP server refused the credentials, or demands some.",
+    DeliveryReason.AUTHENTICATION_UNAVAILABLE: "The SMTP server cannot check credentials at present.",
+    DeliveryReason.SENDER_REFUSED: "The SMTP server refused the sender address.",
+    DeliveryReason.POLICY_REFUSED: "The SMTP server's policy refused the client or the sender, not the recipient.",
+    DeliveryReason.RECIPIENT_REFUSED: "The SMTP server refused this recipient for good.",
+    DeliveryReason.RECIPIENT_UNAVAILABLE: "The SMTP server does not take mail for this recipient at present.",
+    DeliveryReason.MESSAGE_REFUSED: "The SMTP server refused this message for good.",
+    DeliveryReason.MESSAGE_DEFERRED: "The SMTP server does not take this message at present.",
+    DeliveryReason.MESSAGE_TOO_LARGE: "The message is larger than the SMTP server takes.",
+    DeliveryReason.SMTPUTF8_NOT_OFFERED: "The address is not ASCII and the SMTP server does not offer SMTPUTF8.",
+    DeliveryReason.EIGHT_BIT_NOT_OFFERED: "The message has 8-bit lines and the SMTP server does not offer 8BITMIME.",
+    DeliveryReason.IN_DOUBT: "The connection was lost after the final dot: the message may have been accepted.",
+    DeliveryReason.EXPIRED: "The message reached its max age.",
+}

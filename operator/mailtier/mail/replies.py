@@ -1,0 +1,246 @@
+"""SMTP replies: read from bytes as they come in, bounded (R10), and made fit to be quoted (R7)."""
+
+import base64
+import dataclasses
+import re
+import urllib.parse
+from collections.abc import Iterable
+from typing import Final
+
+# RFC 5321 section 4.5.3.1.5 sets 512 bytes for a reply line; servers that exceed it exist, so four times
+# as much is tolerated. The totals are this project's (R10).
+MAXIMUM_LINE_BYTES: Final = 2048
+MAXIMUM_LINES: Final = 64
+MAXIMUM_REPLY_BYTES: Final = 8 * 1024
+
+MAXIMUM_QUOTE_LENGTH: Final = 200
+
+SERVICE_NOT_AVAILABLE: Final = 421
+"""The server closes the connection after this reply, whatever it answers (RFC 5321 section 3.8)."""
+
+_REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED: Final = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?: |$)")
+
+
+class ReplyError(Exception):
+    """What the server sent is not an SMTP reply. The sentence never repeats what it sent (R7)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EnhancedStatus:
+    """An enhanced mail system status code, class.subject.detail (RFC 3463 section 2)."""
+
+    class_: int
+    subject: int
+    detail: int
+
+    def __str__(self) -> str:
+        return f"{self.class_}.{self.subject}.{self.detail}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One reply of a server.
+
+    Attributes:
+        code: The basic code, 200 to 599 (RFC 5321 section 4.2).
+        enhanced: The enhanced code, where the first line has one of the same class (RFC 2034 section 4).
+        lines: The text of each line without its codes: untrusted, not fit for a log or a status.
+    """
+
+    code: int
+    enhanced: EnhancedStatus | None = None
+    lines: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the command was carried out (2yz)."""
+        return 200 <= self.code <= 299  # noqa: PLR2004 - RFC 5321 section 4.2.1.
+
+    @property
+    def is_intermediate(self) -> bool:
+        """Whether the server waits for more (3yz)."""
+        return 300 <= self.code <= 399  # noqa: PLR2004 - RFC 5321 section 4.2.1.
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same command may succeed later (4yz)."""
+        return 400 <= self.code <= 499  # noqa: PLR2004 - RFC 5321 section 4.2.1.
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the same command is not worth repeating (5yz)."""
+        return self.code >= 500  # noqa: PLR2004 - RFC 5321 section 4.2.1.
+
+    @property
+    def text(self) -> str:
+        """All lines as one, untrusted; `quotable` makes it fit to be shown."""
+        return " ".join(self.lines)
+
+
+class ReplyParser:
+    """Turns the bytes that a server sends into replies; reads nothing by itself.
+
+    A parser that has raised stays broken: after a reply that cannot be read, no later one can be paired with
+    its command.
+    """
+
+    __slots__ = ("_buffer", "_code", "_error", "_lines", "_reply_bytes")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._code = b""
+        self._lines: list[bytes] = []
+        self._reply_bytes = 0
+        self._error: ReplyError | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no part of a reply is waiting for its rest.
+
+        Bytes that a server sent before TLS began must not be taken for its word after it (CVE-2011-0411), so
+        STARTTLS goes ahead only where this is true.
+        """
+        return not self._buffer and not self._lines and self._error is None
+
+    def receive(self, data: bytes) -> tuple[Reply, ...]:
+        """Return the replies that `data` completes, oldest first.
+
+        A reply that came whole before an unreadable one is returned; the error is raised by the next call. It
+        may be the answer to the final dot.
+
+        Raises:
+            ReplyError: The server does not speak SMTP, or its reply is larger than R10 allows.
+        """
+        if self._error is not None:
+            raise self._error
+        replies: list[Reply] = []
+        self._buffer += data
+        try:
+            while (end := self._buffer.find(b"\n")) >= 0:
+                line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
+                reply = self._take_line(line.removesuffix(b"\r"))
+                if reply is not None:
+                    replies.append(reply)
+            self._check_size(len(self._buffer))
+        except ReplyError as error:
+            self._error = error
+            self._buffer = b""
+            if not replies:
+                raise
+        return tuple(replies)
+
+    def _check_size(self, line_bytes: int) -> None:
+        if line_bytes > MAXIMUM_LINE_BYTES:
+            raise ReplyError(f"the server sent a reply line of more than {MAXIMUM_LINE_BYTES} bytes")
+        if self._reply_bytes + line_bytes > MAXIMUM_REPLY_BYTES:
+            raise ReplyError(f"the server sent a reply of more than {MAXIMUM_REPLY_BYTES} bytes")
+
+    def _take_line(self, line: bytes) -> Reply | None:
+        self._check_size(len(line))
+        match = _REPLY_LINE.fullmatch(line)
+        if match is None:
+            raise ReplyError("the server sent something that is not an SMTP reply")
+        code, separator, text = match[1], match[2], match[3] or b""
+        if self._lines and code != self._code:
+            raise ReplyError("the server changed the code within a multi-line reply")
+        self._code = code
+        self._lines.append(text)
+        self._reply_bytes += len(line)
+        if len(self._lines) > MAXIMUM_LINES:
+            raise ReplyError(f"the server sent a reply of more than {MAXIMUM_LINES} lines")
+        if separator == b"-":
+            return None
+        reply = _reply(int(code), [line.decode("utf-8", "replace") for line in self._lines])
+        self._lines = []
+        self._reply_bytes = 0
+        return reply
+
+
+def _reply(code: int, lines: list[str]) -> Reply:
+    match = _ENHANCED.match(lines[0])
+    # RFC 2034 section 4 requires the class to equal the basic code's first digit; one that contradicts it
+    # is not believed, and stays part of the text.
+    if match is None or int(match[1]) != code // 100:
+        return Reply(code=code, lines=tuple(lines))
+    enhanced = EnhancedStatus(class_=int(match[1]), subject=int(match[2]), detail=int(match[3]))
+    return Reply(code=code, enhanced=enhanced, lines=tuple(line.removeprefix(match[0]) for line in lines))
+
+
+_REMOVED: Final = "[removed]"
+
+# The shortest piece of a known secret that is taken for one. Shorter ones would blank out ordinary words.
+_FRAGMENT_LENGTH: Final = 6
+
+# Enough to fill a quote whatever is removed from it, and short enough for the patterns below, whose worst
+# case is quadratic.
+_LONGEST_EXAMINED: Final = 1024
+
+# What looks like base64 or hexadecimal data: padded, or long, or of middling length with three kinds of
+# character. Ordinary words, host names and queue ids of up to eleven characters pass.
+_ENCODED: Final = re.compile(
+    r"[A-Za-z0-9+/_-]{6,}={1,2}"
+    r"|[A-Za-z0-9+/]{24,}"
+    r"|(?=[A-Za-z+/_-]*[0-9])(?=[A-Z0-9+/_-]*[a-z])(?=[a-z0-9+/_-]*[A-Z])[A-Za-z0-9+/_-]{12,}"
+)
+_NAMED_SECRET: Final = re.compile(
+    r"(?i)\b(pass(?:word|wd|phrase)?|pwd|pin|secret|token|bearer|api[_-]?key)(\s*[:=]\s*|(?<=bearer)\s+)\S+"
+)
+
+
+def quotable(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a server's text as it may be shown: printable ASCII, at most 200 characters, nothing secret.
+
+    Args:
+        text: Untrusted text.
+        secrets: What the session knows and nobody may read: password, token, and where the endpoint is
+            inherited the username. Any six consecutive characters of one, plain or encoded, are removed.
+
+    Source:
+        Rule R7 of the threat model.
+    """
+    quoted = "".join(char if " " <= char <= "~" else " " for char in text[:_LONGEST_EXAMINED])
+    quoted = _without_fragments(quoted, secrets)
+    quoted = _ENCODED.sub(_REMOVED, quoted)
+    quoted = _NAMED_SECRET.sub(rf"\1\2{_REMOVED}", quoted)
+    quoted = " ".join(quoted.split())
+    if len(quoted) > MAXIMUM_QUOTE_LENGTH:
+        quoted = quoted[: MAXIMUM_QUOTE_LENGTH - 3].rstrip() + "..."
+    return quoted
+
+
+def _without_fragments(text: str, secrets: Iterable[str]) -> str:
+    folded = text.lower()
+    hidden = bytearray(len(text))
+    for fragment in {fragment for secret in secrets for fragment in _fragments(secret)}:
+        start = folded.find(fragment)
+        while start >= 0:
+            hidden[start : start + len(fragment)] = b"\1" * len(fragment)
+            start = folded.find(fragment, start + 1)
+    if not any(hidden):
+        return text
+    # One mark stands for a whole run; NUL cannot occur in printable text.
+    marked = "".join("\0" if hide else char for char, hide in zip(text, hidden, strict=True))
+    return re.sub("\0+", _REMOVED, marked)
+
+
+def _fragments(secret: str) -> Iterable[str]:
+    for form in _forms(secret):
+        folded = form.lower()
+        if len(folded) <= _FRAGMENT_LENGTH:
+            yield folded
+        else:
+            for start in range(len(folded) - _FRAGMENT_LENGTH + 1):
+                yield folded[start : start + _FRAGMENT_LENGTH]
+
+
+def _forms(secret: str) -> Iterable[str]:
+    """Return the ways in which a server may echo a secret, none empty and none shorter than three characters."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    candidates = [secret, urllib.parse.quote(raw), raw.hex()]
+    for shift in range(3):
+        # Within a longer payload the secret starts at any of three places in a group of four characters;
+        # the first and the last group also depend on its neighbours and are left out.
+        encoded = base64.b64encode(b"\0" * shift + raw).decode("ascii").rstrip("=")
+        candidates.append(encoded if shift == 0 else encoded[4:])
+    return (candidate for candidate in candidates if len(candidate) >= 3)  # noqa: PLR2004 - shorter is noise.

@@ -1,0 +1,396 @@
+"""One SMTP mail transaction as a state machine without I/O: replies in, bytes out, an outcome per recipient.
+
+It always knows whether the final dot was sent: `dot_sent` is true before the bytes that hold the dot are handed
+out, so a message that may have been taken is never counted as one that was not.
+
+Replies come in the order of the commands, with PIPELINING too (RFC 2920): there the commands up to DATA are sent
+as one group, and nothing is sent when their replies come in. One table serves both.
+"""
+
+import dataclasses
+import enum
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from mailtier.mail import classify, preflight, replies, wire
+
+
+class State(enum.StrEnum):
+    """Which command the next reply answers."""
+
+    IDLE = "idle"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    DOT = "dot"
+    DRAIN = "drain"
+    """None that matters: every recipient has failed, and replies to a group of commands are still to come."""
+    EMPTY_DOT = "empty dot"
+    """The dot of an empty message: the server agreed to DATA without a recipient (RFC 2920 section 3.1)."""
+    ENDED = "ended"
+
+
+class Event(enum.StrEnum):
+    """What can happen to a transaction."""
+
+    START = "start"
+    PROCEED = "proceed"
+    """The next reply answers the next kind of command."""
+    REPEAT = "repeat"
+    """The next reply answers another command of the same kind."""
+    ABANDON = "abandon"
+    """No recipient is left, and replies are outstanding."""
+    CLOSE_EMPTY = "close empty"
+    """No recipient is left, and the server waits for data."""
+    END = "end"
+    """Every outcome is known and no reply is outstanding, or none will come."""
+
+
+TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = types.MappingProxyType(
+    {
+        (State.IDLE, Event.START): State.MAIL,
+        (State.IDLE, Event.END): State.ENDED,
+        (State.MAIL, Event.PROCEED): State.RCPT,
+        (State.MAIL, Event.ABANDON): State.DRAIN,
+        (State.MAIL, Event.END): State.ENDED,
+        (State.RCPT, Event.REPEAT): State.RCPT,
+        (State.RCPT, Event.PROCEED): State.DATA,
+        (State.RCPT, Event.ABANDON): State.DRAIN,
+        (State.RCPT, Event.END): State.ENDED,
+        (State.DATA, Event.PROCEED): State.DOT,
+        (State.DATA, Event.END): State.ENDED,
+        (State.DOT, Event.END): State.ENDED,
+        (State.DRAIN, Event.REPEAT): State.DRAIN,
+        (State.DRAIN, Event.CLOSE_EMPTY): State.EMPTY_DOT,
+        (State.DRAIN, Event.END): State.ENDED,
+        (State.EMPTY_DOT, Event.END): State.ENDED,
+    }
+)
+
+_PHASES: Final = {
+    State.MAIL: classify.Phase.MAIL,
+    State.RCPT: classify.Phase.RCPT,
+    State.DATA: classify.Phase.DATA,
+    State.DOT: classify.Phase.DOT,
+    # No outcome depends on these two any more.
+    State.DRAIN: classify.Phase.DATA,
+    State.EMPTY_DOT: classify.Phase.DATA,
+}
+
+
+class Verdict(enum.StrEnum):
+    """What is known of one recipient."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    IN_DOUBT = "in doubt"
+
+
+class Session(enum.StrEnum):
+    """What may be done with the session now."""
+
+    REUSE = "reuse"
+    """The next MAIL may follow at once."""
+    RESET = "reset"
+    """The server may hold a half-made transaction: RSET first."""
+    CLOSE = "close"
+    """The server is leaving, replies can no longer be paired with commands, or the transaction has not ended."""
+
+
+class IllegalInput(Exception):  # noqa: N818 - h11's LocalProtocolError; this word says whose mistake it is.
+    """The transaction cannot take this now; nothing was changed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one recipient.
+
+    Attributes:
+        recipient: The envelope address, as it was given.
+        verdict: What is known.
+        failure: Why it failed or is in doubt; else None.
+        reply: The reply to the final dot where it was accepted; else None.
+    """
+
+    recipient: str
+    verdict: Verdict = Verdict.PENDING
+    failure: classify.Failure | None = None
+    reply: replies.Reply | None = None
+
+
+class Transaction:
+    """The machine: call `start`, send what it returns, and give `receive` each reply until `is_ended`.
+
+    Args:
+        mail_from: Envelope sender in wire form, or empty for the null reverse-path.
+        rcpt_to: Envelope recipients in wire form, at least one.
+        message: The whole message, CRLF at the end of every line, not dot-stuffed.
+        offered: What the server offers.
+        secrets: What must not be quoted from replies; see `replies.quotable`.
+
+    Attributes:
+        dot_sent: Whether the final dot was handed out. From then on, a loss leaves the message in doubt.
+        session: What may be done with the session.
+
+    Raises:
+        ValueError: No recipient, or an address or message that would not be safe on the wire: defects of the
+            caller, for what users write was refused long before.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_mail_from",
+        "_message",
+        "_offered",
+        "_outcomes",
+        "_secrets",
+        "_state",
+        "_targets",
+        "dot_sent",
+        "session",
+    )
+
+    def __init__(
+        self,
+        *,
+        mail_from: str,
+        rcpt_to: Sequence[str],
+        message: bytes,
+        offered: wire.Extensions,
+        secrets: Iterable[str] = (),
+    ) -> None:
+        if not rcpt_to:
+            raise ValueError("a transaction needs a recipient")
+        for address in (mail_from, *rcpt_to):
+            wire.check_address(address)
+        wire.check_message(message)
+        self._mail_from = mail_from
+        self._message = message
+        self._offered = offered
+        self._secrets = tuple(secrets)
+        self._state = State.IDLE
+        self._outcomes = [Outcome(recipient=address) for address in rcpt_to]
+        # Indexes of the recipients that get a RCPT, and how many of those have been answered.
+        self._targets: list[int] = []
+        self._answered = 0
+        self.dot_sent = False
+        self.session = Session.CLOSE
+
+    def __repr__(self) -> str:
+        # No address, no message, no secret (R1).
+        return f"<Transaction {self._state.value}, dot_sent={self.dot_sent}>"
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether every outcome is known and nothing more is to be sent or received."""
+        return self._state is State.ENDED
+
+    @property
+    def state(self) -> State:
+        """Which command the next reply answers."""
+        return self._state
+
+    @property
+    def phase(self) -> classify.Phase | None:
+        """The step under way; None before the start and after the end."""
+        return _PHASES.get(self._state)
+
+    @property
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """One for each recipient, in the order they were given."""
+        return tuple(self._outcomes)
+
+    def start(self) -> bytes:
+        """Return the first bytes to send; none if every recipient fails before MAIL.
+
+        Raises:
+            IllegalInput: It was started before.
+        """
+        self._require(State.IDLE)
+        unsendable = preflight.find_unsendable(
+            mail_from=self._mail_from,
+            rcpt_to=[outcome.recipient for outcome in self._outcomes],
+            message=self._message,
+            offered=self._offered,
+        )
+        for index, failure in enumerate(unsendable):
+            if failure is not None:
+                self._fail(index, failure)
+        self._targets = self._pending()
+        if not self._targets:
+            return self._end(Session.REUSE)
+        self._advance(Event.START)
+        is_utf8 = not all(a.isascii() for a in (self._mail_from, *map(self._recipient, self._targets)))
+        mail = wire.mail(
+            self._mail_from,
+            size_bytes=len(self._message),
+            is_eight_bit=not self._message.isascii(),
+            is_utf8=is_utf8,
+            offered=self._offered,
+        )
+        if not self._offered.pipelining:
+            return mail
+        # DATA ends the group: a client waits for its reply before the message (RFC 2920 section 3.1).
+        return b"".join((mail, *(wire.rcpt(self._recipient(index)) for index in self._targets), wire.DATA))
+
+    def receive(self, reply: replies.Reply) -> bytes:
+        """Return what to send next; none where more replies are awaited, or nothing remains.
+
+        Raises:
+            IllegalInput: No reply is awaited.
+        """
+        self._require(*_PHASES)
+        if reply.code == replies.SERVICE_NOT_AVAILABLE:
+            self._fail_pending(self._classified(reply))
+            return self._end(Session.CLOSE)
+        match self._state:
+            case State.MAIL:
+                return self._receive_mail(reply)
+            case State.RCPT:
+                return self._receive_rcpt(reply)
+            case State.DATA:
+                return self._receive_data(reply)
+            case State.DOT:
+                return self._receive_dot(reply)
+            case State.DRAIN:
+                return self._receive_drained(reply)
+            case _:
+                return self._end(Session.RESET)
+
+    def lose(self, fault: classify.Fault) -> None:
+        """End the transaction because no further reply can be had: lost, timed out, cancelled, unreadable.
+
+        Recipients without an outcome are in doubt if the final dot was sent, and have failed otherwise.
+
+        Raises:
+            IllegalInput: It has not been started, or has ended.
+        """
+        self._require(*_PHASES)
+        self._break(fault)
+
+    def time_out(self) -> None:
+        """End the transaction because a command, or all of them together, took too long (R10).
+
+        Raises:
+            IllegalInput: It has not been started, or has ended.
+        """
+        self.lose(classify.Fault.TIMED_OUT)
+
+    def _receive_mail(self, reply: replies.Reply) -> bytes:
+        if reply.is_intermediate:
+            return self._break(classify.Fault.PROTOCOL_ERROR)
+        if reply.is_positive:
+            self._advance(Event.PROCEED)
+            return self._unless_grouped(wire.rcpt(self._recipient(self._targets[0])))
+        self._fail_pending(self._classified(reply))
+        return self._abandon(Session.REUSE)
+
+    def _receive_rcpt(self, reply: replies.Reply) -> bytes:
+        if reply.is_intermediate:
+            return self._break(classify.Fault.PROTOCOL_ERROR)
+        if not reply.is_positive:
+            self._fail(self._targets[self._answered], self._classified(reply))
+        self._answered += 1
+        if self._answered < len(self._targets):
+            self._advance(Event.REPEAT)
+            return self._unless_grouped(wire.rcpt(self._recipient(self._targets[self._answered])))
+        if not self._pending():
+            return self._abandon(Session.RESET)
+        self._advance(Event.PROCEED)
+        return self._unless_grouped(wire.DATA)
+
+    def _receive_data(self, reply: replies.Reply) -> bytes:
+        if reply.is_positive:
+            return self._break(classify.Fault.PROTOCOL_ERROR)
+        if reply.is_intermediate:
+            data = wire.data(self._message)
+            self._advance(Event.PROCEED)
+            self.dot_sent = True
+            return data
+        self._fail_pending(self._classified(reply))
+        return self._end(Session.RESET)
+
+    def _receive_dot(self, reply: replies.Reply) -> bytes:
+        if reply.is_intermediate:
+            return self._break(classify.Fault.PROTOCOL_ERROR)
+        if reply.is_positive:
+            for index in self._pending():
+                self._settle(index, verdict=Verdict.ACCEPTED, reply=reply)
+        else:
+            self._fail_pending(self._classified(reply))
+        # Taken or refused, the server's buffers are empty (RFC 5321 section 4.1.1.4).
+        return self._end(Session.REUSE)
+
+    def _receive_drained(self, reply: replies.Reply) -> bytes:
+        if self._answered < len(self._targets):
+            self._answered += 1
+            self._advance(Event.REPEAT)
+            return b""
+        if reply.is_positive:
+            return self._break(classify.Fault.PROTOCOL_ERROR)
+        if reply.is_intermediate:
+            self._advance(Event.CLOSE_EMPTY)
+            return wire.EMPTY_MESSAGE
+        return self._end(Session.RESET)
+
+    def _unless_grouped(self, command: bytes) -> bytes:
+        return b"" if self._offered.pipelining else command
+
+    def _abandon(self, session: Session) -> bytes:
+        """Go on without a recipient: to the end, or to the replies that a group still brings."""
+        if not self._offered.pipelining:
+            return self._end(session)
+        self._advance(Event.ABANDON)
+        return b""
+
+    def _break(self, fault: classify.Fault) -> bytes:
+        failure = classify.classify_fault(_PHASES[self._state], fault)
+        verdict = Verdict.IN_DOUBT if self.dot_sent else Verdict.FAILED
+        for index in self._pending():
+            self._settle(index, verdict=verdict, failure=failure)
+        return self._end(Session.CLOSE)
+
+    def _end(self, session: Session) -> bytes:
+        self._advance(Event.END)
+        self.session = session
+        return b""
+
+    def _recipient(self, index: int) -> str:
+        return self._outcomes[index].recipient
+
+    def _pending(self) -> list[int]:
+        return [i for i, outcome in enumerate(self._outcomes) if outcome.verdict is Verdict.PENDING]
+
+    def _fail(self, index: int, failure: classify.Failure) -> None:
+        self._settle(index, verdict=Verdict.FAILED, failure=failure)
+
+    def _fail_pending(self, failure: classify.Failure) -> None:
+        for index in self._pending():
+            self._fail(index, failure)
+
+    def _settle(
+        self,
+        index: int,
+        *,
+        verdict: Verdict,
+        failure: classify.Failure | None = None,
+        reply: replies.Reply | None = None,
+    ) -> None:
+        self._outcomes[index] = dataclasses.replace(
+            self._outcomes[index], verdict=verdict, failure=failure, reply=reply
+        )
+
+    def _classified(self, reply: replies.Reply) -> classify.Failure:
+        return classify.classify_reply(_PHASES[self._state], reply, secrets=self._secrets)
+
+    def _require(self, *states: State) -> None:
+        if self._state not in states:
+            raise IllegalInput(f"a transaction that is {self._state.value} cannot take this")
+
+    def _advance(self, event: Event) -> None:
+        try:
+            self._state = TRANSITIONS[self._state, event]
+        except KeyError:
+            raise IllegalInput(f"a transaction that is {self._state.value} cannot {event.value}") from None

@@ -1,0 +1,100 @@
+"""What a mail transaction writes: commands with the parameters a server offers, and dot-stuffed data."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final
+
+from mailtier.api import text as texts
+
+DATA: Final = b"DATA\r\n"
+RSET: Final = b"RSET\r\n"
+QUIT: Final = b"QUIT\r\n"
+EMPTY_MESSAGE: Final = b".\r\n"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Extensions:
+    """What the server's EHLO reply offers, as far as a transaction makes use of it.
+
+    Attributes:
+        pipelining: Commands may be sent in groups (RFC 2920).
+        size: MAIL may carry the message's size (RFC 1870).
+        size_limit_bytes: The largest message the server takes; None where it does not say.
+        eight_bit_mime: Lines may hold bytes above 127 (RFC 6152).
+        smtputf8: Addresses may hold other characters than ASCII (RFC 6531).
+    """
+
+    pipelining: bool = False
+    size: bool = False
+    size_limit_bytes: int | None = None
+    eight_bit_mime: bool = False
+    smtputf8: bool = False
+
+    @classmethod
+    def from_ehlo(cls, keywords: Mapping[str, str]) -> "Extensions":
+        """Return what EHLO keywords offer.
+
+        Args:
+            keywords: Each keyword, in any case, to its parameters as one string.
+        """
+        offered = {keyword.upper(): parameters.strip() for keyword, parameters in keywords.items()}
+        limit = offered.get("SIZE", "")
+        # RFC 1870 section 4 allows twenty digits; 0 says that there is no fixed limit.
+        is_known = limit.isascii() and limit.isdigit() and len(limit) <= 20 and int(limit) > 0  # noqa: PLR2004
+        return cls(
+            pipelining="PIPELINING" in offered,
+            size="SIZE" in offered,
+            size_limit_bytes=int(limit) if is_known else None,
+            eight_bit_mime="8BITMIME" in offered,
+            smtputf8="SMTPUTF8" in offered,
+        )
+
+
+def check_address(address: str) -> None:
+    """Return when the envelope address can stand between angle brackets.
+
+    Raises:
+        ValueError: It would end the command early or begin another one (R5). It is a defect of the caller:
+            what users write was parsed by `api.addresses` before.
+    """
+    if texts.find_forbidden(address) is not None or any(char in address for char in "<> "):
+        raise ValueError("an envelope address holds a character that would change the command")
+
+
+def check_message(message: bytes) -> None:
+    r"""Return when the message can be sent as it is.
+
+    Raises:
+        ValueError: Its line endings are not all CRLF, or the last line has none. A bare CR or LF is what SMTP
+            smuggling is made of (CVE-2023-51764): servers disagree on whether `\n.\r\n` ends the data.
+    """
+    ends = message.count(b"\r\n")
+    if message.count(b"\n") != ends or message.count(b"\r") != ends or not message.endswith(b"\r\n"):
+        raise ValueError("a message has CRLF at the end of every line, and no other CR or LF")
+
+
+def mail(mail_from: str, *, size_bytes: int, is_eight_bit: bool, is_utf8: bool, offered: Extensions) -> bytes:
+    """Return the MAIL command, with each parameter that is of use only where it is offered.
+
+    Source:
+        RFC 5321 section 4.1.1.2, RFC 1870 section 5, RFC 6152 section 2, RFC 6531 section 3.4.
+    """
+    command = f"MAIL FROM:<{mail_from}>"
+    if offered.size:
+        command += f" SIZE={size_bytes}"
+    if is_eight_bit and offered.eight_bit_mime:
+        command += " BODY=8BITMIME"
+    if is_utf8 and offered.smtputf8:
+        command += " SMTPUTF8"
+    return command.encode() + b"\r\n"
+
+
+def rcpt(rcpt_to: str) -> bytes:
+    """Return the RCPT command (RFC 5321 section 4.1.1.3)."""
+    return f"RCPT TO:<{rcpt_to}>\r\n".encode()
+
+
+def data(message: bytes) -> bytes:
+    """Return the message as it follows a 354: leading dots doubled, and the final dot (RFC 5321 section 4.5.2)."""
+    stuffed = message.replace(b"\r\n.", b"\r\n..")
+    return b"".join((b"." if stuffed.startswith(b".") else b"", stuffed, b".\r\n"))

@@ -1,0 +1,81 @@
+"""When a server is left alone: after a fault of its own, for a pause that doubles until it works again."""
+
+import enum
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+class State(enum.StrEnum):
+    """Whether sessions may be opened."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half open"
+    """The pause is over: one session may try."""
+
+
+class Breaker:
+    """The memory of one server's faults. Times are seconds of a monotonic clock.
+
+    It counts faults of the server alone, and any of them opens it: the first pause is as short as a lost
+    connection deserves, and a server that is down is tried every few minutes.
+    """
+
+    __slots__ = ("_faults", "_retry_at", "_trial")
+
+    def __init__(self) -> None:
+        self._faults = 0
+        self._retry_at = 0.0
+        self._trial = False
+
+    def state(self, now: float) -> State:
+        """Return whether sessions may be opened."""
+        if self._faults == 0:
+            return State.CLOSED
+        return State.HALF_OPEN if now >= self._retry_at else State.OPEN
+
+    @property
+    def retry_at(self) -> float:
+        """When the pause ends; in the past where there is none."""
+        return self._retry_at
+
+    def acquire(self, now: float) -> bool:
+        """Return whether a session may be used now; half open, only one at a time gets leave."""
+        match self.state(now):
+            case State.CLOSED:
+                return True
+            case State.OPEN:
+                return False
+            case State.HALF_OPEN:
+                if self._trial:
+                    return False
+                self._trial = True
+                return True
+
+    def release(self) -> None:
+        """Give leave back without news, so that another may try."""
+        self._trial = False
+
+    def succeed(self) -> None:
+        """Note that the server works."""
+        self._faults = 0
+        self._trial = False
+        self._retry_at = 0.0
+
+    def fail(self, now: float, *, jitter: float) -> None:
+        """Note a fault of the server.
+
+        Faults that arrive during a pause come from sessions that were open before; they say nothing new and do
+        not lengthen it, or a hundred connections lost at once would be a pause of hours.
+
+        Args:
+            now: Seconds of the monotonic clock.
+            jitter: Random number in [0, 1): the pause is drawn from its upper half.
+        """
+        self._trial = False
+        if self.state(now) is State.OPEN:
+            return
+        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._faults, 16), LONGEST_PAUSE_SECONDS)
+        self._faults += 1
+        self._retry_at = now + pause * (0.5 + jitter / 2)

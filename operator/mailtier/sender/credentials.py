@@ -1,0 +1,177 @@
+"""Passwords, read from their Secrets: annotation and value from one read (R1, R3), kept for a few minutes."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from mailtier.api import names, secret, vocabulary
+from mailtier.sender import clock
+from mailtier.settings import binding, effective, passwords
+
+KEPT_SECONDS: Final = 300.0
+"""R9: a change that the operator has not told of is found within five minutes."""
+
+REFUSED_SECONDS: Final = 60.0
+"""After a refusal, a Secret is read again at once, and then each minute while messages wait for it."""
+
+
+class CredentialsError(Exception):
+    """There is no password to use; the text names the Secret and says what to do."""
+
+
+class NotBoundError(CredentialsError):
+    """The Secret's annotation does not list the endpoint."""
+
+
+class NotFoundError(CredentialsError):
+    """The Secret does not exist, or may not be read."""
+
+
+class KeyMissingError(CredentialsError):
+    """The Secret has no such key, or its value cannot be a password."""
+
+
+class UnavailableError(CredentialsError):
+    """The apiserver did not answer."""
+
+
+class SecretObject(Protocol):
+    """A Secret as one read found it."""
+
+    @property
+    def uid(self) -> str:
+        """Of the object."""
+
+    @property
+    def resource_version(self) -> str:
+        """Changes whenever the Secret does."""
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Of the object."""
+
+    @property
+    def data(self) -> Mapping[str, secret.Hidden]:
+        """Its values."""
+
+
+class SecretReader(Protocol):
+    """How a Secret is read; the adapter for the apiserver raises the errors of this module."""
+
+    async def read(self, namespace: str, name: str) -> SecretObject:
+        """Return a Secret.
+
+        Raises:
+            NotFoundError: There is none, or it may not be read.
+            UnavailableError: The apiserver did not answer.
+        """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """What identifies credentials in time: with other values it is another generation.
+
+    Attributes:
+        source: Namespace, name and key of the Secret; empty for Anonymous.
+        version: uid and resourceVersion of the Secret, as the password's own read found them.
+    """
+
+    mechanism: vocabulary.Mechanism
+    identity: str
+    source: tuple[str, ...] = ()
+    version: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """What a session authenticates with.
+
+    Attributes:
+        password: None for Anonymous.
+    """
+
+    identity: str
+    password: secret.Hidden | None
+    generation: Generation
+
+
+ANONYMOUS: Final = Credentials(
+    identity="", password=None, generation=Generation(mechanism=vocabulary.Mechanism.ANONYMOUS, identity="")
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Kept:
+    credentials: Credentials
+    seen_version: str
+    read_at: float
+
+
+_Key = tuple[str, str, str, str, vocabulary.Mechanism, effective.Endpoint]
+
+
+class CredentialStore:
+    """Reads credentials when they are needed and when the operator has seen a new version; keeps them for minutes."""
+
+    def __init__(self, reader: SecretReader, time: clock.Clock) -> None:
+        self._reader = reader
+        self._clock = time
+        self._kept: dict[_Key, _Kept] = {}
+
+    async def get(
+        self, auth: effective.Auth, endpoint: effective.Endpoint, *, max_age_seconds: float = KEPT_SECONDS
+    ) -> Credentials:
+        """Return the credentials of effective settings.
+
+        Args:
+            auth: From the effective settings.
+            endpoint: Where they are to be sent; the Secret must name it.
+            max_age_seconds: How old the last read may be; 0 reads now.
+
+        Raises:
+            CredentialsError: They cannot be used; the class says why.
+        """
+        reference = auth.secret
+        if auth.mechanism is vocabulary.Mechanism.ANONYMOUS or reference is None:
+            return ANONYMOUS
+        key = (reference.namespace, reference.name, reference.key, auth.identity, auth.mechanism, endpoint)
+        kept = self._kept.get(key)
+        now = self._clock.monotonic()
+        if kept and kept.seen_version == reference.version and now - kept.read_at < max_age_seconds:
+            return kept.credentials
+        # What cannot be read any more may not be used any more, so it is forgotten before the read.
+        self._kept.pop(key, None)
+        found = await self._read(auth, reference, endpoint)
+        self._kept[key] = _Kept(credentials=found, seen_version=reference.version, read_at=self._clock.monotonic())
+        return found
+
+    def forget_old(self) -> None:
+        """Drop passwords that were read too long ago to be used again."""
+        oldest = self._clock.monotonic() - KEPT_SECONDS
+        self._kept = {key: kept for key, kept in self._kept.items() if kept.read_at > oldest}
+
+    async def _read(
+        self, auth: effective.Auth, reference: effective.SecretReference, endpoint: effective.Endpoint
+    ) -> Credentials:
+        label = f"Secret {reference.namespace}/{reference.name}"
+        found = await self._reader.read(reference.namespace, reference.name)
+        if not binding.is_bound(found.annotations.get(names.ENDPOINT_ANNOTATION), endpoint):
+            raise NotBoundError(
+                f"{label}: its annotation {names.ENDPOINT_ANNOTATION} does not list {endpoint}; add it if the"
+                " password may be sent there"
+            )
+        value = found.data.get(reference.key)
+        try:
+            password = passwords.parse(value.reveal.encode() if value else None)
+        except passwords.PasswordError as error:
+            raise KeyMissingError(f"{label}, key {reference.key}: {error}") from None
+        return Credentials(
+            identity=auth.identity,
+            password=password,
+            generation=Generation(
+                mechanism=auth.mechanism,
+                identity=auth.identity,
+                source=(reference.namespace, reference.name, reference.key),
+                version=f"{found.uid}/{found.resource_version}",
+            ),
+        )

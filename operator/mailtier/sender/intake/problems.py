@@ -1,0 +1,198 @@
+"""Every way in which the intake says no (RFC 9457), with what the caller can do about it.
+
+`docs/reference/problems.md` has an entry for each; its anchor is the problem's type.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aiohttp import web
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_BASE: Final = "https://mailtier.dev/docs/reference/problems#"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A class of problems.
+
+    Attributes:
+        slug: The anchor of its documentation, the end of its type URI.
+        title: What went wrong, the same for every occurrence (RFC 9457 section 3.1.4).
+        meaning: For the documentation: when it occurs and what to do.
+    """
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+
+    @property
+    def type(self) -> str:
+        """The type URI."""
+        return TYPE_BASE + self.slug
+
+
+MALFORMED: Final = Kind(
+    slug="malformed",
+    status=400,
+    title="The request cannot be read",
+    meaning="The body is not JSON in UTF-8, or a header is not what it should be; `detail` says where.",
+)
+NOT_AUTHENTICATED: Final = Kind(
+    slug="not-authenticated",
+    status=401,
+    title="The request carries no token that the cluster accepts",
+    meaning="Send `Authorization: Bearer TOKEN` with a ServiceAccount token for the audience `mailtier`: a projected"
+    " volume with `serviceAccountToken.audience: mailtier`, or `kubectl create token NAME --audience=mailtier`.",
+)
+NOT_ALLOWED: Final = Kind(
+    slug="not-allowed",
+    status=403,
+    title="The caller may not do this in the namespace",
+    meaning="Bind a Role in the namespace of the request that grants `create` on `notifications` in the API group"
+    " `mailtier.dev`, to send and to look up what was sent. A change takes up to ten seconds to be seen.",
+)
+NOT_FOUND: Final = Kind(
+    slug="not-found",
+    status=404,
+    title="There is nothing at this path",
+    meaning="Look at `/openapi.json` for the paths. A notification is kept for a while after its end, and found only"
+    " under the organization that it was sent for.",
+)
+UNKNOWN_ORGANIZATION: Final = Kind(
+    slug="unknown-organization",
+    status=404,
+    title="The namespace has no such organization",
+    meaning="Create an OrgEmailSettings of that name in the namespace; `spec: {}` inherits everything. Right after it"
+    " was created, wait a second and try again.",
+)
+METHOD_NOT_ALLOWED: Final = Kind(
+    slug="method-not-allowed",
+    status=405,
+    title="The path does not take this method",
+    meaning="Use a method that the header `Allow` names.",
+)
+TOO_SLOW: Final = Kind(
+    slug="too-slow",
+    status=408,
+    title="The request did not arrive in time",
+    meaning="A request has to be there as a whole within a quarter of a minute. Send it again.",
+)
+KEY_REUSED: Final = Kind(
+    slug="idempotency-key-reused",
+    status=409,
+    title="The idempotency key belongs to another notification",
+    meaning="A key stands for one notification for as long as that is kept. Use a new key for a new notification.",
+)
+TOO_LARGE: Final = Kind(
+    slug="too-large",
+    status=413,
+    title="The notification is too large",
+    meaning="A notification holds at most 256 KiB in all. Shorten it, or link to what is long.",
+)
+NOT_JSON: Final = Kind(
+    slug="not-json",
+    status=415,
+    title="The body is not declared as JSON",
+    meaning="Send `Content-Type: application/json`, in UTF-8, without `Content-Encoding`.",
+)
+INVALID: Final = Kind(
+    slug="invalid",
+    status=422,
+    title="The notification is not valid",
+    meaning="`errors` names each field at fault as a JSON pointer, and says what is allowed.",
+)
+NOT_TAKEN: Final = Kind(
+    slug="not-taken",
+    status=422,
+    title="The organization's settings do not let this notification through",
+    meaning="The category is switched off, or nobody is named who would get it. `errors` says what to change where.",
+)
+TOO_MANY: Final = Kind(
+    slug="too-many",
+    status=429,
+    title="Too many notifications are waiting or arriving",
+    meaning="A namespace has at most 5,000 messages or 64 MiB waiting, and an organization sends at most 30 password"
+    " recoveries a minute. Wait as long as `Retry-After` says. If it lasts, look why delivery does not go on.",
+)
+BROKEN: Final = Kind(
+    slug="broken",
+    status=500,
+    title="The sender failed",
+    meaning="A defect of the sender; its log has the details. Send the request again with the same idempotency key.",
+)
+UNAVAILABLE: Final = Kind(
+    slug="unavailable",
+    status=503,
+    title="The sender cannot check or take requests at present",
+    meaning="The Kubernetes API does not answer, so that nobody can be let in, or the sender is starting or ending."
+    " Send the request again after `Retry-After`, with the same idempotency key.",
+)
+FULL: Final = Kind(
+    slug="storage-full",
+    status=507,
+    title="The sender's volume is full",
+    meaning="Nothing new is taken until messages have gone out; what was taken is safe. The platform team can enlarge"
+    " the volume.",
+)
+
+ALL: Final[tuple[Kind, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """One field at fault.
+
+    Attributes:
+        pointer: JSON pointer as a URI fragment (RFC 6901 section 6), `#` for the whole.
+        detail: What is allowed, never what was sent.
+    """
+
+    pointer: str
+    detail: str
+
+
+class Problem(Exception):  # noqa: N818  # The word of RFC 9457.
+    """The request is refused.
+
+    Args:
+        detail: What is so and what to do, in this case.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+
+    def document(self) -> dict[str, object]:
+        """Return the members of the problem document."""
+        members: dict[str, object] = {
+            "type": self.kind.type,
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            members["errors"] = [dataclasses.asdict(error) for error in self.errors]
+        return members
+
+    def response(self) -> web.Response:
+        """Return the answer."""
+        return web.Response(
+            status=self.kind.status,
+            body=json.dumps(self.document()).encode(),
+            content_type=MEDIA_TYPE,
+            headers=self.headers,
+        )

@@ -1,0 +1,173 @@
+"""What waits in memory: recipients in lanes, lanes in organizations, organizations in namespaces.
+
+A lane is organization x class. It keeps its order and its own rate, and can be held alone. The scheduler
+(`schedule`) decides whose turn it is; nothing here knows of connections.
+"""
+
+import collections
+import dataclasses
+import enum
+from collections.abc import Hashable, Iterator
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.sender import limiter, ports, rotation
+
+
+class LaneClass(enum.IntEnum):
+    """The classes of an organization's messages, most urgent first. They order within the organization only."""
+
+    PASSWORD = 0
+    ALERT = 1
+    LICENSE = 2
+    UPDATE = 3
+
+
+CLASSES: Final = {
+    vocabulary.Category.PASSWORD_RECOVERY: LaneClass.PASSWORD,
+    vocabulary.Category.JOB_ALERT: LaneClass.ALERT,
+    vocabulary.Category.ROBOT_ALERT: LaneClass.ALERT,
+    vocabulary.Category.LICENSE_STATUS: LaneClass.LICENSE,
+    vocabulary.Category.PRODUCT_UPDATE: LaneClass.UPDATE,
+}
+
+PASSWORD_RECOVERIES_PER_MINUTE: Final = 30
+"""For each organization: more than that is an abuse of somebody's reset page."""
+
+
+class Place(enum.Enum):
+    """Where an entry is."""
+
+    WAITING = enum.auto()
+    """Its time has not come."""
+    READY = enum.auto()
+    """In its lane."""
+    ACTIVE = enum.auto()
+    """Being attempted, or its outcome being stored."""
+    GONE = enum.auto()
+    """Out of the scheduler's hands; heaps may still name it."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Entry:
+    """One recipient in memory.
+
+    Attributes:
+        pending: What the queue says of it, replaced when that changes.
+        crashes: How often building its message crashed.
+    """
+
+    pending: ports.Pending
+    organization: "Organization"
+    place: Place = Place.WAITING
+    crashes: int = 0
+
+    @property
+    def lane(self) -> "Lane":
+        """The lane it belongs to."""
+        return self.organization.lane(CLASSES[self.pending.category])
+
+
+class Lane:
+    """The messages of one class of one organization, in the order in which they became due."""
+
+    __slots__ = ("held_until", "limiter", "ready", "refused_recipients")
+
+    def __init__(self, lane_class: LaneClass) -> None:
+        self.ready: collections.deque[Entry] = collections.deque()
+        self.limiter = limiter.RateLimiter(PASSWORD_RECOVERIES_PER_MINUTE) if lane_class is LaneClass.PASSWORD else None
+        self.held_until = float("-inf")
+        self.refused_recipients: set[str] = set()
+
+    def head(self) -> Entry | None:
+        """Return the next entry; those that left meanwhile are dropped on the way."""
+        while self.ready:
+            if self.ready[0].place is Place.READY:
+                return self.ready[0]
+            self.ready.popleft()
+        return None
+
+    def allowed_at(self, now: float) -> float:
+        """Return when its next message may go."""
+        allowed = self.limiter.allowed_at(now) if self.limiter else now
+        return max(allowed, self.held_until)
+
+
+class Organization:
+    """The lanes of one organization, and the destination that its settings name now.
+
+    Attributes:
+        destination: None while its messages are held.
+        limiter: Its effective ratePerMinute.
+        parked_until: When it takes part again, while rates or holds keep every lane back.
+    """
+
+    __slots__ = ("_lanes", "destination", "entries", "key", "limiter", "parked_until")
+
+    def __init__(self, key: ports.LaneKey) -> None:
+        self.key = key
+        self.destination: Hashable | None = None
+        self.limiter: limiter.RateLimiter | None = None
+        self.parked_until: float | None = None
+        self.entries: dict[int, Entry] = {}
+        self._lanes: dict[LaneClass, Lane] = {}
+
+    def lane(self, lane_class: LaneClass) -> Lane:
+        """Return the lane of a class."""
+        lane = self._lanes.get(lane_class)
+        if lane is None:
+            lane = self._lanes[lane_class] = Lane(lane_class)
+        return lane
+
+    def set_rate(self, per_minute: int | None) -> None:
+        """Set the effective ratePerMinute; what was sent so far still counts if it stays the same."""
+        if per_minute is None:
+            self.limiter = None
+        elif self.limiter is None or self.limiter.per_minute != per_minute:
+            self.limiter = limiter.RateLimiter(per_minute)
+
+    def ready(self) -> Iterator[Entry]:
+        """Yield what waits for nothing but its turn."""
+        for lane in self._lanes.values():
+            yield from (entry for entry in lane.ready if entry.place is Place.READY)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether any lane has an entry."""
+        return any(lane.head() for lane in self._lanes.values())
+
+    def give_back(self, entry: Entry) -> None:
+        """Put an entry that was picked first in its lane again, and do not count it against the rates."""
+        entry.lane.ready.appendleft(entry)
+        for limit in (entry.lane.limiter, self.limiter):
+            if limit:
+                limit.give_back()
+
+    def pick(self, now: float) -> Entry | float | None:
+        """Take the next entry out of the most urgent lane that may go, and count it against the rates.
+
+        Returns:
+            The entry; or when one may go, where rates and holds keep all back; or None without any entry.
+        """
+        allowed_at = float("inf")
+        for lane_class in LaneClass:
+            lane = self._lanes.get(lane_class)
+            if lane is None or (entry := lane.head()) is None:
+                continue
+            lane_at = max(lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now)
+            if lane_at <= now:
+                lane.ready.popleft()
+                for limit in (lane.limiter, self.limiter):
+                    if limit:
+                        limit.take(now)
+                return entry
+            allowed_at = min(allowed_at, lane_at)
+        return allowed_at if allowed_at < float("inf") else None
+
+
+@dataclasses.dataclass(slots=True)
+class Namespace:
+    """The organizations of one namespace that have something ready for one destination."""
+
+    uid: str
+    organizations: rotation.Rotation[str, Organization] = dataclasses.field(default_factory=rotation.Rotation)

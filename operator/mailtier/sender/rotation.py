@@ -1,0 +1,74 @@
+"""Fair turns: deficit round robin in constant time."""
+
+import collections
+import dataclasses
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+_K = TypeVar("_K", bound=Hashable)
+_V = TypeVar("_V")
+
+_QUANTUM = 1
+
+
+@dataclasses.dataclass(slots=True)
+class _Member(Generic[_V]):
+    value: _V
+    credit: int = 0
+
+
+class Rotation(Generic[_K, _V]):
+    """Members that have work, in turn.
+
+    A member is granted one unit of credit when its turn comes, and passes while it is in debt. What something
+    costs may be known only afterwards (the size of a message), so members are charged after the fact; that is
+    the variant of deficit round robin that lets credit become negative.
+
+    Source:
+        Shreedhar and Varghese, Efficient Fair Queuing Using Deficit Round-Robin (1995).
+    """
+
+    __slots__ = ("_members",)
+
+    def __init__(self) -> None:
+        self._members: collections.OrderedDict[_K, _Member[_V]] = collections.OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, key: _K) -> bool:
+        return key in self._members
+
+    def add(self, key: _K, value: _V) -> None:
+        """Let a member take part, after all others; without effect if it does already."""
+        if key not in self._members:
+            self._members[key] = _Member(value)
+
+    def remove(self, key: _K) -> None:
+        """Leave a member out. Its credit or debt is forgotten: while it has no work it gives way to all."""
+        self._members.pop(key, None)
+
+    def get(self, key: _K) -> _V | None:
+        """Return a member that takes part."""
+        member = self._members.get(key)
+        return member.value if member else None
+
+    def turn(self) -> _V | None:
+        """Return the member whose turn it is, None if there is none; constant time in the long run."""
+        while self._members:
+            key, member = next(iter(self._members.items()))
+            if member.credit <= 0:
+                member.credit += _QUANTUM
+            if member.credit > 0:
+                return member.value
+            self._members.move_to_end(key)
+        return None
+
+    def charge(self, key: _K, cost: int) -> None:
+        """Take credit from a member; its turn is over when none is left."""
+        member = self._members.get(key)
+        if member is None:
+            return
+        member.credit -= cost
+        if member.credit <= 0:
+            self._members.move_to_end(key)

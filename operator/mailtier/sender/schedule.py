@@ -1,0 +1,204 @@
+"""Whose turn it is: due times in heaps, fair turns for each destination; pure, in virtual or real time.
+
+Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
+Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
+costs constant time, and the logarithm of a heap where it has to wait.
+"""
+
+import heapq
+import itertools
+from collections.abc import Hashable, Iterator
+
+from mailtier.sender import lanes, ports, rotation
+
+
+class Schedule:
+    """All recipients without a final state. Times are seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._organizations: dict[ports.LaneKey, lanes.Organization] = {}
+        self._entries: dict[int, lanes.Entry] = {}
+        self._rotations: dict[Hashable, rotation.Rotation[str, lanes.Namespace]] = {}
+        self._due: list[tuple[float, int, lanes.Entry]] = []
+        self._expiring: list[tuple[float, int, lanes.Entry]] = []
+        self._parked: list[tuple[float, int, lanes.Organization]] = []
+        self._sequence = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, recipient: int) -> bool:
+        return recipient in self._entries
+
+    def organization(self, key: ports.LaneKey) -> lanes.Organization | None:
+        """Return an organization that has or had messages."""
+        return self._organizations.get(key)
+
+    def organizations(self) -> Iterator[lanes.Organization]:
+        """Yield every organization in memory."""
+        yield from self._organizations.values()
+
+    def offer(self, pending: ports.Pending, *, due_at: float, expires_at: float) -> lanes.Entry | None:
+        """Take a recipient in; None if it is here already.
+
+        Its organization has no destination until `attach` names one.
+        """
+        if pending.recipient in self._entries:
+            return None
+        organization = self._organizations.get(pending.lane)
+        if organization is None:
+            organization = self._organizations[pending.lane] = lanes.Organization(pending.lane)
+        entry = lanes.Entry(pending=pending, organization=organization)
+        self._entries[pending.recipient] = entry
+        organization.entries[pending.recipient] = entry
+        self.watch_expiry(entry, at=expires_at)
+        self._wait(entry, due_at)
+        return entry
+
+    def attach(self, key: ports.LaneKey, destination: Hashable, *, rate_per_minute: int | None) -> None:
+        """Let an organization's messages go to a destination; in place of the former, if there was one."""
+        organization = self._organizations[key]
+        organization.set_rate(rate_per_minute)
+        if organization.destination != destination:
+            self.detach(key)
+            organization.destination = destination
+        organization.parked_until = None
+        self._join(organization)
+
+    def detach(self, key: ports.LaneKey) -> None:
+        """Hold an organization's messages; they keep their places."""
+        organization = self._organizations[key]
+        self._leave(organization)
+        organization.destination = None
+
+    def hold(self, lane: lanes.Lane, *, until: float) -> None:
+        """Hold one lane for a while."""
+        lane.held_until = until
+
+    def advance(self, now: float) -> None:
+        """Let in what has become due, and organizations whose rates or holds have passed."""
+        while self._due and self._due[0][0] <= now:
+            entry = heapq.heappop(self._due)[2]
+            if entry.place is lanes.Place.WAITING:
+                self._make_ready(entry)
+        while self._parked and self._parked[0][0] <= now:
+            at, _, organization = heapq.heappop(self._parked)
+            if organization.parked_until == at:
+                organization.parked_until = None
+                self._join(organization)
+
+    def next_event(self) -> float | None:
+        """Return when `advance` or `expired` has something to do next; may be early, never late."""
+        firsts = [heap[0][0] for heap in (self._due, self._expiring, self._parked) if heap]
+        return min(firsts, default=None)
+
+    def expired(self, now: float) -> Iterator[lanes.Entry]:
+        """Yield what reaches its expiry by `now`, each once; the caller decides, or calls `watch_expiry` again."""
+        while self._expiring and self._expiring[0][0] <= now:
+            entry = heapq.heappop(self._expiring)[2]
+            if entry.place is not lanes.Place.GONE:
+                yield entry
+
+    def watch_expiry(self, entry: lanes.Entry, *, at: float) -> None:
+        """Have `expired` yield the entry at a time."""
+        heapq.heappush(self._expiring, (at, next(self._sequence), entry))
+
+    def ready_destinations(self) -> list[Hashable]:
+        """Return the destinations for which something is ready."""
+        return list(self._rotations)
+
+    def has_ready(self, destination: Hashable) -> bool:
+        """Return whether something may be ready for a destination."""
+        return destination in self._rotations
+
+    def take(self, destination: Hashable, now: float) -> lanes.Entry | None:
+        """Take the entry whose turn it is, None if there is none; it is ACTIVE until `put_back` or `remove`."""
+        namespaces = self._rotations.get(destination)
+        while namespaces and (namespace := namespaces.turn()) is not None:
+            organization = namespace.organizations.turn()
+            if organization is None:
+                namespaces.remove(namespace.uid)
+                continue
+            picked = organization.pick(now)
+            if isinstance(picked, lanes.Entry):
+                picked.place = lanes.Place.ACTIVE
+                self.charge(picked, 1)
+                return picked
+            namespace.organizations.remove(organization.key.organization)
+            if picked is not None:
+                organization.parked_until = picked
+                heapq.heappush(self._parked, (picked, next(self._sequence), organization))
+        self._rotations.pop(destination, None)
+        return None
+
+    def charge(self, entry: lanes.Entry, cost: int) -> None:
+        """Charge an entry's namespace and organization for what it takes of a destination."""
+        key = entry.organization.key
+        namespaces = self._rotations.get(entry.organization.destination)
+        namespace = namespaces.get(key.namespace_uid) if namespaces else None
+        if namespaces and namespace:
+            namespace.organizations.charge(key.organization, cost)
+            namespaces.charge(key.namespace_uid, cost)
+
+    def put_back(self, entry: lanes.Entry, pending: ports.Pending, *, due_at: float) -> None:
+        """Let an entry that was taken wait until it is due."""
+        entry.pending = pending
+        self._wait(entry, due_at)
+
+    def put_first(self, entry: lanes.Entry) -> None:
+        """Let an entry that was taken be the next of its lane: it was not attempted."""
+        entry.place = lanes.Place.READY
+        entry.organization.give_back(entry)
+        entry.organization.parked_until = None
+        self._join(entry.organization)
+
+    def remove(self, entry: lanes.Entry) -> None:
+        """Forget an entry: its state is final."""
+        entry.place = lanes.Place.GONE
+        self._entries.pop(entry.pending.recipient, None)
+        organization = entry.organization
+        organization.entries.pop(entry.pending.recipient, None)
+
+    def prune(self) -> None:
+        """Forget organizations without messages."""
+        for key, organization in list(self._organizations.items()):
+            if not organization.entries:
+                self._leave(organization)
+                del self._organizations[key]
+
+    def _wait(self, entry: lanes.Entry, due_at: float) -> None:
+        entry.place = lanes.Place.WAITING
+        heapq.heappush(self._due, (due_at, next(self._sequence), entry))
+
+    def _make_ready(self, entry: lanes.Entry) -> None:
+        entry.place = lanes.Place.READY
+        entry.lane.ready.append(entry)
+        # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
+        entry.organization.parked_until = None
+        self._join(entry.organization)
+
+    def _join(self, organization: lanes.Organization) -> None:
+        destination = organization.destination
+        if destination is None or organization.parked_until is not None or not organization.has_ready:
+            return
+        namespaces = self._rotations.get(destination)
+        if namespaces is None:
+            namespaces = self._rotations[destination] = rotation.Rotation()
+        uid = organization.key.namespace_uid
+        namespace = namespaces.get(uid)
+        if namespace is None:
+            namespace = lanes.Namespace(uid)
+            namespaces.add(uid, namespace)
+        namespace.organizations.add(organization.key.organization, organization)
+
+    def _leave(self, organization: lanes.Organization) -> None:
+        organization.parked_until = None
+        namespaces = self._rotations.get(organization.destination)
+        namespace = namespaces.get(organization.key.namespace_uid) if namespaces else None
+        if namespaces is None or namespace is None:
+            return
+        namespace.organizations.remove(organization.key.organization)
+        if not namespace.organizations:
+            namespaces.remove(namespace.uid)
+        if not namespaces:
+            del self._rotations[organization.destination]

@@ -1,0 +1,148 @@
+"""How values stand in columns, and how rows become values."""
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mailtier.api import feed, vocabulary
+from mailtier.sender import ports
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
+
+MESSAGE_ID_DOMAIN: Final = "mailtier.dev"
+"""The right side of every Message-ID (RFC 5322 section 3.6.4).
+
+Not the From address's domain: that may change between two attempts, and the Message-ID must not. The left side is
+unique by itself.
+"""
+
+
+def to_micros(at: dt.datetime) -> int:
+    """Return an aware time as microseconds since 1970, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> dt.datetime:
+    """Return the aware UTC time that many microseconds after 1970."""
+    return _EPOCH + micros * _MICROSECOND
+
+
+def encode_payload(notification: ports.NewNotification) -> bytes:
+    """Return what is wiped at the end: subject, text and data as JSON in UTF-8."""
+    payload = {"subject": notification.subject, "text": notification.text, "data": dict(notification.data)}
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None:
+    """Return what a recipient's message is built from; None once its state is final, or if it never was."""
+    row = connection.execute(
+        """
+        SELECT n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity, r.address, p.body,
+               n.accepted_at, n.expires_at, r.attempts, r.doubts, s.settings
+        FROM recipients r
+        JOIN notifications n ON n.number = r.notification
+        JOIN payloads p ON p.notification = n.number
+        LEFT JOIN snapshots s ON s.number = r.snapshot
+        WHERE r.number = ? AND r.due_at IS NOT NULL
+        """,
+        (recipient,),
+    ).fetchone()
+    if row is None:
+        return None
+    id_, uid, namespace, organization, category, severity, address, body, *rest = row
+    accepted_at, expires_at, attempts, doubts, settings = rest
+    payload: Mapping[str, Any] = json.loads(body)
+    return ports.Job(
+        recipient=recipient,
+        notification_id=id_,
+        lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
+        category=vocabulary.Category(category),
+        severity=vocabulary.Severity(severity),
+        rcpt_to=address,
+        subject=payload["subject"],
+        text=payload["text"],
+        data=payload["data"],
+        message_id=f"{id_}.{recipient}@{MESSAGE_ID_DOMAIN}",
+        accepted_at=from_micros(accepted_at),
+        expires_at=from_micros(expires_at),
+        attempts=attempts,
+        doubts=doubts,
+        snapshot=None if settings is None else ports.Snapshot(settings=settings),
+    )
+
+
+PENDING: Final = """
+    SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category, r.state, r.due_at, n.expires_at,
+           r.attempts
+    FROM recipients r INDEXED BY recipients_unfinished
+    JOIN notifications n ON n.number = r.notification
+    WHERE r.due_at IS NOT NULL
+    ORDER BY r.state, r.number
+"""
+"""Everything without a final state, in the order of the index, so that nothing is sorted and rows stream."""
+
+
+def to_pending(row: tuple[Any, ...]) -> ports.Pending:
+    """Return a row of `PENDING` as a value."""
+    number, uid, namespace, organization, category, state, due_at, expires_at, attempts = row
+    return ports.Pending(
+        recipient=number,
+        lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
+        category=vocabulary.Category(category),
+        state=vocabulary.RecipientState(state),
+        due_at=from_micros(due_at),
+        expires_at=from_micros(expires_at),
+        attempts=attempts,
+    )
+
+
+def count_pending(connection: sqlite3.Connection) -> dict[vocabulary.RecipientState, int]:
+    """Return how many recipients stand in each state that is not final; absent means none."""
+    counted = connection.execute(
+        "SELECT state, count(*) FROM recipients INDEXED BY recipients_unfinished "
+        "WHERE due_at IS NOT NULL GROUP BY state"
+    )
+    return {vocabulary.RecipientState(state): count for state, count in counted}
+
+
+def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -> ports.Record | None:
+    """Return a notification of a lane by its id, or None."""
+    row = connection.execute(
+        "SELECT number, category, accepted_at, unfinished FROM notifications "
+        "WHERE id = ? AND namespace_uid = ? AND organization = ?",
+        (id_, lane.namespace_uid, lane.organization),
+    ).fetchone()
+    if row is None:
+        return None
+    number, category, accepted_at, unfinished = row
+    return ports.Record(
+        id=id_,
+        lane=lane,
+        category=vocabulary.Category(category),
+        accepted_at=from_micros(accepted_at),
+        complete=not unfinished,
+        recipients=recipients_of(connection, number),
+    )
+
+
+def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[feed.Recipient, ...]:
+    """Return where a notification's recipients stand, in the caller's order."""
+    rows = connection.execute(
+        "SELECT address, state, reason, message, attempts, changed_at FROM recipients "
+        "WHERE notification = ? ORDER BY number",
+        (notification,),
+    )
+    return tuple(
+        feed.Recipient(
+            address=address,
+            state=vocabulary.RecipientState(state),
+            reason=reason,
+            message=message,
+            attempts=attempts,
+            changed_at=from_micros(changed_at),
+        )
+        for address, state, reason, message, attempts, changed_at in rows
+    )

@@ -1,0 +1,171 @@
+"""The tables of the embedded queue, how they came to be, and how a connection to them is opened.
+
+Payloads stand in a table of their own, whose rows are overwritten with NULL and never deleted beside a row that
+still has its payload: deleting makes SQLite merge pages, and secure_delete zeroes what it frees, but not the copies
+that a merge leaves behind in a page's unused middle (a test that greps the files found them).
+"""
+
+import os
+import pathlib
+import sqlite3
+from typing import Final
+
+_MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """
+        CREATE TABLE counters (
+            name TEXT PRIMARY KEY,
+            value INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        # change: the cursor of the feed. epoch: how often the queue was opened; the journal's serials begin with it.
+        "INSERT INTO counters (name, value) VALUES ('change', 0), ('epoch', 0)",
+        # AUTOINCREMENT, here and below: a number is never given twice, so that neither a stale note in the journal
+        # nor a payload row that outlives its notification can be taken for another's.
+        """
+        CREATE TABLE notifications (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            namespace_uid TEXT NOT NULL,
+            namespace TEXT NOT NULL,
+            organization TEXT NOT NULL,
+            category TEXT NOT NULL,
+            severity TEXT NOT NULL,
+            accepted_at INTEGER NOT NULL,
+            expires_at INTEGER NOT NULL,
+            payload_bytes INTEGER NOT NULL,
+            unfinished INTEGER NOT NULL,
+            keep_until INTEGER,
+            idempotency_key TEXT,
+            digest TEXT NOT NULL,
+            object_name TEXT,
+            object_uid TEXT,
+            spec_hash TEXT,
+            change INTEGER
+        ) STRICT
+        """,
+        """
+        CREATE UNIQUE INDEX notifications_by_key ON notifications (namespace_uid, organization, idempotency_key)
+        WHERE idempotency_key IS NOT NULL
+        """,
+        """
+        CREATE UNIQUE INDEX notifications_by_object ON notifications (namespace_uid, object_name, spec_hash)
+        WHERE object_name IS NOT NULL
+        """,
+        "CREATE INDEX notifications_by_change ON notifications (change) WHERE change IS NOT NULL",
+        "CREATE INDEX notifications_by_retention ON notifications (keep_until) WHERE keep_until IS NOT NULL",
+        # No foreign key: these rows are removed later than their notifications (see the module's docstring).
+        """
+        CREATE TABLE payloads (
+            notification INTEGER PRIMARY KEY,
+            body BLOB
+        ) STRICT
+        """,
+        """
+        CREATE TABLE snapshots (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            digest TEXT NOT NULL UNIQUE,
+            settings TEXT NOT NULL
+        ) STRICT
+        """,
+        # due_at is NULL exactly when the state is final. noted: the serial of the last note in the journal that a
+        # commit has answered; older notes of this recipient say nothing any more.
+        """
+        CREATE TABLE recipients (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            notification INTEGER NOT NULL REFERENCES notifications (number),
+            address TEXT NOT NULL,
+            state TEXT NOT NULL,
+            due_at INTEGER,
+            attempts INTEGER NOT NULL DEFAULT 0,
+            doubts INTEGER NOT NULL DEFAULT 0,
+            reason TEXT NOT NULL DEFAULT '',
+            message TEXT NOT NULL DEFAULT '',
+            changed_at INTEGER NOT NULL,
+            snapshot INTEGER REFERENCES snapshots (number),
+            noted INTEGER NOT NULL DEFAULT 0
+        ) STRICT
+        """,
+        "CREATE INDEX recipients_by_notification ON recipients (notification)",
+        "CREATE INDEX recipients_unfinished ON recipients (state) WHERE due_at IS NOT NULL",
+        "CREATE INDEX recipients_by_snapshot ON recipients (snapshot) WHERE snapshot IS NOT NULL",
+        """
+        CREATE TABLE usage (
+            namespace_uid TEXT PRIMARY KEY,
+            messages INTEGER NOT NULL,
+            payload_bytes INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE probes (
+            key TEXT PRIMARY KEY,
+            body TEXT NOT NULL,
+            probed_at INTEGER NOT NULL,
+            change INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX probes_by_change ON probes (change)",
+    ),
+)
+
+VERSION: Final = len(_MIGRATIONS)
+"""The version of the tables that this program reads and writes (`PRAGMA user_version`)."""
+
+# A checkpoint waits this long for readers, whose statements take milliseconds; it is tried again a minute later.
+_BUSY_SECONDS: Final = 0.2
+
+
+class NewerSchemaError(Exception):
+    """The queue was written by a newer version of this program."""
+
+
+def open_writer(path: pathlib.Path) -> sqlite3.Connection:
+    """Return the one connection that writes, with the tables brought to this program's version.
+
+    Raises:
+        NewerSchemaError: The tables have a version that this program does not know.
+    """
+    # SQLite gives the files beside the database the same mode. Payloads hold reset links.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = _connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        _migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: pathlib.Path) -> sqlite3.Connection:
+    """Return a connection that cannot write; any thread may use it, one at a time."""
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _connect(path: pathlib.Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    # Sorting and savepoints spill into files otherwise, where a payload could stay.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise NewerSchemaError(
+            f"the queue has schema version {version} and this program knows {VERSION}: run the newer version again, "
+            "or let it deliver what is queued and start with an empty volume"
+        )
+    for number, statements in enumerate(_MIGRATIONS[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")

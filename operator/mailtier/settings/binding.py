@@ -1,0 +1,110 @@
+"""Credentials name their endpoint: the annotation on a Secret that says where its password may be sent (R3)."""
+
+import dataclasses
+import ipaddress
+import re
+from typing import Final
+
+from mailtier.api import names
+from mailtier.settings import effective
+
+_NAME: Final = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+_PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
+_MAXIMUM_PORT: Final = 65535
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One endpoint that an annotation lists.
+
+    Attributes:
+        host: Normalized.
+        port: None for every port.
+    """
+
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+
+def normalize_host(host: str) -> str:
+    """Return the one spelling of a server's name or address that all comparisons use.
+
+    Args:
+        host: A DNS name (A-labels) or an IP address, IPv6 without brackets.
+
+    Returns:
+        A name in lower case without its trailing dot; an address in its canonical form (RFC 5952).
+    """
+    lowered = host.lower().removesuffix(".")
+    try:
+        return str(ipaddress.ip_address(lowered))
+    except ValueError:
+        return lowered
+
+
+def parse(annotation: str | None) -> tuple[Entry, ...]:
+    """Return the endpoints that an annotation lists; what cannot be read as one lists nothing.
+
+    Args:
+        annotation: Comma-separated `host[:port]`, IPv6 in brackets; None for no annotation.
+    """
+    entries = (_parse_entry(text.strip()) for text in (annotation or "").split(","))
+    return tuple(entry for entry in entries if entry is not None)
+
+
+def is_bound(annotation: str | None, endpoint: effective.Endpoint) -> bool:
+    """Return whether the annotation of a Secret allows its password to be sent to an endpoint.
+
+    There is no wildcard for hosts: consent is given to a server, by name.
+    """
+    return any(
+        entry.host == endpoint.host and (entry.port is None or entry.port == endpoint.port)
+        for entry in parse(annotation)
+    )
+
+
+def annotate_command(*, namespace: str, name: str, annotation: str | None, endpoint: effective.Endpoint) -> str:
+    """Return the kubectl line that binds a Secret to an endpoint, and keeps the bindings it has.
+
+    Args:
+        namespace: The Secret's.
+        name: The Secret's.
+        annotation: Its present text. Only what was read as an endpoint is repeated: a person is going to paste the
+            line into a shell, and whoever wrote the annotation must not get a command into it.
+        endpoint: The effective endpoint.
+    """
+    entries = dict.fromkeys(str(entry) for entry in parse(annotation))
+    entries[str(endpoint)] = None
+    value = ",".join(entries)
+    return f"kubectl annotate secret -n {namespace} {name} '{names.ENDPOINT_ANNOTATION}={value}' --overwrite"
+
+
+def _parse_entry(text: str) -> Entry | None:
+    if text.startswith("["):
+        host, closing, rest = text[1:].partition("]")
+        if not closing or (rest and not rest.startswith(":")):
+            return None
+        port, has_port, is_ipv6 = rest[1:], bool(rest), True
+    else:
+        # A second colon is an IPv6 address without brackets, whose last group must not be taken for a port.
+        host, colon, port = text.partition(":")
+        has_port, is_ipv6 = bool(colon), False
+    normalized = normalize_host(host)
+    if is_ipv6 != (":" in normalized) or not _is_host(normalized):
+        return None
+    if has_port and (_PORT.fullmatch(port) is None or int(port) > _MAXIMUM_PORT):
+        return None
+    return Entry(host=normalized, port=int(port) if has_port else None)
+
+
+def _is_host(normalized: str) -> bool:
+    if ":" not in normalized:
+        return _NAME.fullmatch(normalized) is not None
+    try:
+        return ipaddress.IPv6Address(normalized).scope_id is None
+    except ValueError:
+        return False

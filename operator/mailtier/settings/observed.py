@@ -1,0 +1,151 @@
+"""What the operator has read of the world before it decides: plain values, never a password (R1)."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pydantic
+
+from mailtier.api import settings
+from mailtier.settings import effective
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Invalid:
+    """An object that does not fit the schema of this version.
+
+    Attributes:
+        field: Path of the first field that does not fit, as in `spec.smtp.host`.
+        message: What is wrong with it, without a final full stop; holds no value of the object.
+    """
+
+    field: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """The two tiers and the namespace, for one organization.
+
+    Attributes:
+        host: The HostEmailSettings; None where there is none.
+        org: The OrgEmailSettings; `OrgSpec()` for an implicit organization.
+        namespace_uid: uid of the organization's namespace.
+        namespace_labels: Labels of the organization's namespace.
+        operator_namespace: Where the host's references live.
+    """
+
+    organization: effective.OrganizationKey
+    namespace_uid: str
+    namespace_labels: Mapping[str, str]
+    operator_namespace: str
+    host: settings.HostSpec | Invalid | None
+    org: settings.OrgSpec | Invalid
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecretNeed:
+    """A Secret that has to be read before the settings can be used.
+
+    Attributes:
+        key: Key of the password in it.
+    """
+
+    namespace: str
+    name: str
+    key: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CaNeed:
+    """A CA bundle that has to be read before the settings can be used."""
+
+    namespace: str
+    kind: Literal["ConfigMap", "Secret"]
+    name: str
+    key: str
+
+
+class Outcome(enum.StrEnum):
+    """How a read ended."""
+
+    FOUND = "found"
+    NOT_FOUND = "not found"
+    FORBIDDEN = "forbidden"
+    UNAVAILABLE = "unavailable"
+    """The apiserver did not answer."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRead:
+    """What a read of a Secret found; all of it from one read, so that annotation and password belong together.
+
+    Attributes:
+        version: uid and resourceVersion, as in `1f0c.../4711`.
+        annotation: Text of `mailtier.dev/endpoint`; None without it.
+        problem: Why the key's value cannot be a password (`passwords.parse` says); "" where it can.
+    """
+
+    outcome: Outcome
+    version: str = ""
+    annotation: str | None = None
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CaRead:
+    """What a read of a CA bundle found.
+
+    Attributes:
+        digest: Hexadecimal SHA-256 of the bundle; "" unless it was found and is usable.
+        problem: Why it cannot be used, without a final full stop; "" where it can.
+    """
+
+    outcome: Outcome
+    digest: str = ""
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reads:
+    """What was read for a plan; what it needs and is absent here counts as unavailable."""
+
+    secret: SecretRead | None = None
+    ca: CaRead | None = None
+
+
+def parse_host(spec: Any) -> settings.HostSpec | Invalid:
+    """Return the spec of a HostEmailSettings, or why it does not fit.
+
+    Args:
+        spec: The object's `spec` as JSON came in; None where it has none.
+    """
+    try:
+        return settings.HostSpec.model_validate(spec if spec is not None else {})
+    except pydantic.ValidationError as error:
+        return invalid(error)
+
+
+def parse_org(spec: Any) -> settings.OrgSpec | Invalid:
+    """Return the spec of an OrgEmailSettings, or why it does not fit.
+
+    Args:
+        spec: The object's `spec` as JSON came in; None where it has none.
+    """
+    try:
+        return settings.OrgSpec.model_validate(spec if spec is not None else {})
+    except pydantic.ValidationError as error:
+        return invalid(error)
+
+
+def invalid(error: pydantic.ValidationError) -> Invalid:
+    """Return what a validation found, without the values that were given."""
+    # The input is left out: whoever writes a password into a field that does not exist would read it in status.
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = "spec"
+    for part in first["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    message = first["msg"][:1].lower() + first["msg"][1:]
+    others = error.error_count() - 1
+    return Invalid(field=path, message=message + (f" (and {others} more)" if others else ""))

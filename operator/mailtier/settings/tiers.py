@@ -1,0 +1,315 @@
+"""The two tiers joined into values, each with its provenance; whether they are allowed is decided elsewhere.
+
+`smtp` and `auth` are atomic: an organization that could override the server and inherit the rest would have its
+password sent in clear by a host's `Disabled`, or the host's password sent to a server of its own. `from`,
+`notifications` and two fields of `delivery` are resolved one by one.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeVar
+
+from mailtier.api import groups, names, policies, settings, types, vocabulary
+from mailtier.settings import binding, effective, endpoints, observed
+
+_T = TypeVar("_T")
+_HOST, _ORG, _DEFAULT = vocabulary.Origin.HOST, vocabulary.Origin.ORG, vocabulary.Origin.DEFAULT
+
+# RFC 6409 section 3.1, RFC 8314 section 7.3, RFC 5321 section 4.5.4.2.
+PORTS: Final = {
+    vocabulary.TlsMode.STARTTLS: 587,
+    vocabulary.TlsMode.IMPLICIT: 465,
+    vocabulary.TlsMode.DISABLED: 25,
+}
+MAX_CONNECTIONS: Final = 3
+MESSAGES_PER_CONNECTION: Final = 100
+# Totals of R10.
+SESSION_TIMEOUT: Final = dt.timedelta(seconds=30)
+ENVELOPE_TIMEOUT: Final = dt.timedelta(seconds=60)
+MESSAGE_TIMEOUT: Final = dt.timedelta(minutes=10)
+
+CATEGORY_FIELDS: Final = {
+    vocabulary.Category.PASSWORD_RECOVERY: "password_recovery",
+    vocabulary.Category.LICENSE_STATUS: "license_status",
+    vocabulary.Category.PRODUCT_UPDATE: "product_update",
+    vocabulary.Category.JOB_ALERT: "job_alert",
+    vocabulary.Category.ROBOT_ALERT: "robot_alert",
+}
+CATEGORY_PATHS: Final = {category: category[0].lower() + category[1:] for category in CATEGORY_FIELDS}
+"""How each category's group is spelled in YAML."""
+
+# Groups that say nothing; as objects of the API they would be refused, because they read like an override.
+_NO_FROM: Final = groups.From.model_construct()
+_NO_TLS: Final = groups.Tls.model_construct()
+_NO_DELIVERY: Final = groups.Delivery.model_construct()
+_NO_TIMEOUTS: Final = groups.Timeouts.model_construct()
+_NO_CATEGORIES: Final = groups.Notifications.model_construct()
+_NO_CATEGORY: Final = groups.CategorySettings.model_construct()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """Effective values, before anybody asked whether they are allowed and before anything was read.
+
+    Attributes:
+        provenance: Path of every value to its tier.
+        suspended: Whether either tier holds delivery.
+        secret: The Secret with the password, if there is one.
+        ca: The CA bundle, if there is one.
+    """
+
+    endpoint: effective.Endpoint | None
+    auth: effective.Auth | None
+    from_: effective.From | None
+    delivery: effective.Delivery
+    notifications: Mapping[vocabulary.Category, effective.CategorySettings]
+    provenance: Mapping[str, vocabulary.Origin]
+    suspended: bool
+    secret: observed.SecretNeed | None
+    ca: observed.CaNeed | None
+
+    @property
+    def source(self) -> vocabulary.Source:
+        """Which tiers the values draw on; a default and a suspension are nobody's settings."""
+        tiers = {origin for path, origin in self.provenance.items() if path != "suspend"}
+        if _ORG not in tiers:
+            return vocabulary.Source.HOST
+        return vocabulary.Source.MIXED if _HOST in tiers else vocabulary.Source.ORG
+
+
+class _Ledger:
+    """Chooses values and writes down where each came from."""
+
+    def __init__(self) -> None:
+        self.provenance: dict[str, vocabulary.Origin] = {}
+
+    def choose(self, path: str, org: _T | None, host: _T | None, default: _T) -> _T:
+        """Return the organization's value, else the host's, else the default."""
+        if org is not None:
+            self.provenance[path] = _ORG
+            return org
+        if host is not None:
+            self.provenance[path] = _HOST
+            return host
+        self.provenance[path] = _DEFAULT
+        return default
+
+    def own(self, path: str, owner: vocabulary.Origin, value: _T | None, default: _T) -> _T:
+        """Return the owner's value, else the default."""
+        self.provenance[path] = _DEFAULT if value is None else owner
+        return default if value is None else value
+
+
+def join(
+    host: settings.HostSpec | None,
+    org: settings.OrgSpec,
+    *,
+    organization: effective.OrganizationKey,
+    operator_namespace: str,
+) -> Values:
+    """Return an organization's effective values.
+
+    Args:
+        host: The host's settings; None where there are none.
+        org: The organization's; `OrgSpec()` to see what the host's are by themselves.
+        organization: Its key; its references live in its namespace.
+        operator_namespace: Where the host's references live.
+    """
+    ledger = _Ledger()
+    policy = host.policy.endpoints if host and host.policy else None
+    owner = _HOST if org.smtp is None else _ORG
+    smtp = org.smtp or (host.smtp if host else None)
+    endpoint = ca = auth = secret = None
+    if smtp is not None:
+        namespaces = {_HOST: operator_namespace, _ORG: organization.namespace}
+        endpoint = _endpoint(ledger, smtp, owner, policy)
+        ca = _ca(smtp, namespaces[owner])
+        auth, secret = _auth(ledger, host, org, owner, namespaces)
+    return Values(
+        endpoint=endpoint,
+        auth=auth,
+        from_=_from(ledger, host, org),
+        delivery=_delivery(ledger, host, org, owner),
+        notifications=dict(_notifications(ledger, host, org)),
+        suspended=_is_suspended(ledger, host, org),
+        provenance=ledger.provenance,
+        secret=secret,
+        ca=ca,
+    )
+
+
+def _endpoint(
+    ledger: _Ledger, smtp: groups.Smtp, owner: vocabulary.Origin, policy: policies.EndpointsPolicy | None
+) -> effective.Endpoint:
+    tls = smtp.tls or _NO_TLS
+    mode = ledger.own("smtp.tls.mode", owner, tls.mode, vocabulary.TlsMode.STARTTLS)
+    host = ledger.own("smtp.host", owner, binding.normalize_host(smtp.host), "")
+    port = ledger.own("smtp.port", owner, smtp.port, PORTS[mode])
+    server_name = ledger.own("smtp.tls.serverName", owner, tls.server_name, None)
+    version = ledger.own("smtp.tls.minVersion", owner, tls.min_version, vocabulary.TlsVersion.V1_2)
+    ledger.own("smtp.tls.caRef", owner, tls.ca_ref, None)
+    if owner == _HOST:
+        rules = endpoints.host_rules(policy)
+    else:
+        rules = endpoints.org_rules(policy, host=host, port=port)
+    return effective.Endpoint(
+        host=host,
+        port=port,
+        tls=effective.Tls(
+            mode=mode,
+            # SNI has no trailing dot (RFC 6066 section 3).
+            server_name=None if server_name is None else binding.normalize_host(server_name),
+            min_version=version,
+            ca=None,
+        ),
+        addresses=rules,
+        origin=owner,
+    )
+
+
+def _ca(smtp: groups.Smtp, namespace: str) -> observed.CaNeed | None:
+    reference = smtp.tls.ca_ref if smtp.tls else None
+    if reference is None:
+        return None
+    return observed.CaNeed(
+        namespace=namespace, kind=reference.kind, name=reference.name, key=reference.key or names.CA_KEY
+    )
+
+
+def _auth(
+    ledger: _Ledger,
+    host: settings.HostSpec | None,
+    org: settings.OrgSpec,
+    owner: vocabulary.Origin,
+    namespaces: Mapping[vocabulary.Origin, str],
+) -> tuple[effective.Auth | None, observed.SecretNeed | None]:
+    if org.auth is not None:
+        group: groups.Auth | None = org.auth
+        origin = _ORG
+    elif owner == _ORG:
+        # The host's credentials are never inherited without the host's whole endpoint.
+        return None, None
+    else:
+        group = host.auth if host else None
+        origin = _HOST
+    if group is None or group.mechanism == vocabulary.Mechanism.ANONYMOUS:
+        ledger.own("auth.mechanism", origin, group, None)
+        anonymous = effective.Auth(
+            mechanism=vocabulary.Mechanism.ANONYMOUS,
+            identity="",
+            secret=None,
+            origin=_DEFAULT if group is None else origin,
+        )
+        return anonymous, None
+    mechanism = ledger.own("auth.mechanism", origin, group.mechanism, vocabulary.Mechanism.PLAIN)
+    reference = group.password_secret_ref
+    # The schema demands both for every mechanism but Anonymous.
+    assert reference is not None
+    assert group.username is not None
+    ledger.own("auth.username", origin, group.username, "")
+    ledger.own("auth.passwordSecretRef", origin, reference, None)
+    need = observed.SecretNeed(
+        namespace=namespaces[origin], name=reference.name, key=reference.key or names.PASSWORD_KEY
+    )
+    auth = effective.Auth(
+        mechanism=mechanism,
+        identity=render_identity(group.username, group.domain, group.username_format),
+        secret=effective.SecretReference(namespace=need.namespace, name=need.name, key=need.key, version=""),
+        origin=origin,
+    )
+    return auth, need
+
+
+def render_identity(username: str, domain: str | None, form: vocabulary.UsernameFormat | None) -> str:
+    r"""Return the SASL authentication identity: `user`, `DOMAIN\user` or `user@domain`."""
+    match form:
+        case vocabulary.UsernameFormat.DOWN_LEVEL:
+            return f"{domain}\\{username}"
+        case vocabulary.UsernameFormat.USER_PRINCIPAL_NAME:
+            return f"{username}@{domain}"
+        case _:
+            return username
+
+
+def _from(ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec) -> effective.From | None:
+    mine, hosts = org.from_ or _NO_FROM, (host.from_ if host else None) or _NO_FROM
+    if mine.address is None and hosts.address is None:
+        return None
+    address = ledger.choose("from.address", mine.address, hosts.address, "")
+    return effective.From(
+        address=address,
+        display_name=ledger.choose("from.displayName", mine.display_name, hosts.display_name, None),
+        reply_to=ledger.choose("from.replyTo", mine.reply_to, hosts.reply_to, None),
+        # Where it falls back to the From address, that is a default's doing, wherever the address came from.
+        envelope=ledger.choose("from.envelope", mine.envelope, hosts.envelope, address),
+    )
+
+
+def _delivery(
+    ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec, owner: vocabulary.Origin
+) -> effective.Delivery:
+    mine, hosts = org.delivery or _NO_DELIVERY, (host.delivery if host else None) or _NO_DELIVERY
+    theirs = mine if owner == _ORG else hosts
+    timeouts = theirs.timeouts or _NO_TIMEOUTS
+    helo_name = ledger.own("delivery.heloName", owner, theirs.helo_name, None)
+    most = hosts if owner == _HOST else _NO_DELIVERY
+    return effective.Delivery(
+        helo_name=None if helo_name is None else helo_name.removesuffix("."),
+        max_connections=ledger.own("delivery.maxConnections", owner, theirs.max_connections, MAX_CONNECTIONS),
+        messages_per_connection=ledger.own(
+            "delivery.messagesPerConnection", owner, theirs.messages_per_connection, MESSAGES_PER_CONNECTION
+        ),
+        session_timeout=ledger.own("delivery.timeouts.session", owner, _duration(timeouts.session), SESSION_TIMEOUT),
+        envelope_timeout=ledger.own(
+            "delivery.timeouts.envelope", owner, _duration(timeouts.envelope), ENVELOPE_TIMEOUT
+        ),
+        message_timeout=ledger.own("delivery.timeouts.message", owner, _duration(timeouts.message), MESSAGE_TIMEOUT),
+        rate_per_minute=ledger.choose(
+            "delivery.ratePerMinute",
+            _capped(mine.rate_per_minute, most.rate_per_minute),
+            hosts.rate_per_minute,
+            None,
+        ),
+        max_age=ledger.choose(
+            "delivery.maxAge",
+            _capped(_duration(mine.max_age), _duration(most.max_age)),
+            _duration(hosts.max_age),
+            None,
+        ),
+    )
+
+
+_Amount = TypeVar("_Amount", int, dt.timedelta)
+
+
+def _capped(own: _Amount | None, most: _Amount | None) -> _Amount | None:
+    """Return an organization's own limit, or None where the host's is lower and has to be used instead."""
+    if own is None or most is None:
+        return own
+    return own if own <= most else None
+
+
+def _duration(text: str | None) -> dt.timedelta | None:
+    return None if text is None else types.parse_duration(text)
+
+
+def _notifications(
+    ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec
+) -> Iterator[tuple[vocabulary.Category, effective.CategorySettings]]:
+    mine = org.notifications or _NO_CATEGORIES
+    hosts = (host.notifications if host else None) or _NO_CATEGORIES
+    for category, field in CATEGORY_FIELDS.items():
+        path = f"notifications.{CATEGORY_PATHS[category]}"
+        own, inherited = getattr(mine, field) or _NO_CATEGORY, getattr(hosts, field) or _NO_CATEGORY
+        enabled = ledger.choose(f"{path}.enabled", own.enabled, inherited.enabled, True)
+        recipients: list[str] = []
+        if category != vocabulary.Category.PASSWORD_RECOVERY:
+            recipients = ledger.choose(f"{path}.recipients", own.recipients, inherited.recipients, [])
+        yield category, effective.CategorySettings(enabled=enabled, recipients=tuple(recipients))
+
+
+def _is_suspended(ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec) -> bool:
+    hosts = host.suspend if host else None
+    # The host's true holds everybody, so that it is not a value an organization could override.
+    return ledger.choose("suspend", None if hosts else org.suspend, hosts, False)

@@ -1,0 +1,284 @@
+"""Every Prometheus metric that Mailtier exports; `docs/reference/metrics.md` is generated from this file.
+
+No label has a value that a tenant chooses: categories, states, reasons and phases are ours and few, so that ten
+thousand organizations are as many series as one.
+"""
+
+import platform
+from collections.abc import Mapping
+from typing import Final, Literal, TypeVar
+
+import prometheus_client
+from prometheus_client import exposition as _exposition
+
+import mailtier
+from mailtier.api import vocabulary
+
+Role = Literal["operator", "sender"]
+
+_Values = TypeVar("_Values", bound=tuple[str, ...])
+
+CONTENT_TYPE: Final = _exposition.CONTENT_TYPE_PLAIN_0_0_4
+_UNKNOWN: Final = "unknown"
+
+# When a series began is of no use to us, and would double the counters.
+prometheus_client.disable_created_metrics()
+
+_COMMON: Final = prometheus_client.CollectorRegistry()
+_OPERATOR: Final = prometheus_client.CollectorRegistry()
+_SENDER: Final = prometheus_client.CollectorRegistry()
+_REGISTRIES: Final[Mapping[Role, prometheus_client.CollectorRegistry]] = {"operator": _OPERATOR, "sender": _SENDER}
+"""One process exports its own role's metrics: a sender has no leader, and does not say 0 either."""
+
+prometheus_client.ProcessCollector(registry=_COMMON)
+prometheus_client.GCCollector(registry=_COMMON)
+
+_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_NETWORK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
+_DELIVERY: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
+_BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+_build = prometheus_client.Gauge("mailtier_build_info", "Always 1.", ["version", "python"], registry=_COMMON)
+_build.labels(version=mailtier.__version__, python=platform.python_version()).set(1)
+_api_requests = prometheus_client.Counter(
+    "mailtier_kubernetes_requests_total",
+    "Requests to the Kubernetes API; the code is an HTTP status, `timeout` or `error`.",
+    ["verb", "resource", "code"],
+    registry=_COMMON,
+)
+_relists = prometheus_client.Counter(
+    "mailtier_kubernetes_relists_total", "Full listings of watched collections.", ["resource"], registry=_COMMON
+)
+
+_leader = prometheus_client.Gauge("mailtier_leader", "1 while this operator leads, else 0.", registry=_OPERATOR)
+_organizations = prometheus_client.Gauge(
+    "mailtier_organizations",
+    "Organizations by the status and the reason of their condition Ready.",
+    ["ready", "reason"],
+    registry=_OPERATOR,
+)
+_verified = prometheus_client.Gauge(
+    "mailtier_organizations_verified",
+    "Organizations by the status and the reason of their condition Verified.",
+    ["verified", "reason"],
+    registry=_OPERATOR,
+)
+_would_block = prometheus_client.Gauge(
+    "mailtier_organizations_would_block",
+    "Organizations that the policy would block if its mode were Enforce.",
+    registry=_OPERATOR,
+)
+_reconcile_duration = prometheus_client.Histogram(
+    "mailtier_reconcile_duration_seconds",
+    "Time of one reconciliation, reads and writes included.",
+    ["kind", "outcome"],
+    buckets=_FAST,
+    registry=_OPERATOR,
+)
+_work_queue = prometheus_client.Gauge(
+    "mailtier_work_queue_depth", "Objects that wait to be reconciled.", registry=_OPERATOR
+)
+_feed_connected = prometheus_client.Gauge(
+    "mailtier_feed_connected", "1 while the operator reads the sender's feed, else 0.", registry=_OPERATOR
+)
+
+_intake_requests = prometheus_client.Counter(
+    "mailtier_intake_requests_total",
+    "Requests to the intake by route and HTTP status.",
+    ["route", "code"],
+    registry=_SENDER,
+)
+_accepted = prometheus_client.Counter(
+    "mailtier_notifications_accepted_total",
+    "Notifications that were durably queued; the source is `http` or `object`.",
+    ["category", "source"],
+    registry=_SENDER,
+)
+_refused = prometheus_client.Counter(
+    "mailtier_notifications_refused_total",
+    "Notifications that were not taken.",
+    ["category", "reason"],
+    registry=_SENDER,
+)
+_finished = prometheus_client.Counter(
+    "mailtier_recipients_finished_total",
+    "Recipients that reached a final state.",
+    ["state", "reason"],
+    registry=_SENDER,
+)
+_recipients = prometheus_client.Gauge(
+    "mailtier_recipients", "Recipients without a final state.", ["state"], registry=_SENDER
+)
+_oldest = prometheus_client.Gauge(
+    "mailtier_oldest_recipient_age_seconds", "Age of the oldest recipient without a final state.", registry=_SENDER
+)
+_latency = prometheus_client.Histogram(
+    "mailtier_delivery_latency_seconds",
+    "Time from the acceptance of a notification until the next hop took a recipient's message.",
+    ["category"],
+    buckets=_DELIVERY,
+    registry=_SENDER,
+)
+_attempts = prometheus_client.Counter(
+    "mailtier_attempts_total",
+    "Attempts of delivery by the recipient's state after them, and why.",
+    ["state", "reason"],
+    registry=_SENDER,
+)
+_phases = prometheus_client.Histogram(
+    "mailtier_attempt_phase_duration_seconds",
+    "Time of one phase of a session or transaction.",
+    ["phase"],
+    buckets=_NETWORK,
+    registry=_SENDER,
+)
+_sessions = prometheus_client.Gauge("mailtier_sessions_open", "SMTP sessions that are open.", registry=_SENDER)
+_destinations = prometheus_client.Gauge(
+    "mailtier_destinations", "Endpoints by the state of their breaker.", ["breaker"], registry=_SENDER
+)
+_probes = prometheus_client.Counter(
+    "mailtier_probes_total", "Probes of endpoints by the reason they ended with.", ["reason"], registry=_SENDER
+)
+_commit_batch = prometheus_client.Histogram(
+    "mailtier_queue_commit_operations",
+    "Operations that one commit of the queue made durable.",
+    buckets=_BATCH,
+    registry=_SENDER,
+)
+_commit_duration = prometheus_client.Histogram(
+    "mailtier_queue_commit_duration_seconds", "Time of one commit of the queue.", buckets=_FAST, registry=_SENDER
+)
+_queue_bytes = prometheus_client.Gauge("mailtier_queue_bytes", "Size of the queue's files.", registry=_SENDER)
+_volume = prometheus_client.Gauge(
+    "mailtier_queue_volume_used_ratio", "Used part of the queue's volume, 0 to 1.", registry=_SENDER
+)
+
+
+def exposition(role: Role) -> bytes:
+    """Return the metrics of this process in Prometheus' text format (`CONTENT_TYPE`)."""
+    return _exposition.generate_latest(_COMMON) + _exposition.generate_latest(_REGISTRIES[role])
+
+
+def count_api_request(*, verb: str, resource: str, code: str) -> None:
+    """Count a request to the apiserver."""
+    _api_requests.labels(verb=verb, resource=resource, code=code).inc()
+
+
+def count_relist(*, resource: str) -> None:
+    """Count a full listing of a watched collection."""
+    _relists.labels(resource=resource).inc()
+
+
+def set_leader(leading: bool) -> None:
+    """Tell whether this operator leads."""
+    _leader.set(leading)
+
+
+def set_organizations(counts: Mapping[tuple[str, str], int]) -> None:
+    """Replace the numbers of organizations by (status, reason) of Ready."""
+    _replace(_organizations, ("ready", "reason"), counts)
+
+
+def set_organizations_verified(counts: Mapping[tuple[str, str], int]) -> None:
+    """Replace the numbers of organizations by (status, reason) of Verified."""
+    _replace(_verified, ("verified", "reason"), counts)
+
+
+def set_would_block(count: int) -> None:
+    """Tell how many organizations the policy's mode Audit lets pass."""
+    _would_block.set(count)
+
+
+def observe_reconcile(*, kind: str, outcome: str, seconds: float) -> None:
+    """Count a reconciliation; the outcome is `written`, `unchanged` or `failed`."""
+    _reconcile_duration.labels(kind=kind, outcome=outcome).observe(seconds)
+
+
+def set_work_queue_depth(depth: int) -> None:
+    """Tell how many objects wait."""
+    _work_queue.set(depth)
+
+
+def set_feed_connected(connected: bool) -> None:
+    """Tell whether the sender's feed is being read."""
+    _feed_connected.set(connected)
+
+
+def count_intake_request(*, route: str, code: int) -> None:
+    """Count a request to the intake; `route` is the route's pattern, never the path that was asked for."""
+    _intake_requests.labels(route=route, code=str(code)).inc()
+
+
+def count_accepted(*, category: str, source: Literal["http", "object"]) -> None:
+    """Count a notification that was durably queued."""
+    _accepted.labels(category=_category(category), source=source).inc()
+
+
+def count_refused(*, category: str | None, reason: str) -> None:
+    """Count a notification that was not taken; the category may be anything or None, as the caller sent it."""
+    _refused.labels(category=_category(category), reason=reason).inc()
+
+
+def count_finished(*, state: vocabulary.RecipientState, reason: str) -> None:
+    """Count a recipient that reached a final state."""
+    _finished.labels(state=state.value, reason=reason).inc()
+
+
+def count_attempt(*, state: vocabulary.RecipientState, reason: str) -> None:
+    """Count an attempt by what it left the recipient in."""
+    _attempts.labels(state=state.value, reason=reason).inc()
+
+
+def set_recipients(counts: Mapping[vocabulary.RecipientState, int], *, oldest_age_seconds: float) -> None:
+    """Replace the numbers of recipients without a final state."""
+    _replace(_recipients, ("state",), {(state.value,): count for state, count in counts.items()})
+    _oldest.set(oldest_age_seconds)
+
+
+def observe_delivery(*, category: str, seconds: float) -> None:
+    """Record how long after its acceptance a recipient's message was taken by the next hop."""
+    _latency.labels(category=_category(category)).observe(seconds)
+
+
+def observe_phase(*, phase: str, seconds: float) -> None:
+    """Record the time of a phase: dns, connect, tls, ehlo, auth, mail, rcpt, data or dot."""
+    _phases.labels(phase=phase).observe(seconds)
+
+
+def add_sessions(change: int) -> None:
+    """Count a session that was opened (1) or ended (-1)."""
+    _sessions.inc(change)
+
+
+def set_destinations(counts: Mapping[str, int]) -> None:
+    """Replace the numbers of endpoints by breaker state."""
+    _replace(_destinations, ("breaker",), {(breaker,): count for breaker, count in counts.items()})
+
+
+def count_probe(*, reason: str) -> None:
+    """Count a probe by the reason of Verified it ended with."""
+    _probes.labels(reason=reason).inc()
+
+
+def observe_commit(*, operations: int, seconds: float) -> None:
+    """Record a commit of the queue."""
+    _commit_batch.observe(operations)
+    _commit_duration.observe(seconds)
+
+
+def set_queue_size(*, size_bytes: int, volume_used_ratio: float) -> None:
+    """Tell how large the queue is, and how full its volume."""
+    _queue_bytes.set(size_bytes)
+    _volume.set(volume_used_ratio)
+
+
+def _category(name: str | None) -> str:
+    """Return a category's name; what a caller made up would be a series of its own."""
+    return name if name in set(vocabulary.Category) else _UNKNOWN
+
+
+def _replace(gauge: prometheus_client.Gauge, labels: tuple[str, ...], counts: Mapping[_Values, int]) -> None:
+    """Set a gauge anew: a combination that is no longer there must not keep its last number."""
+    gauge.clear()
+    for values, count in counts.items():
+        gauge.labels(**dict(zip(labels, values, strict=True))).set(count)

@@ -1,0 +1,65 @@
+"""The fixtures that several layers' tests share: a certificate authority, SMTP servers, a real control plane."""
+
+import collections.abc
+import contextlib
+import pathlib
+import secrets
+import typing
+
+import pytest
+import pytest_asyncio
+
+from kit import certs, cluster, mailpit, smtpd
+
+_CRDS = pathlib.Path(__file__).parents[1] / "crds"
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> certs.Authority:
+    """Return the certificate authority of the test run."""
+    return certs.Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest_asyncio.fixture(name="smtpd")
+async def smtpd_factory(ca: certs.Authority) -> collections.abc.AsyncIterator[smtpd.Starter]:
+    """Return a coroutine function that starts SMTP servers, which end with the test.
+
+    Its arguments are the fields of `smtpd.Options`; TLS without a context gets a certificate for localhost,
+    127.0.0.1 and ::1 of the fixture `ca`.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(**fields: typing.Any) -> smtpd.Server:
+            tls = fields.get("tls", smtpd.Tls.DISABLED)
+            if tls is not smtpd.Tls.DISABLED:
+                fields.setdefault("context", ca.issue(file_name="smtpd").server_context())
+            return await stack.enter_async_context(smtpd.Server(smtpd.Options(**fields)))
+
+        yield start
+
+
+@pytest.fixture(scope="session", name="mailpit")
+def mailpit_server(
+    ca: certs.Authority, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[mailpit.Mailpit]:
+    """Return a running Mailpit, whose certificate is the fixture `ca`'s."""
+    with mailpit.Mailpit(tmp_path_factory.mktemp("mailpit"), ca.issue(file_name="mailpit")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", name="cluster")
+def local_cluster() -> collections.abc.Iterator[cluster.LocalCluster]:
+    """Return the test run's control plane, with its controllers, an audit log and our CRDs."""
+    with cluster.LocalCluster(controller_manager=True, audit=True) as control_plane:
+        control_plane.apply_crds(_CRDS)
+        yield control_plane
+
+
+@pytest.fixture
+def namespace(cluster: cluster.LocalCluster) -> collections.abc.Iterator[str]:
+    """Return the name of a namespace of the test's own, with its default ServiceAccount."""
+    name = f"test-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("wait", "--for=create", "--timeout=30s", f"--namespace={name}", "serviceaccount/default")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

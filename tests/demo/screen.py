@@ -1,0 +1,62 @@
+"""What the demo prints: titles, steps with their seconds, quoted output. Colours only on a terminal."""
+
+import collections.abc
+import contextlib
+import os
+import sys
+import textwrap
+import time
+
+_COLOURED = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+class StepFailedError(Exception):
+    """A step did not do what it should; the text says what was expected and what was seen."""
+
+
+def _paint(code: str, text: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if _COLOURED else text
+
+
+def title(text: str) -> None:
+    """Print the title of a part."""
+    print(f"\n{_paint('1', text)}", flush=True)
+
+
+def say(text: str, *, indent: int = 2) -> None:
+    """Print a line or several, indented."""
+    print(textwrap.indent(text.rstrip(), " " * indent), flush=True)
+
+
+def command(text: str) -> None:
+    """Print a command as a person would type it."""
+    print(_paint("36", f"  $ {text}"), flush=True)
+
+
+@contextlib.contextmanager
+def step(text: str) -> collections.abc.Iterator[None]:
+    """Print a step when it begins, and its seconds when it has ended well.
+
+    Raises:
+        StepFailedError: Whatever the step raised, with its name.
+    """
+    live = sys.stdout.isatty()
+    if live:
+        print(f"  … {text}", end="\r", flush=True)
+    started = time.monotonic()
+    try:
+        yield
+    except (Exception, KeyboardInterrupt):
+        print(f"  {_paint('31', '✗')} {text}", flush=True)
+        raise
+    print(f"  {_paint('32', '✓')} {text} {_paint('2', f'({time.monotonic() - started:.1f} s)')}", flush=True)
+
+
+def expect(condition: object, what: str, seen: object) -> None:
+    """Fail the step unless a condition holds.
+
+    Raises:
+        StepFailedError: It does not hold.
+    """
+    if not condition:
+        raise StepFailedError(f"expected {what}; saw {seen}")

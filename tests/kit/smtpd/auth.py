@@ -1,0 +1,53 @@
+"""The server's side of an AUTH exchange (RFC 4954, RFC 4616 and the LOGIN of draft-murchison-sasl-login)."""
+
+import base64
+import binascii
+
+# "Username:" and "Password:".
+_CHALLENGES = {"PLAIN": ("334 ",), "LOGIN": ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6")}
+
+
+class Exchange:
+    """One AUTH command until its credentials are complete.
+
+    Args:
+        mechanism: `PLAIN` or `LOGIN`.
+        initial: The initial response in base64, if the command brought one.
+    """
+
+    def __init__(self, mechanism: str, initial: str | None) -> None:
+        self.mechanism = mechanism
+        self._responses: list[str] = []
+        if initial is not None:
+            # "=" stands for an empty response (RFC 4954 section 4).
+            self._responses.append("" if initial == "=" else initial)
+
+    @staticmethod
+    def knows(mechanism: str) -> bool:
+        """Return whether the mechanism is implemented."""
+        return mechanism in _CHALLENGES
+
+    def challenge(self) -> str | None:
+        """Return the next challenge, or None when the exchange is complete."""
+        challenges = _CHALLENGES[self.mechanism]
+        answered = len(self._responses)
+        return challenges[answered] if answered < len(challenges) else None
+
+    def take(self, response: str) -> None:
+        """Take the client's answer to the last challenge."""
+        self._responses.append(response)
+
+    @property
+    def payload(self) -> str:
+        """The last response as it went over the wire; it holds the password."""
+        return self._responses[-1]
+
+    def credentials(self) -> tuple[str, str] | None:
+        """Return the user name and password, or None when the responses cannot be read."""
+        try:
+            parts = [base64.b64decode(part, validate=True).decode() for part in self._responses]
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        if self.mechanism == "PLAIN":
+            parts = parts[0].split("\0")[1:]
+        return (parts[0], parts[1]) if len(parts) == 2 else None

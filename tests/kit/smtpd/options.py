@@ -1,0 +1,63 @@
+"""What a test server offers and demands."""
+
+import collections.abc
+import dataclasses
+import enum
+import ssl
+
+
+class Tls(enum.StrEnum):
+    """How connections to the server are protected."""
+
+    DISABLED = "disabled"
+    STARTTLS = "starttls"
+    IMPLICIT = "implicit"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The server's fixed properties; what changes during a test is in its script.
+
+    Attributes:
+        tls: Whether STARTTLS is offered, TLS begins at once, or there is none.
+        context: The server's TLS context, needed unless `tls` is DISABLED.
+        users: Passwords by user name. Without any, AUTH is not offered and nobody must authenticate.
+        mechanisms: The AUTH mechanisms that are offered; PLAIN and LOGIN work, others get a 504.
+        require_auth: Whether MAIL is refused before AUTH; only with `users`.
+        plaintext_auth: Whether AUTH is offered and taken on an unprotected connection.
+        extensions: EHLO keywords, among them those that change what the server accepts: PIPELINING, SIZE,
+            8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES. STARTTLS and AUTH come from the fields above.
+        size_limit_bytes: The SIZE that is announced and enforced.
+        max_connections: More open connections than that are greeted with 421; None: no limit.
+        hostname: The name in the greeting.
+    """
+
+    tls: Tls = Tls.DISABLED
+    context: ssl.SSLContext | None = None
+    users: collections.abc.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    require_auth: bool = True
+    plaintext_auth: bool = False
+    extensions: frozenset[str] = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
+    size_limit_bytes: int = 10 * 1024 * 1024
+    max_connections: int | None = None
+    hostname: str = "smtp.test"
+
+    def __post_init__(self) -> None:
+        if (self.context is None) != (self.tls is Tls.DISABLED):
+            raise ValueError("a TLS context goes with STARTTLS and IMPLICIT, and with nothing else")
+
+    def capabilities(self, *, protected: bool) -> list[str]:
+        """Return the EHLO keywords for a connection that is protected by TLS, or not yet."""
+        lines = sorted(self.extensions - {"SIZE"})
+        if "SIZE" in self.extensions:
+            lines.append(f"SIZE {self.size_limit_bytes}")
+        if self.tls is Tls.STARTTLS and not protected:
+            lines.append("STARTTLS")
+        if self.users and self.takes_auth(protected=protected):
+            lines.append(f"AUTH {' '.join(self.mechanisms)}")
+        return lines
+
+    def takes_auth(self, *, protected: bool) -> bool:
+        """Return whether AUTH is possible on a connection in this state."""
+        return protected or self.plaintext_auth

@@ -1,0 +1,110 @@
+"""The steps of `make check` and `make test`: what runs, in which order, within how many minutes.
+
+A step that is over its budget has failed, because a suite that is slow to run is run less. The budgets hold on two
+cores from a bare machine; on a warm one most steps take a fraction.
+"""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BIN = pathlib.Path(sys.executable).parent
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One command of a suite.
+
+    Attributes:
+        command: Programs of the virtual environment are named without a path.
+        minutes: The budget.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    minutes: float
+
+
+def _pytest(name: str, *paths: str, minutes: float, marker: str = "not long") -> Step:
+    return Step(name=name, command=("pytest", "-q", "-m", marker, *paths), minutes=minutes)
+
+
+CHECK = (
+    Step(name="format", command=("ruff", "format", "--check", "--quiet", "operator", "tests"), minutes=0.2),
+    Step(name="lint", command=("ruff", "check", "--quiet", "operator", "tests"), minutes=0.3),
+    Step(name="types", command=("mypy", "--no-error-summary"), minutes=2),
+    Step(name="architecture", command=("lint-imports", "--no-cache"), minutes=0.5),
+    Step(name="dependencies", command=("deptry", "operator"), minutes=0.3),
+    Step(name="spelling", command=("codespell",), minutes=0.3),
+    Step(name="generated files", command=("python", "-m", "kit.generate", "--check"), minutes=0.3),
+    _pytest("unit", "tests/unit", minutes=2.5),
+)
+
+TEST = (
+    *CHECK,
+    Step(name="real parts", command=("python", "-m", "kit.binaries"), minutes=25),
+    _pytest("contract", "tests/contract", minutes=10),
+    _pytest("end to end", "tests/e2e", minutes=10),
+    Step(name="demo", command=("python", "-m", "demo"), minutes=3),
+)
+
+LONG = (
+    Step(name="real parts", command=("python", "-m", "kit.binaries"), minutes=25),
+    _pytest("long", "tests", minutes=60, marker="long"),
+)
+
+SUITES = {"check": CHECK, "test": TEST, "long": LONG}
+
+
+def run(step: Step) -> tuple[float, str]:
+    """Run a step; return its seconds, and what is wrong or an empty text."""
+    print(f"\n== {step.name}: {' '.join(step.command)}", flush=True)
+    program = BIN / step.command[0]
+    environment = os.environ | {"PYTHONPATH": "operator:tests", "PATH": f"{BIN}:{os.environ['PATH']}"}
+    started = time.monotonic()
+    finished = subprocess.run(
+        [str(program), *step.command[1:]],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        timeout=step.minutes * 60 * 2,
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    if finished.returncode != 0:
+        return seconds, f"failed with status {finished.returncode}"
+    if seconds > step.minutes * 60:
+        return seconds, f"took longer than its {step.minutes:g} minutes"
+    return seconds, ""
+
+
+def main() -> int:
+    """Run a suite, print a table, and return 1 if a step failed or was too slow."""
+    parser = argparse.ArgumentParser(prog="kit.steps", description=__doc__)
+    parser.add_argument("suite", choices=SUITES)
+    steps = SUITES[parser.parse_args().suite]
+    rows, failed = [], False
+    for step in steps:
+        try:
+            seconds, problem = run(step)
+        except subprocess.TimeoutExpired:
+            seconds, problem = step.minutes * 120, "was stopped at twice its budget"
+        failed = failed or bool(problem)
+        rows.append((step, seconds, problem))
+        if problem:
+            print(f"== {step.name} {problem}", flush=True)
+            break
+    print(f"\n{'step':<18}{'minutes':>8}{'budget':>8}")
+    for step, seconds, problem in rows:
+        print(f"{step.name:<18}{seconds / 60:>8.2f}{step.minutes:>8.1f}  {problem}".rstrip())
+    print(f"{'all':<18}{sum(seconds for _, seconds, _ in rows) / 60:>8.2f}")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
