@@ -61,9 +61,7 @@ class Stage:
         self.intake_port, self.operator_port, self.sender_port = ports.free(), ports.free(), ports.free()
         self._stack = stack
 
-    def _smtp(
-        self, stack: contextlib.ExitStack, name: str, leaf: certs.Leaf, users: dict[str, str]
-    ) -> smtpd.Process:
+    def _smtp(self, stack: contextlib.ExitStack, name: str, leaf: certs.Leaf, users: dict[str, str]) -> smtpd.Process:
         server = smtpd.Process(self.folder / name, leaf=leaf, tls=smtpd.Tls.STARTTLS, users=users)
         return stack.enter_context(server)
 
@@ -115,7 +113,7 @@ class Stage:
             f"--health-listen=127.0.0.1:{self.sender_port}",
             *shared,
         )
-        self._start("operator", f"--health-listen=127.0.0.1:{self.operator_port}", *shared)
+        self._start("operator", "--identity=demo", f"--health-listen=127.0.0.1:{self.operator_port}", *shared)
 
     def _start(self, role: str, *arguments: str) -> None:
         program = pathlib.Path(sys.executable).with_name("mailtier")
@@ -143,5 +141,3 @@ class Stage:
 def local_cluster(folder: pathlib.Path, stack: contextlib.ExitStack) -> cluster.LocalCluster:
     """Return a control plane of the demo's own, started."""
     return stack.enter_context(cluster.LocalCluster(folder / "cluster"))
-
-

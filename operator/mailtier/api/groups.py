@@ -33,7 +33,6 @@ class Tls(schema.Model):
     min_version: vocabulary.TlsVersion | None = None
     """The lowest TLS version accepted; TLS1.2 when absent."""
     ca_ref: CaReference | None = None
-    """Certificates to verify against instead of the public CAs."""
 
     RULES: ClassVar = (
         schema.not_empty("mode", "server_name", "min_version", "ca_ref"),
@@ -51,18 +50,18 @@ class Tls(schema.Model):
 
 
 class Smtp(schema.Model):
-    """The endpoint: one atomic group. An organization that sets any of it names its own server."""
+    """The SMTP server that mail is submitted to: one atomic group, inherited as a whole or not at all."""
 
     host: types.Host
     """DNS name or IP address of the SMTP server."""
     port: types.Port | None = None
     """Port of the server; when absent 587 for StartTLS, 465 for Implicit, 25 for Disabled."""
     tls: Tls | None = None
-    """How the connection is protected; StartTLS when absent."""
+    """StartTLS, verified against the public CAs, when absent."""
 
 
 class PasswordReference(schema.Model):
-    """The Secret with the password.
+    """The Secret with the password, which is never written here.
 
     It is used only if its annotation mailtier.dev/endpoint lists the effective endpoint as host[:port].
     """
@@ -130,7 +129,6 @@ class Auth(schema.Model):
     username_format: vocabulary.UsernameFormat | None = None
     """How username and domain are joined: Plain (username alone; the default), DownLevel, UserPrincipalName."""
     password_secret_ref: PasswordReference | None = None
-    """The Secret with the password. A password is never written here."""
 
     RULES: ClassVar = AUTH_RULES
 
@@ -176,7 +174,6 @@ class Delivery(schema.Model):
     messages_per_connection: Annotated[int, pydantic.Field(ge=1, le=10_000, strict=True)] | None = None
     """Messages before a connection is closed; 100 when absent."""
     timeouts: Timeouts | None = None
-    """Wall-clock totals of one connection."""
     rate_per_minute: Annotated[int, pydantic.Field(ge=1, le=100_000, strict=True)] | None = None
     """Messages a minute for each organization; not limited when absent in both tiers."""
     max_age: types.MaxAge | None = None

@@ -1,6 +1,7 @@
 """The three kinds as whole objects: the CRDs are generated from them, and files are checked against them."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import pydantic
@@ -10,7 +11,7 @@ from mailtier.api import status as statuses
 
 # The apiserver knows both values by itself; an enumeration in the CRD would only say it twice.
 _TEXT: Final = pydantic.WithJsonSchema({"type": "string"})
-_NOT_OBSERVED: Final = {"default": statuses.STATUS_DEFAULT}
+_NOT_OBSERVED: Final[dict[str, pydantic.JsonValue]] = {"default": statuses.STATUS_DEFAULT}
 
 
 def _only_type(document: dict[str, Any]) -> None:
@@ -37,6 +38,7 @@ class Object(schema.Model):
 
     api_version: Annotated[Literal["mailtier.dev/v1alpha1"], _TEXT]
     """Group and version of the API, mailtier.dev/v1alpha1."""
+    kind: str
     metadata: Metadata
 
 
@@ -46,7 +48,9 @@ def _has_host_name(host: "HostEmailSettings") -> bool:
 
 def _has_organization_name(organization: "OrgEmailSettings") -> bool:
     name = organization.metadata.name
-    return name is None or (len(name) <= names.ORGANIZATION_NAME_LENGTH and re.fullmatch(types.LABEL_PATTERN, name) is not None)
+    return name is None or (
+        len(name) <= names.ORGANIZATION_NAME_LENGTH and re.fullmatch(types.LABEL_PATTERN, name) is not None
+    )
 
 
 class HostEmailSettings(Object):
@@ -56,7 +60,7 @@ class HostEmailSettings(Object):
     """
 
     kind: Annotated[Literal["HostEmailSettings"], _TEXT]
-    """HostEmailSettings."""
+    """The kind, HostEmailSettings."""
     spec: settings.HostSpec
     status: statuses.HostStatus | None = pydantic.Field(default=None, json_schema_extra=_NOT_OBSERVED)
 
@@ -76,7 +80,7 @@ class OrgEmailSettings(Object):
     """
 
     kind: Annotated[Literal["OrgEmailSettings"], _TEXT]
-    """OrgEmailSettings."""
+    """The kind, OrgEmailSettings."""
     spec: settings.OrgSpec
     status: statuses.OrgStatus | None = pydantic.Field(default=None, json_schema_extra=_NOT_OBSERVED)
 
@@ -98,12 +102,12 @@ class Notification(Object):
     """
 
     kind: Annotated[Literal["Notification"], _TEXT]
-    """Notification."""
+    """The kind, Notification."""
     spec: notification.NotificationSpec
     status: statuses.NotificationStatus | None = pydantic.Field(default=None, json_schema_extra=_NOT_OBSERVED)
 
 
-ALL: Final = {
+ALL: Final[Mapping[str, type[Object]]] = {
     names.HOST_KIND: HostEmailSettings,
     names.ORG_KIND: OrgEmailSettings,
     names.NOTIFICATION_KIND: Notification,

@@ -43,16 +43,19 @@ TOKEN_AUDIENCE = "mailtier"  # noqa: S105  # An audience is public; it is not a 
 EFFECTIVE_KEY = "effective.json"
 """The key of an effective ConfigMap that machines read; the other keys are for people."""
 
+HOST_CONFIG_MAP = "host"
+"""The ConfigMap with the host's own effective settings, which the sender probes though nobody may inherit them."""
+
 CA_KEY = "ca.crt"
 PASSWORD_KEY = "password"  # noqa: S105  # The name of a key of a Secret.
 
 
 def effective_config_map(namespace: str, organization: str) -> str:
-    """Return the name of an organization's effective ConfigMap.
+    """Return the name of an organization's effective ConfigMap; the host's own with an empty namespace.
 
-    A namespace's name has no dot, so that no two organizations share a name.
+    A namespace's name has no dot, so that no two organizations share a name, and none has the host's.
     """
-    return f"{namespace}.{organization}"
+    return f"{namespace}.{organization}" if namespace else HOST_CONFIG_MAP
 
 
 def ca_config_map(digest: str) -> str:

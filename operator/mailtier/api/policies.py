@@ -22,7 +22,7 @@ class OrganizationsPolicy(schema.Model):
     mode: vocabulary.Organizations
     """Listed (those with an OrgEmailSettings; the default), Selector (only selected namespaces) or All."""
     selector: NamespaceSelector | None = None
-    """For mode Selector: the labels of such namespaces."""
+    """For mode Selector alone."""
 
     RULES: ClassVar = (
         schema.Rule(
@@ -78,10 +78,9 @@ class Policy(schema.Model):
     """What organizations may do."""
 
     organizations: OrganizationsPolicy | None = None
-    """Which namespaces hold organizations; those with an OrgEmailSettings when absent."""
+    """Those with an OrgEmailSettings when absent."""
     from_: FromPolicy | None = pydantic.Field(default=None, alias="from")
-    """Which sender addresses organizations may use on the host's endpoint."""
     endpoints: EndpointsPolicy | None = None
-    """Which SMTP servers organizations may name."""
+    """Every server with public addresses on ports 25, 465, 587 and 2525, with credentials, when absent."""
 
     RULES: ClassVar = (schema.not_empty("organizations", "from_", "endpoints"),)

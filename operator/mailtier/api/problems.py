@@ -5,10 +5,11 @@ status, a log or an answer (R1).
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pydantic
+import pydantic_core
 
 # Pydantic's types of error: docs.pydantic.dev, "Validation Errors".
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -48,6 +49,20 @@ class Problem:
         return f"{self.field}: {self.message}" if self.field else self.message
 
 
+def found(model: type[pydantic.BaseModel], document: Any) -> tuple[Problem, ...]:
+    """Return what is wrong with a document; nothing when the model takes it.
+
+    Args:
+        model: One of the API's models, such as `kinds.ALL["OrgEmailSettings"]`.
+        document: What came in as JSON or YAML.
+    """
+    try:
+        model.model_validate(document)
+    except pydantic.ValidationError as error:
+        return listed(error)
+    return ()
+
+
 def listed(error: pydantic.ValidationError, *, below: str = "") -> tuple[Problem, ...]:
     """Return what a validation found, in the order of the fields.
 
@@ -55,27 +70,26 @@ def listed(error: pydantic.ValidationError, *, below: str = "") -> tuple[Problem
         error: From any of the API's models.
         below: Path of what was validated, such as `spec`; empty for a whole object.
     """
-    return tuple(
-        Problem(field=_path(below, entry["loc"]), message=_message(entry["type"], entry.get("ctx", {}), entry["msg"]))
-        for entry in error.errors(include_url=False, include_input=False)
-    )
+    return tuple(_problem(below, entry) for entry in error.errors(include_url=False, include_input=False))
 
 
-def _path(below: str, location: Sequence[int | str]) -> str:
-    path = below
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.removeprefix(".")
+def _problem(below: str, entry: pydantic_core.ErrorDetails) -> Problem:
+    field = below
+    for part in entry["loc"]:
+        field += f"[{part}]" if isinstance(part, int) else f".{part}"
+    context = entry.get("ctx", {})
+    match entry["type"]:
+        case "rule":
+            return Problem(field=(field + context["field"]).removeprefix("."), message=context["message"])
+        case "null":
+            return Problem(field=f"{field}.{context['name']}".removeprefix("."), message=context["message"])
+        case kind if kind in _SENTENCES:
+            return Problem(field=field.removeprefix("."), message=_SENTENCES[kind].format(**_plural(context)))
+        case _:
+            return Problem(field=field.removeprefix("."), message=entry["msg"])
 
 
-def _message(kind: str, context: Mapping[str, Any], otherwise: str) -> str:
-    sentence = _SENTENCES.get(kind)
-    if sentence is None:
-        # A rule's own sentence, or something of pydantic's that no model has met yet.
-        return otherwise
-    smallest = context.get("min_length")
-    return sentence.format(
-        **context,
-        characters="character" if smallest == 1 else "characters",
-        entries="entry" if smallest == 1 else "entries",
-    )
+def _plural(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a sentence is filled with, and the nouns that go with its number."""
+    one = context.get("min_length") == 1
+    return {**context, "characters": "character" if one else "characters", "entries": "entry" if one else "entries"}

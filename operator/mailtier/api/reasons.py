@@ -75,6 +75,13 @@ PUBLISHED: Final = Reason(
     meaning="The effective settings are published; the sender delivers with them.",
     remedy=_NOTHING,
 )
+NOT_PUBLISHED: Final = Reason(
+    name="NotPublished",
+    conditions=(Condition.READY,),
+    progress=Progress.RECONCILING,
+    meaning="The effective settings have not been written yet, so that the sender still uses what it had.",
+    remedy="Wait; if it lasts, look at the operator's log for why the ConfigMap cannot be written.",
+)
 SUSPENDED: Final = Reason(
     name="Suspended",
     conditions=(Condition.READY,),
@@ -204,12 +211,26 @@ CA_NOT_FOUND: Final = Reason(
     meaning="The object with the CA bundle does not exist (yet).",
     remedy="Create it, or correct smtp.tls.caRef.",
 )
+CA_FORBIDDEN: Final = Reason(
+    name="CaForbidden",
+    conditions=(_R,),
+    progress=Progress.RECONCILING,
+    meaning="The operator may not read the object with the CA bundle.",
+    remedy="Grant the operator's ServiceAccount get on ConfigMaps or Secrets, whichever it is, in the namespace.",
+)
 CA_INVALID: Final = Reason(
     name="CaInvalid",
     conditions=(_R,),
     progress=Progress.STALLED,
     meaning="The CA bundle lacks the key, is too large, or holds something that is not a certificate.",
     remedy="Correct the bundle: PEM certificates, at most 64 KiB and 50 of them.",
+)
+REFERENCES_NOT_READ: Final = Reason(
+    name="NotRead",
+    conditions=(_R,),
+    meaning="Nothing is read for an object that is invalid, under an unknown policy, or in a namespace that the"
+    " policy does not select.",
+    remedy="Mend what Accepted says first.",
 )
 API_UNAVAILABLE: Final = Reason(
     name="ApiUnavailable",
@@ -293,6 +314,12 @@ SENDER_REFUSED: Final = Reason(
     meaning="The server refused the sender address at MAIL FROM.",
     remedy="Use a from.envelope or from.address that the account may send as.",
 )
+SERVER_UNAVAILABLE: Final = Reason(
+    name="ServerUnavailable",
+    conditions=(_V,),
+    meaning="The server ended the session after it had begun, or cannot do what was asked at present.",
+    remedy="Look at the server; the probe is repeated every few minutes.",
+)
 PROBE_TIMEOUT: Final = Reason(
     name="TimedOut",
     conditions=(_V,),
@@ -360,13 +387,6 @@ NO_RECIPIENTS: Final = Reason(
     progress=Progress.STALLED,
     meaning="Neither the notification nor the settings of its category name a recipient.",
     remedy="Name recipients, or set them under spec.notifications; then create the Notification again.",
-)
-TOO_LARGE: Final = Reason(
-    name="TooLarge",
-    conditions=(_A,),
-    progress=Progress.STALLED,
-    meaning="The notification holds more than 256 KiB in all.",
-    remedy="Shorten text or data, and create the Notification again.",
 )
 HTTPS_ONLY: Final = Reason(
     name="HttpsOnly",

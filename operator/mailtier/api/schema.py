@@ -55,7 +55,8 @@ class Rule:
         """
         if self.holds is not None and not self.holds(value):
             text = f"{self.field.lstrip('.')}: {self.message}" if self.field else self.message
-            raise pydantic_core.PydanticCustomError("rule", "{text}", {"text": text})
+            context = {"text": text, "field": self.field, "message": self.message}
+            raise pydantic_core.PydanticCustomError("rule", "{text}", context)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,7 +99,6 @@ class Model(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(
         alias_generator=pydantic.alias_generators.to_camel,
-        populate_by_name=True,
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,
@@ -117,8 +117,8 @@ class Model(pydantic.BaseModel):
                 if value is None:
                     raise pydantic_core.PydanticCustomError(
                         "null",
-                        "{name}: null is not a value; leave the field out to inherit it",
-                        {"name": name},
+                        "{name}: {message}",
+                        {"name": name, "message": "null is not a value; leave the field out to inherit it"},
                     )
         return data
 
@@ -174,8 +174,9 @@ def not_empty(*fields: str) -> Rule:
         fields: All fields of the group, as Python names them.
     """
     names = [name.rstrip("_") if name == "from_" else pydantic.alias_generators.to_camel(name) for name in fields]
+    choice = f"at least one of {', '.join(names)}" if len(names) > 1 else names[0]
     return Rule(
         cel=" || ".join(f"has(self.{name})" for name in names),
         holds=lambda group: any(getattr(group, field) is not None for field in fields),
-        message=f"is empty; set at least one of {', '.join(names)}, or remove the group",
+        message=f"is empty; set {choice}, or remove the group",
     )

@@ -8,7 +8,7 @@ from mailtier.api import groups, policies, schema, types, vocabulary
 
 
 class HostAuth(groups.Auth):
-    """How the host's sessions authenticate; anonymous when the group is absent."""
+    """How the host's sessions authenticate: one atomic group; they are anonymous when it is absent."""
 
     allow_plaintext: types.Flag | None = None
     """Whether these credentials may cross a connection without TLS; false when absent."""
@@ -27,19 +27,15 @@ class HostSpec(schema.Model):
     """Settings that apply to every organization unless it overrides them."""
 
     smtp: groups.Smtp | None = None
-    """The endpoint that organizations inherit."""
+    """Organizations without an smtp group of their own inherit it."""
     auth: HostAuth | None = None
-    """How sessions authenticate; anonymous when absent. Inherited only together with the whole smtp group."""
+    """Inherited only together with the whole smtp group."""
     from_: groups.From | None = pydantic.Field(default=None, alias="from")
-    """Who mail is from."""
     delivery: groups.Delivery | None = None
-    """How mail is delivered."""
     notifications: groups.Notifications | None = None
-    """Settings for each category of notification."""
     suspend: types.Flag | None = None
     """Whether all delivery waits; messages are taken and held meanwhile."""
     policy: policies.Policy | None = None
-    """What organizations may do."""
 
     RULES: ClassVar = (
         schema.Rule(
@@ -71,15 +67,13 @@ class OrgSpec(schema.Model):
     """What an organization overrides. Absent means inherited; {} inherits everything."""
 
     smtp: groups.Smtp | None = None
-    """An endpoint of the organization's own; nothing of the host's endpoint or credentials is then inherited."""
+    """An organization that sets any of it names its own host; nothing of the host's smtp or auth is then inherited."""
     auth: groups.Auth | None = None
-    """The organization's own credentials; required with its own endpoint, if only as mechanism: Anonymous."""
+    """Required with an endpoint of the organization's own, if only as mechanism: Anonymous; otherwise the host's."""
     from_: groups.From | None = pydantic.Field(default=None, alias="from")
-    """Who mail is from. On the host's endpoint the host's policy says which addresses are allowed."""
+    """On the host's endpoint the host's policy says which addresses are allowed."""
     delivery: groups.Delivery | None = None
-    """How mail is delivered."""
     notifications: groups.Notifications | None = None
-    """Settings for each category of notification."""
     suspend: types.Flag | None = None
     """Whether delivery waits; messages are taken and held meanwhile."""
 

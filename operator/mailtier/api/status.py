@@ -71,7 +71,6 @@ class EffectiveSmtp(schema.Model):
     port: _Count
     """Port of the server."""
     tls: EffectiveTls
-    """How the connection is protected."""
 
 
 class EffectiveAuth(schema.Model):
@@ -119,7 +118,6 @@ class EffectiveDelivery(schema.Model):
     messages_per_connection: _Count | None = None
     """Messages before a connection is closed."""
     timeouts: EffectiveTimeouts | None = None
-    """Wall-clock totals of one connection."""
     rate_per_minute: _Count | None = None
     """Messages a minute for the organization; not limited when absent."""
     max_age: _Duration | None = None
@@ -170,9 +168,7 @@ class Effective(schema.Model):
     from_: EffectiveFrom | None = pydantic.Field(default=None, alias="from")
     """Absent while no tier names an address."""
     delivery: EffectiveDelivery | None = None
-    """How mail is delivered."""
     notifications: EffectiveNotifications | None = None
-    """Settings for each category of notification."""
     provenance: Provenance | None = None
     """Where each value came from: its path, such as smtp.host, to Host, Org or Default."""
 
@@ -198,9 +194,8 @@ class HostStatus(schema.Model):
     conditions: Conditions | None = None
     """Accepted, ResolvedRefs, Ready and Verified; Reconciling or Stalled while Ready is not True."""
     summary: Summary | None = None
-    """The organizations in numbers."""
     effective: Effective | None = None
-    """What organizations inherit."""
+    """On the host: what organizations inherit."""
 
 
 class OrgStatus(schema.Model):
@@ -215,7 +210,6 @@ class OrgStatus(schema.Model):
     state: _Word | None = None
     """Whether the sender may use them: Active, Blocked, Unresolved or Suspended."""
     effective: Effective | None = None
-    """What this organization's mail is sent with."""
 
 
 class RecipientStatus(schema.Model):
@@ -255,6 +249,5 @@ class NotificationStatus(schema.Model):
     """Where each recipient stands."""
 
 
-STATUS_DEFAULT: Final = {"observedGeneration": NOT_OBSERVED}
+STATUS_DEFAULT: Final[dict[str, pydantic.JsonValue]] = {"observedGeneration": NOT_OBSERVED}
 """What the apiserver gives an object that has no status yet."""
-

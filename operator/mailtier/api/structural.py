@@ -11,28 +11,31 @@ import pydantic
 
 JsonSchema = dict[str, Any]
 
-_KEPT: Final = frozenset({
-    "default",
+# What a node may hold, in the order in which it is written.
+_KEYWORDS: Final = (
     "description",
-    "enum",
-    "format",
-    "items",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "minimum",
-    "required",
     "type",
-    "x-kubernetes-list-map-keys",
+    "format",
+    "enum",
+    "default",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "items",
+    "additionalProperties",
+    "properties",
+    "required",
     "x-kubernetes-list-type",
-    "x-kubernetes-map-type",
+    "x-kubernetes-list-map-keys",
     "x-kubernetes-validations",
-})
-_INT32_MAXIMUM: Final = 2**31 - 1
+)
+# `additionalProperties: false` beside properties is what the apiserver's strict field validation does by itself.
+_DROPPED: Final = frozenset({"$defs", "title", "additionalProperties"})
 
 
 class NotStructuralError(TypeError):
@@ -54,35 +57,30 @@ def schema_of(model: type[pydantic.BaseModel]) -> JsonSchema:
 
 
 def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any], where: str) -> JsonSchema:
-    node = _resolve(node, definitions, where)
-    result: JsonSchema = {}
-    for keyword, value in node.items():
+    found: JsonSchema = {}
+    for keyword, value in _resolve(node, definitions, where).items():
         match keyword:
-            case "$defs" | "title":
-                pass
-            case "default" if value is None:
-                pass
-            case "additionalProperties" if value is False:
-                pass
-            case "additionalProperties":
-                result[keyword] = _structural(value, definitions, f"{where}[]")
             case "properties":
-                result[keyword] = {
+                found[keyword] = {
                     name: _structural(child, definitions, f"{where}.{name}") for name, child in value.items()
                 }
             case "items":
-                result[keyword] = _structural(value, definitions, f"{where}[]")
+                found[keyword] = _structural(value, definitions, f"{where}[]")
+            case "additionalProperties" if value is not False:
+                found[keyword] = _structural(value, definitions, f"{where}[]")
             case "const":
-                result["enum"] = [value]
+                found["enum"] = [value]
             case "description":
-                result[keyword] = unwrap(value)
-            case _ if keyword in _KEPT:
-                result[keyword] = value
-            case _:
-                raise NotStructuralError(f"{where}: {keyword} has no structural form")
-    if result.get("type") == "integer" and "format" not in result:
-        result["format"] = "int32" if result.get("maximum", _INT32_MAXIMUM + 1) <= _INT32_MAXIMUM else "int64"
-    return result
+                found[keyword] = unwrap(value)
+            case _ if not _is_dropped(keyword, value):
+                found[keyword] = value
+    for keyword in found.keys() - set(_KEYWORDS):
+        raise NotStructuralError(f"{where}: {keyword} has no structural form")
+    return {keyword: found[keyword] for keyword in _KEYWORDS if keyword in found}
+
+
+def _is_dropped(keyword: str, value: Any) -> bool:
+    return keyword in _DROPPED or (keyword == "default" and value is None)
 
 
 def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -102,11 +100,11 @@ def _resolve(node: Mapping[str, Any], definitions: Mapping[str, Any], where: str
 def _join(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a type with what its field adds.
 
-    The field's text comes first, and a group's own text follows it; an enumeration's own text would only repeat
+    A group's own text comes first, and what the field adds follows it; an enumeration's own text would only repeat
     what the field says.
     """
     joined = {**inner, **outer}
-    texts = [side["description"] for side in (outer, inner) if side.get("description")]
+    texts = [side["description"] for side in (inner, outer) if side.get("description")]
     if inner.get("type") == "object" and "properties" in inner and texts:
         joined["description"] = "\n\n".join(texts)
     return joined

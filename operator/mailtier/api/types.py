@@ -13,6 +13,7 @@ _DNS_LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DNS_NAME: Final = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*\.?"
 _NUMERIC_NAME: Final = r"(.*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)\.?"
 _DURATION: Final = r"([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?"
+_DURATION_LENGTH: Final = 21
 
 
 def _whole(pattern: str, message: str) -> schema.Rule:
@@ -86,10 +87,10 @@ def _between(low: str, high: str) -> schema.Checked:
     return schema.Checked((is_duration, in_range))
 
 
-SessionTimeout = Annotated[str, pydantic.Field(max_length=24), _between("1s", "30s")]
-EnvelopeTimeout = Annotated[str, pydantic.Field(max_length=24), _between("1s", "60s")]
-MessageTimeout = Annotated[str, pydantic.Field(max_length=24), _between("1s", "10m")]
-MaxAge = Annotated[str, pydantic.Field(max_length=24), _between("1m", "168h")]
+SessionTimeout = Annotated[str, pydantic.Field(max_length=_DURATION_LENGTH), _between("1s", "30s")]
+EnvelopeTimeout = Annotated[str, pydantic.Field(max_length=_DURATION_LENGTH), _between("1s", "60s")]
+MessageTimeout = Annotated[str, pydantic.Field(max_length=_DURATION_LENGTH), _between("1s", "10m")]
+MaxAge = Annotated[str, pydantic.Field(max_length=_DURATION_LENGTH), _between("1m", "168h")]
 
 _HOST: Final = schema.Rule(
     cel=f"isIP(self) || ({schema.cel_matches(_DNS_NAME)} && !{schema.cel_matches(_NUMERIC_NAME)})",
@@ -116,9 +117,14 @@ _ADDRESS: Final = schema.Rule(
 )
 Address = Annotated[str, pydantic.Field(min_length=3, max_length=addresses.MAXIMUM_LENGTH), schema.Checked((_ADDRESS,))]
 
-_FROM_ENTRY: Final = _whole(
-    rf"({addresses.LOCAL_PATTERN}|\{{namespace\}})?@{addresses.DOMAIN_PATTERN}",
-    "must be an address (alerts@example.com), a domain (@example.com) or one address for each namespace"
+_FROM_PATTERN: Final = rf"({addresses.LOCAL_PATTERN}|\{{namespace\}})?@{addresses.DOMAIN_PATTERN}"
+_FROM_ENTRY: Final = schema.Rule(
+    # A brace may stand in a local part, but here it is a misspelt placeholder that would match nobody.
+    cel=f"{schema.cel_matches(_FROM_PATTERN)} && (self.startsWith('{{namespace}}@') || !self.contains('{{'))",
+    holds=lambda entry: (
+        re.fullmatch(_FROM_PATTERN, entry) is not None and (entry.startswith("{namespace}@") or "{" not in entry)
+    ),
+    message="must be an address (alerts@example.com), a domain (@example.com) or one address for each namespace"
     " ({namespace}@example.com)",
 )
 FromEntry = Annotated[
@@ -160,7 +166,9 @@ _OBJECT_NAME: Final = _whole(
 )
 _OBJECT_KEY: Final = _whole("[A-Za-z0-9._-]+", "must be a key of the object: letters, digits, '.', '_' and '-'")
 LABEL_PATTERN: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_LABEL: Final = _whole(LABEL_PATTERN, "must be a DNS label of at most 50 characters: lower-case letters, digits and '-'")
+_LABEL: Final = _whole(
+    LABEL_PATTERN, "must be a DNS label of at most 50 characters: lower-case letters, digits and '-'"
+)
 ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_NAME,))]
 ObjectKey = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_KEY,))]
 OrganizationName = Annotated[str, pydantic.Field(min_length=1, max_length=50), schema.Checked((_LABEL,))]
@@ -177,9 +185,10 @@ Data = Annotated[dict[str, Datum], pydantic.Field(max_length=64), schema.Checked
 _LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _LABEL_PREFIX: Final = rf"{LABEL_PATTERN}(\.{LABEL_PATTERN})*"
 _LABEL_KEY: Final = re.compile(rf"({_LABEL_PREFIX}/)?{_LABEL_NAME}")
+_LABEL_KEY_LENGTH: Final = 253 + 1 + 63
 _LABEL_KEYS: Final = schema.Rule(
-    cel=f"self.all(key, size(key) <= 317 && {schema.cel_matches(_LABEL_KEY.pattern, 'key')})",
-    holds=lambda labels: all(len(key) <= 317 and _LABEL_KEY.fullmatch(key) for key in labels),
+    cel=f"self.all(key, size(key) <= {_LABEL_KEY_LENGTH} && {schema.cel_matches(_LABEL_KEY.pattern, 'key')})",
+    holds=lambda labels: all(len(key) <= _LABEL_KEY_LENGTH and _LABEL_KEY.fullmatch(key) for key in labels),
     message="every key must be a label's, such as team or example.com/team",
 )
 _LABEL_VALUE: Final = _whole(

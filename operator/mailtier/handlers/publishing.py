@@ -41,6 +41,13 @@ def observe(document: Mapping[str, Any]) -> Observed:
     return Observed(uid=metadata["uid"], digest=store.digest(content))
 
 
+def _owner(name: str) -> keys.Key:
+    if name == names.HOST_CONFIG_MAP:
+        return keys.HOST
+    namespace, _, organization = name.partition(".")
+    return keys.organization(namespace, organization)
+
+
 class Publisher:
     """Writes effective ConfigMaps, and CA bundles beside them."""
 
@@ -63,7 +70,7 @@ class Publisher:
         Args:
             name: Of the ConfigMap.
             observed: None when it is gone.
-            look_again: Gets the organization's key.
+            look_again: Gets the key of whose settings it holds.
         """
         if self._observed.get(name) == observed:
             return
@@ -71,12 +78,11 @@ class Publisher:
             del self._observed[name]
         else:
             self._observed[name] = observed
-        namespace, _, organization = name.partition(".")
-        look_again(keys.organization(namespace, organization))
+        look_again(_owner(name))
 
-    def names(self) -> list[str]:
-        """Return the names of all effective ConfigMaps that are there."""
-        return list(self._observed)
+    def owners(self) -> list[keys.Key]:
+        """Return the key of everybody who has an effective ConfigMap."""
+        return [_owner(name) for name in self._observed]
 
     async def publish(self, settings: effective.Effective, *, extra: Mapping[str, str]) -> bool:
         """Apply an organization's effective ConfigMap where it differs; return whether it was written.

@@ -16,7 +16,7 @@ from mailtier.handlers import keys, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.kube import secrets as kube_secrets
-from mailtier.settings import bundles, observed, passwords
+from mailtier.settings import bundles, observed, passwords, resolve
 
 Need = observed.SecretNeed | observed.CaNeed
 Read = observed.SecretRead | observed.CaRead
@@ -76,14 +76,22 @@ class References:
         """Read by the schedule until cancelled."""
         await self._schedule.run()
 
-    async def read(self, user: keys.Key, needs: frozenset[Need], *, fresh: bool) -> dict[Need, Read]:
-        """Return what each reference holds.
+    async def read_for(self, user: keys.Key, plan: resolve.Plan, *, fresh: bool) -> observed.Reads:
+        """Return what a plan needs to have read.
 
         Args:
-            user: Who refers to them, from now on to these alone.
-            needs: The references.
+            user: Whose plan it is; from now on it refers to this and nothing else.
+            plan: Names at most one Secret and one CA bundle.
             fresh: Whether what was read before is not good enough, because the user's settings changed.
         """
+        found = await self._read(user, frozenset(need for need in (plan.secret, plan.ca) if need), fresh=fresh)
+        secret = found[plan.secret] if plan.secret else None
+        ca = found[plan.ca] if plan.ca else None
+        assert secret is None or isinstance(secret, observed.SecretRead)
+        assert ca is None or isinstance(ca, observed.CaRead)
+        return observed.Reads(secret=secret, ca=ca)
+
+    async def _read(self, user: keys.Key, needs: frozenset[Need], *, fresh: bool) -> dict[Need, Read]:
         for need in self._needs.get(user, frozenset()) - needs:
             self._leave(user, need)
         if needs:

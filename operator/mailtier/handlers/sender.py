@@ -17,6 +17,7 @@ from mailtier.telemetry import logs
 
 _log = logs.get_logger(__name__)
 
+Item = feed.Taken | feed.Probe
 Answer = Annotated[feed.Taken | feed.Refused, pydantic.Field(discriminator="kind")]
 _ANSWER: Final[pydantic.TypeAdapter[feed.Taken | feed.Refused]] = pydantic.TypeAdapter(Answer)
 _WAIT_SECONDS: Final = 25
@@ -55,7 +56,7 @@ class Sender:
         body = offer.model_dump_json(by_alias=True, exclude_none=True)
         return _ANSWER.validate_json(await self._request("PUT", feed.OBJECTS_PATH, body=body, seconds=_OFFER_SECONDS))
 
-    async def follow(self, take: Callable[[feed.Taken | feed.Probe], None], connected: Callable[[bool], None]) -> None:
+    async def follow(self, take: Callable[[Item], None], connected: Callable[[bool], None]) -> None:
         """Pass on everything that is kept, then everything that changes, until cancelled.
 
         Args:

@@ -10,7 +10,6 @@ such comparison is the sign that the first listing is finished.
 """
 
 import asyncio
-import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, cast
@@ -91,6 +90,7 @@ class Watching:
         take: events.Events,
         seen: Seen,
         identity: str,
+        on_started: Callable[[], None],
     ) -> None:
         """Make watches that have not started.
 
@@ -100,6 +100,7 @@ class Watching:
             take: Gets every event.
             seen: What has been taken in so far.
             identity: This process, for kopf's own use.
+            on_started: Called once kopf runs; it has taken SIGTERM and SIGINT for itself by then.
         """
         self._connection = connection
         self._client = client
@@ -111,6 +112,7 @@ class Watching:
         }
         self._seen = seen
         self._identity = identity
+        self._on_started = on_started
         self._stop = asyncio.Event()
         self._relists: asyncio.Queue[str] = asyncio.Queue()
         self._changed = asyncio.Event()
@@ -122,28 +124,41 @@ class Watching:
         self._stop.set()
 
     async def run(self) -> None:
-        """Watch until `stop` is called.
+        """Watch until `stop` is called, or until cancelled, which comes to the same.
 
         Raises:
             WatchesEndedError: kopf ended by itself.
         """
-        sweeper = asyncio.create_task(self._sweep_after_relists())
+        sweeper = asyncio.create_task(self._sweep_after_relists(), name="sweeper")
+        watches = asyncio.create_task(self._run_kopf(), name="kopf")
         try:
-            await kopf.operator(
-                registry=self._registry(),
-                settings=_settings(),
-                clusterwide=True,
-                identity=cast("Any", self._identity),
-                stop_flag=self._stop,
-            )
-        except Exception as error:
-            raise WatchesEndedError("a watch ended with an error") from error
+            # Cancelling kopf makes it hang on its own tasks; it ends in milliseconds when its stop flag is set.
+            await asyncio.shield(watches)
+        except asyncio.CancelledError:
+            self.stop()
+            await asyncio.wait({watches})
+            raise
         finally:
             sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
+            await asyncio.wait({sweeper})
         if not self._stop.is_set():
             raise WatchesEndedError("the watches ended without being asked to")
+
+    async def _run_kopf(self) -> None:
+        # At its end kopf cancels what was started after it; what is there already is not its own.
+        others = asyncio.all_tasks()
+        roots = await kopf.spawn_tasks(
+            registry=self._registry(),
+            settings=_settings(),
+            clusterwide=True,
+            identity=cast("Any", self._identity),
+            stop_flag=self._stop,
+        )
+        self._on_started()
+        try:
+            await kopf.run_tasks(roots, ignored=others)
+        except Exception as error:
+            raise WatchesEndedError("a watch ended with an error") from error
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -182,7 +197,7 @@ class Watching:
     async def _sweep_after_relists(self) -> None:
         while True:
             plural = await self._relists.get()
-            metrics.RELISTS.labels(resource=plural).inc()
+            metrics.count_relist(resource=plural)
             try:
                 await self._sweep(plural)
             except errors.ApiError as error:

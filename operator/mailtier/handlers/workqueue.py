@@ -126,7 +126,7 @@ class WorkQueue(Generic[Key]):
                 await self._wake.wait()
             key, _ = self._ready.popitem(last=False)
             self._active.add(key)
-            metrics.WORK_QUEUE_DEPTH.set(len(self._ready))
+            metrics.set_work_queue_depth(len(self._ready))
             try:
                 await self._work(key)
             except Exception:  # noqa: BLE001  # A bug or an outage in one key must not stop the others.

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import http
 import json
+import urllib.parse
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any, Final, Self
 
@@ -253,8 +254,9 @@ class Client:
         self, call: "_Call", *, query: Mapping[str, str], limits: aiohttp.ClientTimeout, data: bytes | None = None
     ) -> aiohttp.ClientResponse:
         """Return a successful answer whose body is still to be read; wait and ask again while told to (429)."""
-        # The path consists of checked names and its caller's words: encoding it once more would change nothing.
-        url = yarl.URL(self.connection.server + call.path, encoded=True).update_query(query)
+        suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
+        # Encoded already: the path consists of checked names.
+        url = yarl.URL(f"{self.connection.server}{call.path}{suffix}", encoded=True)
         for tries_left in reversed(range(_TRIES)):
             answer = await self._session.request(
                 _METHODS[call.verb],
@@ -266,7 +268,7 @@ class Client:
                 allow_redirects=False,
             )
             metrics.count_api_request(verb=call.verb, resource=call.resource, code=str(answer.status))
-            if answer.ok and answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
+            if answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
                 return answer
             async with answer:
                 body = await answer.read()

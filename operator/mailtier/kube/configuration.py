@@ -114,10 +114,10 @@ def token_file(path: pathlib.Path) -> Authorization:
 
 
 def _authenticate(connection: Connection) -> aiohttp.ClientMiddlewareType:
-    base = yarl.URL(connection.server)
+    ours = yarl.URL(connection.server).origin()
 
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        if request.url.origin() == base.origin():
+        if request.url.origin() == ours:
             value = await connection.authorization()
             if value is not None:
                 request.headers[aiohttp.hdrs.AUTHORIZATION] = value
@@ -150,8 +150,8 @@ def _from_kubeconfig(kubeconfig: pathlib.Path | None, context: str | None, names
         )
         own = namespace if namespace is not None else _namespace_of(file, context)
         return _connection(found, own, _refreshed(found))
-    except (kubernetes.config.ConfigException, OSError, ValueError) as error:
-        # The library quotes names of entries, never their values.
+    except Exception as error:  # A file of another shape leads the library into any of them.
+        # Names of entries and places in the file may be quoted in it, never their values.
         raise errors.ConfigurationError(f"the kubeconfig cannot be used: {error}") from error
 
 

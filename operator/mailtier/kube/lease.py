@@ -103,6 +103,7 @@ class Lease:
         self._monotonic = monotonic
         self._seen: _Seen | None = None
         self._renewed_at: float | None = None
+        self._answered_at: float | None = None
         metrics.set_leader(False)
 
     @property
@@ -115,6 +116,12 @@ class Lease:
     def holder(self) -> str | None:
         """Who held the Lease when it was last seen: "" for nobody, None before it was seen."""
         return self._seen.holder if self._seen is not None else None
+
+    @property
+    def in_touch(self) -> bool:
+        """Whether the apiserver told us of the Lease within its duration, so that we would notice a change."""
+        answered_at = self._answered_at
+        return answered_at is not None and self._monotonic() < answered_at + self._timing.duration_seconds
 
     async def acquire(self) -> None:
         """Return when we lead."""
@@ -213,6 +220,7 @@ class Lease:
         try:
             found = await self._api.get(self._path, timeout_seconds=self._request_seconds)
         except errors.NotFoundError:
+            self._answered_at = self._monotonic()
             self._seen = None
         else:
             self._see(found)
@@ -231,6 +239,7 @@ class Lease:
         self._see(found)
 
     def _see(self, found: client.Object) -> None:
+        self._answered_at = self._monotonic()
         version = found["metadata"]["resourceVersion"]
         if self._seen is not None and self._seen.resource_version == version:
             return

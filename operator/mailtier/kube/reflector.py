@@ -36,7 +36,7 @@ class Reflector:
         on_change: Called in the event loop after the copy changed, also for each object of the first listing. An
             exception in it ends `run`.
         strip: Returns what is kept of an object; it may be anything that the caller knows how to read.
-        jitter: Returns a factor for each pause, so that many processes do not come back at once.
+        jitter: Returns a number in [0, 1), so that many processes do not come back at once.
         backoff_seconds: The first pause after a failure; it doubles up to half a minute.
 
     Attributes:
@@ -80,19 +80,19 @@ class Reflector:
                     await self._list()
                 else:
                     await self._watch(self._version)
-                    # A watch that ends by itself is followed by another; whoever cuts each one sets the pace.
-                    await self._pause()
+                    # A watch ends by itself after minutes. Who cuts each one at once does not get us to hurry.
+                    await self._pause(self._first_backoff)
             except errors.GoneError:
                 _log.info("the watch fell behind and begins with a new listing", path=self._path)
                 self._version = None
-                await self._pause()
+                await self._back_off()
             except errors.ApiError as error:
                 _log.warning("listing or watching failed and is tried again", path=self._path, error=str(error))
                 self._failures += 1
                 if self._failures >= _FAILURES_BEFORE_RELIST:
                     # A store that was restored from a backup does not know the version, and says so in many ways.
                     self._version = None
-                await self._pause()
+                await self._back_off()
 
     async def _list(self) -> None:
         metrics.count_relist(resource=paths.resource(self._path))
@@ -136,6 +136,11 @@ class Reflector:
             del self._objects[name]
             self._on_change(name, None)
 
-    async def _pause(self) -> None:
-        await asyncio.sleep(self._backoff * self._jitter())
-        self._backoff = min(2 * self._backoff, max(self._first_backoff, _LAST_BACKOFF_SECONDS))
+    async def _back_off(self) -> None:
+        seconds = self._backoff
+        self._backoff = min(2 * seconds, max(self._first_backoff, _LAST_BACKOFF_SECONDS))
+        await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        # Half a pause at least, or a jitter near zero would not pause.
+        await asyncio.sleep(seconds * (0.5 + self._jitter()))

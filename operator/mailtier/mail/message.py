@@ -102,7 +102,8 @@ def _alternative(head: bytes, message_id: str, plain: bytes, html: bytes) -> byt
 def _part(subtype: bytes, body: str) -> bytes:
     """Return the header and the encoded body of a text part, ending in CRLF."""
     try:
-        raw = body.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n").encode()
+        unified = body.replace("\r\n", "\n").replace("\r", "\n") if "\r" in body else body
+        raw = unified.replace("\n", "\r\n").encode()
     except UnicodeEncodeError:
         raise headers.MessageError("a body holds a lone surrogate, which is not Unicode text") from None
     if not raw.endswith(b"\r\n"):

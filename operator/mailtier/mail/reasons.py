@@ -35,6 +35,14 @@ class DeliveryReason(enum.StrEnum):
     EIGHT_BIT_NOT_OFFERED = "EightBitNotOffered"
     IN_DOUBT = "InDoubt"
     EXPIRED = "Expired"
+    NOT_BUILDABLE = "NotBuildable"
+    SETTINGS_BLOCKED = "SettingsBlocked"
+    SETTINGS_UNRESOLVED = "SettingsUnresolved"
+    SUSPENDED = "Suspended"
+    CREDENTIALS_UNUSABLE = "CredentialsUnusable"
+    ORGANIZATION_UNKNOWN = "OrganizationUnknown"
+    ORGANIZATION_DELETED = "OrganizationDeleted"
+    NAMESPACE_DELETED = "NamespaceDeleted"
 
 
 MEANINGS: Final[dict[DeliveryReason, str]] = {
@@ -63,4 +71,12 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.EIGHT_BIT_NOT_OFFERED: "The message has 8-bit lines and the SMTP server does not offer 8BITMIME.",
     DeliveryReason.IN_DOUBT: "The connection was lost after the final dot: the message may have been accepted.",
     DeliveryReason.EXPIRED: "The message reached its max age.",
+    DeliveryReason.NOT_BUILDABLE: "No message could be built from the notification.",
+    DeliveryReason.SETTINGS_BLOCKED: "The organization's settings are blocked.",
+    DeliveryReason.SETTINGS_UNRESOLVED: "The Secret or CA bundle of the organization's settings cannot be used yet.",
+    DeliveryReason.SUSPENDED: "The organization's settings, or the host's, suspend delivery.",
+    DeliveryReason.CREDENTIALS_UNUSABLE: "The Secret with the password cannot be used at present.",
+    DeliveryReason.ORGANIZATION_UNKNOWN: "There are no settings for the organization at present.",
+    DeliveryReason.ORGANIZATION_DELETED: "The organization was deleted.",
+    DeliveryReason.NAMESPACE_DELETED: "The organization's namespace was deleted.",
 }

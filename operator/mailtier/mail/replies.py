@@ -179,13 +179,14 @@ _LONGEST_EXAMINED: Final = 1024
 # What looks like base64 or hexadecimal data: padded, or long, or of middling length with three kinds of
 # character. Ordinary words, host names and queue ids of up to eleven characters pass.
 _ENCODED: Final = re.compile(
-    r"[A-Za-z0-9+/_-]{6,}={1,2}"
+    r"[A-Za-z0-9+/_-]{6,}={1,2}(?![A-Za-z0-9])"
     r"|[A-Za-z0-9+/]{24,}"
     r"|(?=[A-Za-z+/_-]*[0-9])(?=[A-Z0-9+/_-]*[a-z])(?=[a-z0-9+/_-]*[A-Z])[A-Za-z0-9+/_-]{12,}"
 )
 _NAMED_SECRET: Final = re.compile(
-    r"(?i)\b(pass(?:word|wd|phrase)?|pwd|pin|secret|token|bearer|api[_-]?key)(\s*[:=]\s*|(?<=bearer)\s+)\S+"
+    r"(?i)\b(?:(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key) ?[:=] ?|bearer )(?P<value>\S+)"
 )
+_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]+")
 
 
 def quotable(text: str, secrets: Iterable[str] = ()) -> str:
@@ -194,34 +195,45 @@ def quotable(text: str, secrets: Iterable[str] = ()) -> str:
     Args:
         text: Untrusted text.
         secrets: What the session knows and nobody may read: password, token, and where the endpoint is
-            inherited the username. Any six consecutive characters of one, plain or encoded, are removed.
+            inherited the username. Any six consecutive characters of one, plain or encoded, are removed
+            together with the run of letters and digits around them.
 
     Source:
         Rule R7 of the threat model.
     """
-    quoted = "".join(char if " " <= char <= "~" else " " for char in text[:_LONGEST_EXAMINED])
-    quoted = _without_fragments(quoted, secrets)
-    quoted = _ENCODED.sub(_REMOVED, quoted)
-    quoted = _NAMED_SECRET.sub(rf"\1\2{_REMOVED}", quoted)
-    quoted = " ".join(quoted.split())
+    printable = " ".join("".join(char if "!" <= char <= "~" else " " for char in text[:_LONGEST_EXAMINED]).split())
+    hidden = bytearray(len(printable))
+    for pattern, group in ((_ENCODED, 0), (_NAMED_SECRET, "value")):
+        for match in pattern.finditer(printable):
+            _hide(hidden, *match.span(group))
+    _hide_fragments(hidden, printable, secrets)
+    # One mark stands for each run; NUL cannot occur in printable text.
+    marked = "".join("\0" if hide else char for char, hide in zip(printable, hidden, strict=True))
+    quoted = re.sub("\0+", _REMOVED, marked)
     if len(quoted) > MAXIMUM_QUOTE_LENGTH:
         quoted = quoted[: MAXIMUM_QUOTE_LENGTH - 3].rstrip() + "..."
     return quoted
 
 
-def _without_fragments(text: str, secrets: Iterable[str]) -> str:
+def _hide(hidden: bytearray, start: int, end: int) -> None:
+    hidden[start:end] = b"\1" * (end - start)
+
+
+def _hide_fragments(hidden: bytearray, text: str, secrets: Iterable[str]) -> None:
+    found = bytearray(len(text))
     folded = text.lower()
-    hidden = bytearray(len(text))
-    for fragment in {fragment for secret in secrets for fragment in _fragments(secret)}:
-        start = folded.find(fragment)
-        while start >= 0:
-            hidden[start : start + len(fragment)] = b"\1" * len(fragment)
-            start = folded.find(fragment, start + 1)
-    if not any(hidden):
-        return text
-    # One mark stands for a whole run; NUL cannot occur in printable text.
-    marked = "".join("\0" if hide else char for char, hide in zip(text, hidden, strict=True))
-    return re.sub("\0+", _REMOVED, marked)
+    fragments = {fragment for secret in secrets for fragment in _fragments(secret)}
+    for length in set(map(len, fragments)):
+        for start in range(len(folded) - length + 1):
+            if folded[start : start + length] in fragments:
+                _hide(found, start, start + length)
+    if not any(found):
+        return
+    hidden[:] = bytes(a | b for a, b in zip(hidden, found, strict=True))
+    # What surrounds a fragment in an encoded payload depends on it, down to single bits.
+    for run in _RUN.finditer(text):
+        if any(found[run.start() : run.end()]):
+            _hide(hidden, *run.span())
 
 
 def _fragments(secret: str) -> Iterable[str]:

@@ -55,20 +55,7 @@ def refuse_without_recipients(content: notification.Content, settings: effective
     )
 
 
-def refuse_oversized(content: notification.Content, settings: effective.Effective) -> Refusal | None:
-    """Return a refusal where subject, text, data and recipients exceed what one notification may hold."""
-    size_bytes = sum(len(part.encode()) for part in _parts(content, settings))
-    if size_bytes <= notification.MAXIMUM_TOTAL_BYTES:
-        return None
-    return Refusal(
-        reason=reasons.TOO_LARGE,
-        field="",
-        message=f"it holds {size_bytes} bytes; at most {notification.MAXIMUM_TOTAL_BYTES} are taken, so shorten text"
-        " or data",
-    )
-
-
-CHECKS: Final[tuple[Check, ...]] = (refuse_disabled_category, refuse_without_recipients, refuse_oversized)
+CHECKS: Final[tuple[Check, ...]] = (refuse_disabled_category, refuse_without_recipients)
 
 
 def refuse(content: notification.Content, settings: effective.Effective) -> Refusal | None:
@@ -131,11 +118,6 @@ def lane(settings: effective.Effective) -> ports.LaneKey:
     """Return the key of an organization's rows."""
     key = settings.organization
     return ports.LaneKey(namespace_uid=settings.namespace_uid, namespace=key.namespace, organization=key.name)
-
-
-def _parts(content: notification.Content, settings: effective.Effective) -> list[str]:
-    data = content.data or {}
-    return [content.subject or "", content.text or "", *data, *data.values(), *recipients(content, settings)]
 
 
 def _field(category: vocabulary.Category) -> str:

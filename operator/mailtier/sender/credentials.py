@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from mailtier.api import names, secret, vocabulary
+from mailtier.api import names, reasons, secret, vocabulary
 from mailtier.sender import clock
 from mailtier.settings import binding, effective, passwords
 
@@ -16,23 +16,43 @@ REFUSED_SECONDS: Final = 60.0
 
 
 class CredentialsError(Exception):
-    """There is no password to use; the text names the Secret and says what to do."""
+    """There is no password to use; the text names the Secret and says what to do.
+
+    Attributes:
+        reason: As the condition ResolvedRefs gives it.
+    """
+
+    reason = reasons.API_UNAVAILABLE
 
 
 class NotBoundError(CredentialsError):
     """The Secret's annotation does not list the endpoint."""
 
+    reason = reasons.SECRET_NOT_BOUND
+
 
 class NotFoundError(CredentialsError):
-    """The Secret does not exist, or may not be read."""
+    """The Secret does not exist."""
+
+    reason = reasons.SECRET_NOT_FOUND
+
+
+class ForbiddenError(CredentialsError):
+    """The Secret may not be read."""
+
+    reason = reasons.SECRET_FORBIDDEN
 
 
 class KeyMissingError(CredentialsError):
     """The Secret has no such key, or its value cannot be a password."""
 
+    reason = reasons.SECRET_KEY_MISSING
+
 
 class UnavailableError(CredentialsError):
     """The apiserver did not answer."""
+
+    reason = reasons.API_UNAVAILABLE
 
 
 class SecretObject(Protocol):
@@ -62,7 +82,8 @@ class SecretReader(Protocol):
         """Return a Secret.
 
         Raises:
-            NotFoundError: There is none, or it may not be read.
+            NotFoundError: There is none.
+            ForbiddenError: We may not read Secrets there.
             UnavailableError: The apiserver did not answer.
         """
 
@@ -94,6 +115,13 @@ class Credentials:
     password: secret.Hidden | None
     generation: Generation
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what must not be quoted from a server that was sent these credentials (R7)."""
+        if self.password is None:
+            return ()
+        # PLAIN's payload is one base64 text, in which neither part stands at the start.
+        return (self.password.reveal, f"\0{self.identity}\0{self.password.reveal}")
+
 
 ANONYMOUS: Final = Credentials(
     identity="", password=None, generation=Generation(mechanism=vocabulary.Mechanism.ANONYMOUS, identity="")
@@ -102,8 +130,15 @@ ANONYMOUS: Final = Credentials(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Kept:
+    """Credentials in memory.
+
+    Attributes:
+        hints: The versions that made us read. While the operator publishes a new one, organizations that share
+            the Secret name different versions for a while; each is worth one read, not one for every message.
+    """
+
     credentials: Credentials
-    seen_version: str
+    hints: frozenset[str]
     read_at: float
 
 
@@ -137,12 +172,14 @@ class CredentialStore:
         key = (reference.namespace, reference.name, reference.key, auth.identity, auth.mechanism, endpoint)
         kept = self._kept.get(key)
         now = self._clock.monotonic()
-        if kept and kept.seen_version == reference.version and now - kept.read_at < max_age_seconds:
+        if kept and reference.version in kept.hints and now - kept.read_at < max_age_seconds:
             return kept.credentials
         # What cannot be read any more may not be used any more, so it is forgotten before the read.
         self._kept.pop(key, None)
         found = await self._read(auth, reference, endpoint)
-        self._kept[key] = _Kept(credentials=found, seen_version=reference.version, read_at=self._clock.monotonic())
+        is_same = kept is not None and kept.credentials.generation == found.generation
+        hints = {reference.version, found.generation.version} | (kept.hints if kept and is_same else frozenset())
+        self._kept[key] = _Kept(credentials=found, hints=frozenset(hints), read_at=self._clock.monotonic())
         return found
 
     def forget_old(self) -> None:

@@ -1,6 +1,6 @@
 """The one exception that a step towards delivery fails with: it carries the failure, and never what a server said."""
 
-from mailtier.mail import classify
+from mailtier.mail import classify, reasons
 
 
 class DeliveryError(Exception):
@@ -23,3 +23,18 @@ class DeliveryError(Exception):
 def of(phase: classify.Phase, fault: classify.Fault) -> DeliveryError:
     """Return the error for a fault without a reply."""
     return DeliveryError(phase, classify.classify_fault(phase, fault))
+
+
+def describe(failure: classify.Failure, *, for_owner: bool) -> str:
+    """Return a sentence about a failure.
+
+    Args:
+        for_owner: Whether the reader owns the endpoint, and may read what the server said; others get the codes
+            alone (R7).
+    """
+    meaning = reasons.MEANINGS[failure.reason]
+    if failure.code is None:
+        return failure.text if for_owner and failure.text else meaning
+    codes = f"{failure.code} {failure.enhanced}" if failure.enhanced else str(failure.code)
+    said = f', "{failure.text}"' if for_owner and failure.text else ""
+    return f"{meaning} It answered {codes}{said}."

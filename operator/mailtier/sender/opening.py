@@ -10,7 +10,6 @@ import datetime as dt
 import socket
 import ssl
 from collections.abc import Sequence
-from typing import Final
 
 import aiosmtplib
 
@@ -19,19 +18,18 @@ from mailtier.mail import classify, replies, wire
 from mailtier.sender import credentials, faults, resolver, session, tls
 from mailtier.settings import effective
 
-_MALFORMED: Final = -1
-"""The code of aiosmtplib's exceptions where what came was no reply."""
-
 
 class AuthState:
     """What is known of one credential generation at one destination; shared by delivery and probe (R12).
 
     Attributes:
         refusal: Why the server refused it; from then on no AUTH is sent with it.
+        is_recalled: Whether it was looked up what an earlier process learned.
     """
 
     def __init__(self) -> None:
         self.refusal: classify.Failure | None = None
+        self.is_recalled = False
         # One AUTH at a time: three sessions that opened together would be three attempts with a wrong password.
         self.lock = asyncio.Lock()
 
@@ -71,6 +69,7 @@ class _Client(aiosmtplib.SMTP):
     """aiosmtplib's client, which drops its connection instead of waiting for a server that does not answer."""
 
     def close(self) -> None:
+        """Drop the connection."""
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
         super().close()
@@ -88,15 +87,188 @@ class Opener:
         Raises:
             faults.DeliveryError: It did not come about; nothing is left of the attempt.
         """
-        context = None
-        if plan.endpoint.tls.mode is not vocabulary.TlsMode.DISABLED:
-            context = await self._contexts.get(plan.endpoint.tls)
-        opened: list[session.Session] = []
-        failure = await _guard(_open(plan, context, progress, opened), plan, progress)
-        if failure is not None:
-            raise faults.DeliveryError(progress.phase, failure)
-        return opened[0]
+        try:
+            async with asyncio.timeout(plan.total.total_seconds()) as limit:
+                return await self._open(plan, progress, limit)
+        except faults.DeliveryError as error:
+            phase, failure = error.phase, error.failure
+        except Exception as error:  # noqa: BLE001 - whatever a library raises here may quote a secret.
+            phase, failure = progress.phase, _judge(error, progress, plan)
+        raise faults.DeliveryError(phase, failure)
+
+    async def _open(self, plan: Plan, progress: Progress, limit: asyncio.Timeout) -> session.Session:
+        settings = plan.endpoint.tls
+        is_implicit = settings.mode is vocabulary.TlsMode.IMPLICIT
+        is_plain = settings.mode is vocabulary.TlsMode.DISABLED
+        context = None if is_plain else await self._contexts.get(settings)
+        connected = await _connect(plan.addresses, plan.endpoint.port, limit)
+        progress.phase = classify.Phase.TLS if is_implicit else classify.Phase.GREETING
+        # `start_tls=False`: None would mean "if the server happens to offer it". Without `timeout`, only our own
+        # total counts; without `local_hostname`, it would look up the host's own name in DNS.
+        client = _Client(
+            hostname=settings.server_name or plan.endpoint.host,
+            port=None,
+            sock=connected,
+            use_tls=is_implicit,
+            start_tls=False,
+            tls_context=context,
+            local_hostname=plan.helo_name,
+            timeout=None,
+        )
+        try:
+            await client.connect()
+            if is_implicit:
+                progress.certificate_expires_at = _certificate_expiry(client)
+            await _greet(client, progress)
+            if settings.mode is vocabulary.TlsMode.STARTTLS:
+                await _start_tls(client, progress)
+                progress.certificate_expires_at = _certificate_expiry(client)
+                # RFC 3207 section 4.2: what was offered before TLS is forgotten.
+                await _greet(client, progress)
+            _require_protection(client, plan)
+            progress.phase = classify.Phase.AUTH
+            await _authenticate(client, plan, limit)
+            return session.Session(
+                _transport(client),
+                generation=plan.credentials.generation,
+                offered=wire.Extensions.from_ehlo(client.esmtp_extensions),
+                secrets=plan.credentials.secrets(),
+                certificate_expires_at=progress.certificate_expires_at,
+            )
+        except BaseException:
+            client.close()
+            raise
 
 
-async def _guard(work: "asyncio._CoroutineLike[None]", plan: Plan, progress: Progress) -> classify.Failure | None:
-    raise NotImplementedError
+async def _connect(addresses: Sequence[resolver.Address], port: int, limit: asyncio.Timeout) -> socket.socket:
+    """Return a socket that is connected to one of the addresses, tried in order, each for its share of the time."""
+    loop = asyncio.get_running_loop()
+    deadline = limit.when() or loop.time()
+    fault = classify.Fault.CONNECTION_FAILED
+    for position, address in enumerate(addresses):
+        connecting = socket.socket(address.family, socket.SOCK_STREAM)
+        connecting.setblocking(False)  # noqa: FBT003 - the standard library's signature.
+        share = (deadline - loop.time()) / (len(addresses) - position + 1)
+        try:
+            async with asyncio.timeout(share):
+                await loop.sock_connect(connecting, (address.host, port))
+        except OSError as error:
+            # TimeoutError is one of them.
+            connecting.close()
+            fault = classify.Fault.TIMED_OUT if isinstance(error, TimeoutError) else classify.Fault.CONNECTION_FAILED
+        except BaseException:
+            connecting.close()
+            raise
+        else:
+            return connecting
+    raise faults.of(classify.Phase.CONNECT, fault)
+
+
+async def _greet(client: aiosmtplib.SMTP, progress: Progress) -> None:
+    progress.phase = classify.Phase.EHLO
+    response = await client.ehlo()
+    _as_reply(response.code, response.message)
+
+
+async def _start_tls(client: aiosmtplib.SMTP, progress: Progress) -> None:
+    progress.phase = classify.Phase.TLS
+    if not client.supports_extension("starttls"):
+        raise faults.of(classify.Phase.TLS, classify.Fault.STARTTLS_NOT_OFFERED)
+    await client.starttls()
+
+
+def _require_protection(client: aiosmtplib.SMTP, plan: Plan) -> None:
+    """Return when the connection is protected, or is meant not to be: the last look before AUTH (R2)."""
+    is_protected = client.get_transport_info("sslcontext") is not None
+    if not is_protected and plan.endpoint.tls.mode is not vocabulary.TlsMode.DISABLED:
+        raise faults.of(classify.Phase.TLS, classify.Fault.TLS_FAILED)
+
+
+def _transport(client: aiosmtplib.SMTP) -> asyncio.BaseTransport:
+    """Return the connection, for another protocol to take over."""
+    if client.transport is None or client.transport.is_closing():
+        raise faults.of(classify.Phase.AUTH, classify.Fault.CONNECTION_LOST)
+    return client.transport
+
+
+async def _authenticate(client: aiosmtplib.SMTP, plan: Plan, limit: asyncio.Timeout) -> None:
+    """Send one AUTH, with the one mechanism of the settings; `login` would try all that are offered."""
+    mechanism, password = plan.credentials.generation.mechanism, plan.credentials.password
+    if mechanism is vocabulary.Mechanism.ANONYMOUS or password is None:
+        return
+    if mechanism.lower() not in client.server_auth_methods:
+        raise faults.of(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
+    is_plain = mechanism is vocabulary.Mechanism.PLAIN
+    authenticate = client.auth_plain if is_plain else client.auth_login
+    loop = asyncio.get_running_loop()
+    left = (limit.when() or loop.time()) - loop.time()
+    # Waiting for another session's AUTH is not the server's time.
+    limit.reschedule(None)
+    async with plan.auth.lock:
+        limit.reschedule(loop.time() + left)
+        if plan.auth.refusal is not None:
+            raise faults.DeliveryError(classify.Phase.AUTH, plan.auth.refusal)
+        try:
+            await authenticate(plan.credentials.identity, password.reveal)
+        except aiosmtplib.SMTPResponseException as error:
+            failure = _judge_reply(classify.Phase.AUTH, error.code, error.message, plan)
+        else:
+            return
+        if failure.scope is classify.Scope.CREDENTIALS:
+            plan.auth.refusal = failure
+    raise faults.DeliveryError(classify.Phase.AUTH, failure)
+
+
+def _judge(error: BaseException, progress: Progress, plan: Plan) -> classify.Failure:
+    """Return what an exception of the opening means; moves the phase where the exception knows it better."""
+    match error:
+        case aiosmtplib.SMTPConnectResponseError():
+            progress.phase = classify.Phase.GREETING
+            return _judge_reply(progress.phase, error.code, error.message, plan)
+        case aiosmtplib.SMTPResponseException():
+            if progress.phase is classify.Phase.TLS and plan.endpoint.tls.mode is vocabulary.TlsMode.IMPLICIT:
+                progress.phase = classify.Phase.GREETING
+            return _judge_reply(progress.phase, error.code, error.message, plan)
+        case ssl.SSLCertVerificationError():
+            # OpenSSL's words and our own server name: nothing of it comes from the server.
+            failure = classify.classify_fault(progress.phase, classify.Fault.CERTIFICATE_NOT_TRUSTED)
+            return dataclasses.replace(failure, text=replies.quotable(f"{failure.text} {error.verify_message}."))
+        case ssl.SSLError():
+            return classify.classify_fault(progress.phase, classify.Fault.TLS_FAILED)
+        case TimeoutError():
+            return classify.classify_fault(progress.phase, classify.Fault.TIMED_OUT)
+        case aiosmtplib.SMTPConnectError() if error.__cause__ is not None:
+            return _judge(error.__cause__, progress, plan)
+        case OSError():
+            return classify.classify_fault(progress.phase, classify.Fault.CONNECTION_LOST)
+        case _:
+            return classify.classify_fault(progress.phase, classify.Fault.PROTOCOL_ERROR)
+
+
+def _judge_reply(phase: classify.Phase, code: int, message: str, plan: Plan) -> classify.Failure:
+    try:
+        reply = _as_reply(code, message)
+    except replies.ReplyError:
+        return classify.classify_fault(phase, classify.Fault.PROTOCOL_ERROR)
+    return classify.classify_reply(phase, reply, secrets=plan.credentials.secrets())
+
+
+def _as_reply(code: int, message: str) -> replies.Reply:
+    """Return aiosmtplib's response as the reply that it was, within our own bounds (R10).
+
+    Raises:
+        replies.ReplyError: It is none, or larger than it may be.
+    """
+    *others, last = message.encode("utf-8", "surrogateescape").split(b"\n")
+    prefix = str(code).encode()
+    read = replies.ReplyParser().receive(
+        b"".join([*(prefix + b"-" + line + b"\r\n" for line in others), prefix + b" " + last + b"\r\n"])
+    )
+    return read[0]
+
+
+def _certificate_expiry(client: aiosmtplib.SMTP) -> dt.datetime | None:
+    certificate = client.get_transport_info("peercert")
+    if not certificate or "notAfter" not in certificate:
+        return None
+    return dt.datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), tz=dt.UTC)

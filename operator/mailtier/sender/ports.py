@@ -3,6 +3,7 @@
 `tests/contract/queue` holds the contract; every backend passes it.
 """
 
+import asyncio
 import dataclasses
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -48,9 +49,9 @@ class NewNotification:
     category: vocabulary.Category
     severity: vocabulary.Severity
     recipients: Sequence[str]
-    subject: str | None
-    text: str | None
-    data: Mapping[str, str]
+    subject: str | None = dataclasses.field(repr=False)
+    text: str | None = dataclasses.field(repr=False)
+    data: Mapping[str, str] = dataclasses.field(repr=False)
     accepted_at: dt.datetime
     expires_at: dt.datetime
     idempotency_key: str | None
@@ -127,9 +128,9 @@ class Job:
     category: vocabulary.Category
     severity: vocabulary.Severity
     rcpt_to: str
-    subject: str | None
-    text: str | None
-    data: Mapping[str, str]
+    subject: str | None = dataclasses.field(repr=False)
+    text: str | None = dataclasses.field(repr=False)
+    data: Mapping[str, str] = dataclasses.field(repr=False)
     message_id: str
     accepted_at: dt.datetime
     expires_at: dt.datetime
@@ -143,9 +144,10 @@ class Outcome:
     """What became of one attempt, or why there was none.
 
     Attributes:
-        state: The state after it.
-        due_at: Aware UTC time of the next attempt; None for a final state.
-        attempted: Whether it counts as an attempt (a fault of the server does not, R12).
+        state: The state after it. A recipient that was in doubt and was not tried stays in doubt (with `attempted`
+            False): it may have been delivered.
+        due_at: Aware UTC time of the next attempt; None for a final state and only there.
+        attempted: Whether it counts as an attempt, and in doubt as a loss (a fault of the server does not, R12).
         reason: CamelCase; message: one sentence, fit for the tenant.
     """
 
@@ -178,15 +180,25 @@ class StorageFullError(Exception):
     """The volume is too full for new work; what is queued goes on, nothing was stored."""
 
 
+class StorageBrokenError(Exception):
+    """The storage failed in a way that only a restart of the sender mends; nothing more is stored until then."""
+
+
 class IdempotencyConflictError(Exception):
     """Another request was queued under this key."""
 
 
 class Queue(Protocol):
-    """Durable storage of notifications. Methods that store return after the commit."""
+    """Durable storage of notifications. Methods that store return after the commit.
+
+    Where the storage has failed for good they raise StorageBrokenError.
+    """
 
     async def enqueue(self, notification: NewNotification, *, quota: Quota) -> Enqueued:
         """Store a notification, or find the same one.
+
+        A caller that may be cancelled shields this call and hands `pending` to the scheduler in any case: what is
+        stored and not scheduled waits for the next start.
 
         Raises:
             QuotaExceededError: The namespace's quota is used up.
@@ -195,40 +207,71 @@ class Queue(Protocol):
         """
 
     def pending(self) -> AsyncIterator[Pending]:
-        """Yield every recipient without a final state; what was in flight at a crash is in doubt or queued again."""
+        """Yield every recipient without a final state; what was in flight at a crash is in doubt or queued again.
+
+        It shows the moment of its beginning: what is enqueued meanwhile is not in it.
+        """
 
     async def load(self, recipient: int) -> Job | None:
         """Return what a recipient's message is built from; None once its state is final."""
 
     async def note_dot(self, recipient: int, snapshot: Snapshot) -> None:
-        """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL)."""
+        """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL).
+
+        Raises:
+            StorageFullError: The snapshot is new and could not be stored.
+            OSError: The note could not be written. Either way the dot must not be sent.
+        """
 
     def note_accepted(self, recipient: int) -> None:
         """Note, on the reply to the final dot, that the message was taken (survives SIGKILL; no commit)."""
 
-    async def record(self, outcome: Outcome) -> None:
-        """Store an outcome; payloads are wiped once every recipient of the notification is final."""
+    def record(self, outcome: Outcome) -> asyncio.Future[None]:
+        """Store an outcome; payloads are wiped once every recipient of the notification is final.
+
+        It is on its way when this returns: the delivery loop need not await it (the notes cover a crash), only
+        look at its error in the end. Outcomes are stored in the order of the calls. While the volume is full it is
+        tried until there is room.
+
+        Raises (by the future):
+            LookupError: There is no such recipient.
+            ValueError: `due_at` does not fit the state.
+            mailtier.mail.states.IllegalTransition: The stored state does not lead there; nothing was changed.
+        """
 
     async def find(self, lane: LaneKey, notification_id: str) -> Record | None:
         """Return a notification of a lane, or None."""
 
+    async def find_object(self, lane: LaneKey, *, name: str, spec_hash: str) -> Record | None:
+        """Return the notification that a Notification object of a lane is, taken now or before; None without one."""
+
     async def record_probe(self, probe: feed.Probe) -> None:
-        """Store the latest result for a probe key."""
+        """Store the latest result for a probe key; it is a change unless only its time is new."""
 
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
 
     async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
-        """Return the latest state of Notification objects and probes that changed after a cursor."""
+        """Return the latest state of Notification objects and probes that changed after a cursor.
+
+        A cursor from the future (the volume it came from is gone) is answered like 0.
+        """
 
     async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
         """Return when something changed after the cursor, or when the time is over."""
 
     async def purge(self, *, now: dt.datetime) -> int:
-        """Remove finished notifications past their retention; return how many."""
+        """Remove finished notifications past their retention; return how many.
+
+        Not to be called while the wall clock is in doubt (R14): a notification that is forgotten too early is sent
+        again when its object is recreated.
+        """
 
     async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
         """Return how many recipients stand in each state that is not final."""
+
+    async def oldest(self) -> dt.datetime | None:
+        """Return when the oldest notification that has a recipient without a final state was accepted."""
 
     async def close(self) -> None:
         """Commit what is under way and close."""

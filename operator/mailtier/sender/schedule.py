@@ -23,6 +23,8 @@ class Schedule:
         self._expiring: list[tuple[float, int, lanes.Entry]] = []
         self._parked: list[tuple[float, int, lanes.Organization]] = []
         self._sequence = itertools.count()
+        self._touched: set[Hashable] = set()
+        self._stranded: list[lanes.Entry] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -68,8 +70,11 @@ class Schedule:
     def detach(self, key: ports.LaneKey) -> None:
         """Hold an organization's messages; they keep their places."""
         organization = self._organizations[key]
+        if organization.destination is None:
+            return
         self._leave(organization)
         organization.destination = None
+        self._stranded.extend(organization.ready())
 
     def hold(self, lane: lanes.Lane, *, until: float) -> None:
         """Hold one lane for a while."""
@@ -103,9 +108,15 @@ class Schedule:
         """Have `expired` yield the entry at a time."""
         heapq.heappush(self._expiring, (at, next(self._sequence), entry))
 
-    def ready_destinations(self) -> list[Hashable]:
-        """Return the destinations for which something is ready."""
-        return list(self._rotations)
+    def take_touched(self) -> set[Hashable]:
+        """Return the destinations for which something became ready since this was asked last."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def take_stranded(self) -> list[lanes.Entry]:
+        """Return what became ready while its organization was held, since this was asked last."""
+        stranded, self._stranded = self._stranded, []
+        return stranded
 
     def has_ready(self, destination: Hashable) -> bool:
         """Return whether something may be ready for a destination."""
@@ -159,12 +170,12 @@ class Schedule:
         organization = entry.organization
         organization.entries.pop(entry.pending.recipient, None)
 
-    def prune(self) -> None:
-        """Forget organizations without messages."""
-        for key, organization in list(self._organizations.items()):
-            if not organization.entries:
-                self._leave(organization)
-                del self._organizations[key]
+    def prune(self) -> list[ports.LaneKey]:
+        """Forget organizations without messages; return which."""
+        empty = [key for key, organization in self._organizations.items() if not organization.entries]
+        for key in empty:
+            self._leave(self._organizations.pop(key))
+        return empty
 
     def _wait(self, entry: lanes.Entry, due_at: float) -> None:
         entry.place = lanes.Place.WAITING
@@ -175,12 +186,17 @@ class Schedule:
         entry.lane.ready.append(entry)
         # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
         entry.organization.parked_until = None
+        if entry.organization.destination is None:
+            self._stranded.append(entry)
         self._join(entry.organization)
 
     def _join(self, organization: lanes.Organization) -> None:
         destination = organization.destination
-        if destination is None or organization.parked_until is not None or not organization.has_ready:
+        if destination is None:
             return
+        if organization.parked_until is not None or not organization.has_ready:
+            return
+        self._touched.add(destination)
         namespaces = self._rotations.get(destination)
         if namespaces is None:
             namespaces = self._rotations[destination] = rotation.Rotation()

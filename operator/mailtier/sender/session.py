@@ -17,6 +17,8 @@ from mailtier.sender import credentials
 
 _QUIT_SECONDS: Final = 2.0
 
+BeforeDot = Callable[[], Awaitable[None]]
+
 
 class _LostError(Exception):
     """No further reply can be had."""
@@ -27,7 +29,7 @@ class _LostError(Exception):
 
 
 class _Connection(asyncio.Protocol):
-    """Bytes to replies. Whatever comes while no reply is awaited ends the connection: nothing could be paired with it."""
+    """Bytes to replies. What comes while none is awaited ends the connection: nothing could be paired with it."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
@@ -54,7 +56,7 @@ class _Connection(asyncio.Protocol):
         self.end(classify.Fault.CONNECTION_LOST)
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature.
+    def connection_lost(self, exc: Exception | None) -> None:
         if self._fault is None:
             self._fault = classify.Fault.CONNECTION_LOST
         self._writable.set()
@@ -77,6 +79,11 @@ class _Connection(asyncio.Protocol):
     def is_quiet(self) -> bool:
         """Whether every byte the server sent has been made use of."""
         return not self._replies and self._parser.is_idle
+
+    def require_quiet(self) -> None:
+        """Return when every byte the server sent has been made use of."""
+        if not self.is_quiet:
+            raise _LostError(classify.Fault.PROTOCOL_ERROR)
 
     def end(self, fault: classify.Fault) -> None:
         """Drop the connection at once."""
@@ -163,7 +170,7 @@ class Session:
         mail_from: str,
         rcpt_to: str,
         message: bytes,
-        before_dot: Callable[[], Awaitable[None]],
+        before_dot: BeforeDot,
         envelope_timeout: dt.timedelta,
         message_timeout: dt.timedelta,
     ) -> Result:
@@ -195,14 +202,16 @@ class Session:
                         await self._connection.write(data)
                     reply = await self._connection.reply()
                     answered = answered or reply.code != replies.SERVICE_NOT_AVAILABLE
-                    if machine.state is transaction.State.DATA and not self._connection.is_quiet:
+                    if machine.state is transaction.State.DATA:
                         # A reply to a message that was not sent yet is no reply to it.
-                        raise _LostError(classify.Fault.PROTOCOL_ERROR)
+                        self._connection.require_quiet()
                     data = machine.receive(reply)
                     if machine.dot_sent and machine.state is transaction.State.DOT:
                         limit.reschedule(loop.time() + message_timeout.total_seconds())
                         await before_dot()
         except TimeoutError:
+            # The server keeps the connection and says nothing: that is its fault.
+            answered = True
             self._give_up(machine, classify.Fault.TIMED_OUT)
         except _LostError as error:
             self._give_up(machine, error.fault)
@@ -213,11 +222,11 @@ class Session:
             self._needs_reset = machine.session is transaction.Session.RESET
         return Result(outcome=machine.outcomes[0], is_stale=is_reused and not answered)
 
-    async def check_sender(self, mail_from: str, *, timeout: dt.timedelta) -> classify.Failure | None:
+    async def check_sender(self, mail_from: str, *, within: dt.timedelta) -> classify.Failure | None:
         """Offer a sender address and take it back; return why it was refused, or None."""
         self._connection.is_expecting = True
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with asyncio.timeout(within.total_seconds()):
                 # Without SIZE and BODY, which belong to a message.
                 await self._connection.write(
                     wire.mail(

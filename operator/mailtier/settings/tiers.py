@@ -84,7 +84,7 @@ class _Ledger:
     def __init__(self) -> None:
         self.provenance: dict[str, vocabulary.Origin] = {}
 
-    def choose(self, path: str, org: _T | None, host: _T | None, default: _T) -> _T:
+    def choose(self, path: str, org: _T | None, host: _T | None, *, default: _T) -> _T:
         """Return the organization's value, else the host's, else the default."""
         if org is not None:
             self.provenance[path] = _ORG
@@ -95,7 +95,7 @@ class _Ledger:
         self.provenance[path] = _DEFAULT
         return default
 
-    def own(self, path: str, owner: vocabulary.Origin, value: _T | None, default: _T) -> _T:
+    def own(self, path: str, owner: vocabulary.Origin, value: _T | None, *, default: _T) -> _T:
         """Return the owner's value, else the default."""
         self.provenance[path] = _DEFAULT if value is None else owner
         return default if value is None else value
@@ -143,16 +143,13 @@ def _endpoint(
     ledger: _Ledger, smtp: groups.Smtp, owner: vocabulary.Origin, policy: policies.EndpointsPolicy | None
 ) -> effective.Endpoint:
     tls = smtp.tls or _NO_TLS
-    mode = ledger.own("smtp.tls.mode", owner, tls.mode, vocabulary.TlsMode.STARTTLS)
-    host = ledger.own("smtp.host", owner, binding.normalize_host(smtp.host), "")
-    port = ledger.own("smtp.port", owner, smtp.port, PORTS[mode])
-    server_name = ledger.own("smtp.tls.serverName", owner, tls.server_name, None)
-    version = ledger.own("smtp.tls.minVersion", owner, tls.min_version, vocabulary.TlsVersion.V1_2)
-    ledger.own("smtp.tls.caRef", owner, tls.ca_ref, None)
-    if owner == _HOST:
-        rules = endpoints.host_rules(policy)
-    else:
-        rules = endpoints.org_rules(policy, host=host, port=port)
+    mode = ledger.own("smtp.tls.mode", owner, tls.mode, default=vocabulary.TlsMode.STARTTLS)
+    host = ledger.own("smtp.host", owner, binding.normalize_host(smtp.host), default="")
+    port = ledger.own("smtp.port", owner, smtp.port, default=PORTS[mode])
+    server_name = ledger.own("smtp.tls.serverName", owner, tls.server_name, default=None)
+    version = ledger.own("smtp.tls.minVersion", owner, tls.min_version, default=vocabulary.TlsVersion.V1_2)
+    ledger.own("smtp.tls.caRef", owner, tls.ca_ref, default=None)
+    rules = endpoints.host_rules(policy) if owner == _HOST else endpoints.org_rules(policy, host=host, port=port)
     return effective.Endpoint(
         host=host,
         port=port,
@@ -194,7 +191,7 @@ def _auth(
         group = host.auth if host else None
         origin = _HOST
     if group is None or group.mechanism == vocabulary.Mechanism.ANONYMOUS:
-        ledger.own("auth.mechanism", origin, group, None)
+        ledger.own("auth.mechanism", origin, group, default=None)
         anonymous = effective.Auth(
             mechanism=vocabulary.Mechanism.ANONYMOUS,
             identity="",
@@ -202,13 +199,13 @@ def _auth(
             origin=_DEFAULT if group is None else origin,
         )
         return anonymous, None
-    mechanism = ledger.own("auth.mechanism", origin, group.mechanism, vocabulary.Mechanism.PLAIN)
+    mechanism = ledger.own("auth.mechanism", origin, group.mechanism, default=vocabulary.Mechanism.PLAIN)
     reference = group.password_secret_ref
     # The schema demands both for every mechanism but Anonymous.
     assert reference is not None
     assert group.username is not None
-    ledger.own("auth.username", origin, group.username, "")
-    ledger.own("auth.passwordSecretRef", origin, reference, None)
+    ledger.own("auth.username", origin, group.username, default="")
+    ledger.own("auth.passwordSecretRef", origin, reference, default=None)
     need = observed.SecretNeed(
         namespace=namespaces[origin], name=reference.name, key=reference.key or names.PASSWORD_KEY
     )
@@ -236,13 +233,13 @@ def _from(ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec
     mine, hosts = org.from_ or _NO_FROM, (host.from_ if host else None) or _NO_FROM
     if mine.address is None and hosts.address is None:
         return None
-    address = ledger.choose("from.address", mine.address, hosts.address, "")
+    address = ledger.choose("from.address", mine.address, hosts.address, default="")
     return effective.From(
         address=address,
-        display_name=ledger.choose("from.displayName", mine.display_name, hosts.display_name, None),
-        reply_to=ledger.choose("from.replyTo", mine.reply_to, hosts.reply_to, None),
+        display_name=ledger.choose("from.displayName", mine.display_name, hosts.display_name, default=None),
+        reply_to=ledger.choose("from.replyTo", mine.reply_to, hosts.reply_to, default=None),
         # Where it falls back to the From address, that is a default's doing, wherever the address came from.
-        envelope=ledger.choose("from.envelope", mine.envelope, hosts.envelope, address),
+        envelope=ledger.choose("from.envelope", mine.envelope, hosts.envelope, default=address),
     )
 
 
@@ -252,30 +249,34 @@ def _delivery(
     mine, hosts = org.delivery or _NO_DELIVERY, (host.delivery if host else None) or _NO_DELIVERY
     theirs = mine if owner == _ORG else hosts
     timeouts = theirs.timeouts or _NO_TIMEOUTS
-    helo_name = ledger.own("delivery.heloName", owner, theirs.helo_name, None)
+    helo_name = ledger.own("delivery.heloName", owner, theirs.helo_name, default=None)
     most = hosts if owner == _HOST else _NO_DELIVERY
     return effective.Delivery(
         helo_name=None if helo_name is None else helo_name.removesuffix("."),
-        max_connections=ledger.own("delivery.maxConnections", owner, theirs.max_connections, MAX_CONNECTIONS),
+        max_connections=ledger.own("delivery.maxConnections", owner, theirs.max_connections, default=MAX_CONNECTIONS),
         messages_per_connection=ledger.own(
-            "delivery.messagesPerConnection", owner, theirs.messages_per_connection, MESSAGES_PER_CONNECTION
+            "delivery.messagesPerConnection", owner, theirs.messages_per_connection, default=MESSAGES_PER_CONNECTION
         ),
-        session_timeout=ledger.own("delivery.timeouts.session", owner, _duration(timeouts.session), SESSION_TIMEOUT),
+        session_timeout=ledger.own(
+            "delivery.timeouts.session", owner, _duration(timeouts.session), default=SESSION_TIMEOUT
+        ),
         envelope_timeout=ledger.own(
-            "delivery.timeouts.envelope", owner, _duration(timeouts.envelope), ENVELOPE_TIMEOUT
+            "delivery.timeouts.envelope", owner, _duration(timeouts.envelope), default=ENVELOPE_TIMEOUT
         ),
-        message_timeout=ledger.own("delivery.timeouts.message", owner, _duration(timeouts.message), MESSAGE_TIMEOUT),
+        message_timeout=ledger.own(
+            "delivery.timeouts.message", owner, _duration(timeouts.message), default=MESSAGE_TIMEOUT
+        ),
         rate_per_minute=ledger.choose(
             "delivery.ratePerMinute",
             _capped(mine.rate_per_minute, most.rate_per_minute),
             hosts.rate_per_minute,
-            None,
+            default=None,
         ),
         max_age=ledger.choose(
             "delivery.maxAge",
             _capped(_duration(mine.max_age), _duration(most.max_age)),
             _duration(hosts.max_age),
-            None,
+            default=None,
         ),
     )
 
@@ -302,14 +303,14 @@ def _notifications(
     for category, field in CATEGORY_FIELDS.items():
         path = f"notifications.{CATEGORY_PATHS[category]}"
         own, inherited = getattr(mine, field) or _NO_CATEGORY, getattr(hosts, field) or _NO_CATEGORY
-        enabled = ledger.choose(f"{path}.enabled", own.enabled, inherited.enabled, True)
+        enabled = ledger.choose(f"{path}.enabled", own.enabled, inherited.enabled, default=True)
         recipients: list[str] = []
         if category != vocabulary.Category.PASSWORD_RECOVERY:
-            recipients = ledger.choose(f"{path}.recipients", own.recipients, inherited.recipients, [])
+            recipients = ledger.choose(f"{path}.recipients", own.recipients, inherited.recipients, default=[])
         yield category, effective.CategorySettings(enabled=enabled, recipients=tuple(recipients))
 
 
 def _is_suspended(ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec) -> bool:
     hosts = host.suspend if host else None
     # The host's true holds everybody, so that it is not a value an organization could override.
-    return ledger.choose("suspend", None if hosts else org.suspend, hosts, False)
+    return ledger.choose("suspend", None if hosts else org.suspend, hosts, default=False)

@@ -82,6 +82,15 @@ _feed_connected = prometheus_client.Gauge(
     "mailtier_feed_connected", "1 while the operator reads the sender's feed, else 0.", registry=_OPERATOR
 )
 
+_settings = prometheus_client.Gauge(
+    "mailtier_settings", "Organizations whose effective settings the sender knows.", registry=_SENDER
+)
+_unusable_settings = prometheus_client.Counter(
+    "mailtier_settings_unusable_total",
+    "Published ConfigMaps that the sender could not use: the operator and the sender do not fit together.",
+    ["component"],
+    registry=_SENDER,
+)
 _intake_requests = prometheus_client.Counter(
     "mailtier_intake_requests_total",
     "Requests to the intake by route and HTTP status.",
@@ -202,6 +211,16 @@ def set_work_queue_depth(depth: int) -> None:
 def set_feed_connected(connected: bool) -> None:
     """Tell whether the sender's feed is being read."""
     _feed_connected.set(connected)
+
+
+def set_settings(count: int) -> None:
+    """Tell how many organizations' effective settings are known."""
+    _settings.set(count)
+
+
+def count_unusable_settings(*, component: str) -> None:
+    """Count a published ConfigMap that could not be used."""
+    _unusable_settings.labels(component=component).inc()
 
 
 def count_intake_request(*, route: str, code: int) -> None:

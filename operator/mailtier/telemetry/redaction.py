@@ -14,13 +14,14 @@ _KEY: Final = re.compile(
     r"(?i)(?:^|[_.\- ])(?:password|passwd|passphrase|secret|token|authorization|cookie|credential)s?$"
 )
 _PATTERNS: Final = (
-    # SMTP AUTH with its initial response (RFC 4954): everything after the mechanism.
+    # SMTP AUTH with its initial response (RFC 4954); the shortest PLAIN payload has eight characters of base64.
     (
-        re.compile(r"(?i)\bAUTH\s+(PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM)[ \t]+(?!\(hidden\))\S+"),
+        re.compile(r"(?i)\bAUTH\s+(PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM)[ \t]+[A-Za-z0-9+/=]{8,}"),
         r"AUTH \1 (hidden)",
     ),
-    # HTTP credentials (RFC 6750, RFC 7617).
-    (re.compile(r"(?i)\b(Bearer|Basic)\s+(?!\(hidden\))[A-Za-z0-9._~+/=-]{8,}"), r"\1 (hidden)"),
+    # HTTP credentials (RFC 9110 section 11.6.2, RFC 6750, RFC 7617), in a header and by themselves.
+    (re.compile(r"(?i)\b(Authorization[\"']?\s*[:=]\s*[\"']?)(?!\(hidden\))(?:[A-Za-z]+ +)?[^\s\"',]+"), r"\1(hidden)"),
+    (re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}"), r"\1 (hidden)"),
     # A JSON Web Token (RFC 7519): its header and claims are JSON objects, which begin so in base64.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),
     # `password=...`, `"token": "..."` in a text.
@@ -31,7 +32,7 @@ _PATTERNS: Final = (
         r"\1\2(hidden)",
     ),
     # Credentials in a URL (RFC 3986 section 3.2.1).
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@"), r"\1:(hidden)@"),
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}://[^\s/:@]*):[^\s/@]+@"), r"\1:(hidden)@"),
     # A PEM private key.
     (
         re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
@@ -67,9 +68,11 @@ def _value(value: Any, depth: int) -> Any:
             return value
         case secret.Hidden():
             return HIDDEN
-        case Mapping() if depth:
+        case Mapping() | list() | tuple() | set() | frozenset() if not depth:
+            return "..."
+        case Mapping():
             return _fields(value, depth - 1)
-        case list() | tuple() | set() | frozenset() if depth:
+        case list() | tuple() | set() | frozenset():
             return [_value(item, depth - 1) for item in value]
         case _:
             # Objects are turned into text here, where it can still be looked at.

@@ -174,9 +174,7 @@ class OwnCertificates:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-            )
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
             .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in self._names]), critical=False)
             .sign(authority_key, hashes.SHA256())
         )
@@ -204,9 +202,7 @@ class OwnCertificates:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
         )
 
-    def _load(
-        self, certificate_file: str, key_file: str
-    ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
+    def _load(self, certificate_file: str, key_file: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
         """Return a certificate and its key, or None where they are missing, broken or not a pair."""
         try:
             certificate = x509.load_pem_x509_certificate((self._folder / certificate_file).read_bytes())

@@ -66,7 +66,7 @@ class Listener:
         self._socket = socket.create_server(
             (host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=family is socket.AF_INET6 and not host
         )
-        self._socket.setblocking(False)
+        self._socket.setblocking(False)  # noqa: FBT003 - The only form there is.
         self._accepting = asyncio.create_task(self._accept(self._socket), name="intake-accept")
         return cast("int", self._socket.getsockname()[1])
 

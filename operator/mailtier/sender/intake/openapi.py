@@ -155,11 +155,19 @@ def _ref(model: str) -> dict[str, str]:
 
 
 def _plain(schema: Any) -> Any:
-    """Return a schema without what only the apiserver understands; the sentences of its rules stay, as comments."""
-    if isinstance(schema, dict):
-        rules = schema.get("x-kubernetes-validations", ())
-        plain = {key: _plain(value) for key, value in schema.items() if not key.startswith("x-kubernetes-")}
-        return {**plain, "$comment": "; ".join(rule["message"] for rule in rules)} if rules else plain
+    """Return a schema without what only the apiserver understands; the sentences of its rules stay, as comments.
+
+    A field that is left out is null to Python alone: on the wire null is refused, so that it does not appear here.
+    """
     if isinstance(schema, list):
         return [_plain(item) for item in schema]
-    return schema
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: _plain(value) for key, value in schema.items() if not key.startswith("x-kubernetes-")}
+    plain = {key: value for key, value in plain.items() if (key, value) != ("default", None)}
+    if alternatives := [entry for entry in plain.pop("anyOf", ()) if entry != {"type": "null"}]:
+        (only,) = alternatives
+        plain |= only
+    if rules := schema.get("x-kubernetes-validations", ()):
+        plain["$comment"] = "; ".join(rule["message"] for rule in rules)
+    return plain

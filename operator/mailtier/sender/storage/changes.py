@@ -1,11 +1,15 @@
 """The feed: one growing number for every change of a Notification object or a probe."""
 
 import heapq
+import operator
 import sqlite3
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from mailtier.api import feed
 from mailtier.sender.storage import rows
+
+_Change: TypeAlias = tuple[int, feed.Taken | feed.Probe]
 
 
 def advance_cursor(connection: sqlite3.Connection) -> int:
@@ -31,15 +35,13 @@ def read_feed(connection: sqlite3.Connection, *, after: int, limit: int) -> feed
     last = current_cursor(connection)
     if after > last:
         after = 0
-    merged = heapq.merge(
-        _changed_notifications(connection, after), _changed_probes(connection, after), key=lambda change: change[0]
-    )
-    found: list[tuple[int, feed.Taken | feed.Probe]] = []
-    for change, item in merged:
+    sources: list[Iterator[_Change]] = [_changed_notifications(connection, after), _changed_probes(connection, after)]
+    found: list[_Change] = []
+    for change in heapq.merge(*sources, key=operator.itemgetter(0)):
         if len(found) == limit:
             last, _ = found[-1]
             break
-        found.append((change, item))
+        found.append(change)
     return feed.Feed(cursor=last, items=tuple(item for _, item in found))
 
 
@@ -67,7 +69,7 @@ def _same_finding(one: feed.Probe, other: feed.Probe) -> bool:
     return one.model_copy(update={"probed_at": other.probed_at}) == other
 
 
-def _changed_notifications(connection: sqlite3.Connection, after: int) -> Iterator[tuple[int, feed.Taken]]:
+def _changed_notifications(connection: sqlite3.Connection, after: int) -> Iterator[_Change]:
     changed = connection.execute(
         "SELECT change, number, id, namespace, namespace_uid, object_name, object_uid, spec_hash, accepted_at, "
         "unfinished FROM notifications WHERE change > ? ORDER BY change",
@@ -90,7 +92,7 @@ def _changed_notifications(connection: sqlite3.Connection, after: int) -> Iterat
         )
 
 
-def _changed_probes(connection: sqlite3.Connection, after: int) -> Iterator[tuple[int, feed.Probe]]:
+def _changed_probes(connection: sqlite3.Connection, after: int) -> Iterator[_Change]:
     for change, body in connection.execute(
         "SELECT change, body FROM probes WHERE change > ? ORDER BY change", (after,)
     ):

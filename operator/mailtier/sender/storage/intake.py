@@ -2,12 +2,11 @@
 
 import datetime as dt
 import sqlite3
-from collections.abc import Callable
 from typing import Final
 
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.storage import changes, rows
+from mailtier.sender.storage import changes, rows, schema, volume
 
 RETENTION: Final = dt.timedelta(days=7)
 """How long a finished notification stays known, counted from its end or from when its object was last seen."""
@@ -23,13 +22,13 @@ def enqueue(
     notification: ports.NewNotification,
     payload: bytes,
     quota: ports.Quota,
-    has_room: Callable[[], bool],
+    room: volume.Room,
 ) -> ports.Enqueued:
     """Store a notification, or find the same one, in the transaction that is open.
 
     Args:
         payload: The notification's payload, encoded.
-        has_room: Whether the volume takes new work; asked only when something would be stored.
+        room: Whether the volume takes new work; asked only when something would be stored.
 
     Raises:
         QuotaExceededError: The namespace's quota is used up.
@@ -39,7 +38,7 @@ def enqueue(
     earlier = _find_object(connection, notification) or _find_key(connection, notification)
     if earlier is not None:
         return ports.Enqueued(id=earlier, repeated=True, pending=())
-    if not has_room():
+    if not room.takes_work(reusable_bytes=schema.reusable_bytes(connection)):
         raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
     _charge(connection, notification, len(payload), quota)
     return ports.Enqueued(id=notification.id, repeated=False, pending=_insert(connection, notification, payload))
@@ -139,8 +138,7 @@ def _insert(
     ).lastrowid
     connection.execute("INSERT INTO payloads (notification, body) VALUES (?, ?)", (number, payload))
     return tuple(
-        _insert_recipient(connection, notification, number, address, accepted_at)
-        for address in notification.recipients
+        _insert_recipient(connection, notification, number, address, accepted_at) for address in notification.recipients
     )
 
 

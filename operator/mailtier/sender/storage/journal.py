@@ -4,10 +4,10 @@ A commit costs a sync, and many outcomes share one; until it is done, the databa
 seen. So each final dot and each reply to one is noted here first, by one write of 32 bytes into the page cache.
 A note says which recipient and which snapshot, never what the message says (R11).
 
-The file is an array of slots, one for each transaction whose outcome is not committed, rather than a log: it stays
-as small as the number of open connections, is allocated in advance so that a full disk cannot refuse a note, and
-need not be rotated while notes are open. A slot has two records, for the dot and for the reply, so that no write
-goes over what still counts. A slot is not cleared when its outcome is committed; the commit stores the note's serial
+The file is an array of slots, one for each recipient whose outcome is not committed, rather than a log: it stays as
+small as the number of open connections, is allocated in advance so that a full disk cannot refuse a note, and need
+not be rotated while notes are open. A slot has two records, for the dot and for the reply, so that a reply that is
+torn leaves the dot. A slot is not cleared when its outcome is committed; the commit stores the note's serial
 instead (`recipients.noted`), and a note that is not newer than that says nothing any more.
 """
 
@@ -67,7 +67,6 @@ class Journal:
         self._descriptor = descriptor
         self._serial = epoch << _EPOCH_SHIFT
         self._open: dict[int, _Open] = {}
-        self._answered: dict[int, int] = {}
         self._free: list[int] = []
         self._slots = 0
 
@@ -78,9 +77,12 @@ class Journal:
         Args:
             epoch: How often the queue was opened, this time included; greater than in every note ever made.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         journal = cls(descriptor, epoch=epoch)
         try:
+            # Overwritten, not truncated: a full volume would not give the blocks back. Notes that stayed would be
+            # harmless beside their own database, and wrong beside a new one.
+            os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
             for _ in range(_FIRST_BLOCKS):
                 journal._grow()
         except BaseException:
@@ -99,7 +101,7 @@ class Journal:
         earlier = self._open.get(recipient)
         slot = self._take_slot() if earlier is None else earlier.slot
         self._open[recipient] = _Open(slot=slot, note=note)
-        self._write(slot * _SLOT_BYTES, _DOT, note)
+        self._write(slot * _SLOT_BYTES, note)
 
     def note_accepted(self, recipient: int) -> None:
         """Note that the next hop took a recipient's message.
@@ -114,24 +116,25 @@ class Journal:
             opened = self._open[recipient] = _Open(slot=self._take_slot(), note=note)
         else:
             opened.note = dataclasses.replace(opened.note, accepted=True)
-        self._write(opened.slot * _SLOT_BYTES + RECORD_BYTES, _ACCEPTED, opened.note)
+        self._write(opened.slot * _SLOT_BYTES + RECORD_BYTES, opened.note)
 
-    def answer(self, recipient: int) -> Note | None:
-        """Return the note that an outcome about to be committed answers; the next attempt gets a note of its own."""
-        opened = self._open.pop(recipient, None)
-        if opened is None:
-            return None
-        self._answered[opened.note.serial] = opened.slot
-        return opened.note
+    def find(self, recipient: int) -> Note | None:
+        """Return the note of a recipient that no commit has answered; None without one."""
+        opened = self._open.get(recipient)
+        return None if opened is None else opened.note
 
     def settle(self, note: Note) -> None:
-        """Free the slot of a note whose answer is committed."""
-        self._free.append(self._answered.pop(note.serial))
+        """Free the slot of a note whose answer is committed, unless the recipient's next attempt has taken it over."""
+        opened = self._open.get(note.recipient)
+        if opened is not None and opened.note.serial == note.serial:
+            del self._open[note.recipient]
+            self._free.append(opened.slot)
 
     @property
     def snapshots(self) -> frozenset[int]:
-        """The snapshots that open notes speak of."""
-        return frozenset(opened.note.snapshot for opened in self._open.values() if opened.note.snapshot is not None)
+        """The snapshots that notes speak of which no commit has answered."""
+        notes = (opened.note for opened in self._open.values())
+        return frozenset(note.snapshot for note in notes if note.snapshot is not None)
 
     def close(self) -> None:
         """Close the file; what is noted in it stays for whoever opens the queue next."""
@@ -147,8 +150,8 @@ class Journal:
         self._free.extend(range(self._slots, self._slots + _BLOCK_SLOTS))
         self._slots += _BLOCK_SLOTS
 
-    def _write(self, offset: int, kind: int, note: Note) -> None:
-        body = _BODY.pack(note.recipient, note.serial, note.snapshot or 0, kind)
+    def _write(self, offset: int, note: Note) -> None:
+        body = _BODY.pack(note.recipient, note.serial, note.snapshot or 0, _ACCEPTED if note.accepted else _DOT)
         record = body + _CHECKSUM.pack(zlib.crc32(body))
         if os.pwrite(self._descriptor, record, offset) != RECORD_BYTES:
             raise OSError("the journal took only a part of a note")
@@ -166,25 +169,18 @@ def read(path: pathlib.Path) -> tuple[Note, ...]:
 
 def _merge(content: bytes) -> tuple[Note, ...]:
     notes: dict[int, Note] = {}
-    for kind, found in _records(content):
+    for found in _records(content):
         known = notes.get(found.recipient)
-        if known is None or known.serial < found.serial:
+        if known is None or (known.serial, known.accepted) < (found.serial, found.accepted):
             notes[found.recipient] = found
-        elif known.serial == found.serial:
-            # The two records of one slot, in either order of reading.
-            dot, accepted = (known, found) if kind == _ACCEPTED else (found, known)
-            notes[found.recipient] = dataclasses.replace(dot, accepted=dot.accepted or accepted.accepted)
     return tuple(notes.values())
 
 
-def _records(content: bytes) -> Iterator[tuple[int, Note]]:
+def _records(content: bytes) -> Iterator[Note]:
     for offset in range(0, len(content) - RECORD_BYTES + 1, RECORD_BYTES):
         body = content[offset : offset + _BODY.size]
         (checksum,) = _CHECKSUM.unpack_from(content, offset + _BODY.size)
         if zlib.crc32(body) != checksum:
             continue
         recipient, serial, snapshot, kind = _BODY.unpack(body)
-        yield (
-            kind,
-            Note(recipient=recipient, serial=serial, snapshot=snapshot or None, accepted=kind == _ACCEPTED),
-        )
+        yield Note(recipient=recipient, serial=serial, snapshot=snapshot or None, accepted=kind == _ACCEPTED)

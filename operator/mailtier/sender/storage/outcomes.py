@@ -10,6 +10,7 @@ from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.storage import changes, intake, journal, rows
 
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Stored:
     """What a recipient's row and its notification's say before an outcome is stored."""
@@ -122,9 +123,7 @@ def _finish(connection: sqlite3.Connection, stored: _Stored, at: dt.datetime) ->
             "UPDATE notifications SET keep_until = ? WHERE number = ?",
             (rows.to_micros(at + intake.RETENTION), stored.notification),
         )
-    connection.execute(
-        "UPDATE notifications SET unfinished = unfinished - 1 WHERE number = ?", (stored.notification,)
-    )
+    connection.execute("UPDATE notifications SET unfinished = unfinished - 1 WHERE number = ?", (stored.notification,))
     connection.execute(
         "UPDATE usage SET messages = messages - 1, payload_bytes = payload_bytes - ? WHERE namespace_uid = ?",
         (freed_bytes, stored.namespace_uid),

@@ -80,7 +80,7 @@ PENDING: Final = """
     FROM recipients r INDEXED BY recipients_unfinished
     JOIN notifications n ON n.number = r.notification
     WHERE r.due_at IS NOT NULL
-    ORDER BY r.state, r.number
+    ORDER BY r.state, r.notification, r.number
 """
 """Everything without a final state, in the order of the index, so that nothing is sorted and rows stream."""
 
@@ -126,6 +126,27 @@ def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -
         complete=not unfinished,
         recipients=recipients_of(connection, number),
     )
+
+
+def find_object(
+    connection: sqlite3.Connection, lane: ports.LaneKey, *, name: str, spec_hash: str
+) -> ports.Record | None:
+    """Return the notification that a Notification object of a lane is, or None."""
+    row = connection.execute(
+        "SELECT id FROM notifications "
+        "WHERE namespace_uid = ? AND object_name = ? AND spec_hash = ? AND organization = ?",
+        (lane.namespace_uid, name, spec_hash, lane.organization),
+    ).fetchone()
+    return None if row is None else find_record(connection, lane, row[0])
+
+
+def oldest_pending(connection: sqlite3.Connection) -> dt.datetime | None:
+    """Return when the oldest unfinished notification was accepted, or None; they are numbered as they came."""
+    row = connection.execute(
+        "SELECT accepted_at FROM notifications WHERE number = "
+        "(SELECT min(notification) FROM recipients INDEXED BY recipients_unfinished WHERE due_at IS NOT NULL)"
+    ).fetchone()
+    return None if row is None else from_micros(row[0])
 
 
 def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[feed.Recipient, ...]:

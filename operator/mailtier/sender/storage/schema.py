@@ -87,7 +87,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT
         """,
         "CREATE INDEX recipients_by_notification ON recipients (notification)",
-        "CREATE INDEX recipients_unfinished ON recipients (state) WHERE due_at IS NOT NULL",
+        "CREATE INDEX recipients_unfinished ON recipients (state, notification) WHERE due_at IS NOT NULL",
         "CREATE INDEX recipients_by_snapshot ON recipients (snapshot) WHERE snapshot IS NOT NULL",
         """
         CREATE TABLE usage (
@@ -115,6 +115,10 @@ VERSION: Final = len(_MIGRATIONS)
 _BUSY_SECONDS: Final = 0.2
 
 
+PAGE_BYTES: Final = 4096
+"""SQLite's usual page size."""
+
+
 class NewerSchemaError(Exception):
     """The queue was written by a newer version of this program."""
 
@@ -129,6 +133,7 @@ def open_writer(path: pathlib.Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = _connect(path)
     try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
@@ -138,6 +143,12 @@ def open_writer(path: pathlib.Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def reusable_bytes(connection: sqlite3.Connection) -> int:
+    """Return the size of the pages that are free within the database."""
+    (pages,) = connection.execute("PRAGMA freelist_count").fetchone()
+    return int(pages) * PAGE_BYTES
 
 
 def open_reader(path: pathlib.Path) -> sqlite3.Connection:

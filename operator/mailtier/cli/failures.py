@@ -1,0 +1,29 @@
+"""How a command ends when it cannot do what it was asked: one line on stderr, and a status that scripts can use."""
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """Exit statuses of every command."""
+
+    OK = 0
+    FAILED = 1
+    """Findings, or a failure."""
+    USAGE = 2
+    """The command line itself is wrong."""
+    TIMED_OUT = 124
+    """What was waited for did not happen in time, as timeout(1) has it."""
+    INTERRUPTED = 130
+    """Ctrl-C, as shells have it."""
+
+
+class CommandError(Exception):
+    """A command cannot go on; the text is one line that says what is so and what to do.
+
+    Attributes:
+        status: What the program exits with.
+    """
+
+    def __init__(self, message: str, *, status: Status = Status.FAILED) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,94 @@
+"""The program: its commands, and how an error becomes one line and an exit status.
+
+Each command is a module of its own, `mailtier.cli.<command>`, with a Typer application called `app`. It is imported
+when the command is run and not before, so that `mailtier --help` is quick whatever the commands import.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import typer
+from typer import core
+
+import mailtier
+from mailtier.cli import failures
+
+COMMANDS: Final = {
+    "operator": "Watch the settings, publish the effective ones, and write status.",
+    "sender": "Take notifications in, queue them, and deliver them.",
+    "crds": "Print the CustomResourceDefinitions.",
+}
+"""Each command's name and one sentence for the list of commands."""
+
+
+class _Commands(core.TyperGroup):
+    """The group of all commands, which imports the one that is run."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"mailtier.cli.{cmd_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+# Rich tracebacks print local variables when asked to, and a local variable may be a password (R1).
+app = typer.Typer(
+    cls=_Commands,
+    help=mailtier.__doc__,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+)
+
+
+@app.callback()
+def _root(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),  # noqa: FBT003 - The default's place in Typer.
+) -> None:
+    if version:
+        print(mailtier.__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(failures.Status.USAGE)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status.
+
+    Args:
+        arguments: What follows `mailtier`; the process's own by default.
+    """
+    command = typer.main.get_command(app)
+    try:
+        status = command(arguments, prog_name="mailtier", standalone_mode=False)
+    except typer.TyperException as error:
+        return _say(f"{error.format_message().rstrip('.')}; see {_path(error)} --help", error.exit_code)
+    except failures.CommandError as error:
+        return _say(str(error), error.status)
+    except (typer.Abort, KeyboardInterrupt):
+        return _say("interrupted", failures.Status.INTERRUPTED)
+    return int(status or failures.Status.OK)
+
+
+def _path(error: typer.TyperException) -> str:
+    """Return the command whose help helps."""
+    context = getattr(error, "ctx", None)
+    return "mailtier" if context is None else str(context.command_path)
+
+
+def _say(message: str, status: int) -> int:
+    print(f"mailtier: {' '.join(message.split())}", file=sys.stderr)
+    return int(status)

@@ -1,0 +1,68 @@
+"""`mailtier operator`: watch the settings, publish the effective ones, write status."""
+
+import asyncio
+import os
+import pathlib
+import socket
+from typing import Annotated
+
+import typer
+
+from mailtier.cli import apps, failures, options
+from mailtier.handlers import app as process
+from mailtier.handlers import watching
+from mailtier.kube import configuration, errors, lease
+from mailtier.telemetry import logs, tasks
+
+app = apps.new()
+
+
+@app.command()
+def command(
+    *,
+    socket_dir: Annotated[
+        pathlib.Path, typer.Option(help="The folder with the sender's Unix socket.", envvar="MAILTIER_SOCKET_DIR")
+    ] = pathlib.Path("/run/mailtier"),
+    health_listen: Annotated[
+        str, typer.Option(help="HOST:PORT for /healthz, /readyz and /metrics; :PORT for all addresses.")
+    ] = ":8080",
+    identity: Annotated[
+        str,
+        typer.Option(
+            help="Name among the operators that contend for the Lease; by default the host's, outside a cluster with"
+            " the process's number."
+        ),
+    ] = "",
+    namespace: options.Namespace = "",
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    log_level: options.LogLevel = options.Level.INFO,
+    log_format: options.LogFormat = None,
+) -> None:
+    """Watch the settings, publish the effective ones, and write status."""
+    logs.configure(level=log_level.value, style=log_format.value if log_format else None)
+    host, port = options.parse_listen(health_listen, "--health-listen")
+    try:
+        connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
+        asyncio.run(
+            process.run(
+                process.Options(
+                    connection=connection,
+                    namespace=connection.namespace,
+                    identity=identity or _identity(),
+                    socket_dir=socket_dir,
+                    health_host=host,
+                    health_port=port,
+                )
+            )
+        )
+    except errors.ConfigurationError as error:
+        raise failures.CommandError(str(error), status=failures.Status.USAGE) from error
+    except (lease.LeaseLostError, watching.WatchesEndedError, tasks.EndedError) as error:
+        raise failures.CommandError(f"{error}; start the process again") from error
+
+
+def _identity() -> str:
+    """Return the pod's name: after a restart of its container the operator leads again at once."""
+    name = socket.gethostname()
+    return name if "KUBERNETES_SERVICE_HOST" in os.environ else f"{name}-{os.getpid()}"

@@ -1,0 +1,58 @@
+"""Options that several commands share, with one spelling and one help text each."""
+
+import enum
+import pathlib
+from typing import Annotated
+
+import typer
+
+
+class Level(enum.StrEnum):
+    """The lowest level that is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class Style(enum.StrEnum):
+    """How log lines look."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+Namespace = Annotated[
+    str,
+    typer.Option(
+        help="The operator's own namespace; by default the pod's, or the context's.", envvar="MAILTIER_NAMESPACE"
+    ),
+]
+Context = Annotated[str, typer.Option(help="Use this context of the kubeconfig.")]
+Kubeconfig = Annotated[
+    pathlib.Path | None, typer.Option(help="Use this kubeconfig, even inside a cluster.", dir_okay=False, exists=True)
+]
+LogLevel = Annotated[
+    Level, typer.Option(help="The lowest level that is logged.", envvar="MAILTIER_LOG_LEVEL", case_sensitive=False)
+]
+LogFormat = Annotated[
+    Style | None,
+    typer.Option(
+        help="By default console on a terminal, and json elsewhere.",
+        envvar="MAILTIER_LOG_FORMAT",
+        case_sensitive=False,
+    ),
+]
+
+
+def parse_listen(text: str, option: str) -> tuple[str, int]:
+    """Return host and port of HOST:PORT; the host is "" for all addresses, IPv6 stands in brackets.
+
+    Raises:
+        BadParameter: It is not of that form.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004  # The highest port.
+        raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080 or :8080", param_hint=option)
+    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -1,0 +1,140 @@
+"""`mailtier sender`: take notifications in, queue them, deliver them."""
+
+import asyncio
+import datetime as dt
+import pathlib
+import socket
+from typing import Annotated
+
+import typer
+
+from mailtier.cli import apps, failures, options
+from mailtier.kube import configuration, errors
+from mailtier.sender import app as process
+from mailtier.sender import ports
+from mailtier.sender.intake import certificates
+from mailtier.sender.storage import schema, volume
+from mailtier.telemetry import logs, tasks
+
+app = apps.new()
+
+_SERVICE = "mailtier"
+
+
+@app.command()
+def command(
+    *,
+    data_dir: Annotated[
+        pathlib.Path,
+        typer.Option(help="The queue's volume: block storage of this sender's own.", envvar="MAILTIER_DATA_DIR"),
+    ] = pathlib.Path("/var/lib/mailtier"),
+    socket_dir: Annotated[
+        pathlib.Path,
+        typer.Option(help="The folder of the Unix socket for the operator.", envvar="MAILTIER_SOCKET_DIR"),
+    ] = pathlib.Path("/run/mailtier"),
+    listen: Annotated[str, typer.Option(help="HOST:PORT for the HTTPS intake; :PORT for all addresses.")] = ":8443",
+    health_listen: Annotated[
+        str, typer.Option(help="HOST:PORT for /healthz, /readyz and /metrics; :PORT for all addresses.")
+    ] = ":8081",
+    tls_dir: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="A mounted Secret with tls.crt and tls.key (and ca.crt), read again when it changes; without it a"
+            " certificate is made on the volume.",
+            envvar="MAILTIER_TLS_DIR",
+        ),
+    ] = None,
+    tls_name: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A name or IP address that the certificate made here is for; may be repeated. By default those of the"
+            f" Service {_SERVICE}, of this host, and of loopback."
+        ),
+    ] = None,
+    ca_file: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help=f"Where the intake's CA is published; by default {process.AUTHORITY_FILE} beside the socket.",
+            envvar="MAILTIER_CA_FILE",
+        ),
+    ] = None,
+    helo_name: Annotated[
+        str,
+        typer.Option(
+            help="The name for EHLO where the settings have none; by default the host's.", envvar="MAILTIER_HELO_NAME"
+        ),
+    ] = "",
+    quota_messages: Annotated[
+        int, typer.Option(help="Messages that one namespace may have queued.", min=1)
+    ] = ports.Quota().messages,
+    quota_bytes: Annotated[
+        int, typer.Option(help="Bytes of subject, text and data that one namespace may have queued.", min=1)
+    ] = ports.Quota().payload_bytes,
+    full_at: Annotated[
+        float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
+    ] = volume.FULL_AT,
+    in_doubt_delay: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Seconds before a message that a crash left in doubt is resent; repeated for each further crash.",
+            hidden=True,
+        ),
+    ] = None,
+    namespace: options.Namespace = "",
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+    log_level: options.LogLevel = options.Level.INFO,
+    log_format: options.LogFormat = None,
+) -> None:
+    """Take notifications in over HTTPS and from the operator, queue them, and deliver them."""
+    logs.configure(level=log_level.value, style=log_format.value if log_format else None)
+    host, port = options.parse_listen(listen, "--listen")
+    health_host, health_port = options.parse_listen(health_listen, "--health-listen")
+    delays = [dt.timedelta(seconds=seconds) for seconds in in_doubt_delay] if in_doubt_delay else None
+    try:
+        connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
+        asyncio.run(
+            process.run(
+                process.Options(
+                    connection=connection,
+                    namespace=connection.namespace,
+                    data_dir=data_dir,
+                    socket_dir=socket_dir,
+                    host=host,
+                    port=port,
+                    health_host=health_host,
+                    health_port=health_port,
+                    tls_dir=tls_dir,
+                    tls_names=tls_name or _names(connection.namespace),
+                    authority_file=ca_file,
+                    helo_name=helo_name or socket.gethostname(),
+                    quota=ports.Quota(messages=quota_messages, payload_bytes=quota_bytes),
+                    full_at=full_at,
+                    in_doubt_delays=delays,
+                )
+            )
+        )
+    except errors.ConfigurationError as error:
+        raise failures.CommandError(str(error), status=failures.Status.USAGE) from error
+    except (
+        volume.InUseError,
+        schema.NewerSchemaError,
+        certificates.CertificateError,
+        tasks.EndedError,
+        OSError,
+    ) as error:
+        raise failures.CommandError(str(error)) from error
+
+
+def _names(namespace: str) -> list[str]:
+    """Return what clients call the intake: the Service, this host for a port-forward, loopback for tests."""
+    service = f"{_SERVICE}.{namespace}.svc"
+    return [
+        service,
+        f"{service}.cluster.local",
+        f"{_SERVICE}.{namespace}",
+        socket.gethostname(),
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    ]

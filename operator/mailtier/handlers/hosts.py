@@ -1,0 +1,119 @@
+"""The HostEmailSettings: its own status, and a summary of what the organizations came to."""
+
+import asyncio
+import collections
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from mailtier.api import names, vocabulary
+from mailtier.handlers import keys, publishing, resolving, statuses, store
+from mailtier.kube import client as kube_client
+from mailtier.settings import conditions, effective, resolve
+from mailtier.telemetry import metrics
+
+SUMMARY_SECONDS: Final = 10.0
+"""How often the summary may be written: ten thousand organizations that change are a few writes."""
+
+
+class Hosts:
+    """The reconciler of the host's tier."""
+
+    def __init__(
+        self,
+        objects: store.Store,
+        client: kube_client.Client,
+        resolver: resolving.Resolver,
+        publisher: publishing.Publisher,
+        *,
+        namespace: str,
+        now: Callable[[], dt.datetime],
+        look_again: Callable[[], None],
+    ) -> None:
+        """Make a reconciler.
+
+        Args:
+            objects: What is there.
+            client: For status.
+            resolver: Resolves plans.
+            publisher: Writes effective ConfigMaps.
+            namespace: The operator's own.
+            now: The wall clock, aware UTC.
+            look_again: Has the host reconciled.
+        """
+        self._store = objects
+        self._client = client
+        self._resolver = resolver
+        self._publisher = publisher
+        self._namespace = namespace
+        self._now = now
+        self._look_again = look_again
+        self._settled: dict[keys.Key, conditions.Standing] = {}
+        self._summary_changed = asyncio.Event()
+        self._summary = conditions.Summary()
+
+    def count(self, key: keys.Key, standing: conditions.Standing | None) -> None:
+        """Take note of what an organization came to; None when it is gone."""
+        if standing == self._settled.get(key):
+            return
+        if standing is None:
+            del self._settled[key]
+        else:
+            self._settled[key] = standing
+        self._summary_changed.set()
+
+    async def run(self) -> None:
+        """Have the summary written, at most every so often, until cancelled."""
+        while True:
+            await self._summary_changed.wait()
+            self._summary_changed.clear()
+            self._export()
+            self._summary = self._sum_up()
+            self._look_again()
+            await asyncio.sleep(SUMMARY_SECONDS)
+
+    async def reconcile(self) -> bool | None:
+        """Bring the host's status and effective settings up to date; return whether anything was written.
+
+        Returns:
+            None if there is no HostEmailSettings.
+        """
+        seen = self._store.host
+        if seen is None:
+            self._resolver.release(keys.HOST)
+            await self._publisher.withdraw("", names.HOST_NAME)
+            return None
+        plan = resolve.plan_host(seen.spec, operator_namespace=self._namespace)
+        resolved = await self._resolver.resolve(keys.HOST, plan, version=(seen.uid, seen.generation))
+        written = await self._publisher.publish(resolved.resolution.effective, extra={})
+        document = conditions.host(
+            resolved.resolution,
+            probe=resolved.probe,
+            summary=self._summary,
+            generation=seen.generation,
+            previous=seen.conditions,
+            now=self._now(),
+        )
+        applied = await statuses.write(self._client, names.HOST_KIND, names.HOST_PLURAL, seen, document)
+        if applied is not None and self._store.host is not None and self._store.host.uid == seen.uid:
+            self._store.host = statuses.noted(self._store.host, applied)
+        return written or applied is not None
+
+    def _sum_up(self) -> conditions.Summary:
+        standings = self._settled.values()
+        return conditions.Summary(
+            organizations=len(standings),
+            ready=sum(1 for standing in standings if standing.ready),
+            blocked=sum(1 for standing in standings if standing.state == effective.State.BLOCKED),
+            overriding=sum(1 for standing in standings if standing.source != vocabulary.Source.HOST),
+        )
+
+    def _export(self) -> None:
+        ready = collections.Counter(
+            ("True" if standing.ready else "False", standing.reason) for standing in self._settled.values()
+        )
+        verified = collections.Counter(
+            (standing.verified, standing.verified_reason) for standing in self._settled.values()
+        )
+        metrics.set_organizations(ready)
+        metrics.set_organizations_verified(verified)

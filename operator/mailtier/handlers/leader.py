@@ -1,0 +1,206 @@
+"""What the leading operator does, from winning the Lease to giving it up.
+
+The order of starting matters. The watches fill the store first; workers begin when every kind has been listed, or
+they would take what they have not seen yet for deleted. What nobody watched being deleted is found then, because
+every effective ConfigMap that is there is looked at.
+"""
+
+import asyncio
+import dataclasses
+import datetime as dt
+import pathlib
+import time
+from collections.abc import Callable, Collection
+
+from mailtier.api import names
+from mailtier.handlers import (
+    events,
+    hosts,
+    keys,
+    notifications,
+    organizations,
+    probes,
+    publishing,
+    references,
+    resolving,
+    sender,
+    store,
+    watching,
+    workqueue,
+)
+from mailtier.kube import client as kube_client
+from mailtier.kube import configuration, paths, reflector
+from mailtier.settings import bundles
+from mailtier.telemetry import logs, metrics, tasks
+
+_log = logs.get_logger(__name__)
+
+WORKERS = 32
+"""Keys worked on at the same time: as many as the apiserver answers at its best rate."""
+
+RESYNC = dt.timedelta(hours=1)
+"""How often a key is looked at without a reason, against what no watch and no schedule has shown."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the operator is given by the process it runs in.
+
+    Attributes:
+        namespace: Its own.
+        identity: Unique among the operators.
+        socket: The sender's Unix socket.
+        now: The wall clock, aware UTC.
+        jitter: Random numbers from 0 up to 1.
+    """
+
+    connection: configuration.Connection
+    namespace: str
+    identity: str
+    socket: pathlib.Path
+    now: Callable[[], dt.datetime]
+    jitter: Callable[[], float]
+
+
+class Leader:
+    """One term of leading."""
+
+    def __init__(self, context: Context, client: kube_client.Client, *, stop: asyncio.Event) -> None:
+        """Put the parts together; nothing runs yet.
+
+        Args:
+            context: The process.
+            client: For every request but the watches.
+            stop: Set when the process is asked to end.
+        """
+        self._context = context
+        self._stop = stop
+        self._client = client
+        self.store = store.Store()
+        self.queue = workqueue.WorkQueue[keys.Key](
+            self._work, workers=WORKERS, monotonic=time.monotonic, jitter=context.jitter
+        )
+        self._sender = sender.Sender(context.socket)
+        self._publisher = publishing.Publisher(client, namespace=context.namespace)
+        self._references = references.References(
+            client,
+            changed=self.queue.add,
+            publish=self._publish_bundle,
+            monotonic=time.monotonic,
+            jitter=context.jitter,
+        )
+        self._probes = probes.Probes(self.queue.add)
+        resolver = resolving.Resolver(self._references, self._probes)
+        self._hosts = hosts.Hosts(
+            self.store,
+            client,
+            resolver,
+            self._publisher,
+            namespace=context.namespace,
+            now=context.now,
+            look_again=lambda: self.queue.add(keys.HOST),
+        )
+        self._organizations = organizations.Organizations(
+            self.store,
+            client,
+            resolver,
+            self._publisher,
+            namespace=context.namespace,
+            now=context.now,
+            settled=self._hosts.count,
+        )
+        self._notifications = notifications.Notifications(self.store, client, self._sender, self.queue, now=context.now)
+        self._config_maps = reflector.Reflector(
+            client,
+            paths.config_maps(context.namespace),
+            labels=publishing.SELECTOR,
+            on_change=self._on_config_map,
+            jitter=context.jitter,
+        )
+        self._watching = watching.Watching(
+            connection=context.connection,
+            client=client,
+            take=events.Events(self.store, self.queue),
+            seen=self._seen,
+            identity=context.identity,
+            on_started=lambda: tasks.stop_on_signals(stop),
+        )
+        self.synced = asyncio.Event()
+
+    async def run(self) -> None:
+        """Lead until the process is asked to stop.
+
+        Raises:
+            EndedError: A part ended unasked; the process has to start again.
+        """
+        try:
+            await tasks.run(
+                {
+                    "references": self._references.run(),
+                    "effective ConfigMaps": self._config_maps.run(),
+                    "feed": self._sender.follow(self._take, metrics.set_feed_connected),
+                    "workers": self._run_workers(),
+                    "summary": self._hosts.run(),
+                    "watches": self._watching.run(),
+                },
+                stop=self._stop,
+            )
+        finally:
+            await self._sender.close()
+
+    async def _run_workers(self) -> None:
+        await self._config_maps.synced.wait()
+        await self._watching.synced.wait()
+        for key in self._publisher.owners():
+            self.queue.add(key)
+        self.queue.add(keys.HOST)
+        _log.info("everything is listed", organizations=len(self.store.organizations), waiting=len(self.queue))
+        self.synced.set()
+        await self.queue.run()
+
+    async def _work(self, key: keys.Key) -> None:
+        started = time.monotonic()
+        outcome, written = "failed", None
+        with logs.bound(object=f"{key.namespace}/{key.name}" if key.namespace else key.name):
+            try:
+                written = await self._reconcile(key)
+                outcome = "written" if written else "unchanged"
+            finally:
+                metrics.observe_reconcile(kind=key.subject.value, outcome=outcome, seconds=time.monotonic() - started)
+        if written is None:
+            self.queue.forget(key)
+        else:
+            self.queue.add_after(key, RESYNC * (0.9 + self._context.jitter() / 5))
+
+    async def _reconcile(self, key: keys.Key) -> bool | None:
+        """Return whether anything was written; None if what the key names is gone."""
+        match key.subject:
+            case keys.Subject.HOST:
+                return await self._hosts.reconcile()
+            case keys.Subject.ORGANIZATION:
+                return await self._organizations.reconcile(key)
+            case keys.Subject.NOTIFICATION:
+                return await self._notifications.reconcile(key)
+
+    async def _publish_bundle(self, bundle: bundles.Bundle) -> None:
+        await self._publisher.publish_bundle(bundle)
+
+    def _on_config_map(self, name: str, found: kube_client.Object | None) -> None:
+        self._publisher.seen(name, None if found is None else publishing.observe(found), self.queue.add)
+
+    def _take(self, item: sender.Item) -> None:
+        if item.kind == "probe":
+            self._probes.take(item)
+        else:
+            self._notifications.take(item)
+
+    def _seen(self, plural: str) -> Collection[tuple[str, str]]:
+        match plural:
+            case names.HOST_PLURAL:
+                return self.store.host_keys()
+            case names.ORG_PLURAL:
+                return self.store.organizations.keys()
+            case names.NOTIFICATION_PLURAL:
+                return self.store.notifications.keys()
+            case _:
+                return [("", name) for name in self.store.namespaces]

@@ -1,0 +1,144 @@
+"""Notification objects: offered to the sender until it has taken them, and told what became of them.
+
+Two status writes each, as a rule: taken, and complete. A recipient that is deferred or held is news in between. A
+finished object is removed after a while, because etcd is no archive.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Final
+
+from mailtier.api import feed, names, notification
+from mailtier.handlers import keys, outcomes, sender, statuses, store
+from mailtier.kube import client as kube_client
+from mailtier.kube import errors, paths
+from mailtier.settings import observed
+from mailtier.telemetry import logs
+
+_log = logs.get_logger(__name__)
+
+KEEP_ACCEPTED: Final = dt.timedelta(hours=1)
+"""How long an object stays whose every recipient was accepted."""
+
+KEEP_OTHERS: Final = dt.timedelta(hours=24)
+"""How long one stays that ended otherwise, so that somebody can read why."""
+
+_OFFER_AGAIN: Final = dt.timedelta(seconds=5)
+
+
+def spec_hash(spec: notification.NotificationSpec) -> str:
+    """Return what tells two specs apart: hexadecimal SHA-256 of the canonical JSON."""
+    document = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Notifications:
+    """The reconciler of Notification objects."""
+
+    def __init__(
+        self,
+        objects: store.Store,
+        client: kube_client.Client,
+        link: sender.Sender,
+        *,
+        look_again: Callable[[keys.Key, dt.timedelta], None],
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        """Make a reconciler.
+
+        Args:
+            objects: What is there.
+            client: For status, and for removing what is finished.
+            link: The sender.
+            look_again: Has a key reconciled after a delay.
+            now: The wall clock, aware UTC.
+        """
+        self._store = objects
+        self._client = client
+        self._link = link
+        self._look_again = look_again
+        self._now = now
+        self._taken: dict[tuple[str, str], feed.Taken] = {}
+
+    def take(self, taken: feed.Taken) -> None:
+        """Take in what the sender says of a Notification object; one that is not there (any more) is let go."""
+        key = (taken.namespace, taken.name)
+        if key in self._store.notifications:
+            self._taken[key] = taken
+            self._look_again(keys.notification(*key), dt.timedelta(0))
+
+    async def reconcile(self, key: keys.Key) -> bool | None:
+        """Offer an object, write what became of it, or remove it; return whether anything was written.
+
+        Returns:
+            None if there is no such object (any more).
+        """
+        seen = self._store.notifications.get((key.namespace, key.name))
+        if seen is None:
+            self._taken.pop((key.namespace, key.name), None)
+            return None
+        finished_at = outcomes.finished_at(seen.conditions, generation=seen.generation)
+        if finished_at is not None:
+            return await self._expire(key, seen, finished_at)
+        answer = await self._ask(key, seen)
+        if answer is None:
+            return False
+        document = outcomes.status(answer, generation=seen.generation, previous=seen.conditions, now=self._now())
+        written = await statuses.write(self._client, names.NOTIFICATION_KIND, names.NOTIFICATION_PLURAL, seen, document)
+        if written is None:
+            return False
+        current = self._store.notifications.get((key.namespace, key.name))
+        if current is not None and current.uid == seen.uid:
+            self._store.notifications[key.namespace, key.name] = statuses.noted(current, written)
+            self._look_again(key, dt.timedelta(0))
+        return True
+
+    async def _ask(self, key: keys.Key, seen: store.Notification) -> outcomes.Answer | None:
+        """Return what is known of an object, offering it where nothing is."""
+        if isinstance(seen.spec, observed.Invalid):
+            return seen.spec
+        digest = spec_hash(seen.spec)
+        known = self._taken.get((key.namespace, key.name))
+        if known is not None and known.spec_hash == digest:
+            return known
+        space = self._store.namespaces.get(key.namespace)
+        if space is None:
+            # Namespaces come by a watch of their own, perhaps later.
+            self._look_again(key, _OFFER_AGAIN)
+            return None
+        offer = feed.Offer(
+            namespace=key.namespace,
+            namespace_uid=space.uid,
+            name=key.name,
+            object_uid=seen.uid,
+            spec_hash=digest,
+            spec=seen.spec,
+        )
+        try:
+            answer = await self._link.offer(offer)
+        except sender.SenderUnavailableError as error:
+            _log.warning("a Notification could not be offered; it is offered again", error=str(error))
+            self._look_again(key, _OFFER_AGAIN)
+            return outcomes.Unavailable()
+        if isinstance(answer, feed.Taken):
+            self._taken[key.namespace, key.name] = answer
+        elif answer.retry:
+            self._look_again(key, _OFFER_AGAIN)
+        return answer
+
+    async def _expire(self, key: keys.Key, seen: store.Notification, finished_at: dt.datetime) -> bool:
+        """Remove a finished object when its time has come."""
+        self._taken.pop((key.namespace, key.name), None)
+        keep = KEEP_ACCEPTED if outcomes.all_accepted(seen.conditions) else KEEP_OTHERS
+        left = finished_at + keep - self._now()
+        if left > dt.timedelta(0):
+            self._look_again(key, left)
+            return False
+        try:
+            await self._client.delete(paths.notifications(key.namespace, key.name), uid=seen.uid)
+        except (errors.NotFoundError, errors.ConflictError):
+            return False
+        return True

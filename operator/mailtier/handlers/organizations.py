@@ -1,0 +1,106 @@
+"""One organization: gather what is so, resolve it, publish the effective settings, write status."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mailtier.api import names, settings
+from mailtier.handlers import keys, publishing, resolving, statuses, store
+from mailtier.kube import client as kube_client
+from mailtier.settings import conditions, effective, observed, policy, resolve
+
+
+class Organizations:
+    """The reconciler of organizations, with an object or without."""
+
+    def __init__(
+        self,
+        objects: store.Store,
+        client: kube_client.Client,
+        resolver: resolving.Resolver,
+        publisher: publishing.Publisher,
+        *,
+        namespace: str,
+        now: Callable[[], dt.datetime],
+        settled: Callable[[keys.Key, conditions.Standing | None], None],
+    ) -> None:
+        """Make a reconciler.
+
+        Args:
+            objects: What is there.
+            client: For status.
+            resolver: Resolves plans.
+            publisher: Writes effective ConfigMaps.
+            namespace: The operator's own.
+            now: The wall clock, aware UTC.
+            settled: Gets what each organization came to; None when it is gone.
+        """
+        self._store = objects
+        self._client = client
+        self._resolver = resolver
+        self._publisher = publisher
+        self._namespace = namespace
+        self._now = now
+        self._settled = settled
+
+    async def reconcile(self, key: keys.Key) -> bool | None:
+        """Bring the cluster to what an organization's settings say; return whether anything was written.
+
+        Returns:
+            None if there is no such organization (any more).
+        """
+        gathered = self._gather(key)
+        if gathered is None:
+            return await self._withdraw(key)
+        seen, known = gathered
+        plan = resolve.plan(known)
+        resolved = await self._resolver.resolve(key, plan, version=(seen.uid, seen.generation) if seen else ("", 0))
+        resolution = resolved.resolution
+        document = conditions.organization(
+            resolution,
+            probe=resolved.probe,
+            generation=seen.generation if seen else 0,
+            previous=seen.conditions if seen else (),
+            now=self._now(),
+        )
+        extra = {} if seen else statuses.as_text(document)
+        written = await self._publisher.publish(resolution.effective, extra=extra)
+        if seen is not None:
+            written |= await self._write_status(seen, document)
+        self._settled(key, conditions.standing(resolution, document))
+        return written
+
+    def _gather(self, key: keys.Key) -> tuple[store.Organization | None, observed.Observed] | None:
+        space = self._store.namespaces.get(key.namespace)
+        seen = self._store.organizations.get((key.namespace, key.name))
+        if space is None:
+            return None
+        host = self._store.host.spec if self._store.host else None
+        if seen is None:
+            rules = host.policy if isinstance(host, settings.HostSpec) else None
+            has_object = self._store.has_organizations(key.namespace)
+            is_implicit = policy.implicit_organization(rules, space.labels, has_object=has_object)
+            if not is_implicit or key.name != names.DEFAULT_ORGANIZATION:
+                return None
+        return seen, observed.Observed(
+            organization=effective.OrganizationKey(namespace=key.namespace, name=key.name),
+            namespace_uid=space.uid,
+            namespace_labels=space.labels,
+            operator_namespace=self._namespace,
+            host=host,
+            org=seen.spec if seen else settings.OrgSpec(),
+        )
+
+    async def _write_status(self, seen: store.Organization, document: Mapping[str, Any]) -> bool:
+        written = await statuses.write(self._client, names.ORG_KIND, names.ORG_PLURAL, seen, document)
+        if written is None:
+            return False
+        current = self._store.organizations.get((seen.namespace, seen.name))
+        if current is not None and current.uid == seen.uid:
+            self._store.put_organization(statuses.noted(current, written))
+        return True
+
+    async def _withdraw(self, key: keys.Key) -> None:
+        self._resolver.release(key)
+        self._settled(key, None)
+        await self._publisher.withdraw(key.namespace, key.name)

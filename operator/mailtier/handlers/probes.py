@@ -1,0 +1,53 @@
+"""What the sender's probes found, and whose settings each result speaks of.
+
+Organizations that share endpoint, credentials and envelope share one probe: ten thousand that inherit the host's are
+one entry here.
+"""
+
+from collections.abc import Callable
+
+from mailtier.api import feed
+from mailtier.handlers import keys
+
+
+class Probes:
+    """The latest results by probe key."""
+
+    def __init__(self, changed: Callable[[keys.Key], None]) -> None:
+        """Make an empty table.
+
+        Args:
+            changed: Gets the key of everybody whom a new result concerns.
+        """
+        self._changed = changed
+        self._results: dict[str, feed.Probe] = {}
+        self._users: dict[str, set[keys.Key]] = {}
+        self._keys: dict[keys.Key, str] = {}
+
+    def take(self, probe: feed.Probe) -> None:
+        """Take in a result; users look again only if it says something new."""
+        old = self._results.get(probe.key)
+        self._results[probe.key] = probe
+        if old is None or old.model_copy(update={"probed_at": probe.probed_at}) != probe:
+            for user in self._users.get(probe.key, ()):
+                self._changed(user)
+
+    def find(self, user: keys.Key, probe_key: str) -> feed.Probe | None:
+        """Return the latest result for a probe key, and remember who asked."""
+        old = self._keys.get(user)
+        if old != probe_key:
+            self.release(user)
+            self._keys[user] = probe_key
+            self._users.setdefault(probe_key, set()).add(user)
+        return self._results.get(probe_key)
+
+    def release(self, user: keys.Key) -> None:
+        """Forget a user that is gone or has nothing to probe."""
+        old = self._keys.pop(user, None)
+        if old is None:
+            return
+        users = self._users[old]
+        users.discard(user)
+        if not users:
+            # The result stays: a user that comes back finds it, and the sender drops what is not asked for.
+            del self._users[old]

@@ -1,0 +1,255 @@
+"""The sender's process: intake, queue, delivery and the socket to the operator, wired together.
+
+It is crash-only: what counts is on disk before anybody hears of it, so that a part that fails ends the process, and
+the next one goes on. SIGTERM only makes the end cheaper: nothing new is taken, and what is on the wire is finished.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import pathlib
+import random
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final, NoReturn
+
+from mailtier.kube import client, configuration, reviews
+from mailtier.mail import retry
+from mailtier.sender import (
+    builder,
+    clock,
+    credentials,
+    delivery,
+    destination,
+    ids,
+    objects,
+    opening,
+    ports,
+    prober,
+    resolver,
+    secret_reader,
+    settings_source,
+    templates,
+    tls,
+    upkeep,
+)
+from mailtier.sender.intake import access, certificates, listener, server, service
+from mailtier.sender.storage import embedded, recovery, volume
+from mailtier.telemetry import health, logs, tasks
+
+QUEUE_FOLDER: Final = "queue"
+CERTIFICATE_FOLDER: Final = "tls"
+AUTHORITY_FILE: Final = "intake-ca.crt"
+
+# Longer than delivery takes to end what is on the wire: three times five seconds.
+_GRACE_SECONDS: Final = 20.0
+
+_log = logs.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        connection: The apiserver.
+        namespace: The operator's own, where the effective settings are published.
+        data_dir: The queue's volume.
+        socket_dir: The folder that is shared with the operator.
+        host: Address of the intake; "" for all.
+        port: Its port; 0 for a free one.
+        health_host: Address of health and metrics; "" for all.
+        health_port: Its port.
+        tls_dir: A mounted Secret with the intake's certificate; None to make one on the volume.
+        tls_names: What a certificate that is made here is for.
+        authority_file: Where the intake's CA is published; None for the folder that is shared with the operator.
+        helo_name: The name for EHLO where the settings have none.
+        quota: What one namespace may have queued.
+        full_at: Fraction of the volume in use at which new work is refused.
+        connections: The most connections to the intake at the same time.
+        connections_per_client: The most of one address.
+        in_doubt_delays: When messages that a crash left in doubt are resent; None for their category's schedule.
+    """
+
+    connection: configuration.Connection
+    namespace: str
+    data_dir: pathlib.Path
+    socket_dir: pathlib.Path
+    host: str
+    port: int
+    health_host: str
+    health_port: int
+    tls_dir: pathlib.Path | None
+    tls_names: Sequence[str]
+    authority_file: pathlib.Path | None
+    helo_name: str
+    quota: ports.Quota = dataclasses.field(default_factory=ports.Quota)
+    full_at: float = volume.FULL_AT
+    connections: int = listener.CONNECTIONS
+    connections_per_client: int = listener.CONNECTIONS_PER_CLIENT
+    in_doubt_delays: Sequence[dt.timedelta] | None = None
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)  # noqa: TID251  # Here the program is wired up.
+
+
+async def run(options: Options) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        InUseError: Another sender has the queue.
+        NewerSchemaError: A newer version of this program wrote the queue.
+        CertificateError: The intake has no usable certificate.
+        OSError: A folder, the socket or a port cannot be had.
+        EndedError: A part ended unasked; the process has to start again.
+    """
+    stop = asyncio.Event()
+    tasks.stop_on_signals(stop)
+    options.socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    chance = random.SystemRandom()
+    ticking = clock.Clock(wall=_now, monotonic=time.monotonic, random=chance.random)
+    async with contextlib.AsyncExitStack() as stack:
+        queue = await embedded.open_queue(
+            options.data_dir / QUEUE_FOLDER,
+            now=_now,
+            in_doubt=_decide_in_doubt(options.in_doubt_delays),
+            limits=embedded.Limits(full_at=options.full_at),
+        )
+        stack.push_async_callback(queue.close)
+        api = await stack.enter_async_context(client.Client(options.connection))
+        names = await stack.enter_async_context(resolver.Resolver())
+        parts = _Parts(options, queue=queue, api=api, names=names, ticking=ticking)
+        await parts.open(stack)
+        _log.info("the sender is up", namespace=options.namespace)
+        await tasks.run(parts.running(), stop=stop, grace_seconds=_GRACE_SECONDS)
+    _log.info("ended")
+
+
+class _Parts:
+    """The parts of a sender, and how they know each other."""
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        queue: ports.Queue,
+        api: client.Client,
+        names: resolver.Resolver,
+        ticking: clock.Clock,
+    ) -> None:
+        self._options = options
+        self._settings = settings_source.SettingsSource(api, namespace=options.namespace, jitter=ticking.random)
+        passwords = credentials.CredentialStore(secret_reader.KubernetesSecrets(api), ticking)
+        destinations = destination.Destinations(
+            helo_name=options.helo_name,
+            names=names,
+            opener=opening.Opener(tls.Contexts(self._settings)),
+            time=ticking,
+        )
+        self._prober = prober.Prober(
+            queue=queue, settings=self._settings, destinations=destinations, passwords=passwords, time=ticking
+        )
+        self._delivery = delivery.Delivery(
+            queue=queue,
+            settings=self._settings,
+            destinations=destinations,
+            passwords=passwords,
+            messages=builder.Builder(templates.Templates()),
+            probes=self._prober,
+            time=ticking,
+        )
+        self._settings.subscribe(self._prober.note_settings)
+        self._settings.subscribe(self._delivery.note_settings)
+        self._upkeep = upkeep.Upkeep(queue, directory=options.data_dir / QUEUE_FOLDER, time=ticking)
+        identifiers = ids.TimeSortedIds(now=ticking.wall, entropy=os.urandom)
+        self._objects = objects.ObjectServer(
+            queue,
+            self._settings,
+            identifiers=identifiers,
+            on_pending=self._delivery.offer,
+            quota=options.quota,
+            now=ticking.wall,
+        )
+        self._intake = server.Server(
+            service.Parts(
+                gate=access.Gate(
+                    reviews.Authenticator(api, now=ticking.wall, monotonic=ticking.monotonic),
+                    reviews.Authorizer(api, monotonic=ticking.monotonic),
+                ),
+                settings=self._settings,
+                queue=queue,
+                identifiers=identifiers,
+                on_pending=self._delivery.offer,
+                quota=options.quota,
+                now=ticking.wall,
+                monotonic=ticking.monotonic,
+            ),
+            source=_certificates(options),
+            authority_file=options.authority_file or options.socket_dir / AUTHORITY_FILE,
+            connections=options.connections,
+            per_client=options.connections_per_client,
+        )
+
+    async def open(self, stack: contextlib.AsyncExitStack) -> None:
+        """Open everything that others connect to, so that a port that is taken is found before anything runs."""
+        application = health.application("sender", ready={"settings": self._unsynced, "queue": self._unread})
+        await stack.enter_async_context(
+            health.serve(application, host=self._options.health_host, port=self._options.health_port)
+        )
+        await self._objects.open(self._options.socket_dir)
+        stack.push_async_callback(self._objects.close)
+        port = await self._intake.open(self._options.host, self._options.port)
+        stack.push_async_callback(self._intake.close)
+        _log.info("serving the intake", port=port)
+
+    def running(self) -> Mapping[str, Coroutine[Any, Any, object]]:
+        """Return what runs; it is stopped from the last to the first, so that intake ends before delivery does."""
+        return {
+            "settings": self._settings.run(),
+            "prober": self._once_synced(self._prober),
+            "delivery": self._once_synced(self._delivery),
+            "upkeep": self._upkeep.run(),
+            "objects": self._until_cancelled(self._objects),
+            "intake": self._until_cancelled(self._intake),
+            "certificate": self._intake.run(),
+        }
+
+    async def _once_synced(self, part: delivery.Delivery | prober.Prober) -> NoReturn:
+        """Run a part once the settings are known: before that every organization would look deleted."""
+        await self._settings.wait_until_synced()
+        await part.run()
+
+    @staticmethod
+    async def _until_cancelled(part: objects.ObjectServer | server.Server) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await part.close()
+
+    def _unsynced(self) -> str | None:
+        return None if self._settings.synced else "the effective settings have not been listed yet"
+
+    def _unread(self) -> str | None:
+        return None if self._delivery.loaded else "what was queued before the start has not been read yet"
+
+
+def _certificates(options: Options) -> certificates.Certificates:
+    if options.tls_dir is not None:
+        return certificates.MountedCertificates(options.tls_dir)
+    return certificates.OwnCertificates(options.data_dir / CERTIFICATE_FOLDER, names=options.tls_names, now=_now)
+
+
+def _decide_in_doubt(delays: Sequence[dt.timedelta] | None) -> recovery.InDoubtDecision:
+    """Return what decides about messages that a crash left in doubt."""
+    if delays is None:
+        return recovery.decide_in_doubt
+
+    def decide(lost: recovery.Lost, now: dt.datetime) -> retry.RetryDecision:
+        policy = retry.policy_for(lost.category, max_age=lost.expires_at - lost.accepted_at)
+        patient = dataclasses.replace(policy, in_doubt_delays=tuple(delays))
+        return retry.next_in_doubt(patient, queued_at=lost.accepted_at, losses=lost.losses, now=now)
+
+    return decide

@@ -1,0 +1,353 @@
+"""One attempt at one recipient: from its turn to the outcome that is stored."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from mailtier.api import addresses, vocabulary
+from mailtier.mail import classify, headers, reasons, render, retry, states, transaction
+from mailtier.sender import (
+    builder,
+    clock,
+    credentials,
+    destination,
+    faults,
+    holds,
+    lanes,
+    opening,
+    ports,
+    recorder,
+    schedule,
+    session,
+    settings_source,
+    standing,
+    verdicts,
+)
+from mailtier.settings import effective
+from mailtier.telemetry import logs, metrics
+
+_S: Final = vocabulary.RecipientState
+
+_COST_BYTES: Final = 16 * 1024
+"""A message of this size or less takes one turn, a larger one as many as it has such parts."""
+
+_PASSWORD_DOT: Final = dt.timedelta(seconds=60)
+"""R10: somebody waits before a screen."""
+
+_STALE_TRIES: Final = 3
+_REBUILT_AFTER: Final = dt.timedelta(seconds=30)
+_BUILDS: Final = 2
+_REPAIRED_SECONDS: Final = 30.0
+"""How long a recipient waits after a defect of ours."""
+
+_POLICY_REFUSALS: Final = 3
+_POLICY_HOLD_SECONDS: Final = 900.0
+
+# Their sentences are made for people and quote no value.
+_SPEAKING: Final = (render.RenderError, headers.MessageError, addresses.AddressError)
+
+_log = logs.get_logger(__name__)
+
+OnHold = Callable[[ports.LaneKey, standing.Held, bool], None]
+"""Told that an organization is to be held, why, and whether time alone may mend it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """What attempts tell the dispatcher.
+
+    Attributes:
+        hold: An organization is to be held.
+        settle: An organization's credentials and settings work.
+        judge: An organization's settings are to be looked at again.
+        refused: Credentials were refused; somebody should report it.
+        recall: Remember what an earlier process learned of a credential generation.
+        wake: Something may be ready.
+    """
+
+    hold: OnHold
+    settle: Callable[[ports.LaneKey], None]
+    judge: Callable[[ports.LaneKey], None]
+    refused: Callable[[effective.Effective], None]
+    recall: Callable[[effective.Effective, credentials.Generation, opening.AuthState], None]
+    wake: Callable[[], None]
+
+
+class Attempts:
+    """Carries out attempts. Whatever happens, the entry ends up somewhere: stored, waiting, or first in its lane."""
+
+    def __init__(
+        self,
+        *,
+        queue: ports.Queue,
+        settings: settings_source.Settings,
+        passwords: credentials.CredentialStore,
+        messages: builder.Builder,
+        outcomes: recorder.Recorder,
+        waiting: schedule.Schedule,
+        time: clock.Clock,
+        guard: clock.JumpGuard,
+        hooks: Hooks,
+    ) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._passwords = passwords
+        self._messages = messages
+        self._outcomes = outcomes
+        self._schedule = waiting
+        self._clock = time
+        self._guard = guard
+        self._hooks = hooks
+
+    async def carry_out(self, entry: lanes.Entry, target: destination.Destination, slot: destination.Slot) -> None:
+        """Try to deliver to one recipient, over the slot's session or another one."""
+        try:
+            await self._outcomes.wait_for_room()
+            await self._carry_out(entry, target, slot)
+        except ports.StorageBrokenError as error:
+            self._outcomes.note_broken(error)
+        except Exception as error:  # noqa: BLE001 - one message must not stop the others.
+            # Without the traceback: what raises here may have held a message.
+            _log.error("an attempt failed by a defect", recipient=entry.pending.recipient, error=_place(error))
+            if entry.place is lanes.Place.ACTIVE:
+                due_at = self._clock.monotonic() + _REPAIRED_SECONDS
+                self._schedule.put_back(entry, entry.pending, due_at=due_at)
+
+    async def _carry_out(self, entry: lanes.Entry, target: destination.Destination, slot: destination.Slot) -> None:
+        key = entry.organization.key
+        usable = standing.judge(self._settings.get(organization_of(key)), key)
+        if not isinstance(usable, standing.Usable) or entry.organization.destination != target.key:
+            self._schedule.put_first(entry)
+            self._hooks.judge(key)
+            return
+        found = await self._credentials(entry, usable, target)
+        if found is None:
+            return
+        job = await self._queue.load(entry.pending.recipient)
+        if job is None:
+            self._schedule.remove(entry)
+            return
+        built = self._build(entry, job, usable)
+        if built is None:
+            return
+        if entry.pending.state is _S.HELD:
+            await self._queue.record(self._returned(entry))
+            entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
+        self._schedule.charge(entry, len(built.data) // _COST_BYTES)
+        await self._deliver(_Try(entry=entry, job=job, usable=usable, built=built, found=found), target, slot)
+
+    async def _credentials(
+        self, entry: lanes.Entry, usable: standing.Usable, target: destination.Destination
+    ) -> credentials.Credentials | None:
+        """Return the credentials to use, or None with the organization held."""
+        key = entry.organization.key
+        try:
+            found = await self._passwords.get(usable.auth, usable.endpoint)
+            state = target.auth_state(found.generation)
+            self._hooks.recall(usable.settings, found.generation, state)
+            if state.refusal is not None:
+                # R12: no further AUTH with it. There may be a newer one.
+                found = await self._passwords.get(
+                    usable.auth, usable.endpoint, max_age_seconds=holds.FIRST_RECHECK_SECONDS
+                )
+        except credentials.CredentialsError as error:
+            self._schedule.put_first(entry)
+            message = f"{reasons.MEANINGS[reasons.DeliveryReason.CREDENTIALS_UNUSABLE][:-1]}: {error.reason}."
+            held = standing.Held(reason=reasons.DeliveryReason.CREDENTIALS_UNUSABLE, message=message)
+            self._hooks.hold(key, held, True)  # noqa: FBT003 - a callback's arguments have no names.
+            return None
+        refusal = target.auth_state(found.generation).refusal
+        if refusal is None:
+            return found
+        self._schedule.put_first(entry)
+        self._hold_for(key, refusal, for_owner=_is_owner(usable))
+        return None
+
+    def _build(self, entry: lanes.Entry, job: ports.Job, usable: standing.Usable) -> builder.Built | None:
+        """Return the message, or None with the recipient's outcome stored."""
+        try:
+            return self._messages.build(job, usable.from_)
+        except Exception as error:  # noqa: BLE001 - a message that cannot be built is not worth a crash.
+            message = str(error) if isinstance(error, _SPEAKING) else ""
+            _log.warning("a message cannot be built", recipient=job.recipient, error=message or _place(error))
+        entry.crashes += 1
+        again = _REBUILT_AFTER if entry.crashes < _BUILDS else None
+        meaning = reasons.MEANINGS[reasons.DeliveryReason.NOT_BUILDABLE]
+        told = f"{meaning[:-1]}: {message}." if message else meaning
+        self._store(entry, verdicts.not_built(job, told, self._context(usable, credentials.ANONYMOUS), again_after=again))
+        return None
+
+    async def _deliver(self, attempt: "_Try", target: destination.Destination, slot: destination.Slot) -> None:
+        envelope, message = target.limits.envelope_timeout, target.limits.message_timeout
+        if attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY:
+            message = min(message, _PASSWORD_DOT)
+        for trial in range(_STALE_TRIES):
+            is_last = trial == _STALE_TRIES - 1
+            try:
+                current = await target.session_for(slot, attempt.found, fresh=is_last)
+            except faults.DeliveryError as error:
+                failure = error.failure
+                break
+            self._hooks.settle(attempt.entry.organization.key)
+            result = await current.send(
+                mail_from=attempt.built.mail_from,
+                rcpt_to=attempt.built.rcpt_to,
+                message=attempt.built.data,
+                before_dot=attempt.note_dot(self._queue),
+                envelope_timeout=envelope,
+                message_timeout=message,
+            )
+            if not result.is_stale:
+                await self._conclude(attempt, target, result)
+                return
+        else:
+            failure = classify.classify_fault(classify.Phase.MAIL, classify.Fault.CONNECTION_LOST)
+        await self._fail(attempt, target, failure, was_open=False)
+
+    async def _conclude(self, attempt: "_Try", target: destination.Destination, result: session.Result) -> None:
+        outcome, context = result.outcome, self._context(attempt.usable, attempt.found)
+        lane = attempt.entry.lane
+        match outcome.verdict:
+            case transaction.Verdict.ACCEPTED:
+                self._queue.note_accepted(attempt.job.recipient)
+                target.breaker.succeed()
+                lane.refused_recipients.clear()
+                age = (context.now - attempt.job.accepted_at).total_seconds()
+                metrics.observe_delivery(category=attempt.job.category, seconds=age)
+                self._store(attempt.entry, verdicts.accepted(attempt.job, outcome, context))
+            case transaction.Verdict.IN_DOUBT:
+                assert outcome.failure is not None
+                self._break(target)
+                self._store(attempt.entry, verdicts.in_doubt(attempt.job, outcome.failure, context))
+            case _:
+                assert outcome.failure is not None
+                await self._fail(attempt, target, outcome.failure, was_open=True)
+
+    async def _fail(
+        self, attempt: "_Try", target: destination.Destination, failure: classify.Failure, *, was_open: bool
+    ) -> None:
+        """Store why an attempt failed, and tell whom else it concerns.
+
+        Args:
+            was_open: Whether there was a session, so that the message may have been the cause.
+        """
+        key, lane = attempt.entry.organization.key, attempt.entry.lane
+        if failure.scope is classify.Scope.SERVER:
+            self._break(target)
+        else:
+            target.breaker.succeed()
+        if failure.scope is classify.Scope.CREDENTIALS:
+            await self._reread(attempt, target, failure)
+        if failure.scope is classify.Scope.POLICY:
+            lane.refused_recipients.add(attempt.job.rcpt_to.lower())
+            if len(lane.refused_recipients) >= _POLICY_REFUSALS:
+                _log.warning("a lane is held: the server's policy refuses it", organization=str(organization_of(key)))
+                self._schedule.hold(lane, until=self._clock.monotonic() + _POLICY_HOLD_SECONDS)
+        context = self._context(attempt.usable, attempt.found)
+        back_in = max(target.breaker.retry_at - self._clock.monotonic(), 0.0)
+        if was_open:
+            policy = retry.POLICIES[attempt.job.category]
+            back_in = max(back_in, policy.minimal_backoff.total_seconds() * (1 + context.jitter))
+        back_at = context.now + dt.timedelta(seconds=back_in)
+        self._store(attempt.entry, verdicts.failed(attempt.job, failure, context, server_back_at=back_at))
+
+    async def _reread(self, attempt: "_Try", target: destination.Destination, failure: classify.Failure) -> None:
+        """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""
+        usable, key = attempt.usable, attempt.entry.organization.key
+        self._hooks.refused(usable.settings)
+        try:
+            found = await self._passwords.get(usable.auth, usable.endpoint, max_age_seconds=0)
+        except credentials.CredentialsError:
+            found = attempt.found
+        if found.generation == attempt.found.generation or target.auth_state(found.generation).refusal is not None:
+            self._hold_for(key, failure, for_owner=_is_owner(usable))
+
+    def _hold_for(self, key: ports.LaneKey, failure: classify.Failure, *, for_owner: bool) -> None:
+        held = standing.Held(reason=failure.reason, message=faults.describe(failure, for_owner=for_owner))
+        self._hooks.hold(key, held, True)  # noqa: FBT003 - a callback's arguments have no names.
+
+    def _break(self, target: destination.Destination) -> None:
+        target.breaker.fail(self._clock.monotonic(), jitter=self._clock.random())
+
+    def _store(self, entry: lanes.Entry, outcome: ports.Outcome) -> None:
+        if outcome.state in states.FINAL:
+            self._schedule.remove(entry)
+            self._outcomes.store(outcome)
+            return
+        assert outcome.due_at is not None
+        due_at = outcome.due_at
+        if entry.pending.state is _S.IN_DOUBT and not outcome.attempted:
+            # It stays in doubt: any other state would say that it was certainly not delivered.
+            self._schedule.put_back(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
+            return
+        pending = dataclasses.replace(
+            entry.pending,
+            state=outcome.state,
+            due_at=due_at,
+            attempts=entry.pending.attempts + outcome.attempted,
+        )
+
+        def wait() -> None:
+            self._schedule.put_back(entry, pending, due_at=self._clock.monotonic_at(due_at))
+            self._hooks.wake()
+
+        self._outcomes.store(outcome, wait)
+
+    def _returned(self, entry: lanes.Entry) -> ports.Outcome:
+        now = self._clock.wall()
+        return ports.Outcome(
+            recipient=entry.pending.recipient,
+            state=_S.QUEUED,
+            due_at=now,
+            attempted=False,
+            reason="",
+            message="",
+            at=now,
+        )
+
+    def _context(self, usable: standing.Usable, found: credentials.Credentials) -> verdicts.Context:
+        return verdicts.Context(
+            now=self._clock.wall(),
+            jitter=self._clock.random(),
+            expiry_paused=self._guard.is_paused(self._clock.monotonic()),
+            for_owner=_is_owner(usable),
+            secrets=found.secrets(),
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Try:
+    """Everything that one attempt is made with."""
+
+    entry: lanes.Entry
+    job: ports.Job
+    usable: standing.Usable
+    built: builder.Built
+    found: credentials.Credentials
+
+    def note_dot(self, queue: ports.Queue) -> session.BeforeDot:
+        """Return what notes the dot of this attempt in the queue."""
+
+        async def note() -> None:
+            await queue.note_dot(self.job.recipient, self.built.snapshot)
+
+        return note
+
+
+def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
+    """Return the organization that a lane belongs to."""
+    return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
+
+
+def _is_owner(usable: standing.Usable) -> bool:
+    return usable.endpoint.origin is vocabulary.Origin.ORG
+
+
+def _place(error: BaseException) -> str:
+    """Return an exception's type and where it was raised; its text may quote a message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{where}"

@@ -1,0 +1,356 @@
+"""One endpoint: its connections, its breaker, its addresses, and what is known of the credentials used there.
+
+Whoever wants a connection first reserves a slot. A slot carries at most one connection, idle ones have none; slots
+and idle sessions together never exceed the endpoint's limit, however many organizations use it.
+"""
+
+import asyncio
+import collections
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.mail import classify
+from mailtier.sender import breaker, clock, credentials, faults, opening, resolver, session
+from mailtier.settings import effective
+from mailtier.telemetry import metrics
+
+_IDLE_SECONDS: Final = 5.0
+"""How long a session waits for its next message: long enough for a burst, short enough to leave a server its slots."""
+
+_REMEMBERED_GENERATIONS: Final = 20_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the owner of an endpoint says of its use."""
+
+    max_connections: int
+    messages_per_connection: int
+    session_timeout: dt.timedelta
+    envelope_timeout: dt.timedelta
+    message_timeout: dt.timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What makes two organizations users of the same destination.
+
+    Attributes:
+        limits: None for the host's endpoint, whose limits may change under the same destination. Organizations
+            with an endpoint of their own share one only if they say the same of it: none can lower another's
+            limits, or trip its breaker with a HELO name that the server does not take.
+    """
+
+    endpoint: effective.Endpoint
+    helo_name: str | None
+    limits: Limits | None
+
+
+def limits_of(delivery: effective.Delivery) -> Limits:
+    """Return the part of the delivery settings that belongs to the endpoint's owner."""
+    return Limits(
+        max_connections=delivery.max_connections,
+        messages_per_connection=delivery.messages_per_connection,
+        session_timeout=delivery.session_timeout,
+        envelope_timeout=delivery.envelope_timeout,
+        message_timeout=delivery.message_timeout,
+    )
+
+
+def key_of(endpoint: effective.Endpoint, delivery: effective.Delivery) -> Key:
+    """Return the key of the destination that effective settings name."""
+    is_host = endpoint.origin is vocabulary.Origin.HOST
+    return Key(endpoint=endpoint, helo_name=delivery.helo_name, limits=None if is_host else limits_of(delivery))
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Slot:
+    """Leave to hold one connection; given back with `Destination.release`.
+
+    Attributes:
+        is_trial: Whether it is the one session that a half-open breaker lets through.
+        carried: Its connection, while there is one.
+    """
+
+    is_trial: bool
+    carried: session.Session | None = None
+
+
+class Destination:
+    """The state of one endpoint.
+
+    Args:
+        key: What it is.
+        limits: As its owner says now.
+        helo_name: The sender's own name for EHLO, where the settings have none.
+
+    Attributes:
+        limits: Replaced when the owner changes them.
+        breaker: Whether the server is left alone.
+        busy: How many slots are taken.
+        last_used: When it was last asked for, in seconds of the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        key: Key,
+        *,
+        limits: Limits,
+        helo_name: str,
+        names: resolver.Resolver,
+        opener: opening.Opener,
+        time: clock.Clock,
+    ) -> None:
+        self.key = key
+        self.limits = limits
+        self.breaker = breaker.Breaker()
+        self.busy = 0
+        self.last_used = time.monotonic()
+        self._helo_name = key.helo_name or helo_name
+        self._resolver = names
+        self._opener = opener
+        self._clock = time
+        self._idle: list[session.Session] = []
+        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._auth: collections.OrderedDict[credentials.Generation, opening.AuthState] = collections.OrderedDict()
+        self._resolution: resolver.Resolution | None = None
+        self._resolved_until = 0.0
+        self._resolving = asyncio.Lock()
+
+    @property
+    def connections(self) -> int:
+        """How many connections there may be at most right now."""
+        return self.busy + len(self._idle)
+
+    @property
+    def must_yield(self) -> bool:
+        """Whether whoever has a slot should give it back after the message at hand."""
+        return bool(self._waiting) or self.busy > self.limits.max_connections
+
+    def auth_state(self, generation: credentials.Generation) -> opening.AuthState:
+        """Return what is known of a credential generation here."""
+        state = self._auth.get(generation)
+        if state is None:
+            state = self._auth[generation] = opening.AuthState()
+            if len(self._auth) > _REMEMBERED_GENERATIONS:
+                self._auth.popitem(last=False)
+        self._auth.move_to_end(generation)
+        return state
+
+    def reserve(self) -> Slot | None:
+        """Return a slot if one is free and the breaker lets it be used."""
+        now = self._clock.monotonic()
+        if self._waiting or self.busy >= self.limits.max_connections or not self.breaker.acquire(now):
+            return None
+        return self._take(is_trial=self.breaker.state(now) is breaker.State.HALF_OPEN)
+
+    async def reserve_for_probe(self) -> Slot:
+        """Return a slot as soon as one is free; deliveries give way. A probe may look behind an open breaker."""
+        if self.busy < self.limits.max_connections and not self._waiting:
+            return self._take(is_trial=False)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting.remove(turn)
+            else:
+                # The slot was handed over in the moment in which nobody wanted it any more.
+                self._hand_on()
+            raise
+        return Slot(is_trial=False)
+
+    def give_back(self, slot: Slot) -> None:
+        """Give back a slot that has no session."""
+        if slot.is_trial:
+            self.breaker.release()
+        self._hand_on()
+
+    async def release(self, slot: Slot) -> None:
+        """Give a slot back, and with it its session, which is kept for the next message or ended."""
+        try:
+            if slot.carried is not None and not self._keep(slot.carried):
+                await self._end(slot)
+        finally:
+            self.give_back(slot)
+
+    async def session_for(
+        self,
+        slot: Slot,
+        found: credentials.Credentials,
+        *,
+        progress: opening.Progress | None = None,
+        fresh: bool = False,
+    ) -> session.Session:
+        """Return a session for a message: the slot's own if it fits, else an idle one, else a new one.
+
+        Args:
+            slot: Whose session it is from now on.
+            found: What the session has to be authenticated with.
+            progress: Of the opening, if it comes to one.
+            fresh: Whether it has to be a new one.
+
+        Raises:
+            faults.DeliveryError: No session came about.
+        """
+        held = slot.carried
+        if held is not None and (fresh or held.generation != found.generation or not self._is_fit(held)):
+            await self._end(slot)
+        if slot.carried is None and not fresh:
+            slot.carried = self._reuse(found.generation)
+        if slot.carried is None:
+            slot.carried = await self._open(slot, found, progress or opening.Progress())
+        return slot.carried
+
+    def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:
+        """End sessions that were idle for too long, or that the server has ended.
+
+        Args:
+            spawn: Runs a coroutine in the background.
+            everything: Whether to end all of them.
+        """
+        now = self._clock.monotonic()
+        for idle in list(self._idle):
+            if everything or idle.idle_until <= now or not idle.is_usable:
+                self._idle.remove(idle)
+                slot = self._take(is_trial=False)
+                slot.carried = idle
+                spawn(self._retire(slot))
+
+    def _hand_on(self) -> None:
+        """Pass a slot to whoever waits for one, or have one less taken."""
+        if self._waiting and self.busy <= self.limits.max_connections:
+            self._waiting.popleft().set_result(None)
+        else:
+            self.busy -= 1
+
+    async def _retire(self, slot: Slot) -> None:
+        try:
+            await self._end(slot)
+        finally:
+            self.give_back(slot)
+
+    async def _end(self, slot: Slot) -> None:
+        ending, slot.carried = slot.carried, None
+        if ending is None:
+            return
+        try:
+            await (ending.quit() if ending.is_usable else ending.abort())
+        finally:
+            metrics.add_sessions(-1)
+
+    def _is_fit(self, held: session.Session) -> bool:
+        return held.is_usable and held.messages < self.limits.messages_per_connection
+
+    def _keep(self, carried: session.Session) -> bool:
+        if not self._is_fit(carried) or self.connections > self.limits.max_connections:
+            return False
+        carried.idle_until = self._clock.monotonic() + _IDLE_SECONDS
+        self._idle.append(carried)
+        return True
+
+    def _reuse(self, generation: credentials.Generation) -> session.Session | None:
+        """Return an idle session of a credential generation, the one used last."""
+        for position in range(len(self._idle) - 1, -1, -1):
+            if self._idle[position].generation == generation and self._is_fit(self._idle[position]):
+                return self._idle.pop(position)
+        return None
+
+    async def _open(self, slot: Slot, found: credentials.Credentials, progress: opening.Progress) -> session.Session:
+        while self._idle and self.connections > self.limits.max_connections:
+            # The slot holds the connection while it is being closed, so that it goes on to count.
+            slot.carried = self._idle.pop(0)
+            await self._end(slot)
+        state = self.auth_state(found.generation)
+        resolution = await self._resolve()
+        plan = opening.Plan(
+            endpoint=self.key.endpoint,
+            addresses=resolution.addresses,
+            credentials=found,
+            helo_name=self._helo_name,
+            total=self.limits.session_timeout,
+            auth=state,
+        )
+        started = self._clock.monotonic()
+        try:
+            opened = await self._opener.open(plan, progress)
+        except faults.DeliveryError as error:
+            if error.phase is classify.Phase.CONNECT:
+                # The name may have moved.
+                self._resolution = None
+            raise
+        metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
+        metrics.add_sessions(1)
+        return opened
+
+    def _take(self, *, is_trial: bool) -> Slot:
+        self.busy += 1
+        self.last_used = self._clock.monotonic()
+        return Slot(is_trial)
+
+    async def _resolve(self) -> resolver.Resolution:
+        async with self._resolving:
+            if self._resolution is None or self._clock.monotonic() >= self._resolved_until:
+                self._resolution = None
+                self._resolution = await self._resolver.resolve(self.key.endpoint.host, self.key.endpoint.addresses)
+                self._resolved_until = self._clock.monotonic() + self._resolution.ttl_seconds
+            return self._resolution
+
+
+class Destinations:
+    """All endpoints in use.
+
+    Args:
+        helo_name: The sender's own name for EHLO.
+    """
+
+    _FORGOTTEN_SECONDS: Final = 3600.0
+    """Longer than the time between two probes, so that what is in use is never forgotten."""
+
+    def __init__(self, *, helo_name: str, names: resolver.Resolver, opener: opening.Opener, time: clock.Clock) -> None:
+        self._helo_name = helo_name
+        self._resolver = names
+        self._opener = opener
+        self._clock = time
+        self._known: dict[Key, Destination] = {}
+
+    def __iter__(self) -> "collections.abc.Iterator[Destination]":
+        return iter(list(self._known.values()))
+
+    def find(self, key: Key) -> Destination | None:
+        """Return a destination that is in use."""
+        return self._known.get(key)
+
+    def get(self, endpoint: effective.Endpoint, delivery: effective.Delivery) -> Destination:
+        """Return the destination that effective settings name, with the limits that they give."""
+        key, limits = key_of(endpoint, delivery), limits_of(delivery)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = Destination(
+                key,
+                limits=limits,
+                helo_name=self._helo_name,
+                names=self._resolver,
+                opener=self._opener,
+                time=self._clock,
+            )
+        found.limits = limits
+        found.last_used = self._clock.monotonic()
+        return found
+
+    def prune(self) -> None:
+        """Forget destinations that nobody has used for an hour."""
+        oldest = self._clock.monotonic() - self._FORGOTTEN_SECONDS
+        for key, destination in list(self._known.items()):
+            if destination.last_used < oldest and destination.connections == 0:
+                del self._known[key]
+
+    def tell_metrics(self) -> None:
+        """Export how many endpoints are in which breaker state."""
+        now = self._clock.monotonic()
+        counts = collections.Counter(destination.breaker.state(now).value for destination in self._known.values())
+        metrics.set_destinations(counts)

@@ -1,0 +1,245 @@
+"""What a request to the intake goes through: caller, organization, body, settings, commit, answer."""
+
+import asyncio
+import dataclasses
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+
+from mailtier.api import notification, vocabulary
+from mailtier.kube import reviews
+from mailtier.sender import admission, ids, lanes, ports, settings_source
+from mailtier.sender.intake import access, body, openapi, problems, windows
+from mailtier.settings import effective
+from mailtier.telemetry import logs, metrics
+
+BODY_SECONDS: Final = 10.0
+"""For a body to arrive, from its first byte to its last: 256 KiB at 26 KiB a second."""
+_COMMIT_SECONDS: Final = 20.0
+_STARTING_SECONDS: Final = 2
+_QUOTA_SECONDS: Final = 60
+_FULL_SECONDS: Final = 300
+
+KEY_HEADER: Final = "Idempotency-Key"
+REPLAYED_HEADER: Final = "Idempotency-Replayed"
+# A token or UUID of any usual form; the draft's quotation marks (draft-ietf-httpapi-idempotency-key-header) count as
+# part of it.
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the intake works with.
+
+    Attributes:
+        on_pending: Told what the scheduler has to know, after the commit.
+        now: Returns aware UTC time.
+        monotonic: Returns seconds of a clock that never jumps.
+    """
+
+    gate: access.Gate
+    settings: settings_source.SettingsSource
+    queue: ports.Queue
+    identifiers: ids.TimeSortedIds
+    on_pending: Callable[[Sequence[ports.Pending]], None]
+    quota: ports.Quota
+    now: Callable[[], dt.datetime]
+    monotonic: Callable[[], float]
+
+
+class Service:
+    """The handlers of the intake's routes."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._recoveries = windows.Windows(lanes.PASSWORD_RECOVERIES_PER_MINUTE, monotonic=parts.monotonic)
+        self._storing: set[asyncio.Task[ports.Enqueued]] = set()
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Queue a notification; the answer 202 means that it is on disk."""
+        caller, settings = await self._enter(request)
+        key = _idempotency_key(request)
+        content = body.parse(await _read(request))
+        refusal = admission.refuse(content, settings)
+        if refusal is not None:
+            metrics.count_refused(category=content.category, reason=str(refusal.reason))
+            raise problems.Problem(
+                problems.NOT_TAKEN,
+                f"{settings.organization} does not let it through: {refusal.message}",
+                errors=[problems.FieldError(pointer=body.pointer((refusal.field,)), detail=refusal.message)],
+            )
+        enqueued = await self._enqueue(content, settings, key)
+        if not enqueued.repeated:
+            metrics.count_accepted(category=content.category, source="http")
+            _log.info(
+                "notification queued",
+                id=enqueued.id,
+                organization=str(settings.organization),
+                category=str(content.category),
+                recipients=len(enqueued.pending),
+                caller=caller.username,
+            )
+        path = openapi.ITEM.format(
+            namespace=settings.organization.namespace, organization=settings.organization.name, id=enqueued.id
+        )
+        headers = {"Location": path, **({REPLAYED_HEADER: "true"} if enqueued.repeated else {})}
+        return web.json_response({"id": enqueued.id, "status": path}, status=202, headers=headers)
+
+    async def look_up(self, request: web.Request) -> web.Response:
+        """Return where a notification's recipients stand."""
+        _, settings = await self._enter(request)
+        record = await self._parts.queue.find(admission.lane(settings), request.match_info["id"])
+        if record is None:
+            raise problems.Problem(
+                problems.NOT_FOUND,
+                f"{settings.organization} has no notification with this id, or none any more",
+            )
+        return web.json_response(_status(record))
+
+    async def drain(self) -> None:
+        """Return when everything that was being stored is stored and handed on."""
+        await asyncio.gather(*self._storing, return_exceptions=True)
+
+    async def _enter(self, request: web.Request) -> tuple[reviews.Identity, effective.Effective]:
+        """Return the caller and the organization's settings; that an organization exists is told to no stranger."""
+        organization = effective.OrganizationKey(
+            namespace=request.match_info["namespace"], name=request.match_info["organization"]
+        )
+        caller = await self._parts.gate.admit(request.headers.get("Authorization"), organization.namespace)
+        settings = self._parts.settings.get(organization)
+        if settings is None and not self._parts.settings.synced:
+            raise problems.Problem(
+                problems.UNAVAILABLE,
+                "the sender has not read the settings yet; send the request again",
+                headers={"Retry-After": str(_STARTING_SECONDS)},
+            )
+        if settings is None:
+            raise problems.Problem(
+                problems.UNKNOWN_ORGANIZATION,
+                f"there is no organization {organization}; create an OrgEmailSettings of that name there",
+            )
+        return caller, settings
+
+    async def _enqueue(
+        self, content: notification.NotificationRequest, settings: effective.Effective, key: str | None
+    ) -> ports.Enqueued:
+        lane = admission.lane(settings)
+        limited = content.category == vocabulary.Category.PASSWORD_RECOVERY
+        if limited and (wait_seconds := self._recoveries.take(lane)) > 0:
+            raise _too_many(
+                content,
+                f"{settings.organization} has begun {lanes.PASSWORD_RECOVERIES_PER_MINUTE} password recoveries within a"
+                " minute; send this one later",
+                wait_seconds,
+            )
+        added = admission.new_notification(
+            content,
+            settings,
+            notification_id=self._parts.identifiers.new(),
+            now=self._parts.now(),
+            idempotency_key=key,
+        )
+        # A task of its own: a request that is given up must not leave behind a row that no scheduler knows of.
+        task = asyncio.create_task(self._store(added), name="intake-store")
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+        stored = False
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                enqueued = await asyncio.shield(task)
+            stored = not enqueued.repeated
+        except ports.QuotaExceededError as error:
+            raise _too_many(content, str(error), _QUOTA_SECONDS) from None
+        except ports.StorageFullError as error:
+            metrics.count_refused(category=content.category, reason=problems.FULL.slug)
+            raise problems.Problem(problems.FULL, str(error), headers=_retry_after(_FULL_SECONDS)) from None
+        except ports.IdempotencyConflictError as error:
+            raise problems.Problem(problems.KEY_REUSED, str(error)) from None
+        except (TimeoutError, ports.StorageBrokenError):
+            raise problems.Problem(
+                problems.UNAVAILABLE,
+                "the queue did not answer in time, so that nobody knows whether the notification was stored; send it"
+                " again with the same idempotency key",
+                headers=_retry_after(_STARTING_SECONDS),
+            ) from None
+        finally:
+            if limited and not stored:
+                self._recoveries.give_back(lane)
+        return enqueued
+
+    async def _store(self, added: ports.NewNotification) -> ports.Enqueued:
+        enqueued = await self._parts.queue.enqueue(added, quota=self._parts.quota)
+        self._parts.on_pending(enqueued.pending)
+        return enqueued
+
+
+_log = logs.get_logger(__name__)
+
+
+async def _read(request: web.Request) -> bytes:
+    """Return the body.
+
+    Raises:
+        Problem: It is not declared as plain JSON, is too large, or does not arrive in time.
+    """
+    if request.content_type != "application/json" or request.charset not in {None, "utf-8", "UTF-8"}:
+        raise problems.Problem(problems.NOT_JSON, "send the header `Content-Type: application/json`")
+    if "Content-Encoding" in request.headers:
+        raise problems.Problem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise problems.Problem(
+            problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"
+        ) from None
+
+
+def _idempotency_key(request: web.Request) -> str | None:
+    found = request.headers.getall(KEY_HEADER, [])
+    if not found:
+        return None
+    if len(found) > 1 or not _KEY.fullmatch(found[0]):
+        raise problems.Problem(
+            problems.MALFORMED,
+            f"{KEY_HEADER} has to be one word of 1 to 255 printable ASCII characters, such as a UUID",
+        )
+    return found[0]
+
+
+def _too_many(content: notification.Content, detail: str, wait_seconds: float) -> problems.Problem:
+    metrics.count_refused(category=content.category, reason=problems.TOO_MANY.slug)
+    return problems.Problem(problems.TOO_MANY, detail, headers=_retry_after(wait_seconds))
+
+
+def _retry_after(seconds: float) -> dict[str, str]:
+    return {"Retry-After": str(math.ceil(seconds))}
+
+
+def _status(record: ports.Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "category": record.category,
+        "acceptedAt": _moment(record.accepted_at),
+        "complete": record.complete,
+        "recipients": [
+            {
+                "address": recipient.address,
+                "state": recipient.state,
+                "reason": recipient.reason,
+                "message": recipient.message,
+                "attempts": recipient.attempts,
+                "changedAt": _moment(recipient.changed_at),
+            }
+            for recipient in record.recipients
+        ],
+    }
+
+
+def _moment(at: dt.datetime) -> str:
+    """Return a time in UTC as RFC 3339 has it."""
+    return at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,160 @@
+"""One probe of an endpoint: dns, tcp, tls, ehlo, auth, mail, and what each failure is called.
+
+It opens a session as delivery does, with the same credentials and the same memory of refusals, offers the sender
+address and takes it back. Nothing is sent to anybody.
+"""
+
+import dataclasses
+import datetime as dt
+from typing import Final
+
+from mailtier.api import addresses, feed, reasons, vocabulary
+from mailtier.mail import classify
+from mailtier.mail import reasons as delivery_reasons
+from mailtier.sender import clock, credentials, destination, faults, opening, standing
+
+_Stage = vocabulary.ProbeStage
+_R: Final = delivery_reasons.DeliveryReason
+
+_STAGES: Final = {
+    classify.Phase.CONNECT: _Stage.TCP,
+    classify.Phase.TLS: _Stage.TLS,
+    classify.Phase.GREETING: _Stage.EHLO,
+    classify.Phase.EHLO: _Stage.EHLO,
+    classify.Phase.AUTH: _Stage.AUTH,
+}
+
+# What says more than the phase in which it happened.
+_BY_CAUSE: Final = {
+    _R.NAME_NOT_RESOLVED: reasons.DNS_FAILED,
+    _R.ADDRESS_DENIED: reasons.ADDRESS_DENIED,
+    _R.STARTTLS_NOT_OFFERED: reasons.STARTTLS_NOT_OFFERED,
+    _R.MECHANISM_NOT_OFFERED: reasons.AUTH_NOT_OFFERED,
+    _R.TIMED_OUT: reasons.PROBE_TIMEOUT,
+}
+_BY_PHASE: Final = {
+    classify.Phase.CONNECT: reasons.CONNECT_FAILED,
+    classify.Phase.TLS: reasons.TLS_FAILED,
+    classify.Phase.GREETING: reasons.GREETING_FAILED,
+}
+_REFUSED: Final = {
+    classify.Phase.EHLO: reasons.EHLO_FAILED,
+    classify.Phase.AUTH: reasons.AUTH_FAILED,
+    classify.Phase.MAIL: reasons.SENDER_REFUSED,
+}
+_DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a probe found.
+
+    Attributes:
+        phase: The phase that failed; None when all went through.
+        failure: Why.
+    """
+
+    secret_version: str
+    phase: classify.Phase | None
+    failure: classify.Failure | None
+    certificate_expires_at: dt.datetime | None
+
+
+async def look(
+    usable: standing.Usable, target: destination.Destination, found: credentials.Credentials, *, time: clock.Clock
+) -> Finding:
+    """Probe an endpoint and return what was found; tells the breaker as a delivery does.
+
+    Args:
+        usable: The settings.
+        target: Their destination.
+        found: Their credentials.
+        time: For the breaker.
+    """
+    progress = opening.Progress()
+    slot = await target.reserve_for_probe()
+    try:
+        phase, failure = await _go_through(usable, target, found, slot, progress)
+    finally:
+        await target.release(slot)
+    if failure is not None and failure.scope is classify.Scope.SERVER:
+        target.breaker.fail(time.monotonic(), jitter=time.random())
+    else:
+        target.breaker.succeed()
+    return Finding(
+        secret_version=found.generation.version,
+        phase=phase,
+        failure=failure,
+        certificate_expires_at=progress.certificate_expires_at,
+    )
+
+
+async def _go_through(
+    usable: standing.Usable,
+    target: destination.Destination,
+    found: credentials.Credentials,
+    slot: destination.Slot,
+    progress: opening.Progress,
+) -> tuple[classify.Phase | None, classify.Failure | None]:
+    try:
+        current = await target.session_for(slot, found, progress=progress, fresh=True)
+    except faults.DeliveryError as error:
+        return error.phase, error.failure
+    sender = addresses.parse(usable.from_.envelope).wire
+    failure = await current.check_sender(sender, within=target.limits.envelope_timeout)
+    return (None, None) if failure is None else (classify.Phase.MAIL, failure)
+
+
+def report(key: str, finding: Finding, *, at: dt.datetime) -> feed.Probe:
+    """Return what is told of a finding.
+
+    Args:
+        key: The probe key of the settings.
+        finding: Of the probe.
+        at: Aware UTC time of the probe.
+    """
+    failure, phase = finding.failure, finding.phase
+    if failure is None or phase is None:
+        return feed.Probe(
+            key=key,
+            secret_version=finding.secret_version,
+            reason=reasons.VERIFIED.name,
+            stage=None,
+            owner_message=reasons.VERIFIED.meaning,
+            tenant_message=reasons.VERIFIED.meaning,
+            certificate_expires_at=finding.certificate_expires_at,
+            probed_at=at,
+        )
+    reason = _reason(phase, failure)
+    stage = _Stage.DNS if failure.reason in _DNS_CAUSES else _STAGES.get(phase, _Stage.MAIL)
+    return feed.Probe(
+        key=key,
+        secret_version=finding.secret_version,
+        reason=reason.name,
+        stage=stage,
+        owner_message=faults.describe(failure, for_owner=True),
+        tenant_message=faults.describe(failure, for_owner=False),
+        certificate_expires_at=finding.certificate_expires_at,
+        probed_at=at,
+    )
+
+
+def _reason(phase: classify.Phase, failure: classify.Failure) -> reasons.Reason:
+    named = _BY_CAUSE.get(failure.reason) or _BY_PHASE.get(phase)
+    if named is not None:
+        return named
+    # A server that falls silent, or says that it cannot now, has refused neither credentials nor sender.
+    is_refusal = failure.code is not None and (failure.scope is not classify.Scope.SERVER or failure.is_permanent)
+    return _REFUSED[phase] if is_refusal else reasons.SERVER_UNAVAILABLE
+
+
+def refusal_of(known: feed.Probe) -> classify.Failure | None:
+    """Return the refusal of credentials that an earlier process reported, so that this one does not repeat AUTH."""
+    if known.reason != reasons.AUTH_FAILED.name:
+        return None
+    return classify.Failure(
+        scope=classify.Scope.CREDENTIALS,
+        permanence=classify.Permanence.PERMANENT,
+        reason=_R.CREDENTIALS_REFUSED,
+        text=known.owner_message,
+    )

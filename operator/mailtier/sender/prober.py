@@ -1,0 +1,293 @@
+"""When endpoints are probed, and what is remembered of it.
+
+A probe follows a change of settings or of a Secret's version; a good endpoint is probed again after half an hour, a
+failing one after 1, 2, 4, 8, then every 10 minutes. Organizations with the same probe key share a probe. Endpoints
+of organizations are probed at most once a minute and namespace (R7): a probe must not become a port scanner.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import heapq
+from typing import Final, NoReturn, Protocol
+
+from mailtier.api import feed, reasons, vocabulary
+from mailtier.sender import clock, credentials, destination, opening, ports, probe, recorder, settings_source, standing
+from mailtier.settings import codec, effective
+from mailtier.telemetry import logs, metrics
+
+_GOOD_SECONDS: Final = 1800.0
+_FIRST_FAILING_SECONDS: Final = 60.0
+_LONGEST_FAILING_SECONDS: Final = 600.0
+_NAMESPACE_SECONDS: Final = 60.0
+_AGAIN_SECONDS: Final = 5.0
+"""Two probes of the same settings are at least so far apart, however often somebody asks."""
+
+_CONCURRENT: Final = 64
+_IDLE_SECONDS: Final = 60.0
+
+_log = logs.get_logger(__name__)
+
+
+class NotProbeableError(Exception):
+    """Nothing is connected to with these settings; the text says why."""
+
+
+class Settings(settings_source.Settings, Protocol):
+    """What the prober asks of the settings."""
+
+    def organizations(self) -> list[effective.Effective]:
+        """Return the effective settings of all organizations."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Target:
+    """One probe key.
+
+    Attributes:
+        users: The organizations whose settings have the key; any of them stands for all.
+        seen_version: The Secret's version as the operator published it last.
+        next_at: When it is probed next; seconds of the monotonic clock.
+        failures: How often in a row it failed.
+    """
+
+    key: str
+    users: dict[effective.OrganizationKey, None] = dataclasses.field(default_factory=dict)
+    seen_version: str = ""
+    next_at: float = 0.0
+    last_at: float = float("-inf")
+    failures: int = 0
+    running: asyncio.Task[None] | None = None
+
+
+class Prober:
+    """Probes the endpoints of all organizations, and on request.
+
+    Args:
+        queue: Where results are kept, for the operator and for the next process.
+        settings: Effective settings.
+        destinations: The endpoints in use; shared with delivery.
+        passwords: Credentials; shared with delivery.
+        time: Clocks and chance.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: ports.Queue,
+        settings: Settings,
+        destinations: destination.Destinations,
+        passwords: credentials.CredentialStore,
+        time: clock.Clock,
+    ) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._destinations = destinations
+        self._passwords = passwords
+        self._clock = time
+        self._targets: dict[str, _Target] = {}
+        self._keys: dict[effective.OrganizationKey, str] = {}
+        self._known: dict[str, feed.Probe] = {}
+        self._namespaces: dict[str, float] = {}
+        self._due: list[tuple[float, int, str]] = []
+        self._number = 0
+        self._wake = asyncio.Event()
+        self._background = recorder.Background()
+        self._loaded = False
+
+    async def load(self) -> None:
+        """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
+        while not self._loaded:
+            try:
+                self._known = {known.key: known for known in await self._queue.probes()} | self._known
+                self._loaded = True
+            except Exception:  # noqa: BLE001 - whatever it is may pass.
+                _log.exception("earlier probes could not be read; trying again")
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    def note_settings(self, organization: effective.OrganizationKey) -> None:
+        """Look at an organization's settings again; the callback for whoever watches them."""
+        settings = self._settings.get(organization)
+        usable = _usable(settings)
+        key = codec.probe_key(usable.settings) if usable else None
+        former = self._keys.get(organization)
+        if former is not None and former != key:
+            del self._keys[organization]
+            self._drop_user(former, organization)
+        if usable is None or key is None:
+            return
+        self._keys[organization] = key
+        target = self._targets.get(key)
+        is_new = target is None
+        if target is None:
+            target = self._targets[key] = _Target(key=key)
+        target.users[organization] = None
+        version = usable.auth.secret.version if usable.auth.secret else ""
+        if is_new or version != target.seen_version:
+            target.seen_version = version
+            target.failures = 0
+            self._plan(target, self._first_at(key, version) if is_new else self._clock.monotonic())
+
+    def request(self, settings: effective.Effective) -> None:
+        """Have settings probed soon: delivery found something that somebody should read."""
+        target = self._targets.get(self._keys.get(settings.organization, ""))
+        if target is not None and target.running is None:
+            self._plan(target, max(self._clock.monotonic(), target.last_at + _AGAIN_SECONDS))
+
+    async def check(self, organization: effective.OrganizationKey) -> feed.Probe:
+        """Probe an organization's endpoint now, and return the result; within the limits of R7 the last one.
+
+        Raises:
+            NotProbeableError: Its settings are unknown, blocked, unresolved or suspended, or the Secret cannot be
+                used.
+        """
+        self.note_settings(organization)
+        target = self._targets.get(self._keys.get(organization, ""))
+        if target is None:
+            raise NotProbeableError(reasons.NOT_PROBED.meaning)
+        if target.running is None and self._clock.monotonic() >= self._allowed_at(target):
+            self._start(target)
+        if target.running is not None:
+            await asyncio.wait({target.running})
+        known = self._known.get(target.key)
+        if known is None:
+            raise NotProbeableError("There is no result yet; look whether the Secret can be used.")
+        return known
+
+    def recall(
+        self, settings: effective.Effective, generation: credentials.Generation, state: opening.AuthState
+    ) -> None:
+        """Mark a credential generation as refused if an earlier process reported that (R12)."""
+        if state.is_recalled or not generation.version:
+            return
+        state.is_recalled = True
+        known = self._known.get(codec.probe_key(settings))
+        if known is not None and known.secret_version == generation.version and state.refusal is None:
+            state.refusal = probe.refusal_of(known)
+
+    async def run(self) -> NoReturn:
+        """Probe until cancelled."""
+        try:
+            await self.load()
+            for settings in self._settings.organizations():
+                self.note_settings(settings.organization)
+            while True:
+                self._wake.clear()
+                self._start_due()
+                pause = self._due[0][0] - self._clock.monotonic() if self._due else _IDLE_SECONDS
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(pause, 0.0)):
+                        await self._wake.wait()
+        finally:
+            await self._background.finish(within_seconds=0)
+
+    def wake(self) -> None:
+        """Look at the clock again."""
+        self._wake.set()
+
+    def _start_due(self) -> None:
+        now = self._clock.monotonic()
+        while self._due and self._due[0][0] <= now and len(self._background) < _CONCURRENT:
+            at, _, key = heapq.heappop(self._due)
+            target = self._targets.get(key)
+            if target is None or target.next_at != at or target.running is not None:
+                continue
+            allowed_at = self._allowed_at(target)
+            if allowed_at > now:
+                self._plan(target, allowed_at)
+            else:
+                self._start(target)
+
+    def _start(self, target: _Target) -> None:
+        target.last_at = self._clock.monotonic()
+        usable = self._usable(target)
+        if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
+            self._namespaces[usable.settings.organization.namespace] = target.last_at + _NAMESPACE_SECONDS
+        target.running = self._background.spawn(self._probe(target))
+
+    async def _probe(self, target: _Target) -> None:
+        pause = _GOOD_SECONDS
+        try:
+            found = await self._look(target)
+            if found is not None:
+                pause = self._pause(target, found)
+        except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
+            _log.exception("a probe failed by a defect")
+            pause = _LONGEST_FAILING_SECONDS
+        finally:
+            target.running = None
+            # Up to a tenth more, so that what began together does not stay together.
+            self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
+
+    async def _look(self, target: _Target) -> feed.Probe | None:
+        usable = self._usable(target)
+        if usable is None:
+            return None
+        at = self._destinations.get(usable.endpoint, usable.settings.delivery)
+        try:
+            found = await self._passwords.get(usable.auth, usable.endpoint)
+        except credentials.CredentialsError as error:
+            _log.info("no probe without credentials", reason=error.reason.name)
+            target.failures += 1
+            return None
+        self.recall(usable.settings, found.generation, at.auth_state(found.generation))
+        finding = await probe.look(usable, at, found, time=self._clock)
+        result = probe.report(target.key, finding, at=self._clock.wall())
+        metrics.count_probe(reason=result.reason)
+        self._known[target.key] = result
+        await self._queue.record_probe(result)
+        return result
+
+    def _pause(self, target: _Target, result: feed.Probe) -> float:
+        if result.reason in {reasons.VERIFIED.name, reasons.AUTH_FAILED.name}:
+            # Refused credentials stay refused: another probe would find nothing new.
+            target.failures = 0
+            return _GOOD_SECONDS
+        target.failures += 1
+        return float(min(_FIRST_FAILING_SECONDS * 2 ** min(target.failures - 1, 16), _LONGEST_FAILING_SECONDS))
+
+    def _first_at(self, key: str, version: str) -> float:
+        """Return when settings are probed first: at once, unless an earlier process did so lately."""
+        known, now = self._known.get(key), self._clock.monotonic()
+        if known is None or known.secret_version != version or known.reason != reasons.VERIFIED.name:
+            return now
+        return max(now, self._clock.monotonic_at(known.probed_at) + _GOOD_SECONDS)
+
+    def _allowed_at(self, target: _Target) -> float:
+        usable = self._usable(target)
+        again_at = target.last_at + _AGAIN_SECONDS
+        if usable is None or usable.endpoint.origin is not vocabulary.Origin.ORG:
+            return again_at
+        return max(again_at, self._namespaces.get(usable.settings.organization.namespace, 0.0))
+
+    def _usable(self, target: _Target) -> standing.Usable | None:
+        """Return the settings of any user that still has the key."""
+        for organization in target.users:
+            return _usable(self._settings.get(organization))
+        return None
+
+    def _plan(self, target: _Target, at: float) -> None:
+        target.next_at = at
+        self._number += 1
+        heapq.heappush(self._due, (at, self._number, target.key))
+        self._wake.set()
+
+    def _drop_user(self, key: str, organization: effective.OrganizationKey) -> None:
+        target = self._targets.get(key)
+        if target is None:
+            return
+        target.users.pop(organization, None)
+        if not target.users:
+            del self._targets[key]
+
+
+def _usable(settings: effective.Effective | None) -> standing.Usable | None:
+    if settings is None:
+        return None
+    key = ports.LaneKey(
+        namespace_uid=settings.namespace_uid,
+        namespace=settings.organization.namespace,
+        organization=settings.organization.name,
+    )
+    judged = standing.judge(settings, key)
+    return judged if isinstance(judged, standing.Usable) else None

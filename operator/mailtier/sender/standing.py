@@ -1,0 +1,81 @@
+"""Whether an organization's messages may go now, judged from its settings alone; pure."""
+
+import dataclasses
+import datetime as dt
+from typing import Final
+
+from mailtier.mail import reasons
+from mailtier.sender import ports
+from mailtier.settings import effective
+
+_R: Final = reasons.DeliveryReason
+
+DELETED_AFTER: Final = dt.timedelta(hours=1)
+"""How long messages of an organization without settings are held: GitOps may replace the object."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Usable:
+    """The settings may be used; with everything that they must have for that."""
+
+    settings: effective.Effective
+    endpoint: effective.Endpoint
+    auth: effective.Auth
+    from_: effective.From
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The messages wait.
+
+    Attributes:
+        message: One sentence for the tenant.
+        fails_after: When they are given up, counted from the beginning of the hold; None for their max age.
+        fails_with: Why they are then given up.
+    """
+
+    reason: reasons.DeliveryReason
+    message: str
+    fails_after: dt.timedelta | None = None
+    fails_with: reasons.DeliveryReason | None = None
+
+
+def judge(settings: effective.Effective | None, lane: ports.LaneKey) -> Usable | Held:
+    """Return whether the messages of a lane may go.
+
+    Args:
+        settings: The organization's effective settings; None where there are none.
+        lane: With the uid of the namespace in which the messages were accepted.
+    """
+    if settings is None:
+        return Held(
+            reason=_R.ORGANIZATION_UNKNOWN,
+            message=reasons.MEANINGS[_R.ORGANIZATION_UNKNOWN],
+            fails_after=DELETED_AFTER,
+            fails_with=_R.ORGANIZATION_DELETED,
+        )
+    if settings.namespace_uid != lane.namespace_uid:
+        # Another namespace has the name now; what was accepted for the former one is not its business (R11).
+        return Held(
+            reason=_R.NAMESPACE_DELETED,
+            message=reasons.MEANINGS[_R.NAMESPACE_DELETED],
+            fails_after=dt.timedelta(0),
+            fails_with=_R.NAMESPACE_DELETED,
+        )
+    match settings.state:
+        case effective.State.SUSPENDED:
+            return Held(reason=_R.SUSPENDED, message=reasons.MEANINGS[_R.SUSPENDED])
+        case effective.State.UNRESOLVED:
+            return _held_by_findings(_R.SETTINGS_UNRESOLVED, settings)
+        case effective.State.BLOCKED:
+            return _held_by_findings(_R.SETTINGS_BLOCKED, settings)
+        case effective.State.ACTIVE:
+            if settings.endpoint is None or settings.auth is None or settings.from_ is None:
+                return _held_by_findings(_R.SETTINGS_BLOCKED, settings)
+            return Usable(settings=settings, endpoint=settings.endpoint, auth=settings.auth, from_=settings.from_)
+
+
+def _held_by_findings(reason: reasons.DeliveryReason, settings: effective.Effective) -> Held:
+    found = ", ".join(dict.fromkeys(finding.reason.name for finding in settings.findings))
+    meaning = reasons.MEANINGS[reason]
+    return Held(reason=reason, message=f"{meaning[:-1]}: {found}." if found else meaning)

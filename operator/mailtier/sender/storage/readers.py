@@ -1,0 +1,78 @@
+"""Reading in threads of their own, so that no statement runs on the event loop."""
+
+import asyncio
+import concurrent.futures
+import pathlib
+import sqlite3
+import threading
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final, TypeVar
+
+from mailtier.sender.storage import schema
+
+_T = TypeVar("_T")
+
+# A statement holds the interpreter only between its steps; a second thread keeps a long answer (a feed from the
+# beginning) from delaying deliveries.
+_THREADS: Final = 2
+
+_CHUNK_ROWS: Final = 1_000
+
+
+class Readers:
+    """Connections that cannot write, one in each thread."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._connections: list[sqlite3.Connection] = []
+        self._local = threading.local()
+        self._threads = concurrent.futures.ThreadPoolExecutor(
+            max_workers=_THREADS, thread_name_prefix="queue-reader", initializer=self._connect
+        )
+
+    async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what a query returns; all its statements see one state of the database."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
+
+    async def stream(self, statement: str) -> AsyncGenerator[tuple[Any, ...], None]:
+        """Yield the rows of a statement as they are at its beginning, however long the caller takes over them."""
+        loop = asyncio.get_running_loop()
+        connection = await loop.run_in_executor(self._threads, schema.open_reader, self._path)
+        cursor = connection.execute(statement)
+        # Whoever is cancelled while rows are fetched goes on to close at once, in the other thread.
+        lock = threading.Lock()
+
+        def fetch() -> list[tuple[Any, ...]]:
+            with lock:
+                chunk: list[tuple[Any, ...]] = cursor.fetchmany(_CHUNK_ROWS)
+                return chunk
+
+        def close() -> None:
+            with lock:
+                connection.close()
+
+        try:
+            while chunk := await loop.run_in_executor(self._threads, fetch):
+                for row in chunk:
+                    yield row
+        finally:
+            await loop.run_in_executor(self._threads, close)
+
+    async def close(self) -> None:
+        """Finish what is being read and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._connections:
+            connection.close()
+
+    def _connect(self) -> None:
+        connection = schema.open_reader(self._path)
+        self._local.connection = connection
+        self._connections.append(connection)
+
+    def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        connection: sqlite3.Connection = self._local.connection
+        connection.execute("BEGIN")
+        try:
+            return query(connection)
+        finally:
+            connection.execute("COMMIT")

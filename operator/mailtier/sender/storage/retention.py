@@ -1,0 +1,62 @@
+"""Removing what nobody asks for any more."""
+
+import datetime as dt
+import sqlite3
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from mailtier.sender.storage import rows
+
+_PROBE_RETENTION: Final = dt.timedelta(days=30)
+"""A probe result is kept this long after the last probe under its key; a key changes with the configuration."""
+
+# Deleting a row makes SQLite merge pages with their neighbours, at most two leaves to each side. A leaf of 4096
+# bytes holds fewer than 600 of the smallest rows, so that this many rows lie between a deleted payload row and the
+# first that may still have its payload: no merge ever copies a payload.
+_PAYLOAD_MARGIN: Final = 5_000
+
+
+def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, limit: int) -> int:
+    """Remove finished notifications past their retention, at most `limit`; return how many."""
+    numbers = [
+        number
+        for (number,) in connection.execute(
+            "SELECT number FROM notifications WHERE keep_until < ? ORDER BY keep_until LIMIT ?",
+            (rows.to_micros(now), limit),
+        )
+    ]
+    for number in numbers:
+        connection.execute("DELETE FROM recipients WHERE notification = ?", (number,))
+        connection.execute("DELETE FROM notifications WHERE number = ?", (number,))
+    return len(numbers)
+
+
+def purge_payload_rows(connection: sqlite3.Connection, *, limit: int) -> int:
+    """Remove wiped payload rows that lie well before the first unfinished notification; return how many."""
+    (first,) = connection.execute(
+        "SELECT min(notification) FROM recipients INDEXED BY recipients_unfinished WHERE due_at IS NOT NULL"
+    ).fetchone()
+    if first is None:
+        (first,) = connection.execute("SELECT coalesce(max(notification), 0) + 1 FROM payloads").fetchone()
+    return connection.execute(
+        "DELETE FROM payloads WHERE notification IN "
+        "(SELECT notification FROM payloads WHERE notification < ? ORDER BY notification LIMIT ?)",
+        (first - _PAYLOAD_MARGIN, limit),
+    ).rowcount
+
+
+def sweep(connection: sqlite3.Connection, *, now: dt.datetime, snapshots: AbstractSet[int]) -> None:
+    """Remove old probe results, counters that stand at zero, and snapshots that nothing names.
+
+    Args:
+        snapshots: Numbers that are still handed out without a question to the database.
+    """
+    connection.execute("DELETE FROM probes WHERE probed_at < ?", (rows.to_micros(now - _PROBE_RETENTION),))
+    connection.execute("DELETE FROM usage WHERE messages = 0")
+    unnamed = connection.execute(
+        "SELECT number FROM snapshots s "
+        "WHERE NOT EXISTS (SELECT 1 FROM recipients r WHERE r.snapshot = s.number AND r.snapshot IS NOT NULL)"
+    ).fetchall()
+    for (number,) in unnamed:
+        if number not in snapshots:
+            connection.execute("DELETE FROM snapshots WHERE number = ?", (number,))

@@ -1,0 +1,72 @@
+"""What is done each minute or so, whatever else happens: old records are removed, and the queue is measured."""
+
+import asyncio
+import contextlib
+import os
+import pathlib
+from typing import Final, NoReturn
+
+from mailtier.sender import clock, ports
+from mailtier.telemetry import logs, metrics
+
+_PURGE_SECONDS: Final = 60.0
+_MEASURE_SECONDS: Final = 15.0
+
+_log = logs.get_logger(__name__)
+
+
+class Upkeep:
+    """The housekeeping of a queue.
+
+    Args:
+        queue: What is kept up.
+        directory: Where it lies.
+        time: Clocks.
+    """
+
+    def __init__(self, queue: ports.Queue, *, directory: pathlib.Path, time: clock.Clock) -> None:
+        self._queue = queue
+        self._directory = directory
+        self._clock = time
+        self._guard = clock.JumpGuard()
+        self._purge_at = time.monotonic() + _PURGE_SECONDS
+
+    async def run(self) -> NoReturn:
+        """Keep the queue up until cancelled; a failure is logged, and passes or comes again."""
+        while True:
+            try:
+                await self._measure()
+                await self._purge()
+            except Exception:  # noqa: BLE001 - Whatever it is, what is queued goes on being delivered.
+                _log.exception("the upkeep of the queue failed; trying again")
+            await asyncio.sleep(_MEASURE_SECONDS)
+
+    async def _measure(self) -> None:
+        oldest = await self._queue.oldest()
+        age = self._clock.wall() - oldest if oldest is not None else None
+        metrics.set_recipients(
+            await self._queue.counts(), oldest_age_seconds=max(age.total_seconds(), 0.0) if age is not None else 0.0
+        )
+        size_bytes, used_ratio = await asyncio.to_thread(_measure_volume, self._directory)
+        metrics.set_queue_size(size_bytes=size_bytes, volume_used_ratio=used_ratio)
+
+    async def _purge(self) -> None:
+        now, monotonic = self._clock.wall(), self._clock.monotonic()
+        self._guard.observe(wall=now, monotonic=monotonic)
+        if monotonic < self._purge_at or self._guard.is_paused(monotonic):
+            return
+        self._purge_at = monotonic + _PURGE_SECONDS
+        if removed := await self._queue.purge(now=now):
+            _log.info("old notifications were removed", count=removed)
+
+
+def _measure_volume(directory: pathlib.Path) -> tuple[int, float]:
+    """Return the size of the directory's files in bytes, and the part of their volume that is in use."""
+    size_bytes = 0
+    for path in directory.iterdir():
+        # A file may go between the two calls.
+        with contextlib.suppress(FileNotFoundError):
+            size_bytes += path.stat().st_size
+    volume = os.statvfs(directory)
+    used = volume.f_blocks - volume.f_bfree
+    return size_bytes, used / max(used + volume.f_bavail, 1)

@@ -1,0 +1,159 @@
+"""What is wrong with the Secret and the CA bundle that settings refer to: functions named after what they find."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from mailtier.api import reasons
+from mailtier.settings import binding, effective, observed
+
+_SECRET_FIELD: Final = "spec.auth.passwordSecretRef"
+_CA_FIELD: Final = "spec.smtp.tls.caRef"
+_AGAIN: Final = "the Kubernetes API did not answer; nothing is to be done, the operator tries again"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A Secret, what was found, and the endpoint that its password is to be sent to."""
+
+    need: observed.SecretNeed
+    read: observed.SecretRead
+    endpoint: effective.Endpoint
+
+    def __str__(self) -> str:
+        return f"Secret {self.need.namespace}/{self.need.name}"
+
+    @property
+    def annotate_command(self) -> str:
+        """The kubectl line that binds it."""
+        return binding.annotate_command(
+            namespace=self.need.namespace,
+            name=self.need.name,
+            annotation=self.read.annotation,
+            endpoint=self.endpoint,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ca:
+    """A CA bundle and what was found."""
+
+    need: observed.CaNeed
+    read: observed.CaRead
+
+    def __str__(self) -> str:
+        return f"{self.need.kind} {self.need.namespace}/{self.need.name}"
+
+
+_Reference = TypeVar("_Reference")
+
+
+def find(
+    checks: Sequence[Callable[[_Reference], effective.Finding | None]], reference: _Reference
+) -> tuple[effective.Finding, ...]:
+    """Return what the checks find, in their order."""
+    return tuple(finding for check in checks if (finding := check(reference)) is not None)
+
+
+def secret_unavailable(secret: Secret) -> effective.Finding | None:
+    """The Secret could not be read."""
+    if secret.read.outcome != observed.Outcome.UNAVAILABLE:
+        return None
+    return effective.Finding(reason=reasons.API_UNAVAILABLE, field=_SECRET_FIELD, message=f"{secret}: {_AGAIN}")
+
+
+def secret_forbidden(secret: Secret) -> effective.Finding | None:
+    """The operator lacks the right."""
+    if secret.read.outcome != observed.Outcome.FORBIDDEN:
+        return None
+    return effective.Finding(
+        reason=reasons.SECRET_FORBIDDEN,
+        field=_SECRET_FIELD,
+        message=f"the operator may not read {secret}; have the platform team grant its ServiceAccount the verb get on"
+        f" Secrets in namespace {secret.need.namespace}",
+    )
+
+
+def secret_not_found(secret: Secret) -> effective.Finding | None:
+    """There is no such Secret."""
+    if secret.read.outcome != observed.Outcome.NOT_FOUND:
+        return None
+    need = secret.need
+    return effective.Finding(
+        reason=reasons.SECRET_NOT_FOUND,
+        field=_SECRET_FIELD,
+        message=f"{secret} does not exist; create it with `kubectl create secret generic -n {need.namespace}"
+        f" {need.name} --from-literal={need.key}='PASSWORD'` and bind it to the endpoint with"
+        f" `{secret.annotate_command}`",
+    )
+
+
+def secret_not_bound(secret: Secret) -> effective.Finding | None:
+    """The Secret's owner has not agreed that its password is sent to this endpoint."""
+    if secret.read.outcome != observed.Outcome.FOUND or binding.is_bound(secret.read.annotation, secret.endpoint):
+        return None
+    return effective.Finding(
+        reason=reasons.SECRET_NOT_BOUND,
+        field=_SECRET_FIELD,
+        message=f"{secret} does not list {secret.endpoint} in its annotation; if its password may be sent there, run"
+        f" `{secret.annotate_command}`",
+    )
+
+
+def secret_key_missing(secret: Secret) -> effective.Finding | None:
+    """There is no value under the key that could be a password."""
+    if secret.read.outcome != observed.Outcome.FOUND or not secret.read.problem:
+        return None
+    return effective.Finding(
+        reason=reasons.SECRET_KEY_MISSING,
+        field=f"{_SECRET_FIELD}.key",
+        message=f"{secret}, key {secret.need.key}: {secret.read.problem}; put the password under this key, or name"
+        " another key",
+    )
+
+
+def ca_unavailable(ca: Ca) -> effective.Finding | None:
+    """The bundle could not be read."""
+    if ca.read.outcome != observed.Outcome.UNAVAILABLE:
+        return None
+    return effective.Finding(reason=reasons.API_UNAVAILABLE, field=_CA_FIELD, message=f"{ca}: {_AGAIN}")
+
+
+def ca_forbidden(ca: Ca) -> effective.Finding | None:
+    """The operator lacks the right."""
+    if ca.read.outcome != observed.Outcome.FORBIDDEN:
+        return None
+    return effective.Finding(
+        reason=reasons.CA_FORBIDDEN,
+        field=_CA_FIELD,
+        message=f"the operator may not read {ca}; have the platform team grant its ServiceAccount the verb get on"
+        f" {ca.need.kind}s in namespace {ca.need.namespace}",
+    )
+
+
+def ca_not_found(ca: Ca) -> effective.Finding | None:
+    """There is no such object."""
+    if ca.read.outcome != observed.Outcome.NOT_FOUND:
+        return None
+    return effective.Finding(
+        reason=reasons.CA_NOT_FOUND,
+        field=_CA_FIELD,
+        message=f"{ca} does not exist; create it with the PEM certificates under the key {ca.need.key}, or correct"
+        " the reference",
+    )
+
+
+def ca_invalid(ca: Ca) -> effective.Finding | None:
+    """The bundle cannot be used."""
+    if ca.read.outcome != observed.Outcome.FOUND or (ca.read.digest and not ca.read.problem):
+        return None
+    return effective.Finding(
+        reason=reasons.CA_INVALID,
+        field=_CA_FIELD,
+        message=f"{ca}, key {ca.need.key}: {ca.read.problem or 'the bundle was not published'}; put PEM certificates"
+        " under this key, at most 64 KiB and 50 of them",
+    )
+
+
+SECRET_CHECKS: Final = (secret_unavailable, secret_forbidden, secret_not_found, secret_not_bound, secret_key_missing)
+CA_CHECKS: Final = (ca_unavailable, ca_forbidden, ca_not_found, ca_invalid)

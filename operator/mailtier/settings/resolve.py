@@ -1,0 +1,205 @@
+"""From what was observed to effective settings, in two steps: plan, read what the plan needs, conclude.
+
+What has to be read is known only once the tiers are joined, and nothing is read while it is decided.
+"""
+
+import dataclasses
+import enum
+from typing import Final
+
+from mailtier.api import settings, vocabulary
+from mailtier.settings import effective, observed, policy, references, tiers
+
+_HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
+_NO_VALUES: Final = tiers.join(None, settings.OrgSpec(), organization=effective.HOST, operator_namespace="")
+_UNREAD_SECRET: Final = observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE)
+_UNREAD_CA: Final = observed.CaRead(outcome=observed.Outcome.UNAVAILABLE)
+
+
+class References(enum.Enum):
+    """How far it is known whether what the settings refer to is fit."""
+
+    NONE = enum.auto()
+    """They refer to nothing."""
+    READ = enum.auto()
+    """It was read and judged."""
+    NOT_READ = enum.auto()
+    """The settings are not admitted at all, so that nothing is read for them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Settings that are decided but for what they refer to.
+
+    Attributes:
+        viewer: Whose status it is for: Org, or Host for the host's own.
+        findings: What forbids the settings.
+        admitted: Whether the object, the host and the namespace are such that anything may be read for it.
+        secret: The Secret to read; None if there is none to be read.
+        ca: The CA bundle to read; None if there is none to be read.
+    """
+
+    viewer: vocabulary.Origin
+    organization: effective.OrganizationKey
+    namespace_uid: str
+    values: tiers.Values
+    findings: tuple[effective.Finding, ...]
+    admitted: bool
+
+    @property
+    def secret(self) -> observed.SecretNeed | None:
+        return self.values.secret if self.admitted else None
+
+    @property
+    def ca(self) -> observed.CaNeed | None:
+        return self.values.ca if self.admitted else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What is so: effective settings with everything that is wrong with them.
+
+    Attributes:
+        viewer: Whose status it is for: Org, or Host for the host's own.
+    """
+
+    viewer: vocabulary.Origin
+    effective: effective.Effective
+    references: References
+
+
+def plan(seen: observed.Observed) -> Plan:
+    """Return what an organization's settings come to, and what has to be read for them."""
+    host = None if isinstance(seen.host, observed.Invalid) else seen.host
+    invalid = seen.org if isinstance(seen.org, observed.Invalid) else None
+    if isinstance(seen.org, observed.Invalid):
+        # What the organization means is not known: to show the host's values as its own would be a guess.
+        values = _NO_VALUES
+    else:
+        values = tiers.join(host, seen.org, organization=seen.organization, operator_namespace=seen.operator_namespace)
+    case = policy.Case(
+        viewer=_ORG,
+        organization=seen.organization,
+        namespace_labels=seen.namespace_labels,
+        host=host,
+        invalid=invalid,
+        host_invalid=isinstance(seen.host, observed.Invalid),
+        values=values,
+    )
+    closed = policy.find(policy.GATES, case)
+    return Plan(
+        viewer=_ORG,
+        organization=seen.organization,
+        namespace_uid=seen.namespace_uid,
+        values=values,
+        findings=closed or policy.find(policy.ACCEPTANCE, case),
+        admitted=not closed,
+    )
+
+
+def plan_host(host: settings.HostSpec | observed.Invalid, *, operator_namespace: str) -> Plan:
+    """Return what the host's own settings come to, as an organization sees them that overrides nothing.
+
+    Args:
+        host: The HostEmailSettings.
+        operator_namespace: Where its references live.
+    """
+    invalid = host if isinstance(host, observed.Invalid) else None
+    spec = None if isinstance(host, observed.Invalid) else host
+    values = tiers.join(spec, settings.OrgSpec(), organization=effective.HOST, operator_namespace=operator_namespace)
+    case = policy.Case(
+        viewer=_HOST,
+        organization=effective.HOST,
+        namespace_labels={},
+        host=spec,
+        invalid=invalid,
+        host_invalid=False,
+        values=values,
+    )
+    closed = policy.find((policy.object_invalid,), case)
+    return Plan(
+        viewer=_HOST,
+        organization=effective.HOST,
+        namespace_uid="",
+        values=values,
+        findings=closed or policy.find(policy.HOST_ACCEPTANCE, case),
+        admitted=not closed,
+    )
+
+
+def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
+    """Return the effective settings.
+
+    Args:
+        planned: The plan.
+        reads: What its `secret` and `ca` were found to be.
+    """
+    values = planned.values
+    endpoint, auth = values.endpoint, values.auth
+    findings = planned.findings
+    unfit: tuple[effective.Finding, ...] = ()
+    if planned.ca is not None and endpoint is not None:
+        ca = references.Ca(need=planned.ca, read=reads.ca or _UNREAD_CA)
+        found = references.find(references.CA_CHECKS, ca)
+        if not found:
+            tls = dataclasses.replace(endpoint.tls, ca=ca.read.digest)
+            endpoint = dataclasses.replace(endpoint, tls=tls)
+        unfit += _for_viewer(found, planned.viewer, endpoint.origin)
+    if planned.secret is not None and endpoint is not None and auth is not None:
+        assert auth.secret is not None
+        secret = references.Secret(need=planned.secret, read=reads.secret or _UNREAD_SECRET, endpoint=endpoint)
+        found = references.find(references.SECRET_CHECKS, secret)
+        if not found:
+            version = secret.read.version
+            auth = dataclasses.replace(auth, secret=dataclasses.replace(auth.secret, version=version))
+        unfit = _for_viewer(found, planned.viewer, auth.origin) + unfit
+    return Resolution(
+        viewer=planned.viewer,
+        references=_how_far(planned),
+        effective=effective.Effective(
+            organization=planned.organization,
+            namespace_uid=planned.namespace_uid,
+            state=_state(values, findings, unfit),
+            findings=findings + unfit,
+            source=values.source,
+            endpoint=endpoint,
+            auth=auth,
+            from_=values.from_,
+            delivery=values.delivery,
+            notifications=values.notifications,
+            provenance=values.provenance,
+        ),
+    )
+
+
+def _how_far(planned: Plan) -> References:
+    if not planned.admitted:
+        return References.NOT_READ
+    return References.NONE if planned.secret is None and planned.ca is None else References.READ
+
+
+def _state(
+    values: tiers.Values, findings: tuple[effective.Finding, ...], unfit: tuple[effective.Finding, ...]
+) -> effective.State:
+    if findings:
+        return effective.State.BLOCKED
+    if unfit or values.endpoint is None:
+        return effective.State.UNRESOLVED
+    return effective.State.SUSPENDED if values.suspended else effective.State.ACTIVE
+
+
+def _for_viewer(
+    found: tuple[effective.Finding, ...], viewer: vocabulary.Origin, owner: vocabulary.Origin
+) -> tuple[effective.Finding, ...]:
+    """Return findings as their viewer may read them: of the host's Secret and CA, an organization learns no names."""
+    if viewer == owner:
+        return found
+    return tuple(
+        effective.Finding(
+            reason=finding.reason,
+            field="",
+            message="what the host's settings refer to cannot be used now; nothing is to be done here, the platform"
+            " team finds the cause in the status of HostEmailSettings default",
+        )
+        for finding in found
+    )

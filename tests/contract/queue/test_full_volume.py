@@ -1,0 +1,18 @@
+"""A volume that fills up: new work is refused early, and what was finished is recorded (R4, R13)."""
+
+import pathlib
+
+from kit import full_volume
+
+
+def test_a_full_volume_loses_nothing(tmp_path: pathlib.Path) -> None:
+    """At 80 % work is refused; at 100 % outcomes are stored; a crash and a restart on the full volume lose nothing."""
+    filled, reopened = full_volume.run(tmp_path / "volume")
+    assert len(filled["taken"]) > 100
+    assert 0.15 < filled["free_at_refusal"] <= 0.2
+    assert filled["refused"] == ["StorageFullError"] * 3
+    # What was recorded or noted as taken is final; the rest is there with its payload, and nothing else.
+    assert reopened["pending"] == dict.fromkeys(filled["waiting"], "queued")
+    assert {*filled["recorded"], *filled["noted"], *filled["waiting"]} == set(filled["taken"])
+    # There is room again, also in a file that does not shrink.
+    assert reopened["left"] == {"queued": 1}

@@ -1,0 +1,191 @@
+"""Any sequence of operations and crashes: nothing acknowledged is lost, and nothing final turns back (R4).
+
+A crash is simulated by opening a copy of the files: they are what SIGKILL would leave, at a moment when outcomes
+are under way but not committed. `test_crashes` kills real processes.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import pathlib
+import shutil
+import sqlite3
+import tempfile
+from typing import Any
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+from kit import queues
+
+from mailtier.api import vocabulary
+from mailtier.mail import states
+from mailtier.sender.storage import embedded, outcomes
+
+S = vocabulary.RecipientState
+
+_REPORTED = st.sampled_from([state for state in S if state is not S.ACTIVE])
+
+
+class Sequences(stateful.RuleBasedStateMachine):
+    """A queue, and what it must know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = tempfile.TemporaryDirectory()
+        self.generation = 0
+        self.runner = asyncio.Runner()
+        self.queue: embedded.EmbeddedQueue = self._open()
+        self.ids: dict[int, str] = {}
+        self.known: dict[int, S] = {}
+        self.notes: dict[int, str] = {}
+
+    @property
+    def directory(self) -> pathlib.Path:
+        """Where the queue of this generation lies."""
+        return pathlib.Path(self.home.name) / str(self.generation)
+
+    def _open(self) -> embedded.EmbeddedQueue:
+        return self.runner.run(embedded.open_queue(self.directory, now=queues.Clock(), limits=queues.LIMITS))
+
+    def _run(self, awaitable: Any) -> Any:
+        async def wait() -> Any:
+            return await awaitable
+
+        return self.runner.run(wait())
+
+    @stateful.rule(count=st.integers(1, 3), from_object=st.booleans())
+    def put(self, count: int, from_object: bool) -> None:
+        """Enqueue a notification."""
+        source = queues.source(f"object-{len(self.ids)}") if from_object else None
+        id_, recipients = self._run(queues.put(self.queue, recipients=("a@x.org",) * count, source=source))
+        for recipient in recipients:
+            self.ids[recipient] = id_
+            self.known[recipient] = S.QUEUED
+
+    @stateful.precondition(lambda self: self.known)
+    @stateful.rule(data=st.data(), state=_REPORTED)
+    def record(self, data: st.DataObject, state: S) -> None:
+        """Record any outcome; it is stored exactly if the table of states has it."""
+        recipient = data.draw(st.sampled_from(sorted(self.known)))
+        recorded = self.runner.run(self._record(recipient, state))
+        assert recorded == self._fits(recipient, state)
+        if recorded:
+            self.known[recipient] = state
+            self.notes.pop(recipient, None)
+
+    async def _record(self, recipient: int, state: S) -> bool:
+        try:
+            await self.queue.record(queues.outcome(recipient, state))
+        except states.IllegalTransition:
+            return False
+        return True
+
+    def _fits(self, recipient: int, state: S) -> bool:
+        with contextlib.suppress(states.IllegalTransition):
+            outcomes.require_path(self.known[recipient], state)
+            return True
+        return False
+
+    def _attemptable(self) -> list[int]:
+        return sorted(
+            recipient
+            for recipient, state in self.known.items()
+            if states.Event.START in states.TRANSITIONS[state] and self.notes.get(recipient) != "accepted"
+        )
+
+    @stateful.precondition(lambda self: self._attemptable())
+    @stateful.rule(data=st.data(), accepted=st.booleans())
+    def attempt(self, data: st.DataObject, accepted: bool) -> None:
+        """Send a final dot, and perhaps get its reply."""
+        recipient = data.draw(st.sampled_from(self._attemptable()))
+        self._run(self.queue.note_dot(recipient, queues.SNAPSHOT))
+        self.notes[recipient] = "accepted" if accepted else "dot"
+        if accepted:
+            self.queue.note_accepted(recipient)
+
+    @stateful.rule(days=st.integers(0, 9))
+    def purge(self, days: int) -> None:
+        """Remove what is past its retention."""
+        self._run(self.queue.purge(now=queues.START + dt.timedelta(days=days)))
+        if days > 7:
+            finished = {
+                id_
+                for id_ in set(self.ids.values())
+                if all(self.known[one] in states.FINAL for one, of in self.ids.items() if of == id_)
+            }
+            for recipient in [one for one, of in self.ids.items() if of in finished]:
+                del self.ids[recipient], self.known[recipient]
+                self.notes.pop(recipient, None)
+
+    @stateful.rule()
+    def restart(self) -> None:
+        """Close the queue and open it."""
+        self._run(self.queue.close())
+        self._expect_recovery()
+        self.queue = self._open()
+
+    @stateful.rule(data=st.data())
+    def crash(self, data: st.DataObject) -> None:
+        """Die while any outcomes are under way."""
+        under_way = data.draw(st.lists(st.sampled_from(sorted(self.known)), unique=True)) if self.known else []
+        attemptable = sorted(set(self._attemptable()) - set(under_way))
+        dots = data.draw(st.lists(st.sampled_from(attemptable), unique=True)) if attemptable else []
+        self.runner.run(self._die(under_way, dots))
+        self.notes |= {recipient: "dot" for recipient in dots if recipient not in self.notes}
+        self.generation += 1
+        self._expect_recovery()
+        self.queue = self._open()
+
+    async def _die(self, under_way: list[int], dots: list[int]) -> None:
+        for recipient in dots[:1]:
+            # A snapshot that is not stored yet would wait for its commit.
+            await self.queue.note_dot(recipient, queues.SNAPSHOT)
+        async with queues.stalled(self.queue):
+            recorded = [self.queue.record(queues.outcome(recipient, S.EXPIRED)) for recipient in under_way]
+            for recipient in dots[1:]:
+                await self.queue.note_dot(recipient, queues.SNAPSHOT)
+            shutil.copytree(self.directory, self.directory.with_name(str(self.generation + 1)))
+        await asyncio.gather(*recorded, return_exceptions=True)
+        await self.queue.close()
+
+    def _expect_recovery(self) -> None:
+        for recipient, note in self.notes.items():
+            if self.known[recipient] not in states.FINAL:
+                self.known[recipient] = S.ACCEPTED if note == "accepted" else S.IN_DOUBT
+        self.notes.clear()
+
+    @stateful.invariant()
+    def nothing_is_lost(self) -> None:
+        """Each recipient stands where the model has it; in doubt may have ended as failed."""
+        for id_ in set(self.ids.values()):
+            recipients = sorted(one for one, of in self.ids.items() if of == id_)
+            found = self._run(queues.states(self.queue, id_))
+            for recipient, state in zip(recipients, found, strict=True):
+                if self.known[recipient] is S.IN_DOUBT and state == "failed":
+                    self.known[recipient] = S.FAILED
+                assert state == self.known[recipient], f"{id_} recipient {recipient}"
+
+    @stateful.invariant()
+    def sums_are_right(self) -> None:
+        """The counters of the quota are what counting gives, and payloads are there exactly while one is needed."""
+        with contextlib.closing(sqlite3.connect(self.directory / "queue.sqlite3")) as database:
+            used = database.execute("SELECT messages, payload_bytes FROM usage").fetchall()
+            payloads = database.execute(
+                "SELECT n.unfinished > 0, p.body IS NOT NULL, n.payload_bytes, n.unfinished FROM notifications n "
+                "JOIN payloads p ON p.notification = n.number"
+            ).fetchall()
+        assert all(unfinished == kept for unfinished, kept, _, _ in payloads)
+        messages, payload_bytes = used[0] if used else (0, 0)
+        assert messages == sum(unfinished for *_, unfinished in payloads)
+        assert payload_bytes == sum(size for unfinished, _, size, _ in payloads if unfinished)
+
+    def teardown(self) -> None:
+        """Close everything."""
+        self._run(self.queue.close())
+        self.runner.close()
+        self.home.cleanup()
+
+
+TestSequences = Sequences.TestCase
+TestSequences.settings = hypothesis.settings(max_examples=25, stateful_step_count=25, deadline=None)

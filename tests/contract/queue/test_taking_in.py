@@ -1,0 +1,215 @@
+"""What a queue takes in, finds again, and refuses."""
+
+import asyncio
+import dataclasses
+import datetime as dt
+
+import pytest
+from kit import queues
+
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+
+S = vocabulary.RecipientState
+
+
+async def test_what_was_enqueued_can_be_loaded(queue):
+    """A recipient's job holds everything that its message is built from."""
+    new = queues.notification(recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None)
+    enqueued = await queue.enqueue(new, quota=queues.QUOTA)
+    job = await queue.load(enqueued.pending[1].recipient)
+    assert job == ports.Job(
+        recipient=enqueued.pending[1].recipient,
+        notification_id=new.id,
+        lane=new.lane,
+        category=new.category,
+        severity=new.severity,
+        rcpt_to="b@example.org",
+        subject=None,
+        text=new.text,
+        data={"é": "ü"},
+        message_id=job.message_id,
+        accepted_at=new.accepted_at,
+        expires_at=new.expires_at,
+        attempts=0,
+        doubts=0,
+        snapshot=None,
+    )
+
+
+async def test_pending_speaks_of_each_recipient(queue):
+    """The scheduler hears of the same recipients from the enqueueing and from the queue."""
+    enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=queues.QUOTA)
+    assert [found async for found in queue.pending()] == list(enqueued.pending)
+    assert [(one.state, one.due_at) for one in enqueued.pending] == [(S.QUEUED, queues.START)] * 2
+
+
+async def test_pending_streams_many_and_can_be_left(queue):
+    """Whoever leaves in the middle of a long listing holds nothing back."""
+    await asyncio.gather(*(queues.put(queue, recipients=("a@x.org",) * 20) for _ in range(120)))
+    seen = 0
+    async for _ in queue.pending():
+        seen += 1
+        if seen == 1_500:
+            break
+    assert len([found async for found in queue.pending()]) == 2_400
+
+
+async def test_a_restart_loses_nothing(queue_factory):
+    """What was acknowledged is there after the queue was closed and opened, with the same Message-ID."""
+    queue = await queue_factory.open()
+    id_, (recipient,) = await queues.put(queue)
+    before = await queue.load(recipient)
+    queue = await queue_factory.reopen()
+    assert await queues.states(queue, id_) == ["queued"]
+    assert await queue.load(recipient) == before
+
+
+async def test_recipients_have_message_ids_of_their_own(queue):
+    """No two recipients of one notification share a Message-ID, which has no blank or bracket."""
+    _, recipients = await queues.put(queue, recipients=("a@x.org", "a@x.org"))
+    first, second = [(await queue.load(recipient)).message_id for recipient in recipients]
+    assert first != second
+    assert not set("<> ") & set(first)
+
+
+async def test_a_repeat_is_the_same_notification(queue_factory):
+    """The same request under the same key gives the same id, also after a restart and after its end."""
+    queue = await queue_factory.open()
+    new = queues.notification(idempotency_key="key", digest="d1")
+    first = await queue.enqueue(new, quota=queues.QUOTA)
+    repeat = dataclasses.replace(new, id="another")
+    assert await queue.enqueue(repeat, quota=queues.QUOTA) == ports.Enqueued(id=new.id, repeated=True, pending=())
+    await queue.record(queues.outcome(first.pending[0].recipient, S.ACCEPTED))
+    queue = await queue_factory.reopen()
+    assert (await queue.enqueue(repeat, quota=queues.QUOTA)).id == new.id
+    assert [found async for found in queue.pending()] == []
+
+
+async def test_a_key_with_another_request_is_a_conflict(queue):
+    """Another body under a used key is refused, and nothing is stored."""
+    await queues.put(queue, idempotency_key="key", digest="d1")
+    with pytest.raises(ports.IdempotencyConflictError):
+        await queues.put(queue, idempotency_key="key", digest="d2")
+    assert await queue.counts() == {S.QUEUED: 1}
+
+
+async def test_keys_of_different_lanes_do_not_meet(queue):
+    """An idempotency key is an organization's own, in its namespace as of that uid."""
+    lanes = [
+        queues.LANE,
+        dataclasses.replace(queues.LANE, organization="sales"),
+        dataclasses.replace(queues.LANE, namespace_uid="uid-recreated"),
+    ]
+    ids = {(await queues.put(queue, lane=lane, idempotency_key="key", digest="d"))[0] for lane in lanes}
+    assert len(ids) == 3
+
+
+async def test_the_same_key_at_the_same_time_is_one_notification(queue):
+    """Requests that arrive together under one key are stored once."""
+    results = await asyncio.gather(
+        *(queue.enqueue(queues.notification(idempotency_key="key", digest="d"), quota=queues.QUOTA) for _ in range(20))
+    )
+    assert len({result.id for result in results}) == 1
+    assert [result.repeated for result in results].count(False) == 1
+
+
+async def test_an_object_is_taken_once(queue):
+    """The same object, offered again or recreated with another uid, mails once."""
+    first, _ = await queues.put(queue, source=queues.source())
+    again, nobody = await queues.put(queue, source=queues.source(object_uid="object-2"))
+    assert (again, nobody) == (first, [])
+    assert await queue.counts() == {S.QUEUED: 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": queues.source(spec_hash="spec-2")},
+        {"source": queues.source("other")},
+        {"lane": dataclasses.replace(queues.LANE, namespace_uid="uid-recreated"), "source": queues.source()},
+    ],
+    ids=["spec", "name", "namespace uid"],
+)
+async def test_another_object_is_another_notification(queue, change):
+    """Another name, another spec or a recreated namespace makes another notification."""
+    first, _ = await queues.put(queue, source=queues.source())
+    second, _ = await queues.put(queue, **change)
+    assert first != second
+
+
+async def test_a_recreated_namespace_inherits_nothing(queue):
+    """A notification cannot be found from a namespace with another uid, or from another organization."""
+    id_, _ = await queues.put(queue)
+    assert await queue.find(dataclasses.replace(queues.LANE, namespace_uid="uid-recreated"), id_) is None
+    assert await queue.find(dataclasses.replace(queues.LANE, organization="sales"), id_) is None
+    assert await queue.find(queues.LANE, "no-such-id") is None
+
+
+async def test_messages_are_limited_by_quota(queue):
+    """The quota counts recipients without a final state, of one namespace, and a finished one makes room."""
+    quota = ports.Quota(messages=3)
+    enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
+    with pytest.raises(ports.QuotaExceededError):
+        await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
+    other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
+    await queue.enqueue(queues.notification(lane=other, recipients=("a@x.org", "b@x.org")), quota=quota)
+    await queue.record(queues.outcome(enqueued.pending[0].recipient, S.ACCEPTED))
+    await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
+
+
+async def test_payload_is_limited_by_quota(queue_factory):
+    """The quota counts the payload of what is not finished, over restarts, in bytes."""
+    queue = await queue_factory.open()
+    quota = ports.Quota(payload_bytes=1_500)
+    enqueued = await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
+    queue = await queue_factory.reopen()
+    with pytest.raises(ports.QuotaExceededError):
+        await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
+    await queue.record(queues.outcome(enqueued.pending[0].recipient, S.EXPIRED, attempted=False))
+    await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
+
+
+async def test_a_repeat_is_found_when_the_quota_is_used_up(queue):
+    """Whoever asks again for what is queued hears its id, not that there is no room."""
+    quota = ports.Quota(messages=1)
+    new = queues.notification(idempotency_key="key", digest="d")
+    await queue.enqueue(new, quota=quota)
+    assert (await queue.enqueue(new, quota=quota)).repeated
+
+
+async def test_one_that_fails_takes_no_other_with_it(queue):
+    """Notifications that are stored together succeed and fail one by one, and a failed one uses up no quota."""
+    id_, _ = await queues.put(queue)
+    results = await asyncio.gather(
+        queues.put(queue), queues.put(queue, id=id_), queues.put(queue), return_exceptions=True
+    )
+    assert [isinstance(result, Exception) for result in results] == [False, True, False]
+    assert await queue.counts() == {S.QUEUED: 3}
+    await queue.enqueue(queues.notification(), quota=ports.Quota(messages=4))
+
+
+async def test_finished_ones_are_removed_after_their_retention(queue):
+    """HTTP notifications go seven days after their end, unfinished ones never, and their key is free again."""
+    day = dt.timedelta(days=1)
+    done, (recipient,) = await queues.put(queue, idempotency_key="key", digest="d1")
+    waiting, _ = await queues.put(queue)
+    await queue.record(queues.outcome(recipient, S.ACCEPTED, at=queues.START + day))
+    assert await queue.purge(now=queues.START + 8 * day) == 0
+    assert await queue.purge(now=queues.START + 8 * day + day / 24) == 1
+    assert await queue.find(queues.LANE, done) is None
+    assert await queues.states(queue, waiting) == ["queued"]
+    await queues.put(queue, idempotency_key="key", digest="d2")
+
+
+async def test_objects_are_known_until_they_were_not_seen_for_long(queue):
+    """An object that is offered again is kept for seven more days, so that it does not mail again."""
+    day = dt.timedelta(days=1)
+    id_, (recipient,) = await queues.put(queue, source=queues.source())
+    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    seen, _ = await queues.put(queue, source=queues.source(), accepted_at=queues.START + 5 * day)
+    assert seen == id_
+    assert await queue.purge(now=queues.START + 11 * day) == 0
+    assert await queue.purge(now=queues.START + 13 * day) == 1
+    again, _ = await queues.put(queue, source=queues.source())
+    assert again != id_

@@ -1,0 +1,38 @@
+"""A sender at work, certificates, and servers to send to."""
+
+import collections.abc
+import contextlib
+import pathlib
+
+import pytest
+from kit import certs, sending, smtpd
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> certs.Authority:
+    """Return the private authority that the test servers' certificates are from."""
+    return certs.Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def leaf(authority: certs.Authority) -> certs.Leaf:
+    """Return a certificate for loopback and `smtp.test`."""
+    return authority.issue("smtp.test")
+
+
+@pytest.fixture
+async def sender(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[sending.Sender]:
+    """Return a sender at work."""
+    async with sending.Sender(tmp_path / "queue") as running:
+        yield running
+
+
+@pytest.fixture
+async def serve() -> collections.abc.AsyncIterator[collections.abc.Callable[..., object]]:
+    """Return what starts test servers, which end with the test."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(settings: smtpd.Options | None = None, **arguments: object) -> smtpd.Server:
+            return await stack.enter_async_context(smtpd.Server(settings, **arguments))  # type: ignore[arg-type]
+
+        yield start

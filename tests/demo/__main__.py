@@ -1,0 +1,105 @@
+"""`make demo`: from kubectl apply to a delivered mail, on real parts.
+
+With a terminal it stays up until Ctrl-C, so that you can look around. Without one it ends by itself. Its exit status
+is 0 only if every step did what it should.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import shutil
+import signal
+import sys
+import tempfile
+
+from demo import existing, scenario, screen, stage
+from kit import binaries, wait
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--context", help="use this context of your kubeconfig instead of a cluster of the demo's own")
+    parser.add_argument("--folder", type=pathlib.Path, help="write everything here and leave it; a new folder")
+    return parser.parse_args()
+
+
+def run(folder: pathlib.Path, *, context: str | None) -> None:
+    """Run the demo in a folder.
+
+    Raises:
+        Exception: A step did not do what it should.
+    """
+    with contextlib.ExitStack() as stack:
+        screen.title("1. Real parts")
+        needed = ("mailpit", "kubectl") if context else binaries.DEMO
+        with screen.step(f"{', '.join(needed)}: found or built"):
+            binaries.ensure(*needed)
+        with screen.step(
+            "a Kubernetes API server" + (f" (context {context})" if context else " with its etcd, on loopback")
+        ):
+            cluster = existing.Existing(context, folder) if context else stage.local_cluster(folder, stack)
+        with screen.step("SMTP servers with TLS: a relay (Mailpit) and three that record everything"):
+            on = stage.Stage(folder, on=cluster, stack=stack)
+        with screen.step("the CRDs, and a ServiceAccount with the operator's rights"):
+            kubeconfig = existing.install(cluster, on)
+        with screen.step("mailtier sender, mailtier operator"):
+            on.start_mailtier(kubeconfig)
+            for role, port in (("sender", on.sender_port), ("operator", on.operator_port)):
+                wait.until(lambda port=port: existing.is_ready(port), within_seconds=60, why=f"the {role} is ready")
+        story = scenario.Story(on)
+        screen.title("2. kubectl apply")
+        story.apply()
+        story.settle()
+        screen.title("3. A Secret that does not say where its password may go")
+        story.mend()
+        screen.title("4. Notifications")
+        story.send()
+        story.check()
+        screen.title("5. Traces")
+        traces = story.search()
+        screen.title("Summary")
+        last = story.summary(traces)
+        if sys.stdin.isatty():
+            _stay(on)
+        print(f"\n{last}", flush=True)
+
+
+def _stay(on: stage.Stage) -> None:
+    """Print what to try next, and return at Ctrl-C."""
+    screen.title("What to try next")
+    screen.say(
+        f"""export KUBECONFIG={on.cluster.kubeconfig}
+kubectl get hes,oes,ntf -A
+kubectl describe oes -n elm default      # what a stranger is told
+kubectl explain oes.spec.smtp.tls
+kubectl edit oes -n birch default        # try an address of somebody else
+open {on.relay.url}/api/v1/messages      # the relay's mail
+curl -s http://127.0.0.1:{on.operator_port}/metrics | grep ^mailtier_
+tail -f {on.folder}/operator.log {on.folder}/sender.log"""
+    )
+    print("\nEverything keeps running until Ctrl-C.", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def main() -> int:
+    """Run the demo; return 0 if every step did what it should."""
+    arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = arguments.folder or pathlib.Path(tempfile.mkdtemp(prefix="mailtier-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run(folder, context=arguments.context)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return 130
+    except Exception as error:  # noqa: BLE001  # Whatever it is, the person gets a sentence and the logs' place.
+        print(f"\nThe demo failed: {error}\nIts logs are in {folder}", file=sys.stderr)
+        return 1
+    if arguments.folder is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

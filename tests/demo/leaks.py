@@ -1,0 +1,48 @@
+"""Searches everything that a run wrote for its secrets (R1).
+
+What is searched: logs at DEBUG, the objects of the API other than Secrets, metrics, the queue's files. What is left
+out holds them by its nature: etcd's files (Secrets are stored there), and what the SMTP servers wrote down.
+"""
+
+import base64
+import json
+import urllib.request
+
+from demo import mail, screen, stage
+
+_OBJECTS = "hes,oes,ntf,configmaps,events,namespaces,leases"
+_LEFT_OUT = {"cluster", "relay", "own", "open", "silent", "certificates"}
+
+
+def search(on: stage.Stage) -> int:
+    """Return how many traces were searched.
+
+    Raises:
+        StepFailedError: A secret was found; the text says where.
+    """
+    needles = {f"the password of {user}": forms for user, forms in on.secret_forms().items()}
+    token = mail.LINK.rpartition("=")[2]
+    needles["the reset link"] = [token, base64.b64encode(token.encode()).decode().rstrip("=")[2:-2]]
+    traces = _traces(on)
+    for where, content in traces.items():
+        for what, forms in needles.items():
+            for form in forms:
+                screen.expect(form.encode() not in content, f"no trace of {what}", f"it in {where}")
+    return len(traces)
+
+
+def _traces(on: stage.Stage) -> dict[str, bytes]:
+    traces: dict[str, bytes] = {}
+    for path in sorted(on.folder.rglob("*")):
+        if path.is_file() and path.relative_to(on.folder).parts[0] not in _LEFT_OUT:
+            traces[str(path.relative_to(on.folder))] = path.read_bytes()
+    for document in json.loads(on.cluster.kubectl("get", _OBJECTS, "-A", "-o", "json").stdout)["items"]:
+        metadata = document["metadata"]
+        name = f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+        traces[name] = json.dumps(document, ensure_ascii=False).encode()
+    for role, port in (("operator", on.operator_port), ("sender", on.sender_port)):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            traces[f"{role}'s metrics"] = answer.read()
+    required = {"sender.log", "operator.log", "sender's metrics"}
+    screen.expect(required <= traces.keys(), f"{', '.join(sorted(required))} among the traces", sorted(traces))
+    return traces

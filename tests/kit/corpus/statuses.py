@@ -1,0 +1,98 @@
+"""A full status of each kind: every field that the operator may write."""
+
+import typing
+
+from mailtier.api import names
+
+_TIME = "2026-11-24T10:00:00Z"
+
+
+def condition(type_: str, status: str, reason: str, message: str = "") -> dict[str, typing.Any]:
+    """Return a condition of generation 1."""
+    return {
+        "type": type_,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "observedGeneration": 1,
+        "lastTransitionTime": _TIME,
+    }
+
+
+def full() -> dict[str, dict[str, typing.Any]]:
+    """Return a status for each kind."""
+    conditions = [
+        condition("Accepted", "True", "Accepted"),
+        condition("ResolvedRefs", "True", "Resolved"),
+        condition("Ready", "True", "Published", "delivers through smtp.example.com:587"),
+        condition("Verified", "Unknown", "ProbePending"),
+    ]
+    return {
+        names.HOST_KIND: {
+            "observedGeneration": 1,
+            "conditions": conditions,
+            "summary": {"organizations": 12, "ready": 10, "blocked": 2, "overriding": 3},
+            "effective": _effective(),
+        },
+        names.ORG_KIND: {
+            "observedGeneration": 1,
+            "conditions": conditions,
+            "source": "Host",
+            "state": "Active",
+            "effective": _effective(),
+        },
+        names.NOTIFICATION_KIND: {
+            "observedGeneration": 1,
+            "conditions": [
+                condition("Accepted", "True", "Queued"),
+                condition("Complete", "False", "Delivering"),
+                condition("Ready", "False", "Delivering"),
+                condition("Reconciling", "True", "Delivering"),
+            ],
+            "id": "01JDFQ8Z",
+            "recipients": [
+                {
+                    "address": "a@example.com",
+                    "state": "in doubt",
+                    "reason": "InDoubt",
+                    "message": "the connection was lost after the final dot",
+                    "attempts": 1,
+                    "changedAt": _TIME,
+                }
+            ],
+        },
+    }
+
+
+def _effective() -> dict[str, typing.Any]:
+    category = {"enabled": True, "recipients": ["a@example.com"]}
+    return {
+        "smtp": {
+            "host": "smtp.example.com",
+            "port": 587,
+            "tls": {"mode": "StartTLS", "serverName": "mail.example.com", "minVersion": "TLS1.2"},
+        },
+        "auth": {"mechanism": "PLAIN", "username": "mailer", "secretName": "smtp"},
+        "from": {
+            "address": "no-reply@example.com",
+            "displayName": "Example",
+            "replyTo": "help@example.com",
+            "envelope": "bounces@example.com",
+        },
+        "delivery": {
+            "heloName": "mail.example.com",
+            "maxConnections": 3,
+            "messagesPerConnection": 100,
+            "timeouts": {"session": "30s", "envelope": "60s", "message": "10m"},
+            "ratePerMinute": 60,
+            "maxAge": "24h",
+        },
+        "notifications": {
+            "passwordRecovery": {"enabled": True},
+            "licenseStatus": category,
+            "productUpdate": category,
+            "jobAlert": category,
+            "robotAlert": category,
+        },
+        "provenance": {"smtp.host": "Host", "from.displayName": "Org", "delivery.maxConnections": "Default"},
+    }

@@ -1,0 +1,167 @@
+"""Runs the embedded queue on a volume of its own that fills up: `python -m kit.full_volume fill|reopen DIRECTORY`.
+
+The volume is a small tmpfs in a mount namespace of the process, so that neither the machine's disk is filled nor
+root is needed. `run` starts both parts one after the other and returns what they said.
+"""
+
+import asyncio
+import collections.abc
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from typing import Any, Final
+
+from kit import queues, wait
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+from mailtier.sender.storage import embedded
+
+_VOLUME_MEGABYTES: Final = 64
+_PAYLOAD: Final = "x" * 100_000
+_S: Final = vocabulary.RecipientState
+
+# A user namespace serves who is not root; inside a container it may be forbidden, and root may mount all the same.
+_NAMESPACES: Final = (["--user", "--map-root-user", "--mount"], ["--mount"])
+
+
+class NoVolumeError(Exception):
+    """This machine lets nobody mount a volume to fill."""
+
+
+def run(mount_point: pathlib.Path) -> list[dict[str, Any]]:
+    """Return what each part said, in order.
+
+    Raises:
+        NoVolumeError: No tmpfs can be mounted here.
+    """
+    mount_point.mkdir()
+    steps = " && ".join(
+        (
+            f"mount -t tmpfs -o size={_VOLUME_MEGABYTES}m tmpfs {mount_point}",
+            # It kills itself: 137 to the shell.
+            f"{{ {sys.executable} -m kit.full_volume fill {mount_point}; test $? = 137; }}",
+            f"{sys.executable} -m kit.full_volume reopen {mount_point}",
+        )
+    )
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
+    finished = subprocess.run(
+        ["unshare", *_namespaces(), "sh", "-c", steps],
+        env=environment,
+        stdout=subprocess.PIPE,
+        timeout=120,
+        check=True,
+    )
+    return [json.loads(line) for line in finished.stdout.splitlines()]
+
+
+def _namespaces() -> list[str]:
+    refusals = []
+    for flags in _NAMESPACES:
+        tried = subprocess.run(
+            ["unshare", *flags, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True, check=False
+        )
+        if tried.returncode == 0:
+            return flags
+        refusals.append(f"unshare {' '.join(flags)}: {tried.stderr.strip()}")
+    raise NoVolumeError(f"needs a user namespace, or root, to mount a tmpfs; {'; '.join(refusals)}")
+
+
+def _fill(path: pathlib.Path) -> None:
+    """Write until nothing more fits, down to the last page."""
+    with path.open("ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            if filler.write(bytes(4096)) < 4096:
+                return
+
+
+async def _take_until_full(queue: ports.Queue) -> dict[str, int]:
+    taken: dict[str, int] = {}
+
+    async def take() -> bool:
+        try:
+            id_, (recipient,) = await queues.put(queue, text=_PAYLOAD)
+        except ports.StorageFullError:
+            return False
+        taken[id_] = recipient
+        return True
+
+    while all(await asyncio.gather(*(take() for _ in range(8)))):
+        pass
+    return taken
+
+
+async def _fill_and_die(directory: pathlib.Path, filler: pathlib.Path) -> None:
+    queue = await embedded.open_queue(directory, now=queues.Clock())
+    taken = await _take_until_full(queue)
+    volume = os.statvfs(filler.parent)
+    _fill(filler)
+    recorded, noted, waiting = _thirds(list(taken.items()))
+    outcomes = []
+    for _, recipient in recorded:
+        await queue.note_dot(recipient, queues.SNAPSHOT)
+        queue.note_accepted(recipient)
+        outcomes.append(queue.record(queues.outcome(recipient, _S.ACCEPTED)))
+    await asyncio.wait_for(asyncio.gather(*outcomes), 60)
+    refused = await asyncio.gather(*(queues.put(queue) for _ in range(3)), return_exceptions=True)
+    # Whatever that has freed is gone again. Notes need no room.
+    _fill(filler)
+    for _, recipient in noted:
+        await queue.note_dot(recipient, queues.SNAPSHOT)
+        queue.note_accepted(recipient)
+    _say(
+        free_at_refusal=volume.f_bavail / volume.f_blocks,
+        refused=[type(answer).__name__ for answer in refused],
+        taken=list(taken),
+        recorded=[id_ for id_, _ in recorded],
+        noted=[id_ for id_, _ in noted],
+        waiting=[id_ for id_, _ in waiting],
+    )
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def _reopen(directory: pathlib.Path, filler: pathlib.Path) -> None:
+    opening = asyncio.ensure_future(embedded.open_queue(directory, now=queues.Clock()))
+    # It may need more room than there is for what the notes tell; then it waits.
+    await asyncio.wait({opening}, timeout=2)
+    filler.unlink()
+    queue = await opening
+    found = {}
+    async for pending in queue.pending():
+        job = await queue.load(pending.recipient)
+        assert job is not None
+        assert job.text == _PAYLOAD
+        found[job.notification_id] = pending.state.value
+        await queue.record(queues.outcome(pending.recipient, _S.ACCEPTED))
+
+    async def takes_work() -> bool:
+        with contextlib.suppress(ports.StorageFullError):
+            await queues.put(queue, id="after")
+        return await queue.find(queues.LANE, "after") is not None
+
+    await wait.until_async(takes_work, within_seconds=30, why="a volume with room takes work again")
+    _say(pending=found, left={state.value: count for state, count in (await queue.counts()).items()})
+    await queue.close()
+
+
+def _thirds(items: list[tuple[str, int]]) -> collections.abc.Iterator[list[tuple[str, int]]]:
+    third = len(items) // 3
+    yield items[:third]
+    yield items[third : 2 * third]
+    yield items[2 * third :]
+
+
+def _say(**facts: object) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+async def _main(part: str, mount_point: str) -> None:
+    directory = pathlib.Path(mount_point)
+    await {"fill": _fill_and_die, "reopen": _reopen}[part](directory / "queue", directory / "filler")
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))

@@ -1,0 +1,165 @@
+"""Queues for tests: every storage backend by name, a clock that is set by hand, and notifications to put in.
+
+Run as a program it keeps a queue busy until it is killed: `python -m kit.queues BACKEND DIRECTORY`.
+"""
+
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import datetime as dt
+import itertools
+import pathlib
+import sqlite3
+import sys
+import threading
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+from mailtier.sender.storage import embedded
+
+START: Final = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
+
+LIMITS: Final = embedded.Limits(
+    # Whatever else fills the disk of the machine that runs the tests.
+    full_at=2.0,
+    reserve_bytes=64 * 1024,
+    # Closing truncates; what happens in between is a test of its own.
+    truncate_every=dt.timedelta(hours=1),
+)
+
+LANE: Final = ports.LaneKey(namespace_uid="uid-a", namespace="team-a", organization="default")
+QUOTA: Final = ports.Quota()
+SNAPSHOT: Final = ports.Snapshot(settings='{"from":"noreply@example.org"}')
+
+Opener = collections.abc.Callable[[pathlib.Path, "Clock"], collections.abc.Awaitable[ports.Queue]]
+
+
+@dataclasses.dataclass(slots=True)
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now: dt.datetime = START
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+
+async def _open_sqlite(directory: pathlib.Path, clock: Clock) -> ports.Queue:
+    return await embedded.open_queue(directory, now=clock, limits=LIMITS)
+
+
+BACKENDS: Final[collections.abc.Mapping[str, Opener]] = {"sqlite": _open_sqlite}
+
+_numbers = itertools.count(1)
+
+
+def notification(**changes: object) -> ports.NewNotification:
+    """Return a notification with an id of its own, and the given fields changed."""
+    number = next(_numbers)
+    usual = ports.NewNotification(
+        id=f"ntf-{number:06d}",
+        lane=LANE,
+        category=vocabulary.Category.JOB_ALERT,
+        severity=vocabulary.Severity.ERROR,
+        recipients=("ops@example.org",),
+        subject=f"Job {number} failed",
+        text="It ran out of memory.",
+        data={"job": f"nightly-{number}"},
+        accepted_at=START,
+        expires_at=START + dt.timedelta(days=1),
+        idempotency_key=None,
+        digest=f"{number:064x}",
+        source=None,
+    )
+    return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]  # Fields by name, for the tests' brevity.
+
+
+def source(name: str = "backup", *, object_uid: str = "object-1", spec_hash: str = "spec-1") -> ports.ObjectSource:
+    """Return the object that a notification came from."""
+    return ports.ObjectSource(name=name, object_uid=object_uid, spec_hash=spec_hash)
+
+
+def outcome(
+    recipient: int, state: vocabulary.RecipientState, *, at: dt.datetime = START, attempted: bool = True
+) -> ports.Outcome:
+    """Return an outcome at a time; what is not final is due five minutes later."""
+    final = state in {
+        vocabulary.RecipientState.ACCEPTED,
+        vocabulary.RecipientState.FAILED,
+        vocabulary.RecipientState.EXPIRED,
+        vocabulary.RecipientState.SUPPRESSED,
+    }
+    return ports.Outcome(
+        recipient=recipient,
+        state=state,
+        due_at=None if final else at + dt.timedelta(minutes=5),
+        attempted=attempted,
+        reason="Tested",
+        message="This is a test.",
+        at=at,
+    )
+
+
+async def put(queue: ports.Queue, **changes: object) -> tuple[str, list[int]]:
+    """Enqueue a notification; return its id and its recipients' numbers."""
+    enqueued = await queue.enqueue(notification(**changes), quota=QUOTA)
+    return enqueued.id, [pending.recipient for pending in enqueued.pending]
+
+
+async def states(queue: ports.Queue, notification_id: str, lane: ports.LaneKey = LANE) -> list[str]:
+    """Return the states of a notification's recipients, in their order."""
+    record = await queue.find(lane, notification_id)
+    assert record is not None, f"{notification_id} is not in the queue"
+    return [recipient.state.value for recipient in record.recipients]
+
+
+@contextlib.asynccontextmanager
+async def stalled(queue: embedded.EmbeddedQueue) -> collections.abc.AsyncIterator[None]:
+    """Let nothing be committed within this context: what is recorded is under way, as at a crash under load."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def stall(_: sqlite3.Connection) -> None:
+        begun.set()
+        go_on.wait()
+
+    # The port has no way to make a commit wait.
+    waiting = queue._writer.submit(stall)
+    await asyncio.to_thread(begun.wait)
+    try:
+        yield
+    finally:
+        go_on.set()
+        await waiting
+
+
+async def keep_busy(queue: ports.Queue, *, workers: int) -> None:
+    """Enqueue and deliver until the process is killed; print each id when it is acknowledged.
+
+    Lines: `queued ID` after the commit, `dot ID` before the dot is noted, `accepted ID` after the reply is noted.
+    Outcomes are not awaited, as in the delivery loop.
+    """
+
+    async def work(worker: int) -> None:
+        for number in itertools.count():
+            id_, (recipient,) = await put(queue, id=f"{worker}-{number}")
+            print("queued", id_, flush=True)
+            if number % 3 == 0:
+                continue
+            print("dot", id_, flush=True)
+            await queue.note_dot(recipient, SNAPSHOT)
+            if number % 3 == 1:
+                queue.note_accepted(recipient)
+                print("accepted", id_, flush=True)
+                queue.record(outcome(recipient, vocabulary.RecipientState.ACCEPTED))
+
+    await asyncio.gather(*(work(worker) for worker in range(workers)))
+
+
+async def _main(backend: str, directory: str) -> None:
+    await keep_busy(await BACKENDS[backend](pathlib.Path(directory), Clock()), workers=8)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))

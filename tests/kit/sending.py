@@ -1,0 +1,344 @@
+"""What tests of the sender put around it: settings, Secrets and CA bundles in memory, and clocks that can be set."""
+
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import datetime as dt
+import hashlib
+import itertools
+import pathlib
+import time
+
+from kit import smtpd
+from mailtier.api import names, secret, vocabulary
+from mailtier.sender import (
+    builder,
+    clock,
+    credentials,
+    delivery,
+    destination,
+    opening,
+    ports,
+    prober,
+    resolver,
+    templates,
+    tls,
+)
+from mailtier.sender.storage import embedded
+from mailtier.settings import effective
+
+LOOPBACK = effective.AddressRules(public=True, private=False, allow=("127.0.0.0/8", "::1/128"), deny=())
+PUBLIC = effective.AddressRules(public=True, private=False, allow=(), deny=())
+PLAIN = effective.Tls(
+    mode=vocabulary.TlsMode.DISABLED, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=None
+)
+ANONYMOUS = effective.Auth(
+    mechanism=vocabulary.Mechanism.ANONYMOUS, identity="", secret=None, origin=vocabulary.Origin.HOST
+)
+
+
+@dataclasses.dataclass(slots=True)
+class Clock:
+    """Real time, moved by whatever a test has no patience for.
+
+    Attributes:
+        skipped_seconds: How far both clocks are ahead.
+        jumped: How far the wall clock alone is ahead.
+    """
+
+    skipped_seconds: float = 0.0
+    jumped: dt.timedelta = dt.timedelta(0)
+    chance: float = 0.0
+
+    def wall(self) -> dt.datetime:
+        """Return the time of day."""
+        return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=self.skipped_seconds) + self.jumped
+
+    def monotonic(self) -> float:
+        """Return the monotonic time."""
+        return time.monotonic() + self.skipped_seconds
+
+    def as_clock(self) -> clock.Clock:
+        """Return what the sender is given."""
+        return clock.Clock(wall=self.wall, monotonic=self.monotonic, random=lambda: self.chance)
+
+
+class Settings:
+    """Effective settings that a test writes itself; CA bundles too."""
+
+    def __init__(self) -> None:
+        self._settings: dict[effective.OrganizationKey, effective.Effective] = {}
+        self._bundles: dict[str, str] = {}
+        self._callbacks: list[collections.abc.Callable[[effective.OrganizationKey], None]] = []
+
+    def get(self, organization: effective.OrganizationKey) -> effective.Effective | None:
+        """Return an organization's settings."""
+        return self._settings.get(organization)
+
+    def organizations(self) -> list[effective.Effective]:
+        """Return all settings."""
+        return list(self._settings.values())
+
+    def subscribe(self, callback: collections.abc.Callable[[effective.OrganizationKey], None]) -> None:
+        """Have a callback told of changes."""
+        self._callbacks.append(callback)
+
+    def put(self, settings: effective.Effective) -> effective.Effective:
+        """Set an organization's settings."""
+        self._settings[settings.organization] = settings
+        self._tell(settings.organization)
+        return settings
+
+    def remove(self, organization: effective.OrganizationKey) -> None:
+        """Remove an organization."""
+        del self._settings[organization]
+        self._tell(organization)
+
+    def publish(self, pem: str) -> str:
+        """Publish a CA bundle and return its digest."""
+        digest = hashlib.sha256(pem.encode()).hexdigest()
+        self._bundles[digest] = pem
+        return digest
+
+    async def bundle(self, digest: str) -> str | None:
+        """Return a CA bundle."""
+        return self._bundles.get(digest)
+
+    def _tell(self, organization: effective.OrganizationKey) -> None:
+        for callback in self._callbacks:
+            callback(organization)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """A Secret in memory."""
+
+    uid: str
+    resource_version: str
+    annotations: collections.abc.Mapping[str, str]
+    data: collections.abc.Mapping[str, secret.Hidden]
+
+
+class Secrets:
+    """Secrets that a test writes itself; counts how often each is read."""
+
+    def __init__(self) -> None:
+        self._secrets: dict[tuple[str, str], Secret] = {}
+        self._versions = itertools.count(1)
+        self.reads = 0
+
+    def put(self, namespace: str, name: str, password: str, *, endpoint: str) -> effective.SecretReference:
+        """Create or change a Secret, and return the reference that the operator would publish."""
+        version = str(next(self._versions))
+        self._secrets[namespace, name] = Secret(
+            uid=f"uid-{namespace}-{name}",
+            resource_version=version,
+            annotations={names.ENDPOINT_ANNOTATION: endpoint} if endpoint else {},
+            data={names.PASSWORD_KEY: secret.Hidden(password)},
+        )
+        return effective.SecretReference(
+            namespace=namespace,
+            name=name,
+            key=names.PASSWORD_KEY,
+            version=f"uid-{namespace}-{name}/{version}",
+        )
+
+    def remove(self, namespace: str, name: str) -> None:
+        """Delete a Secret."""
+        del self._secrets[namespace, name]
+
+    async def read(self, namespace: str, name: str) -> Secret:
+        """Return a Secret."""
+        self.reads += 1
+        found = self._secrets.get((namespace, name))
+        if found is None:
+            raise credentials.NotFoundError(f"Secret {namespace}/{name} does not exist")
+        return found
+
+
+def endpoint(
+    server: smtpd.Server,
+    *,
+    host: str = "127.0.0.1",
+    tls: effective.Tls = PLAIN,
+    addresses: effective.AddressRules = LOOPBACK,
+    origin: vocabulary.Origin = vocabulary.Origin.HOST,
+) -> effective.Endpoint:
+    """Return the endpoint that a test server is."""
+    return effective.Endpoint(host=host, port=server.port, tls=tls, addresses=addresses, origin=origin)
+
+
+def settings(
+    namespace: str,
+    at: effective.Endpoint,
+    *,
+    name: str = names.DEFAULT_ORGANIZATION,
+    auth: effective.Auth = ANONYMOUS,
+    state: effective.State = effective.State.ACTIVE,
+    uid: str | None = None,
+    max_connections: int = 3,
+    messages_per_connection: int = 100,
+    session: dt.timedelta = dt.timedelta(seconds=10),
+    envelope: dt.timedelta = dt.timedelta(seconds=10),
+    message: dt.timedelta = dt.timedelta(seconds=10),
+    rate_per_minute: int | None = None,
+    from_address: str = "noreply@example.com",
+) -> effective.Effective:
+    """Return effective settings."""
+    return effective.Effective(
+        organization=effective.OrganizationKey(namespace=namespace, name=name),
+        namespace_uid=uid or f"uid-{namespace}",
+        state=state,
+        findings=(),
+        source=vocabulary.Source.HOST,
+        endpoint=at,
+        auth=auth,
+        from_=effective.From(
+            address=from_address, display_name="Example", reply_to=None, envelope=from_address
+        ),
+        delivery=effective.Delivery(
+            helo_name=None,
+            max_connections=max_connections,
+            messages_per_connection=messages_per_connection,
+            session_timeout=session,
+            envelope_timeout=envelope,
+            message_timeout=message,
+            rate_per_minute=rate_per_minute,
+            max_age=None,
+        ),
+        notifications={
+            category: effective.CategorySettings(enabled=True, recipients=()) for category in vocabulary.Category
+        },
+        provenance={},
+    )
+
+
+def login(
+    reference: effective.SecretReference,
+    *,
+    identity: str = "robot",
+    mechanism: vocabulary.Mechanism = vocabulary.Mechanism.PLAIN,
+    origin: vocabulary.Origin = vocabulary.Origin.HOST,
+) -> effective.Auth:
+    """Return how a session authenticates with a Secret."""
+    return effective.Auth(mechanism=mechanism, identity=identity, secret=reference, origin=origin)
+
+
+class Sender:
+    """Delivery and probes on a real queue, at work while the context is entered.
+
+    Args:
+        folder: For the queue.
+        nameserver: `address:port` of a DNS server; the system's by default.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, nameserver: str | None = None) -> None:
+        self.folder = folder
+        self.clock = Clock()
+        self.settings = Settings()
+        self.secrets = Secrets()
+        self._nameserver = nameserver
+        self._numbers = itertools.count(1)
+        self._stack = contextlib.AsyncExitStack()
+        self.running: asyncio.Task[object] | None = None
+
+    async def __aenter__(self) -> "Sender":
+        time_ = self.clock.as_clock()
+        self.queue: ports.Queue = await embedded.open_queue(self.folder, now=self.clock.wall)
+        self._stack.push_async_callback(self.queue.close)
+        names_ = resolver.Resolver(nameservers=(self._nameserver,) if self._nameserver else None)
+        await self._stack.enter_async_context(names_)
+        self.passwords = credentials.CredentialStore(self.secrets, time_)
+        self.destinations = destination.Destinations(
+            helo_name="sender.test", names=names_, opener=opening.Opener(tls.Contexts(self.settings)), time=time_
+        )
+        self.prober = prober.Prober(
+            queue=self.queue,
+            settings=self.settings,
+            destinations=self.destinations,
+            passwords=self.passwords,
+            time=time_,
+        )
+        self.delivery = delivery.Delivery(
+            queue=self.queue,
+            settings=self.settings,
+            destinations=self.destinations,
+            passwords=self.passwords,
+            messages=builder.Builder(templates.Templates()),
+            probes=self.prober,
+            time=time_,
+        )
+        self.settings.subscribe(self.delivery.note_settings)
+        self.settings.subscribe(self.prober.note_settings)
+        self.running = asyncio.create_task(self.delivery.run())
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.stop()
+        await self._stack.aclose()
+
+    async def stop(self) -> None:
+        """End delivery in good order."""
+        if self.running is not None:
+            self.running.cancel()
+            await asyncio.gather(self.running, return_exceptions=True)
+            self.running = None
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass."""
+        self.clock.skipped_seconds += seconds
+        self.delivery.wake()
+        self.prober.wake()
+
+    async def notify(
+        self,
+        of: effective.Effective,
+        *recipients: str,
+        category: vocabulary.Category = vocabulary.Category.JOB_ALERT,
+        text: str = "The job failed.",
+        data: collections.abc.Mapping[str, str] | None = None,
+        max_age: dt.timedelta = dt.timedelta(hours=1),
+    ) -> str:
+        """Queue a notification, hand it to delivery, and return its id."""
+        number = next(self._numbers)
+        now = self.clock.wall()
+        enqueued = await self.queue.enqueue(
+            ports.NewNotification(
+                id=f"n-{number:08d}",
+                lane=lane(of),
+                category=category,
+                severity=vocabulary.Severity.ERROR,
+                recipients=recipients or ("somebody@example.org",),
+                subject="Something happened",
+                text=text,
+                data=data or {},
+                accepted_at=now,
+                expires_at=now + max_age,
+                idempotency_key=None,
+                digest=f"{number:064x}",
+                source=None,
+            ),
+            quota=ports.Quota(messages=100_000),
+        )
+        self.delivery.offer(enqueued.pending)
+        return enqueued.id
+
+    async def states(self, of: effective.Effective, notification: str) -> list[vocabulary.RecipientState]:
+        """Return where the recipients of a notification stand."""
+        record = await self.queue.find(lane(of), notification)
+        assert record is not None
+        return [recipient.state for recipient in record.recipients]
+
+    async def reasons(self, of: effective.Effective, notification: str) -> list[str]:
+        """Return why the recipients of a notification stand where they stand."""
+        record = await self.queue.find(lane(of), notification)
+        assert record is not None
+        return [recipient.reason for recipient in record.recipients]
+
+
+def lane(of: effective.Effective) -> ports.LaneKey:
+    """Return the lane key of settings."""
+    return ports.LaneKey(
+        namespace_uid=of.namespace_uid, namespace=of.organization.namespace, organization=of.organization.name
+    )

@@ -1,0 +1,155 @@
+"""Organizations as a sender meets them: a namespace, an application's ServiceAccount, published settings."""
+
+import collections.abc
+import dataclasses
+import datetime as dt
+import json
+import secrets
+
+from kit import cluster as cluster_kit
+from mailtier.api import names, vocabulary
+from mailtier.settings import codec, effective
+
+LOOPBACK = effective.AddressRules(public=True, private=True, allow=("127.0.0.0/8",), deny=())
+"""Address rules that let test servers be reached."""
+
+_APPLICATION = "application"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """A namespace with an application that may notify in it.
+
+    Attributes:
+        uid: Of the namespace.
+        token: The application's, for the intake.
+    """
+
+    namespace: str
+    uid: str
+    token: str
+
+    def collection(self, organization: str = "default") -> str:
+        """Return the path to POST to."""
+        return f"/v1/namespaces/{self.namespace}/organizations/{organization}/notifications"
+
+
+def create(cluster: cluster_kit.LocalCluster) -> Tenant:
+    """Return a new tenant."""
+    namespace = f"team-{secrets.token_hex(4)}"
+    cluster.kubectl("create", "namespace", namespace)
+    account(cluster, namespace, _APPLICATION, allowed=True)
+    uid = cluster.kubectl("get", "namespace", namespace, "--output=jsonpath={.metadata.uid}").stdout
+    token = cluster.token(namespace, _APPLICATION, audience=names.TOKEN_AUDIENCE)
+    return Tenant(namespace=namespace, uid=uid, token=token)
+
+
+def account(cluster: cluster_kit.LocalCluster, namespace: str, name: str, *, allowed: bool) -> None:
+    """Make a ServiceAccount that may notify in its namespace, or may not."""
+    documents: list[dict[str, object]] = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
+    ]
+    if allowed:
+        group = "rbac.authorization.k8s.io"
+        rule = {"apiGroups": [names.GROUP], "resources": [names.NOTIFICATION_PLURAL], "verbs": ["create"]}
+        metadata = {"name": name, "namespace": namespace}
+        documents += [
+            {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]},
+            {
+                "apiVersion": f"{group}/v1",
+                "kind": "RoleBinding",
+                "metadata": metadata,
+                "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+            },
+        ]
+    cluster.kubectl("apply", "--server-side", "-f-", input="\n---\n".join(map(json.dumps, documents)))
+
+
+def settings(
+    tenant: Tenant,
+    *,
+    port: int,
+    organization: str = "default",
+    state: effective.State = effective.State.ACTIVE,
+    recipients: collections.abc.Sequence[str] = (),
+    disabled: collections.abc.Container[vocabulary.Category] = (),
+    max_connections: int = 3,
+) -> effective.Effective:
+    """Return effective settings for an SMTP server without TLS on loopback.
+
+    Args:
+        recipients: Of every category.
+        disabled: Categories that are switched off.
+    """
+    return effective.Effective(
+        organization=effective.OrganizationKey(namespace=tenant.namespace, name=organization),
+        namespace_uid=tenant.uid,
+        state=state,
+        findings=(),
+        source=vocabulary.Source.HOST,
+        endpoint=effective.Endpoint(
+            host="127.0.0.1",
+            port=port,
+            tls=effective.Tls(
+                mode=vocabulary.TlsMode.DISABLED,
+                server_name=None,
+                min_version=vocabulary.TlsVersion.V1_2,
+                ca=None,
+            ),
+            addresses=LOOPBACK,
+            origin=vocabulary.Origin.HOST,
+        ),
+        auth=effective.Auth(
+            mechanism=vocabulary.Mechanism.ANONYMOUS, identity="", secret=None, origin=vocabulary.Origin.HOST
+        ),
+        from_=effective.From(
+            address="no-reply@example.com",
+            display_name="Platform",
+            reply_to=None,
+            envelope="no-reply@example.com",
+        ),
+        delivery=effective.Delivery(
+            helo_name="sender.example.com",
+            max_connections=max_connections,
+            messages_per_connection=100,
+            session_timeout=dt.timedelta(seconds=30),
+            envelope_timeout=dt.timedelta(seconds=60),
+            message_timeout=dt.timedelta(seconds=600),
+            rate_per_minute=None,
+            max_age=None,
+        ),
+        notifications={
+            category: effective.CategorySettings(
+                enabled=category not in disabled,
+                recipients=() if category is vocabulary.Category.PASSWORD_RECOVERY else tuple(recipients),
+            )
+            for category in vocabulary.Category
+        },
+        provenance={},
+    )
+
+
+def publish(cluster: cluster_kit.LocalCluster, namespace: str, published: effective.Effective) -> None:
+    """Write settings as the operator does, into its namespace."""
+    key = published.organization
+    document = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": names.effective_config_map(key.namespace, key.name),
+            "namespace": namespace,
+            "labels": {
+                names.MANAGED_BY_LABEL: names.MANAGED_BY,
+                names.COMPONENT_LABEL: names.EFFECTIVE_COMPONENT,
+            },
+        },
+        "data": {names.EFFECTIVE_KEY: codec.encode(published)},
+    }
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f-", input=json.dumps(document))
+
+
+def withdraw(cluster: cluster_kit.LocalCluster, namespace: str, tenant: Tenant, organization: str = "default") -> None:
+    """Delete published settings."""
+    name = names.effective_config_map(tenant.namespace, organization)
+    cluster.kubectl("delete", "configmap", name, f"--namespace={namespace}")

@@ -1,0 +1,108 @@
+"""Mail addresses: what is accepted, what is refused and why, and what goes on the wire."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtier.api import addresses
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "wire"),
+    [
+        ("alice@example.com", "alice@example.com", "alice@example.com"),
+        ("Alice.B+tag@Example.COM", "Alice.B+tag@example.com", "Alice.B+tag@example.com"),
+        ("a@exämple.com", "a@exämple.com", "a@xn--exmple-cua.com"),
+        ("a@xn--exmple-cua.com", "a@exämple.com", "a@xn--exmple-cua.com"),
+        ("a@EXÄMPLE.com", "a@exämple.com", "a@xn--exmple-cua.com"),
+        ("jörg@例え.jp", "jörg@例え.jp", "jörg@xn--r8jz45g.jp"),
+        ("a@faß.de", "a@faß.de", "a@xn--fa-hia.de"),
+        ("root@mailhost", "root@mailhost", "root@mailhost"),
+        ("jo\u0308rg@example.com", "jörg@example.com", "jörg@example.com"),
+    ],
+)
+def test_an_address_is_shown_with_u_labels_and_sent_with_a_labels(value: str, shown: str, wire: str) -> None:
+    """The domain is lower case, shown as people write it, and ASCII on the wire."""
+    address = addresses.parse(value)
+    assert str(address) == shown
+    assert address.wire == wire
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("", "has no @"),
+        ("alice", "has no @"),
+        ("alice@", "nothing after its @"),
+        ("@example.com", "letters, digits"),
+        ("a b@example.com", "letters, digits"),
+        ("a..b@example.com", "single dots"),
+        (".a@example.com", "single dots"),
+        ("a@b@example.com", "letters, digits"),
+        ("@relay.example:a@example.com", "letters, digits"),
+        ("<a@example.com>", "letters, digits"),
+        ("Alice <a@example.com>", "letters, digits"),
+        ("a@example.com, b@example.com", "letters, digits"),
+        ("a(comment)@example.com", "letters, digits"),
+        ('"a b"@example.com', "quoted local parts"),
+        ("a@[192.0.2.1]", "not a valid name"),
+        ("a@192.0.2.1", "ends in a number"),
+        ("a@-example.com", "not a valid name"),
+        ("a@exa_mple.com", "not a valid name"),
+        ("a@example..com", "not a valid name"),
+        ("a@example.com.", "ends in a dot"),
+        ("a@xn--zzzzzz.de", "not a valid name"),
+        ("a@example.com\r\nRCPT TO:<b@example.com>", "carriage return"),
+        ("a\u202e@example.com", "right-to-left override"),
+        ("é\u200b@example.com", "format character"),
+        ("é @example.com", "blank"),
+        ("a" * 65 + "@example.com", "longer than 64"),
+        ("é" * 33 + "@example.com", "longer than 64"),
+        ("a@" + ".".join(["a" * 60] * 5) + ".com", "longer than 253"),
+        ("a" * 60 + "@" + ".".join(["a" * 60] * 3) + ".aaaaaaaaaa.example", "longer than 254"),
+    ],
+)
+def test_what_is_not_an_address_is_refused_with_a_reason(value: str, sentence: str) -> None:
+    """The sentence says what is wrong and does not repeat the text."""
+    with pytest.raises(addresses.AddressError, match=sentence) as caught:
+        addresses.parse(value)
+    assert not value or value not in str(caught.value)
+
+
+def test_only_a_local_part_outside_ascii_needs_smtputf8() -> None:
+    """An internationalized domain has an ASCII form, a local part has none."""
+    assert not addresses.parse("a@exämple.com").needs_smtputf8
+    assert addresses.parse("jörg@example.com").needs_smtputf8
+
+
+def test_the_key_ignores_case() -> None:
+    """Two spellings of one mailbox have one key."""
+    assert addresses.parse("Bob@Example.com").key == addresses.parse("bob@example.COM").key
+
+
+@given(st.text(max_size=80))
+def test_whatever_is_accepted_is_safe_on_the_wire(value: str) -> None:
+    """No accepted address holds a blank, an angle bracket, a control, or more bytes than a path may."""
+    try:
+        address = addresses.parse(value + "@example.com")
+    except addresses.AddressError:
+        return
+    assert not any(char in address.wire for char in '<> \r\n\0,;:\\"()[]')
+    assert len(address.wire.encode()) <= 254
+    assert addresses.parse(str(address)) == address
+
+
+@given(st.from_regex(addresses.PATTERN, fullmatch=True))
+def test_what_the_apiserver_takes_is_parsed_or_refused_for_length_and_labels(value: str) -> None:
+    """An address of the CRD's pattern never fails for its signs, and comes back as it was but for case."""
+    local, _, domain = value.partition("@")
+    fits = len(local) <= 64 and len(domain) <= 253 and len(value) <= 254
+    if fits and "xn--" not in domain.lower() and not domain.rpartition(".")[2].isdigit():
+        assert addresses.is_mailbox(value)
+        assert addresses.parse(value).wire.lower() == value.lower()
+
+
+@pytest.mark.parametrize("domain", ["example.com", "EXÄMPLE.com", "xn--exmple-cua.com"])
+def test_a_domain_alone_is_parsed_in_the_same_way(domain: str) -> None:
+    """`@domain` entries of a policy compare with the domains of addresses."""
+    assert addresses.parse_domain(domain) == addresses.parse(f"a@{domain}").domain

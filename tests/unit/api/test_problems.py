@@ -1,0 +1,66 @@
+"""Findings are sentences with a path, and never quote what was given."""
+
+import pydantic
+import pytest
+
+from kit import corpus
+from mailtier.api import kinds, notification, problems, settings
+
+_PASSWORD = "hunter2-correct-horse"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"auth": {"username": "mailer", "password": _PASSWORD}},
+        {"auth": {"username": f"{_PASSWORD}\n", "passwordSecretRef": {"name": "smtp"}}},
+        {"auth": {"mechanism": _PASSWORD}},
+        {"auth": {"passwordSecretRef": _PASSWORD}},
+        {"smtp": {"host": f"mailer:{_PASSWORD}@smtp.example.com", "port": _PASSWORD}},
+        {"from": {"displayName": [_PASSWORD]}},
+        {"suspend": _PASSWORD},
+        _PASSWORD,
+    ],
+)
+def test_password_in_the_wrong_place_is_not_repeated(spec: object) -> None:
+    """Neither the findings nor the error itself hold the value (R1)."""
+    document = corpus.document("OrgEmailSettings", spec)
+    found = problems.found(kinds.OrgEmailSettings, document)
+    assert found
+    assert _PASSWORD not in "".join(map(str, found))
+    with pytest.raises(pydantic.ValidationError) as error:
+        kinds.OrgEmailSettings.model_validate(document)
+    assert _PASSWORD not in str(error.value)
+
+
+def test_path_leads_to_the_field() -> None:
+    """The path goes through lists and maps, and begins where the caller says."""
+    spec = {"notifications": {"jobAlert": {"recipients": ["a@example.com", "nobody"]}}}
+    with pytest.raises(pydantic.ValidationError) as error:
+        settings.OrgSpec.model_validate(spec)
+    (problem,) = problems.listed(error.value, below="spec")
+    assert problem.field == "spec.notifications.jobAlert.recipients[1]"
+
+
+def test_rule_names_its_own_field() -> None:
+    """A rule of a group that is about one field is reported on that field."""
+    (problem,) = problems.found(notification.NotificationSpec, {"category": "PasswordRecovery"})
+    assert problem.field == "category"
+    assert problem.message.startswith("PasswordRecovery is taken over HTTPS only")
+
+
+def test_null_is_named() -> None:
+    """An explicit null is refused on the field that holds it, as server-side apply does."""
+    (problem,) = problems.found(settings.OrgSpec, {"from": {"displayName": "Sales", "replyTo": None}})
+    assert str(problem) == "from.replyTo: null is not a value; leave the field out to inherit it"
+
+
+def test_every_finding_is_listed() -> None:
+    """A person sees all that is wrong at once."""
+    found = problems.found(settings.OrgSpec, {"smtp": {"port": 0}, "suspend": "yes", "other": 1})
+    assert [str(problem) for problem in found] == [
+        "smtp.host: is required",
+        "smtp.port: must be at least 1",
+        "suspend: must be true or false",
+        "other: is not a field",
+    ]

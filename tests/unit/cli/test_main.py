@@ -1,0 +1,111 @@
+"""The program's frame: version, help, usage errors, and what a failure looks like."""
+
+import importlib
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import mailtier
+from mailtier.cli import failures, main
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main.run(arguments)
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the version alone, for scripts."""
+    assert _run(capsys, "--version") == (0, f"{mailtier.__version__}\n", "")
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command stands in the help with one sentence."""
+    status, out, _ = _run(capsys, "--help")
+    assert status == 0
+    for name, sentence in main.COMMANDS.items():
+        assert name in out
+        assert " ".join(out.split()).count(sentence) == 1
+        assert sentence.endswith(".")
+
+
+def test_nothing_to_do_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command the help is printed, and the status is that of a wrong command line."""
+    status, out, _ = _run(capsys)
+    assert (status, "Commands:" in out) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["crd"], "mailtier: No such command 'crd'"),
+        (["--verbose"], "mailtier: No such option: --verbose"),
+        (["crds", "--verbose"], "mailtier: No such option: --verbose"),
+        (["crds", "Secret"], "mailtier: Invalid value for KIND: there is no kind 'Secret'; the kinds are"),
+        (["crds", "ntf", "oes"], "mailtier: Got unexpected extra argument"),
+    ],
+)
+def test_usage_error_is_one_line_with_a_hint(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """A wrong command line ends with status 2 and one line that says where help is."""
+    status, out, err = _run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith(said)
+    assert err.count("\n") == 1
+    assert "; see mailtier" in err
+    assert err.endswith(" --help\n")
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_every_command_has_its_module(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command of the list can be imported and explains itself."""
+    assert importlib.import_module(f"mailtier.cli.{name}").app
+    status, out, _ = _run(capsys, name, "--help")
+    assert status == 0
+    assert f"mailtier {name}" in out
+
+
+def test_failure_of_a_command_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    """What cannot be done ends with status 1 and says what is in the way."""
+    taken = tmp_path / "taken"
+    taken.write_text("", encoding="utf-8")
+    status, out, err = _run(capsys, "crds", "--output-dir", str(taken))
+    assert (status, out) == (failures.Status.FAILED, "")
+    assert err == f"mailtier: cannot write into {taken}: File exists\n"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """The list of commands is there at once, because no command is imported for it."""
+    code = (
+        "import sys; from mailtier.cli import main; main.run(['--help']);"
+        "heavy = {'pydantic', 'kopf', 'kubernetes', 'aiohttp', 'rich'} & sys.modules.keys();"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_traceback_shows_no_local_variable() -> None:
+    """A defect ends in Python's own traceback, which holds no values (R1)."""
+    code = (
+        "from mailtier.cli import apps, main\n"
+        "import sys, types\n"
+        "module = types.ModuleType('mailtier.cli.broken')\n"
+        "module.app = apps.new()\n"
+        "@module.app.command()\n"
+        "def command() -> None:\n"
+        "    '''Break.'''\n"
+        "    password = ''.join(['hun', 'ter2'])\n"
+        "    raise RuntimeError('broken')\n"
+        "sys.modules['mailtier.cli.broken'] = module\n"
+        "main.COMMANDS['broken'] = 'Break.'\n"
+        "main.run(['broken'])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "RuntimeError: broken" in result.stderr
+    assert "hunter2" not in result.stderr

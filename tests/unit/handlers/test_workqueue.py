@@ -1,0 +1,148 @@
+"""The work queue: coalescing, one at a time for each key, delays, backoff."""
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from mailtier.handlers import workqueue
+
+_WITHIN = 5.0
+
+
+@contextlib.asynccontextmanager
+async def running(
+    work: Callable[[str], Awaitable[None]], *, workers: int = 4
+) -> AsyncIterator[workqueue.WorkQueue[str]]:
+    """Run a queue for the length of a test."""
+    loop = asyncio.get_running_loop()
+    queue = workqueue.WorkQueue[str](
+        work,
+        workers=workers,
+        monotonic=loop.time,
+        jitter=lambda: 0.5,
+        backoff=workqueue.Backoff(first=dt.timedelta(milliseconds=1), most=dt.timedelta(milliseconds=4)),
+    )
+    task = asyncio.create_task(queue.run())
+    try:
+        async with asyncio.timeout(_WITHIN):
+            yield queue
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_key_that_waits_is_worked_on_once_however_often_it_was_added() -> None:
+    """Many events for one object are one reconciliation."""
+    done: list[str] = []
+
+    async def work(key: str) -> None:
+        done.append(key)
+
+    async with running(work) as queue:
+        for _ in range(100):
+            queue.add("a")
+        queue.add("b")
+        await queue.idle()
+    assert done == ["a", "b"]
+
+
+async def test_a_key_added_during_its_work_is_worked_on_again_and_never_twice_at_once() -> None:
+    """What changed while a key was being worked on is not missed, and no two workers share a key."""
+    active, most, rounds = 0, 0, 0
+    started, release = asyncio.Event(), asyncio.Event()
+
+    async def work(_: str) -> None:
+        nonlocal active, most, rounds
+        active += 1
+        most = max(most, active)
+        started.set()
+        await release.wait()
+        active -= 1
+        rounds += 1
+
+    async with running(work) as queue:
+        queue.add("a")
+        await started.wait()
+        queue.add("a")
+        queue.add("a")
+        release.set()
+        await queue.idle()
+    assert (rounds, most) == (2, 1)
+
+
+async def test_a_failing_key_comes_back_and_does_not_hold_up_the_others() -> None:
+    """One object's trouble is its own, and it is tried until it succeeds."""
+    attempts: dict[str, int] = {}
+    mended = asyncio.Event()
+
+    async def work(key: str) -> None:
+        attempts[key] = attempts.get(key, 0) + 1
+        if key == "bad" and attempts[key] < 4:
+            raise RuntimeError("not yet")
+        if key == "bad":
+            mended.set()
+
+    async with running(work, workers=1) as queue:
+        queue.add("bad")
+        queue.add("good")
+        await mended.wait()
+    assert attempts == {"bad": 4, "good": 1}
+
+
+async def test_the_sooner_of_two_delays_wins_and_adding_at_once_beats_both() -> None:
+    """A schedule never postpones what something else wants sooner."""
+    done = asyncio.Event()
+    rounds = 0
+
+    async def work(_: str) -> None:
+        nonlocal rounds
+        rounds += 1
+        done.set()
+
+    async with running(work) as queue:
+        queue.add_after("a", dt.timedelta(milliseconds=5))
+        queue.add_after("a", dt.timedelta(hours=1))
+        await done.wait()
+        assert rounds == 1
+        done.clear()
+        queue.add_after("b", dt.timedelta(hours=1))
+        queue.add("b")
+        await done.wait()
+        await queue.idle()
+    assert rounds == 2
+
+
+async def test_a_forgotten_key_does_not_come_back() -> None:
+    """A delay dies with the object it was for."""
+    done: list[str] = []
+    second = asyncio.Event()
+
+    async def work(key: str) -> None:
+        done.append(key)
+        if key == "b":
+            second.set()
+
+    async with running(work) as queue:
+        queue.add_after("a", dt.timedelta(milliseconds=2))
+        queue.forget("a")
+        queue.add_after("b", dt.timedelta(milliseconds=4))
+        await second.wait()
+    assert done == ["b"]
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 0.2), (2, 0.4), (3, 0.8), (40, 60.0)])
+def test_the_wait_doubles_up_to_its_bound(failures: int, seconds: float) -> None:
+    """A key that keeps failing comes back less and less often, but at least every minute."""
+    delay = workqueue.Backoff().delay(failures, jitter=1.0)
+    assert delay == dt.timedelta(seconds=seconds)
+
+
+def test_jitter_spreads_over_the_upper_half() -> None:
+    """Keys that failed together do not come back together, and none comes back at once."""
+    backoff = workqueue.Backoff(first=dt.timedelta(seconds=10))
+    assert backoff.delay(1, jitter=0.0) == dt.timedelta(seconds=5)
+    assert backoff.delay(1, jitter=0.5) == dt.timedelta(seconds=7.5)

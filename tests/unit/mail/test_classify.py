@@ -1,0 +1,179 @@
+"""Whose fault a failure is, and whether trying again can help."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtier.mail import classify, reasons, replies
+
+P, S = classify.Phase, classify.Scope
+SERVER, CREDENTIALS, POLICY, RECIPIENT, MESSAGE = S.SERVER, S.CREDENTIALS, S.POLICY, S.RECIPIENT, S.MESSAGE
+
+
+def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
+    line = f"{code} {enhanced} {text}\r\n" if enhanced else f"{code} {text}\r\n"
+    (reply,) = replies.ReplyParser().receive(line.encode())
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("phase", "code", "enhanced", "scope", "reason"),
+    [
+        # Server: connect, TLS, greeting, and 421 wherever it comes.
+        (P.GREETING, 554, "", SERVER, "ServerRefused"),
+        (P.GREETING, 450, "", SERVER, "ServerUnavailable"),
+        (P.GREETING, 421, "4.3.2", SERVER, "ServerUnavailable"),
+        (P.EHLO, 550, "5.7.1", SERVER, "ServerRefused"),
+        (P.EHLO, 501, "", SERVER, "ServerRefused"),
+        (P.TLS, 454, "4.7.0", SERVER, "TlsFailed"),
+        (P.TLS, 502, "5.5.1", SERVER, "TlsFailed"),
+        (P.AUTH, 421, "4.7.0", SERVER, "ServerUnavailable"),
+        (P.MAIL, 421, "4.7.0", SERVER, "ServerUnavailable"),
+        (P.RCPT, 421, "4.1.1", SERVER, "ServerUnavailable"),
+        (P.DATA, 421, "", SERVER, "ServerUnavailable"),
+        (P.DOT, 421, "4.4.2", SERVER, "ServerUnavailable"),
+        # Credentials: 535, 534, 530, 538, and every permanent refusal of AUTH.
+        (P.AUTH, 535, "5.7.8", CREDENTIALS, "CredentialsRefused"),
+        (P.AUTH, 534, "5.7.9", CREDENTIALS, "CredentialsRefused"),
+        (P.AUTH, 530, "5.7.0", CREDENTIALS, "CredentialsRefused"),
+        (P.AUTH, 538, "5.7.11", CREDENTIALS, "CredentialsRefused"),
+        (P.AUTH, 504, "5.5.4", CREDENTIALS, "CredentialsRefused"),
+        (P.AUTH, 501, "", CREDENTIALS, "CredentialsRefused"),
+        (P.AUTH, 432, "4.7.12", CREDENTIALS, "CredentialsRefused"),
+        (P.AUTH, 454, "4.7.0", SERVER, "AuthenticationUnavailable"),
+        (P.MAIL, 530, "5.7.57", CREDENTIALS, "CredentialsRefused"),
+        (P.MAIL, 535, "", CREDENTIALS, "CredentialsRefused"),
+        (P.MAIL, 538, "", CREDENTIALS, "CredentialsRefused"),
+        (P.DATA, 530, "5.7.0", CREDENTIALS, "CredentialsRefused"),
+        (P.DOT, 530, "5.7.0", CREDENTIALS, "CredentialsRefused"),
+        # MAIL names a sender and a size, nothing else.
+        (P.MAIL, 550, "5.1.8", POLICY, "SenderRefused"),
+        (P.MAIL, 553, "5.7.1", POLICY, "PolicyRefused"),
+        (P.MAIL, 553, "", POLICY, "SenderRefused"),
+        (P.MAIL, 501, "5.1.7", POLICY, "SenderRefused"),
+        (P.MAIL, 550, "5.1.1", POLICY, "SenderRefused"),
+        (P.MAIL, 450, "4.1.8", POLICY, "SenderRefused"),
+        (P.MAIL, 450, "4.7.1", POLICY, "PolicyRefused"),
+        (P.MAIL, 550, "5.4.5", POLICY, "PolicyRefused"),
+        (P.MAIL, 552, "", MESSAGE, "MessageTooLarge"),
+        (P.MAIL, 552, "5.3.4", MESSAGE, "MessageTooLarge"),
+        (P.MAIL, 452, "4.3.1", SERVER, "ServerUnavailable"),
+        (P.MAIL, 451, "", SERVER, "ServerUnavailable"),
+        # Recipient: at RCPT only x.1.x (not x.1.7, x.1.8), x.2.x, or an unenhanced 550/551.
+        (P.RCPT, 550, "5.1.1", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 550, "5.1.10", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 553, "5.1.3", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 554, "5.1.2", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 552, "5.2.2", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 550, "5.2.1", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 450, "4.2.0", RECIPIENT, "RecipientUnavailable"),
+        (P.RCPT, 452, "4.2.2", RECIPIENT, "RecipientUnavailable"),
+        (P.RCPT, 450, "4.1.1", RECIPIENT, "RecipientUnavailable"),
+        (P.RCPT, 550, "", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 551, "", RECIPIENT, "RecipientRefused"),
+        # Policy: 530, 535, 554, 553 and x.7.x at RCPT, where Postfix reports client, HELO and sender.
+        (P.RCPT, 550, "5.1.7", POLICY, "SenderRefused"),
+        (P.RCPT, 550, "5.1.8", POLICY, "SenderRefused"),
+        (P.RCPT, 450, "4.1.8", POLICY, "SenderRefused"),
+        (P.RCPT, 550, "5.7.1", POLICY, "PolicyRefused"),
+        (P.RCPT, 454, "4.7.1", POLICY, "PolicyRefused"),
+        (P.RCPT, 554, "", POLICY, "PolicyRefused"),
+        (P.RCPT, 554, "5.7.1", POLICY, "PolicyRefused"),
+        (P.RCPT, 553, "", POLICY, "PolicyRefused"),
+        (P.RCPT, 530, "", POLICY, "PolicyRefused"),
+        (P.RCPT, 535, "", POLICY, "PolicyRefused"),
+        (P.RCPT, 550, "5.4.5", POLICY, "PolicyRefused"),
+        # What RCPT refuses for another reason is no word on the recipient.
+        (P.RCPT, 550, "5.3.4", MESSAGE, "MessageTooLarge"),
+        (P.RCPT, 550, "5.3.0", MESSAGE, "MessageRefused"),
+        (P.RCPT, 450, "", MESSAGE, "MessageDeferred"),
+        (P.RCPT, 451, "4.3.0", MESSAGE, "MessageDeferred"),
+        (P.RCPT, 452, "4.5.3", MESSAGE, "MessageDeferred"),
+        (P.RCPT, 501, "", MESSAGE, "MessageRefused"),
+        # Message: 552 and 554 at the dot, and whatever else is said of the data.
+        (P.DOT, 552, "", MESSAGE, "MessageTooLarge"),
+        (P.DOT, 552, "5.2.3", MESSAGE, "MessageTooLarge"),
+        (P.DOT, 554, "", MESSAGE, "MessageRefused"),
+        (P.DOT, 554, "5.7.1", MESSAGE, "MessageRefused"),
+        (P.DOT, 550, "5.1.1", MESSAGE, "MessageRefused"),
+        (P.DOT, 451, "4.3.0", MESSAGE, "MessageDeferred"),
+        (P.DOT, 452, "", MESSAGE, "MessageDeferred"),
+        (P.DATA, 554, "5.5.1", MESSAGE, "MessageRefused"),
+        (P.DATA, 451, "", MESSAGE, "MessageDeferred"),
+        (P.DATA, 550, "5.4.5", POLICY, "PolicyRefused"),
+        (P.DOT, 550, "5.4.5", POLICY, "PolicyRefused"),
+    ],
+)
+def test_phase_and_codes_give_scope_and_reason(
+    phase: classify.Phase, code: int, enhanced: str, scope: classify.Scope, reason: str
+) -> None:
+    """Each refusal concerns whom the phase and the enhanced code say, and carries its codes."""
+    failure = classify.classify_reply(phase, _reply(code, enhanced))
+    assert (failure.scope, failure.reason) == (scope, reason)
+    assert failure.code == code
+    assert failure.enhanced == (enhanced or None)
+
+
+@given(
+    st.sampled_from(classify.Phase),
+    st.integers(min_value=400, max_value=599),
+    st.none() | st.tuples(st.integers(0, 9), st.integers(0, 20)),
+)
+def test_the_basic_code_alone_decides_permanence(
+    phase: classify.Phase, code: int, status: tuple[int, int] | None
+) -> None:
+    """4yz is transient and 5yz permanent, in every phase and with every enhanced code."""
+    enhanced = f"{code // 100}.{status[0]}.{status[1]}" if status else ""
+    failure = classify.classify_reply(phase, _reply(code, enhanced))
+    assert failure.is_permanent == (code >= 500)
+
+
+@given(
+    st.sampled_from([phase for phase in classify.Phase if phase is not P.RCPT]),
+    st.integers(min_value=400, max_value=599),
+    st.none() | st.tuples(st.integers(0, 9), st.integers(0, 20)),
+)
+def test_a_recipient_is_to_blame_at_rcpt_only(phase: classify.Phase, code: int, status: tuple[int, int] | None) -> None:
+    """No reply to another command suppresses or fails a recipient as such."""
+    enhanced = f"{code // 100}.{status[0]}.{status[1]}" if status else ""
+    assert classify.classify_reply(phase, _reply(code, enhanced)).scope is not RECIPIENT
+
+
+@pytest.mark.parametrize("fault", classify.Fault)
+@pytest.mark.parametrize("phase", [phase for phase in classify.Phase if phase is not P.DOT])
+def test_a_fault_without_a_reply_is_the_servers(phase: classify.Phase, fault: classify.Fault) -> None:
+    """Lost connections, time-outs and TLS failures charge the server; a missing mechanism, the credentials."""
+    failure = classify.classify_fault(phase, fault)
+    is_mechanism = fault is classify.Fault.MECHANISM_NOT_OFFERED
+    assert failure.scope is (CREDENTIALS if is_mechanism else SERVER)
+    assert failure.is_permanent is is_mechanism
+    assert failure.reason.value == fault.value
+    assert failure.text == reasons.MEANINGS[failure.reason]
+    assert (failure.code, failure.enhanced) == (None, None)
+
+
+def test_a_fault_after_the_dot_is_in_doubt() -> None:
+    """Whatever ends the wait for the last reply, nobody knows whether the message was taken."""
+    failure = classify.classify_fault(P.DOT, classify.Fault.TIMED_OUT)
+    assert failure.reason is reasons.DeliveryReason.IN_DOUBT
+    assert not failure.is_permanent
+
+
+@pytest.mark.parametrize("code", [250, 354])
+def test_a_reply_that_is_no_refusal_is_a_protocol_error(code: int) -> None:
+    """A success where it makes no sense says nothing about the message."""
+    failure = classify.classify_reply(P.DATA, _reply(code))
+    assert (failure.scope, failure.reason) == (SERVER, "ProtocolError")
+
+
+def test_the_text_is_quotable_and_can_be_left_out() -> None:
+    """Secrets do not get into the text; `codes_only` leaves the codes."""
+    failure = classify.classify_reply(P.AUTH, _reply(535, "5.7.8", "bad hunter2hunter2"), secrets=["hunter2hunter2"])
+    assert failure.text == "bad [removed]"
+    bare = failure.codes_only()
+    assert (bare.text, bare.code, bare.enhanced) == ("", 535, "5.7.8")
+
+
+def test_every_reason_has_a_meaning() -> None:
+    """The documentation has an entry for each reason."""
+    assert set(reasons.MEANINGS) == set(reasons.DeliveryReason)

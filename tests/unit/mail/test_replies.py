@@ -1,0 +1,228 @@
+"""Replies: parsed in pieces, bounded (R10), and made fit to be quoted (R7)."""
+
+import base64
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtier.mail import replies
+
+_CODES = st.integers(min_value=200, max_value=599)
+_LINES = st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60), min_size=1, max_size=8)
+
+
+def _wire(code: int, lines: list[str], *, end: bytes = b"\r\n") -> bytes:
+    rows = [f"{code}{'-' if index < len(lines) - 1 else ' '}{line}" for index, line in enumerate(lines)]
+    return b"".join(row.encode() + end for row in rows)
+
+
+def _parse(data: bytes) -> replies.Reply:
+    (reply,) = replies.ReplyParser().receive(data)
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "enhanced", "lines"),
+    [
+        (b"250 OK\r\n", 250, None, ("OK",)),
+        (b"250\r\n", 250, None, ("",)),
+        (b"250 2.1.0 Sender OK\r\n", 250, "2.1.0", ("Sender OK",)),
+        (b"550 5.1.1\r\n", 550, "5.1.1", ("",)),
+        (b"550-5.1.1 No such\r\n550 5.1.1 user\r\n", 550, "5.1.1", ("No such", "user")),
+        (
+            b"250-smtp.example\r\n250-SIZE 1000\r\n250 PIPELINING\r\n",
+            250,
+            None,
+            ("smtp.example", "SIZE 1000", "PIPELINING"),
+        ),
+        (b"550 2.1.1 contradicts itself\r\n", 550, None, ("2.1.1 contradicts itself",)),
+        (b"550 5.1.1.2 no code\r\n", 550, None, ("5.1.1.2 no code",)),
+        (b"451 4.7.500 Server busy\r\n", 451, "4.7.500", ("Server busy",)),
+        (b"250 OK\n", 250, None, ("OK",)),
+        (b"250 na\xefve\r\n", 250, None, ("na\ufffdve",)),
+    ],
+)
+def test_a_reply_is_taken_apart(data: bytes, code: int, enhanced: str | None, lines: tuple[str, ...]) -> None:
+    """Code, enhanced code and lines are told apart; an enhanced code of another class is text."""
+    reply = _parse(data)
+    assert reply.code == code
+    assert (str(reply.enhanced) if reply.enhanced else None) == enhanced
+    assert reply.lines == lines
+
+
+@given(st.lists(st.tuples(_CODES, _LINES), max_size=5), st.lists(st.integers(min_value=0, max_value=400)))
+def test_pieces_do_not_matter(sent: list[tuple[int, list[str]]], cuts: list[int]) -> None:
+    """However the bytes arrive, the same replies come out in order."""
+    data = b"".join(_wire(code, lines) for code, lines in sent)
+    parser = replies.ReplyParser()
+    received: list[replies.Reply] = []
+    edges = sorted({0, len(data), *(min(cut, len(data)) for cut in cuts)})
+    for start, end in itertools.pairwise(edges):
+        received += parser.receive(data[start:end])
+    assert [reply.code for reply in received] == [code for code, _ in sent]
+    assert parser.is_idle
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_do_more_than_a_reply_error(data: bytes) -> None:
+    """Whatever a server sends is a reply, an unfinished one, or a ReplyError."""
+    parser = replies.ReplyParser()
+    try:
+        parser.receive(data)
+    except replies.ReplyError:
+        with pytest.raises(replies.ReplyError):
+            parser.receive(b"250 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x50\r\n",
+        b"\r\n",
+        b"25 OK\r\n",
+        b"2500 OK\r\n",
+        b"150 preliminary\r\n",
+        b"650 beyond\r\n",
+        b"250_OK\r\n",
+        b"250-one\r\n251 two\r\n",
+        b"250-one\r\ntwo\r\n",
+        b"250 " + b"x" * 2048 + b"\r\n",
+        b"x" * 2049,
+        b"250-" + b"x" * 2000 + b"\r\n" + b"250-" + b"x" * 2000 + b"\r\n" + (b"250-" + b"x" * 2000 + b"\r\n") * 3,
+        b"250-x\r\n" * 65,
+    ],
+)
+def test_what_is_not_smtp_or_too_large_is_an_error(data: bytes) -> None:
+    """A server that does not speak SMTP, or never ends its reply, is found out; its words are not repeated."""
+    with pytest.raises(replies.ReplyError) as caught:
+        replies.ReplyParser().receive(data)
+    assert "HTTP" not in str(caught.value)
+    assert "OpenSSH" not in str(caught.value)
+
+
+def test_bounds_are_met_by_what_is_just_allowed() -> None:
+    """64 lines are a reply, and so is a line of 2048 bytes."""
+    assert len(_parse(_wire(250, ["x"] * 64)).lines) == 64
+    assert _parse(b"250 " + b"x" * 2044 + b"\r\n").code == 250
+
+
+def test_an_unending_line_is_found_before_it_ends() -> None:
+    """Bytes without a line break are not collected beyond the bound."""
+    parser = replies.ReplyParser()
+    parser.receive(b"250 " + b"x" * 2000)
+    with pytest.raises(replies.ReplyError):
+        parser.receive(b"x" * 100)
+
+
+def test_a_whole_reply_before_an_unreadable_one_is_not_lost() -> None:
+    """The answer to the final dot counts, whatever the server sends after it."""
+    parser = replies.ReplyParser()
+    assert [reply.code for reply in parser.receive(b"250 OK\r\ngarbage\r\n")] == [250]
+    with pytest.raises(replies.ReplyError):
+        parser.receive(b"")
+
+
+def test_bytes_behind_a_reply_are_seen() -> None:
+    """Before TLS begins, nothing may be waiting that would be taken for the server's word after it."""
+    parser = replies.ReplyParser()
+    parser.receive(b"220 ready\r\n")
+    assert parser.is_idle
+    parser.receive(b"25")
+    assert not parser.is_idle
+
+
+@pytest.mark.parametrize(
+    ("code", "positive", "intermediate", "transient", "permanent"),
+    [
+        (250, True, False, False, False),
+        (354, False, True, False, False),
+        (450, False, False, True, False),
+        (550, False, False, False, True),
+    ],
+)
+def test_the_first_digit_decides(
+    code: int, positive: bool, intermediate: bool, transient: bool, permanent: bool
+) -> None:
+    """Each code is of one of four kinds."""
+    reply = replies.Reply(code=code)
+    assert (reply.is_positive, reply.is_intermediate, reply.is_transient, reply.is_permanent) == (
+        positive,
+        intermediate,
+        transient,
+        permanent,
+    )
+
+
+def test_a_reply_does_not_show_its_text() -> None:
+    """The server's words stay out of logs and tracebacks."""
+    assert "hunter2" not in repr(replies.Reply(code=535, lines=("bad password hunter2",)))
+
+
+_PASSWORD = "Tr0ub4dor&3-horse"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("User unknown", "User unknown"),
+        ("Username and Password not accepted", "Username and Password not accepted"),
+        ("  a \t b\r\nc\0d  ", "a b c d"),
+        ("na\u00efve \u202e", "na ve"),
+        ("<4XyZ123abc> queued as 9F3B2C1D00", "<4XyZ123abc> queued as 9F3B2C1D00"),
+        ("AUTH PLAIN AGpvZQBodW50ZXIyMTIz refused", "AUTH PLAIN [removed] refused"),
+        ("got c2VjcmV0cGFzcw== from you", "got [removed] from you"),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3", "[removed].[removed].[removed]"),
+        ("0123456789abcdef0123456789abcdef", "[removed]"),
+        ("password=letmein failed", "password=[removed] failed"),
+        ("Bearer abc.def expired", "Bearer [removed] expired"),
+    ],
+)
+def test_quotes_keep_words_and_lose_what_looks_encoded(text: str, expected: str) -> None:
+    """Printable ASCII remains, in one line; base64, tokens and named secrets do not."""
+    assert replies.quotable(text) == expected
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [
+        _PASSWORD,
+        _PASSWORD.upper(),
+        _PASSWORD[3:12],
+        base64.b64encode(_PASSWORD.encode()).decode(),
+        base64.b64encode(b"\0joe\0" + _PASSWORD.encode()).decode(),
+        base64.b64encode(b"\0mary\0" + _PASSWORD.encode()).decode(),
+        base64.b64encode(b"\0jo\0" + _PASSWORD.encode()).decode(),
+        _PASSWORD.encode().hex(),
+        "Tr0ub4dor%263-horse",
+    ],
+)
+def test_known_secrets_are_removed_in_every_form(echo: str) -> None:
+    """A server that echoes the password, whole, in part or encoded, is not quoted with it."""
+    quoted = replies.quotable(f"refused: {echo} (try again)", [_PASSWORD])
+    assert quoted.startswith("refused: ")
+    assert quoted.endswith(" (try again)")
+    for length in range(6, len(echo) + 1):
+        assert echo[:length].lower() not in quoted.lower()
+
+
+@given(st.text(max_size=3000), st.lists(st.text(min_size=3, max_size=40), max_size=3))
+def test_quotes_are_short_printable_and_without_secrets(text: str, secrets: list[str]) -> None:
+    """At most 200 printable ASCII characters, and no six consecutive characters of a secret."""
+    quoted = replies.quotable(text, secrets)
+    assert len(quoted) <= 200
+    assert all(" " <= char <= "~" for char in quoted)
+    visible = quoted.replace("[removed]", "\0").lower()
+    for secret in secrets:
+        for start in range(len(secret) - 5):
+            assert secret[start : start + 6].lower() not in visible
+
+
+def test_a_long_quote_ends_in_dots() -> None:
+    """What was cut off is marked."""
+    quoted = replies.quotable("word " * 100)
+    assert len(quoted) <= 200
+    assert quoted.endswith("...")

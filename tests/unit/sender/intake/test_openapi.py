@@ -1,0 +1,41 @@
+"""The intake's description, and the documentation of its problems."""
+
+import json
+import pathlib
+import re
+
+from mailtier.api import vocabulary
+from mailtier.sender.intake import openapi, problems
+
+_PAGE = pathlib.Path(__file__).parents[4] / "docs/reference/problems.md"
+
+
+def test_every_reference_of_the_description_resolves() -> None:
+    """No `$ref` leads nowhere, and nothing that only the apiserver understands is left."""
+    document = openapi.document(version="1")
+    text = json.dumps(document)
+    named = set(re.findall(r"#/components/schemas/(\w+)", text))
+    assert named <= set(document["components"]["schemas"])
+    assert "x-kubernetes" not in text
+    assert "null" not in text
+
+
+def test_description_knows_what_the_models_know() -> None:
+    """The request's schema has the categories and bounds of the model that checks it."""
+    schemas = openapi.document(version="1")["components"]["schemas"]
+    assert schemas["Category"]["enum"] == [str(category) for category in vocabulary.Category]
+    assert schemas["NotificationRequest"]["properties"]["recipients"]["maxItems"] == 20
+
+
+def test_every_problem_is_described_and_documented() -> None:
+    """Each kind of problem has its status in the description and its anchor in the documentation."""
+    document = openapi.document(version="1")
+    statuses = {
+        int(status) for path in document["paths"].values() for status in path.get("post", {}).get("responses", {})
+    }
+    page = _PAGE.read_text(encoding="utf-8")
+    for kind in problems.ALL:
+        assert kind.status in statuses | {405}
+        assert f"## {kind.slug}\n" in page
+        assert kind.title in page
+        assert kind.meaning in page

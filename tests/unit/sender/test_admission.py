@@ -1,0 +1,109 @@
+"""What is asked of a notification before it is queued."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Sequence
+
+import pytest
+
+from mailtier.api import notification, reasons, vocabulary
+from mailtier.sender import admission
+from mailtier.settings import effective
+
+_NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+_ALERT = vocabulary.Category.JOB_ALERT
+
+
+def _settings(
+    *,
+    enabled: bool = True,
+    recipients: Sequence[str] = (),
+    max_age: dt.timedelta | None = None,
+    state: effective.State = effective.State.ACTIVE,
+) -> effective.Effective:
+    return effective.Effective(
+        organization=effective.OrganizationKey(namespace="team", name="default"),
+        namespace_uid="uid-1",
+        state=state,
+        findings=(),
+        source=vocabulary.Source.HOST,
+        endpoint=None,
+        auth=None,
+        from_=None,
+        delivery=effective.Delivery(
+            helo_name=None,
+            max_connections=3,
+            messages_per_connection=100,
+            session_timeout=dt.timedelta(seconds=30),
+            envelope_timeout=dt.timedelta(seconds=60),
+            message_timeout=dt.timedelta(seconds=600),
+            rate_per_minute=None,
+            max_age=max_age,
+        ),
+        notifications={_ALERT: effective.CategorySettings(enabled=enabled, recipients=tuple(recipients))},
+        provenance={},
+    )
+
+
+def _content(*, recipients: list[str] | None = None) -> notification.NotificationRequest:
+    named = {} if recipients is None else {"recipients": recipients}
+    return notification.NotificationRequest.model_validate({"category": _ALERT, "text": "it failed", **named})
+
+
+def test_switched_off_category_is_refused() -> None:
+    """A category that the settings switch off is refused, and the message names the setting."""
+    refused = admission.refuse(_content(recipients=["a@example.com"]), _settings(enabled=False))
+    assert refused is not None
+    assert refused.reason is reasons.CATEGORY_DISABLED
+    assert "notifications.jobAlert.enabled" in refused.message
+
+
+@pytest.mark.parametrize("named", [None, []])
+def test_nobody_to_tell_is_refused(named: list[str] | None) -> None:
+    """Without a recipient in the notification or in the settings it is refused; an empty list means nobody."""
+    refused = admission.refuse(
+        _content(recipients=named), _settings(recipients=["ops@example.com"] if named == [] else [])
+    )
+    assert refused is not None
+    assert refused.reason is reasons.NO_RECIPIENTS
+
+
+def test_recipients_of_the_category_are_the_default() -> None:
+    """A notification without recipients goes to its category's."""
+    settings = _settings(recipients=["ops@example.com"])
+    assert admission.refuse(_content(), settings) is None
+    added = admission.new_notification(_content(), settings, notification_id="1", now=_NOW)
+    assert added.recipients == ("ops@example.com",)
+    assert added.severity is vocabulary.Severity.INFO
+
+
+@pytest.mark.parametrize("state", list(effective.State))
+def test_settings_that_may_not_be_used_refuse_nothing(state: effective.State) -> None:
+    """A blocked, unresolved or suspended organization still takes notifications; they are held."""
+    assert admission.refuse(_content(recipients=["a@example.com"]), _settings(state=state)) is None
+
+
+def test_max_age_of_the_settings_decides_when_it_expires() -> None:
+    """The effective max age replaces the category's own."""
+    settings = _settings(recipients=["ops@example.com"], max_age=dt.timedelta(minutes=5))
+    added = admission.new_notification(_content(), settings, notification_id="1", now=_NOW)
+    assert added.expires_at == _NOW + dt.timedelta(minutes=5)
+
+
+def test_rows_are_keyed_by_the_uid_of_the_namespace() -> None:
+    """The lane carries the namespace's uid, so that a recreated namespace inherits nothing (R11)."""
+    settings = _settings()
+    other = dataclasses.replace(settings, namespace_uid="uid-2")
+    assert admission.lane(settings) != admission.lane(other)
+
+
+def test_digest_tells_requests_apart_and_not_their_spelling() -> None:
+    """The digest depends on what is asked, and not on the order of keys or on blanks."""
+    one = notification.NotificationRequest.model_validate_json(
+        '{"category": "JobAlert", "text": "it failed", "data": {"a": "1", "b": "2"}}'
+    )
+    same = notification.NotificationRequest.model_validate_json(
+        '{"data":{"b":"2","a":"1"},"text":"it failed","category":"JobAlert"}'
+    )
+    other = notification.NotificationRequest.model_validate_json('{"category": "JobAlert", "text": "it did"}')
+    assert admission.digest(one) == admission.digest(same) != admission.digest(other)

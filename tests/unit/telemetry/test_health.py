@@ -1,0 +1,69 @@
+"""Health, readiness and metrics over HTTP."""
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from mailtier.telemetry import health, metrics
+
+
+async def ask(port: int, path: str) -> tuple[int, str]:
+    """Return status and text of an answer."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+async def test_readiness_says_what_is_missing() -> None:
+    """Every failed check is a line with its sentence, and 503 until none is left; health does not depend on it."""
+    missing: dict[str, str | None] = {"queue": "the volume is full", "kubernetes": "not listed yet", "intake": None}
+    checks: dict[str, health.Check] = {name: lambda name=name: missing[name] for name in missing}  # type: ignore[misc]
+    app = health.application("sender", ready=checks)
+    async with health.serve(app, host="127.0.0.1", port=0) as port:
+        assert await ask(port, "/readyz") == (503, "queue: the volume is full\nkubernetes: not listed yet\n")
+        assert await ask(port, "/healthz") == (200, "ok\n")
+        missing.update(dict.fromkeys(missing))
+        assert await ask(port, "/readyz") == (200, "ok\n")
+
+
+async def test_broken_check_is_a_failed_one() -> None:
+    """A check that raises makes the process unready, and says nothing of why to whoever asks."""
+
+    def broken() -> str | None:
+        raise ValueError("hunter2")
+
+    app = health.application("sender", ready={"broken": broken}, alive={"broken": broken})
+    async with health.serve(app, host="127.0.0.1", port=0) as port:
+        for path in ("/readyz", "/healthz"):
+            status, text = await ask(port, path)
+            assert status == 503
+            assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(("role", "name"), [("operator", "mailtier_leader"), ("sender", "mailtier_sessions_open")])
+async def test_metrics_are_those_of_the_role(role: metrics.Role, name: str) -> None:
+    """Prometheus reads the metrics of the process's role in its text format."""
+    app = health.application(role, ready={})
+    async with (
+        health.serve(app, host="127.0.0.1", port=0) as port,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/metrics") as answer,
+    ):
+        assert answer.headers["Content-Type"] == metrics.CONTENT_TYPE
+        assert f"\n{name} " in await answer.text()
+
+
+async def test_more_routes_share_the_port() -> None:
+    """A page of the process's own can stand beside them."""
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    app = health.application("operator", ready={}, routes=[web.get("/", page)])
+    async with health.serve(app, host="127.0.0.1", port=0) as port:
+        assert await ask(port, "/") == (200, "hello")
+
+
+async def test_every_address_is_served_without_a_host() -> None:
+    """Without a host, the port is open on IPv4."""
+    async with health.serve(health.application("operator", ready={}), host="", port=0) as port:
+        assert port > 0

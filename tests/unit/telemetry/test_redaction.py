@@ -1,0 +1,76 @@
+"""What looks like a credential is cut out of a text, and nothing else is."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtier.telemetry import redaction
+
+_CREDENTIAL = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
+
+
+@given(_CREDENTIAL, _CREDENTIAL, st.sampled_from(["AUTH PLAIN {}", "C: auth plain {}\r\n", "sent 'AUTH PLAIN {}'"]))
+def test_plain_payload_is_cut_out(username: str, password: str, frame: str) -> None:
+    """The payload of AUTH PLAIN, whatever the credentials, does not stay."""
+    payload = base64.b64encode(f"\0{username}\0{password}".encode()).decode()
+    assert payload not in redaction.text(frame.format(payload))
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+/", min_size=16))
+def test_bearer_token_is_cut_out(token: str) -> None:
+    """A bearer token does not stay, in a header or by itself."""
+    for frame in ("Authorization: Bearer {}", "{{'authorization': 'Bearer {}'}}", "got Bearer {}", "authorization={}"):
+        assert token not in redaction.text(frame.format(token))
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("AUTH LOGIN dXNlcm5hbWU=", "AUTH LOGIN (hidden)"),
+        ("x eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJtYWlsdGllciJ9.c2lnbmF0dXJl y", "x (hidden) y"),
+        ('{"password": "hunter2", "user": "me"}', '{"password": (hidden), "user": "me"}'),
+        ("token=abc&user=me", "token=(hidden)"),
+        ("client_secret: 'a b'", "client_secret: (hidden)"),
+        ("smtp://me:hunter2@example.com:25", "smtp://me:(hidden)@example.com:25"),
+        ("-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY----- x", "(hidden) x"),
+        ("-----BEGIN PRIVATE KEY-----\nabc", "(hidden)"),
+    ],
+)
+def test_credential_is_cut_out(said: str, kept: str) -> None:
+    """Each form of credential goes, and the text round it stays."""
+    assert redaction.text(said).startswith(kept)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "The server does not offer AUTH PLAIN.",
+        "Basic authentication is off",
+        "send the header with a Bearer token",
+        "Secret a/b has no key password",
+        "reconciled a/b in 3 ms at 10:15:00",
+        "https://smtp.example.com:587/path@x",
+        "-----BEGIN CERTIFICATE-----\nabc",
+    ],
+)
+def test_ordinary_text_stays(said: str) -> None:
+    """Words about credentials are not credentials."""
+    assert redaction.text(said) == said
+
+
+def test_cutting_twice_changes_nothing() -> None:
+    """A text that was cut stays as it is."""
+    said = "AUTH PLAIN AGEAYg== password=x Authorization: Bearer abc https://a:b@c token: d"
+    once = redaction.text(said)
+    assert redaction.text(once) == once
+
+
+def test_fields_are_searched_deeply_and_within_reason() -> None:
+    """Maps and lists are looked into, and one without end is not followed for ever."""
+    endless: dict[str, object] = {"password": "hunter2"}
+    endless["self"] = endless
+    cut = redaction.fields({"a": [{"api_token": "hunter2"}], "b": endless, "tokens_left": "3", "count": 1})
+    assert "hunter2" not in repr(cut)
+    assert (cut["tokens_left"], cut["count"]) == ("3", 1)
