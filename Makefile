@@ -35,9 +35,15 @@ fmt: $(SYNCED) ## Format the code and mend what the linter can.
 generate: $(SYNCED) ## Write the files that are generated: crds/, the chart's CRDs, the reference pages.
 	$(RUN) -m kit.generate
 
-lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock.
-	$(BIN)/uv pip compile -q pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
-	  --no-emit-find-links --no-header --python-version 3.11 --upgrade -o requirements.lock
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+  --python-version 3.11 --upgrade
+
+lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock, and what the image needs of them.
+	$(COMPILE) pyproject.toml --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml -c requirements.lock -o requirements-runtime.lock
+	$(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+	  $(COMPILE) - -c requirements.lock -o requirements-build.lock
 
 bench: bench-operator ## Every bench, ours beside a peer or the physical limit.
 	$(RUN) -m bench.message

@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 from demo import existing, scenario, screen, stage
-from kit import binaries, wait
+from kit import binaries
 
 
 def _arguments() -> argparse.Namespace:
@@ -45,7 +45,7 @@ def run(folder: pathlib.Path, *, context: str | None) -> None:
         with screen.step("mailtier sender, mailtier operator"):
             on.start_mailtier(kubeconfig)
             for role, port in (("sender", on.sender_port), ("operator", on.operator_port)):
-                wait.until(lambda port=port: existing.is_ready(port), within_seconds=60, why=f"the {role} is ready")
+                existing.until_ready(role, port)
         story = scenario.Story(on)
         screen.title("2. kubectl apply")
         story.apply()

@@ -10,6 +10,7 @@ import urllib.request
 
 from demo import stage
 from kit import cluster as cluster_kit
+from kit import wait
 
 _CRDS = stage.ROOT / "crds"
 
@@ -82,8 +83,12 @@ def install(cluster: stage.Kubectl, on: stage.Stage) -> pathlib.Path:
     return path
 
 
-def is_ready(port: int) -> bool:
-    """Return whether a process of ours says that it is ready."""
+def until_ready(role: str, port: int) -> None:
+    """Return when a process of ours says that it is ready."""
+    wait.until(lambda: _is_ready(port), within_seconds=60, why=f"the {role} is ready", poll_seconds=0.1)
+
+
+def _is_ready(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
             return True

@@ -106,4 +106,4 @@ def _contents(server: smtpd.Process) -> dict[str, email.message.EmailMessage]:
 
 
 def _parse(raw: bytes) -> email.message.EmailMessage:
-    return typing.cast("email.message.EmailMessage", email.message_from_bytes(raw, policy=email.policy.default))
+    return email.message_from_bytes(raw, policy=email.policy.default)

@@ -53,11 +53,7 @@ class Story:
                 self._wait("Ready", "oes/default", namespace)
         with screen.step("elm and grove are not ready, and say why"):
             for namespace, reason in (("elm", "CredentialsRequired"), ("grove", "SecretNotBound")):
-                wait.until(
-                    lambda namespace=namespace, reason=reason: self._condition(namespace, "Ready")["reason"] == reason,
-                    within_seconds=WITHIN,
-                    why=f"{namespace} is {reason}",
-                )
+                self._until_reason(namespace, reason)
         with screen.step("fern has no object, and has effective settings"):
             wait.until(
                 lambda: self._effective("fern").get("state") == "Active",
@@ -95,14 +91,14 @@ class Story:
                 self.tokens[namespace] = self.kubectl(
                     "create", "token", "app", "-n", namespace, "--audience=mailtier"
                 ).stdout.strip()
-                body = {
+                alert = {
                     "category": "JobAlert",
                     "severity": "Error",
                     "recipients": [f"operations@{namespace}.example"],
                     "subject": f"A job of {namespace} failed",
                     "text": "The job ended with status 3.",
                 }
-                self.sent[namespace] = mail.post(self.on, namespace, self.tokens[namespace], body, key="demo-1")["id"]
+                self.sent[namespace] = mail.post(self.on, namespace, self.tokens[namespace], alert, key="demo-1")["id"]
         with screen.step("POST the same again: the same id, and no second mail"):
             again = mail.post(
                 self.on,
@@ -119,7 +115,7 @@ class Story:
             )
             screen.expect(again["id"] == self.sent["acme"], f"the id {self.sent['acme']}", again["id"])
         with screen.step("POST a PasswordRecovery with a reset link"):
-            body = {
+            body: dict[str, typing.Any] = {
                 "category": "PasswordRecovery",
                 "recipients": ["alice@acme.example"],
                 "data": {"link": mail.LINK, "expires": "in 30 minutes"},
@@ -136,11 +132,7 @@ class Story:
         with screen.step("GET each by its id: accepted by the SMTP server"):
             for namespace, identifier in self.sent.items():
                 tenant = "acme" if namespace == "recovery" else namespace
-                record = wait.until(
-                    lambda tenant=tenant, identifier=identifier: self._complete(tenant, identifier),
-                    within_seconds=WITHIN,
-                    why=f"the notification of {namespace} is complete",
-                )
+                record = self._completed(tenant, identifier)
                 states = {recipient["state"] for recipient in record["recipients"]}
                 screen.expect(states == {"accepted"}, f"{namespace}: accepted", record)
         found = mail.arrived(self.on)
@@ -199,8 +191,10 @@ class Story:
 
     def _condition(self, namespace: str, kind: str) -> dict[str, typing.Any]:
         found = json.loads(self.kubectl("get", "oes", "default", "-n", namespace, "-o", "json").stdout)
-        conditions = {condition["type"]: condition for condition in found["status"].get("conditions", [])}
-        return conditions.get(kind, {"reason": "", "message": ""})
+        for condition in found["status"].get("conditions", []):
+            if condition["type"] == kind:
+                return dict(condition)
+        return {"reason": "", "message": ""}
 
     def _effective(self, namespace: str) -> dict[str, str]:
         found = self.kubectl(
@@ -208,9 +202,23 @@ class Story:
         ).stdout
         return dict(json.loads(found)["data"]) if found else {}
 
-    def _complete(self, namespace: str, identifier: str) -> dict[str, typing.Any] | None:
-        record = mail.status(self.on, namespace, self.tokens[namespace], identifier)
-        return record if record["complete"] else None
+    def _until_reason(self, namespace: str, reason: str) -> None:
+        wait.until(
+            lambda: self._condition(namespace, "Ready")["reason"] == reason,
+            within_seconds=WITHIN,
+            why=f"{namespace} is {reason}",
+        )
+
+    def _completed(self, namespace: str, identifier: str) -> dict[str, typing.Any]:
+        """Return a notification's record once every recipient has a final state."""
+
+        def ask() -> dict[str, typing.Any] | None:
+            record = mail.status(self.on, namespace, self.tokens[namespace], identifier)
+            return record if record["complete"] else None
+
+        record = wait.until(ask, within_seconds=WITHIN, why=f"{identifier} of {namespace} is complete")
+        assert record is not None
+        return record
 
 
 def _text(message: typing.Any) -> str:

@@ -73,7 +73,7 @@ class Stage:
     @property
     def intake_ca(self) -> pathlib.Path:
         """The certificate of the CA that the sender made for its intake."""
-        return self.folder / "sender" / "intake-ca.crt"
+        return self.folder / "socket" / "intake-ca.crt"
 
     def manifest(self, name: str, **values: str) -> str:
         """Return a file of YAML with this run's ports, passwords and certificates filled in."""

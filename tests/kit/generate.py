@@ -1,18 +1,24 @@
 """Writes the files of the repository that are generated, or tells which ones have drifted.
 
-Run as `python -m kit.generate`, with `--check` to write nothing.
+Run as `python -m kit.generate`, with `--check` to write nothing. The check leaves out what is rendered by Helm, which
+may have to be built first; a contract test looks at that.
 """
 
 import argparse
+import collections.abc
 import pathlib
 import sys
 
+from kit import chart
 from mailtier.api import crds
 from mailtier.cli import crds as crd_files
 from mailtier.cli import reference
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _REFERENCE = pathlib.Path("docs/reference")
+
+Texts = collections.abc.Mapping[pathlib.Path, str]
+"""What is to stand in files, by their path in the repository."""
 
 
 def examples() -> dict[str, str]:
@@ -21,35 +27,48 @@ def examples() -> dict[str, str]:
     return {resource.plural: (folder / f"{resource.plural}.yaml").read_text(encoding="utf-8") for resource in crds.ALL}
 
 
-def files() -> dict[pathlib.Path, str]:
-    """Return the text of every generated file, by its path in the repository."""
+def files() -> Texts:
+    """Return every generated file that needs no Helm."""
     return {
         **{pathlib.Path("crds") / name: text for name, text in crd_files.files().items()},
         **{_REFERENCE / name: text for name, text in reference.pages(examples()).items()},
+        **chart.files(ROOT, examples=examples()),
     }
 
 
-def drifted() -> list[pathlib.Path]:
-    """Return the generated files that are missing or differ from what would be written."""
+def drifted(texts: Texts | None = None) -> list[pathlib.Path]:
+    """Return the generated files that are missing or differ from what would be written.
+
+    Args:
+        texts: What would be written; `files()` by default.
+    """
     return [
         path
-        for path, text in files().items()
+        for path, text in (files() if texts is None else texts).items()
         if not (ROOT / path).exists() or (ROOT / path).read_text(encoding="utf-8") != text
     ]
+
+
+def _write(texts: Texts) -> None:
+    for path in drifted(texts):
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(texts[path], encoding="utf-8")
+        print(f"wrote {path}", file=sys.stderr)
 
 
 def main() -> int:
     """Write what has drifted, or with `--check` only name it and return 1."""
     parser = argparse.ArgumentParser(prog="kit.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file has drifted")
-    check = parser.parse_args().check
-    texts, names = files(), drifted()
-    for path in names:
-        print(f"{path} has drifted; run `make generate`" if check else f"wrote {path}", file=sys.stderr)
-        if not check:
-            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(texts[path], encoding="utf-8")
-    return int(check and bool(names))
+    if parser.parse_args().check:
+        names = drifted()
+        for path in names:
+            print(f"{path} has drifted; run `make generate`", file=sys.stderr)
+        return int(bool(names))
+    _write(files())
+    # Rendered from the chart, whose own generated files have to be there by then.
+    _write(chart.rendered_files())
+    return 0
 
 
 if __name__ == "__main__":

@@ -108,6 +108,10 @@ class Operator:
             poll_seconds=0.1,
         )
 
+    def leads(self) -> bool:
+        """Return whether it says that it leads."""
+        return self._metric("mailtier_leader") == 1
+
     def reconciled(self, outcome: str) -> int:
         """Return how many organizations were reconciled with an outcome, by the operator's own metrics."""
         labels = f'kind="organization",outcome="{outcome}"'

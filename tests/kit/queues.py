@@ -15,7 +15,7 @@ import sys
 import threading
 from typing import Final
 
-from mailtier.api import vocabulary
+from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.storage import embedded
 
@@ -43,6 +43,7 @@ class Clock:
     now: dt.datetime = START
 
     def __call__(self) -> dt.datetime:
+        """Return the time that it was set to."""
         return self.now
 
 
@@ -51,6 +52,37 @@ async def _open_sqlite(directory: pathlib.Path, clock: Clock) -> ports.Queue:
 
 
 BACKENDS: Final[collections.abc.Mapping[str, Opener]] = {"sqlite": _open_sqlite}
+
+
+@dataclasses.dataclass(slots=True)
+class Factory:
+    """Opens queues of one backend on one storage, and closes those that the test leaves open."""
+
+    backend: str
+    directory: pathlib.Path
+    clock: Clock = dataclasses.field(default_factory=Clock)
+    _opened: list[ports.Queue] = dataclasses.field(default_factory=list)
+
+    async def open(self) -> ports.Queue:
+        """Return the queue, open."""
+        queue = await BACKENDS[self.backend](self.directory, self.clock)
+        self._opened.append(queue)
+        return queue
+
+    async def close(self) -> None:
+        """Close the queue that is open."""
+        await self._opened.pop().close()
+
+    async def reopen(self) -> ports.Queue:
+        """Return the queue after a restart in good order."""
+        await self.close()
+        return await self.open()
+
+    async def close_all(self) -> None:
+        """Close what is open still."""
+        while self._opened:
+            await self.close()
+
 
 _numbers = itertools.count(1)
 
@@ -108,11 +140,28 @@ async def put(queue: ports.Queue, **changes: object) -> tuple[str, list[int]]:
     return enqueued.id, [pending.recipient for pending in enqueued.pending]
 
 
-async def states(queue: ports.Queue, notification_id: str, lane: ports.LaneKey = LANE) -> list[str]:
+async def job(queue: ports.Queue, recipient: int) -> ports.Job:
+    """Return the job of a recipient that must have one."""
+    loaded = await queue.load(recipient)
+    assert loaded is not None, f"recipient {recipient} has no job"
+    return loaded
+
+
+async def record(queue: ports.Queue, notification_id: str) -> ports.Record:
+    """Return a notification that must be there."""
+    found = await queue.find(LANE, notification_id)
+    assert found is not None, f"{notification_id} is not in the queue"
+    return found
+
+
+async def states(queue: ports.Queue, notification_id: str) -> list[str]:
     """Return the states of a notification's recipients, in their order."""
-    record = await queue.find(lane, notification_id)
-    assert record is not None, f"{notification_id} is not in the queue"
-    return [recipient.state.value for recipient in record.recipients]
+    return [recipient.state.value for recipient in (await record(queue, notification_id)).recipients]
+
+
+async def changed_objects(queue: ports.Queue, after: int) -> list[feed.Taken]:
+    """Return the objects that changed after a cursor."""
+    return [item for item in (await queue.changes(after)).items if isinstance(item, feed.Taken)]
 
 
 @contextlib.asynccontextmanager

@@ -2,9 +2,7 @@
 
 import collections.abc
 import json
-import os
 import pathlib
-import signal
 import ssl
 import sys
 import typing
@@ -162,10 +160,6 @@ class Sender:
     def stop(self) -> int:
         """Return the exit status after SIGTERM."""
         return self.child.stop(grace_seconds=30)
-
-    def pause(self) -> None:
-        """Have the kernel stop it, as an overloaded node would."""
-        os.kill(self.child.pid, signal.SIGSTOP)
 
 
 def _rbac(kind: str, metadata: dict[str, str], **fields: object) -> dict[str, object]:

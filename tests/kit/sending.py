@@ -9,10 +9,12 @@ import hashlib
 import itertools
 import pathlib
 import time
+import typing
 
 from kit import smtpd
 from mailtier.api import names, secret, vocabulary
 from mailtier.sender import (
+    admission,
     builder,
     clock,
     credentials,
@@ -83,6 +85,11 @@ class Settings:
     def subscribe(self, callback: collections.abc.Callable[[effective.OrganizationKey], None]) -> None:
         """Have a callback told of changes."""
         self._callbacks.append(callback)
+
+    def take_over(self, former: "Settings") -> None:
+        """Have the same settings and bundles, and tell nobody."""
+        self._settings = dict(former._settings)
+        self._bundles = dict(former._bundles)
 
     def put(self, settings: effective.Effective) -> effective.Effective:
         """Set an organization's settings."""
@@ -194,9 +201,7 @@ def settings(
         source=vocabulary.Source.HOST,
         endpoint=at,
         auth=auth,
-        from_=effective.From(
-            address=from_address, display_name="Example", reply_to=None, envelope=from_address
-        ),
+        from_=effective.From(address=from_address, display_name="Example", reply_to=None, envelope=from_address),
         delivery=effective.Delivery(
             helo_name=None,
             max_connections=max_connections,
@@ -231,19 +236,22 @@ class Sender:
     Args:
         folder: For the queue.
         nameserver: `address:port` of a DNS server; the system's by default.
+        before: A sender that was stopped, whose settings and Secrets are taken over.
     """
 
-    def __init__(self, folder: pathlib.Path, *, nameserver: str | None = None) -> None:
+    def __init__(self, folder: pathlib.Path, *, nameserver: str | None = None, before: "Sender | None" = None) -> None:
         self.folder = folder
-        self.clock = Clock()
+        self.clock: Clock = before.clock if before else Clock()
         self.settings = Settings()
-        self.secrets = Secrets()
+        self.secrets: Secrets = before.secrets if before else Secrets()
+        if before:
+            self.settings.take_over(before.settings)
         self._nameserver = nameserver
         self._numbers = itertools.count(1)
         self._stack = contextlib.AsyncExitStack()
         self.running: asyncio.Task[object] | None = None
 
-    async def __aenter__(self) -> "Sender":
+    async def __aenter__(self) -> typing.Self:
         time_ = self.clock.as_clock()
         self.queue: ports.Queue = await embedded.open_queue(self.folder, now=self.clock.wall)
         self._stack.push_async_callback(self.queue.close)
@@ -284,6 +292,16 @@ class Sender:
             self.running.cancel()
             await asyncio.gather(self.running, return_exceptions=True)
             self.running = None
+
+    @contextlib.asynccontextmanager
+    async def probing(self) -> collections.abc.AsyncIterator[None]:
+        """Have probes run by themselves while the context lasts."""
+        task = asyncio.create_task(self.prober.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def skip(self, seconds: float) -> None:
         """Let time pass."""
@@ -337,8 +355,4 @@ class Sender:
         return [recipient.reason for recipient in record.recipients]
 
 
-def lane(of: effective.Effective) -> ports.LaneKey:
-    """Return the lane key of settings."""
-    return ports.LaneKey(
-        namespace_uid=of.namespace_uid, namespace=of.organization.namespace, organization=of.organization.name
-    )
+lane = admission.lane

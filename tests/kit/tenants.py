@@ -4,9 +4,12 @@ import collections.abc
 import dataclasses
 import datetime as dt
 import json
+import pathlib
 import secrets
+import typing
 
 from kit import cluster as cluster_kit
+from kit import smtpd
 from mailtier.api import names, vocabulary
 from mailtier.settings import codec, effective
 
@@ -32,6 +35,26 @@ class Tenant:
     def collection(self, organization: str = "default") -> str:
         """Return the path to POST to."""
         return f"/v1/namespaces/{self.namespace}/organizations/{organization}/notifications"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What a sender under test stands beside.
+
+    Attributes:
+        system: The operator's namespace.
+        account: The kubeconfig of the sender's ServiceAccount.
+        smtp: Where mail goes.
+    """
+
+    cluster: cluster_kit.LocalCluster
+    system: str
+    account: pathlib.Path
+    smtp: smtpd.Process
+
+    def publish(self, tenant: Tenant, **changes: typing.Any) -> None:
+        """Publish settings of a tenant, as `settings` makes them, for the stage's SMTP server."""
+        publish(self.cluster, self.system, settings(tenant, port=self.smtp.port, **changes))
 
 
 def create(cluster: cluster_kit.LocalCluster) -> Tenant:
@@ -130,6 +153,19 @@ def settings(
     )
 
 
+def owned(published: effective.Effective) -> effective.Effective:
+    """Return settings whose endpoint and credentials are the organization's own."""
+    assert published.endpoint is not None
+    assert published.auth is not None
+    own = vocabulary.Origin.ORG
+    return dataclasses.replace(
+        published,
+        source=vocabulary.Source.ORG,
+        endpoint=dataclasses.replace(published.endpoint, origin=own),
+        auth=dataclasses.replace(published.auth, origin=own),
+    )
+
+
 def publish(cluster: cluster_kit.LocalCluster, namespace: str, published: effective.Effective) -> None:
     """Write settings as the operator does, into its namespace."""
     key = published.organization
@@ -147,9 +183,3 @@ def publish(cluster: cluster_kit.LocalCluster, namespace: str, published: effect
         "data": {names.EFFECTIVE_KEY: codec.encode(published)},
     }
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f-", input=json.dumps(document))
-
-
-def withdraw(cluster: cluster_kit.LocalCluster, namespace: str, tenant: Tenant, organization: str = "default") -> None:
-    """Delete published settings."""
-    name = names.effective_config_map(tenant.namespace, organization)
-    cluster.kubectl("delete", "configmap", name, f"--namespace={namespace}")

@@ -64,6 +64,22 @@ def until(
     return value
 
 
+@typing.overload
+async def until_async(
+    predicate: collections.abc.Callable[[], collections.abc.Awaitable[_T]],
+    *,
+    within_seconds: float,
+    why: str,
+    poll_seconds: float = ...,
+) -> _T: ...
+
+
+@typing.overload
+async def until_async(
+    predicate: collections.abc.Callable[[], _T], *, within_seconds: float, why: str, poll_seconds: float = ...
+) -> _T: ...
+
+
 async def until_async(
     predicate: collections.abc.Callable[[], _T | collections.abc.Awaitable[_T]],
     *,

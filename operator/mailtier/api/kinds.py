@@ -13,6 +13,10 @@ from mailtier.api import status as statuses
 _TEXT: Final = pydantic.WithJsonSchema({"type": "string"})
 _NOT_OBSERVED: Final[dict[str, pydantic.JsonValue]] = {"default": statuses.STATUS_DEFAULT}
 
+# Whoever applies server-side and removes the last override leaves `spec: null` behind, which would be refused: with a
+# default it reads `{}`. It is the one default of a spec, and defaults nothing that could be inherited.
+_EMPTY: Final[dict[str, pydantic.JsonValue]] = {"default": {}}
+
 
 def _only_type(document: dict[str, Any]) -> None:
     """Reduce the schema of metadata to its type: the apiserver refuses a CRD that says more of it."""
@@ -61,7 +65,7 @@ class HostEmailSettings(Object):
 
     kind: Annotated[Literal["HostEmailSettings"], _TEXT]
     """The kind, HostEmailSettings."""
-    spec: settings.HostSpec
+    spec: settings.HostSpec = pydantic.Field(default_factory=settings.HostSpec, json_schema_extra=_EMPTY)
     status: statuses.HostStatus | None = pydantic.Field(default=None, json_schema_extra=_NOT_OBSERVED)
 
     RULES: ClassVar = (
@@ -81,7 +85,7 @@ class OrgEmailSettings(Object):
 
     kind: Annotated[Literal["OrgEmailSettings"], _TEXT]
     """The kind, OrgEmailSettings."""
-    spec: settings.OrgSpec
+    spec: settings.OrgSpec = pydantic.Field(default_factory=settings.OrgSpec, json_schema_extra=_EMPTY)
     status: statuses.OrgStatus | None = pydantic.Field(default=None, json_schema_extra=_NOT_OBSERVED)
 
     RULES: ClassVar = (

@@ -76,8 +76,8 @@ async def run(options: Options) -> None:
 
         def ready() -> str | None:
             """A standby is ready when it contends; a leader when it has listed everything."""
-            if contest.holder is None:
-                return "the API server has not answered yet"
+            if not contest.in_touch:
+                return "the API server does not answer"
             if contest.leading and not term.synced.is_set():
                 return "leading, and not everything is listed yet"
             return None

@@ -2,18 +2,57 @@
 
 import asyncio
 import collections
+import dataclasses
 import datetime as dt
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from mailtier.api import names, vocabulary
+from mailtier.api import names, reasons, vocabulary
 from mailtier.handlers import keys, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
-from mailtier.settings import conditions, effective, resolve
+from mailtier.settings import conditions, effective, resolve, transitions
 from mailtier.telemetry import metrics
 
 SUMMARY_SECONDS: Final = 10.0
 """How often the summary may be written: ten thousand organizations that change are a few writes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What an organization came to, as far as it is counted.
+
+    Attributes:
+        ready: Status of Ready.
+        reason: Its reason.
+        verified: Status of Verified.
+        verified_reason: Its reason.
+    """
+
+    state: effective.State
+    source: vocabulary.Source
+    ready: str
+    reason: str
+    verified: str
+    verified_reason: str
+
+
+def standing(settings: effective.Effective, status: Mapping[str, Any]) -> Standing:
+    """Return what an organization came to.
+
+    Args:
+        settings: Its effective settings.
+        status: Its status, with conditions.
+    """
+    found = transitions.by_type(status["conditions"])
+    ready, verified = found[reasons.Condition.READY], found[reasons.Condition.VERIFIED]
+    return Standing(
+        state=settings.state,
+        source=settings.source,
+        ready=ready["status"],
+        reason=ready["reason"],
+        verified=verified["status"],
+        verified_reason=verified["reason"],
+    )
 
 
 class Hosts:
@@ -48,18 +87,18 @@ class Hosts:
         self._namespace = namespace
         self._now = now
         self._look_again = look_again
-        self._settled: dict[keys.Key, conditions.Standing] = {}
+        self._settled: dict[keys.Key, Standing] = {}
         self._summary_changed = asyncio.Event()
-        self._summary = conditions.Summary()
+        self._summary: conditions.Summary | None = None
 
-    def count(self, key: keys.Key, standing: conditions.Standing | None) -> None:
+    def count(self, key: keys.Key, found: Standing | None) -> None:
         """Take note of what an organization came to; None when it is gone."""
-        if standing == self._settled.get(key):
+        if found == self._settled.get(key):
             return
-        if standing is None:
+        if found is None:
             del self._settled[key]
         else:
-            self._settled[key] = standing
+            self._settled[key] = found
         self._summary_changed.set()
 
     async def run(self) -> None:
@@ -86,8 +125,9 @@ class Hosts:
         plan = resolve.plan_host(seen.spec, operator_namespace=self._namespace)
         resolved = await self._resolver.resolve(keys.HOST, plan, version=(seen.uid, seen.generation))
         written = await self._publisher.publish(resolved.resolution.effective, extra={})
-        document = conditions.host(
+        document = conditions.host_status(
             resolved.resolution,
+            published=True,
             probe=resolved.probe,
             summary=self._summary,
             generation=seen.generation,
@@ -103,17 +143,13 @@ class Hosts:
         standings = self._settled.values()
         return conditions.Summary(
             organizations=len(standings),
-            ready=sum(1 for standing in standings if standing.ready),
-            blocked=sum(1 for standing in standings if standing.state == effective.State.BLOCKED),
-            overriding=sum(1 for standing in standings if standing.source != vocabulary.Source.HOST),
+            ready=sum(1 for one in standings if one.ready == "True"),
+            blocked=sum(1 for one in standings if one.state == effective.State.BLOCKED),
+            overriding=sum(1 for one in standings if one.source != vocabulary.Source.HOST),
         )
 
     def _export(self) -> None:
-        ready = collections.Counter(
-            ("True" if standing.ready else "False", standing.reason) for standing in self._settled.values()
-        )
-        verified = collections.Counter(
-            (standing.verified, standing.verified_reason) for standing in self._settled.values()
-        )
+        ready = collections.Counter((one.ready, one.reason) for one in self._settled.values())
+        verified = collections.Counter((one.verified, one.verified_reason) for one in self._settled.values())
         metrics.set_organizations(ready)
         metrics.set_organizations_verified(verified)

@@ -109,7 +109,9 @@ class Leader:
             now=context.now,
             settled=self._hosts.count,
         )
-        self._notifications = notifications.Notifications(self.store, client, self._sender, self.queue, now=context.now)
+        self._notifications = notifications.Notifications(
+            self.store, client, self._sender, look_again=self.queue.add_after, now=context.now
+        )
         self._config_maps = reflector.Reflector(
             client,
             paths.config_maps(context.namespace),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mailtier.api import names, settings
-from mailtier.handlers import keys, publishing, resolving, statuses, store
+from mailtier.handlers import hosts, keys, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
 from mailtier.settings import conditions, effective, observed, policy, resolve
 
@@ -22,7 +22,7 @@ class Organizations:
         *,
         namespace: str,
         now: Callable[[], dt.datetime],
-        settled: Callable[[keys.Key, conditions.Standing | None], None],
+        settled: Callable[[keys.Key, hosts.Standing | None], None],
     ) -> None:
         """Make a reconciler.
 
@@ -51,23 +51,25 @@ class Organizations:
         """
         gathered = self._gather(key)
         if gathered is None:
-            return await self._withdraw(key)
+            await self._withdraw(key)
+            return None
         seen, known = gathered
         plan = resolve.plan(known)
         resolved = await self._resolver.resolve(key, plan, version=(seen.uid, seen.generation) if seen else ("", 0))
         resolution = resolved.resolution
-        document = conditions.organization(
+        document = conditions.org_status(
             resolution,
+            published=True,
             probe=resolved.probe,
             generation=seen.generation if seen else 0,
             previous=seen.conditions if seen else (),
             now=self._now(),
         )
-        extra = {} if seen else statuses.as_text(document)
+        extra = {} if seen else {"conditions": conditions.as_text(document["conditions"])}
         written = await self._publisher.publish(resolution.effective, extra=extra)
         if seen is not None:
             written |= await self._write_status(seen, document)
-        self._settled(key, conditions.standing(resolution, document))
+        self._settled(key, hosts.standing(resolution.effective, document))
         return written
 
     def _gather(self, key: keys.Key) -> tuple[store.Organization | None, observed.Observed] | None:

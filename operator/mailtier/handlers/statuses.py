@@ -52,11 +52,3 @@ def noted(seen: AnySeen, document: Mapping[str, Any]) -> AnySeen:
     return dataclasses.replace(
         seen, conditions=tuple(document.get("conditions", ())), status_digest=store.digest(document)
     )
-
-
-def as_text(document: Mapping[str, Any]) -> dict[str, str]:
-    """Return conditions as keys of a ConfigMap, for an organization that has no object to hold its status."""
-    return {
-        f"condition.{condition['type']}": f"{condition['status']} {condition['reason']}: {condition['message']}"
-        for condition in document.get("conditions", ())
-    }

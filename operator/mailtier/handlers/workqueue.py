@@ -36,7 +36,7 @@ class Backoff:
             jitter: From 0 up to 1; the upper half of the wait is drawn with it, so that many keys that failed
                 together do not come back together.
         """
-        full = min(self.first * 2 ** min(failures - 1, 30), self.most)
+        full = min(self.first * (1 << min(failures - 1, 30)), self.most)
         return full * (0.5 + jitter / 2)
 
 

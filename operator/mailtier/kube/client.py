@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any, Final, Self
 
 import aiohttp
-import yarl
 
 from mailtier.kube import configuration, errors, paths
 from mailtier.telemetry import metrics
@@ -255,8 +254,7 @@ class Client:
     ) -> aiohttp.ClientResponse:
         """Return a successful answer whose body is still to be read; wait and ask again while told to (429)."""
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
-        # Encoded already: the path consists of checked names.
-        url = yarl.URL(f"{self.connection.server}{call.path}{suffix}", encoded=True)
+        url = f"{self.connection.server}{call.path}{suffix}"
         for tries_left in reversed(range(_TRIES)):
             answer = await self._session.request(
                 _METHODS[call.verb],

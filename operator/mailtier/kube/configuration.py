@@ -10,13 +10,13 @@ import os
 import pathlib
 import ssl
 import time
+import urllib.parse
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
 import kubernetes.client
 import kubernetes.config
-import yarl
 
 import mailtier
 from mailtier.kube import errors
@@ -24,6 +24,7 @@ from mailtier.kube import errors
 _ACCOUNT: Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REFRESH_SECONDS: Final = 10.0
 _CONNECTION_LIMIT: Final = 64
+_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 
 Authorization = Callable[[], Awaitable[str | None]]
 """Returns the value of the Authorization header for the next request; None for none."""
@@ -114,10 +115,11 @@ def token_file(path: pathlib.Path) -> Authorization:
 
 
 def _authenticate(connection: Connection) -> aiohttp.ClientMiddlewareType:
-    ours = yarl.URL(connection.server).origin()
+    parts = urllib.parse.urlsplit(connection.server)
+    ours = (parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme))
 
     async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        if request.url.origin() == ours:
+        if (request.url.scheme, request.url.host, request.url.port) == ours:
             value = await connection.authorization()
             if value is not None:
                 request.headers[aiohttp.hdrs.AUTHORIZATION] = value

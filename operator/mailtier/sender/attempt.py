@@ -14,9 +14,10 @@ from mailtier.sender import (
     destination,
     faults,
     holds,
+    keeper,
     lanes,
-    opening,
     ports,
+    prober,
     recorder,
     schedule,
     session,
@@ -24,7 +25,6 @@ from mailtier.sender import (
     standing,
     verdicts,
 )
-from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
 
 _S: Final = vocabulary.RecipientState
@@ -49,30 +49,6 @@ _SPEAKING: Final = (render.RenderError, headers.MessageError, addresses.AddressE
 
 _log = logs.get_logger(__name__)
 
-OnHold = Callable[[ports.LaneKey, standing.Held, bool], None]
-"""Told that an organization is to be held, why, and whether time alone may mend it."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Hooks:
-    """What attempts tell the dispatcher.
-
-    Attributes:
-        hold: An organization is to be held.
-        settle: An organization's credentials and settings work.
-        judge: An organization's settings are to be looked at again.
-        refused: Credentials were refused; somebody should report it.
-        recall: Remember what an earlier process learned of a credential generation.
-        wake: Something may be ready.
-    """
-
-    hold: OnHold
-    settle: Callable[[ports.LaneKey], None]
-    judge: Callable[[ports.LaneKey], None]
-    refused: Callable[[effective.Effective], None]
-    recall: Callable[[effective.Effective, credentials.Generation, opening.AuthState], None]
-    wake: Callable[[], None]
-
 
 class Attempts:
     """Carries out attempts. Whatever happens, the entry ends up somewhere: stored, waiting, or first in its lane."""
@@ -88,7 +64,9 @@ class Attempts:
         waiting: schedule.Schedule,
         time: clock.Clock,
         guard: clock.JumpGuard,
-        hooks: Hooks,
+        keeping: keeper.Keeper,
+        probes: prober.Prober,
+        wake: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._settings = settings
@@ -98,7 +76,9 @@ class Attempts:
         self._schedule = waiting
         self._clock = time
         self._guard = guard
-        self._hooks = hooks
+        self._keeper = keeping
+        self._probes = probes
+        self._wake = wake
 
     async def carry_out(self, entry: lanes.Entry, target: destination.Destination, slot: destination.Slot) -> None:
         """Try to deliver to one recipient, over the slot's session or another one."""
@@ -116,10 +96,11 @@ class Attempts:
 
     async def _carry_out(self, entry: lanes.Entry, target: destination.Destination, slot: destination.Slot) -> None:
         key = entry.organization.key
-        usable = standing.judge(self._settings.get(organization_of(key)), key)
+        usable = standing.judge(self._settings.get(lanes.organization_of(key)), key)
         if not isinstance(usable, standing.Usable) or entry.organization.destination != target.key:
             self._schedule.put_first(entry)
-            self._hooks.judge(key)
+            # At once: until it is judged, the entry would be taken again.
+            self._keeper.judge(key)
             return
         found = await self._credentials(entry, usable, target)
         if found is None:
@@ -145,7 +126,7 @@ class Attempts:
         try:
             found = await self._passwords.get(usable.auth, usable.endpoint)
             state = target.auth_state(found.generation)
-            self._hooks.recall(usable.settings, found.generation, state)
+            self._probes.recall(usable.settings, found.generation, state)
             if state.refusal is not None:
                 # R12: no further AUTH with it. There may be a newer one.
                 found = await self._passwords.get(
@@ -155,7 +136,7 @@ class Attempts:
             self._schedule.put_first(entry)
             message = f"{reasons.MEANINGS[reasons.DeliveryReason.CREDENTIALS_UNUSABLE][:-1]}: {error.reason}."
             held = standing.Held(reason=reasons.DeliveryReason.CREDENTIALS_UNUSABLE, message=message)
-            self._hooks.hold(key, held, True)  # noqa: FBT003 - a callback's arguments have no names.
+            self._keeper.hold(key, held, recheck=True)
             return None
         refusal = target.auth_state(found.generation).refusal
         if refusal is None:
@@ -175,7 +156,9 @@ class Attempts:
         again = _REBUILT_AFTER if entry.crashes < _BUILDS else None
         meaning = reasons.MEANINGS[reasons.DeliveryReason.NOT_BUILDABLE]
         told = f"{meaning[:-1]}: {message}." if message else meaning
-        self._store(entry, verdicts.not_built(job, told, self._context(usable, credentials.ANONYMOUS), again_after=again))
+        self._store(
+            entry, verdicts.not_built(job, told, self._context(usable, credentials.ANONYMOUS), again_after=again)
+        )
         return None
 
     async def _deliver(self, attempt: "_Try", target: destination.Destination, slot: destination.Slot) -> None:
@@ -189,7 +172,7 @@ class Attempts:
             except faults.DeliveryError as error:
                 failure = error.failure
                 break
-            self._hooks.settle(attempt.entry.organization.key)
+            self._keeper.settle(attempt.entry.organization.key)
             result = await current.send(
                 mail_from=attempt.built.mail_from,
                 rcpt_to=attempt.built.rcpt_to,
@@ -210,12 +193,13 @@ class Attempts:
         lane = attempt.entry.lane
         match outcome.verdict:
             case transaction.Verdict.ACCEPTED:
+                # First of all: from here on a defect must not send it again.
                 self._queue.note_accepted(attempt.job.recipient)
-                target.breaker.succeed()
-                lane.refused_recipients.clear()
+                self._store(attempt.entry, verdicts.accepted(attempt.job, outcome, context))
                 age = (context.now - attempt.job.accepted_at).total_seconds()
                 metrics.observe_delivery(category=attempt.job.category, seconds=age)
-                self._store(attempt.entry, verdicts.accepted(attempt.job, outcome, context))
+                target.breaker.succeed()
+                lane.refused_recipients.clear()
             case transaction.Verdict.IN_DOUBT:
                 assert outcome.failure is not None
                 self._break(target)
@@ -242,7 +226,9 @@ class Attempts:
         if failure.scope is classify.Scope.POLICY:
             lane.refused_recipients.add(attempt.job.rcpt_to.lower())
             if len(lane.refused_recipients) >= _POLICY_REFUSALS:
-                _log.warning("a lane is held: the server's policy refuses it", organization=str(organization_of(key)))
+                _log.warning(
+                    "a lane is held: the server's policy refuses it", organization=str(lanes.organization_of(key))
+                )
                 self._schedule.hold(lane, until=self._clock.monotonic() + _POLICY_HOLD_SECONDS)
         context = self._context(attempt.usable, attempt.found)
         back_in = max(target.breaker.retry_at - self._clock.monotonic(), 0.0)
@@ -255,7 +241,7 @@ class Attempts:
     async def _reread(self, attempt: "_Try", target: destination.Destination, failure: classify.Failure) -> None:
         """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""
         usable, key = attempt.usable, attempt.entry.organization.key
-        self._hooks.refused(usable.settings)
+        self._probes.request(usable.settings)
         try:
             found = await self._passwords.get(usable.auth, usable.endpoint, max_age_seconds=0)
         except credentials.CredentialsError:
@@ -265,7 +251,7 @@ class Attempts:
 
     def _hold_for(self, key: ports.LaneKey, failure: classify.Failure, *, for_owner: bool) -> None:
         held = standing.Held(reason=failure.reason, message=faults.describe(failure, for_owner=for_owner))
-        self._hooks.hold(key, held, True)  # noqa: FBT003 - a callback's arguments have no names.
+        self._keeper.hold(key, held, recheck=True)
 
     def _break(self, target: destination.Destination) -> None:
         target.breaker.fail(self._clock.monotonic(), jitter=self._clock.random())
@@ -290,7 +276,7 @@ class Attempts:
 
         def wait() -> None:
             self._schedule.put_back(entry, pending, due_at=self._clock.monotonic_at(due_at))
-            self._hooks.wake()
+            self._wake()
 
         self._outcomes.store(outcome, wait)
 
@@ -310,7 +296,7 @@ class Attempts:
         return verdicts.Context(
             now=self._clock.wall(),
             jitter=self._clock.random(),
-            expiry_paused=self._guard.is_paused(self._clock.monotonic()),
+            expiry_paused=self._guard.is_paused(),
             for_owner=_is_owner(usable),
             secrets=found.secrets(),
         )
@@ -333,11 +319,6 @@ class _Try:
             await queue.note_dot(self.job.recipient, self.built.snapshot)
 
         return note
-
-
-def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
-    """Return the organization that a lane belongs to."""
-    return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
 
 
 def _is_owner(usable: standing.Usable) -> bool:

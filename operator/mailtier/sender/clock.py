@@ -4,6 +4,10 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable
 
+from mailtier.telemetry import logs
+
+_log = logs.get_logger(__name__)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
@@ -34,22 +38,21 @@ class JumpGuard:
     LIMIT = dt.timedelta(minutes=5)
     PAUSE = dt.timedelta(hours=1)
 
-    def __init__(self) -> None:
+    def __init__(self, time: Clock) -> None:
+        self._clock = time
         self._offset: float | None = None
         self._paused_until = float("-inf")
 
-    def observe(self, *, wall: dt.datetime, monotonic: float) -> bool:
-        """Compare the clocks; return whether this reading shows a jump.
+    def is_paused(self) -> bool:
+        """Compare the clocks, and return whether expiry is paused.
 
-        Drift is followed from one reading to the next, so that only what happens between two counts.
+        Drift is followed from one reading to the next, so that only what happens between two counts. It is asked
+        before each decision about expiry, and each second.
         """
-        offset = wall.timestamp() - monotonic
+        monotonic = self._clock.monotonic()
+        offset = self._clock.wall().timestamp() - monotonic
         previous, self._offset = self._offset, offset
-        if previous is None or abs(offset - previous) <= self.LIMIT.total_seconds():
-            return False
-        self._paused_until = monotonic + self.PAUSE.total_seconds()
-        return True
-
-    def is_paused(self, monotonic: float) -> bool:
-        """Return whether expiry is paused."""
+        if previous is not None and abs(offset - previous) > self.LIMIT.total_seconds():
+            self._paused_until = monotonic + self.PAUSE.total_seconds()
+            _log.warning("the wall clock jumped; nothing expires for an hour", seconds=round(offset - previous))
         return monotonic < self._paused_until

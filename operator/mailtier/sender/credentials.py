@@ -153,6 +153,10 @@ class CredentialStore:
         self._clock = time
         self._kept: dict[_Key, _Kept] = {}
 
+    def __len__(self) -> int:
+        """Return how many passwords are in memory."""
+        return len(self._kept)
+
     async def get(
         self, auth: effective.Auth, endpoint: effective.Endpoint, *, max_age_seconds: float = KEPT_SECONDS
     ) -> Credentials:

@@ -8,7 +8,7 @@ import asyncio
 import collections
 import dataclasses
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Final
 
 from mailtier.api import vocabulary
@@ -86,6 +86,7 @@ class Destination:
         key: What it is.
         limits: As its owner says now.
         helo_name: The sender's own name for EHLO, where the settings have none.
+        on_free: Told when a slot became free.
 
     Attributes:
         limits: Replaced when the owner changes them.
@@ -103,6 +104,7 @@ class Destination:
         names: resolver.Resolver,
         opener: opening.Opener,
         time: clock.Clock,
+        on_free: Callable[[Key], None],
     ) -> None:
         self.key = key
         self.limits = limits
@@ -113,6 +115,7 @@ class Destination:
         self._resolver = names
         self._opener = opener
         self._clock = time
+        self._on_free = on_free
         self._idle: list[session.Session] = []
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
         self._auth: collections.OrderedDict[credentials.Generation, opening.AuthState] = collections.OrderedDict()
@@ -227,6 +230,7 @@ class Destination:
             self._waiting.popleft().set_result(None)
         else:
             self.busy -= 1
+            self._on_free(self.key)
 
     async def _retire(self, slot: Slot) -> None:
         try:
@@ -317,8 +321,13 @@ class Destinations:
         self._opener = opener
         self._clock = time
         self._known: dict[Key, Destination] = {}
+        self._listener: Callable[[Key], None] | None = None
 
-    def __iter__(self) -> "collections.abc.Iterator[Destination]":
+    def listen(self, on_free: Callable[[Key], None]) -> None:
+        """Have somebody told of every slot that becomes free."""
+        self._listener = on_free
+
+    def __iter__(self) -> Iterator[Destination]:
         return iter(list(self._known.values()))
 
     def find(self, key: Key) -> Destination | None:
@@ -337,16 +346,21 @@ class Destinations:
                 names=self._resolver,
                 opener=self._opener,
                 time=self._clock,
+                on_free=self._note_free,
             )
         found.limits = limits
         found.last_used = self._clock.monotonic()
         return found
 
-    def prune(self) -> None:
-        """Forget destinations that nobody has used for an hour."""
+    def _note_free(self, key: Key) -> None:
+        if self._listener is not None:
+            self._listener(key)
+
+    def prune(self, *, keep: Collection[Hashable]) -> None:
+        """Forget destinations that nobody has used for an hour, except those that something waits for."""
         oldest = self._clock.monotonic() - self._FORGOTTEN_SECONDS
         for key, destination in list(self._known.items()):
-            if destination.last_used < oldest and destination.connections == 0:
+            if key not in keep and destination.last_used < oldest and destination.connections == 0:
                 del self._known[key]
 
     def tell_metrics(self) -> None:

@@ -45,8 +45,12 @@ class Holds:
         """Return an organization's hold."""
         return self._holds.get(key)
 
-    def hold(self, key: ports.LaneKey, held: standing.Held, *, now: float, recheck: bool) -> None:
-        """Begin a hold, or go on with it for what may be another reason.
+    def current(self) -> dict[ports.LaneKey, standing.Held]:
+        """Return why each organization is held."""
+        return {key: hold.held for key, hold in self._holds.items()}
+
+    def hold(self, key: ports.LaneKey, held: standing.Held, *, now: float, recheck: bool) -> bool:
+        """Begin a hold, or go on with it; return whether it is a new one, or has another reason.
 
         Args:
             key: The organization.
@@ -64,6 +68,7 @@ class Holds:
             recheck_at=now + pause if recheck else None,
             pause_seconds=min(2 * pause, LONGEST_RECHECK_SECONDS),
         )
+        return not goes_on
 
     def release(self, key: ports.LaneKey) -> None:
         """End a hold because what caused it has changed."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.sender import limiter, ports, rotation
+from mailtier.settings import effective
 
 
 class LaneClass(enum.IntEnum):
@@ -33,6 +34,11 @@ CLASSES: Final = {
 
 PASSWORD_RECOVERIES_PER_MINUTE: Final = 30
 """For each organization: more than that is an abuse of somebody's reset page."""
+
+
+def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
+    """Return the organization that a lane key belongs to."""
+    return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
 
 
 class Place(enum.Enum):
@@ -100,15 +106,17 @@ class Organization:
         destination: None while its messages are held.
         limiter: Its effective ratePerMinute.
         parked_until: When it takes part again, while rates or holds keep every lane back.
+        taken_at: When a message was taken last.
     """
 
-    __slots__ = ("_lanes", "destination", "entries", "key", "limiter", "parked_until")
+    __slots__ = ("_lanes", "destination", "entries", "key", "limiter", "parked_until", "taken_at")
 
     def __init__(self, key: ports.LaneKey) -> None:
         self.key = key
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None
         self.parked_until: float | None = None
+        self.taken_at = float("-inf")
         self.entries: dict[int, Entry] = {}
         self._lanes: dict[LaneClass, Lane] = {}
 

@@ -25,11 +25,13 @@ class AuthState:
     Attributes:
         refusal: Why the server refused it; from then on no AUTH is sent with it.
         is_recalled: Whether it was looked up what an earlier process learned.
+        probed_at: When a probe last opened a session with it; seconds of the monotonic clock.
     """
 
     def __init__(self) -> None:
         self.refusal: classify.Failure | None = None
         self.is_recalled = False
+        self.probed_at = float("-inf")
         # One AUTH at a time: three sessions that opened together would be three attempts with a wrong password.
         self.lock = asyncio.Lock()
 

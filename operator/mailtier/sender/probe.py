@@ -42,6 +42,10 @@ _REFUSED: Final = {
     classify.Phase.AUTH: reasons.AUTH_FAILED,
     classify.Phase.MAIL: reasons.SENDER_REFUSED,
 }
+_SESSION_PROOF_SECONDS: Final = 300.0
+"""How long one probe's new session stands for the connection of all probes with the same credentials: thousands of
+organizations with sender addresses of their own on one relay differ in the stage mail alone."""
+
 _DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED})
 
 
@@ -72,9 +76,16 @@ async def look(
         time: For the breaker.
     """
     progress = opening.Progress()
+    state = target.auth_state(found.generation)
+    fresh = state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
     slot = await target.reserve_for_probe()
     try:
-        phase, failure = await _go_through(usable, target, found, slot, progress)
+        phase, failure = await _go_through(usable, target, found, slot, progress, fresh=fresh)
+        if not fresh and failure is not None and failure.reason is _R.CONNECTION_LOST:
+            # The server had ended the idle session meanwhile.
+            phase, failure = await _go_through(usable, target, found, slot, progress, fresh=True)
+        if fresh and progress.phase is classify.Phase.MAIL:
+            state.probed_at = time.monotonic()
     finally:
         await target.release(slot)
     if failure is not None and failure.scope is classify.Scope.SERVER:
@@ -95,11 +106,15 @@ async def _go_through(
     found: credentials.Credentials,
     slot: destination.Slot,
     progress: opening.Progress,
+    *,
+    fresh: bool,
 ) -> tuple[classify.Phase | None, classify.Failure | None]:
+    """Return the phase that failed and why, or twice None."""
     try:
-        current = await target.session_for(slot, found, progress=progress, fresh=True)
+        current = await target.session_for(slot, found, progress=progress, fresh=fresh)
     except faults.DeliveryError as error:
         return error.phase, error.failure
+    progress.phase, progress.certificate_expires_at = classify.Phase.MAIL, current.certificate_expires_at
     sender = addresses.parse(usable.from_.envelope).wire
     failure = await current.check_sender(sender, within=target.limits.envelope_timeout)
     return (None, None) if failure is None else (classify.Phase.MAIL, failure)
@@ -143,6 +158,8 @@ def _reason(phase: classify.Phase, failure: classify.Failure) -> reasons.Reason:
     named = _BY_CAUSE.get(failure.reason) or _BY_PHASE.get(phase)
     if named is not None:
         return named
+    if phase is classify.Phase.AUTH and failure.reason is _R.CREDENTIALS_REFUSED:
+        return reasons.AUTH_FAILED
     # A server that falls silent, or says that it cannot now, has refused neither credentials nor sender.
     is_refusal = failure.code is not None and (failure.scope is not classify.Scope.SERVER or failure.is_permanent)
     return _REFUSED[phase] if is_refusal else reasons.SERVER_UNAVAILABLE

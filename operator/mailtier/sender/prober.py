@@ -12,7 +12,18 @@ import heapq
 from typing import Final, NoReturn, Protocol
 
 from mailtier.api import feed, reasons, vocabulary
-from mailtier.sender import clock, credentials, destination, opening, ports, probe, recorder, settings_source, standing
+from mailtier.sender import (
+    admission,
+    clock,
+    credentials,
+    destination,
+    opening,
+    ports,
+    probe,
+    recorder,
+    settings_source,
+    standing,
+)
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics
 
@@ -284,10 +295,5 @@ class Prober:
 def _usable(settings: effective.Effective | None) -> standing.Usable | None:
     if settings is None:
         return None
-    key = ports.LaneKey(
-        namespace_uid=settings.namespace_uid,
-        namespace=settings.organization.namespace,
-        organization=settings.organization.name,
-    )
-    judged = standing.judge(settings, key)
+    judged = standing.judge(settings, admission.lane(settings))
     return judged if isinstance(judged, standing.Usable) else None

@@ -8,8 +8,11 @@ costs constant time, and the logarithm of a heap where it has to wait.
 import heapq
 import itertools
 from collections.abc import Hashable, Iterator
+from typing import Final
 
 from mailtier.sender import lanes, ports, rotation
+
+_RATES_COUNT_SECONDS: Final = 120.0
 
 
 class Schedule:
@@ -133,6 +136,7 @@ class Schedule:
             picked = organization.pick(now)
             if isinstance(picked, lanes.Entry):
                 picked.place = lanes.Place.ACTIVE
+                organization.taken_at = now
                 self.charge(picked, 1)
                 return picked
             namespace.organizations.remove(organization.key.organization)
@@ -170,9 +174,16 @@ class Schedule:
         organization = entry.organization
         organization.entries.pop(entry.pending.recipient, None)
 
-    def prune(self) -> list[ports.LaneKey]:
-        """Forget organizations without messages; return which."""
-        empty = [key for key, organization in self._organizations.items() if not organization.entries]
+    def prune(self, now: float) -> list[ports.LaneKey]:
+        """Forget organizations without messages; return which.
+
+        One whose rates may still count is kept: it would get a fresh minute.
+        """
+        empty = [
+            key
+            for key, organization in self._organizations.items()
+            if not organization.entries and organization.taken_at + _RATES_COUNT_SECONDS <= now
+        ]
         for key in empty:
             self._leave(self._organizations.pop(key))
         return empty

@@ -190,7 +190,7 @@ class Session:
         )
         is_reused = self.messages > 0
         self.messages += 1
-        answered = False
+        answered = interrupted = False
         self._connection.is_expecting = True
         loop = asyncio.get_running_loop()
         try:
@@ -201,7 +201,8 @@ class Session:
                     if data:
                         await self._connection.write(data)
                     reply = await self._connection.reply()
-                    answered = answered or reply.code != replies.SERVICE_NOT_AVAILABLE
+                    interrupted = reply.code == replies.SERVICE_NOT_AVAILABLE
+                    answered = answered or not interrupted
                     if machine.state is transaction.State.DATA:
                         # A reply to a message that was not sent yet is no reply to it.
                         self._connection.require_quiet()
@@ -210,45 +211,48 @@ class Session:
                         limit.reschedule(loop.time() + message_timeout.total_seconds())
                         await before_dot()
         except TimeoutError:
-            # The server keeps the connection and says nothing: that is its fault.
-            answered = True
             self._give_up(machine, classify.Fault.TIMED_OUT)
         except _LostError as error:
+            interrupted = True
             self._give_up(machine, error.fault)
         finally:
             self._connection.is_expecting = False
             if not machine.is_ended or machine.session is transaction.Session.CLOSE or not self._connection.is_quiet:
                 self._connection.end(classify.Fault.CONNECTION_LOST)
             self._needs_reset = machine.session is transaction.Session.RESET
-        return Result(outcome=machine.outcomes[0], is_stale=is_reused and not answered)
+        return Result(outcome=machine.outcomes[0], is_stale=is_reused and interrupted and not answered)
 
     async def check_sender(self, mail_from: str, *, within: dt.timedelta) -> classify.Failure | None:
         """Offer a sender address and take it back; return why it was refused, or None."""
+        self.messages += 1
+        failure: classify.Failure | None = classify.classify_fault(classify.Phase.MAIL, classify.Fault.CONNECTION_LOST)
+        # Without SIZE, which belongs to a message.
+        offered = dataclasses.replace(self.offered, size=False)
+        command = wire.mail(
+            mail_from, size_bytes=0, is_eight_bit=False, is_utf8=not mail_from.isascii(), offered=offered
+        )
         self._connection.is_expecting = True
+        is_paired = False
         try:
             async with asyncio.timeout(within.total_seconds()):
-                # Without SIZE and BODY, which belong to a message.
-                await self._connection.write(
-                    wire.mail(
-                        mail_from,
-                        size_bytes=0,
-                        is_eight_bit=False,
-                        is_utf8=not mail_from.isascii(),
-                        offered=dataclasses.replace(self.offered, size=False),
-                    )
-                )
-                reply = await self._connection.reply()
-                if not reply.is_positive:
-                    return classify.classify_reply(classify.Phase.MAIL, reply, secrets=self._secrets)
-                self._needs_reset = True
                 await self._reset_if_needed()
+                await self._connection.write(command)
+                reply = await self._connection.reply()
+                if reply.is_positive:
+                    failure, self._needs_reset = None, True
+                    await self._reset_if_needed()
+                else:
+                    failure = classify.classify_reply(classify.Phase.MAIL, reply, secrets=self._secrets)
+                is_paired = reply.code != replies.SERVICE_NOT_AVAILABLE
         except TimeoutError:
-            return classify.classify_fault(classify.Phase.MAIL, classify.Fault.TIMED_OUT)
+            failure = classify.classify_fault(classify.Phase.MAIL, classify.Fault.TIMED_OUT)
         except _LostError as error:
-            return classify.classify_fault(classify.Phase.MAIL, error.fault)
+            failure = classify.classify_fault(classify.Phase.MAIL, error.fault)
         finally:
             self._connection.is_expecting = False
-        return None
+            if not is_paired or not self._connection.is_quiet:
+                self._connection.end(classify.Fault.CONNECTION_LOST)
+        return failure
 
     async def quit(self) -> None:
         """Take leave, and return when the connection is gone on both ends or two seconds have passed.
@@ -257,10 +261,13 @@ class Session:
         before that, or its limit would be exceeded.
         """
         self._connection.is_expecting = True
-        with contextlib.suppress(TimeoutError, _LostError):
-            async with asyncio.timeout(_QUIT_SECONDS):
-                await self._connection.write(wire.QUIT)
-                await asyncio.shield(self._connection.lost)
+        try:
+            with contextlib.suppress(TimeoutError, _LostError):
+                async with asyncio.timeout(_QUIT_SECONDS):
+                    await self._connection.write(wire.QUIT)
+                    await asyncio.shield(self._connection.lost)
+        finally:
+            self._connection.end(classify.Fault.CONNECTION_LOST)
         await self.abort()
 
     async def abort(self) -> None:

@@ -130,7 +130,7 @@ def _decode(name: str, found: client.Object) -> effective.Effective | None:
     """Return the settings in a ConfigMap, or None, with a line in the log, where they cannot be used."""
     try:
         decoded = codec.decode(_data(found, names.EFFECTIVE_KEY) or "")
-    except codec.DecodeError as error:
+    except codec.CodecError as error:
         _note_unusable(name, str(error))
         return None
     named = names.effective_config_map(decoded.organization.namespace, decoded.organization.name)

@@ -28,7 +28,7 @@ class Upkeep:
         self._queue = queue
         self._directory = directory
         self._clock = time
-        self._guard = clock.JumpGuard()
+        self._guard = clock.JumpGuard(time)
         self._purge_at = time.monotonic() + _PURGE_SECONDS
 
     async def run(self) -> NoReturn:
@@ -51,12 +51,11 @@ class Upkeep:
         metrics.set_queue_size(size_bytes=size_bytes, volume_used_ratio=used_ratio)
 
     async def _purge(self) -> None:
-        now, monotonic = self._clock.wall(), self._clock.monotonic()
-        self._guard.observe(wall=now, monotonic=monotonic)
-        if monotonic < self._purge_at or self._guard.is_paused(monotonic):
+        # What is forgotten too early is mailed again when its object is recreated (R14).
+        if self._guard.is_paused() or self._clock.monotonic() < self._purge_at:
             return
-        self._purge_at = monotonic + _PURGE_SECONDS
-        if removed := await self._queue.purge(now=now):
+        self._purge_at = self._clock.monotonic() + _PURGE_SECONDS
+        if removed := await self._queue.purge(now=self._clock.wall()):
             _log.info("old notifications were removed", count=removed)
 
 

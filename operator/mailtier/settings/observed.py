@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from mailtier.api import settings
+from mailtier.api import problems, settings
 from mailtier.settings import effective
 
 
@@ -141,11 +141,6 @@ def parse_org(spec: Any) -> settings.OrgSpec | Invalid:
 
 def invalid(error: pydantic.ValidationError) -> Invalid:
     """Return what a validation found, without the values that were given."""
-    # The input is left out: whoever writes a password into a field that does not exist would read it in status.
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = "spec"
-    for part in first["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    message = first["msg"][:1].lower() + first["msg"][1:]
-    others = error.error_count() - 1
-    return Invalid(field=path, message=message + (f" (and {others} more)" if others else ""))
+    first, *others = problems.listed(error, below="spec")
+    more = f" (and {len(others)} more)" if others else ""
+    return Invalid(field=first.field, message=first.message + more)

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from mailtier.api import reasons
 from mailtier.settings import binding, effective, observed
 
-_SECRET_FIELD: Final = "spec.auth.passwordSecretRef"
+_SECRET_FIELD: Final = "spec.auth.passwordSecretRef"  # noqa: S105 - the path of a field.
 _CA_FIELD: Final = "spec.smtp.tls.caRef"
 _AGAIN: Final = "the Kubernetes API did not answer; nothing is to be done, the operator tries again"
 

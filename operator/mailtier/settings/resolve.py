@@ -35,8 +35,6 @@ class Plan:
         viewer: Whose status it is for: Org, or Host for the host's own.
         findings: What forbids the settings.
         admitted: Whether the object, the host and the namespace are such that anything may be read for it.
-        secret: The Secret to read; None if there is none to be read.
-        ca: The CA bundle to read; None if there is none to be read.
     """
 
     viewer: vocabulary.Origin
@@ -48,10 +46,12 @@ class Plan:
 
     @property
     def secret(self) -> observed.SecretNeed | None:
+        """The Secret to read; None if there is none to be read."""
         return self.values.secret if self.admitted else None
 
     @property
     def ca(self) -> observed.CaNeed | None:
+        """The CA bundle to read; None if there is none to be read."""
         return self.values.ca if self.admitted else None
 
 

@@ -2,7 +2,6 @@
 
 import collections.abc
 import json
-import pathlib
 import typing
 
 import pytest
@@ -65,9 +64,9 @@ class World:
         return None if found is None else dict(found["data"])
 
     def document(self, namespace: str, name: str = "default") -> dict[str, typing.Any]:
-        """Return an organization's effective.json; {} while there is none."""
+        """Return the settings in an organization's effective.json; {} while there is none."""
         found = self.effective(namespace, name)
-        return {} if found is None else typing.cast("dict[str, typing.Any]", json.loads(found["effective.json"]))
+        return {} if found is None else dict(json.loads(found["effective.json"])["settings"])
 
     def until(self, predicate: collections.abc.Callable[[], object], why: str) -> typing.Any:
         """Wait for something that the operator does."""
@@ -80,3 +79,36 @@ def document(kind: str, name: str, namespace: str = "", **spec: typing.Any) -> d
     return {"apiVersion": "mailtier.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
+@pytest.fixture(scope="module")
+def system(cluster: cluster_kit.LocalCluster, request: pytest.FixtureRequest) -> str:
+    """Return the namespace of the module's operator."""
+    name = request.module.__name__.rpartition(".")[2].replace("_", "-")
+    cluster.kubectl("create", "namespace", name)
+    return str(name)
+
+
+@pytest.fixture
+def world(cluster: cluster_kit.LocalCluster, system: str) -> collections.abc.Iterator[World]:
+    """Return a cluster that holds none of our objects."""
+    yield World(cluster, system)
+    for kind in ("oes", "ntf"):
+        cluster.kubectl("delete", kind, "--all", "--all-namespaces", "--wait=false")
+    cluster.kubectl("delete", "hes", "--all", "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def module_operator(
+    cluster: cluster_kit.LocalCluster, system: str, tmp_path_factory: pytest.TempPathFactory
+) -> collections.abc.Iterator[operators.Operator]:
+    """Return the module's operator, which its tests share."""
+    with operators.Operator(tmp_path_factory.mktemp(system), cluster.kubeconfig, namespace=system) as running:
+        yield running
+
+
+@pytest.fixture
+def operator(module_operator: operators.Operator) -> operators.Operator:
+    """Return a running operator that is ready, whatever the test before did to it."""
+    if not module_operator.running:
+        module_operator.start()
+    wait.until(module_operator.is_ready, within_seconds=WITHIN, why="the operator is ready", poll_seconds=0.1)
+    return module_operator

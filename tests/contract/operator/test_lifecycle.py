@@ -35,7 +35,9 @@ def test_a_restart_writes_nothing(world: typing.Any, operator: operators.Operato
     world.cluster.kubectl("create", "configmap", "marker", "-n", world.system)
     world.until(lambda: len(_writes(world)) > before, "the marker is in the audit log")
     after_restart = [
-        event for event in _writes(world, before - 1) if "operator" in event.get("userAgent", "") or "aiohttp" in str(event)
+        event
+        for event in _writes(world, before - 1)
+        if "operator" in event.get("userAgent", "") or "aiohttp" in str(event)
     ]
     assert after_restart == []
 
@@ -46,9 +48,7 @@ def test_a_standby_takes_over_at_once_when_the_leader_is_asked_to_end(
     """SIGTERM gives the Lease up: nobody waits for it to expire."""
     world.namespace("hand")
     world.host(**HOST)
-    with operators.Operator(
-        tmp_path, world.cluster.kubeconfig, namespace=world.system, identity="standby"
-    ) as standby:
+    with operators.Operator(tmp_path, world.cluster.kubeconfig, namespace=world.system, identity="standby") as standby:
         world.until(standby.is_ready, "the standby is ready while it contends")
         assert standby.leads() is False
         operator.stop()
@@ -68,7 +68,9 @@ def test_an_outage_of_the_api_server_is_survived(world: typing.Any, operator: op
     if not operator.running:
         operator.start()
     world.until(
-        lambda: (operator.running or operator.start() is None)
-        and world.document("outage")["from"].get("displayName") == "After",
+        lambda: (
+            (operator.running or operator.start() is None)
+            and world.document("outage")["from"].get("display_name") == "After"
+        ),
         "the change after the outage is published",
     )

@@ -5,8 +5,8 @@ import random
 import sys
 
 import pytest
-from kit import processes, queues, wait
 
+from kit import processes, queues, wait
 from mailtier.api import vocabulary
 
 S = vocabulary.RecipientState
@@ -25,10 +25,10 @@ def _said(log: pathlib.Path) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("round_", range(_ROUNDS))
-async def test_sigkill_loses_nothing(queue_factory, tmp_path, round_):
+async def test_sigkill_loses_nothing(queue_factory: queues.Factory, tmp_path: pathlib.Path, round_: int) -> None:
     """Whatever was acknowledged before SIGKILL is there, and whatever was taken is recorded as taken (R4)."""
     log = tmp_path / "said.log"
-    moment = random.Random(round_)
+    moment = random.Random(round_)  # noqa: S311  # A moment that can be repeated.
     child = processes.start(
         [sys.executable, "-m", "kit.queues", queue_factory.backend, queue_factory.directory],
         log=log,
@@ -54,7 +54,7 @@ async def test_sigkill_loses_nothing(queue_factory, tmp_path, round_):
             assert state == "queued"
 
 
-async def test_a_killed_queue_is_not_locked(queue_factory, tmp_path):
+async def test_a_killed_queue_is_not_locked(queue_factory: queues.Factory, tmp_path: pathlib.Path) -> None:
     """While a process has the queue open another is refused with a sentence; when it is killed, it is not."""
     log = tmp_path / "said.log"
     child = processes.start(
@@ -69,7 +69,7 @@ async def test_a_killed_queue_is_not_locked(queue_factory, tmp_path):
     await queue_factory.open()
 
 
-async def test_a_noted_acceptance_is_recorded(queue_factory):
+async def test_a_noted_acceptance_is_recorded(queue_factory: queues.Factory) -> None:
     """A message that was taken, and whose outcome was not stored, is accepted after the restart."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue, source=queues.source())
@@ -79,10 +79,10 @@ async def test_a_noted_acceptance_is_recorded(queue_factory):
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["accepted"]
     assert await queue.load(recipient) is None
-    assert [item.complete for item in (await queue.changes(cursor)).items] == [True]
+    assert [item.complete for item in await queues.changed_objects(queue, cursor)] == [True]
 
 
-async def test_a_dot_without_a_reply_is_in_doubt(queue_factory):
+async def test_a_dot_without_a_reply_is_in_doubt(queue_factory: queues.Factory) -> None:
     """A message whose dot may have been sent is in doubt, is due on the schedule, and keeps its snapshot."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
@@ -91,11 +91,11 @@ async def test_a_dot_without_a_reply_is_in_doubt(queue_factory):
     assert await queues.states(queue, id_) == ["in doubt"]
     (pending,) = [found async for found in queue.pending()]
     assert (pending.state, pending.due_at > queues.START) == (S.IN_DOUBT, True)
-    job = await queue.load(recipient)
+    job = await queues.job(queue, recipient)
     assert (job.doubts, job.snapshot) == (1, queues.SNAPSHOT)
 
 
-async def test_doubts_end(queue_factory):
+async def test_doubts_end(queue_factory: queues.Factory) -> None:
     """One that is lost after the dot again and again is resent twice and then fails as InDoubt."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
@@ -105,10 +105,10 @@ async def test_doubts_end(queue_factory):
         queue = await queue_factory.reopen()
         told += await queues.states(queue, id_)
     assert told == ["in doubt", "in doubt", "failed"]
-    assert (await queue.find(queues.LANE, id_)).recipients[0].reason == "InDoubt"
+    assert (await queues.record(queue, id_)).recipients[0].reason == "InDoubt"
 
 
-async def test_where_twice_is_worse_a_doubt_fails(queue_factory):
+async def test_where_twice_is_worse_a_doubt_fails(queue_factory: queues.Factory) -> None:
     """A product update that is in doubt is not resent."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue, category=vocabulary.Category.PRODUCT_UPDATE)
@@ -117,7 +117,7 @@ async def test_where_twice_is_worse_a_doubt_fails(queue_factory):
     assert await queues.states(queue, id_) == ["failed"]
 
 
-async def test_an_attempt_without_a_dot_is_queued(queue_factory):
+async def test_an_attempt_without_a_dot_is_queued(queue_factory: queues.Factory) -> None:
     """An attempt that ended with the process before its dot leaves its recipient queued."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
@@ -127,7 +127,7 @@ async def test_an_attempt_without_a_dot_is_queued(queue_factory):
 
 
 @pytest.mark.parametrize("state", [S.DEFERRED, S.QUEUED, S.HELD, S.IN_DOUBT])
-async def test_a_note_that_was_answered_says_nothing(queue_factory, state):
+async def test_a_note_that_was_answered_says_nothing(queue_factory: queues.Factory, state: S) -> None:
     """A dot whose outcome was stored is not taken for a loss, however often the queue is opened."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
@@ -139,7 +139,7 @@ async def test_a_note_that_was_answered_says_nothing(queue_factory, state):
         assert await queue.find(queues.LANE, id_) == before
 
 
-async def test_an_unanswered_note_outlives_answered_ones(queue_factory):
+async def test_an_unanswered_note_outlives_answered_ones(queue_factory: queues.Factory) -> None:
     """Answering one attempt's note does not answer the next one's."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
@@ -150,7 +150,7 @@ async def test_an_unanswered_note_outlives_answered_ones(queue_factory):
     assert await queues.states(queue, id_) == ["in doubt"]
 
 
-async def test_more_notes_than_usual(queue_factory):
+async def test_more_notes_than_usual(queue_factory: queues.Factory) -> None:
     """Thousands of deliveries may be open at once; each is found."""
     queue = await queue_factory.open()
     recipients = []

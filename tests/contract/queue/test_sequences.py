@@ -16,8 +16,8 @@ from typing import Any
 import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
-from kit import queues
 
+from kit import queues
 from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender.storage import embedded, outcomes

@@ -5,19 +5,19 @@ import dataclasses
 import datetime as dt
 
 import pytest
-from kit import queues
 
+from kit import queues
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 
 S = vocabulary.RecipientState
 
 
-async def test_what_was_enqueued_can_be_loaded(queue):
+async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
     """A recipient's job holds everything that its message is built from."""
     new = queues.notification(recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None)
     enqueued = await queue.enqueue(new, quota=queues.QUOTA)
-    job = await queue.load(enqueued.pending[1].recipient)
+    job = await queues.job(queue, enqueued.pending[1].recipient)
     assert job == ports.Job(
         recipient=enqueued.pending[1].recipient,
         notification_id=new.id,
@@ -37,14 +37,14 @@ async def test_what_was_enqueued_can_be_loaded(queue):
     )
 
 
-async def test_pending_speaks_of_each_recipient(queue):
+async def test_pending_speaks_of_each_recipient(queue: ports.Queue) -> None:
     """The scheduler hears of the same recipients from the enqueueing and from the queue."""
     enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=queues.QUOTA)
     assert [found async for found in queue.pending()] == list(enqueued.pending)
     assert [(one.state, one.due_at) for one in enqueued.pending] == [(S.QUEUED, queues.START)] * 2
 
 
-async def test_pending_streams_many_and_can_be_left(queue):
+async def test_pending_streams_many_and_can_be_left(queue: ports.Queue) -> None:
     """Whoever leaves in the middle of a long listing holds nothing back."""
     await asyncio.gather(*(queues.put(queue, recipients=("a@x.org",) * 20) for _ in range(120)))
     seen = 0
@@ -55,7 +55,7 @@ async def test_pending_streams_many_and_can_be_left(queue):
     assert len([found async for found in queue.pending()]) == 2_400
 
 
-async def test_a_restart_loses_nothing(queue_factory):
+async def test_a_restart_loses_nothing(queue_factory: queues.Factory) -> None:
     """What was acknowledged is there after the queue was closed and opened, with the same Message-ID."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
@@ -65,15 +65,15 @@ async def test_a_restart_loses_nothing(queue_factory):
     assert await queue.load(recipient) == before
 
 
-async def test_recipients_have_message_ids_of_their_own(queue):
+async def test_recipients_have_message_ids_of_their_own(queue: ports.Queue) -> None:
     """No two recipients of one notification share a Message-ID, which has no blank or bracket."""
     _, recipients = await queues.put(queue, recipients=("a@x.org", "a@x.org"))
-    first, second = [(await queue.load(recipient)).message_id for recipient in recipients]
+    first, second = [(await queues.job(queue, recipient)).message_id for recipient in recipients]
     assert first != second
     assert not set("<> ") & set(first)
 
 
-async def test_a_repeat_is_the_same_notification(queue_factory):
+async def test_a_repeat_is_the_same_notification(queue_factory: queues.Factory) -> None:
     """The same request under the same key gives the same id, also after a restart and after its end."""
     queue = await queue_factory.open()
     new = queues.notification(idempotency_key="key", digest="d1")
@@ -86,7 +86,7 @@ async def test_a_repeat_is_the_same_notification(queue_factory):
     assert [found async for found in queue.pending()] == []
 
 
-async def test_a_key_with_another_request_is_a_conflict(queue):
+async def test_a_key_with_another_request_is_a_conflict(queue: ports.Queue) -> None:
     """Another body under a used key is refused, and nothing is stored."""
     await queues.put(queue, idempotency_key="key", digest="d1")
     with pytest.raises(ports.IdempotencyConflictError):
@@ -94,7 +94,7 @@ async def test_a_key_with_another_request_is_a_conflict(queue):
     assert await queue.counts() == {S.QUEUED: 1}
 
 
-async def test_keys_of_different_lanes_do_not_meet(queue):
+async def test_keys_of_different_lanes_do_not_meet(queue: ports.Queue) -> None:
     """An idempotency key is an organization's own, in its namespace as of that uid."""
     lanes = [
         queues.LANE,
@@ -105,7 +105,7 @@ async def test_keys_of_different_lanes_do_not_meet(queue):
     assert len(ids) == 3
 
 
-async def test_the_same_key_at_the_same_time_is_one_notification(queue):
+async def test_the_same_key_at_the_same_time_is_one_notification(queue: ports.Queue) -> None:
     """Requests that arrive together under one key are stored once."""
     results = await asyncio.gather(
         *(queue.enqueue(queues.notification(idempotency_key="key", digest="d"), quota=queues.QUOTA) for _ in range(20))
@@ -114,7 +114,7 @@ async def test_the_same_key_at_the_same_time_is_one_notification(queue):
     assert [result.repeated for result in results].count(False) == 1
 
 
-async def test_an_object_is_taken_once(queue):
+async def test_an_object_is_taken_once(queue: ports.Queue) -> None:
     """The same object, offered again or recreated with another uid, mails once."""
     first, _ = await queues.put(queue, source=queues.source())
     again, nobody = await queues.put(queue, source=queues.source(object_uid="object-2"))
@@ -131,14 +131,14 @@ async def test_an_object_is_taken_once(queue):
     ],
     ids=["spec", "name", "namespace uid"],
 )
-async def test_another_object_is_another_notification(queue, change):
+async def test_another_object_is_another_notification(queue: ports.Queue, change: dict[str, object]) -> None:
     """Another name, another spec or a recreated namespace makes another notification."""
     first, _ = await queues.put(queue, source=queues.source())
     second, _ = await queues.put(queue, **change)
     assert first != second
 
 
-async def test_a_recreated_namespace_inherits_nothing(queue):
+async def test_a_recreated_namespace_inherits_nothing(queue: ports.Queue) -> None:
     """A notification cannot be found from a namespace with another uid, or from another organization."""
     id_, _ = await queues.put(queue)
     assert await queue.find(dataclasses.replace(queues.LANE, namespace_uid="uid-recreated"), id_) is None
@@ -146,7 +146,7 @@ async def test_a_recreated_namespace_inherits_nothing(queue):
     assert await queue.find(queues.LANE, "no-such-id") is None
 
 
-async def test_messages_are_limited_by_quota(queue):
+async def test_messages_are_limited_by_quota(queue: ports.Queue) -> None:
     """The quota counts recipients without a final state, of one namespace, and a finished one makes room."""
     quota = ports.Quota(messages=3)
     enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
@@ -158,7 +158,7 @@ async def test_messages_are_limited_by_quota(queue):
     await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
 
 
-async def test_payload_is_limited_by_quota(queue_factory):
+async def test_payload_is_limited_by_quota(queue_factory: queues.Factory) -> None:
     """The quota counts the payload of what is not finished, over restarts, in bytes."""
     queue = await queue_factory.open()
     quota = ports.Quota(payload_bytes=1_500)
@@ -170,7 +170,7 @@ async def test_payload_is_limited_by_quota(queue_factory):
     await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
 
 
-async def test_a_repeat_is_found_when_the_quota_is_used_up(queue):
+async def test_a_repeat_is_found_when_the_quota_is_used_up(queue: ports.Queue) -> None:
     """Whoever asks again for what is queued hears its id, not that there is no room."""
     quota = ports.Quota(messages=1)
     new = queues.notification(idempotency_key="key", digest="d")
@@ -178,7 +178,7 @@ async def test_a_repeat_is_found_when_the_quota_is_used_up(queue):
     assert (await queue.enqueue(new, quota=quota)).repeated
 
 
-async def test_one_that_fails_takes_no_other_with_it(queue):
+async def test_one_that_fails_takes_no_other_with_it(queue: ports.Queue) -> None:
     """Notifications that are stored together succeed and fail one by one, and a failed one uses up no quota."""
     id_, _ = await queues.put(queue)
     results = await asyncio.gather(
@@ -189,7 +189,7 @@ async def test_one_that_fails_takes_no_other_with_it(queue):
     await queue.enqueue(queues.notification(), quota=ports.Quota(messages=4))
 
 
-async def test_finished_ones_are_removed_after_their_retention(queue):
+async def test_finished_ones_are_removed_after_their_retention(queue: ports.Queue) -> None:
     """HTTP notifications go seven days after their end, unfinished ones never, and their key is free again."""
     day = dt.timedelta(days=1)
     done, (recipient,) = await queues.put(queue, idempotency_key="key", digest="d1")
@@ -202,7 +202,7 @@ async def test_finished_ones_are_removed_after_their_retention(queue):
     await queues.put(queue, idempotency_key="key", digest="d2")
 
 
-async def test_objects_are_known_until_they_were_not_seen_for_long(queue):
+async def test_objects_are_known_until_they_were_not_seen_for_long(queue: ports.Queue) -> None:
     """An object that is offered again is kept for seven more days, so that it does not mail again."""
     day = dt.timedelta(days=1)
     id_, (recipient,) = await queues.put(queue, source=queues.source())
@@ -213,3 +213,27 @@ async def test_objects_are_known_until_they_were_not_seen_for_long(queue):
     assert await queue.purge(now=queues.START + 13 * day) == 1
     again, _ = await queues.put(queue, source=queues.source())
     assert again != id_
+
+
+async def test_object_is_found_by_name_and_spec(queue: ports.Queue) -> None:
+    """The notification of an object is found again within its lane, and no other is."""
+    new = queues.notification(source=queues.source())
+    await queue.enqueue(new, quota=queues.QUOTA)
+    found = await queue.find_object(new.lane, name="backup", spec_hash="spec-1")
+    assert found is not None
+    assert found.id == new.id
+    elsewhere = dataclasses.replace(new.lane, organization="other")
+    assert await queue.find_object(new.lane, name="backup", spec_hash="spec-2") is None
+    assert await queue.find_object(new.lane, name="restore", spec_hash="spec-1") is None
+    assert await queue.find_object(elsewhere, name="backup", spec_hash="spec-1") is None
+
+
+async def test_oldest_is_the_first_without_a_final_state(queue: ports.Queue) -> None:
+    """The oldest unfinished notification tells how long something has waited; without any there is none."""
+    assert await queue.oldest() is None
+    later = queues.START + dt.timedelta(minutes=1)
+    first = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+    await queue.enqueue(queues.notification(accepted_at=later), quota=queues.QUOTA)
+    assert await queue.oldest() == queues.START
+    await queue.record(queues.outcome(first.pending[0].recipient, S.FAILED))
+    assert await queue.oldest() == later

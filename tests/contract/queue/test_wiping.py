@@ -6,7 +6,6 @@ import pathlib
 import random
 
 from kit import queues, wait
-
 from mailtier.api import vocabulary
 from mailtier.sender.storage import embedded
 
@@ -17,7 +16,7 @@ def _lies_on_disk(directory: pathlib.Path, mark: str) -> list[str]:
     return [path.name for path in directory.iterdir() if mark.encode() in path.read_bytes()]
 
 
-async def test_a_finished_payload_is_on_no_disk(queue_factory):
+async def test_a_finished_payload_is_on_no_disk(queue_factory: queues.Factory) -> None:
     """Subject, text and data are in none of the queue's files once it is complete and the log was emptied."""
     queue = await queue_factory.open()
     _, (first, second) = await queues.put(
@@ -36,9 +35,9 @@ async def test_a_finished_payload_is_on_no_disk(queue_factory):
     assert _lies_on_disk(queue_factory.directory, "WIPEME") == []
 
 
-async def test_payloads_are_wiped_among_others(queue_factory):
+async def test_payloads_are_wiped_among_others(queue_factory: queues.Factory) -> None:
     """Whatever order they are finished and removed in, no copy of a payload stays behind beside living ones."""
-    moment = random.Random(7)
+    moment = random.Random(7)  # noqa: S311  # An order that can be repeated.
     queue = await queue_factory.open()
     living: dict[str, list[int]] = {}
     finished: set[str] = set()
@@ -57,7 +56,7 @@ async def test_payloads_are_wiped_among_others(queue_factory):
     assert all(mark.encode() in content for mark in living)
 
 
-async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path):
+async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path: pathlib.Path) -> None:
     """A wiped payload leaves the write-ahead log within the time that the limits give, without a restart."""
     directory = tmp_path / "queue"
     queue = await embedded.open_queue(
@@ -80,7 +79,7 @@ async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path):
         await queue.close()
 
 
-async def test_files_are_private(queue_factory):
+async def test_files_are_private(queue_factory: queues.Factory) -> None:
     """Nobody but the sender's user can read the queue's files."""
     queue = await queue_factory.open()
     await queues.put(queue)

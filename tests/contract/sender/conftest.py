@@ -5,6 +5,7 @@ import contextlib
 import pathlib
 
 import pytest
+
 from kit import certs, sending, smtpd
 
 

@@ -5,8 +5,10 @@ import collections.abc
 import datetime as dt
 
 import pytest
+
 from kit import sending, smtpd, wait
 from mailtier.api import vocabulary
+from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
 _C = vocabulary.Category
@@ -22,6 +24,11 @@ async def _until(
         return tuple(await sender.states(of, notification)) == states  # type: ignore[arg-type]
 
     await wait.until_async(reached, within_seconds=within, why=f"{notification} is {states}")
+
+
+async def _until_held(sender: sending.Sender) -> None:
+    """Return when an organization is held."""
+    await wait.until_async(sender.delivery.held, within_seconds=3, why="the organization is held")
 
 
 async def test_a_notification_is_delivered(sender: sending.Sender, serve: Serve) -> None:
@@ -49,9 +56,7 @@ async def test_every_category_has_templates_that_work(
     await _until(sender, of, sent, _S.ACCEPTED)
 
 
-async def test_sessions_carry_many_messages_and_no_more_than_their_share(
-    sender: sending.Sender, serve: Serve
-) -> None:
+async def test_sessions_carry_many_messages_and_no_more_than_their_share(sender: sending.Sender, serve: Serve) -> None:
     """A connection is used for messagesPerConnection messages, and then another one."""
     server = await serve()
     of = sender.settings.put(
@@ -64,9 +69,7 @@ async def test_sessions_carry_many_messages_and_no_more_than_their_share(
     assert server.peak_connections == 1
 
 
-async def test_the_connection_limit_holds_for_all_organizations_together(
-    sender: sending.Sender, serve: Serve
-) -> None:
+async def test_the_connection_limit_holds_for_all_organizations_together(sender: sending.Sender, serve: Serve) -> None:
     """Fifty organizations on the host's relay never have more connections together than it allows."""
     server = await serve()
     server.script.on(smtpd.DOT, smtpd.Behaviour(delay_seconds=0.005))
@@ -249,10 +252,9 @@ async def test_blocked_settings_hold_and_mended_ones_release(sender: sending.Sen
     """Messages of a blocked organization wait, are shown as held, and go when the settings are mended."""
     server = await serve()
     at = sending.endpoint(server)
-    from mailtier.settings import effective  # noqa: PLC0415
-
     of = sender.settings.put(sending.settings("team-a", at, state=effective.State.BLOCKED))
     sent = await sender.notify(of)
+    await _until_held(sender)
     sender.skip(11)
     await _until(sender, of, sent, _S.HELD)
     assert server.transcripts == []
@@ -263,13 +265,9 @@ async def test_blocked_settings_hold_and_mended_ones_release(sender: sending.Sen
 async def test_held_messages_expire(sender: sending.Sender, serve: Serve) -> None:
     """A message that is held for its max age has expired."""
     server = await serve()
-    from mailtier.settings import effective  # noqa: PLC0415
-
-    of = sender.settings.put(
-        sending.settings("team-a", sending.endpoint(server), state=effective.State.SUSPENDED)
-    )
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), state=effective.State.SUSPENDED))
     sent = await sender.notify(of, max_age=dt.timedelta(minutes=5))
-    await asyncio.sleep(0)
+    await _until_held(sender)
     sender.skip(301)
     await _until(sender, of, sent, _S.EXPIRED)
 
@@ -277,13 +275,10 @@ async def test_held_messages_expire(sender: sending.Sender, serve: Serve) -> Non
 async def test_a_wall_clock_that_jumps_expires_nothing(sender: sending.Sender, serve: Serve) -> None:
     """After a jump forward, messages that look old are still delivered (R14)."""
     server = await serve()
-    from mailtier.settings import effective  # noqa: PLC0415
-
     suspended = sending.settings("team-a", sending.endpoint(server), state=effective.State.SUSPENDED)
     of = sender.settings.put(suspended)
     sent = await sender.notify(of, max_age=dt.timedelta(minutes=5))
-    sender.skip(1.5)
-    await wait.until_async(lambda: len(sender.delivery) == 1, within_seconds=1, why="it is in memory")
+    await _until_held(sender)
     sender.clock.jumped = dt.timedelta(days=2)
     sender.skip(301)
     sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
@@ -294,7 +289,8 @@ async def test_an_organization_that_is_gone_fails_after_an_hour(sender: sending.
     """Messages of a deleted organization are held for an hour, and then fail as OrganizationDeleted."""
     server = await serve()
     of = sending.settings("team-a", sending.endpoint(server))
-    sent = await sender.notify(of)
+    sent = await sender.notify(of, max_age=dt.timedelta(days=1))
+    await _until_held(sender)
     sender.skip(11)
     await _until(sender, of, sent, _S.HELD)
     sender.skip(3600)
@@ -370,9 +366,7 @@ async def test_a_reply_that_drips_ends_by_the_total(sender: sending.Sender, serv
     server = await serve()
     server.script.on("MAIL", smtpd.Behaviour(reply="250 2.1.0 Ok, in a while", drip_seconds=0.2), times=1)
     of = sender.settings.put(
-        sending.settings(
-            "team-a", sending.endpoint(server), envelope=dt.timedelta(seconds=0.5), max_connections=1
-        )
+        sending.settings("team-a", sending.endpoint(server), envelope=dt.timedelta(seconds=0.5), max_connections=1)
     )
     sent = await sender.notify(of)
     await _until(sender, of, sent, _S.DEFERRED, within=3)
@@ -383,9 +377,7 @@ async def test_a_dripping_reply_to_the_dot_leaves_it_in_doubt(sender: sending.Se
     """The same after the dot is a message in doubt, and the connection is not used again."""
     server = await serve()
     server.script.on(smtpd.DOT, smtpd.Behaviour(reply="250 2.0.0 Ok, in a while", drip_seconds=0.2), times=1)
-    of = sender.settings.put(
-        sending.settings("team-a", sending.endpoint(server), message=dt.timedelta(seconds=0.5))
-    )
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), message=dt.timedelta(seconds=0.5)))
     sent = await sender.notify(of)
     await _until(sender, of, sent, _S.IN_DOUBT, within=3)
     await wait.until_async(lambda: server.open_connections == 0, within_seconds=3, why="the session has ended")
@@ -420,9 +412,7 @@ async def test_an_echo_of_the_password_is_told_to_nobody(sender: sending.Sender,
     assert "AHJvYm90" not in told
 
 
-async def test_what_was_queued_before_a_restart_is_delivered_after_it(
-    sender: sending.Sender, serve: Serve
-) -> None:
+async def test_what_was_queued_before_a_restart_is_delivered_after_it(sender: sending.Sender, serve: Serve) -> None:
     """Delivery takes up what the queue holds when it starts."""
     server = await serve()
     of = sending.settings("team-a", sending.endpoint(server))

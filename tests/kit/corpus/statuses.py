@@ -88,7 +88,7 @@ def _effective() -> dict[str, typing.Any]:
             "maxAge": "24h",
         },
         "notifications": {
-            "passwordRecovery": {"enabled": True},
+            "passwordRecovery": {"enabled": True, "recipients": []},
             "licenseStatus": category,
             "productUpdate": category,
             "jobAlert": category,

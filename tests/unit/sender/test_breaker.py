@@ -2,6 +2,7 @@
 
 import hypothesis
 from hypothesis import strategies
+
 from mailtier.sender import breaker
 
 

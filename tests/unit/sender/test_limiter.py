@@ -5,6 +5,7 @@ import itertools
 import hypothesis
 import pytest
 from hypothesis import strategies
+
 from mailtier.sender import limiter
 
 

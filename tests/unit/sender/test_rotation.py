@@ -4,6 +4,7 @@ import collections
 
 import hypothesis
 from hypothesis import strategies
+
 from mailtier.sender import rotation
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from mailtier.sender import ports
 from mailtier.sender.storage import changes, volume
+from mailtier.telemetry import metrics
 
 _T = TypeVar("_T")
 
@@ -167,6 +168,7 @@ class Writer:
         batch = self._next_batch()
         if not batch:
             return
+        started = time.monotonic()
         try:
             results = self._transact(batch)
             cursor = changes.current_cursor(self._connection)
@@ -174,8 +176,10 @@ class Writer:
             self._backlog.extendleft(reversed(batch))
             self._fail(error, batch_commands=len(batch))
         else:
+            now = time.monotonic()
+            metrics.observe_commit(operations=len(batch), seconds=now - started)
             self._retry_at = None
-            self._truncate_at = self._truncate_at or time.monotonic() + self._truncate_every
+            self._truncate_at = self._truncate_at or now + self._truncate_every
             self._deliver(results, cursor)
 
     def _next_batch(self) -> list[_Command]:

@@ -19,6 +19,12 @@ def _notes(path: pathlib.Path) -> set[tuple[int, int | None, bool]]:
     return {(note.recipient, note.snapshot, note.accepted) for note in journal.read(path)}
 
 
+def _find(open_: journal.Journal, recipient: int) -> journal.Note:
+    note = open_.find(recipient)
+    assert note is not None
+    return note
+
+
 def test_no_journal_says_nothing(path: pathlib.Path) -> None:
     """A queue that is opened for the first time has no notes."""
     assert journal.read(path) == ()
@@ -52,7 +58,7 @@ def test_serials_grow_over_restarts(path: pathlib.Path) -> None:
         open_ = journal.Journal.create(path, epoch=epoch)
         for recipient in (1, 2):
             open_.note_dot(recipient, 1)
-            serials.append(open_.find(recipient).serial)
+            serials.append(_find(open_, recipient).serial)
         open_.close()
     assert serials == sorted(set(serials))
 
@@ -61,11 +67,11 @@ def test_a_slot_is_used_again_after_its_commit_only(path: pathlib.Path) -> None:
     """A note stays readable until it is settled, however many others come; then the file does not grow for new ones."""
     open_ = journal.Journal.create(path, epoch=1)
     open_.note_dot(1, 1)
-    kept = open_.find(1)
+    kept = _find(open_, 1)
     size = path.stat().st_size
     for recipient in range(2, 10_000):
         open_.note_dot(recipient, 1)
-        open_.settle(open_.find(recipient))
+        open_.settle(_find(open_, recipient))
     assert path.stat().st_size == size
     assert kept in journal.read(path)
     open_.close()
@@ -84,7 +90,7 @@ def test_settling_an_older_attempt_keeps_the_newer_note(path: pathlib.Path) -> N
     """The commit of an attempt's outcome does not free the note of the recipient's next attempt."""
     open_ = journal.Journal.create(path, epoch=1)
     open_.note_dot(1, 1)
-    first = open_.find(1)
+    first = _find(open_, 1)
     open_.note_dot(1, 2)
     open_.settle(first)
     open_.note_dot(2, 3)

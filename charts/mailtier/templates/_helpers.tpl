@@ -1,0 +1,86 @@
+{{/* The chart's name, as part of the names of objects. */}}
+{{- define "mailtier.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of the objects: at most 50 characters, so that a suffix and a pod's ordinal fit into a DNS label. */}}
+{{- define "mailtier.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains (include "mailtier.name" .) .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "mailtier.name" .) | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* What tells the pod of this release from others; it can never change. */}}
+{{- define "mailtier.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "mailtier.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "mailtier.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "mailtier.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: mailtier
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "mailtier.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- .Values.serviceAccount.name | default (include "mailtier.fullname" .) }}
+{{- else }}
+{{- .Values.serviceAccount.name | default "default" }}
+{{- end }}
+{{- end }}
+
+{{/* The image's reference. Docker takes a tag beside a digest, not every runtime does: with a digest it stands alone. */}}
+{{- define "mailtier.image" -}}
+{{- with .Values.image.registry }}{{ . }}/{{ end }}{{ .Values.image.repository }}
+{{- if .Values.image.digest }}@{{ .Values.image.digest }}
+{{- else }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{/* The annotations of the CRDs; empty when there is none. */}}
+{{- define "mailtier.crdAnnotations" -}}
+{{- $keep := ternary (dict "helm.sh/resource-policy" "keep") (dict) .Values.crds.keep }}
+{{- with merge (dict) $keep .Values.crds.annotations }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* What clients call the intake, a JSON list: the Service in all its forms, and loopback for a port-forward. */}}
+{{- define "mailtier.intakeNames" -}}
+{{- $service := include "mailtier.fullname" . }}
+{{- $names := list
+      (printf "%s.%s.svc" $service .Release.Namespace)
+      (printf "%s.%s.svc.%s" $service .Release.Namespace .Values.service.clusterDomain)
+      (printf "%s.%s" $service .Release.Namespace)
+      $service
+      "localhost" "127.0.0.1" "::1" }}
+{{- concat $names .Values.sender.tls.extraNames | toJson }}
+{{- end }}
+
+{{/* Liveness and startup of a container; the argument is the name of its health port. */}}
+{{- define "mailtier.probes" -}}
+# Starting means reading the queue or importing a client library: it has five minutes.
+startupProbe:
+  httpGet: {path: /healthz, port: {{ . }}}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 150
+livenessProbe:
+  httpGet: {path: /healthz, port: {{ . }}}
+  periodSeconds: 20
+  timeoutSeconds: 10
+readinessProbe:
+  httpGet: {path: /readyz, port: {{ . }}}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end }}

@@ -1,0 +1,237 @@
+"""`effective.json`: how effective settings travel from the operator to the sender, and what people see beside it.
+
+The text is canonical (sorted keys, no blanks), so that equal settings are equal texts and nothing is written twice.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from typing import Any, Final
+
+from mailtier.api import reasons, vocabulary
+from mailtier.settings import effective, view
+
+VERSION: Final = 1
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
+_HEAD: Final = '{"hash":"'
+_TAIL: Final = f',"version":{VERSION}}}'
+_Json = dict[str, Any]
+
+
+class CodecError(ValueError):
+    """The text is not effective settings of this version; the sentence says what to do."""
+
+
+def encode(settings: effective.Effective) -> str:
+    """Return the canonical JSON of effective settings; `decode` reads it back.
+
+    `hash` is the hexadecimal SHA-256 of the same JSON without it.
+    """
+    rest = f'"settings":{_ENCODER.encode(_to_json(settings))}{_TAIL}'
+    digest = hashlib.sha256(f"{{{rest}".encode()).hexdigest()
+    return f'{_HEAD}{digest}",{rest}'
+
+
+def decode(text: str) -> effective.Effective:
+    """Return the effective settings that a text holds.
+
+    Raises:
+        CodecError: It is of another version, was edited, or is no effective settings at all.
+    """
+    try:
+        document = json.loads(text)
+        version, digest = document["version"], document["hash"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise CodecError("the text is not effective.json; let the operator write it again") from error
+    if version != VERSION:
+        raise CodecError(
+            f"effective.json has version {version!r}, and this program reads version {VERSION}; operator and sender"
+            " must be of the same release"
+        )
+    rest = text.replace(f'"hash":"{digest}",', "", 1)
+    if hashlib.sha256(rest.encode()).hexdigest() != digest:
+        raise CodecError("effective.json does not match its hash; it was edited, let the operator write it again")
+    try:
+        return _from_json(document["settings"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CodecError("effective.json lacks a field or has a value that this release does not know") from error
+
+
+def flat_keys(settings: effective.Effective) -> dict[str, str]:
+    """Return what stands beside `effective.json` for people: values by their dotted paths.
+
+    `provenance` and `findings` are one text each, a line an entry, as `kubectl get -o yaml` shows them best.
+    """
+    nested = view.nest(settings, viewer=vocabulary.Origin.HOST)
+    flat = view.flatten(nested)
+    flat["state"], flat["source"] = settings.state.value, settings.source.value
+    if settings.endpoint is not None and settings.endpoint.tls.ca is not None:
+        flat["smtp.tls.ca"] = settings.endpoint.tls.ca
+    if settings.auth is not None and settings.auth.secret is not None:
+        flat["auth.secretNamespace"] = settings.auth.secret.namespace
+        flat["auth.secretKey"] = settings.auth.secret.key
+    origins = view.provenance(settings, nested)
+    flat["provenance"] = "".join(f"{path}: {origins[path]}\n" for path in sorted(origins))
+    if settings.findings:
+        flat["findings"] = "".join(
+            f"{finding.reason}: {finding.field}{': ' if finding.field else ''}{finding.message}\n"
+            for finding in settings.findings
+        )
+    return flat
+
+
+def probe_key(settings: effective.Effective) -> str:
+    """Return what organizations have in common that share a probe; "" where there is nothing to probe.
+
+    Endpoint, credentials by reference, EHLO name and envelope address are in it: the probe goes as far as MAIL FROM.
+    The Secret's version is not: a probe says itself which one it speaks of.
+    """
+    if settings.endpoint is None or settings.auth is None:
+        return ""
+    auth = _auth_to_json(settings.auth)
+    if auth["secret"] is not None:
+        del auth["secret"]["version"]
+    parts = {
+        "endpoint": _endpoint_to_json(settings.endpoint),
+        "auth": auth,
+        "helo_name": settings.delivery.helo_name,
+        "envelope": settings.from_.envelope if settings.from_ else None,
+    }
+    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()
+
+
+def _to_json(settings: effective.Effective) -> _Json:
+    from_, delivery = settings.from_, settings.delivery
+    return {
+        "organization": [settings.organization.namespace, settings.organization.name],
+        "namespace_uid": settings.namespace_uid,
+        "state": settings.state,
+        "source": settings.source,
+        "findings": [[finding.reason.name, finding.field, finding.message] for finding in settings.findings],
+        "endpoint": None if settings.endpoint is None else _endpoint_to_json(settings.endpoint),
+        "auth": None if settings.auth is None else _auth_to_json(settings.auth),
+        "from": None
+        if from_ is None
+        else {
+            "address": from_.address,
+            "display_name": from_.display_name,
+            "reply_to": from_.reply_to,
+            "envelope": from_.envelope,
+        },
+        "delivery": {
+            "helo_name": delivery.helo_name,
+            "max_connections": delivery.max_connections,
+            "messages_per_connection": delivery.messages_per_connection,
+            "session_timeout_seconds": _seconds(delivery.session_timeout),
+            "envelope_timeout_seconds": _seconds(delivery.envelope_timeout),
+            "message_timeout_seconds": _seconds(delivery.message_timeout),
+            "rate_per_minute": delivery.rate_per_minute,
+            "max_age_seconds": None if delivery.max_age is None else _seconds(delivery.max_age),
+        },
+        "notifications": {
+            category: {"enabled": values.enabled, "recipients": values.recipients}
+            for category, values in settings.notifications.items()
+        },
+        "provenance": settings.provenance,
+    }
+
+
+def _from_json(document: _Json) -> effective.Effective:
+    namespace, name = document["organization"]
+    endpoint, auth, from_, delivery = (document[key] for key in ("endpoint", "auth", "from", "delivery"))
+    max_age = delivery["max_age_seconds"]
+    return effective.Effective(
+        organization=effective.OrganizationKey(namespace=namespace, name=name),
+        namespace_uid=document["namespace_uid"],
+        state=effective.State(document["state"]),
+        source=vocabulary.Source(document["source"]),
+        findings=tuple(
+            effective.Finding(reason=reasons.BY_NAME[reason], field=field, message=message)
+            for reason, field, message in document["findings"]
+        ),
+        endpoint=None if endpoint is None else _endpoint_from_json(endpoint),
+        auth=None if auth is None else _auth_from_json(auth),
+        from_=None if from_ is None else effective.From(**from_),
+        delivery=effective.Delivery(
+            helo_name=delivery["helo_name"],
+            max_connections=delivery["max_connections"],
+            messages_per_connection=delivery["messages_per_connection"],
+            session_timeout=dt.timedelta(seconds=delivery["session_timeout_seconds"]),
+            envelope_timeout=dt.timedelta(seconds=delivery["envelope_timeout_seconds"]),
+            message_timeout=dt.timedelta(seconds=delivery["message_timeout_seconds"]),
+            rate_per_minute=delivery["rate_per_minute"],
+            max_age=None if max_age is None else dt.timedelta(seconds=max_age),
+        ),
+        notifications={
+            vocabulary.Category(category): effective.CategorySettings(
+                enabled=values["enabled"], recipients=tuple(values["recipients"])
+            )
+            for category, values in document["notifications"].items()
+        },
+        provenance={path: vocabulary.Origin(origin) for path, origin in document["provenance"].items()},
+    )
+
+
+def _endpoint_to_json(endpoint: effective.Endpoint) -> _Json:
+    tls, addresses = endpoint.tls, endpoint.addresses
+    return {
+        "host": endpoint.host,
+        "port": endpoint.port,
+        "origin": endpoint.origin,
+        "tls": {"mode": tls.mode, "server_name": tls.server_name, "min_version": tls.min_version, "ca": tls.ca},
+        "addresses": {
+            "public": addresses.public,
+            "private": addresses.private,
+            "allow": addresses.allow,
+            "deny": addresses.deny,
+        },
+    }
+
+
+def _endpoint_from_json(document: _Json) -> effective.Endpoint:
+    tls, addresses = document["tls"], document["addresses"]
+    return effective.Endpoint(
+        host=document["host"],
+        port=document["port"],
+        origin=vocabulary.Origin(document["origin"]),
+        tls=effective.Tls(
+            mode=vocabulary.TlsMode(tls["mode"]),
+            server_name=tls["server_name"],
+            min_version=vocabulary.TlsVersion(tls["min_version"]),
+            ca=tls["ca"],
+        ),
+        addresses=effective.AddressRules(
+            public=addresses["public"],
+            private=addresses["private"],
+            allow=tuple(addresses["allow"]),
+            deny=tuple(addresses["deny"]),
+        ),
+    )
+
+
+def _auth_to_json(auth: effective.Auth) -> _Json:
+    secret = auth.secret
+    return {
+        "mechanism": auth.mechanism,
+        "identity": auth.identity,
+        "origin": auth.origin,
+        "secret": None
+        if secret is None
+        else {"namespace": secret.namespace, "name": secret.name, "key": secret.key, "version": secret.version},
+    }
+
+
+def _auth_from_json(document: _Json) -> effective.Auth:
+    secret = document["secret"]
+    return effective.Auth(
+        mechanism=vocabulary.Mechanism(document["mechanism"]),
+        identity=document["identity"],
+        origin=vocabulary.Origin(document["origin"]),
+        secret=None if secret is None else effective.SecretReference(**secret),
+    )
+
+
+def _seconds(duration: dt.timedelta) -> int:
+    # The API knows whole seconds alone.
+    return int(duration.total_seconds())

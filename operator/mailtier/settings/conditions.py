@@ -1,0 +1,248 @@
+"""The status of settings: from a resolution, what was published and what the probe found, to one document.
+
+It is final when it is written: only Verified may be Unknown, because only the sender can know it. The same input
+gives the same document, so that a steady state writes nothing.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from mailtier.api import feed, reasons, vocabulary
+from mailtier.settings import codec, effective, resolve, transitions, view
+
+MAXIMUM_MESSAGE_LENGTH: Final = 32768
+"""metav1.Condition: characters of a message."""
+
+_ORG: Final = vocabulary.Origin.ORG
+_PLATFORM: Final = "The platform team finds more in the status of HostEmailSettings default."
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The organizations in numbers.
+
+    Attributes:
+        overriding: How many set something of their own.
+    """
+
+    organizations: int
+    ready: int
+    blocked: int
+    overriding: int
+
+
+def org_status(
+    resolution: resolve.Resolution,
+    *,
+    published: bool,
+    probe: feed.Probe | None,
+    generation: int,
+    previous: Sequence[Mapping[str, Any]],
+    now: dt.datetime,
+) -> dict[str, Any]:
+    """Return the status of an OrgEmailSettings, as it is applied.
+
+    Args:
+        resolution: What its settings come to.
+        published: Whether the effective ConfigMap holds exactly them.
+        probe: The last probe with the key `codec.probe_key` gives for them; None without one.
+        generation: metadata.generation of the object; 0 for an implicit organization.
+        previous: The conditions that the status has now, for their times of transition.
+        now: Aware UTC time.
+    """
+    settings = resolution.effective
+    return {
+        "observedGeneration": generation,
+        "conditions": transitions.stamp(
+            _decide(resolution, published, probe), previous=previous, generation=generation, now=now
+        ),
+        "source": settings.source.value,
+        "state": settings.state.value,
+        "effective": _effective(resolution),
+    }
+
+
+def host_status(
+    resolution: resolve.Resolution,
+    *,
+    published: bool,
+    probe: feed.Probe | None,
+    generation: int,
+    previous: Sequence[Mapping[str, Any]],
+    now: dt.datetime,
+    summary: Summary | None,
+) -> dict[str, Any]:
+    """Return the status of the HostEmailSettings, as it is applied.
+
+    Args:
+        resolution: What `resolve.plan_host` and `resolve.conclude` come to.
+        published: Whether organizations get these settings.
+        probe: The last probe with the key `codec.probe_key` gives for them; None without one.
+        generation: metadata.generation of the object.
+        previous: The conditions that the status has now, for their times of transition.
+        now: Aware UTC time.
+        summary: Of the organizations; None before they were counted.
+    """
+    status = {
+        "observedGeneration": generation,
+        "conditions": transitions.stamp(
+            _decide(resolution, published, probe), previous=previous, generation=generation, now=now
+        ),
+        "effective": _effective(resolution),
+    }
+    if summary is not None:
+        status["summary"] = dataclasses.asdict(summary)
+    return status
+
+
+def as_text(conditions: Sequence[Mapping[str, Any]]) -> str:
+    """Return conditions as lines for people, for an organization that has no object to show them."""
+    return "".join(f"{entry['type']}={entry['status']} {entry['reason']}: {entry['message']}\n" for entry in conditions)
+
+
+def _effective(resolution: resolve.Resolution) -> dict[str, Any]:
+    nested = view.nest(resolution.effective, viewer=resolution.viewer)
+    return {**nested, "provenance": view.provenance(resolution.effective, nested)}
+
+
+def _decide(resolution: resolve.Resolution, published: bool, probe: feed.Probe | None) -> list[transitions.Wanted]:
+    wanted = [
+        _accepted(resolution),
+        _resolved_refs(resolution),
+        _ready(resolution, published),
+        _verified(resolution, probe),
+        *_progress(resolution, published),
+    ]
+    return [dataclasses.replace(condition, message=_shorten(condition.message)) for condition in wanted]
+
+
+def _accepted(resolution: resolve.Resolution) -> transitions.Wanted:
+    findings = _about(resolution, reasons.Condition.ACCEPTED)
+    if findings:
+        return transitions.Wanted(
+            type=reasons.Condition.ACCEPTED, status="False", reason=findings[0].reason, message=_tell(findings)
+        )
+    return _well(reasons.Condition.ACCEPTED, reasons.ACCEPTED)
+
+
+def _resolved_refs(resolution: resolve.Resolution) -> transitions.Wanted:
+    type_ = reasons.Condition.RESOLVED_REFS
+    findings = _about(resolution, type_)
+    if findings:
+        return transitions.Wanted(type=type_, status="False", reason=findings[0].reason, message=_tell(findings))
+    match resolution.references:
+        case resolve.References.NONE:
+            return _well(type_, reasons.NO_REFERENCES)
+        case resolve.References.READ:
+            return _well(type_, reasons.RESOLVED)
+        case resolve.References.NOT_READ:
+            return _unknown(type_, reasons.REFERENCES_NOT_READ)
+
+
+def _ready(resolution: resolve.Resolution, published: bool) -> transitions.Wanted:
+    type_, settings = reasons.Condition.READY, resolution.effective
+    if settings.findings:
+        return transitions.Wanted(
+            type=type_, status="False", reason=settings.findings[0].reason, message=_tell(settings.findings)
+        )
+    if not published:
+        return transitions.Wanted(
+            type=type_, status="False", reason=reasons.NOT_PUBLISHED, message=_explain(reasons.NOT_PUBLISHED)
+        )
+    if settings.state == effective.State.SUSPENDED:
+        return transitions.Wanted(
+            type=type_, status="True", reason=reasons.SUSPENDED, message=_explain(reasons.SUSPENDED)
+        )
+    return _well(type_, reasons.PUBLISHED)
+
+
+def _verified(resolution: resolve.Resolution, probe: feed.Probe | None) -> transitions.Wanted:
+    type_, settings = reasons.Condition.VERIFIED, resolution.effective
+    endpoint, auth = settings.endpoint, settings.auth
+    if settings.state != effective.State.ACTIVE or endpoint is None or auth is None:
+        return _unknown(type_, reasons.NOT_PROBED)
+    version = auth.secret.version if auth.secret else ""
+    if probe is None or probe.secret_version != version or probe.key != codec.probe_key(settings):
+        return _unknown(type_, reasons.PROBE_PENDING)
+    reason = reasons.BY_NAME[probe.reason]
+    inherited = resolution.viewer == _ORG and endpoint.origin != _ORG
+    sentences = [_sentence(probe.tenant_message if inherited else probe.owner_message)]
+    if reason == reasons.VERIFIED:
+        status = "True"
+        if probe.certificate_expires_at is not None and not inherited:
+            until = probe.certificate_expires_at.strftime("%Y-%m-%d")
+            sentences.append(f"The server's certificate is valid until {until}.")
+    else:
+        # What can be done about the host's server, the platform team can do; one's own password, oneself.
+        status = "False"
+        is_own = not inherited or (auth.origin == _ORG and probe.stage == vocabulary.ProbeStage.AUTH)
+        sentences.append(reason.remedy if is_own else _PLATFORM)
+    return transitions.Wanted(type=type_, status=status, reason=reason, message=" ".join(filter(None, sentences)))
+
+
+def _progress(resolution: resolve.Resolution, published: bool) -> list[transitions.Wanted]:
+    """Return Reconciling or Stalled, which exist only while True, or neither.
+
+    One that needs somebody outweighs any number that may mend themselves: whoever waits would wait in vain.
+    """
+    findings = resolution.effective.findings
+    if not findings:
+        if published:
+            return []
+        return [
+            transitions.Wanted(
+                type=reasons.Condition.RECONCILING,
+                status="True",
+                reason=reasons.NOT_PUBLISHED,
+                message=_explain(reasons.NOT_PUBLISHED),
+            )
+        ]
+    stalled = [finding for finding in findings if finding.reason.progress == reasons.Progress.STALLED]
+    relevant = stalled or findings
+    return [
+        transitions.Wanted(
+            type=reasons.Condition.STALLED if stalled else reasons.Condition.RECONCILING,
+            status="True",
+            reason=relevant[0].reason,
+            message=_tell(relevant),
+        )
+    ]
+
+
+def _about(resolution: resolve.Resolution, type_: reasons.Condition) -> list[effective.Finding]:
+    return [finding for finding in resolution.effective.findings if type_ in finding.reason.conditions]
+
+
+def _well(type_: reasons.Condition, reason: reasons.Reason) -> transitions.Wanted:
+    return transitions.Wanted(type=type_, status="True", reason=reason, message=reason.meaning)
+
+
+def _unknown(type_: reasons.Condition, reason: reasons.Reason) -> transitions.Wanted:
+    return transitions.Wanted(type=type_, status="Unknown", reason=reason, message=_explain(reason))
+
+
+def _explain(reason: reasons.Reason) -> str:
+    return f"{reason.meaning} {reason.remedy}"
+
+
+def _tell(findings: Sequence[effective.Finding]) -> str:
+    """Return all findings as one text; the first gave the condition its reason, the others name theirs."""
+    first, *others = (
+        f"{finding.field}: {finding.message}." if finding.field else _sentence(finding.message) for finding in findings
+    )
+    named = (f"{finding.reason}: {text}" for finding, text in zip(findings[1:], others, strict=True))
+    return " Also ".join((first, *named))
+
+
+def _sentence(text: str) -> str:
+    if not text:
+        return ""
+    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def _shorten(message: str) -> str:
+    if len(message) <= MAXIMUM_MESSAGE_LENGTH:
+        return message
+    return message[: MAXIMUM_MESSAGE_LENGTH - 1] + "…"

@@ -1,0 +1,118 @@
+"""Effective settings as people read them: nested as in a status, or flat as in a ConfigMap."""
+
+from typing import Any
+
+from mailtier.api import types, vocabulary
+from mailtier.settings import effective, tiers
+
+_HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
+
+
+def nest(settings: effective.Effective, *, viewer: vocabulary.Origin) -> dict[str, Any]:
+    """Return the values in the shape of `status.effective`, each under the path that it has in `spec`.
+
+    Args:
+        settings: The effective settings.
+        viewer: Who reads it. An organization sees no username and no CA of an endpoint that it inherits, and no
+            Secret of the host's (R7).
+    """
+    endpoint, auth, from_ = settings.endpoint, settings.auth, settings.from_
+    nested: dict[str, Any] = {
+        "delivery": _delivery(settings.delivery),
+        "notifications": {
+            tiers.CATEGORY_PATHS[category]: _category(category, values)
+            for category, values in settings.notifications.items()
+        },
+    }
+    if endpoint is not None:
+        nested["smtp"] = {"host": endpoint.host, "port": endpoint.port, "tls": _tls(endpoint.tls)}
+    if endpoint is not None and auth is not None:
+        nested["auth"] = shown = {"mechanism": auth.mechanism.value}
+        if auth.identity and (viewer == _HOST or endpoint.origin == _ORG):
+            shown["username"] = auth.identity
+        if auth.secret is not None and (viewer == _HOST or auth.origin == _ORG):
+            shown["secretName"] = auth.secret.name
+    if from_ is not None:
+        sender = {
+            "address": from_.address,
+            "displayName": from_.display_name,
+            "replyTo": from_.reply_to,
+            "envelope": from_.envelope,
+        }
+        nested["from"] = {name: value for name, value in sender.items() if value is not None}
+    return nested
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the values of nested groups by their dotted paths; lists as comma-separated text."""
+    flat: dict[str, str] = {}
+    for name, value in nested.items():
+        path = f"{prefix}{name}"
+        match value:
+            case dict():
+                flat |= flatten(value, f"{path}.")
+            case list():
+                flat[path] = ", ".join(value)
+            case bool():
+                flat[path] = "true" if value else "false"
+            case _:
+                flat[path] = str(value)
+    return flat
+
+
+def provenance(settings: effective.Effective, nested: dict[str, Any]) -> dict[str, str]:
+    """Return where each value came from that is shown, by its path.
+
+    A default that is an absence (no Reply-To, no limit) is not among them, nor what the viewer may not see.
+    """
+    return {
+        path: origin.value
+        for path, origin in settings.provenance.items()
+        if _is_shown(path, nested) or (path == "suspend" and origin != vocabulary.Origin.DEFAULT)
+    }
+
+
+def _is_shown(path: str, nested: dict[str, Any]) -> bool:
+    if path == "auth.passwordSecretRef":
+        return "secretName" in nested.get("auth", {})
+    group: Any = nested
+    for name in path.split("."):
+        group = group.get(name)
+        if group is None:
+            return False
+    return True
+
+
+def _tls(tls: effective.Tls) -> dict[str, str]:
+    shown = {"mode": tls.mode.value}
+    if tls.mode != vocabulary.TlsMode.DISABLED:
+        shown["minVersion"] = tls.min_version.value
+    if tls.server_name is not None:
+        shown["serverName"] = tls.server_name
+    return shown
+
+
+def _delivery(delivery: effective.Delivery) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "maxConnections": delivery.max_connections,
+        "messagesPerConnection": delivery.messages_per_connection,
+        "timeouts": {
+            "session": types.format_duration(delivery.session_timeout),
+            "envelope": types.format_duration(delivery.envelope_timeout),
+            "message": types.format_duration(delivery.message_timeout),
+        },
+    }
+    if delivery.helo_name is not None:
+        shown["heloName"] = delivery.helo_name
+    if delivery.rate_per_minute is not None:
+        shown["ratePerMinute"] = delivery.rate_per_minute
+    if delivery.max_age is not None:
+        shown["maxAge"] = types.format_duration(delivery.max_age)
+    return shown
+
+
+def _category(category: vocabulary.Category, values: effective.CategorySettings) -> dict[str, Any]:
+    # The recipient of a password recovery is always named by the notification.
+    if category == vocabulary.Category.PASSWORD_RECOVERY:
+        return {"enabled": values.enabled}
+    return {"enabled": values.enabled, "recipients": list(values.recipients)}

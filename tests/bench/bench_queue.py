@@ -1,0 +1,112 @@
+"""How fast the queue stores, beside what the volume can sync, in the same run.
+
+Run it by hand, with a directory on the volume in question (the system's temporary directory otherwise):
+`PYTHONPATH=operator:tests python -m bench.bench_queue [DIRECTORY]`.
+"""
+
+import asyncio
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+from kit import queues
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+from mailtier.sender.storage import embedded
+
+_CONCURRENCY = 64
+_NOTIFICATIONS = 6_400
+_SYNCS = 400
+_PENDING = 20_000
+_QUOTA = ports.Quota(messages=1_000_000, payload_bytes=10**10)
+
+
+def syncs_per_second(directory: pathlib.Path) -> float:
+    """Return how often a page can be written and synced in a second, one after the other: the physical limit."""
+    descriptor = os.open(directory / "syncs", os.O_WRONLY | os.O_CREAT)
+    try:
+        os.posix_fallocate(descriptor, 0, 4096 * _SYNCS)
+        os.fsync(descriptor)
+        started = time.perf_counter()
+        for number in range(_SYNCS):
+            os.pwrite(descriptor, bytes(4096), number * 4096)
+            os.fdatasync(descriptor)
+        return _SYNCS / (time.perf_counter() - started)
+    finally:
+        os.close(descriptor)
+
+
+async def enqueue(queue: ports.Queue, notifications: int, *, concurrency: int) -> list[int]:
+    """Return the recipients of so many notifications, enqueued by so many callers at once."""
+    recipients: list[int] = []
+
+    async def call() -> None:
+        for _ in range(notifications // concurrency):
+            new = queues.notification(text="A line of the report.\n" * 20)
+            enqueued = await queue.enqueue(new, quota=_QUOTA)
+            recipients.append(enqueued.pending[0].recipient)
+
+    await asyncio.gather(*(call() for _ in range(concurrency)))
+    return recipients
+
+
+async def deliver(queue: ports.Queue, recipients: list[int], *, connections: int) -> None:
+    """Load, note and record each recipient as the delivery loop does, without a server."""
+    remaining = iter(recipients)
+    under_way: list[asyncio.Future[None]] = []
+
+    async def connection() -> None:
+        for recipient in remaining:
+            await queue.load(recipient)
+            await queue.note_dot(recipient, queues.SNAPSHOT)
+            queue.note_accepted(recipient)
+            under_way.append(queue.record(queues.outcome(recipient, vocabulary.RecipientState.ACCEPTED)))
+
+    await asyncio.gather(*(connection() for _ in range(connections)))
+    await asyncio.gather(*under_way)
+
+
+async def measure(directory: pathlib.Path) -> None:
+    """Print what was measured on a volume."""
+    print(f"write + fdatasync, one after the other: {syncs_per_second(directory):.0f} /s (physical limit of a commit)")
+    queue = await embedded.open_queue(directory / "queue", now=queues.Clock())
+    for concurrency in (1, _CONCURRENCY):
+        notifications = _NOTIFICATIONS if concurrency > 1 else _SYNCS
+        started, cpu = time.perf_counter(), time.process_time()
+        recipients = await enqueue(queue, notifications, concurrency=concurrency)
+        elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
+        print(
+            f"enqueue, concurrency {concurrency}: {notifications / elapsed:.0f} /s, "
+            f"{cpu / notifications * 1e6:.0f} µs CPU each"
+        )
+    started, cpu = time.perf_counter(), time.process_time()
+    await deliver(queue, recipients, connections=32)
+    elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
+    print(
+        f"load, note, record, 32 connections: {len(recipients) / elapsed:.0f} /s, "
+        f"{cpu / len(recipients) * 1e6:.0f} µs CPU each"
+    )
+    started = time.perf_counter()
+    for recipient in range(10_000):
+        queue.note_accepted(10**9 + recipient % 100)
+    print(f"a note in the journal: {(time.perf_counter() - started) / 10_000 * 1e6:.1f} µs")
+    await enqueue(queue, _PENDING, concurrency=128)
+    started = time.perf_counter()
+    found = 0
+    async for _ in queue.pending():
+        found += 1
+    elapsed = time.perf_counter() - started
+    print(f"pending: {found} recipients in {elapsed:.2f} s ({found / elapsed:.0f} /s)")
+    await queue.close()
+
+
+def main(argv: list[str]) -> None:
+    """Measure on the volume of the directory that is given."""
+    with tempfile.TemporaryDirectory(dir=argv[0] if argv else None) as directory:
+        asyncio.run(measure(pathlib.Path(directory)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,250 @@
+"""Probes say what is wrong, to whom it may be said, and not too often (R7, R12)."""
+
+import collections.abc
+import dataclasses
+import datetime as dt
+
+import pytest
+
+from kit import certs, sending, smtpd, wait
+from mailtier.api import feed, reasons, vocabulary
+from mailtier.sender import prober
+from mailtier.settings import codec, effective
+
+Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+_PASSWORD = "correct horse battery"
+_STAGE = vocabulary.ProbeStage
+
+
+def _protected(sender: sending.Sender, authority: certs.Authority) -> effective.Tls:
+    return effective.Tls(
+        mode=vocabulary.TlsMode.STARTTLS,
+        server_name="smtp.test",
+        min_version=vocabulary.TlsVersion.V1_2,
+        ca=sender.settings.publish(authority.ca_pem),
+    )
+
+
+async def _check(sender: sending.Sender, of: effective.Effective) -> feed.Probe:
+    """Return a probe's result for settings."""
+    sender.settings.put(of)
+    return await sender.prober.check(of.organization)
+
+
+@pytest.fixture
+async def login(sender: sending.Sender, serve: Serve, authority: certs.Authority, leaf: certs.Leaf) -> "_Login":
+    """Return a server that wants StartTLS and a password, and settings that have both."""
+    server = await serve(
+        smtpd.Options(tls=smtpd.Tls.STARTTLS, context=leaf.server_context(), users={"robot": _PASSWORD})
+    )
+    at = sending.endpoint(server, tls=_protected(sender, authority))
+    reference = sender.secrets.put("mailtier", "smtp", _PASSWORD, endpoint=str(at))
+    return _Login(server=server, settings=sending.settings("team-a", at, auth=sending.login(reference)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Login:
+    server: smtpd.Server
+    settings: effective.Effective
+
+
+async def test_a_good_endpoint_is_verified_and_nothing_is_sent(sender: sending.Sender, login: _Login) -> None:
+    """The probe goes through every stage up to MAIL FROM, and takes that back."""
+    found = await _check(sender, login.settings)
+    assert (found.reason, found.stage) == ("Verified", None)
+    assert found.key == codec.probe_key(login.settings)
+    assert login.settings.auth is not None
+    assert login.settings.auth.secret is not None
+    assert found.secret_version == login.settings.auth.secret.version
+    assert found.certificate_expires_at is not None
+    assert found.certificate_expires_at > dt.datetime.now(dt.UTC)
+    commands = login.server.transcripts[0].commands()
+    assert b"MAIL FROM:<noreply@example.com>" in commands
+    assert b"RSET" in commands
+    assert not any(command.startswith(b"RCPT") for command in commands)
+    assert login.server.messages == []
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "expected"),
+    [
+        (smtpd.GREETING, "554 5.7.1 Not you", (reasons.GREETING_FAILED, _STAGE.EHLO)),
+        (smtpd.GREETING, b"SSH-2.0-OpenSSH_9.2\r\n", (reasons.GREETING_FAILED, _STAGE.EHLO)),
+        ("EHLO", "501 5.5.2 Bad name", (reasons.EHLO_FAILED, _STAGE.EHLO)),
+        ("STARTTLS", "454 4.7.0 TLS not available", (reasons.TLS_FAILED, _STAGE.TLS)),
+        ("AUTH", "535 5.7.8 Wrong", (reasons.AUTH_FAILED, _STAGE.AUTH)),
+        ("AUTH", "454 4.7.0 Later", (reasons.SERVER_UNAVAILABLE, _STAGE.AUTH)),
+        ("AUTH", smtpd.Behaviour(drop=smtpd.Drop.BEFORE), (reasons.SERVER_UNAVAILABLE, _STAGE.AUTH)),
+        ("MAIL", "550 5.7.60 Not your address", (reasons.SENDER_REFUSED, _STAGE.MAIL)),
+        ("MAIL", "421 4.3.2 Leaving", (reasons.SERVER_UNAVAILABLE, _STAGE.MAIL)),
+    ],
+)
+async def test_each_failure_has_its_reason_and_stage(
+    sender: sending.Sender,
+    login: _Login,
+    command: str,
+    reply: str | bytes | smtpd.Behaviour,
+    expected: tuple[reasons.Reason, vocabulary.ProbeStage],
+) -> None:
+    """What the server does wrong is told by reason and stage."""
+    login.server.script.on(command, reply)
+    found = await _check(sender, login.settings)
+    assert (found.reason, found.stage) == (expected[0].name, expected[1])
+
+
+async def test_failures_before_smtp_have_theirs(sender: sending.Sender, login: _Login) -> None:
+    """Name, address, connection and certificate are told apart."""
+    at = login.settings.endpoint
+    assert at is not None
+    other_tls = dataclasses.replace(at.tls, server_name="other.test")
+    cases = {
+        "DnsFailed": dataclasses.replace(at, host="nowhere.invalid"),
+        "AddressDenied": dataclasses.replace(at, addresses=sending.PUBLIC),
+        "ConnectFailed": dataclasses.replace(at, host="127.0.0.9"),
+        "TlsFailed": dataclasses.replace(at, tls=other_tls),
+    }
+    for number, (reason, endpoint) in enumerate(cases.items()):
+        of = dataclasses.replace(
+            login.settings,
+            organization=effective.OrganizationKey(namespace=f"team-{number}", name="default"),
+            namespace_uid=f"uid-{number}",
+            endpoint=endpoint,
+            auth=sending.ANONYMOUS,
+        )
+        found = await _check(sender, of)
+        assert found.reason == reason
+    assert "certificate" in found.owner_message
+    assert "other.test" in found.owner_message
+    assert "other.test" not in found.tenant_message
+
+
+async def test_tenants_read_codes_alone(sender: sending.Sender, login: _Login) -> None:
+    """What the server said goes to the endpoint's owner; others read the codes (R7)."""
+    login.server.script.on("AUTH", "535 5.7.8 Hello robot, mailbox of internal-relay-7 is locked")
+    found = await _check(sender, login.settings)
+    assert "internal-relay-7" in found.owner_message
+    assert "535 5.7.8" in found.tenant_message
+    assert "internal" not in found.tenant_message
+    assert "robot" not in found.tenant_message
+
+
+async def test_probe_and_delivery_share_one_refusal(sender: sending.Sender, login: _Login) -> None:
+    """Whoever learns first that a password is wrong, it is sent once (R12)."""
+    login.server.script.on("AUTH", "535 5.7.8 Wrong")
+    await _check(sender, login.settings)
+    sent = await sender.notify(login.settings)
+
+    async def held() -> bool:
+        sender.skip(5)
+        await sender.prober.check(login.settings.organization)
+        return await sender.states(login.settings, sent) == [vocabulary.RecipientState.HELD]
+
+    await wait.until_async(held, within_seconds=5, why="the message is held")
+    assert len(login.server.auth_attempts) == 1
+
+
+async def test_a_restart_does_not_try_a_refused_password_again(sender: sending.Sender, login: _Login) -> None:
+    """What an earlier process learned of a Secret's version is remembered (R12)."""
+    login.server.script.on("AUTH", "535 5.7.8 Wrong")
+    assert (await _check(sender, login.settings)).reason == "AuthFailed"
+    await sender.stop()
+    await sender.queue.close()
+    async with sending.Sender(sender.folder, before=sender) as again:
+        await again.prober.load()
+        sent = await again.notify(login.settings)
+
+        async def held() -> bool:
+            return await again.states(login.settings, sent) == [vocabulary.RecipientState.HELD]
+
+        await wait.until_async(again.delivery.held, within_seconds=3, why="the organization is held")
+        again.skip(11)
+        await wait.until_async(held, within_seconds=3, why="the message is held")
+        assert (await again.prober.check(login.settings.organization)).reason == "AuthFailed"
+    assert len(login.server.auth_attempts) == 1
+
+
+async def test_a_namespace_is_probed_once_a_minute(sender: sending.Sender, serve: Serve) -> None:
+    """Organizations' endpoints are connected to at most once a minute and namespace (R7)."""
+    server = await serve()
+    organizations = [
+        sending.settings(
+            "team-a",
+            sending.endpoint(server, origin=vocabulary.Origin.ORG),
+            name=f"org-{number}",
+            from_address=f"org-{number}@example.com",
+        )
+        for number in range(3)
+    ]
+    await _check(sender, organizations[0])
+    for _ in range(5):
+        await _check(sender, organizations[0])
+    for of in organizations[1:]:
+        with pytest.raises(prober.NotProbeableError):
+            await _check(sender, of)
+    assert len(server.transcripts) == 1
+    sender.skip(61)
+    await _check(sender, organizations[1])
+    assert len(server.transcripts) == 2
+
+
+async def test_probes_leave_the_connection_limit_alone(sender: sending.Sender, serve: Serve) -> None:
+    """A probe waits for a slot like everyone, and gets the next one."""
+    server = await serve()
+    server.script.on(smtpd.DOT, smtpd.Behaviour(delay_seconds=0.02))
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=1))
+    for _ in range(30):
+        await sender.notify(of)
+    await wait.until_async(lambda: server.messages, within_seconds=5, why="delivery has begun")
+    found = await sender.prober.check(of.organization)
+    assert found.reason == "Verified"
+    assert len(server.messages) < 30
+    assert server.peak_connections == 1
+
+
+async def test_blocked_settings_are_not_probed(sender: sending.Sender, serve: Serve) -> None:
+    """Nothing is connected to while the settings are blocked."""
+    server = await serve()
+    of = sending.settings("team-a", sending.endpoint(server), state=effective.State.BLOCKED)
+    with pytest.raises(prober.NotProbeableError):
+        await _check(sender, of)
+    assert server.transcripts == []
+
+
+async def test_probes_run_by_themselves(sender: sending.Sender, serve: Serve) -> None:
+    """A change is probed at once, a failure again after a minute, a good endpoint after half an hour."""
+    server = await serve()
+    server.script.on("MAIL", "550 5.7.1 No", times=1)
+    async with sender.probing():
+        of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+
+        async def reason() -> str:
+            return next((each.reason for each in await sender.queue.probes()), "")
+
+        async def is_refused() -> bool:
+            return await reason() == "SenderRefused"
+
+        async def is_verified() -> bool:
+            return await reason() == "Verified"
+
+        await wait.until_async(is_refused, within_seconds=5, why="the first probe fails")
+        assert len(server.transcripts) == 1
+        sender.skip(70)
+        await wait.until_async(is_verified, within_seconds=5, why="the second probe is good")
+        probed = server.recorder.connection_count
+        sender.skip(1000)
+        assert server.recorder.connection_count == probed
+        sender.skip(1100)
+        await wait.until_async(
+            lambda: server.recorder.connection_count > probed, within_seconds=5, why="it is probed again"
+        )
+    assert of.organization.namespace == "team-a"
+
+
+async def test_many_senders_on_one_relay_share_a_connection(sender: sending.Sender, serve: Serve) -> None:
+    """Organizations that differ in their sender address alone are probed over few connections."""
+    server = await serve()
+    at = sending.endpoint(server)
+    for number in range(30):
+        of = sending.settings(f"team-{number}", at, from_address=f"team-{number}@example.com")
+        assert (await _check(sender, of)).reason == "Verified"
+    assert len(server.transcripts) <= 3

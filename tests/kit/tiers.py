@@ -1,0 +1,74 @@
+"""Short ways to put two tiers together, from specs as they stand in YAML, for the organization team-a/default."""
+
+from typing import Any, Final
+
+from kit import specs
+from mailtier.settings import effective, observed, resolve
+
+Json = dict[str, Any]
+
+RELAY: Final[Json] = {
+    "smtp": {"host": "relay.example.com"},
+    "auth": {"username": "relay", "passwordSecretRef": {"name": "relay"}},
+    "from": {"address": "no-reply@example.com"},
+}
+"""A host's complete spec."""
+
+OWN: Final[Json] = {
+    "smtp": {"host": "smtp.example.org"},
+    "auth": {"username": "team", "passwordSecretRef": {"name": "smtp"}},
+    "from": {"address": "team@example.org"},
+}
+"""The spec of an organization that inherits nothing that has to be there."""
+
+CA: Final = observed.CaRead(outcome=observed.Outcome.FOUND, digest="ab" * 32)
+
+
+def plan(host: Json | None, org: Json, *, labels: dict[str, str] | None = None) -> resolve.Plan:
+    """Return the plan; a spec that does not fit the schema stands for an invalid object."""
+    return resolve.plan(
+        observed.Observed(
+            organization=effective.OrganizationKey(namespace="team-a", name="default"),
+            namespace_uid="uid",
+            namespace_labels=labels or {},
+            operator_namespace=specs.OPERATOR_NAMESPACE,
+            host=None if host is None else observed.parse_host(host),
+            org=observed.parse_org(org),
+        )
+    )
+
+
+def conclude(
+    host: Json | None,
+    org: Json,
+    *,
+    secret: observed.SecretRead | None = None,
+    ca: observed.CaRead = CA,
+    labels: dict[str, str] | None = None,
+) -> resolve.Resolution:
+    """Return the resolution; the Secret is found and bound unless it is given otherwise."""
+    planned = plan(host, org, labels=labels)
+    return resolve.conclude(planned, observed.Reads(secret=secret or _bound(planned), ca=ca))
+
+
+def settle(host: Json | None, org: Json) -> effective.Effective:
+    """Return the effective settings, with everything that is referred to as it should be."""
+    return conclude(host, org).effective
+
+
+def findings(host: Json | None, org: Json, *, labels: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return reason and field of every finding."""
+    found = conclude(host, org, labels=labels).effective.findings
+    return [(finding.reason.name, finding.field) for finding in found]
+
+
+def conclude_host(host: Json, *, secret: observed.SecretRead | None = None) -> resolve.Resolution:
+    """Return the resolution of the host's own settings."""
+    planned = resolve.plan_host(observed.parse_host(host), operator_namespace=specs.OPERATOR_NAMESPACE)
+    return resolve.conclude(planned, observed.Reads(secret=secret or _bound(planned), ca=CA))
+
+
+def _bound(planned: resolve.Plan) -> observed.SecretRead:
+    endpoint = planned.values.endpoint
+    annotation = None if endpoint is None else str(endpoint)
+    return observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)

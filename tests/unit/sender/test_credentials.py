@@ -1,0 +1,128 @@
+"""Passwords come from the Secret that names the endpoint, and are not read for every message."""
+
+import dataclasses
+
+import pytest
+
+from kit import sending
+from mailtier.api import vocabulary
+from mailtier.sender import credentials
+from mailtier.settings import effective
+
+_ENDPOINT = effective.Endpoint(
+    host="smtp.example.com",
+    port=587,
+    tls=sending.PLAIN,
+    addresses=sending.PUBLIC,
+    origin=vocabulary.Origin.HOST,
+)
+
+
+@pytest.fixture
+def secrets() -> sending.Secrets:
+    """Return Secrets in memory."""
+    return sending.Secrets()
+
+
+@pytest.fixture
+def clock() -> sending.Clock:
+    """Return a clock."""
+    return sending.Clock()
+
+
+@pytest.fixture
+def store(secrets: sending.Secrets, clock: sending.Clock) -> credentials.CredentialStore:
+    """Return the store under test."""
+    return credentials.CredentialStore(secrets, clock.as_clock())
+
+
+async def test_a_password_is_read_once_for_many_messages(
+    store: credentials.CredentialStore, secrets: sending.Secrets, clock: sending.Clock
+) -> None:
+    """Within five minutes one read serves all; after that the Secret is read again."""
+    auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com:587"))
+    for _ in range(10):
+        found = await store.get(auth, _ENDPOINT)
+    assert found.password is not None
+    assert found.password.reveal == "pw"
+    assert secrets.reads == 1
+    clock.skipped_seconds += 301
+    await store.get(auth, _ENDPOINT)
+    assert secrets.reads == 2
+
+
+async def test_a_new_version_is_read_at_once(store: credentials.CredentialStore, secrets: sending.Secrets) -> None:
+    """When the operator publishes another version, the password is read, and its generation is another."""
+    before = await store.get(sending.login(secrets.put("ns", "smtp", "old", endpoint="smtp.example.com")), _ENDPOINT)
+    after = await store.get(sending.login(secrets.put("ns", "smtp", "new", endpoint="smtp.example.com")), _ENDPOINT)
+    assert before.generation != after.generation
+
+
+async def test_versions_that_arrive_one_by_one_are_not_read_for_every_message(
+    store: credentials.CredentialStore, secrets: sending.Secrets
+) -> None:
+    """Organizations that name an old and a new version in turn cost one read each, not one a message."""
+    old = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com"))
+    new = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com"))
+    for _ in range(10):
+        await store.get(old, _ENDPOINT)
+        await store.get(new, _ENDPOINT)
+    assert secrets.reads <= 2
+
+
+@pytest.mark.parametrize("annotation", ["", "other.example.com", "smtp.example.com:25"])
+async def test_an_endpoint_that_is_not_listed_gets_no_password(
+    store: credentials.CredentialStore, secrets: sending.Secrets, annotation: str
+) -> None:
+    """The annotation is looked at on the read that yields the password (R1, R3)."""
+    auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint=annotation))
+    with pytest.raises(credentials.NotBoundError, match="ns/smtp"):
+        await store.get(auth, _ENDPOINT)
+
+
+async def test_a_binding_that_was_taken_back_counts_at_the_next_read(
+    store: credentials.CredentialStore, secrets: sending.Secrets
+) -> None:
+    """What may not be used any more is not used from memory after a read said so."""
+    auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com"))
+    await store.get(auth, _ENDPOINT)
+    secrets.put("ns", "smtp", "pw", endpoint="")
+    with pytest.raises(credentials.NotBoundError):
+        await store.get(auth, _ENDPOINT, max_age_seconds=0)
+    with pytest.raises(credentials.NotBoundError):
+        await store.get(auth, _ENDPOINT)
+
+
+async def test_a_secret_that_is_missing_says_so(store: credentials.CredentialStore, secrets: sending.Secrets) -> None:
+    """Without the Secret, or without its key, the class of the error tells which."""
+    auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com"))
+    assert auth.secret is not None
+    other_key = dataclasses.replace(auth, secret=dataclasses.replace(auth.secret, key="other"))
+    with pytest.raises(credentials.KeyMissingError):
+        await store.get(other_key, _ENDPOINT)
+    secrets.remove("ns", "smtp")
+    with pytest.raises(credentials.NotFoundError):
+        await store.get(auth, _ENDPOINT)
+
+
+async def test_anonymous_reads_nothing(store: credentials.CredentialStore, secrets: sending.Secrets) -> None:
+    """Anonymous needs no Secret."""
+    assert await store.get(sending.ANONYMOUS, _ENDPOINT) is credentials.ANONYMOUS
+    assert secrets.reads == 0
+
+
+async def test_old_passwords_are_forgotten(
+    store: credentials.CredentialStore, secrets: sending.Secrets, clock: sending.Clock
+) -> None:
+    """A password that could not be used again without a read does not stay in memory."""
+    auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com"))
+    await store.get(auth, _ENDPOINT)
+    clock.skipped_seconds += 301
+    store.forget_old()
+    assert len(store) == 0
+
+
+async def test_a_password_is_in_no_repr(store: credentials.CredentialStore, secrets: sending.Secrets) -> None:
+    """Credentials show neither password nor payload (R1)."""
+    found = await store.get(sending.login(secrets.put("ns", "smtp", "hunter2", endpoint="smtp.example.com")), _ENDPOINT)
+    assert "hunter2" not in repr(found)

@@ -1,0 +1,134 @@
+"""Which endpoints a Secret's annotation names, and the line that adds one (R3)."""
+
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit import specs
+from mailtier.api import vocabulary
+from mailtier.settings import binding, effective
+
+
+def _endpoint(host: str, port: int = 587) -> effective.Endpoint:
+    return effective.Endpoint(
+        host=binding.normalize_host(host),
+        port=port,
+        tls=effective.Tls(
+            mode=vocabulary.TlsMode.STARTTLS, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=None
+        ),
+        addresses=effective.AddressRules(public=True, private=False, allow=(), deny=()),
+        origin=vocabulary.Origin.ORG,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "normalized"),
+    [
+        ("SMTP.Example.COM", "smtp.example.com"),
+        ("smtp.example.com.", "smtp.example.com"),
+        ("xn--exmple-cua.com", "xn--exmple-cua.com"),
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("2001:db8:0:0:0:0:0:1", "2001:db8::1"),
+    ],
+)
+def test_a_host_has_one_spelling(written: str, normalized: str) -> None:
+    """Case, a trailing dot and the zeros of an IPv6 address make no difference."""
+    assert binding.normalize_host(written) == normalized
+    assert binding.normalize_host(normalized) == normalized
+
+
+@pytest.mark.parametrize(
+    ("annotation", "host", "port"),
+    [
+        ("smtp.example.com:587", "smtp.example.com", 587),
+        ("smtp.example.com", "smtp.example.com", 2525),
+        ("SMTP.Example.com.:587", "smtp.example.com", 587),
+        (" a.example.com:25 ,  smtp.example.com:587 ,", "smtp.example.com", 587),
+        ("192.0.2.1:25", "192.0.2.1", 25),
+        ("[2001:DB8::0:1]:587", "2001:db8::1", 587),
+        ("[2001:db8::1]", "2001:db8::1", 25),
+        ("*.example.com,smtp.example.com:587", "smtp.example.com", 587),
+    ],
+)
+def test_an_endpoint_is_bound_that_is_listed(annotation: str, host: str, port: int) -> None:
+    """An entry names a host, and a port or any; what cannot be read beside it does not matter."""
+    assert binding.is_bound(annotation, _endpoint(host, port))
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        None,
+        "",
+        ",",
+        "*",
+        "*:587",
+        "*.example.com",
+        "*.example.com:587",
+        "example.com:587",
+        "evil-smtp.example.com:587",
+        "smtp.example.com.evil.example:587",
+        "smtp.example.com:25",
+        "smtp.example.com:5870",
+        "smtp.example.com:0587",
+        "smtp.example.com:+587",
+        "smtp.example.com: 587",
+        "smtp.example.com:\uff15\uff18\uff17",
+        "smtp.example.com:",
+        "smtp.example.com:587:587",
+        "smtp.example.com..:587",
+        "[smtp.example.com]:587",
+        "smtps://smtp.example.com:587",
+        "smtp.example.com:587/",
+        "smtp.example.com;587",
+        "user@smtp.example.com:587",
+    ],
+)
+def test_an_endpoint_is_not_bound_by_anything_like_it(annotation: str | None) -> None:
+    """There is no wildcard, no suffix, and no lenient reading."""
+    assert not binding.is_bound(annotation, _endpoint("smtp.example.com", 587))
+
+
+@pytest.mark.parametrize("annotation", ["2001:db8::1:587", "2001:db8::1", "[2001:db8::1%eth0]:587", "[2001:db8::1"])
+def test_ipv6_needs_brackets(annotation: str) -> None:
+    """The last group of an address without brackets could be a port, so that it is neither."""
+    assert not binding.is_bound(annotation, _endpoint("2001:db8::1", 587))
+    assert binding.parse(annotation) == ()
+
+
+def test_the_command_keeps_what_is_bound_already() -> None:
+    """The line that mends a binding repeats the entries that are there, normalized, and adds one."""
+    command = binding.annotate_command(
+        namespace="team-a",
+        name="smtp",
+        annotation="Old.example.com:25, [2001:DB8::1]",
+        endpoint=_endpoint("smtp.example.com"),
+    )
+    assert command == (
+        "kubectl annotate secret -n team-a smtp"
+        " 'mailtier.dev/endpoint=old.example.com:25,[2001:db8::1],smtp.example.com:587' --overwrite"
+    )
+
+
+@given(annotation=st.text() | specs.annotations(), host=st.sampled_from(specs.HOSTS))
+def test_the_command_binds_and_is_one_command(annotation: str | None, host: str) -> None:
+    """Whatever the annotation holds, the line has eight words for a shell, and its value binds the endpoint."""
+    endpoint = _endpoint(host)
+    command = binding.annotate_command(namespace="team-a", name="smtp", annotation=annotation, endpoint=endpoint)
+    words = shlex.split(command)
+    assert len(words) == 8
+    key, _, value = words[6].partition("=")
+    assert key == "mailtier.dev/endpoint"
+    assert binding.is_bound(value, endpoint)
+    assert set(binding.parse(annotation)) <= set(binding.parse(value))
+    assert not set(command) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:,[]/=' ")
+
+
+@given(specs.annotations())
+def test_entries_are_read_back_as_they_are_written(annotation: str | None) -> None:
+    """Writing entries and reading them again changes nothing."""
+    entries = binding.parse(annotation)
+    assert binding.parse(",".join(map(str, entries))) == entries

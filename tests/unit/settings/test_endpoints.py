@@ -1,0 +1,157 @@
+"""What policy.endpoints allows and denies, name by name and network by network (R6)."""
+
+from typing import Any
+
+import pytest
+
+from mailtier.api import policies, vocabulary
+from mailtier.settings import binding, effective, endpoints, networks
+
+
+def _policy(**groups: Any) -> policies.EndpointsPolicy | None:
+    return policies.EndpointsPolicy.model_validate(groups) if groups else None
+
+
+def _own(policy: policies.EndpointsPolicy | None, host: str, port: int) -> effective.Endpoint:
+    host = binding.normalize_host(host)
+    return _endpoint(host, port, endpoints.org_rules(policy, host=host, port=port), vocabulary.Origin.ORG)
+
+
+def _endpoint(host: str, port: int, rules: effective.AddressRules, origin: vocabulary.Origin) -> effective.Endpoint:
+    return effective.Endpoint(
+        host=host,
+        port=port,
+        tls=effective.Tls(
+            mode=vocabulary.TlsMode.STARTTLS, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=None
+        ),
+        addresses=rules,
+        origin=origin,
+    )
+
+
+ALLOWED, DENIED, NOT_ALLOWED = endpoints.Verdict.ALLOWED, endpoints.Verdict.DENIED, endpoints.Verdict.NOT_ALLOWED
+RELAY = {"host": "relay.example.com"}
+BELOW = {"host": "*.example.com"}
+ANY = {"host": "*"}
+LAN = {"cidr": "10.0.0.0/8"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "host", "port", "verdict"),
+    [
+        # Nothing said: any name, public addresses, the four ports.
+        ({}, "smtp.example.org", 587, ALLOWED),
+        ({}, "smtp.example.org", 2525, ALLOWED),
+        ({}, "smtp.example.org", 443, NOT_ALLOWED),
+        ({}, "8.8.8.8", 25, ALLOWED),
+        ({}, "8.8.8.8", 80, NOT_ALLOWED),
+        ({}, "10.0.0.1", 25, NOT_ALLOWED),
+        ({}, "169.254.169.254", 25, NOT_ALLOWED),
+        ({}, "::1", 25, NOT_ALLOWED),
+        ({"anonymous": True}, "smtp.example.org", 587, ALLOWED),
+        # Names.
+        ({"allow": []}, "smtp.example.org", 587, NOT_ALLOWED),
+        ({"allow": [RELAY]}, "Relay.Example.com.", 587, ALLOWED),
+        ({"allow": [RELAY]}, "smtp.example.org", 587, NOT_ALLOWED),
+        ({"allow": [RELAY]}, "relay.example.com", 1025, NOT_ALLOWED),
+        ({"allow": [{**RELAY, "ports": [1025]}]}, "relay.example.com", 1025, ALLOWED),
+        ({"allow": [{**RELAY, "ports": [1025]}]}, "relay.example.com", 587, NOT_ALLOWED),
+        ({"allow": [BELOW]}, "a.b.example.com", 587, ALLOWED),
+        ({"allow": [BELOW]}, "example.com", 587, NOT_ALLOWED),
+        ({"allow": [BELOW]}, "evilexample.com", 587, NOT_ALLOWED),
+        ({"allow": [ANY]}, "smtp.example.org", 587, ALLOWED),
+        ({"allow": [ANY]}, "8.8.8.8", 587, ALLOWED),
+        ({"allow": [ANY]}, "127.0.0.1", 587, NOT_ALLOWED),
+        ({"allow": [{"host": "8.8.8.8"}]}, "8.8.8.8", 587, ALLOWED),
+        ({"allow": [{"host": "*.8.8"}]}, "8.8.8.8", 587, NOT_ALLOWED),
+        # Networks.
+        ({"allow": [LAN]}, "smtp.example.org", 587, ALLOWED),
+        ({"allow": [LAN]}, "smtp.example.org", 1025, NOT_ALLOWED),
+        ({"allow": [LAN]}, "10.0.0.1", 587, ALLOWED),
+        ({"allow": [LAN]}, "8.8.8.8", 587, NOT_ALLOWED),
+        ({"allow": [LAN]}, "192.168.0.1", 587, NOT_ALLOWED),
+        # Deny wins.
+        ({"deny": [RELAY]}, "relay.example.com", 587, DENIED),
+        ({"deny": [RELAY]}, "relay.example.com", 443, DENIED),
+        ({"deny": [{**RELAY, "ports": [25]}]}, "relay.example.com", 587, ALLOWED),
+        ({"deny": [RELAY], "allow": [ANY]}, "relay.example.com", 587, DENIED),
+        ({"deny": [ANY]}, "8.8.8.8", 587, DENIED),
+        ({"deny": [{"cidr": "8.0.0.0/8"}]}, "8.8.8.8", 587, DENIED),
+        ({"deny": [{"cidr": "8.0.0.0/8"}]}, "smtp.example.org", 587, ALLOWED),
+        ({"deny": [{"cidr": "10.1.0.0/16"}], "allow": [LAN]}, "10.1.0.1", 587, DENIED),
+        ({"deny": [{"cidr": "10.1.0.0/16"}], "allow": [LAN]}, "10.2.0.1", 587, ALLOWED),
+        # What is the host's own does not help an organization.
+        ({"hostAllow": ["127.0.0.0/8"]}, "127.0.0.1", 25, NOT_ALLOWED),
+    ],
+)
+def test_what_an_organization_may_name(
+    policy: dict[str, Any], host: str, port: int, verdict: endpoints.Verdict
+) -> None:
+    """A name or an address is judged by the entries for its port."""
+    parsed = _policy(**policy)
+    assert endpoints.judge(parsed, _own(parsed, host, port)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("policy", "address", "expected"),
+    [
+        ({}, "8.8.8.8", True),
+        ({}, "10.0.0.1", False),
+        ({"allow": [RELAY]}, "8.8.8.8", True),
+        ({"allow": [RELAY]}, "10.0.0.1", False),
+        ({"allow": [RELAY, LAN]}, "8.8.8.8", True),
+        ({"allow": [RELAY, LAN]}, "10.0.0.1", True),
+        ({"allow": [RELAY, {**LAN, "ports": [25]}]}, "10.0.0.1", False),
+        ({"allow": [LAN]}, "8.8.8.8", False),
+        ({"allow": [LAN]}, "10.0.0.1", True),
+        ({"allow": [LAN, {"cidr": "8.0.0.0/8"}]}, "8.8.8.8", True),
+        ({"deny": [{"cidr": "8.0.0.0/8"}]}, "8.8.8.8", False),
+        ({"deny": [{"cidr": "8.0.0.0/8", "ports": [25]}]}, "8.8.8.8", True),
+        ({"deny": [RELAY], "allow": [RELAY, LAN]}, "10.0.0.1", False),
+        ({"allow": []}, "8.8.8.8", False),
+    ],
+)
+def test_what_a_name_may_resolve_to(policy: dict[str, Any], address: str, expected: bool) -> None:
+    """Name entries admit public addresses, network entries those in them, and what is refused admits none."""
+    rules = _own(_policy(**policy), "relay.example.com", 587).addresses
+    assert networks.permitted(address, rules) is expected
+
+
+@pytest.mark.parametrize(
+    ("policy", "host", "verdict"),
+    [
+        ({}, "relay.example.com", ALLOWED),
+        ({}, "10.0.0.1", ALLOWED),
+        ({}, "8.8.8.8", ALLOWED),
+        ({}, "127.0.0.1", NOT_ALLOWED),
+        ({}, "169.254.169.254", NOT_ALLOWED),
+        ({"hostAllow": ["127.0.0.0/8"]}, "127.0.0.1", ALLOWED),
+        ({"hostAllow": ["127.0.0.0/8"]}, "169.254.169.254", NOT_ALLOWED),
+        ({"deny": [ANY], "allow": []}, "relay.example.com", ALLOWED),
+    ],
+)
+def test_what_the_host_may_name(policy: dict[str, Any], host: str, verdict: endpoints.Verdict) -> None:
+    """The host's own server may be internal and on any port; this machine and metadata only where hostAllow says."""
+    parsed = _policy(**policy)
+    endpoint = _endpoint(host, 10025, endpoints.host_rules(parsed), vocabulary.Origin.HOST)
+    assert endpoints.judge(parsed, endpoint) is verdict
+
+
+@pytest.mark.parametrize(
+    ("policy", "text"),
+    [
+        ({}, "servers with public addresses on port 25, 465, 587 or 2525"),
+        ({"allow": []}, "no endpoint but the host's"),
+        (
+            {"allow": [{**RELAY, "ports": [1025]}, LAN]},
+            "relay.example.com on port 1025; 10.0.0.0/8 on port 25, 465, 587 or 2525",
+        ),
+        (
+            {"allow": [{**RELAY, "ports": [port]} for port in range(1, 13)]},
+            "; ".join(f"relay.example.com on port {port}" for port in range(1, 11)) + "; and 2 more",
+        ),
+    ],
+)
+def test_what_is_allowed_can_be_told(policy: dict[str, Any], text: str) -> None:
+    """A message lists what may be named, up to ten entries."""
+    assert endpoints.describe_allowed(_policy(**policy)) == text

@@ -1,0 +1,106 @@
+"""What is wrong with a Secret or a CA bundle, and the command that mends it (rule 4)."""
+
+from typing import Any
+
+import pytest
+
+from kit import tiers
+from mailtier.settings import effective, observed, resolve
+
+FOUND = observed.Outcome.FOUND
+BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
+
+
+@pytest.mark.parametrize(
+    ("read", "reason", "part"),
+    [
+        (
+            observed.SecretRead(outcome=observed.Outcome.NOT_FOUND),
+            "SecretNotFound",
+            (
+                "`kubectl create secret generic -n team-a smtp --from-literal=password='PASSWORD'` and bind it to the"
+                " endpoint with `kubectl annotate secret -n team-a smtp 'mailtier.dev/endpoint=smtp.example.org:587'"
+                " --overwrite`"
+            ),
+        ),
+        (observed.SecretRead(outcome=observed.Outcome.FORBIDDEN), "SecretForbidden", "grant"),
+        (observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE), "ApiUnavailable", "tries again"),
+        (
+            observed.SecretRead(outcome=FOUND, version="u/1", annotation="other.example.org"),
+            "SecretNotBound",
+            (
+                "`kubectl annotate secret -n team-a smtp"
+                " 'mailtier.dev/endpoint=other.example.org,smtp.example.org:587' --overwrite`"
+            ),
+        ),
+        (observed.SecretRead(outcome=FOUND, version="u/1"), "SecretNotBound", "does not list smtp.example.org:587"),
+        (
+            observed.SecretRead(
+                outcome=FOUND, version="u/1", annotation="smtp.example.org", problem="the value is empty"
+            ),
+            "SecretKeyMissing",
+            "Secret team-a/smtp, key password: the value is empty",
+        ),
+    ],
+)
+def test_an_own_secret_that_cannot_be_used(read: observed.SecretRead, reason: str, part: str) -> None:
+    """The organization is told which Secret, what is wrong, and the command to run."""
+    found = tiers.conclude(tiers.RELAY, tiers.OWN, secret=read).effective
+    assert found.state is effective.State.UNRESOLVED
+    assert [finding.reason.name for finding in found.findings] == [reason]
+    assert part in found.findings[0].message
+    assert found.auth is not None
+    assert found.auth.secret is not None
+    assert found.auth.secret.version == ""
+
+
+@pytest.mark.parametrize("outcome", list(observed.Outcome))
+def test_the_host_s_secret_is_not_named_to_an_organization(outcome: observed.Outcome) -> None:
+    """An organization learns the reason and that the platform team has to act; its owner learns everything (R7)."""
+    read = observed.SecretRead(outcome=outcome, annotation="elsewhere.example.com")
+    (finding,) = tiers.conclude(tiers.RELAY, {}, secret=read).effective.findings
+    (host,) = tiers.conclude_host(tiers.RELAY, secret=read).effective.findings
+    assert finding.reason == host.reason
+    assert "mailtier/relay" in host.message
+    assert not {"mailtier/relay", "kubectl", "elsewhere"} & set(finding.message.split())
+    assert "HostEmailSettings" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("read", "reason"),
+    [
+        (observed.CaRead(outcome=observed.Outcome.NOT_FOUND), "CaNotFound"),
+        (observed.CaRead(outcome=observed.Outcome.FORBIDDEN), "CaForbidden"),
+        (observed.CaRead(outcome=observed.Outcome.UNAVAILABLE), "ApiUnavailable"),
+        (observed.CaRead(outcome=FOUND, problem="it has no key ca.crt"), "CaInvalid"),
+        (observed.CaRead(outcome=FOUND), "CaInvalid"),
+    ],
+)
+def test_a_ca_bundle_that_cannot_be_used(read: observed.CaRead, reason: str) -> None:
+    """Without its bundle nothing is verified against the public CAs instead."""
+    org = {**tiers.OWN, "smtp": {"host": "smtp.example.org", **BUNDLE}}
+    found = tiers.conclude(tiers.RELAY, org, ca=read).effective
+    assert found.state is effective.State.UNRESOLVED
+    assert [(finding.reason.name, finding.field) for finding in found.findings] == [(reason, "spec.smtp.tls.caRef")]
+    assert "ConfigMap team-a/ca" in found.findings[0].message
+
+
+def test_what_was_read_stands_in_the_settings() -> None:
+    """Version and digest of what was read reach the sender."""
+    host = {**tiers.RELAY, "smtp": {"host": "relay.example.com", **BUNDLE}}
+    planned = tiers.plan(host, {})
+    assert planned.secret == observed.SecretNeed(namespace="mailtier", name="relay", key="password")
+    assert planned.ca == observed.CaNeed(namespace="mailtier", kind="ConfigMap", name="ca", key="ca.crt")
+    found = tiers.settle(host, {})
+    assert found.endpoint is not None
+    assert found.endpoint.tls.ca == "ab" * 32
+    assert found.auth is not None
+    assert found.auth.secret is not None
+    assert found.auth.secret.version == "uid/1"
+
+
+def test_what_was_not_read_is_not_there() -> None:
+    """A read that is missing counts as unavailable, never as fine."""
+    found = resolve.conclude(tiers.plan(tiers.RELAY, {}), observed.Reads()).effective
+    assert found.state is effective.State.UNRESOLVED
+    assert [finding.reason.name for finding in found.findings] == ["ApiUnavailable"]
