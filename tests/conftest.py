@@ -6,10 +6,15 @@ import pathlib
 import secrets
 import typing
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
 from kit import certs, cluster, mailpit, smtpd
+
+# A machine that is busy with other things is no finding of a property test.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 
 _CRDS = pathlib.Path(__file__).parents[1] / "crds"
 

@@ -56,13 +56,15 @@ class Stage:
             mailpit.Mailpit(folder / "relay", leaf, user="platform", password=self.passwords.relay)
         )
         self.own = self._smtp(stack, "own", leaf, {"cedar": self.passwords.cedar, "grove": self.passwords.grove})
-        self.open = self._smtp(stack, "open", leaf, {"somebody": secrets.token_urlsafe(18)})
+        self.open = self._smtp(stack, "open", leaf, {"somebody": secrets.token_urlsafe(18)}, "--anonymous")
         self.silent = self._smtp(stack, "silent", leaf, {"platform": self.passwords.relay})
         self.intake_port, self.operator_port, self.sender_port = ports.free(), ports.free(), ports.free()
         self._stack = stack
 
-    def _smtp(self, stack: contextlib.ExitStack, name: str, leaf: certs.Leaf, users: dict[str, str]) -> smtpd.Process:
-        server = smtpd.Process(self.folder / name, leaf=leaf, tls=smtpd.Tls.STARTTLS, users=users)
+    def _smtp(
+        self, stack: contextlib.ExitStack, name: str, leaf: certs.Leaf, users: dict[str, str], *arguments: str
+    ) -> smtpd.Process:
+        server = smtpd.Process(self.folder / name, leaf=leaf, tls=smtpd.Tls.STARTTLS, users=users, arguments=arguments)
         return stack.enter_context(server)
 
     @property

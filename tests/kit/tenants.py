@@ -3,13 +3,12 @@
 import collections.abc
 import dataclasses
 import datetime as dt
-import json
 import pathlib
 import secrets
 import typing
 
 from kit import cluster as cluster_kit
-from kit import smtpd
+from kit import rest, smtpd
 from mailtier.api import names, vocabulary
 from mailtier.settings import codec, effective
 
@@ -60,33 +59,34 @@ class Stage:
 def create(cluster: cluster_kit.LocalCluster) -> Tenant:
     """Return a new tenant."""
     namespace = f"team-{secrets.token_hex(4)}"
-    cluster.kubectl("create", "namespace", namespace)
-    account(cluster, namespace, _APPLICATION, allowed=True)
-    uid = cluster.kubectl("get", "namespace", namespace, "--output=jsonpath={.metadata.uid}").stdout
-    token = cluster.token(namespace, _APPLICATION, audience=names.TOKEN_AUDIENCE)
-    return Tenant(namespace=namespace, uid=uid, token=token)
+    metadata = _post(cluster, "/api/v1/namespaces", {"metadata": {"name": namespace}})["metadata"]
+    token = account(cluster, namespace, _APPLICATION, allowed=True)
+    return Tenant(namespace=namespace, uid=metadata["uid"], token=token)
 
 
-def account(cluster: cluster_kit.LocalCluster, namespace: str, name: str, *, allowed: bool) -> None:
-    """Make a ServiceAccount that may notify in its namespace, or may not."""
-    documents: list[dict[str, object]] = [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}}
-    ]
+def account(cluster: cluster_kit.LocalCluster, namespace: str, name: str, *, allowed: bool) -> str:
+    """Make a ServiceAccount that may notify in its namespace, or may not, and return its token for the intake."""
+    core, group = f"/api/v1/namespaces/{namespace}", "rbac.authorization.k8s.io"
+    metadata = {"name": name, "namespace": namespace}
+    _post(cluster, f"{core}/serviceaccounts", {"metadata": metadata})
     if allowed:
-        group = "rbac.authorization.k8s.io"
         rule = {"apiGroups": [names.GROUP], "resources": [names.NOTIFICATION_PLURAL], "verbs": ["create"]}
-        metadata = {"name": name, "namespace": namespace}
-        documents += [
-            {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": [rule]},
-            {
-                "apiVersion": f"{group}/v1",
-                "kind": "RoleBinding",
-                "metadata": metadata,
-                "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
-                "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
-            },
-        ]
-    cluster.kubectl("apply", "--server-side", "-f-", input="\n---\n".join(map(json.dumps, documents)))
+        rbac = f"/apis/{group}/v1/namespaces/{namespace}"
+        _post(cluster, f"{rbac}/roles", {"metadata": metadata, "rules": [rule]})
+        binding = {
+            "metadata": metadata,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        }
+        _post(cluster, f"{rbac}/rolebindings", binding)
+    return token(cluster, namespace, name)
+
+
+def token(cluster: cluster_kit.LocalCluster, namespace: str, name: str = _APPLICATION) -> str:
+    """Return a new token of a ServiceAccount for the intake."""
+    request = {"spec": {"audiences": [names.TOKEN_AUDIENCE], "expirationSeconds": 3600}}
+    answer = _post(cluster, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request)
+    return str(answer["status"]["token"])
 
 
 def settings(
@@ -169,12 +169,12 @@ def owned(published: effective.Effective) -> effective.Effective:
 def publish(cluster: cluster_kit.LocalCluster, namespace: str, published: effective.Effective) -> None:
     """Write settings as the operator does, into its namespace."""
     key = published.organization
+    name = names.effective_config_map(key.namespace, key.name)
     document = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": names.effective_config_map(key.namespace, key.name),
-            "namespace": namespace,
+            "name": name,
             "labels": {
                 names.MANAGED_BY_LABEL: names.MANAGED_BY,
                 names.COMPONENT_LABEL: names.EFFECTIVE_COMPONENT,
@@ -182,4 +182,21 @@ def publish(cluster: cluster_kit.LocalCluster, namespace: str, published: effect
         },
         "data": {names.EFFECTIVE_KEY: codec.encode(published)},
     }
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f-", input=json.dumps(document))
+    path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
+    _request(cluster, "PATCH", path, document, content_type=rest.APPLY, fieldManager=names.FIELD_MANAGER, force="true")
+
+
+def _post(cluster: cluster_kit.LocalCluster, path: str, body: object) -> dict[str, typing.Any]:
+    return _request(cluster, "POST", path, body)
+
+
+def _request(
+    cluster: cluster_kit.LocalCluster, method: str, path: str, body: object, **options: str
+) -> dict[str, typing.Any]:
+    connection = rest.Rest(cluster)
+    try:
+        status, answer = connection.request(method, path, body, **options)
+    finally:
+        connection.close()
+    assert status in {200, 201}, (path, answer)
+    return answer

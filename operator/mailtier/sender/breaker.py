@@ -12,26 +12,28 @@ class State(enum.StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half open"
-    """The pause is over: one session may try."""
+    """The pause is over, or the server was never used: one session may try."""
 
 
 class Breaker:
     """The memory of one server's faults. Times are seconds of a monotonic clock.
 
     It counts faults of the server alone, and any of them opens it: the first pause is as short as a lost
-    connection deserves, and a server that is down is tried every few minutes.
+    connection deserves, and a server that is down is tried every few minutes. It begins half open: thousands of
+    servers that never answer are then as many connections, and not as many times the limit of each.
     """
 
-    __slots__ = ("_faults", "_retry_at", "_trial")
+    __slots__ = ("_faults", "_proven", "_retry_at", "_trial")
 
     def __init__(self) -> None:
         self._faults = 0
+        self._proven = False
         self._retry_at = 0.0
         self._trial = False
 
     def state(self, now: float) -> State:
         """Return whether sessions may be opened."""
-        if self._faults == 0:
+        if self._faults == 0 and self._proven:
             return State.CLOSED
         return State.HALF_OPEN if now >= self._retry_at else State.OPEN
 
@@ -60,6 +62,7 @@ class Breaker:
     def succeed(self) -> None:
         """Note that the server works."""
         self._faults = 0
+        self._proven = True
         self._trial = False
         self._retry_at = 0.0
 

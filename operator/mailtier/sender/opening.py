@@ -10,6 +10,7 @@ import datetime as dt
 import socket
 import ssl
 from collections.abc import Sequence
+from typing import Final
 
 import aiosmtplib
 
@@ -17,6 +18,9 @@ from mailtier.api import vocabulary
 from mailtier.mail import classify, replies, wire
 from mailtier.sender import credentials, faults, resolver, session, tls
 from mailtier.settings import effective
+
+_CONCURRENT: Final = 1_000
+"""Sessions that are being opened at the same time, to all servers: each may take 30 s and holds a descriptor."""
 
 
 class AuthState:
@@ -82,6 +86,7 @@ class Opener:
 
     def __init__(self, contexts: tls.Contexts) -> None:
         self._contexts = contexts
+        self._room = asyncio.Semaphore(_CONCURRENT)
 
     async def open(self, plan: Plan, progress: Progress) -> session.Session:
         """Return an open session.
@@ -90,7 +95,8 @@ class Opener:
             faults.DeliveryError: It did not come about; nothing is left of the attempt.
         """
         try:
-            async with asyncio.timeout(plan.total.total_seconds()) as limit:
+            # Waiting for room is not the server's time.
+            async with self._room, asyncio.timeout(plan.total.total_seconds()) as limit:
                 return await self._open(plan, progress, limit)
         except faults.DeliveryError as error:
             phase, failure = error.phase, error.failure

@@ -86,12 +86,13 @@ async def look(
             phase, failure = await _go_through(usable, target, found, slot, progress, fresh=True)
         if fresh and progress.phase is classify.Phase.MAIL:
             state.probed_at = time.monotonic()
+        if failure is not None and failure.scope is classify.Scope.SERVER:
+            target.breaker.fail(time.monotonic(), jitter=time.random())
+        else:
+            # Before the slot is given back: whoever gets it next has to know.
+            target.breaker.succeed()
     finally:
         await target.release(slot)
-    if failure is not None and failure.scope is classify.Scope.SERVER:
-        target.breaker.fail(time.monotonic(), jitter=time.random())
-    else:
-        target.breaker.succeed()
     return Finding(
         secret_version=found.generation.version,
         phase=phase,

@@ -35,11 +35,15 @@ class Upkeep:
         """Keep the queue up until cancelled; a failure is logged, and passes or comes again."""
         while True:
             try:
-                await self._measure()
-                await self._purge()
+                await self.step()
             except Exception:  # noqa: BLE001 - Whatever it is, what is queued goes on being delivered.
                 _log.exception("the upkeep of the queue failed; trying again")
             await asyncio.sleep(_MEASURE_SECONDS)
+
+    async def step(self) -> None:
+        """Measure, and purge when it is time."""
+        await self._measure()
+        await self._purge()
 
     async def _measure(self) -> None:
         oldest = await self._queue.oldest()

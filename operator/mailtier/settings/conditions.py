@@ -168,7 +168,7 @@ def _verified(resolution: resolve.Resolution, probe: feed.Probe | None) -> trans
         return _unknown(type_, reasons.PROBE_PENDING)
     reason = reasons.BY_NAME[probe.reason]
     inherited = resolution.viewer == _ORG and endpoint.origin != _ORG
-    sentences = [_sentence(probe.tenant_message if inherited else probe.owner_message)]
+    sentences = [_close(probe.tenant_message if inherited else probe.owner_message)]
     if reason == reasons.VERIFIED:
         status = "True"
         if probe.certificate_expires_at is not None and not inherited:
@@ -237,9 +237,12 @@ def _tell(findings: Sequence[effective.Finding]) -> str:
 
 
 def _sentence(text: str) -> str:
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+    return text[:1].upper() + _close(text[1:])
+
+
+def _close(text: str) -> str:
+    # What the probe says may begin with a host name, which stays as it is.
+    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _shorten(message: str) -> str:

@@ -107,8 +107,7 @@ async def test_caller_without_the_right_is_not_let_in(
     client: intake.Client, organization: tenants.Tenant, stage: tenants.Stage
 ) -> None:
     """A ServiceAccount without the Role, and one with it in another namespace, are answered with 403 (R3)."""
-    tenants.account(stage.cluster, organization.namespace, "stranger", allowed=False)
-    stranger = stage.cluster.token(organization.namespace, "stranger", audience="mailtier")
+    stranger = tenants.account(stage.cluster, organization.namespace, "stranger", allowed=False)
     other = tenants.create(stage.cluster)
     for token in (stranger, other.token):
         intake.require(await client.post(organization, intake.ALERT, token=token), problems.NOT_ALLOWED)

@@ -26,7 +26,7 @@ async def test_nobody_is_let_in_while_the_apiserver_does_not_answer(tmp_path: pa
         tenants.publish(
             mortal, "mailtier-system", tenants.settings(tenant, port=smtp.port, recipients=["o@example.com"])
         )
-        token = mortal.token(tenant.namespace, "application", audience="mailtier")
+        token = tenants.token(mortal, tenant.namespace)
         async with intake.Client(running.url, running.tls) as client:
             await intake.until_known(client, tenant)
             mortal.stop_apiserver()

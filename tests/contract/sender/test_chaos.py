@@ -40,7 +40,7 @@ async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Ser
     sent = [(of, await sender.notify(of, max_age=age)) for _ in range(_MESSAGES // 5) for of in everyone]
 
     async def is_over() -> bool:
-        sender.skip(20)
+        sender.skip(120)
         return len(sender.delivery) == 0
 
     await wait.until_async(is_over, within_seconds=30, why="every recipient is final", poll_seconds=0.05)

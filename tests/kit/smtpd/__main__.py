@@ -19,6 +19,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key", type=pathlib.Path, help="PEM key, needed with TLS")
     parser.add_argument("--user", action="append", default=[], help="may be repeated, with a --password each")
     parser.add_argument("--password", action="append", default=[])
+    parser.add_argument("--anonymous", action="store_true", help="take mail without AUTH, though it is offered")
     parser.add_argument("--plaintext-auth", action="store_true", help="take AUTH without TLS")
     parser.add_argument("--max-connections", type=int, help="greet further ones with 421")
     parser.add_argument("--hostname", default="smtp.test")
@@ -37,6 +38,7 @@ def _options(arguments: argparse.Namespace) -> smtpd.Options:
         tls=arguments.tls,
         context=context,
         users=dict(zip(arguments.user, arguments.password, strict=True)),
+        require_auth=not arguments.anonymous,
         plaintext_auth=arguments.plaintext_auth,
         max_connections=arguments.max_connections,
         hostname=arguments.hostname,

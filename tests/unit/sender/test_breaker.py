@@ -28,6 +28,16 @@ def test_jitter_shortens_a_pause_by_half_at_most(jitter: float) -> None:
     assert all(full / 2 <= pause <= full for pause, full in zip(_pauses(12, jitter), _pauses(12, 1.0), strict=True))
 
 
+def test_a_server_that_was_never_used_gets_one_session() -> None:
+    """Until the first success one session at a time may try."""
+    switch = breaker.Breaker()
+    assert switch.acquire(0.0)
+    assert not switch.acquire(0.0)
+    switch.succeed()
+    assert switch.acquire(0.0)
+    assert switch.acquire(0.0)
+
+
 def test_half_open_lets_one_through() -> None:
     """After the pause one session may try, and no second one until it has news."""
     switch = breaker.Breaker()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import hypothesis
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ def _resolve(situation: observed.Observed, reads: observed.Reads) -> effective.E
     return resolve.conclude(resolve.plan(situation), reads).effective
 
 
+@hypothesis.settings(max_examples=400)
 @given(specs.cases())
 def test_a_password_reaches_no_endpoint_that_its_secret_does_not_name(case: Case) -> None:
     """R1, R3: whatever the tiers say, a password in use is bound, and the host's goes to the host's server alone."""

@@ -14,7 +14,7 @@ CONNECTIONS: Final = 256
 """Connections at the same time, handshakes included: each may hold a body of 256 KiB in memory."""
 CONNECTIONS_PER_CLIENT: Final = 64
 """Connections of one address, so that one pod cannot shut out the others."""
-_HANDSHAKE_SECONDS: Final = 5.0
+HANDSHAKE_SECONDS: Final = 5.0
 _SHUTDOWN_SECONDS: Final = 2.0
 _BACKLOG: Final = 256
 
@@ -31,6 +31,7 @@ class Listener:
         context: Returns the TLS context for the next connection.
         connections: The most at the same time; more wait unaccepted in the kernel's queue.
         per_client: The most of one address; more are closed at once.
+        handshake_seconds: How long a TLS handshake may take.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Listener:
         context: Callable[[], ssl.SSLContext],
         connections: int = CONNECTIONS,
         per_client: int = CONNECTIONS_PER_CLIENT,
+        handshake_seconds: float = HANDSHAKE_SECONDS,
     ) -> None:
         self._protocol = protocol
         self._context = context
         self._slots = asyncio.Semaphore(connections)
         self._per_client = per_client
+        self._handshake_seconds = handshake_seconds
         self._clients: Counter[str] = Counter()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
@@ -112,7 +115,7 @@ class Listener:
                 lambda: counted,
                 accepted,
                 ssl=self._context(),
-                ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+                ssl_handshake_timeout=self._handshake_seconds,
                 ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
             )
         except (OSError, ssl.SSLError, asyncio.CancelledError) as error:

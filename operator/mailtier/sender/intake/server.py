@@ -188,5 +188,5 @@ class _QuietLogger(logging.Logger):
     def __init__(self) -> None:
         super().__init__("mailtier.sender.intake.http", logging.WARNING)
 
-    def handle(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - What it says is the client's text.
+    def handle(self, record: logging.LogRecord) -> None:
         _log.warning("a request could not be read, or its connection failed")
