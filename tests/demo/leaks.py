@@ -14,8 +14,21 @@ _OBJECTS = "hes,oes,ntf,configmaps,events,namespaces,leases"
 _LEFT_OUT = {"cluster", "relay", "own", "open", "silent", "certificates"}
 
 
-def search(on: stage.Stage) -> int:
+def metrics(on: stage.Stage) -> dict[str, bytes]:
+    """Return what both processes export."""
+    found = {}
+    for role, port in (("operator", on.operator_port), ("sender", on.sender_port)):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            found[f"{role}'s metrics"] = answer.read()
+    return found
+
+
+def search(on: stage.Stage, exported: dict[str, bytes]) -> int:
     """Return how many traces were searched.
+
+    Args:
+        on: What ran.
+        exported: What `metrics` returned.
 
     Raises:
         StepFailedError: A secret was found; the text says where.
@@ -23,7 +36,7 @@ def search(on: stage.Stage) -> int:
     needles = {f"the password of {user}": forms for user, forms in on.secret_forms().items()}
     token = mail.LINK.rpartition("=")[2]
     needles["the reset link"] = [token, base64.b64encode(token.encode()).decode().rstrip("=")[2:-2]]
-    traces = _traces(on)
+    traces = exported | _traces(on)
     for where, content in traces.items():
         for what, forms in needles.items():
             for form in forms:
@@ -40,9 +53,6 @@ def _traces(on: stage.Stage) -> dict[str, bytes]:
         metadata = document["metadata"]
         name = f"{document['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
         traces[name] = json.dumps(document, ensure_ascii=False).encode()
-    for role, port in (("operator", on.operator_port), ("sender", on.sender_port)):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            traces[f"{role}'s metrics"] = answer.read()
-    required = {"sender.log", "operator.log", "sender's metrics"}
+    required = {"sender.log", "operator.log", "sender/queue/queue.sqlite3"}
     screen.expect(required <= traces.keys(), f"{', '.join(sorted(required))} among the traces", sorted(traces))
     return traces

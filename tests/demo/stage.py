@@ -60,6 +60,8 @@ class Stage:
         self.silent = self._smtp(stack, "silent", leaf, {"platform": self.passwords.relay})
         self.intake_port, self.operator_port, self.sender_port = ports.free(), ports.free(), ports.free()
         self._stack = stack
+        self._shared: tuple[str, ...] = ()
+        self._sender: processes.Child | None = None
 
     def _smtp(
         self, stack: contextlib.ExitStack, name: str, leaf: certs.Leaf, users: dict[str, str], *arguments: str
@@ -98,34 +100,41 @@ class Stage:
 
     def start_mailtier(self, kubeconfig: pathlib.Path) -> None:
         """Start the sender and the operator, each under a restart loop as the kubelet would keep it."""
-        data = self.folder / "sender"
-        data.mkdir()
         (self.folder / "socket").mkdir(mode=0o700)
-        shared = [
+        self._shared = (
             f"--kubeconfig={kubeconfig}",
             f"--namespace={SYSTEM}",
             f"--socket-dir={self.folder / 'socket'}",
             "--log-level=DEBUG",
             "--log-format=json",
-        ]
-        self._start(
+        )
+        self.start_sender()
+        self._start("operator", "--identity=demo", f"--health-listen=127.0.0.1:{self.operator_port}")
+
+    def start_sender(self) -> None:
+        """Start the sender, on the queue that is there."""
+        self._sender = self._start(
             "sender",
-            f"--data-dir={data}",
+            f"--data-dir={self.folder / 'sender'}",
             f"--listen=127.0.0.1:{self.intake_port}",
             f"--health-listen=127.0.0.1:{self.sender_port}",
-            *shared,
         )
-        self._start("operator", "--identity=demo", f"--health-listen=127.0.0.1:{self.operator_port}", *shared)
 
-    def _start(self, role: str, *arguments: str) -> None:
+    def stop_sender(self) -> None:
+        """Ask the sender to end, and wait until it has."""
+        if self._sender is not None:
+            self._sender.stop(grace_seconds=20)
+
+    def _start(self, role: str, *arguments: str) -> processes.Child:
         program = pathlib.Path(sys.executable).with_name("mailtier")
         child = processes.start(
-            [sys.executable, "-m", "kit.restart", str(program), role, *arguments],
+            [sys.executable, "-m", "kit.restart", str(program), role, *arguments, *self._shared],
             log=self.folder / f"{role}.log",
             name=role,
             env={"PYTHONPATH": str(HERE.parent)},
         )
-        self._stack.callback(child.stop)
+        self._stack.callback(child.stop, grace_seconds=20)
+        return child
 
     def secret_forms(self) -> dict[str, list[str]]:
         """Return every form in which a password could show up, by what it is the password of."""

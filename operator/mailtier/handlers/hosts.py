@@ -16,6 +16,9 @@ from mailtier.telemetry import metrics
 SUMMARY_SECONDS: Final = 10.0
 """How often the summary may be written: ten thousand organizations that change are a few writes."""
 
+_GATHER_SECONDS: Final = 1.0
+"""How long a first change waits for others: what is applied together is summed up together."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -105,11 +108,12 @@ class Hosts:
         """Have the summary written, at most every so often, until cancelled."""
         while True:
             await self._summary_changed.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
             self._summary_changed.clear()
             self._export()
             self._summary = self._sum_up()
             self._look_again()
-            await asyncio.sleep(SUMMARY_SECONDS)
+            await asyncio.sleep(SUMMARY_SECONDS - _GATHER_SECONDS)
 
     async def reconcile(self) -> bool | None:
         """Bring the host's status and effective settings up to date; return whether anything was written.
