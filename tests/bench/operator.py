@@ -1,7 +1,8 @@
 """The operator at scale, beside the raw ceiling of the same client on the same API server.
 
 Per organization the operator makes two writes: an effective ConfigMap and a status. The ceiling is those two writes
-alone, by the same client with 32 connections, without watching or deciding anything.
+alone, as large as the operator's, by the same client with 32 connections, without watching or deciding anything. A
+creation is compared with creating the objects and then making the two writes; a host change with making them again.
 
     python -m bench.operator --organizations 1000
 """
@@ -67,14 +68,14 @@ def spaces(count: int, prefix: str) -> list[tuple[str, str]]:
 
 
 def host(name: str) -> dict[str, Any]:
-    """Return the host's settings, with a display name that tells one change from another."""
+    """Return the host's settings, with a Reply-To that tells one change from another, and that nobody overrides."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.HOST_KIND,
         "metadata": {"name": names.HOST_NAME},
         "spec": {
             "smtp": {"host": "relay.platform.example", "port": 587},
-            "from": {"address": "no-reply@platform.example", "displayName": name},
+            "from": {"address": "no-reply@platform.example", "replyTo": f"{name.lower()}@platform.example"},
         },
     }
 
@@ -88,10 +89,10 @@ class Bench:
         self._count = count
         self.rows: list[Row] = []
 
-    async def raw(self) -> float:
-        """Measure the two writes alone, on objects of their own; return organizations a second."""
+    async def raw(self) -> dict[str, float]:
+        """Measure the two writes alone, on objects of their own; return the seconds by what they are compared with."""
         organizations = spaces(self._count, "raw")
-        await self._create(organizations)
+        creating = await self._create(organizations)
         sample_map, sample_status = await self._samples()
 
         async def write(organization: tuple[str, str]) -> None:
@@ -117,20 +118,16 @@ class Bench:
                 field_manager="bench",
             )
 
-        seconds = await each(organizations, write)
-        self.rows.append(
-            Row(name="raw ceiling", organizations=self._count, seconds=seconds, cpu_seconds=None, note="create")
-        )
-        sample_map = {**sample_map, "from.displayName": "Changed"}
+        seconds = creating + await each(organizations, write)
+        sample_map = {**sample_map, "from.replyTo": "changed@platform.example"}
         sample_status = {**sample_status, "source": "Mixed"}
         again = await each(organizations, write)
-        self.rows.append(
-            Row(name="raw ceiling", organizations=self._count, seconds=again, cpu_seconds=None, note="update")
-        )
+        self.rows.append(Row(name="raw creation", organizations=self._count, seconds=seconds, cpu_seconds=None))
+        self.rows.append(Row(name="raw update", organizations=self._count, seconds=again, cpu_seconds=None))
         for namespace in dict.fromkeys(namespace for namespace, _ in organizations):
             await self._remove(paths.org_settings(namespace))
         await self._remove(paths.config_maps("raw-0"))
-        return self._count / min(seconds, again)
+        return {"creation": seconds, "host change": again}
 
     async def ours(self, operator: operators.Operator) -> None:
         """Measure creation, a host change, a restart and the steady state."""
@@ -187,7 +184,8 @@ class Bench:
                     total += float(line.rpartition(" ")[2]) if ours else 0
         return int(total)
 
-    async def _create(self, organizations: list[tuple[str, str]]) -> None:
+    async def _create(self, organizations: list[tuple[str, str]]) -> float:
+        """Create namespaces and objects; return the seconds that the objects took."""
         for namespace in dict.fromkeys(namespace for namespace, _ in organizations):
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
             await self._client.apply(paths.namespaces(namespace), body, field_manager="bench")
@@ -202,7 +200,7 @@ class Bench:
             }
             await self._client.create(paths.org_settings(namespace), body)
 
-        await each(organizations, create)
+        return await each(organizations, create)
 
     async def _samples(self) -> tuple[dict[str, str], dict[str, Any]]:
         """Return data and status as the operator writes them, so that the ceiling's writes are as large as ours."""
@@ -219,13 +217,13 @@ class Bench:
         await each([item for item in listing.items if item["metadata"]["name"] != "kube-root-ca.crt"], remove)
 
 
-def table(rows: list[Row], ceiling: float, *, memory_mib: float) -> str:
+def table(rows: list[Row], ceilings: dict[str, float], *, memory_mib: float) -> str:
     """Return the rows as a table, each rate beside the ceiling."""
     lines = [f"{'':<14}{'orgs':>7}{'seconds':>9}{'orgs/s':>8}{'of raw':>8}{'CPU ms/org':>12}  "]
     for row in rows:
         rate = row.organizations / row.seconds
-        moving = row.name in {"creation", "host change"}
-        share = f"{rate / ceiling:.0%}" if moving else ""
+        ceiling = ceilings.get(row.name)
+        share = f"{ceiling / row.seconds:.0%}" if ceiling else ""
         cpu = f"{row.cpu_seconds * 1000 / row.organizations:.2f}" if row.cpu_seconds is not None else ""
         shown = f"{rate:.0f}" if row.name != "steady state" else ""
         lines.append(
@@ -254,13 +252,13 @@ async def run(count: int) -> None:
             await bench._create([("sample", "org-0")])
             await operator.settled(at_least=1, outcome="written")
             operator.stop()
-            ceiling = await bench.raw()
+            ceilings = await bench.raw()
             operator.start()
             await operator.ready()
             await bench.ours(operator)
             memory = operator.peak_mib()
     print(f"\n{os.cpu_count()} cores shared by etcd, kube-apiserver, the operator and this bench\n")
-    print(table(bench.rows, ceiling, memory_mib=memory))
+    print(table(bench.rows, ceilings, memory_mib=memory))
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Running Helm on the chart of the repository."""
 
 import collections.abc
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -16,6 +17,23 @@ _SECONDS = 60
 
 class HelmError(RuntimeError):
     """Helm refused; the text is what it said."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """The chart in a cluster.
+
+    Attributes:
+        name: Of the release and of its objects, cluster-wide ones included.
+    """
+
+    name: str
+    namespace: str
+
+    @property
+    def account(self) -> str:
+        """Its ServiceAccount, as RBAC names a user."""
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
 
 
 def template(

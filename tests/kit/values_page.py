@@ -37,8 +37,9 @@ class Value:
 
     def row(self) -> str:
         """Return its row of the table."""
-        default = "" if self.group else f"`{json.dumps(self.default, ensure_ascii=False)}`".replace("|", "\\|")
-        return f"| `{self.path}` | {default} | {self.meaning} |\n"
+        default = "" if self.group else f"`{json.dumps(self.default, ensure_ascii=False)}`"
+        cells = [cell.replace("|", "\\|") for cell in (f"`{self.path}`", default, self.meaning)]
+        return f"| {' | '.join(cells)} |\n"
 
 
 def page(text: str) -> str:

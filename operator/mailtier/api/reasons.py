@@ -1,34 +1,12 @@
-"""Every condition type and reason, with its meaning and remedy: the one home they have.
+"""Every reason of a condition, with its meaning and remedy: the one home they have.
 
 `docs/reference/reasons.md` is generated from this file.
 """
 
 import dataclasses
-import enum
 from typing import Final
 
-
-class Condition(enum.StrEnum):
-    """The condition types of our kinds."""
-
-    ACCEPTED = "Accepted"
-    RESOLVED_REFS = "ResolvedRefs"
-    READY = "Ready"
-    VERIFIED = "Verified"
-    COMPLETE = "Complete"
-    RECONCILING = "Reconciling"
-    STALLED = "Stalled"
-
-
-class Progress(enum.StrEnum):
-    """What a false Ready means to whoever waits (kstatus)."""
-
-    NONE = "none"
-    """It is not in the way of Ready."""
-    RECONCILING = "Reconciling"
-    """What is missing may be on its way."""
-    STALLED = "Stalled"
-    """Somebody has to change something."""
+from mailtier.api import vocabulary
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +22,8 @@ class Reason:
     """
 
     name: str
-    conditions: tuple[Condition, ...]
-    progress: Progress = Progress.NONE
+    conditions: tuple[vocabulary.Condition, ...]
+    progress: vocabulary.Progress = vocabulary.Progress.NONE
     meaning: str
     remedy: str
 
@@ -53,7 +31,8 @@ class Reason:
         return self.name
 
 
-_A, _R, _V, _C = Condition.ACCEPTED, Condition.RESOLVED_REFS, Condition.VERIFIED, Condition.COMPLETE
+_A, _R = vocabulary.Condition.ACCEPTED, vocabulary.Condition.RESOLVED_REFS
+_V, _C = vocabulary.Condition.VERIFIED, vocabulary.Condition.COMPLETE
 _NOTHING: Final = "Nothing."
 
 # What is well.
@@ -71,20 +50,20 @@ NO_REFERENCES: Final = Reason(
 )
 PUBLISHED: Final = Reason(
     name="Published",
-    conditions=(Condition.READY,),
+    conditions=(vocabulary.Condition.READY,),
     meaning="The effective settings are published; the sender delivers with them.",
     remedy=_NOTHING,
 )
 NOT_PUBLISHED: Final = Reason(
     name="NotPublished",
-    conditions=(Condition.READY,),
-    progress=Progress.RECONCILING,
+    conditions=(vocabulary.Condition.READY,),
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The effective settings have not been written yet, so that the sender still uses what it had.",
     remedy="Wait; if it lasts, look at the operator's log for why the ConfigMap cannot be written.",
 )
 SUSPENDED: Final = Reason(
     name="Suspended",
-    conditions=(Condition.READY,),
+    conditions=(vocabulary.Condition.READY,),
     meaning="The settings are valid and published, and spec.suspend holds delivery.",
     remedy="Remove spec.suspend from the organization's settings, or from the host's, to let messages go.",
 )
@@ -93,84 +72,84 @@ SUSPENDED: Final = Reason(
 INVALID: Final = Reason(
     name="Invalid",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The object does not fit the schema of this version of the operator.",
     remedy="Correct the field that the message names.",
 )
 HOST_MISSING: Final = Reason(
     name="HostSettingsMissing",
     conditions=(_A,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="A value is inherited, and there is no HostEmailSettings named default.",
     remedy="Apply the HostEmailSettings, or set smtp, auth and from.address in the organization's settings.",
 )
 HOST_INVALID: Final = Reason(
     name="HostSettingsInvalid",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The HostEmailSettings does not fit the schema, so that its policy is not known.",
     remedy="Correct the HostEmailSettings; until then nothing is delivered under an unknown policy.",
 )
 NAMESPACE_NOT_ALLOWED: Final = Reason(
     name="NamespaceNotAllowed",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="policy.organizations of the host does not select this namespace.",
     remedy="Have the platform team label the namespace, or remove the object.",
 )
 ENDPOINT_MISSING: Final = Reason(
     name="EndpointMissing",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="Neither the organization nor the host names an SMTP server.",
     remedy="Set spec.smtp.host in the HostEmailSettings, or in the organization's settings.",
 )
 FROM_MISSING: Final = Reason(
     name="FromMissing",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="Neither the organization nor the host names a From address.",
     remedy="Set spec.from.address in the HostEmailSettings, or in the organization's settings.",
 )
 CREDENTIALS_REQUIRED: Final = Reason(
     name="CredentialsRequired",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The organization names its own endpoint and says nothing of credentials; the host's are never sent there.",
     remedy="Set spec.auth with username and passwordSecretRef, or spec.auth.mechanism: Anonymous.",
 )
 FROM_NOT_ALLOWED: Final = Reason(
     name="FromNotAllowed",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="On the host's endpoint, a sender address is neither the host's nor listed in policy.from.allow.",
     remedy="Use an address that the message lists, or have the platform team extend policy.from.allow.",
 )
 ENDPOINT_NOT_ALLOWED: Final = Reason(
     name="EndpointNotAllowed",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="policy.endpoints of the host does not allow this server or port.",
     remedy="Use a server and port that the policy allows, or have the platform team extend policy.endpoints.allow.",
 )
 ENDPOINT_DENIED: Final = Reason(
     name="EndpointDenied",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="policy.endpoints.deny of the host names this server.",
     remedy="Use another server.",
 )
 ANONYMOUS_NOT_ALLOWED: Final = Reason(
     name="AnonymousNotAllowed",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="An endpoint of the organization's own without credentials needs the host's consent.",
     remedy="Set spec.auth with credentials, or have the platform team set policy.endpoints.anonymous: true.",
 )
 PLAINTEXT_REFUSED: Final = Reason(
     name="PlaintextRefused",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="A password would cross a connection without TLS.",
     remedy="Set smtp.tls.mode to StartTLS or Implicit, or use mechanism: Anonymous.",
 )
@@ -179,49 +158,49 @@ PLAINTEXT_REFUSED: Final = Reason(
 SECRET_NOT_FOUND: Final = Reason(
     name="SecretNotFound",
     conditions=(_R,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The Secret does not exist (yet).",
     remedy="Create the Secret with the command that the message gives, or correct passwordSecretRef.name.",
 )
 SECRET_NOT_BOUND: Final = Reason(
     name="SecretNotBound",
     conditions=(_R,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The Secret's annotation mailtier.dev/endpoint does not list the effective endpoint.",
     remedy="Run the kubectl annotate command that the message gives, if the password may be sent to that endpoint.",
 )
 SECRET_KEY_MISSING: Final = Reason(
     name="SecretKeyMissing",
     conditions=(_R,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The Secret has no such key, or its value is empty or not UTF-8 text on one line.",
     remedy="Add the key to the Secret, or correct passwordSecretRef.key.",
 )
 SECRET_FORBIDDEN: Final = Reason(
     name="SecretForbidden",
     conditions=(_R,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The operator may not read Secrets there.",
     remedy="Grant the operator's ServiceAccount get on Secrets in the namespace.",
 )
 CA_NOT_FOUND: Final = Reason(
     name="CaNotFound",
     conditions=(_R,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The object with the CA bundle does not exist (yet).",
     remedy="Create it, or correct smtp.tls.caRef.",
 )
 CA_FORBIDDEN: Final = Reason(
     name="CaForbidden",
     conditions=(_R,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The operator may not read the object with the CA bundle.",
     remedy="Grant the operator's ServiceAccount get on ConfigMaps or Secrets, whichever it is, in the namespace.",
 )
 CA_INVALID: Final = Reason(
     name="CaInvalid",
     conditions=(_R,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The CA bundle lacks the key, is too large, or holds something that is not a certificate.",
     remedy="Correct the bundle: PEM certificates, at most 64 KiB and 50 of them.",
 )
@@ -235,7 +214,7 @@ REFERENCES_NOT_READ: Final = Reason(
 API_UNAVAILABLE: Final = Reason(
     name="ApiUnavailable",
     conditions=(_R,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The Kubernetes API did not answer when the references were read.",
     remedy="Nothing; the operator tries again.",
 )
@@ -347,21 +326,21 @@ PARTLY_FAILED: Final = Reason(
 FAILED: Final = Reason(
     name="Failed",
     conditions=(_C,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="No recipient was accepted.",
     remedy="Look at status.recipients; each says why.",
 )
 REFUSED: Final = Reason(
     name="Refused",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The sender does not take the notification.",
     remedy="Correct what the message names, and create the Notification again.",
 )
 SENDER_UNAVAILABLE: Final = Reason(
     name="SenderUnavailable",
     conditions=(_A,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The sender does not answer; the notification is offered again.",
     remedy="Look at the sender's container if it lasts.",
 )
@@ -370,42 +349,42 @@ SENDER_UNAVAILABLE: Final = Reason(
 ORGANIZATION_UNKNOWN: Final = Reason(
     name="OrganizationUnknown",
     conditions=(_A,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The namespace has no such organization, or its settings have not reached the sender yet.",
     remedy="Create the OrgEmailSettings, or correct spec.organization of the Notification.",
 )
 CATEGORY_DISABLED: Final = Reason(
     name="CategoryDisabled",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="The organization's settings switch the notification's category off.",
     remedy="Enable the category under spec.notifications, or do not send it; then create the Notification again.",
 )
 NO_RECIPIENTS: Final = Reason(
     name="NoRecipients",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="Neither the notification nor the settings of its category name a recipient.",
     remedy="Name recipients, or set them under spec.notifications; then create the Notification again.",
 )
 HTTPS_ONLY: Final = Reason(
     name="HttpsOnly",
     conditions=(_A,),
-    progress=Progress.STALLED,
+    progress=vocabulary.Progress.STALLED,
     meaning="A category whose links must not lie in etcd came as an object.",
     remedy="POST it to the sender's HTTPS intake.",
 )
 QUOTA_EXCEEDED: Final = Reason(
     name="QuotaExceeded",
     conditions=(_A,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The namespace has as many messages waiting as it may.",
     remedy="Wait for delivery; if it does not go on, look at Verified of the settings.",
 )
 STORAGE_FULL: Final = Reason(
     name="StorageFull",
     conditions=(_A,),
-    progress=Progress.RECONCILING,
+    progress=vocabulary.Progress.RECONCILING,
     meaning="The sender's volume is too full for new messages; what was taken is safe.",
     remedy="Wait for delivery, or enlarge the volume.",
 )

@@ -161,6 +161,9 @@ Provenance = Annotated[dict[str, _Word], pydantic.Field(max_length=64)]
 class Effective(schema.Model):
     """What mail is sent with, after host, organization and defaults are resolved. No secret is among it."""
 
+    # One writer owns it as a whole: tracking an owner for each of its sixty values would double what an apply costs.
+    model_config = pydantic.ConfigDict(json_schema_extra={"x-kubernetes-map-type": "atomic"})
+
     smtp: EffectiveSmtp | None = None
     """Absent while no tier names a server."""
     auth: EffectiveAuth | None = None

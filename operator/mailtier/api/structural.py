@@ -32,6 +32,7 @@ _KEYWORDS: Final = (
     "required",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
+    "x-kubernetes-map-type",
     "x-kubernetes-validations",
 )
 # `additionalProperties: false` beside properties is what the apiserver's strict field validation does by itself.

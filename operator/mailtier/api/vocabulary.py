@@ -101,3 +101,26 @@ class RecipientState(enum.StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     SUPPRESSED = "suppressed"
+
+
+class Condition(enum.StrEnum):
+    """The condition types of our kinds."""
+
+    ACCEPTED = "Accepted"
+    RESOLVED_REFS = "ResolvedRefs"
+    READY = "Ready"
+    VERIFIED = "Verified"
+    COMPLETE = "Complete"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Progress(enum.StrEnum):
+    """What a false Ready means to whoever waits (kstatus)."""
+
+    NONE = "none"
+    """It is not in the way of Ready."""
+    RECONCILING = "Reconciling"
+    """What is missing may be on its way."""
+    STALLED = "Stalled"
+    """Somebody has to change something."""

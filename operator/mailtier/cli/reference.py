@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mailtier.api import crds, kinds, names, reasons, structural
+from mailtier.api import crds, kinds, names, reasons, structural, vocabulary
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.mail import states
 
@@ -66,9 +66,9 @@ Why a delivery did not happen, or not yet.
 """
 
 _PROGRESS: Final = {
-    reasons.Progress.NONE: "Not in the way of Ready.",
-    reasons.Progress.RECONCILING: "Ready is False and Reconciling True: what is missing may be on its way.",
-    reasons.Progress.STALLED: "Ready is False and Stalled True: somebody has to change something.",
+    vocabulary.Progress.NONE: "Not in the way of Ready.",
+    vocabulary.Progress.RECONCILING: "Ready is False and Reconciling True: what is missing may be on its way.",
+    vocabulary.Progress.STALLED: "Ready is False and Stalled True: somebody has to change something.",
 }
 
 
@@ -219,7 +219,7 @@ def _range(low: int | None, high: int | None, unit: str) -> list[str]:
 
 def _reasons() -> str:
     lines = []
-    for condition in reasons.Condition:
+    for condition in vocabulary.Condition:
         found = [reason for reason in reasons.ALL if reason.conditions[0] == condition]
         if found:
             lines += ["", f"## On {condition}"]

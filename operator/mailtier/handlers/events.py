@@ -64,12 +64,13 @@ class Events:
                 self._everything()
             return
         seen = _seen(document)
+        summary = document.get("status", {}).get("summary")
         if old is not None and _unchanged(old, seen):
-            self._store.host = store.Host(**seen, spec=old.spec)
+            self._store.host = store.Host(**seen, spec=old.spec, summary=summary)
             if old.status_digest != seen["status_digest"]:
                 self._queue.add(keys.HOST)
             return
-        self._store.host = store.Host(**seen, spec=observed.parse_host(document.get("spec")))
+        self._store.host = store.Host(**seen, spec=observed.parse_host(document.get("spec")), summary=summary)
         self._everything()
 
     def organization(self, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:

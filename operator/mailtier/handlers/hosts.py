@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mailtier.api import names, reasons, vocabulary
+from mailtier.api import names, vocabulary
 from mailtier.handlers import keys, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
 from mailtier.settings import conditions, effective, resolve, transitions
@@ -47,7 +47,7 @@ def standing(settings: effective.Effective, status: Mapping[str, Any]) -> Standi
         status: Its status, with conditions.
     """
     found = transitions.by_type(status["conditions"])
-    ready, verified = found[reasons.Condition.READY], found[reasons.Condition.VERIFIED]
+    ready, verified = found[vocabulary.Condition.READY], found[vocabulary.Condition.VERIFIED]
     return Standing(
         state=settings.state,
         source=settings.source,
@@ -133,7 +133,8 @@ class Hosts:
             resolved.resolution,
             published=True,
             probe=resolved.probe,
-            summary=self._summary,
+            # Until the organizations were counted, the count that stands there is the best there is.
+            summary=self._summary or (conditions.Summary(**seen.summary) if seen.summary else None),
             generation=seen.generation,
             previous=seen.conditions,
             now=self._now(),

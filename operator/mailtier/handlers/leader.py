@@ -6,11 +6,13 @@ every effective ConfigMap that is there is looked at.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
 import time
 from collections.abc import Callable, Collection
+from typing import Final
 
 from mailtier.api import names
 from mailtier.handlers import (
@@ -40,6 +42,10 @@ WORKERS = 32
 
 RESYNC = dt.timedelta(hours=1)
 """How often a key is looked at without a reason, against what no watch and no schedule has shown."""
+
+
+_FIRST_SUMMARY_SECONDS: Final = 60.0
+"""How long the first summary waits for a queue that never empties."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,7 @@ class Leader:
             paths.config_maps(context.namespace),
             labels=publishing.SELECTOR,
             on_change=self._on_config_map,
+            strip=lambda found: {"digest": publishing.observe(found)},
             jitter=context.jitter,
         )
         self._watching = watching.Watching(
@@ -142,7 +149,7 @@ class Leader:
                     "effective ConfigMaps": self._config_maps.run(),
                     "feed": self._sender.follow(self._take, metrics.set_feed_connected),
                     "workers": self._run_workers(),
-                    "summary": self._hosts.run(),
+                    "summary": self._sum_up(),
                     "watches": self._watching.run(),
                 },
                 stop=self._stop,
@@ -159,6 +166,14 @@ class Leader:
         _log.info("everything is listed", organizations=len(self.store.organizations), waiting=len(self.queue))
         self.synced.set()
         await self.queue.run()
+
+    async def _sum_up(self) -> None:
+        """Write summaries, the first when everything was looked at once: half of it would be no summary."""
+        await self.synced.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_SUMMARY_SECONDS):
+                await self.queue.idle()
+        await self._hosts.run()
 
     async def _work(self, key: keys.Key) -> None:
         started = time.monotonic()
@@ -188,7 +203,7 @@ class Leader:
         await self._publisher.publish_bundle(bundle)
 
     def _on_config_map(self, name: str, found: kube_client.Object | None) -> None:
-        self._publisher.seen(name, None if found is None else publishing.observe(found), self.queue.add)
+        self._publisher.seen(name, None if found is None else found["digest"], self.queue.add)
 
     def _take(self, item: sender.Item) -> None:
         if item.kind == "probe":

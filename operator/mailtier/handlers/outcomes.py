@@ -50,10 +50,10 @@ def finished_at(conditions: Sequence[Mapping[str, Any]], *, generation: int) -> 
         generation: What they must speak of.
     """
     found = transitions.by_type(conditions)
-    complete = found.get(reasons.Condition.COMPLETE)
-    accepted = found.get(reasons.Condition.ACCEPTED)
+    complete = found.get(vocabulary.Condition.COMPLETE)
+    accepted = found.get(vocabulary.Condition.ACCEPTED)
     ending = complete if complete and complete["status"] == "True" else None
-    if accepted and accepted["status"] == "False" and reasons.Condition.STALLED in found:
+    if accepted and accepted["status"] == "False" and vocabulary.Condition.STALLED in found:
         ending = accepted
     if ending is None or ending.get("observedGeneration") != generation:
         return None
@@ -62,13 +62,13 @@ def finished_at(conditions: Sequence[Mapping[str, Any]], *, generation: int) -> 
 
 def all_accepted(conditions: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether a Notification's conditions say that every recipient was accepted."""
-    ready = transitions.by_type(conditions).get(reasons.Condition.READY)
+    ready = transitions.by_type(conditions).get(vocabulary.Condition.READY)
     return ready is not None and ready["status"] == "True"
 
 
 def _taken(taken: feed.Taken) -> list[transitions.Wanted]:
     accepted = transitions.Wanted(
-        type=reasons.Condition.ACCEPTED, status="True", reason=reasons.QUEUED, message=f"queued as {taken.id}"
+        type=vocabulary.Condition.ACCEPTED, status="True", reason=reasons.QUEUED, message=f"queued as {taken.id}"
     )
     total = len(taken.recipients)
     well = sum(1 for recipient in taken.recipients if recipient.state == _ACCEPTED)
@@ -97,15 +97,15 @@ def _not_taken(answer: feed.Refused | observed.Invalid | Unavailable) -> list[tr
             message = answer.message
             if answer.retry:
                 reason = reasons.SENDER_UNAVAILABLE if reason == reasons.REFUSED else reason
-    refused = transitions.Wanted(type=reasons.Condition.ACCEPTED, status="False", reason=reason, message=message)
+    refused = transitions.Wanted(type=vocabulary.Condition.ACCEPTED, status="False", reason=reason, message=message)
     return [refused, *_ready("False", reason, message, complete=None)]
 
 
 def _ready(status_: str, reason: reasons.Reason, message: str, *, complete: str | None) -> list[transitions.Wanted]:
-    wanted = [transitions.Wanted(type=reasons.Condition.READY, status=status_, reason=reason, message=message)]
+    wanted = [transitions.Wanted(type=vocabulary.Condition.READY, status=status_, reason=reason, message=message)]
     if complete is not None:
         wanted.append(
-            transitions.Wanted(type=reasons.Condition.COMPLETE, status=complete, reason=reason, message=message)
+            transitions.Wanted(type=vocabulary.Condition.COMPLETE, status=complete, reason=reason, message=message)
         )
     progress = transitions.progress(wanted[0])
     return [*wanted, progress] if progress else wanted

@@ -5,7 +5,6 @@ more than the operator needs. Of each only a digest is kept.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -22,23 +21,9 @@ _LABELS: Final = {
 SELECTOR: Final = ",".join(f"{key}={value}" for key, value in _LABELS.items())
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
-    """An effective ConfigMap as the watch showed it.
-
-    Attributes:
-        digest: Of labels and data together.
-    """
-
-    uid: str
-    digest: bytes
-
-
-def observe(document: Mapping[str, Any]) -> Observed:
-    """Return what is kept of a ConfigMap."""
-    metadata = document["metadata"]
-    content = {"labels": metadata.get("labels", {}), "data": document.get("data", {})}
-    return Observed(uid=metadata["uid"], digest=store.digest(content))
+def observe(document: Mapping[str, Any]) -> bytes:
+    """Return what is kept of a ConfigMap: a digest of labels and data together."""
+    return store.digest({"labels": document["metadata"].get("labels", {}), "data": document.get("data", {})})
 
 
 def _owner(name: str) -> keys.Key:
@@ -60,16 +45,17 @@ class Publisher:
         """
         self._client = client
         self._namespace = namespace
-        self._observed: dict[str, Observed] = {}
-        self._applied: dict[str, tuple[bytes, Observed]] = {}
+        self._observed: dict[str, bytes] = {}
+        # What was applied, and over what; until the watch shows it.
+        self._applied: dict[str, tuple[bytes, bytes | None]] = {}
         self._bundles: set[str] = set()
 
-    def seen(self, name: str, observed: Observed | None, look_again: Callable[[keys.Key], None]) -> None:
+    def seen(self, name: str, observed: bytes | None, look_again: Callable[[keys.Key], None]) -> None:
         """Take in what the watch shows of a ConfigMap; what is not as it was written is looked at again.
 
         Args:
             name: Of the ConfigMap.
-            observed: None when it is gone.
+            observed: What `observe` returned; None when it is gone.
             look_again: Gets the key of whose settings it holds.
         """
         if self._observed.get(name) == observed:
@@ -78,7 +64,11 @@ class Publisher:
             del self._observed[name]
         else:
             self._observed[name] = observed
-        look_again(_owner(name))
+        applied = self._applied.get(name)
+        if applied is not None and applied[0] == observed:
+            del self._applied[name]
+        else:
+            look_again(_owner(name))
 
     def owners(self) -> list[keys.Key]:
         """Return the key of everybody who has an effective ConfigMap."""
@@ -101,32 +91,35 @@ class Publisher:
         data = {names.EFFECTIVE_KEY: codec.encode(settings), **codec.flat_keys(settings), **extra}
         digest = store.digest({"labels": labels, "data": data})
         observed = self._observed.get(name)
-        if observed is not None and (observed.digest == digest or self._applied.get(name) == (digest, observed)):
+        # A key that somebody else added stays theirs: then what is there never equals what was applied, and applying
+        # it again over the same would change nothing.
+        if observed == digest or self._applied.get(name) == (digest, observed):
             return False
-        written = await self._client.apply(
-            paths.config_maps(self._namespace, name),
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": name, "namespace": self._namespace, "labels": labels},
-                "data": data,
-            },
-            field_manager=names.FIELD_MANAGER,
-        )
-        # A key that somebody else added stays theirs, so that the result need not equal what was applied.
-        observed = observe(written)
-        self._observed[name] = observed
+        # Noted before it is sent, because the watch may show it before the answer comes.
         self._applied[name] = (digest, observed)
+        try:
+            await self._client.apply(
+                paths.config_maps(self._namespace, name),
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": name, "namespace": self._namespace, "labels": labels},
+                    "data": data,
+                },
+                field_manager=names.FIELD_MANAGER,
+            )
+        except errors.ApiError:
+            self._applied.pop(name, None)
+            raise
         return True
 
     async def withdraw(self, namespace: str, organization: str) -> bool:
         """Delete an organization's effective ConfigMap if there is one; return whether there was."""
         name = names.effective_config_map(namespace, organization)
-        observed = self._observed.get(name)
-        if observed is None:
+        if name not in self._observed and name not in self._applied:
             return False
         with contextlib.suppress(errors.NotFoundError):
-            await self._client.delete(paths.config_maps(self._namespace, name), uid=observed.uid)
+            await self._client.delete(paths.config_maps(self._namespace, name))
         self._observed.pop(name, None)
         self._applied.pop(name, None)
         return True

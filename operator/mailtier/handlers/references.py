@@ -40,6 +40,18 @@ class _Entry:
     users: dict[keys.Key, bool] = dataclasses.field(default_factory=dict)
     failures: int = 0
 
+    def keep(self, result: Read) -> bool:
+        """Take in a read; return whether it says something new.
+
+        An outage of the API server says nothing: what was read before stands, or every refresh during one would
+        hold everybody's mail.
+        """
+        if self.result is not None and result.outcome == observed.Outcome.UNAVAILABLE:
+            return False
+        changed = result != self.result
+        self.result = result
+        return changed
+
 
 class References:
     """Reads references for reconcilers, and keeps reading them."""
@@ -105,7 +117,8 @@ class References:
             before = entry.result
             async with entry.lock:
                 if entry.result is None or (fresh and entry.result is before):
-                    entry.result = await self._fetch(need)
+                    entry.keep(await self._fetch(need))
+                assert entry.result is not None
                 found[need] = entry.result
         return found
 
@@ -140,9 +153,7 @@ class References:
         if entry is None:
             return
         async with entry.lock:
-            result = await self._fetch(need)
-            changed = result != entry.result
-            entry.result = result
+            changed = entry.keep(await self._fetch(need))
         if changed:
             entry.failures = 0
             for user in entry.users:

@@ -6,12 +6,15 @@ hundred bytes, and the status is kept as a digest: it is only ever compared.
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from mailtier.api import notification, settings
 from mailtier.settings import observed
+
+_CANONICAL: Final = msgspec.json.Encoder(order="sorted")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +36,14 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Host(Seen):
-    """The HostEmailSettings."""
+    """The HostEmailSettings.
+
+    Attributes:
+        summary: That of its status; None while it has none.
+    """
 
     spec: settings.HostSpec | observed.Invalid
+    summary: Mapping[str, int] | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +76,7 @@ class Namespace:
 
 def digest(document: Any) -> bytes:
     """Return 16 bytes that tell two JSON documents apart, whatever the order of their keys."""
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+    return hashlib.blake2b(_CANONICAL.encode(document), digest_size=16).digest()
 
 
 class Store:

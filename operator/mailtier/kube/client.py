@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 import dataclasses
 import http
-import json
 import urllib.parse
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any, Final, Self
 
 import aiohttp
+import msgspec
 
 from mailtier.kube import configuration, errors, paths
 from mailtier.telemetry import metrics
@@ -161,8 +161,10 @@ class Client:
         """
         return await self._request(_Call(verb="update", path=path), body=body, timeout_seconds=timeout_seconds)
 
-    async def apply(self, path: str, body: Object, *, field_manager: str, force: bool = True) -> Object:
-        """Return the object after a server-side apply, which creates it if there is none.
+    async def apply(self, path: str, body: Object, *, field_manager: str, force: bool = True) -> None:
+        """Apply an object server-side, which creates it if there is none.
+
+        The answer is not decoded: whoever applies knows what it wanted, and a watch shows what came of it.
 
         Args:
             path: The object, or its status (`paths.status`).
@@ -174,7 +176,7 @@ class Client:
             ConflictError: Another manager owns a field and `force` is off, or `metadata.uid` is another object's.
         """
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
-        return await self._request(_Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
+        await self._answered(_Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
 
     async def merge_patch(self, path: str, patch: Object, *, field_manager: str = "") -> Object:
         """Return the object after a JSON merge patch (RFC 7386)."""
@@ -243,11 +245,21 @@ class Client:
         query: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
     ) -> Object:
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        return _object(await self._answered(call, body=body, query=query, timeout_seconds=timeout_seconds), call)
+
+    async def _answered(
+        self,
+        call: "_Call",
+        *,
+        body: Object | None = None,
+        query: Mapping[str, str] | None = None,
+        timeout_seconds: float | None = None,
+    ) -> bytes:
+        data = None if body is None else msgspec.json.encode(body)
         with _transport(call):
             async with asyncio.timeout(self._timeout_seconds if timeout_seconds is None else timeout_seconds):
                 async with await self._send(call, query=query or {}, data=data, limits=_NO_LIMITS) as answer:
-                    return _object(await answer.read(), call)
+                    return await answer.read()
 
     async def _send(
         self, call: "_Call", *, query: Mapping[str, str], limits: aiohttp.ClientTimeout, data: bytes | None = None
@@ -314,8 +326,8 @@ def _retry_after(answer: aiohttp.ClientResponse) -> float:
 
 def _object(body: bytes, call: _Call) -> Object:
     try:
-        found = json.loads(body)
-    except ValueError:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         found = None
     if not isinstance(found, dict):
         # The cause is left out: a decoder's exception holds the whole text (R1).

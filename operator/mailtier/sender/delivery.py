@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 from mailtier.sender import (
     attempt,
+    breaker,
     builder,
     clock,
     credentials,
@@ -231,7 +232,7 @@ class Delivery:
         try:
             while following is not None:
                 await self._attempts.carry_out(following, target, slot)
-                if slot.is_trial and target.breaker.retry_at == 0:
+                if slot.is_trial and target.breaker.state(self._clock.monotonic()) is breaker.State.CLOSED:
                     # The server works again: this slot is one like the others, which may be used as well.
                     slot.is_trial = False
                     self._note_free(target.key)

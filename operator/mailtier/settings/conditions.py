@@ -119,16 +119,16 @@ def _decide(resolution: resolve.Resolution, published: bool, probe: feed.Probe |
 
 
 def _accepted(resolution: resolve.Resolution) -> transitions.Wanted:
-    findings = _about(resolution, reasons.Condition.ACCEPTED)
+    findings = _about(resolution, vocabulary.Condition.ACCEPTED)
     if findings:
         return transitions.Wanted(
-            type=reasons.Condition.ACCEPTED, status="False", reason=findings[0].reason, message=_tell(findings)
+            type=vocabulary.Condition.ACCEPTED, status="False", reason=findings[0].reason, message=_tell(findings)
         )
-    return _well(reasons.Condition.ACCEPTED, reasons.ACCEPTED)
+    return _well(vocabulary.Condition.ACCEPTED, reasons.ACCEPTED)
 
 
 def _resolved_refs(resolution: resolve.Resolution) -> transitions.Wanted:
-    type_ = reasons.Condition.RESOLVED_REFS
+    type_ = vocabulary.Condition.RESOLVED_REFS
     findings = _about(resolution, type_)
     if findings:
         return transitions.Wanted(type=type_, status="False", reason=findings[0].reason, message=_tell(findings))
@@ -142,7 +142,7 @@ def _resolved_refs(resolution: resolve.Resolution) -> transitions.Wanted:
 
 
 def _ready(resolution: resolve.Resolution, published: bool) -> transitions.Wanted:
-    type_, settings = reasons.Condition.READY, resolution.effective
+    type_, settings = vocabulary.Condition.READY, resolution.effective
     if settings.findings:
         return transitions.Wanted(
             type=type_, status="False", reason=settings.findings[0].reason, message=_tell(settings.findings)
@@ -159,7 +159,7 @@ def _ready(resolution: resolve.Resolution, published: bool) -> transitions.Wante
 
 
 def _verified(resolution: resolve.Resolution, probe: feed.Probe | None) -> transitions.Wanted:
-    type_, settings = reasons.Condition.VERIFIED, resolution.effective
+    type_, settings = vocabulary.Condition.VERIFIED, resolution.effective
     endpoint, auth = settings.endpoint, settings.auth
     if settings.state != effective.State.ACTIVE or endpoint is None or auth is None:
         return _unknown(type_, reasons.NOT_PROBED)
@@ -193,17 +193,17 @@ def _progress(resolution: resolve.Resolution, published: bool) -> list[transitio
             return []
         return [
             transitions.Wanted(
-                type=reasons.Condition.RECONCILING,
+                type=vocabulary.Condition.RECONCILING,
                 status="True",
                 reason=reasons.NOT_PUBLISHED,
                 message=_explain(reasons.NOT_PUBLISHED),
             )
         ]
-    stalled = [finding for finding in findings if finding.reason.progress == reasons.Progress.STALLED]
+    stalled = [finding for finding in findings if finding.reason.progress == vocabulary.Progress.STALLED]
     relevant = stalled or findings
     return [
         transitions.Wanted(
-            type=reasons.Condition.STALLED if stalled else reasons.Condition.RECONCILING,
+            type=vocabulary.Condition.STALLED if stalled else vocabulary.Condition.RECONCILING,
             status="True",
             reason=relevant[0].reason,
             message=_tell(relevant),
@@ -211,15 +211,15 @@ def _progress(resolution: resolve.Resolution, published: bool) -> list[transitio
     ]
 
 
-def _about(resolution: resolve.Resolution, type_: reasons.Condition) -> list[effective.Finding]:
+def _about(resolution: resolve.Resolution, type_: vocabulary.Condition) -> list[effective.Finding]:
     return [finding for finding in resolution.effective.findings if type_ in finding.reason.conditions]
 
 
-def _well(type_: reasons.Condition, reason: reasons.Reason) -> transitions.Wanted:
+def _well(type_: vocabulary.Condition, reason: reasons.Reason) -> transitions.Wanted:
     return transitions.Wanted(type=type_, status="True", reason=reason, message=reason.meaning)
 
 
-def _unknown(type_: reasons.Condition, reason: reasons.Reason) -> transitions.Wanted:
+def _unknown(type_: vocabulary.Condition, reason: reasons.Reason) -> transitions.Wanted:
     return transitions.Wanted(type=type_, status="Unknown", reason=reason, message=_explain(reason))
 
 

@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mailtier.api import reasons
+from mailtier.api import reasons, vocabulary
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +17,7 @@ class Wanted:
         message: What is so and what to do.
     """
 
-    type: reasons.Condition
+    type: vocabulary.Condition
     status: str
     reason: reasons.Reason
     message: str
@@ -35,9 +35,9 @@ def timestamp(moment: dt.datetime) -> str:
 
 def progress(ready: Wanted) -> Wanted | None:
     """Return Reconciling or Stalled for a false Ready, or None; either exists only while it is true (kstatus)."""
-    if ready.status == "True" or ready.reason.progress == reasons.Progress.NONE:
+    if ready.status == "True" or ready.reason.progress == vocabulary.Progress.NONE:
         return None
-    kind = reasons.Condition(ready.reason.progress.value)
+    kind = vocabulary.Condition(ready.reason.progress.value)
     return Wanted(type=kind, status="True", reason=ready.reason, message=ready.message)
 
 

@@ -35,7 +35,11 @@ async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Ser
     for _ in range(40):
         server.script.on(chance.choice(_COMMANDS), chance.choice(_MISCHIEF), skip=chance.randrange(4), times=1)
     at = sending.endpoint(server)
-    everyone = [sender.settings.put(sending.settings(f"team-{number}", at)) for number in range(5)]
+    total = dt.timedelta(seconds=2)
+    everyone = [
+        sender.settings.put(sending.settings(f"team-{number}", at, session=total, envelope=total, message=total))
+        for number in range(5)
+    ]
     age = dt.timedelta(days=3)
     sent = [(of, await sender.notify(of, max_age=age)) for _ in range(_MESSAGES // 5) for of in everyone]
 

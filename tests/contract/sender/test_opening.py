@@ -359,6 +359,7 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
         of = sending.settings("a", sending.endpoint(server, host="smtp.example.com"))
         assert of.endpoint is not None
         target = known.get(of.endpoint, of.delivery)
+        target.breaker.succeed()
         slots = [target.reserve() for _ in range(3)]
         await asyncio.gather(*(target.session_for(slot, credentials.ANONYMOUS) for slot in slots if slot is not None))
         for slot in slots:

@@ -5,7 +5,7 @@ import typing
 import pytest
 
 from kit.corpus import statuses
-from mailtier.api import kinds, problems, reasons, structural, vocabulary
+from mailtier.api import kinds, problems, structural, vocabulary
 from mailtier.settings import effective
 
 
@@ -47,7 +47,7 @@ def _text(kind: str, *path: str) -> str:
 @pytest.mark.parametrize(
     ("words", "path"),
     [
-        (reasons.Condition, ("OrgEmailSettings", "status", "conditions", "[]", "type")),
+        (vocabulary.Condition, ("OrgEmailSettings", "status", "conditions", "[]", "type")),
         (vocabulary.Source, ("OrgEmailSettings", "status", "source")),
         (effective.State, ("OrgEmailSettings", "status", "state")),
         (vocabulary.RecipientState, ("Notification", "status", "recipients", "[]", "state")),

@@ -89,7 +89,7 @@ def test_what_is_not_ready_says_whether_it_mends_itself(case: Case) -> None:
         assert len(progress) == (summed["Ready"][0] == "False")
         assert all(summed[type_][0] == "True" for type_ in progress)
         needs_somebody = any(
-            finding.reason.progress is reasons.Progress.STALLED for finding in resolution.effective.findings
+            finding.reason.progress is vocabulary.Progress.STALLED for finding in resolution.effective.findings
         )
         assert ("Stalled" in progress) == needs_somebody
 

@@ -157,6 +157,8 @@ SENDERS = {"address": "no-reply@example.com", "replyTo": "help@example.com", "en
         ([], "envelope", "help@example.com", False),
         (["Alerts@example.org"], "address", "alerts@EXAMPLE.org", True),
         (["alerts@example.org"], "address", "alerts@example.org.evil", False),
+        (["alerts@example.org"], "address", "my-alerts@example.org", False),
+        (["{namespace}@example.org"], "address", "not-team-a@example.org", False),
         (["@example.org"], "address", "anyone@Example.org", True),
         (["@example.org"], "address", "anyone@sub.example.org", False),
         (["@example.org"], "address", "anyone@notexample.org", False),

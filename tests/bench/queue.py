@@ -1,7 +1,7 @@
 """How fast the queue stores, beside what the volume can sync, in the same run.
 
 Run it by hand, with a directory on the volume in question (the system's temporary directory otherwise):
-`PYTHONPATH=operator:tests python -m bench.bench_queue [DIRECTORY]`.
+BENCHQ
 """
 
 import asyncio

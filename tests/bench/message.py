@@ -1,6 +1,6 @@
 """How long a typical message takes to build: ours, the standard library's, and the ratio.
 
-Run it by hand: `PYTHONPATH=operator:tests python -m bench.bench_message`.
+    python -m bench.message
 """
 
 import datetime as dt

@@ -1,0 +1,153 @@
+"""What the chart renders, and what it refuses."""
+
+import importlib
+import re
+import typing
+
+import pytest
+import typer
+
+from kit import chart, generate, helm
+from mailtier.api import crds
+from mailtier.cli import main
+
+
+def _only(objects: list[dict[str, typing.Any]], kind: str) -> dict[str, typing.Any]:
+    (found,) = (document for document in objects if document["kind"] == kind)
+    return found
+
+
+def test_chart_is_without_fault() -> None:
+    """Helm's own linter finds nothing, warnings included."""
+    helm.run("lint", "--strict", str(helm.CHART))
+
+
+def test_chart_holds_nothing_but_itself() -> None:
+    """Each file of the chart is one that a package needs, so that none is left over from a run."""
+    found = {str(path.relative_to(helm.CHART)) for path in helm.CHART.rglob("*") if path.is_file()}
+    templates = {"NOTES.txt", "_helpers.tpl", "extra-objects.yaml", "rbac-users.yaml", "rbac.yaml"}
+    templates |= {"service.yaml", "serviceaccount.yaml", "statefulset.yaml"}
+    templates |= {f"crds/{resource.file_name}" for resource in crds.ALL}
+    assert found == {
+        ".helmignore",
+        "Chart.yaml",
+        "values.schema.json",
+        "values.yaml",
+        *(f"templates/{name}" for name in templates),
+    }
+
+
+def test_what_is_rendered_into_the_repository_has_not_drifted() -> None:
+    """The demo's rights are those of the chart; `make generate` mends it."""
+    assert generate.drifted(chart.rendered_files()) == []
+
+
+def test_objects_by_default() -> None:
+    """The default is a whole installation, each object once, in the release's namespace or in none."""
+    objects = helm.objects()
+    assert sorted((document["kind"], document["metadata"]["name"]) for document in objects) == [
+        ("ClusterRole", "mailtier"),
+        ("ClusterRole", "mailtier-edit"),
+        ("ClusterRole", "mailtier-notifier"),
+        ("ClusterRole", "mailtier-view"),
+        ("ClusterRoleBinding", "mailtier"),
+        *(("CustomResourceDefinition", name) for name in sorted(resource.name for resource in crds.ALL)),
+        ("Role", "mailtier"),
+        ("RoleBinding", "mailtier"),
+        ("Service", "mailtier"),
+        ("Service", "mailtier-pods"),
+        ("ServiceAccount", "mailtier"),
+        ("StatefulSet", "mailtier"),
+    ]
+    assert {document["metadata"].get("namespace", "mailtier-system") for document in objects} == {"mailtier-system"}
+    assert all(document["metadata"]["labels"]["app.kubernetes.io/name"] == "mailtier" for document in objects)
+
+
+def test_crds_are_the_models() -> None:
+    """A CRD's template renders to the definition, kept at an uninstallation."""
+    objects = helm.objects()
+    for resource in crds.ALL:
+        (found,) = (document for document in objects if document["metadata"]["name"] == resource.name)
+        assert found["spec"] == crds.definition(resource)["spec"]
+        assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"sender": {"heloName": "mail.example.com", "tls": {"secretName": "intake"}}}], ids=["plain", "all"]
+)
+def test_programs_know_their_arguments(values: dict[str, typing.Any]) -> None:
+    """Every argument in the pod is an option of the program, with a value that it accepts."""
+    pod = _only(helm.objects(values), "StatefulSet")["spec"]["template"]["spec"]
+    for container in pod["containers"]:
+        role, *arguments = container["args"]
+        assert role == container["name"]
+        assert role in main.COMMANDS
+        command = typing.cast("typing.Any", typer.main.get_command(importlib.import_module(f"mailtier.cli.{role}").app))
+        command.make_context(role, list(arguments))
+
+
+def test_containers_share_what_they_have_to() -> None:
+    """Both see the same socket, the ports of the probes are declared, and the Services lead to declared ports."""
+    objects = helm.objects()
+    pod = _only(objects, "StatefulSet")["spec"]["template"]["spec"]
+    ports = {}
+    for container in pod["containers"]:
+        assert {"name": "socket", "mountPath": "/run/mailtier"} in container["volumeMounts"]
+        own = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["httpGet"]["port"] in own
+        for option in ("listen", "health-listen"):
+            told = [argument for argument in container["args"] if argument.startswith(f"--{option}=:")]
+            assert all(int(argument.rpartition(":")[2]) in own.values() for argument in told)
+        ports |= own
+    services = [document for document in objects if document["kind"] == "Service"]
+    targets = {port["targetPort"] for service in services for port in service["spec"]["ports"]}
+    assert targets == set(ports)
+
+
+def test_certificate_covers_the_service() -> None:
+    """The sender is told every name by which the Service is known, whatever the release is called."""
+    objects = helm.objects({"service": {"clusterDomain": "corp.example"}}, release="post", namespace="mail")
+    sender = _only(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"][1]
+    told = {argument.partition("=")[2] for argument in sender["args"] if argument.startswith("--tls-name=")}
+    assert told == {
+        "post-mailtier",
+        "post-mailtier.mail",
+        "post-mailtier.mail.svc",
+        "post-mailtier.mail.svc.corp.example",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"operators": {}}, "additional properties 'operators' not allowed"),
+        (
+            {"sender": {"persistences": {"size": "1Gi"}}},
+            "at '/sender': additional properties 'persistences' not allowed",
+        ),
+        ({"crds": {"enable": False}}, "at '/crds': additional properties 'enable' not allowed"),
+        ({"image": {"digest": "1234"}}, "at '/image/digest': '1234' does not match pattern"),
+        ({"operator": {"logLevel": "debug"}}, "at '/operator/logLevel': value must be one of 'DEBUG'"),
+        ({"sender": {"quota": {"messages": "many"}}}, "at '/sender/quota/messages': got string, want integer"),
+        ({"sender": {"fullAt": 80}}, "at '/sender/fullAt': maximum: got 80, want 1"),
+        ({"service": {"port": 0}}, "at '/service/port': minimum: got 0, want 1"),
+        (
+            {"sender": {"persistence": {"accessModes": ["ReadWriteMany"]}}},
+            "at '/sender/persistence/accessModes/0': value must be one of 'ReadWriteOnce', 'ReadWriteOncePod'",
+        ),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_slip_is_refused_with_its_place(values: dict[str, typing.Any], said: str) -> None:
+    """A value that nobody reads, or that cannot be right, fails the installation with a line that names it."""
+    with pytest.raises(helm.HelmError, match=re.escape(said)):
+        helm.template(values)
+
+
+def test_values_of_a_parent_chart_are_permitted() -> None:
+    """As a dependency the chart is given `global` and its condition, which it does not use."""
+    assert helm.template({"global": {"imageRegistry": "mirror.example"}, "enabled": True}) == helm.template()

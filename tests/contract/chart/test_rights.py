@@ -1,0 +1,259 @@
+"""The rights that the chart gives: enough for both programs, and not one more (R9)."""
+
+import collections.abc
+import contextlib
+import json
+import pathlib
+import typing
+
+from kit import cluster as cluster_kit
+from kit import helm, intake, operators, sender, tenants, wait
+
+_WITHIN = 30.0
+
+EVERYWHERE = {
+    "list mailtier.dev/hostemailsettings",
+    "watch mailtier.dev/hostemailsettings",
+    "patch mailtier.dev/hostemailsettings/status",
+    "list mailtier.dev/orgemailsettings",
+    "watch mailtier.dev/orgemailsettings",
+    "patch mailtier.dev/orgemailsettings/status",
+    "list mailtier.dev/notifications",
+    "watch mailtier.dev/notifications",
+    "delete mailtier.dev/notifications",
+    "patch mailtier.dev/notifications/status",
+    "list namespaces",
+    "watch namespaces",
+    "list apiextensions.k8s.io/customresourcedefinitions",
+    "watch apiextensions.k8s.io/customresourcedefinitions",
+    "get secrets",
+    "get configmaps",
+    "create authentication.k8s.io/tokenreviews",
+    "create authorization.k8s.io/subjectaccessreviews",
+}
+"""What the pod's ServiceAccount may in the whole cluster."""
+
+AT_HOME = {
+    "list configmaps",
+    "watch configmaps",
+    "create configmaps",
+    "patch configmaps",
+    "delete configmaps",
+    "create coordination.k8s.io/leases",
+    "get coordination.k8s.io/leases mailtier-operator",
+    "update coordination.k8s.io/leases mailtier-operator",
+}
+"""What it may in the namespace of the release alone."""
+
+UNSEEN = {
+    # Server-side apply asks for it where the object is not there yet; the audit log calls that a patch.
+    "create configmaps",
+    # An hour after a notification is complete.
+    "delete mailtier.dev/notifications",
+}
+"""What a run of a minute does not show."""
+
+
+def _rights(role: dict[str, typing.Any]) -> list[str]:
+    """Return the single rights of a role."""
+    return [
+        " ".join(filter(None, [verb, f"{group}/{resource}".removeprefix("/"), name]))
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for name in rule.get("resourceNames", [""])
+        for verb in rule["verbs"]
+    ]
+
+
+def _role(kind: str, name: str = "mailtier") -> list[str]:
+    found = helm.objects(show_only=["rbac.yaml", "rbac-users.yaml"])
+    (role,) = (document for document in found if (document["kind"], document["metadata"]["name"]) == (kind, name))
+    return _rights(role)
+
+
+def _may(cluster: cluster_kit.LocalCluster, user: str, right: str, namespace: str) -> bool:
+    """Return whether RBAC lets a user do something in a namespace; `right` is as kubectl has it."""
+    verb, resource, *options = right.split()
+    asked = ("auth", "can-i", verb, resource, *options, f"--as={user}", f"--namespace={namespace}", "--quiet")
+    return bool(cluster.kubectl(*asked, check=False).returncode == 0)
+
+
+def test_rights_are_these_and_no_others() -> None:
+    """A right that is added or dropped is seen here, none is a wildcard, and none is given twice."""
+    everywhere, at_home = _role("ClusterRole"), _role("Role")
+    assert (set(everywhere), len(everywhere)) == (EVERYWHERE, len(EVERYWHERE))
+    assert (set(at_home), len(at_home)) == (AT_HOME, len(AT_HOME))
+
+
+def test_every_rule_says_why() -> None:
+    """Above each rule of the chart stands a comment."""
+    for name in ("rbac.yaml", "rbac-users.yaml"):
+        lines = (helm.CHART / "templates" / name).read_text(encoding="utf-8").splitlines()
+        rules = [number for number, line in enumerate(lines) if line.lstrip().startswith("- apiGroups:")]
+        assert rules
+        assert [lines[number] for number in rules if not lines[number - 1].startswith("  # ")] == []
+
+
+def test_account_may_what_it_must(cluster: cluster_kit.LocalCluster, release: helm.Release) -> None:
+    """The apiserver grants the rendered rights to the ServiceAccount, where they hold and nowhere else."""
+    for right, namespace, granted in (
+        ("get secrets", "default", True),
+        ("list secrets", "default", False),
+        ("watch secrets", "default", False),
+        ("list secrets", release.namespace, False),
+        ("update secrets", release.namespace, False),
+        ("get configmaps", "default", True),
+        ("list configmaps", "default", False),
+        ("patch configmaps", "default", False),
+        ("patch configmaps", release.namespace, True),
+        ("delete configmaps", release.namespace, True),
+        ("update leases.coordination.k8s.io/mailtier-operator", release.namespace, True),
+        ("update leases.coordination.k8s.io/another", release.namespace, False),
+        ("patch orgemailsettings.mailtier.dev --subresource=status", "default", True),
+        ("patch orgemailsettings.mailtier.dev", "default", False),
+        ("create notifications.mailtier.dev", "default", False),
+        ("create pods", release.namespace, False),
+        ("create tokenreviews.authentication.k8s.io", "default", True),
+        ("impersonate serviceaccounts", "default", False),
+        ("escalate clusterroles.rbac.authorization.k8s.io", "default", False),
+    ):
+        assert (right, namespace, _may(cluster, release.account, right, namespace)) == (right, namespace, granted)
+
+
+def test_people_get_rights_by_the_roles_of_the_cluster(
+    cluster: cluster_kit.LocalCluster, release: helm.Release, namespace: str
+) -> None:
+    """Who may view or edit a namespace may the same with its settings, and nobody reads a Secret or writes status."""
+    for role in ("view", "edit"):
+        cluster.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user=can-{role}", "-n", namespace)
+
+    def may(user: str, right: str) -> bool:
+        return _may(cluster, user, right, namespace)
+
+    wait.until(lambda: may("can-view", "list orgemailsettings.mailtier.dev"), within_seconds=_WITHIN, why="aggregated")
+    wait.until(lambda: may("can-edit", "patch notifications.mailtier.dev"), within_seconds=_WITHIN, why="aggregated")
+    assert release.name in cluster.kubectl("get", "clusterroles", "-o", "name").stdout
+    assert may("can-view", "get notifications.mailtier.dev")
+    assert may("can-edit", "get notifications.mailtier.dev")
+    assert not may("can-view", "get secrets")
+    for right in ("create orgemailsettings.mailtier.dev", "create notifications.mailtier.dev"):
+        assert (may("can-view", right), may("can-edit", right)) == (False, True)
+    assert not may("can-edit", "patch orgemailsettings.mailtier.dev --subresource=status")
+    assert not may("can-edit", "patch hostemailsettings.mailtier.dev")
+
+
+def test_application_gets_one_right(cluster: cluster_kit.LocalCluster, release: helm.Release, namespace: str) -> None:
+    """Who is bound to the notifier's role in a namespace may create notifications there, and no more."""
+    user = f"system:serviceaccount:{namespace}:default"
+    cluster.kubectl(
+        "create", "rolebinding", "app", f"--clusterrole={release.name}-notifier", f"--user={user}", "-n", namespace
+    )
+    rights = [f"{verb} notifications.mailtier.dev" for verb in ("create", "get", "list", "delete", "patch")]
+    assert [_may(cluster, user, right, namespace) for right in rights] == [True, False, False, False, False]
+    assert not _may(cluster, user, rights[0], "default")
+
+
+def _used(cluster: cluster_kit.LocalCluster, user: str) -> collections.abc.Iterator[tuple[str, int]]:
+    """Yield each right that a user has made use of, with the status of the answer."""
+    for event in map(json.loads, cluster.audit_log.read_text(encoding="utf-8").splitlines()):
+        if event["user"]["username"] != user or event["stage"] != "ResponseComplete" or "objectRef" not in event:
+            continue
+        what = event["objectRef"]
+        resource = "/".join(filter(None, [what.get("apiGroup"), what["resource"], what.get("subresource")]))
+        named = what["resource"] == "leases" and event["verb"] != "create"
+        yield " ".join([event["verb"], resource, *([what["name"]] if named else [])]), event["responseStatus"]["code"]
+
+
+async def _until_seen(used: collections.abc.Callable[[], dict[str, int]], rights: set[str]) -> None:
+    """Return when the audit log shows all of the rights in use; what it does not show is in the failure's text."""
+    with contextlib.suppress(wait.NotInTimeError):
+        await wait.until_async(lambda: rights <= used().keys(), within_seconds=_WITHIN, why="", poll_seconds=0.2)
+    assert rights - used().keys() == set()
+
+
+async def test_programs_use_each_right_and_miss_none(
+    cluster: cluster_kit.LocalCluster, release: helm.Release, tmp_path: pathlib.Path
+) -> None:
+    """Operator and sender at work, with these rights alone, are refused nothing and need all that they have."""
+    system = release.namespace
+    tenant = tenants.create(cluster)
+    account = cluster.kubeconfig_for(system, release.name)
+
+    def used() -> dict[str, int]:
+        return dict(_used(cluster, release.account))
+
+    with (
+        sender.Sender(tmp_path, kubeconfig=account, namespace=system) as sending,
+        operators.Operator(tmp_path / "socket", account, namespace=system) as operator,
+    ):
+        await operator.ready()
+        cluster.kubectl("apply", "-f", "-", input=json.dumps(_settings(system, tenant.namespace)))
+        async with intake.Client(sending.url, sending.tls) as client:
+            await intake.until_known(client, tenant)
+        await _until_seen(used, {"patch mailtier.dev/notifications/status"})
+        for kind in ("ntf", "oes"):
+            cluster.kubectl("delete", kind, "--all", "-n", tenant.namespace)
+        await _until_seen(used, {"delete configmaps"})
+        cluster.kubectl("delete", "hes", "--all")
+    # A watch is in the log once it has ended.
+    await _until_seen(used, (EVERYWHERE | AT_HOME) - UNSEEN)
+    assert {right for right, status in _used(cluster, release.account) if status == 403} == set()
+    assert used().keys() <= EVERYWHERE | AT_HOME
+
+
+def _settings(system: str, namespace: str) -> dict[str, typing.Any]:
+    """Return settings that refer to a Secret and a CA, an organization, and a notification."""
+
+    def ours(kind: str, name: str, where: str | None, **spec: typing.Any) -> dict[str, typing.Any]:
+        metadata = {"name": name} | ({"namespace": where} if where else {})
+        return {"apiVersion": "mailtier.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": "relay",
+            "namespace": system,
+            "annotations": {"mailtier.dev/endpoint": "relay.invalid"},
+        },
+        "stringData": {"password": "correct horse"},
+    }
+    # Not a certificate: the operator reads it all the same, and says so.
+    bundle = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "ca", "namespace": namespace},
+        "data": {"ca.crt": "none"},
+    }
+    items = [
+        secret,
+        bundle,
+        ours(
+            "HostEmailSettings",
+            "default",
+            None,
+            smtp={"host": "relay.invalid"},
+            auth={"username": "platform", "passwordSecretRef": {"name": "relay"}},
+            **{"from": {"address": "no-reply@example.com"}},
+        ),
+        ours("OrgEmailSettings", "default", namespace),
+        ours(
+            "OrgEmailSettings",
+            "own",
+            namespace,
+            smtp={"host": "mail.invalid", "tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}},
+            auth={"mechanism": "Anonymous"},
+            **{"from": {"address": "no-reply@example.com"}},
+        ),
+        ours(
+            "Notification",
+            "import",
+            namespace,
+            category="JobAlert",
+            severity="Error",
+            recipients=["ops@example.com"],
+            text="It stopped.",
+        ),
+    ]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
