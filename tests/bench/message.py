@@ -1,6 +1,6 @@
 """How long a typical message takes to build: ours, the standard library's, and the ratio.
 
-    python -m bench.message
+Run by `make bench`, or alone as `python -m bench.message`.
 """
 
 import datetime as dt

@@ -1,7 +1,7 @@
 """How fast the queue stores, beside what the volume can sync, in the same run.
 
-Run it by hand, with a directory on the volume in question (the system's temporary directory otherwise):
-BENCHQ
+Run by `make bench`, or alone as `python -m bench.queue [DIRECTORY]` with a directory on the volume in question; the
+system's temporary directory otherwise.
 """
 
 import asyncio
@@ -70,7 +70,8 @@ async def deliver(queue: ports.Queue, recipients: list[int], *, connections: int
 
 async def measure(directory: pathlib.Path) -> None:
     """Print what was measured on a volume."""
-    print(f"write + fdatasync, one after the other: {syncs_per_second(directory):.0f} /s (physical limit of a commit)")
+    syncs = syncs_per_second(directory)
+    print(f"write + fdatasync, one after the other: {syncs:.0f} /s (physical limit of a commit)")
     queue = await embedded.open_queue(directory / "queue", now=queues.Clock())
     for concurrency in (1, _CONCURRENCY):
         notifications = _NOTIFICATIONS if concurrency > 1 else _SYNCS
@@ -79,6 +80,7 @@ async def measure(directory: pathlib.Path) -> None:
         elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
         print(
             f"enqueue, concurrency {concurrency}: {notifications / elapsed:.0f} /s, "
+            f"{notifications / elapsed / syncs:.1f} for each sync the volume can do, "
             f"{cpu / notifications * 1e6:.0f} µs CPU each"
         )
     started, cpu = time.perf_counter(), time.process_time()
@@ -86,6 +88,7 @@ async def measure(directory: pathlib.Path) -> None:
     elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     print(
         f"load, note, record, 32 connections: {len(recipients) / elapsed:.0f} /s, "
+        f"{len(recipients) / elapsed / syncs:.1f} for each sync, "
         f"{cpu / len(recipients) * 1e6:.0f} µs CPU each"
     )
     started = time.perf_counter()

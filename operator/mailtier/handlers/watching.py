@@ -62,6 +62,25 @@ class _NoStorage(kopf.DiffBaseStorage):
         return
 
 
+class _NoProgress(kopf.ProgressStorage):
+    """Remembers nothing: an event handler has no progress, and looking for some in each object costs."""
+
+    def fetch(self, *, key: Any, body: kopf.Body) -> Any:
+        return None
+
+    def store(self, *, key: Any, record: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        return
+
+    def purge(self, *, key: Any, body: kopf.Body, patch: kopf.Patch) -> None:
+        return
+
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        return
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def _settings() -> kopf.OperatorSettings:
     """Return settings for kopf, each for a reason that was measured."""
     result = kopf.OperatorSettings()
@@ -76,6 +95,7 @@ def _settings() -> kopf.OperatorSettings:
     result.networking.connect_timeout = 10
     result.networking.enforce_retry_after = True
     result.persistence.diffbase_storage = _NoStorage()
+    result.persistence.progress_storage = _NoProgress()
     return result
 
 
