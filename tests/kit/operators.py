@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import signal
 import sys
 import typing
 import urllib.error
@@ -80,6 +81,16 @@ class Operator:
         assert self._child is not None
         self._child.kill()
 
+    def pause(self) -> None:
+        """Stop it where it stands: it reads nothing, and its connections stay."""
+        assert self._child is not None
+        self._child.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._child is not None
+        self._child.signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Kill it and start it again."""
         self.kill()
@@ -99,10 +110,14 @@ class Operator:
         """Return when it leads and has listed everything."""
         await wait.until_async(self.is_ready, within_seconds=_READY_SECONDS, why="the operator is ready")
 
+    def is_idle(self) -> bool:
+        """Return whether nothing waits in its work queue."""
+        return self._metric("mailtier_work_queue_depth") == 0
+
     async def settled(self, *, at_least: int, outcome: str) -> None:
         """Return when so many organizations were reconciled with an outcome, and nothing waits."""
         await wait.until_async(
-            lambda: self.reconciled(outcome) >= at_least and self._metric("mailtier_work_queue_depth") == 0,
+            lambda: self.reconciled(outcome) >= at_least and self.is_idle(),
             within_seconds=_SETTLE_SECONDS,
             why=f"{at_least} organizations {outcome}",
             poll_seconds=0.1,

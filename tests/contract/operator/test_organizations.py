@@ -5,7 +5,7 @@ import re
 import shlex
 import typing
 
-from kit import operators
+from kit import operators, worlds
 
 HOST: dict[str, typing.Any] = {
     "smtp": {"host": "relay.platform.example"},
@@ -14,7 +14,7 @@ HOST: dict[str, typing.Any] = {
 """The least that makes every organization Ready."""
 
 
-def test_an_empty_spec_inherits_everything(world: typing.Any, operator: operators.Operator) -> None:
+def test_an_empty_spec_inherits_everything(world: worlds.World, operator: operators.Operator) -> None:
     """`spec: {}` is a whole organization, with the origin of every value."""
     world.namespace("empty")
     world.host(**HOST)
@@ -31,7 +31,7 @@ def test_an_empty_spec_inherits_everything(world: typing.Any, operator: operator
 
 
 def test_a_host_change_reaches_every_organization_and_an_override_stays(
-    world: typing.Any, operator: operators.Operator
+    world: worlds.World, operator: operators.Operator
 ) -> None:
     """The host's new value is inherited at once; where it is overridden, the organization's stays."""
     world.namespace("fan-a")
@@ -48,7 +48,7 @@ def test_a_host_change_reaches_every_organization_and_an_override_stays(
     assert operator.running
 
 
-def test_removing_an_override_falls_back_to_the_host(world: typing.Any, operator: operators.Operator) -> None:
+def test_removing_an_override_falls_back_to_the_host(world: worlds.World, operator: operators.Operator) -> None:
     """Nothing is erased by overriding, and nothing is left of an override that is removed."""
     world.namespace("back")
     world.host(**HOST)
@@ -61,7 +61,7 @@ def test_removing_an_override_falls_back_to_the_host(world: typing.Any, operator
 
 
 def test_an_unbound_secret_is_mended_by_the_command_that_status_prints(
-    world: typing.Any, operator: operators.Operator
+    world: worlds.World, operator: operators.Operator
 ) -> None:
     """A stranger copies one line out of the status, and the organization is Ready (R3)."""
     world.namespace("unbound")
@@ -85,7 +85,7 @@ def test_an_unbound_secret_is_mended_by_the_command_that_status_prints(
     assert "hunter2" not in json.dumps(world.get("oes", "default", "unbound"))
 
 
-def test_a_secret_that_comes_later_is_found(world: typing.Any, operator: operators.Operator) -> None:
+def test_a_secret_that_comes_later_is_found(world: worlds.World, operator: operators.Operator) -> None:
     """A pipeline may apply the object before the Secret: the status says Reconciling, and mends itself."""
     world.namespace("later")
     world.host(**HOST)
@@ -108,7 +108,7 @@ def test_a_secret_that_comes_later_is_found(world: typing.Any, operator: operato
     assert operator.running
 
 
-def test_an_own_endpoint_without_credentials_is_blocked(world: typing.Any, operator: operators.Operator) -> None:
+def test_an_own_endpoint_without_credentials_is_blocked(world: worlds.World, operator: operators.Operator) -> None:
     """The host's credentials are not sent to a tenant's server, and status says what to do (R3)."""
     world.namespace("bare")
     world.host(**HOST)
@@ -120,7 +120,7 @@ def test_an_own_endpoint_without_credentials_is_blocked(world: typing.Any, opera
 
 
 def test_namespaces_without_an_object_are_organizations_where_the_policy_says_so(
-    world: typing.Any, operator: operators.Operator
+    world: worlds.World, operator: operators.Operator
 ) -> None:
     """A selected namespace has effective settings without any object; its conditions stand in the ConfigMap."""
     world.namespace("implied", mail="yes")
@@ -137,7 +137,7 @@ def test_namespaces_without_an_object_are_organizations_where_the_policy_says_so
     assert operator.running
 
 
-def test_drift_of_an_effective_config_map_is_repaired(world: typing.Any, operator: operators.Operator) -> None:
+def test_drift_of_an_effective_config_map_is_repaired(world: worlds.World, operator: operators.Operator) -> None:
     """Whoever edits or deletes what the sender trusts finds it as it was."""
     world.namespace("drift")
     world.host(**HOST)
@@ -153,7 +153,7 @@ def test_drift_of_an_effective_config_map_is_repaired(world: typing.Any, operato
     assert operator.running
 
 
-def test_what_is_deleted_goes_whether_or_not_anybody_watched(world: typing.Any, operator: operators.Operator) -> None:
+def test_what_is_deleted_goes_whether_or_not_anybody_watched(world: worlds.World, operator: operators.Operator) -> None:
     """An organization's ConfigMap goes with its object, also when the operator was away meanwhile (R8)."""
     for name in ("gone-a", "gone-b"):
         world.namespace(name)
@@ -171,7 +171,7 @@ def test_what_is_deleted_goes_whether_or_not_anybody_watched(world: typing.Any, 
     world.until(lambda: world.effective("gone-b") is None, "gone-b is swept")
 
 
-def test_the_host_s_status_sums_up_its_organizations(world: typing.Any, operator: operators.Operator) -> None:
+def test_the_host_s_status_sums_up_its_organizations(world: worlds.World, operator: operators.Operator) -> None:
     """One look at the host tells how many organizations there are, and how many are in trouble."""
     for name in ("sum-a", "sum-b"):
         world.namespace(name)
