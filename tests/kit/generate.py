@@ -9,7 +9,7 @@ import collections.abc
 import pathlib
 import sys
 
-from kit import chart
+from kit import chart, metrics_page
 from mailtier.api import crds
 from mailtier.cli import crds as crd_files
 from mailtier.cli import reference
@@ -32,6 +32,7 @@ def files() -> Texts:
     return {
         **{pathlib.Path("crds") / name: text for name, text in crd_files.files().items()},
         **{_REFERENCE / name: text for name, text in reference.pages(examples()).items()},
+        _REFERENCE / "metrics.md": metrics_page.page(),
         **chart.files(ROOT, examples=examples()),
     }
 

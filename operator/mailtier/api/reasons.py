@@ -309,7 +309,11 @@ PROBE_TIMEOUT: Final = Reason(
 # What became of a notification.
 QUEUED: Final = Reason(name="Queued", conditions=(_A,), meaning="The notification is durably queued.", remedy=_NOTHING)
 DELIVERING: Final = Reason(
-    name="Delivering", conditions=(_C,), meaning="Some recipients have no final state yet.", remedy="Wait."
+    name="Delivering",
+    conditions=(_C,),
+    progress=vocabulary.Progress.RECONCILING,
+    meaning="Some recipients have no final state yet.",
+    remedy="Wait.",
 )
 DELIVERED: Final = Reason(
     name="Delivered",
@@ -320,6 +324,7 @@ DELIVERED: Final = Reason(
 PARTLY_FAILED: Final = Reason(
     name="PartlyFailed",
     conditions=(_C,),
+    progress=vocabulary.Progress.STALLED,
     meaning="Some recipients were accepted, and others ended otherwise.",
     remedy="Look at status.recipients.",
 )

@@ -9,7 +9,6 @@ from mailtier.api import feed, reasons, vocabulary
 from mailtier.settings import observed, transitions
 
 _ACCEPTED: Final = vocabulary.RecipientState.ACCEPTED
-_UNFINISHED_REASONS: Final = (reasons.DELIVERING, reasons.SENDER_UNAVAILABLE)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

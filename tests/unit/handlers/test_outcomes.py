@@ -1,0 +1,164 @@
+"""From the sender's word to a Notification's status."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from mailtier.api import feed, vocabulary
+from mailtier.handlers import outcomes
+from mailtier.settings import observed
+
+NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
+STATE = vocabulary.RecipientState
+
+
+def taken(*states: STATE, reason: str = "", message: str = "") -> feed.Taken:
+    """Return a record whose recipients stand in these states."""
+    recipients = tuple(
+        feed.Recipient(
+            address=f"r{number}@acme.example",
+            state=state,
+            reason="" if state == STATE.ACCEPTED else reason,
+            message="" if state == STATE.ACCEPTED else message,
+            attempts=1,
+            changed_at=NOW,
+        )
+        for number, state in enumerate(states)
+    )
+    final = {STATE.ACCEPTED, STATE.FAILED, STATE.EXPIRED, STATE.SUPPRESSED}
+    return feed.Taken(
+        id="01",
+        namespace="acme",
+        namespace_uid="u",
+        name="n",
+        object_uid="o",
+        spec_hash="h",
+        accepted_at=NOW,
+        complete=set(states) <= final,
+        recipients=recipients,
+    )
+
+
+def conditions(answer: outcomes.Answer, previous: tuple[dict[str, Any], ...] = ()) -> dict[str, tuple[str, str]]:
+    """Return status and reason of each condition."""
+    document = outcomes.status(answer, generation=1, previous=previous, now=NOW)
+    return {condition["type"]: (condition["status"], condition["reason"]) for condition in document["conditions"]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            taken(STATE.QUEUED, STATE.ACCEPTED),
+            {
+                "Accepted": ("True", "Queued"),
+                "Complete": ("False", "Delivering"),
+                "Ready": ("False", "Delivering"),
+                "Reconciling": ("True", "Delivering"),
+            },
+        ),
+        (
+            taken(STATE.ACCEPTED),
+            {"Accepted": ("True", "Queued"), "Complete": ("True", "Delivered"), "Ready": ("True", "Delivered")},
+        ),
+        (
+            taken(STATE.ACCEPTED, STATE.FAILED),
+            {
+                "Accepted": ("True", "Queued"),
+                "Complete": ("True", "PartlyFailed"),
+                "Ready": ("False", "PartlyFailed"),
+                "Stalled": ("True", "PartlyFailed"),
+            },
+        ),
+        (
+            taken(STATE.EXPIRED),
+            {
+                "Accepted": ("True", "Queued"),
+                "Complete": ("True", "Failed"),
+                "Ready": ("False", "Failed"),
+                "Stalled": ("True", "Failed"),
+            },
+        ),
+        (
+            feed.Refused(reason="CategoryDisabled", message="JobAlert is off", retry=False),
+            {
+                "Accepted": ("False", "CategoryDisabled"),
+                "Ready": ("False", "CategoryDisabled"),
+                "Stalled": ("True", "CategoryDisabled"),
+            },
+        ),
+        (
+            feed.Refused(reason="QuotaExceeded", message="5000 messages wait", retry=True),
+            {
+                "Accepted": ("False", "QuotaExceeded"),
+                "Ready": ("False", "QuotaExceeded"),
+                "Reconciling": ("True", "QuotaExceeded"),
+            },
+        ),
+        (
+            outcomes.Unavailable(),
+            {
+                "Accepted": ("False", "SenderUnavailable"),
+                "Ready": ("False", "SenderUnavailable"),
+                "Reconciling": ("True", "SenderUnavailable"),
+            },
+        ),
+        (
+            observed.Invalid(field="spec.category", message="is required"),
+            {"Accepted": ("False", "Invalid"), "Ready": ("False", "Invalid"), "Stalled": ("True", "Invalid")},
+        ),
+    ],
+)
+def test_conditions_say_what_the_sender_said(answer: outcomes.Answer, expected: dict[str, tuple[str, str]]) -> None:
+    """Every answer has its conditions, and Reconciling or Stalled exist only while they are true."""
+    assert conditions(answer) == expected
+
+
+def test_a_recipient_in_work_reads_as_queued_so_that_going_well_takes_two_writes() -> None:
+    """Queued and active are the same status, to the byte: nothing is written between taken and complete."""
+    queued = outcomes.status(taken(STATE.QUEUED), generation=1, previous=(), now=NOW)
+    active = outcomes.status(taken(STATE.ACTIVE), generation=1, previous=(), now=NOW)
+    assert queued == active
+
+
+def test_a_failure_says_who_and_why() -> None:
+    """The message names the recipient and the reason, for somebody who sees only one line."""
+    document = outcomes.status(
+        taken(STATE.FAILED, reason="RecipientRefused", message="550 5.1.1"), generation=1, previous=(), now=NOW
+    )
+    ready = next(condition for condition in document["conditions"] if condition["type"] == "Ready")
+    assert ready["message"] == (
+        "accepted by the SMTP server for 0 of 1 recipients; r0@acme.example is failed: 550 5.1.1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "finished", "well"),
+    [
+        (taken(STATE.QUEUED), False, False),
+        (taken(STATE.ACCEPTED), True, True),
+        (taken(STATE.ACCEPTED, STATE.FAILED), True, False),
+        (feed.Refused(reason="NoRecipients", message="nobody", retry=False), True, False),
+        (feed.Refused(reason="QuotaExceeded", message="full", retry=True), False, False),
+        (outcomes.Unavailable(), False, False),
+    ],
+)
+def test_the_status_itself_tells_when_it_ended(answer: outcomes.Answer, finished: bool, well: bool) -> None:
+    """After a restart the operator knows from the object alone whether there is anything left to do."""
+    document = outcomes.status(answer, generation=3, previous=(), now=NOW)
+    ended = outcomes.finished_at(document["conditions"], generation=3)
+    assert (ended == NOW) is finished
+    assert outcomes.all_accepted(document["conditions"]) is well
+    assert outcomes.finished_at(document["conditions"], generation=4) is None
+
+
+def test_the_time_of_transition_moves_only_with_the_status() -> None:
+    """A message that changes does not make a condition younger."""
+    first = outcomes.status(taken(STATE.QUEUED), generation=1, previous=(), now=NOW)
+    later = NOW + dt.timedelta(minutes=5)
+    second = outcomes.status(
+        taken(STATE.DEFERRED, reason="TimedOut"), generation=1, previous=first["conditions"], now=later
+    )
+    times = {condition["type"]: condition["lastTransitionTime"] for condition in second["conditions"]}
+    assert set(times.values()) == {"2026-11-24T10:00:00Z"}
