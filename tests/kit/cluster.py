@@ -238,7 +238,7 @@ class LocalCluster:
             if event["verb"] in _WRITES
             and event["stage"] == "ResponseComplete"
             and event["responseStatus"]["code"] < 400
-            and user in {"", event["user"]["username"]}
+            and user in {"", event["user"].get("username")}
         ]
 
     def _audit_events(self) -> collections.abc.Iterator[dict[str, typing.Any]]:

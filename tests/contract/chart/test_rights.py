@@ -157,7 +157,8 @@ def test_application_gets_one_right(cluster: cluster_kit.LocalCluster, release: 
 def _used(cluster: cluster_kit.LocalCluster, user: str) -> collections.abc.Iterator[tuple[str, int]]:
     """Yield each right that a user has made use of, with the status of the answer."""
     for event in map(json.loads, cluster.audit_log.read_text(encoding="utf-8").splitlines()):
-        if event["user"]["username"] != user or event["stage"] != "ResponseComplete" or "objectRef" not in event:
+        # A request that could not be authenticated has no user.
+        if event["user"].get("username") != user or event["stage"] != "ResponseComplete" or "objectRef" not in event:
             continue
         what = event["objectRef"]
         resource = "/".join(filter(None, [what.get("apiGroup"), what["resource"], what.get("subresource")]))

@@ -18,21 +18,24 @@ _MANAGER = "mailtier-test"
 async def test_apply_creates_and_takes_fields_over(api: client.Client, namespace: str) -> None:
     """Server-side apply creates what is missing, owns its fields, and says Conflict when it may not take one."""
     path = paths.config_maps(namespace, "applied")
-    created = await api.apply(path, objects.config_map(namespace, "applied", a="1"), field_manager=_MANAGER)
-    assert created["data"] == {"a": "1"}
+    await api.apply(path, objects.config_map(namespace, "applied", a="1"), field_manager=_MANAGER)
+    assert (await api.get(path))["data"] == {"a": "1"}
     with pytest.raises(errors.ConflictError, match="conflict"):
         await api.apply(path, objects.config_map(namespace, "applied", a="2"), field_manager="another", force=False)
     await api.apply(path, objects.config_map(namespace, "applied", a="2"), field_manager="another")
     # The field is not ours any more, so that leaving it out does not remove it.
-    after = await api.apply(path, objects.config_map(namespace, "applied"), field_manager=_MANAGER)
-    assert after["data"] == {"a": "2"}
+    await api.apply(path, objects.config_map(namespace, "applied"), field_manager=_MANAGER)
+    assert (await api.get(path))["data"] == {"a": "2"}
 
 
 async def test_apply_that_changes_nothing_keeps_the_version(api: client.Client, namespace: str) -> None:
     """Applying the same again is no write."""
     path = paths.config_maps(namespace, "same")
-    first = await api.apply(path, objects.config_map(namespace, "same", a="1"), field_manager=_MANAGER)
-    again = await api.apply(path, objects.config_map(namespace, "same", a="1"), field_manager=_MANAGER)
+    body = objects.config_map(namespace, "same", a="1")
+    await api.apply(path, body, field_manager=_MANAGER)
+    first = await api.get(path)
+    await api.apply(path, body, field_manager=_MANAGER)
+    again = await api.get(path)
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
@@ -41,8 +44,9 @@ async def test_status_is_applied_by_itself(api: client.Client, namespace: str) -
     metadata = {"namespace": namespace, "name": "default"}
     kind = {"apiVersion": names.API_VERSION, "kind": names.ORG_KIND, "metadata": metadata}
     await api.create(paths.org_settings(namespace), {**kind, "spec": {}})
-    path = paths.status(paths.org_settings(namespace, "default"))
-    written = await api.apply(path, {**kind, "status": {"observedGeneration": 1}}, field_manager=_MANAGER)
+    path = paths.org_settings(namespace, "default")
+    await api.apply(paths.status(path), {**kind, "status": {"observedGeneration": 1}}, field_manager=_MANAGER)
+    written = await api.get(path)
     assert written["status"]["observedGeneration"] == 1
     assert written["spec"] == {}
 
