@@ -75,7 +75,7 @@ class _Load:
 async def test_acknowledged_notifications_survive_kills(
     cluster: cluster_kit.LocalCluster, tmp_path: pathlib.Path, kills: int, notifications: int
 ) -> None:
-    """Killed again and again, the sender delivers all it acknowledged, once or, in doubt, twice, and nothing else."""
+    """Killed again and again, it delivers all that it acknowledged, once or in doubt twice, and nothing else (R4)."""
     seed = int(os.environ.get("MAILTIER_TEST_SEED", secrets.randbelow(1_000_000)))
     print(f"\nseed {seed} (set MAILTIER_TEST_SEED to repeat it)")
     chance = random.Random(seed)  # noqa: S311 - Repeatable on purpose.

@@ -11,7 +11,7 @@ import pathlib
 import time
 import typing
 
-from kit import smtpd
+from kit import smtpd, wait
 from mailtier.api import names, secret, vocabulary
 from mailtier.sender import (
     admission,
@@ -341,6 +341,24 @@ class Sender:
         )
         self.delivery.offer(enqueued.pending)
         return enqueued.id
+
+    async def until(
+        self,
+        of: effective.Effective,
+        notification: str,
+        *states: vocabulary.RecipientState,
+        within_seconds: float = 10,
+    ) -> None:
+        """Return when a notification's recipients stand in these states."""
+
+        async def reached() -> bool:
+            return tuple(await self.states(of, notification)) == states
+
+        await wait.until_async(reached, within_seconds=within_seconds, why=f"{notification} is {states}")
+
+    async def until_held(self) -> None:
+        """Return when an organization is held."""
+        await wait.until_async(self.delivery.held, within_seconds=3, why="the organization is held")
 
     async def states(self, of: effective.Effective, notification: str) -> list[vocabulary.RecipientState]:
         """Return where the recipients of a notification stand."""

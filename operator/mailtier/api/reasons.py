@@ -31,6 +31,18 @@ class Reason:
         return self.name
 
 
+def _reconciling(condition: vocabulary.Condition, *, name: str, meaning: str, remedy: str) -> Reason:
+    """Return a reason of what may be on its way."""
+    progress = vocabulary.Progress.RECONCILING
+    return Reason(name=name, conditions=(condition,), progress=progress, meaning=meaning, remedy=remedy)
+
+
+def _stalled(condition: vocabulary.Condition, *, name: str, meaning: str, remedy: str) -> Reason:
+    """Return a reason that lasts until somebody changes something."""
+    progress = vocabulary.Progress.STALLED
+    return Reason(name=name, conditions=(condition,), progress=progress, meaning=meaning, remedy=remedy)
+
+
 _A, _R = vocabulary.Condition.ACCEPTED, vocabulary.Condition.RESOLVED_REFS
 _V, _C = vocabulary.Condition.VERIFIED, vocabulary.Condition.COMPLETE
 _NOTHING: Final = "Nothing."
@@ -54,10 +66,9 @@ PUBLISHED: Final = Reason(
     meaning="The effective settings are published; the sender delivers with them.",
     remedy=_NOTHING,
 )
-NOT_PUBLISHED: Final = Reason(
+NOT_PUBLISHED: Final = _reconciling(
+    vocabulary.Condition.READY,
     name="NotPublished",
-    conditions=(vocabulary.Condition.READY,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The effective settings have not been written yet, so that the sender still uses what it had.",
     remedy="Wait; if it lasts, look at the operator's log for why the ConfigMap cannot be written.",
 )
@@ -69,138 +80,119 @@ SUSPENDED: Final = Reason(
 )
 
 # What blocks: the effective settings say Blocked, and nothing is connected to.
-INVALID: Final = Reason(
+INVALID: Final = _stalled(
+    _A,
     name="Invalid",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The object does not fit the schema of this version of the operator.",
     remedy="Correct the field that the message names.",
 )
-HOST_MISSING: Final = Reason(
+HOST_MISSING: Final = _reconciling(
+    _A,
     name="HostSettingsMissing",
-    conditions=(_A,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="A value is inherited, and there is no HostEmailSettings named default.",
     remedy="Apply the HostEmailSettings, or set smtp, auth and from.address in the organization's settings.",
 )
-HOST_INVALID: Final = Reason(
+HOST_INVALID: Final = _stalled(
+    _A,
     name="HostSettingsInvalid",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The HostEmailSettings does not fit the schema, so that its policy is not known.",
     remedy="Correct the HostEmailSettings; until then nothing is delivered under an unknown policy.",
 )
-NAMESPACE_NOT_ALLOWED: Final = Reason(
+NAMESPACE_NOT_ALLOWED: Final = _stalled(
+    _A,
     name="NamespaceNotAllowed",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="policy.organizations of the host does not select this namespace.",
     remedy="Have the platform team label the namespace, or remove the object.",
 )
-ENDPOINT_MISSING: Final = Reason(
+ENDPOINT_MISSING: Final = _stalled(
+    _A,
     name="EndpointMissing",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="Neither the organization nor the host names an SMTP server.",
     remedy="Set spec.smtp.host in the HostEmailSettings, or in the organization's settings.",
 )
-FROM_MISSING: Final = Reason(
+FROM_MISSING: Final = _stalled(
+    _A,
     name="FromMissing",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="Neither the organization nor the host names a From address.",
     remedy="Set spec.from.address in the HostEmailSettings, or in the organization's settings.",
 )
-CREDENTIALS_REQUIRED: Final = Reason(
+CREDENTIALS_REQUIRED: Final = _stalled(
+    _A,
     name="CredentialsRequired",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The organization names its own endpoint and says nothing of credentials; the host's are never sent there.",
     remedy="Set spec.auth with username and passwordSecretRef, or spec.auth.mechanism: Anonymous.",
 )
-FROM_NOT_ALLOWED: Final = Reason(
+FROM_NOT_ALLOWED: Final = _stalled(
+    _A,
     name="FromNotAllowed",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="On the host's endpoint, a sender address is neither the host's nor listed in policy.from.allow.",
     remedy="Use an address that the message lists, or have the platform team extend policy.from.allow.",
 )
-ENDPOINT_NOT_ALLOWED: Final = Reason(
+ENDPOINT_NOT_ALLOWED: Final = _stalled(
+    _A,
     name="EndpointNotAllowed",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="policy.endpoints of the host does not allow this server or port.",
     remedy="Use a server and port that the policy allows, or have the platform team extend policy.endpoints.allow.",
 )
-ENDPOINT_DENIED: Final = Reason(
+ENDPOINT_DENIED: Final = _stalled(
+    _A,
     name="EndpointDenied",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="policy.endpoints.deny of the host names this server.",
     remedy="Use another server.",
 )
-ANONYMOUS_NOT_ALLOWED: Final = Reason(
+ANONYMOUS_NOT_ALLOWED: Final = _stalled(
+    _A,
     name="AnonymousNotAllowed",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="An endpoint of the organization's own without credentials needs the host's consent.",
     remedy="Set spec.auth with credentials, or have the platform team set policy.endpoints.anonymous: true.",
 )
-PLAINTEXT_REFUSED: Final = Reason(
+PLAINTEXT_REFUSED: Final = _stalled(
+    _A,
     name="PlaintextRefused",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="A password would cross a connection without TLS.",
     remedy="Set smtp.tls.mode to StartTLS or Implicit, or use mechanism: Anonymous.",
 )
 
 # What is referred to.
-SECRET_NOT_FOUND: Final = Reason(
+SECRET_NOT_FOUND: Final = _reconciling(
+    _R,
     name="SecretNotFound",
-    conditions=(_R,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The Secret does not exist (yet).",
     remedy="Create the Secret with the command that the message gives, or correct passwordSecretRef.name.",
 )
-SECRET_NOT_BOUND: Final = Reason(
+SECRET_NOT_BOUND: Final = _stalled(
+    _R,
     name="SecretNotBound",
-    conditions=(_R,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The Secret's annotation mailtier.dev/endpoint does not list the effective endpoint.",
     remedy="Run the kubectl annotate command that the message gives, if the password may be sent to that endpoint.",
 )
-SECRET_KEY_MISSING: Final = Reason(
+SECRET_KEY_MISSING: Final = _stalled(
+    _R,
     name="SecretKeyMissing",
-    conditions=(_R,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The Secret has no such key, or its value is empty or not UTF-8 text on one line.",
     remedy="Add the key to the Secret, or correct passwordSecretRef.key.",
 )
-SECRET_FORBIDDEN: Final = Reason(
+SECRET_FORBIDDEN: Final = _reconciling(
+    _R,
     name="SecretForbidden",
-    conditions=(_R,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The operator may not read Secrets there.",
     remedy="Grant the operator's ServiceAccount get on Secrets in the namespace.",
 )
-CA_NOT_FOUND: Final = Reason(
+CA_NOT_FOUND: Final = _reconciling(
+    _R,
     name="CaNotFound",
-    conditions=(_R,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The object with the CA bundle does not exist (yet).",
     remedy="Create it, or correct smtp.tls.caRef.",
 )
-CA_FORBIDDEN: Final = Reason(
+CA_FORBIDDEN: Final = _reconciling(
+    _R,
     name="CaForbidden",
-    conditions=(_R,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The operator may not read the object with the CA bundle.",
     remedy="Grant the operator's ServiceAccount get on ConfigMaps or Secrets, whichever it is, in the namespace.",
 )
-CA_INVALID: Final = Reason(
+CA_INVALID: Final = _stalled(
+    _R,
     name="CaInvalid",
-    conditions=(_R,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The CA bundle lacks the key, is too large, or holds something that is not a certificate.",
     remedy="Correct the bundle: PEM certificates, at most 64 KiB and 50 of them.",
 )
@@ -211,10 +203,9 @@ REFERENCES_NOT_READ: Final = Reason(
     " policy does not select.",
     remedy="Mend what Accepted says first.",
 )
-API_UNAVAILABLE: Final = Reason(
+API_UNAVAILABLE: Final = _reconciling(
+    _R,
     name="ApiUnavailable",
-    conditions=(_R,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The Kubernetes API did not answer when the references were read.",
     remedy="Nothing; the operator tries again.",
 )
@@ -308,10 +299,9 @@ PROBE_TIMEOUT: Final = Reason(
 
 # What became of a notification.
 QUEUED: Final = Reason(name="Queued", conditions=(_A,), meaning="The notification is durably queued.", remedy=_NOTHING)
-DELIVERING: Final = Reason(
+DELIVERING: Final = _reconciling(
+    _C,
     name="Delivering",
-    conditions=(_C,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="Some recipients have no final state yet.",
     remedy="Wait.",
 )
@@ -321,75 +311,65 @@ DELIVERED: Final = Reason(
     meaning="The SMTP server accepted the message for every recipient; bounces go to the envelope address.",
     remedy=_NOTHING,
 )
-PARTLY_FAILED: Final = Reason(
+PARTLY_FAILED: Final = _stalled(
+    _C,
     name="PartlyFailed",
-    conditions=(_C,),
-    progress=vocabulary.Progress.STALLED,
     meaning="Some recipients were accepted, and others ended otherwise.",
     remedy="Look at status.recipients.",
 )
-FAILED: Final = Reason(
+FAILED: Final = _stalled(
+    _C,
     name="Failed",
-    conditions=(_C,),
-    progress=vocabulary.Progress.STALLED,
     meaning="No recipient was accepted.",
     remedy="Look at status.recipients; each says why.",
 )
-REFUSED: Final = Reason(
+REFUSED: Final = _stalled(
+    _A,
     name="Refused",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The sender does not take the notification.",
     remedy="Correct what the message names, and create the Notification again.",
 )
-SENDER_UNAVAILABLE: Final = Reason(
+SENDER_UNAVAILABLE: Final = _reconciling(
+    _A,
     name="SenderUnavailable",
-    conditions=(_A,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The sender does not answer; the notification is offered again.",
     remedy="Look at the sender's container if it lasts.",
 )
 
 # Why the sender does not take a notification.
-ORGANIZATION_UNKNOWN: Final = Reason(
+ORGANIZATION_UNKNOWN: Final = _reconciling(
+    _A,
     name="OrganizationUnknown",
-    conditions=(_A,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The namespace has no such organization, or its settings have not reached the sender yet.",
     remedy="Create the OrgEmailSettings, or correct spec.organization of the Notification.",
 )
-CATEGORY_DISABLED: Final = Reason(
+CATEGORY_DISABLED: Final = _stalled(
+    _A,
     name="CategoryDisabled",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="The organization's settings switch the notification's category off.",
     remedy="Enable the category under spec.notifications, or do not send it; then create the Notification again.",
 )
-NO_RECIPIENTS: Final = Reason(
+NO_RECIPIENTS: Final = _stalled(
+    _A,
     name="NoRecipients",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="Neither the notification nor the settings of its category name a recipient.",
     remedy="Name recipients, or set them under spec.notifications; then create the Notification again.",
 )
-HTTPS_ONLY: Final = Reason(
+HTTPS_ONLY: Final = _stalled(
+    _A,
     name="HttpsOnly",
-    conditions=(_A,),
-    progress=vocabulary.Progress.STALLED,
     meaning="A category whose links must not lie in etcd came as an object.",
     remedy="POST it to the sender's HTTPS intake.",
 )
-QUOTA_EXCEEDED: Final = Reason(
+QUOTA_EXCEEDED: Final = _reconciling(
+    _A,
     name="QuotaExceeded",
-    conditions=(_A,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The namespace has as many messages waiting as it may.",
     remedy="Wait for delivery; if it does not go on, look at Verified of the settings.",
 )
-STORAGE_FULL: Final = Reason(
+STORAGE_FULL: Final = _reconciling(
+    _A,
     name="StorageFull",
-    conditions=(_A,),
-    progress=vocabulary.Progress.RECONCILING,
     meaning="The sender's volume is too full for new messages; what was taken is safe.",
     remedy="Wait for delivery, or enlarge the volume.",
 )

@@ -80,7 +80,7 @@ def _may(cluster: cluster_kit.LocalCluster, user: str, right: str, namespace: st
 
 
 def test_rights_are_these_and_no_others() -> None:
-    """A right that is added or dropped is seen here, none is a wildcard, and none is given twice."""
+    """A right that is added or dropped is seen here, none is a wildcard, and none is given twice (R8, R9)."""
     everywhere, at_home = _role("ClusterRole"), _role("Role")
     assert (set(everywhere), len(everywhere)) == (EVERYWHERE, len(EVERYWHERE))
     assert (set(at_home), len(at_home)) == (AT_HOME, len(AT_HOME))
@@ -96,7 +96,7 @@ def test_every_rule_says_why() -> None:
 
 
 def test_account_may_what_it_must(cluster: cluster_kit.LocalCluster, release: helm.Release) -> None:
-    """The apiserver grants the rendered rights to the ServiceAccount, where they hold and nowhere else."""
+    """The apiserver grants the rendered rights to the ServiceAccount, where they hold and nowhere else (R9)."""
     for right, namespace, granted in (
         ("get secrets", "default", True),
         ("list secrets", "default", False),
@@ -124,7 +124,7 @@ def test_account_may_what_it_must(cluster: cluster_kit.LocalCluster, release: he
 def test_people_get_rights_by_the_roles_of_the_cluster(
     cluster: cluster_kit.LocalCluster, release: helm.Release, namespace: str
 ) -> None:
-    """Who may view or edit a namespace may the same with its settings, and nobody reads a Secret or writes status."""
+    """Who may view or edit a namespace may so with its settings; nobody reads a Secret or writes status (R3)."""
     for role in ("view", "edit"):
         cluster.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user=can-{role}", "-n", namespace)
 
@@ -144,7 +144,7 @@ def test_people_get_rights_by_the_roles_of_the_cluster(
 
 
 def test_application_gets_one_right(cluster: cluster_kit.LocalCluster, release: helm.Release, namespace: str) -> None:
-    """Who is bound to the notifier's role in a namespace may create notifications there, and no more."""
+    """Who is bound to the notifier's role in a namespace may create notifications there, and no more (R9)."""
     user = f"system:serviceaccount:{namespace}:default"
     cluster.kubectl(
         "create", "rolebinding", "app", f"--clusterrole={release.name}-notifier", f"--user={user}", "-n", namespace
@@ -176,7 +176,7 @@ async def _until_seen(used: collections.abc.Callable[[], dict[str, int]], rights
 async def test_programs_use_each_right_and_miss_none(
     cluster: cluster_kit.LocalCluster, release: helm.Release, tmp_path: pathlib.Path
 ) -> None:
-    """Operator and sender at work, with these rights alone, are refused nothing and need all that they have."""
+    """Operator and sender at work, with these rights alone, are refused nothing and need all that they have (R9)."""
     system = release.namespace
     tenant = tenants.create(cluster)
     account = cluster.kubeconfig_for(system, release.name)

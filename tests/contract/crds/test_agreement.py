@@ -62,7 +62,7 @@ _DOCUMENTS = strategies.one_of(
 @_SETTINGS
 @hypothesis.given(document=_DOCUMENTS)
 def test_both_come_to_the_same_verdict(rest: rest_kit.Rest, document: dict[str, object]) -> None:
-    """An object is accepted by both or by neither, whatever text stands in a field."""
+    """An object is accepted by both or by neither, whatever text stands in a field (R5)."""
     status, message = rest.try_out(document)
     found = problems.found(kinds.ALL[str(document["kind"])], document)
     assert (status == 201) == (not found), (message, found)

@@ -24,7 +24,7 @@ def test_object_is_accepted(rest: rest_kit.Rest, case: corpus.Case) -> None:
 
 @pytest.mark.parametrize("case", [*corpus.refused(), *largest.refused()], ids=str)
 def test_object_is_refused_with_the_sentence_that_helps(rest: rest_kit.Rest, case: corpus.Case) -> None:
-    """An object that makes no sense is refused, and the answer says what is allowed."""
+    """An object that makes no sense is refused, and the answer says what is allowed (R5)."""
     status, message = rest.try_out(case.document)
     assert status in {400, 422}
     assert case.says in message

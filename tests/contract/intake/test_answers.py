@@ -87,7 +87,7 @@ async def test_caller_without_a_token_is_not_let_in(
 async def test_token_for_others_is_not_accepted(
     client: intake.Client, organization: tenants.Tenant, stage: tenants.Stage
 ) -> None:
-    """A token for the apiserver itself is refused: whoever it is handed to could act as its owner."""
+    """A token for the apiserver itself is refused: whoever it is handed to could act as its owner (R3)."""
     token = stage.cluster.token(organization.namespace, "application")
     document = intake.require(await client.post(organization, intake.ALERT, token=token), problems.NOT_AUTHENTICATED)
     assert "audience" in document["detail"]

@@ -78,7 +78,7 @@ async def test_full_volume_takes_nothing_new(
     organization: tenants.Tenant,
     tmp_path: pathlib.Path,
 ) -> None:
-    """On a volume that is too full new work is answered with 507 and a time to wait."""
+    """On a volume that is too full new work is answered with 507 and a time to wait (R13)."""
     with sender.Sender(
         tmp_path, kubeconfig=stage.account, namespace=stage.system, arguments=["--full-at=0.01"]
     ) as running:
@@ -91,7 +91,7 @@ async def test_full_volume_takes_nothing_new(
 async def test_orderly_end_mails_nothing_twice(
     stage: tenants.Stage, tenant: tenants.Tenant, tmp_path: pathlib.Path
 ) -> None:
-    """SIGTERM ends what is on the wire and keeps what waits: after a restart each message has arrived once."""
+    """SIGTERM ends what is on the wire and keeps what waits: after a restart each message has arrived once (R4)."""
     slow_dot: list[dict[str, object]] = [{"on": smtpd.DOT, "delay_seconds": 0.05}]
     with (
         smtpd.Process(tmp_path / "smtp", script=slow_dot) as smtp,

@@ -15,7 +15,7 @@ async def _connect(running: sender_kit.Sender) -> tuple[asyncio.StreamReader, as
 
 
 async def test_slow_clients_are_given_up(organization: tenants.Tenant, sender: sender_kit.Sender) -> None:
-    """A body that never ends is answered with 408, and a head that drips on is cut off, however alive it looks."""
+    """A body that never ends is answered with 408, and a head that drips is cut off, however alive it looks (R10)."""
     head = (
         f"POST {organization.collection()} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Bearer {organization.token}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"

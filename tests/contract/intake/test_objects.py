@@ -65,7 +65,7 @@ async def _until_accepted(seen: dict[str, feed.Taken], name: str) -> feed.Taken:
 async def test_offer_is_taken_delivered_and_told(
     operator: link.Sender, organization: tenants.Tenant, sender: sender.Sender
 ) -> None:
-    """An offer is answered with its record, the feed tells when it was accepted, and a restarted operator again."""
+    """An offer is answered with its record, the feed tells its acceptance, to a restarted operator again (R4)."""
     offered = _offer(organization)
     async with _following(sender) as seen:
         taken = await operator.offer(offered)

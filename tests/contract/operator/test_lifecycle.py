@@ -60,7 +60,7 @@ def test_a_standby_takes_over_at_once_when_the_leader_is_asked_to_end(
 
 
 def test_an_outage_of_the_api_server_is_survived(tmp_path: pathlib.Path) -> None:
-    """After the API server was away, what happened since is seen, by this process or by its next life."""
+    """After the API server was away, what happened since is seen, by this process or by its next life (R8)."""
     with cluster_kit.LocalCluster() as control_plane:
         control_plane.apply_crds(ROOT / "crds")
         control_plane.kubectl("create", "namespace", "system")

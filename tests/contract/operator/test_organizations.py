@@ -86,7 +86,7 @@ def test_an_unbound_secret_is_mended_by_the_command_that_status_prints(
 
 
 def test_a_secret_that_comes_later_is_found(world: worlds.World, operator: operators.Operator) -> None:
-    """A pipeline may apply the object before the Secret: the status says Reconciling, and mends itself."""
+    """A pipeline may apply the object before the Secret: the status says Reconciling, and mends itself (R9)."""
     world.namespace("later")
     world.host(**HOST)
     world.org("later", smtp={"host": "smtp.later.example"}, auth={"username": "u", "passwordSecretRef": {"name": "s"}})
@@ -138,7 +138,7 @@ def test_namespaces_without_an_object_are_organizations_where_the_policy_says_so
 
 
 def test_drift_of_an_effective_config_map_is_repaired(world: worlds.World, operator: operators.Operator) -> None:
-    """Whoever edits or deletes what the sender trusts finds it as it was."""
+    """Whoever edits or deletes what the sender trusts finds it as it was (R8)."""
     world.namespace("drift")
     world.host(**HOST)
     world.org("drift")

@@ -70,7 +70,7 @@ async def test_a_killed_queue_is_not_locked(queue_factory: queues.Factory, tmp_p
 
 
 async def test_a_noted_acceptance_is_recorded(queue_factory: queues.Factory) -> None:
-    """A message that was taken, and whose outcome was not stored, is accepted after the restart."""
+    """A message that was taken, and whose outcome was not stored, is accepted after the restart (R4)."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue, source=queues.source())
     cursor = (await queue.changes(0)).cursor
@@ -83,7 +83,7 @@ async def test_a_noted_acceptance_is_recorded(queue_factory: queues.Factory) -> 
 
 
 async def test_a_dot_without_a_reply_is_in_doubt(queue_factory: queues.Factory) -> None:
-    """A message whose dot may have been sent is in doubt, is due on the schedule, and keeps its snapshot."""
+    """A message whose dot may have been sent is in doubt, is due on the schedule, and keeps its snapshot (R4)."""
     queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
     await queue.note_dot(recipient, queues.SNAPSHOT)

@@ -6,7 +6,7 @@ from kit import full_volume
 
 
 def test_a_full_volume_loses_nothing(tmp_path: pathlib.Path) -> None:
-    """At 80 % work is refused; at 100 % outcomes are stored; a crash and a restart on the full volume lose nothing."""
+    """At 80 % work is refused; at 100 % outcomes are stored; a crash and a restart then lose nothing (R4, R13)."""
     filled, reopened = full_volume.run(tmp_path / "volume")
     assert len(filled["taken"]) > 100
     assert 0.15 < filled["free_at_refusal"] <= 0.2

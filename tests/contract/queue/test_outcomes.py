@@ -47,7 +47,7 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
 
 
 async def test_what_is_no_attempt_is_not_counted(queue: ports.Queue) -> None:
-    """An outcome by a fault of the server charges no attempt."""
+    """An outcome by a fault of the server charges no attempt (R12)."""
     id_, (recipient,) = await queues.put(queue)
     await queue.record(queues.outcome(recipient, S.QUEUED, attempted=False))
     assert (await queues.record(queue, id_)).recipients[0].attempts == 0

@@ -95,7 +95,7 @@ async def test_a_key_with_another_request_is_a_conflict(queue: ports.Queue) -> N
 
 
 async def test_keys_of_different_lanes_do_not_meet(queue: ports.Queue) -> None:
-    """An idempotency key is an organization's own, in its namespace as of that uid."""
+    """An idempotency key is an organization's own, in its namespace as of that uid (R3)."""
     lanes = [
         queues.LANE,
         dataclasses.replace(queues.LANE, organization="sales"),
@@ -139,7 +139,7 @@ async def test_another_object_is_another_notification(queue: ports.Queue, change
 
 
 async def test_a_recreated_namespace_inherits_nothing(queue: ports.Queue) -> None:
-    """A notification cannot be found from a namespace with another uid, or from another organization."""
+    """A notification cannot be found from a namespace with another uid, or from another organization (R11)."""
     id_, _ = await queues.put(queue)
     assert await queue.find(dataclasses.replace(queues.LANE, namespace_uid="uid-recreated"), id_) is None
     assert await queue.find(dataclasses.replace(queues.LANE, organization="sales"), id_) is None

@@ -17,7 +17,7 @@ def _lies_on_disk(directory: pathlib.Path, mark: str) -> list[str]:
 
 
 async def test_a_finished_payload_is_on_no_disk(queue_factory: queues.Factory) -> None:
-    """Subject, text and data are in none of the queue's files once it is complete and the log was emptied."""
+    """Subject, text and data are in none of the queue's files once it is complete and the log was emptied (R11)."""
     queue = await queue_factory.open()
     _, (first, second) = await queues.put(
         queue,
@@ -36,7 +36,7 @@ async def test_a_finished_payload_is_on_no_disk(queue_factory: queues.Factory) -
 
 
 async def test_payloads_are_wiped_among_others(queue_factory: queues.Factory) -> None:
-    """Whatever order they are finished and removed in, no copy of a payload stays behind beside living ones."""
+    """Whatever order they are finished and removed in, no copy of a payload stays behind beside living ones (R11)."""
     moment = random.Random(7)  # noqa: S311  # An order that can be repeated.
     queue = await queue_factory.open()
     living: dict[str, list[int]] = {}
@@ -57,7 +57,7 @@ async def test_payloads_are_wiped_among_others(queue_factory: queues.Factory) ->
 
 
 async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path: pathlib.Path) -> None:
-    """A wiped payload leaves the write-ahead log within the time that the limits give, without a restart."""
+    """A wiped payload leaves the write-ahead log within the time that the limits give, without a restart (R11)."""
     directory = tmp_path / "queue"
     queue = await embedded.open_queue(
         directory,

@@ -29,7 +29,7 @@ _MISCHIEF = (
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Serve, seed: int) -> None:
-    """Through a storm of faults each recipient is accepted, and was seen twice only where it was in doubt."""
+    """Through a storm of faults each recipient is accepted, and was seen twice only where it was in doubt (R4)."""
     chance = random.Random(seed)  # noqa: S311 - a storm that can be repeated.
     server = await serve()
     for _ in range(40):

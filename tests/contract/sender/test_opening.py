@@ -147,7 +147,7 @@ async def test_no_auth_with_a_certificate_that_does_not_verify(
 
 
 async def test_a_bundle_that_is_not_published_opens_nothing(rig: _Rig, serve: Serve, leaf: certs.Leaf) -> None:
-    """Without its CA bundle a session is not opened with the public CAs instead."""
+    """Without its CA bundle a session is not opened with the public CAs instead (R2)."""
     server = await serve(_options(leaf, smtpd.Tls.STARTTLS))
     error = await rig.fails(sending.endpoint(server, tls=_tls(vocabulary.TlsMode.STARTTLS, ca="0" * 64)))
     assert error.failure.reason is _R.TLS_FAILED
@@ -155,7 +155,7 @@ async def test_a_bundle_that_is_not_published_opens_nothing(rig: _Rig, serve: Se
 
 
 async def test_what_is_sent_before_the_handshake_is_not_believed(rig: _Rig, serve: Serve, leaf: certs.Leaf) -> None:
-    """Text that a man in the middle puts behind the answer to STARTTLS has no effect (CVE-2011-0411)."""
+    """Text that a man in the middle puts behind the answer to STARTTLS has no effect (CVE-2011-0411) (R2)."""
     server = await serve(_options(leaf, smtpd.Tls.STARTTLS, mechanisms=("LOGIN",)))
     server.script.on("STARTTLS", b"220 2.0.0 Go\r\n250-injected\r\n250 AUTH PLAIN\r\n")
     at = sending.endpoint(server, tls=_tls(vocabulary.TlsMode.STARTTLS, ca=rig.ca))
@@ -165,7 +165,7 @@ async def test_what_is_sent_before_the_handshake_is_not_believed(rig: _Rig, serv
 
 
 async def test_a_mechanism_that_is_not_offered_is_not_tried(rig: _Rig, serve: Serve, leaf: certs.Leaf) -> None:
-    """The settings' mechanism is used or none: no other one gets the password."""
+    """The settings' mechanism is used or none: no other one gets the password (R12)."""
     server = await serve(_options(leaf, smtpd.Tls.STARTTLS, mechanisms=("LOGIN",)))
     at = sending.endpoint(server, tls=_tls(vocabulary.TlsMode.STARTTLS, ca=rig.ca))
     error = await rig.fails(at, found=_credentials())
@@ -345,7 +345,7 @@ async def test_names_that_are_never_answered_do_not_delay_others() -> None:
 
 
 async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
-    """All sessions of a destination share one resolution."""
+    """All sessions of a destination share one resolution (R6)."""
     server = await serve()
     settings = sending.Settings()
     async with (

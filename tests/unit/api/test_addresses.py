@@ -82,7 +82,7 @@ def test_the_key_ignores_case() -> None:
 
 @given(st.text(max_size=80))
 def test_whatever_is_accepted_is_safe_on_the_wire(value: str) -> None:
-    """No accepted address holds a blank, an angle bracket, a control, or more bytes than a path may."""
+    """No accepted address holds a blank, an angle bracket, a control, or more bytes than a path may (R5)."""
     try:
         address = addresses.parse(value + "@example.com")
     except addresses.AddressError:

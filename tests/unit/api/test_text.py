@@ -46,7 +46,7 @@ def test_a_body_may_have_line_breaks_and_tabs() -> None:
 
 @given(st.characters())
 def test_every_control_and_bidi_control_is_found(char: str) -> None:
-    """A character is found exactly if Unicode calls it a control, line separator, surrogate or bidi control."""
+    """A character is found exactly if Unicode calls it a control, line separator, surrogate or bidi control (R5)."""
     category = unicodedata.category(char)
     bidi = char in "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     expected = category in {"Cc", "Zl", "Zp", "Cs"} or bidi

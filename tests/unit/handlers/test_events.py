@@ -61,7 +61,7 @@ def test_a_new_organization_is_looked_at(take: events.Events, objects: store.Sto
 
 
 def test_our_own_status_write_is_no_news(take: events.Events, recorder: Recorder) -> None:
-    """The event that a status write causes costs nothing."""
+    """The event that a status write causes costs nothing (R8)."""
     take.organization("acme", "default", document())
     recorder.taken()
     take.organization("acme", "default", document())
@@ -155,7 +155,7 @@ def test_only_labels_and_uid_of_a_namespace_are_news(take: events.Events, record
 
 
 def test_a_deletion_seen_twice_is_one(take: events.Events, recorder: Recorder) -> None:
-    """The sweep after a relist and a late event do not disturb each other."""
+    """The sweep after a relist and a late event do not disturb each other (R8)."""
     take.organization("acme", "default", document())
     take.organization("acme", "default", None)
     recorder.taken()

@@ -63,7 +63,7 @@ async def test_long_retry_after_ends_with_the_total(serve: Serve) -> None:
 
 
 async def test_dripping_answer_ends_with_the_total(serve: Serve) -> None:
-    """A peer that sends a byte now and then does not hold a request open."""
+    """A peer that sends a byte now and then does not hold a request open (R10)."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()

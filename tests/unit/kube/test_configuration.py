@@ -93,7 +93,7 @@ async def test_stranger_in_place_of_the_apiserver_gets_no_token(
 
 
 async def test_other_servers_get_no_token(start: Start, ca: certs.Authority) -> None:
-    """A session sends the credentials to its own server alone."""
+    """A session sends the credentials to its own server alone (R1)."""
 
     async def authorization() -> str | None:
         return "Bearer mine"

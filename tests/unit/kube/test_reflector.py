@@ -118,7 +118,7 @@ async def until(condition: collections.abc.Callable[[], bool]) -> None:
 
 
 async def test_vanished_object_is_told_after_a_gap(serve: Serve) -> None:
-    """What was deleted while the watch was behind is found by the comparison, and the unchanged is not told again."""
+    """What was deleted while the watch was behind is found by comparing, and the unchanged is not told again (R8)."""
     collection = Collection()
     for name in ("kept", "gone", "changed"):
         collection.put(name)

@@ -79,7 +79,7 @@ async def test_token_is_not_remembered_beyond_its_expiry(serve: Serve) -> None:
     ],
 )
 async def test_anything_but_a_clear_yes_is_a_no(serve: Serve, status: dict[str, typing.Any]) -> None:
-    """Without authenticated and our audience the token is refused, for ten seconds without asking again."""
+    """Without authenticated and our audience the token is refused, for ten seconds without asking again (R13)."""
     reviewer = Reviewer(status)
     checked = await authenticator(reviewer, serve)
     for reviewer.now, asked in ((0, 1), (9, 1), (10, 2)):
@@ -91,7 +91,7 @@ async def test_anything_but_a_clear_yes_is_a_no(serve: Serve, status: dict[str, 
 
 @pytest.mark.parametrize("http_status", [401, 403, 404, 422, 500, 503])
 async def test_refused_review_is_no_answer(serve: Serve, http_status: int) -> None:
-    """Whatever keeps the apiserver from answering, the caller is let in neither time, and the token is not told."""
+    """Whatever keeps the apiserver from answering, the caller is not let in, and the token is not told (R13)."""
     reviewer = Reviewer(accepted(), http_status=http_status)
     checked = await authenticator(reviewer, serve)
     for asked in (1, 2):

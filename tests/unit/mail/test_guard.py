@@ -1,10 +1,13 @@
 """The accepted part of the template language."""
 
+import re
+
 import minijinja
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit import repository
 from mailtier.mail import guard
 
 
@@ -145,3 +148,16 @@ def test_scanner_and_template_engine_agree(source: str) -> None:
     except (guard.GuardError, minijinja.TemplateError):
         return
     assert "MARK" not in output
+
+
+def test_the_reference_lists_what_is_accepted() -> None:
+    """Blocks, filters and bounds of the page are those of the guard."""
+    page = repository.read("docs/reference/templates.md")
+    parts = {part: set(re.findall(r"`(\w+)`", names)) for part, names in repository.rows(page, "The language")}
+    assert parts["Blocks"] == {block for block in guard.BLOCKS if not block.startswith("end")}
+    assert parts["Filters"] == guard.FILTERS
+    bounds = (
+        f"{guard.MAXIMUM_SOURCE_BYTES // 1024} KiB, {guard.MAXIMUM_TAGS:,} tags,"
+        f" {guard.MAXIMUM_TAG_TOKENS} words and signs in a tag, {guard.MAXIMUM_ELIFS} `elif`"
+    )
+    assert ("A source", bounds) in repository.rows(page, "Limits")

@@ -114,7 +114,7 @@ def test_lines_are_short_ascii_and_end_in_crlf(name: str, subject: str, plain: s
 
 @given(LINES, LINES, BODIES, st.none() | BODIES)
 def test_no_field_and_no_part_is_injected(name: str, subject: str, plain: str, html: str | None) -> None:
-    """The parser finds the fields and parts that were meant, whatever the values hold."""
+    """The parser finds the fields and parts that were meant, whatever the values hold (R5)."""
     parsed = _parsed(message.serialize(_message(from_name=name, subject=subject, text=plain, html=html)))
     kinds = ["Content-Type"] if html is not None else ["Content-Type", "Content-Transfer-Encoding"]
     assert parsed.keys() == [

@@ -97,7 +97,7 @@ def test_no_bytes_do_more_than_a_reply_error(data: bytes) -> None:
     ],
 )
 def test_what_is_not_smtp_or_too_large_is_an_error(data: bytes) -> None:
-    """A server that does not speak SMTP, or never ends its reply, is found out; its words are not repeated."""
+    """A server that does not speak SMTP, or never ends its reply, is found out; its words are not repeated (R10)."""
     with pytest.raises(replies.ReplyError) as caught:
         replies.ReplyParser().receive(data)
     assert "HTTP" not in str(caught.value)
@@ -105,13 +105,13 @@ def test_what_is_not_smtp_or_too_large_is_an_error(data: bytes) -> None:
 
 
 def test_bounds_are_met_by_what_is_just_allowed() -> None:
-    """64 lines are a reply, and so is a line of 2048 bytes."""
+    """64 lines are a reply, and so is a line of 2048 bytes (R10)."""
     assert len(_parse(_wire(250, ["x"] * 64)).lines) == 64
     assert _parse(b"250 " + b"x" * 2044 + b"\r\n").code == 250
 
 
 def test_an_unending_line_is_found_before_it_ends() -> None:
-    """Bytes without a line break are not collected beyond the bound."""
+    """Bytes without a line break are not collected beyond the bound (R10)."""
     parser = replies.ReplyParser()
     parser.receive(b"250 " + b"x" * 2000)
     with pytest.raises(replies.ReplyError):
@@ -127,7 +127,7 @@ def test_a_whole_reply_before_an_unreadable_one_is_not_lost() -> None:
 
 
 def test_bytes_behind_a_reply_are_seen() -> None:
-    """Before TLS begins, nothing may be waiting that would be taken for the server's word after it."""
+    """Before TLS begins, nothing may be waiting that would be taken for the server's word after it (R2)."""
     parser = replies.ReplyParser()
     parser.receive(b"220 ready\r\n")
     assert parser.is_idle
@@ -201,7 +201,7 @@ def test_quotes_keep_words_and_lose_what_looks_encoded(text: str, expected: str)
     ],
 )
 def test_known_secrets_are_removed_in_every_form(echo: str) -> None:
-    """A server that echoes the password, whole, in part or encoded, is not quoted with it."""
+    """A server that echoes the password, whole, in part or encoded, is not quoted with it (R7)."""
     quoted = replies.quotable(f"refused: {echo} (try again)", [_PASSWORD])
     assert quoted.startswith("refused: ")
     assert quoted.endswith(" (try again)")
@@ -211,7 +211,7 @@ def test_known_secrets_are_removed_in_every_form(echo: str) -> None:
 
 @given(st.text(max_size=3000), st.lists(st.text(min_size=3, max_size=40), max_size=3))
 def test_quotes_are_short_printable_and_without_secrets(text: str, secrets: list[str]) -> None:
-    """At most 200 printable ASCII characters, and no six consecutive characters of a secret."""
+    """At most 200 printable ASCII characters, and no six consecutive characters of a secret (R7)."""
     quoted = replies.quotable(text, secrets)
     assert len(quoted) <= 200
     assert all(" " <= char <= "~" for char in quoted)

@@ -72,7 +72,7 @@ def test_a_retry_lies_between_its_bounds(
 
 @given(CATEGORIES, st.lists(JITTER, min_size=1, max_size=50))
 def test_every_recipient_is_given_up_in_the_end(category: vocabulary.Category, jitters: list[float]) -> None:
-    """Attempts that always fail come to an end at the max age, and not before."""
+    """Attempts that always fail come to an end at the max age, and not before (R4)."""
     policy = retry.policy_for(category)
     now, attempts = QUEUED_AT, 0
     while True:

@@ -62,7 +62,7 @@ def test_nothing_leaves_a_final_state() -> None:
 
 
 def test_every_state_is_reached_and_can_end() -> None:
-    """From the first state each other is reached, and from each one a final one is."""
+    """From the first state each other is reached, and from each one a final one is (R4)."""
     reached = {states.INITIAL}
     while more := {target for state in reached for target in states.TRANSITIONS[state].values()} - reached:
         reached |= more

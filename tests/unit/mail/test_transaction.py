@@ -146,7 +146,7 @@ def test_a_loss_after_the_dot_leaves_refused_recipients_refused() -> None:
 
 
 def test_the_dot_is_known_before_the_data_is_handed_out() -> None:
-    """Whoever gets the bytes already finds `dot_sent`: a crash between the two is in doubt, never the reverse."""
+    """Whoever gets the bytes already finds `dot_sent`: a crash between the two is in doubt, never the reverse (R4)."""
     machine = _machine()
     _play(machine, [OK, OK])
     assert not machine.dot_sent

@@ -27,7 +27,7 @@ class _Clocks:
 
 
 def test_a_jump_pauses_expiry_for_an_hour() -> None:
-    """More than five minutes between two readings that the monotonic clock did not see pause expiry."""
+    """More than five minutes between two readings that the monotonic clock did not see pause expiry (R14)."""
     clocks = _Clocks()
     assert not clocks.is_paused(wall_seconds=0, monotonic=0)
     assert clocks.is_paused(wall_seconds=400, monotonic=1)
@@ -36,7 +36,7 @@ def test_a_jump_pauses_expiry_for_an_hour() -> None:
 
 
 def test_a_jump_back_counts_as_well() -> None:
-    """A clock that was ahead and is set right is in doubt as well."""
+    """A clock that was ahead and is set right is in doubt as well (R14)."""
     clocks = _Clocks()
     assert not clocks.is_paused(wall_seconds=0, monotonic=0)
     assert clocks.is_paused(wall_seconds=-400, monotonic=1)

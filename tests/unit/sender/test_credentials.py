@@ -39,7 +39,7 @@ def store(secrets: sending.Secrets, clock: sending.Clock) -> credentials.Credent
 async def test_a_password_is_read_once_for_many_messages(
     store: credentials.CredentialStore, secrets: sending.Secrets, clock: sending.Clock
 ) -> None:
-    """Within five minutes one read serves all; after that the Secret is read again."""
+    """Within five minutes one read serves all; after that the Secret is read again (R9)."""
     auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com:587"))
     for _ in range(10):
         found = await store.get(auth, _ENDPOINT)
@@ -83,7 +83,7 @@ async def test_an_endpoint_that_is_not_listed_gets_no_password(
 async def test_a_binding_that_was_taken_back_counts_at_the_next_read(
     store: credentials.CredentialStore, secrets: sending.Secrets
 ) -> None:
-    """What may not be used any more is not used from memory after a read said so."""
+    """What may not be used any more is not used from memory after a read said so (R3)."""
     auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com"))
     await store.get(auth, _ENDPOINT)
     secrets.put("ns", "smtp", "pw", endpoint="")

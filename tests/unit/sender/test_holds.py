@@ -17,7 +17,7 @@ _UNKNOWN = standing.Held(
 
 
 def test_rechecks_back_off_to_a_minute() -> None:
-    """A hold that time may mend is looked at after 5 seconds, then half as often each time, down to once a minute."""
+    """A hold that time may mend is looked at after 5 seconds, then half as often each time, to once a minute (R9)."""
     waiting, now, pauses = holds.Holds(), 0.0, []
     for _ in range(7):
         waiting.hold(_KEY, _REFUSED, now=now, recheck=True)

@@ -51,7 +51,7 @@ def _refusal(phase: classify.Phase, code: int, text: str) -> classify.Failure:
     ],
 )
 def test_the_scope_decides(failure: classify.Failure, state: vocabulary.RecipientState, *, attempted: bool) -> None:
-    """Server and credentials charge no attempt; policy defers; recipient and message fail or are tried again."""
+    """Server and credentials charge no attempt; policy defers; recipient and message fail or are tried again (R12)."""
     outcome = verdicts.failed(_JOB, failure, _CONTEXT, server_back_at=_BACK)
     assert (outcome.state, outcome.attempted) == (state, attempted)
     assert (outcome.due_at is None) == (state is _S.FAILED)

@@ -88,7 +88,7 @@ def test_an_endpoint_is_bound_that_is_listed(annotation: str, host: str, port: i
     ],
 )
 def test_an_endpoint_is_not_bound_by_anything_like_it(annotation: str | None) -> None:
-    """There is no wildcard, no suffix, and no lenient reading."""
+    """There is no wildcard, no suffix, and no lenient reading (R3)."""
     assert not binding.is_bound(annotation, _endpoint("smtp.example.com", 587))
 
 

@@ -111,7 +111,7 @@ def test_a_time_moves_only_with_the_status() -> None:
 
 
 def test_a_steady_state_is_written_the_same() -> None:
-    """The same input at another time gives the very same document."""
+    """The same input at another time gives the very same document (R8)."""
     resolution = tiers.conclude(tiers.RELAY, {})
     first = _status(resolution, probe=_probe(resolution))
     assert _status(resolution, probe=_probe(resolution), previous=first["conditions"], now=LATER) == first

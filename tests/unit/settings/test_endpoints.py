@@ -87,7 +87,7 @@ LAN = {"cidr": "10.0.0.0/8"}
 def test_what_an_organization_may_name(
     policy: dict[str, Any], host: str, port: int, verdict: endpoints.Verdict
 ) -> None:
-    """A name or an address is judged by the entries for its port."""
+    """A name or an address is judged by the entries for its port (R6)."""
     parsed = _policy(**policy)
     assert endpoints.judge(parsed, _own(parsed, host, port)) is verdict
 
@@ -131,7 +131,7 @@ def test_what_a_name_may_resolve_to(policy: dict[str, Any], address: str, expect
     ],
 )
 def test_what_the_host_may_name(policy: dict[str, Any], host: str, verdict: endpoints.Verdict) -> None:
-    """The host's own server may be internal and on any port; this machine and metadata only where hostAllow says."""
+    """The host's own server may be internal and on any port; this machine and metadata where hostAllow says (R6)."""
     parsed = _policy(**policy)
     endpoint = _endpoint(host, 10025, endpoints.host_rules(parsed), vocabulary.Origin.HOST)
     assert endpoints.judge(parsed, endpoint) is verdict

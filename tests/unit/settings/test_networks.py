@@ -58,7 +58,7 @@ K = networks.Kind
     ],
 )
 def test_ipv4_by_its_range(address: str, kind: networks.Kind) -> None:
-    """An IPv4 address is what the most specific range that holds it is for."""
+    """An IPv4 address is what the most specific range that holds it is for (R6)."""
     assert networks.classify(address) is kind
 
 
@@ -93,7 +93,7 @@ def test_ipv4_by_its_range(address: str, kind: networks.Kind) -> None:
     ],
 )
 def test_ipv6_by_its_range(address: str, kind: networks.Kind) -> None:
-    """An IPv6 address is public only within 2000::/3, and not where a special range lies in it."""
+    """An IPv6 address is public only within 2000::/3, and not where a special range lies in it (R6)."""
     assert networks.classify(address) is kind
 
 
@@ -142,7 +142,7 @@ def test_ipv6_by_its_range(address: str, kind: networks.Kind) -> None:
     ],
 )
 def test_ipv4_inside_ipv6_is_unwrapped(address: str, kind: networks.Kind) -> None:
-    """What leads to an IPv4 address is what that address is, and never more public than the form itself."""
+    """What leads to an IPv4 address is what that address is, and never more public than the form itself (R6)."""
     assert networks.classify(address) is kind
 
 
@@ -236,14 +236,14 @@ def test_what_a_network_opens(allow: str, address: str, expected: bool) -> None:
     ],
 )
 def test_what_is_denied_stays_denied(deny: str, address: str) -> None:
-    """A denied network is closed in every form of its addresses, whatever allow says."""
+    """A denied network is closed in every form of its addresses, whatever allow says (R6)."""
     rules = effective.AddressRules(public=True, private=True, allow=("0.0.0.0/0", "::/0"), deny=(deny,))
     assert not networks.permitted(address, rules)
 
 
 @given(st.ip_addresses(v=4))
 def test_wrapping_never_makes_an_address_more_reachable(address: ipaddress.IPv4Address) -> None:
-    """No form of IPv6 address permits what the IPv4 address in it does not."""
+    """No form of IPv6 address permits what the IPv4 address in it does not (R6)."""
     number = int(address)
     forms = [0xFFFF << 32 | number, number, 0x0064_FF9B << 96 | number, 0x2002 << 112 | number << 80]
     for rules in (ORG, HOST):
@@ -256,7 +256,7 @@ def test_wrapping_never_makes_an_address_more_reachable(address: ipaddress.IPv4A
 def test_nothing_is_permitted_that_the_standard_library_knows_to_be_special(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
-    """Our table is at least as strict as `ipaddress` for an organization's own endpoint."""
+    """Our table is at least as strict as `ipaddress` for an organization's own endpoint (R6)."""
     special = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
     if special or address.is_private:
         assert not networks.permitted(str(address), ORG)

@@ -59,7 +59,7 @@ def test_the_strategies_make_what_fits(host: dict[str, Any], org: dict[str, Any]
     ],
 )
 def test_what_cannot_be_a_password_is_refused(value: bytes | None, sentence: str) -> None:
-    """The reason is said, and nothing of the value is, in the error or in what it was raised from."""
+    """The reason is said, and nothing of the value is, in the error or in what it was raised from (R1)."""
     with pytest.raises(passwords.PasswordError, match=sentence) as caught:
         passwords.parse(value)
     assert "hunt" not in repr(caught.value)

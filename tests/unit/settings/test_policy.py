@@ -172,7 +172,7 @@ SENDERS = {"address": "no-reply@example.com", "replyTo": "help@example.com", "en
 def test_who_may_be_named_as_the_sender_on_the_host_s_server(
     allow: list[str], field: str, value: str, allowed: bool, auth: dict[str, Any]
 ) -> None:
-    """The host's own address or a listed one, whoever authenticates (rule 5)."""
+    """The host's own address or a listed one, whoever authenticates (rule 5) (R3)."""
     host = {**tiers.RELAY, "from": SENDERS, "policy": {"from": {"allow": allow}}}
     expected = [] if allowed else [("FromNotAllowed", f"spec.from.{field}")]
     assert tiers.findings(host, {"from": {field: value}, **auth}) == expected
@@ -212,7 +212,7 @@ def test_an_address_that_no_message_can_carry() -> None:
 
 
 def test_a_denied_or_closed_server_is_told_with_what_is_allowed() -> None:
-    """Deny and allow give reasons of their own."""
+    """Deny and allow give reasons of their own (R6)."""
     denied = {**tiers.RELAY, "policy": {"endpoints": {"deny": [{"host": "*.example.org"}]}}}
     assert tiers.findings(denied, tiers.OWN) == [("EndpointDenied", "spec.smtp.host")]
     closed = {**tiers.RELAY, "policy": {"endpoints": {"allow": [{"host": "smtp.example.net"}]}}}

@@ -159,7 +159,7 @@ def test_resolving_is_deterministic(case: Case) -> None:
 def test_removing_an_override_is_as_if_it_had_never_been(
     host: dict[str, Any], org: dict[str, Any], reads: observed.Reads, group: str
 ) -> None:
-    """Without the group the organization gets what one that never had it gets, and no trace of an override."""
+    """Without the group the organization gets what one that never had it gets, and no trace of an override (R8)."""
     without = {name: value for name, value in org.items() if name != group}
     if group == "smtp":
         # What belongs to the owner of an endpoint goes with the endpoint.

@@ -77,7 +77,7 @@ def test_the_host_s_secret_is_not_named_to_an_organization(outcome: observed.Out
     ],
 )
 def test_a_ca_bundle_that_cannot_be_used(read: observed.CaRead, reason: str) -> None:
-    """Without its bundle nothing is verified against the public CAs instead."""
+    """Without its bundle nothing is verified against the public CAs instead (R2)."""
     org = {**tiers.OWN, "smtp": {"host": "smtp.example.org", **BUNDLE}}
     found = tiers.conclude(tiers.RELAY, org, ca=read).effective
     assert found.state is effective.State.UNRESOLVED

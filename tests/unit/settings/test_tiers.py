@@ -46,7 +46,7 @@ def test_an_own_endpoint_inherits_nothing_of_the_host_s() -> None:
 
 
 def test_an_own_endpoint_never_gets_the_host_s_credentials() -> None:
-    """Without credentials of its own, an organization's server gets none."""
+    """Without credentials of its own, an organization's server gets none (R3)."""
     planned = tiers.plan(tiers.RELAY, {"smtp": {"host": "smtp.example.org"}})
     assert planned.values.auth is None
     assert planned.secret is None

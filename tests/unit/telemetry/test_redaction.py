@@ -39,7 +39,7 @@ def test_bearer_token_is_cut_out(token: str) -> None:
     ],
 )
 def test_credential_is_cut_out(said: str, kept: str) -> None:
-    """Each form of credential goes, and the text round it stays."""
+    """Each form of credential goes, and the text round it stays (R1)."""
     assert redaction.text(said).startswith(kept)
 
 

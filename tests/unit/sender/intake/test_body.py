@@ -16,9 +16,10 @@ def _refused(content: bytes) -> problems.Problem:
 
 
 def test_each_field_at_fault_is_named_with_what_is_allowed() -> None:
-    """Every wrong field has an entry with its JSON pointer and a sentence."""
+    """Every wrong field has an entry with its JSON pointer and a sentence (R5)."""
     refused = _refused(
-        b'{"category": "Party", "recipients": ["me"], "subject": "a\\nb", "data": {"n": 3}, "attachment": "x"}'
+        b'{"category": "Party", "recipients": ["me"], "subject": "a\\nb", "data": {"n": 3},'
+        b' "from": "x", "attachment": "x"}'
     )
     assert refused.kind is problems.INVALID
     assert {error.pointer for error in refused.errors} == {
@@ -26,6 +27,7 @@ def test_each_field_at_fault_is_named_with_what_is_allowed() -> None:
         "#/recipients/0",
         "#/subject",
         "#/data/n",
+        "#/from",
         "#/attachment",
     }
     assert all(error.detail for error in refused.errors)

@@ -1,13 +1,14 @@
 """The intake's description, and the documentation of its problems."""
 
 import json
-import pathlib
 import re
 
-from mailtier.api import vocabulary
+from kit import repository
+from mailtier.api import notification, vocabulary
 from mailtier.sender.intake import openapi, problems
 
-_PAGE = pathlib.Path(__file__).parents[4] / "docs/reference/problems.md"
+_PROBLEMS = "docs/reference/problems.md"
+_INTAKE = "docs/reference/intake.md"
 
 
 def test_every_reference_of_the_description_resolves() -> None:
@@ -33,9 +34,18 @@ def test_every_problem_is_described_and_documented() -> None:
     statuses = {
         int(status) for path in document["paths"].values() for status in path.get("post", {}).get("responses", {})
     }
-    page = _PAGE.read_text(encoding="utf-8")
+    page = repository.read(_PROBLEMS)
     for kind in problems.ALL:
         assert kind.status in statuses | {405}
         assert f"## {kind.slug}\n" in page
         assert kind.title in page
         assert kind.meaning in page
+
+
+def test_the_intake_s_page_lists_every_field_and_problem() -> None:
+    """A caller finds each field of the request, and each problem with its status and a link to what to do."""
+    page = repository.read(_INTAKE)
+    fields = [row[0] for row in repository.rows(page, "The request") if len(row) == 4 and row[0].startswith("`")]
+    assert fields == [f"`{name}`" for name in notification.NotificationRequest.model_fields]
+    listed = [(status, problem) for status, problem, _, _ in repository.rows(page, "Problems")]
+    assert listed == [(str(kind.status), f"[{kind.slug}](problems.md#{kind.slug})") for kind in problems.ALL]

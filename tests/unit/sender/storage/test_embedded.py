@@ -102,7 +102,7 @@ async def test_commits_are_shared(open_queue: Open) -> None:
 
 
 async def test_a_full_volume_refuses_new_work_only(open_queue: Open) -> None:
-    """Above the threshold nothing new is taken, a repeat is found, and outcomes are stored."""
+    """Above the threshold nothing new is taken, a repeat is found, and outcomes are stored (R13)."""
     queue = await open_queue()
     new = queues.notification(idempotency_key="key")
     enqueued = await queue.enqueue(new, quota=queues.QUOTA)
@@ -156,7 +156,7 @@ async def test_a_newer_schema_is_refused(open_queue: Open, tmp_path: pathlib.Pat
 
 
 async def test_commits_are_synced(open_queue: Open) -> None:
-    """The writer syncs at every commit, zeroes what it deletes, and keeps foreign keys."""
+    """The writer syncs at every commit, zeroes what it deletes, and keeps foreign keys (R11)."""
     queue = await open_queue()
 
     def pragmas(connection: sqlite3.Connection) -> list[object]:

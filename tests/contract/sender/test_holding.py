@@ -1,0 +1,141 @@
+"""What may not be sent waits, is shown as held, and goes when it may, or ends (R4, R9, R11, R12, R14)."""
+
+import asyncio
+import collections.abc
+import datetime as dt
+
+from kit import sending, smtpd, wait
+from mailtier.api import vocabulary
+from mailtier.settings import effective
+
+_S = vocabulary.RecipientState
+_C = vocabulary.Category
+Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+
+
+async def test_refused_credentials_are_used_once(sender: sending.Sender, serve: Serve) -> None:
+    """Ten messages and a wrong password are one AUTH (R12); a new Secret version sends them all."""
+    server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))
+    at = sending.endpoint(server)
+    wrong = sender.secrets.put("mailtier", "smtp", "wrong", endpoint=str(at))
+    of = sender.settings.put(sending.settings("team-a", at, auth=sending.login(wrong)))
+    sent = [await sender.notify(of) for _ in range(10)]
+    await wait.until_async(lambda: server.auth_attempts, within_seconds=5, why="the password is refused")
+    for _ in range(3):
+        sender.skip(60)
+        await asyncio.sleep(0)
+    await sender.until(of, sent[0], _S.HELD)
+    for each in sent:
+        await sender.until(of, each, _S.HELD)
+    assert len(server.auth_attempts) == 1
+    right = sender.secrets.put("mailtier", "smtp", "right", endpoint=str(at))
+    sender.settings.put(sending.settings("team-a", at, auth=sending.login(right)))
+    for each in sent:
+        await sender.until(of, each, _S.ACCEPTED)
+    assert [attempt.password for attempt in server.auth_attempts].count("wrong") == 1
+
+
+async def test_a_secret_that_was_mended_is_found_without_being_told(sender: sending.Sender, serve: Serve) -> None:
+    """After a refusal the Secret is read again by and by (R9), so that messages go once it is right."""
+    server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))
+    at = sending.endpoint(server)
+    reference = sender.secrets.put("mailtier", "smtp", "wrong", endpoint=str(at))
+    of = sender.settings.put(sending.settings("team-a", at, auth=sending.login(reference)))
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.HELD)
+    sender.secrets.put("mailtier", "smtp", "right", endpoint=str(at))
+    sender.skip(61)
+    await sender.until(of, sent, _S.ACCEPTED)
+    assert len(server.auth_attempts) == 2
+
+
+async def test_a_secret_that_does_not_name_the_endpoint_is_not_used(sender: sending.Sender, serve: Serve) -> None:
+    """Without the annotation nothing is connected to, and the messages are held (R1, R3)."""
+    server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))
+    at = sending.endpoint(server)
+    reference = sender.secrets.put("mailtier", "smtp", "right", endpoint="smtp.example.com")
+    of = sender.settings.put(sending.settings("team-a", at, auth=sending.login(reference)))
+    sent = await sender.notify(of)
+    await wait.until_async(lambda: sender.secrets.reads, within_seconds=5, why="the Secret is read")
+    sender.skip(15)
+    await sender.until(of, sent, _S.HELD)
+    assert await sender.reasons(of, sent) == ["CredentialsUnusable"]
+    assert server.transcripts == []
+
+
+async def test_blocked_settings_hold_and_mended_ones_release(sender: sending.Sender, serve: Serve) -> None:
+    """Messages of a blocked organization wait, are shown as held, and go when the settings are mended."""
+    server = await serve()
+    at = sending.endpoint(server)
+    of = sender.settings.put(sending.settings("team-a", at, state=effective.State.BLOCKED))
+    sent = await sender.notify(of)
+    await sender.until_held()
+    sender.skip(11)
+    await sender.until(of, sent, _S.HELD)
+    assert server.transcripts == []
+    sender.settings.put(sending.settings("team-a", at))
+    await sender.until(of, sent, _S.ACCEPTED)
+
+
+async def test_held_messages_expire(sender: sending.Sender, serve: Serve) -> None:
+    """A message that is held for its max age has expired (R4)."""
+    server = await serve()
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), state=effective.State.SUSPENDED))
+    sent = await sender.notify(of, max_age=dt.timedelta(minutes=5))
+    await sender.until_held()
+    sender.skip(301)
+    await sender.until(of, sent, _S.EXPIRED)
+
+
+async def test_a_wall_clock_that_jumps_expires_nothing(sender: sending.Sender, serve: Serve) -> None:
+    """After a jump forward, messages that look old are still delivered (R14)."""
+    server = await serve()
+    suspended = sending.settings("team-a", sending.endpoint(server), state=effective.State.SUSPENDED)
+    of = sender.settings.put(suspended)
+    sent = await sender.notify(of, max_age=dt.timedelta(minutes=5))
+    await sender.until_held()
+    sender.clock.jumped = dt.timedelta(days=2)
+    sender.skip(301)
+    sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    await sender.until(of, sent, _S.ACCEPTED)
+
+
+async def test_an_organization_that_is_gone_fails_after_an_hour(sender: sending.Sender, serve: Serve) -> None:
+    """Messages of a deleted organization are held for an hour, and then fail as OrganizationDeleted."""
+    server = await serve()
+    of = sending.settings("team-a", sending.endpoint(server))
+    sent = await sender.notify(of, max_age=dt.timedelta(days=1))
+    await sender.until_held()
+    sender.skip(11)
+    await sender.until(of, sent, _S.HELD)
+    sender.skip(3600)
+    await sender.until(of, sent, _S.FAILED)
+    assert await sender.reasons(of, sent) == ["OrganizationDeleted"]
+
+
+async def test_a_recreated_namespace_inherits_nothing(sender: sending.Sender, serve: Serve) -> None:
+    """Messages of a former namespace of the same name fail at once, and reach nobody (R11)."""
+    server = await serve()
+    former = sending.settings("team-a", sending.endpoint(server), uid="former")
+    sender.settings.put(sending.settings("team-a", sending.endpoint(server), uid="present"))
+    sent = await sender.notify(former)
+    await sender.until(former, sent, _S.FAILED)
+    assert await sender.reasons(former, sent) == ["NamespaceDeleted"]
+    assert server.transcripts == []
+
+
+async def test_a_lane_that_the_policy_refuses_is_held(sender: sending.Sender, serve: Serve) -> None:
+    """After three recipients were refused by policy, the lane rests; the recipients stay deferred."""
+    server = await serve()
+    server.script.on("RCPT", "550 5.7.1 Client refused")
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=1))
+    sent = [await sender.notify(of, f"r{number}@example.org") for number in range(6)]
+    for each in sent[:3]:
+        await sender.until(of, each, _S.DEFERRED)
+    server.script.clear()
+    other = await sender.notify(of, category=_C.PASSWORD_RECOVERY)
+    await sender.until(of, other, _S.ACCEPTED)
+    assert await sender.states(of, sent[4]) == [_S.QUEUED]
+    sender.skip(901)
+    for each in sent:
+        await sender.until(of, each, _S.ACCEPTED)
