@@ -63,11 +63,6 @@ _verified = prometheus_client.Gauge(
     ["verified", "reason"],
     registry=_OPERATOR,
 )
-_would_block = prometheus_client.Gauge(
-    "mailtier_organizations_would_block",
-    "Organizations that the policy would block if its mode were Enforce.",
-    registry=_OPERATOR,
-)
 _reconcile_duration = prometheus_client.Histogram(
     "mailtier_reconcile_duration_seconds",
     "Time of one reconciliation, reads and writes included.",
@@ -191,11 +186,6 @@ def set_organizations(counts: Mapping[tuple[str, str], int]) -> None:
 def set_organizations_verified(counts: Mapping[tuple[str, str], int]) -> None:
     """Replace the numbers of organizations by (status, reason) of Verified."""
     _replace(_verified, ("verified", "reason"), counts)
-
-
-def set_would_block(count: int) -> None:
-    """Tell how many organizations the policy's mode Audit lets pass."""
-    _would_block.set(count)
 
 
 def observe_reconcile(*, kind: str, outcome: str, seconds: float) -> None:

@@ -77,7 +77,6 @@ def test_every_recorder_can_be_called() -> None:
     metrics.count_relist(resource="configmaps")
     metrics.set_leader(True)
     metrics.set_organizations_verified({("True", "Verified"): 1})
-    metrics.set_would_block(2)
     metrics.observe_reconcile(kind="organization", outcome="written", seconds=0.01)
     metrics.set_work_queue_depth(5)
     metrics.set_feed_connected(True)
@@ -99,7 +98,6 @@ def test_every_recorder_can_be_called() -> None:
         ("mailtier_kubernetes_requests", ("200", "tests", "get"), 1),
         ("mailtier_leader", (), 1),
         ("mailtier_work_queue_depth", (), 5),
-        ("mailtier_organizations_would_block", (), 2),
     ):
         assert values("operator", name)[labels] == value
     for name, labels, value in (
