@@ -4,6 +4,9 @@ The operator offers Notification objects (`PUT /v1/objects`), as often as it lik
 is answered with the same record. It reads what changed with `GET /v1/feed?after=CURSOR&wait=SECONDS`, which answers
 at once when there is something, and returns the latest state of each item that changed after the cursor.
 A cursor is a number that only grows, also over restarts of the sender; 0 asks for everything that is kept.
+
+`GET /v1/namespaces` answers for which namespaces something is queued; of those that are gone the operator says so
+with `DELETE /v1/namespaces/UID` (204), until the sender names them no more.
 """
 
 import datetime as dt
@@ -16,6 +19,8 @@ from mailtier.api import notification, vocabulary
 SOCKET_NAME = "sender.sock"
 OBJECTS_PATH = "/v1/objects"
 FEED_PATH = "/v1/feed"
+NAMESPACES_PATH = "/v1/namespaces"
+NAMESPACES_PATH = "/v1/namespaces"
 
 
 class Message(pydantic.BaseModel):
@@ -120,6 +125,16 @@ class Probe(Message):
     probed_at: dt.datetime
 
 
+class Namespaces(Message):
+    """The namespaces that something is queued for.
+
+    Attributes:
+        uids: Of those namespaces, whether or not they are still there.
+    """
+
+    uids: tuple[str, ...]
+
+
 class Feed(Message):
     """What changed after a cursor.
 
@@ -130,3 +145,13 @@ class Feed(Message):
 
     cursor: int
     items: tuple[Annotated[Taken | Probe, pydantic.Field(discriminator="kind")], ...]
+
+
+class Namespaces(Message):
+    """The namespaces for which something is queued.
+
+    Attributes:
+        uids: Each once, in order.
+    """
+
+    uids: tuple[str, ...]

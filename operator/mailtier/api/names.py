@@ -50,6 +50,9 @@ CA_KEY = "ca.crt"
 PASSWORD_KEY = "password"  # noqa: S105  # The name of a key of a Secret.
 
 
+_CA_PREFIX = "ca-"
+
+
 def effective_config_map(namespace: str, organization: str) -> str:
     """Return the name of an organization's effective ConfigMap; the host's own with an empty namespace.
 
@@ -60,4 +63,9 @@ def effective_config_map(namespace: str, organization: str) -> str:
 
 def ca_config_map(digest: str) -> str:
     """Return the name of the ConfigMap that publishes the CA bundle with this hexadecimal SHA-256."""
-    return f"ca-{digest[:40]}"
+    return f"{_CA_PREFIX}{digest[:40]}"
+
+
+def is_ca_config_map(name: str) -> bool:
+    """Return whether a ConfigMap of ours holds a CA bundle; an effective one has a dot in its name or is the host's."""
+    return name.startswith(_CA_PREFIX) and "." not in name

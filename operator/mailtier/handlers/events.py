@@ -5,13 +5,16 @@ a lost, repeated or reordered event changes nothing in the end.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pydantic
 
 from mailtier.api import names, notification
 from mailtier.handlers import keys, store
 from mailtier.settings import observed
+
+NAMESPACES: Final = "namespaces"
+"""The plural of the one kind that is watched and not ours."""
 
 
 class Queue(Protocol):
@@ -41,6 +44,16 @@ def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_counted(plural: str, metadata: Mapping[str, Any]) -> bool:
+    """Return whether an object of a watched kind goes into the store.
+
+    A namespace that is being deleted does not, however long a finalizer keeps it: nothing is delivered for it.
+    """
+    if plural == NAMESPACES:
+        return "deletionTimestamp" not in metadata
+    return plural != names.HOST_PLURAL or metadata["name"] == names.HOST_NAME
+
+
 def _unchanged(old: store.Seen | None, seen: Mapping[str, Any]) -> bool:
     """Return whether an object is one that was seen before with the same spec."""
     return old is not None and old.uid == seen["uid"] and old.generation == seen["generation"]
@@ -55,7 +68,7 @@ class Events:
 
     def host(self, name: str, document: Mapping[str, Any] | None) -> None:
         """Take in the HostEmailSettings; a new generation reaches every organization."""
-        if name != names.HOST_NAME:
+        if document is not None and not is_counted(names.HOST_PLURAL, document["metadata"]):
             return
         old = self._store.host
         if document is None:
@@ -116,7 +129,7 @@ class Events:
         """Take in a namespace; its labels decide whether it holds organizations."""
         old = self._store.namespaces.get(name)
         metadata = document["metadata"] if document is not None else {}
-        if document is None or "deletionTimestamp" in metadata:
+        if document is None or not is_counted(NAMESPACES, metadata):
             if old is not None:
                 del self._store.namespaces[name]
                 self._in_namespace(name)

@@ -58,6 +58,14 @@ def standing(settings: effective.Effective, status: Mapping[str, Any]) -> Standi
     )
 
 
+def _read_summary(summary: Mapping[str, int] | None) -> conditions.Summary | None:
+    """Return a summary as it stands in status; one that another version wrote is no summary of ours."""
+    try:
+        return conditions.Summary(**summary) if summary else None
+    except TypeError:
+        return None
+
+
 class Hosts:
     """The reconciler of the host's tier."""
 
@@ -106,6 +114,8 @@ class Hosts:
 
     async def run(self) -> None:
         """Have the summary written, at most every so often, until cancelled."""
+        # No organization at all is a summary too, and may be news since the last life of this process.
+        self._summary_changed.set()
         while True:
             await self._summary_changed.wait()
             await asyncio.sleep(_GATHER_SECONDS)
@@ -128,13 +138,13 @@ class Hosts:
             return None
         plan = resolve.plan_host(seen.spec, operator_namespace=self._namespace)
         resolved = await self._resolver.resolve(keys.HOST, plan, version=(seen.uid, seen.generation))
-        written = await self._publisher.publish(resolved.resolution.effective, extra={})
+        written, refused = await publishing.attempt(self._publisher.publish(resolved.resolution.effective, extra={}))
         document = conditions.host_status(
             resolved.resolution,
-            published=True,
+            published=refused is None,
             probe=resolved.probe,
             # Until the organizations were counted, the count that stands there is the best there is.
-            summary=self._summary or (conditions.Summary(**seen.summary) if seen.summary else None),
+            summary=self._summary or _read_summary(seen.summary),
             generation=seen.generation,
             previous=seen.conditions,
             now=self._now(),
@@ -142,6 +152,8 @@ class Hosts:
         applied = await statuses.write(self._client, names.HOST_KIND, names.HOST_PLURAL, seen, document)
         if applied is not None and self._store.host is not None and self._store.host.uid == seen.uid:
             self._store.host = statuses.noted(self._store.host, applied)
+        if refused is not None:
+            raise refused
         return written or applied is not None
 
     def _sum_up(self) -> conditions.Summary:

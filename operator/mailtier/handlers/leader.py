@@ -31,7 +31,7 @@ from mailtier.handlers import (
     workqueue,
 )
 from mailtier.kube import client as kube_client
-from mailtier.kube import configuration, paths, reflector
+from mailtier.kube import configuration, errors, paths, reflector
 from mailtier.settings import bundles
 from mailtier.telemetry import logs, metrics, tasks
 
@@ -45,7 +45,9 @@ RESYNC = dt.timedelta(hours=1)
 
 
 _FIRST_SUMMARY_SECONDS: Final = 60.0
-"""How long the first summary waits for a queue that never empties."""
+"""How long the first summary and upkeep wait for a queue that never empties."""
+
+_UPKEEP_SECONDS: Final = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,18 @@ class Context:
     jitter: Callable[[], float]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Router:
+    """Gives each key to its queue: Notifications wait for the sender, and nothing else waits for them."""
+
+    settings: workqueue.WorkQueue[keys.Key]
+    offers: workqueue.WorkQueue[keys.Key]
+
+    def add(self, key: keys.Key) -> None:
+        """Have a key worked on."""
+        (self.offers if key.subject == keys.Subject.NOTIFICATION else self.settings).add(key)
+
+
 class Leader:
     """One term of leading."""
 
@@ -84,7 +98,14 @@ class Leader:
         self._client = client
         self.store = store.Store()
         self.queue = workqueue.WorkQueue[keys.Key](
-            self._work, workers=WORKERS, monotonic=time.monotonic, jitter=context.jitter
+            self._work,
+            workers=WORKERS,
+            monotonic=time.monotonic,
+            jitter=context.jitter,
+            observe=metrics.set_work_queue_depth,
+        )
+        self._offers = workqueue.WorkQueue[keys.Key](
+            self._work, workers=notifications.WORKERS, monotonic=time.monotonic, jitter=context.jitter
         )
         self._sender = sender.Sender(context.socket)
         self._publisher = publishing.Publisher(client, namespace=context.namespace)
@@ -116,7 +137,7 @@ class Leader:
             settled=self._hosts.count,
         )
         self._notifications = notifications.Notifications(
-            self.store, client, self._sender, look_again=self.queue.add_after, now=context.now
+            self.store, client, self._sender, look_again=self._offers.add_after, now=context.now
         )
         self._config_maps = reflector.Reflector(
             client,
@@ -129,7 +150,7 @@ class Leader:
         self._watching = watching.Watching(
             connection=context.connection,
             client=client,
-            take=events.Events(self.store, self.queue),
+            take=events.Events(self.store, _Router(self.queue, self._offers)),
             seen=self._seen,
             identity=context.identity,
             on_started=lambda: tasks.stop_on_signals(stop),
@@ -147,7 +168,8 @@ class Leader:
                 {
                     "references": self._references.run(),
                     "effective ConfigMaps": self._config_maps.run(),
-                    "feed": self._sender.follow(self._take, metrics.set_feed_connected),
+                    "feed": self._sender.follow(self._take, self._on_connected),
+                    "upkeep": self._keep_up(),
                     "workers": self._run_workers(),
                     "summary": self._sum_up(),
                     "watches": self._watching.run(),
@@ -165,7 +187,9 @@ class Leader:
         self.queue.add(keys.HOST)
         _log.info("everything is listed", organizations=len(self.store.organizations), waiting=len(self.queue))
         self.synced.set()
-        await self.queue.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.queue.run())
+            group.create_task(self._offers.run())
 
     async def _sum_up(self) -> None:
         """Write summaries, the first when everything was looked at once: half of it would be no summary."""
@@ -184,10 +208,11 @@ class Leader:
                 outcome = "written" if written else "unchanged"
             finally:
                 metrics.observe_reconcile(kind=key.subject.value, outcome=outcome, seconds=time.monotonic() - started)
+        queue = self._offers if key.subject == keys.Subject.NOTIFICATION else self.queue
         if written is None:
-            self.queue.forget(key)
+            queue.forget(key)
         else:
-            self.queue.add_after(key, RESYNC * (0.9 + self._context.jitter() / 5))
+            queue.add_after(key, RESYNC * (0.9 + self._context.jitter() / 5))
 
     async def _reconcile(self, key: keys.Key) -> bool | None:
         """Return whether anything was written; None if what the key names is gone."""
@@ -202,8 +227,33 @@ class Leader:
     async def _publish_bundle(self, bundle: bundles.Bundle) -> None:
         await self._publisher.publish_bundle(bundle)
 
+    async def _keep_up(self) -> None:
+        """Remove CA bundles that nobody refers to, and tell the sender of namespaces that are gone, until cancelled."""
+        await self.synced.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_SUMMARY_SECONDS):
+                await self.queue.idle()
+        while True:
+            try:
+                await self._publisher.remove_unused(self._references.used_digests(), now=time.monotonic())
+                await self._sender.forget_namespaces(self.store.namespace_uids)
+            except (errors.ApiError, sender.SenderUnavailableError) as error:
+                _log.debug("upkeep failed; it is done again", error=str(error))
+            await asyncio.sleep(_UPKEEP_SECONDS)
+
+    def _on_connected(self, connected: bool) -> None:
+        metrics.set_feed_connected(connected)
+        if connected:
+            self._notifications.offer_again()
+
     def _on_config_map(self, name: str, found: kube_client.Object | None) -> None:
-        self._publisher.seen(name, None if found is None else found["digest"], self.queue.add)
+        self._publisher.seen(name, None if found is None else found["digest"], self._look_again)
+
+    def _look_again(self, config_map: str) -> None:
+        if names.is_ca_config_map(config_map):
+            self._references.read_bundle_again(config_map)
+        else:
+            self.queue.add(publishing.owner(config_map))
 
     def _take(self, item: sender.Item) -> None:
         if item.kind == "probe":

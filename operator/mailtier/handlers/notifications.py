@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import feed, names, notification
-from mailtier.handlers import keys, outcomes, sender, statuses, store
+from mailtier.handlers import keys, outcomes, sender, statuses, store, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.settings import observed
@@ -25,7 +25,9 @@ KEEP_ACCEPTED: Final = dt.timedelta(hours=1)
 KEEP_OTHERS: Final = dt.timedelta(hours=24)
 """How long one stays that ended otherwise, so that somebody can read why."""
 
-_OFFER_AGAIN: Final = dt.timedelta(seconds=5)
+_OFFER_AGAIN: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=1))
+WORKERS: Final = 8
+"""Objects worked on at the same time, by workers of their own: an offer waits for the sender's disk."""
 
 
 def spec_hash(spec: notification.NotificationSpec) -> str:
@@ -33,6 +35,11 @@ def spec_hash(spec: notification.NotificationSpec) -> str:
     document = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_for_now(answer: outcomes.Answer) -> bool:
+    """Return whether an answer may be another one soon."""
+    return isinstance(answer, outcomes.Unavailable) or (isinstance(answer, feed.Refused) and answer.retry)
 
 
 class Notifications:
@@ -62,13 +69,22 @@ class Notifications:
         self._look_again = look_again
         self._now = now
         self._taken: dict[tuple[str, str], feed.Taken] = {}
+        self._failures: dict[keys.Key, int] = {}
 
     def take(self, taken: feed.Taken) -> None:
         """Take in what the sender says of a Notification object; one that is not there (any more) is let go."""
         key = (taken.namespace, taken.name)
-        if key in self._store.notifications:
+        # A namespace that was deleted and made again is another one: it inherits nothing of its predecessor (R11).
+        space = self._store.namespaces.get(taken.namespace)
+        if key in self._store.notifications and space is not None and space.uid == taken.namespace_uid:
             self._taken[key] = taken
             self._look_again(keys.notification(*key), dt.timedelta(0))
+
+    def offer_again(self) -> None:
+        """Look at every object that is not finished: the sender answers again."""
+        self._failures.clear()
+        for namespace, name in self._store.notifications:
+            self._look_again(keys.notification(namespace, name), dt.timedelta(0))
 
     async def reconcile(self, key: keys.Key) -> bool | None:
         """Offer an object, write what became of it, or remove it; return whether anything was written.
@@ -79,12 +95,14 @@ class Notifications:
         seen = self._store.notifications.get((key.namespace, key.name))
         if seen is None:
             self._taken.pop((key.namespace, key.name), None)
+            self._failures.pop(key, None)
             return None
         finished_at = outcomes.finished_at(seen.conditions, generation=seen.generation)
         if finished_at is not None:
             return await self._expire(key, seen, finished_at)
         answer = await self._ask(key, seen)
-        if answer is None:
+        if answer is None or (_is_for_now(answer) and outcomes.was_accepted(seen.conditions, seen.generation)):
+            # What was acknowledged stays acknowledged, whether or not the sender answers at the moment (R4).
             return False
         document = outcomes.status(answer, generation=seen.generation, previous=seen.conditions, now=self._now())
         written = await statuses.write(self._client, names.NOTIFICATION_KIND, names.NOTIFICATION_PLURAL, seen, document)
@@ -100,15 +118,15 @@ class Notifications:
         """Return what is known of an object, offering it where nothing is."""
         if isinstance(seen.spec, observed.Invalid):
             return seen.spec
-        digest = spec_hash(seen.spec)
-        known = self._taken.get((key.namespace, key.name))
-        if known is not None and known.spec_hash == digest:
-            return known
         space = self._store.namespaces.get(key.namespace)
         if space is None:
             # Namespaces come by a watch of their own, perhaps later.
-            self._look_again(key, _OFFER_AGAIN)
+            self._offer_later(key)
             return None
+        digest = spec_hash(seen.spec)
+        known = self._taken.get((key.namespace, key.name))
+        if known is not None and known.spec_hash == digest and known.namespace_uid == space.uid:
+            return known
         offer = feed.Offer(
             namespace=key.namespace,
             namespace_uid=space.uid,
@@ -121,13 +139,18 @@ class Notifications:
             answer = await self._link.offer(offer)
         except sender.SenderUnavailableError as error:
             _log.warning("a Notification could not be offered; it is offered again", error=str(error))
-            self._look_again(key, _OFFER_AGAIN)
+            self._offer_later(key)
             return outcomes.Unavailable()
         if isinstance(answer, feed.Taken):
             self._taken[key.namespace, key.name] = answer
+            self._failures.pop(key, None)
         elif answer.retry:
-            self._look_again(key, _OFFER_AGAIN)
+            self._offer_later(key)
         return answer
+
+    def _offer_later(self, key: keys.Key) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        self._look_again(key, _OFFER_AGAIN.delay(failures, jitter=1.0))
 
     async def _expire(self, key: keys.Key, seen: store.Notification, finished_at: dt.datetime) -> bool:
         """Remove a finished object when its time has come."""

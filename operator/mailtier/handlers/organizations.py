@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mailtier.api import names, settings
+from mailtier.api import names
+from mailtier.api import settings as api_settings
 from mailtier.handlers import hosts, keys, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
 from mailtier.settings import conditions, effective, observed, policy, resolve
@@ -56,21 +57,32 @@ class Organizations:
         seen, known = gathered
         plan = resolve.plan(known)
         resolved = await self._resolver.resolve(key, plan, version=(seen.uid, seen.generation) if seen else ("", 0))
-        resolution = resolved.resolution
-        document = conditions.org_status(
-            resolution,
-            published=True,
+        settings = resolved.resolution.effective
+        extra = (
+            {}
+            if seen
+            else {"conditions": conditions.as_text(self._status(resolved, None, published=True)["conditions"])}
+        )
+        written, refused = await publishing.attempt(self._publisher.publish(settings, extra=extra))
+        document = self._status(resolved, seen, published=refused is None)
+        if seen is not None:
+            written |= await self._write_status(seen, document)
+        self._settled(key, hosts.standing(settings, document))
+        if refused is not None:
+            raise refused
+        return written
+
+    def _status(
+        self, resolved: resolving.Resolved, seen: store.Organization | None, *, published: bool
+    ) -> dict[str, Any]:
+        return conditions.org_status(
+            resolved.resolution,
+            published=published,
             probe=resolved.probe,
             generation=seen.generation if seen else 0,
             previous=seen.conditions if seen else (),
             now=self._now(),
         )
-        extra = {} if seen else {"conditions": conditions.as_text(document["conditions"])}
-        written = await self._publisher.publish(resolution.effective, extra=extra)
-        if seen is not None:
-            written |= await self._write_status(seen, document)
-        self._settled(key, hosts.standing(resolution.effective, document))
-        return written
 
     def _gather(self, key: keys.Key) -> tuple[store.Organization | None, observed.Observed] | None:
         space = self._store.namespaces.get(key.namespace)
@@ -79,7 +91,7 @@ class Organizations:
             return None
         host = self._store.host.spec if self._store.host else None
         if seen is None:
-            rules = host.policy if isinstance(host, settings.HostSpec) else None
+            rules = host.policy if isinstance(host, api_settings.HostSpec) else None
             has_object = self._store.has_organizations(key.namespace)
             is_implicit = policy.implicit_organization(rules, space.labels, has_object=has_object)
             if not is_implicit or key.name != names.DEFAULT_ORGANIZATION:
@@ -90,7 +102,7 @@ class Organizations:
             namespace_labels=space.labels,
             operator_namespace=self._namespace,
             host=host,
-            org=seen.spec if seen else settings.OrgSpec(),
+            org=seen.spec if seen else api_settings.OrgSpec(),
         )
 
     async def _write_status(self, seen: store.Organization, document: Mapping[str, Any]) -> bool:

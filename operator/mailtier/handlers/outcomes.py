@@ -59,6 +59,12 @@ def finished_at(conditions: Sequence[Mapping[str, Any]], *, generation: int) -> 
     return dt.datetime.fromisoformat(ending["lastTransitionTime"])
 
 
+def was_accepted(conditions: Sequence[Mapping[str, Any]], generation: int) -> bool:
+    """Return whether a Notification's conditions say that the sender has taken this generation of it."""
+    accepted = transitions.by_type(conditions).get(vocabulary.Condition.ACCEPTED)
+    return accepted is not None and accepted["status"] == "True" and accepted.get("observedGeneration") == generation
+
+
 def all_accepted(conditions: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether a Notification's conditions say that every recipient was accepted."""
     ready = transitions.by_type(conditions).get(vocabulary.Condition.READY)

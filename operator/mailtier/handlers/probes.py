@@ -4,10 +4,15 @@ Organizations that share endpoint, credentials and envelope share one probe: ten
 one entry here.
 """
 
+import collections
 from collections.abc import Callable
+from typing import Final
 
 from mailtier.api import feed
 from mailtier.handlers import keys
+
+_KEPT_UNUSED: Final = 1_000
+"""Results that are kept though nobody asks for them: settings that come back find theirs."""
 
 
 class Probes:
@@ -21,6 +26,7 @@ class Probes:
         """
         self._changed = changed
         self._results: dict[str, feed.Probe] = {}
+        self._unused: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._users: dict[str, set[keys.Key]] = {}
         self._keys: dict[keys.Key, str] = {}
 
@@ -28,6 +34,8 @@ class Probes:
         """Take in a result; users look again only if it says something new."""
         old = self._results.get(probe.key)
         self._results[probe.key] = probe
+        if probe.key not in self._users:
+            self._let_go(probe.key)
         if old is None or old.model_copy(update={"probed_at": probe.probed_at}) != probe:
             for user in self._users.get(probe.key, ()):
                 self._changed(user)
@@ -39,6 +47,7 @@ class Probes:
             self.release(user)
             self._keys[user] = probe_key
             self._users.setdefault(probe_key, set()).add(user)
+            self._unused.pop(probe_key, None)
         return self._results.get(probe_key)
 
     def release(self, user: keys.Key) -> None:
@@ -49,5 +58,12 @@ class Probes:
         users = self._users[old]
         users.discard(user)
         if not users:
-            # The result stays: a user that comes back finds it, and the sender drops what is not asked for.
             del self._users[old]
+            self._let_go(old)
+
+    def _let_go(self, probe_key: str) -> None:
+        """Keep a result that nobody asks for only while few others are."""
+        self._unused[probe_key] = None
+        if len(self._unused) > _KEPT_UNUSED:
+            oldest, _ = self._unused.popitem(last=False)
+            self._results.pop(oldest, None)

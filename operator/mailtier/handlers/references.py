@@ -24,6 +24,9 @@ Read = observed.SecretRead | observed.CaRead
 UNSATISFIED: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=1))
 SATISFIED: Final = dt.timedelta(minutes=5)
 _READERS: Final = 8
+BUNDLES_PER_NAMESPACE: Final = 32
+"""Different CA bundles that one namespace may have published within a few minutes."""
+_BUNDLES_SECONDS: Final = 300.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -78,6 +81,8 @@ class References:
         self._changed = changed
         self._publish = publish
         self._jitter = jitter
+        self._monotonic = monotonic
+        self._bundles: dict[str, dict[str, float]] = {}
         self._entries: dict[Need, _Entry] = {}
         self._needs: dict[keys.Key, frozenset[Need]] = {}
         self._schedule = workqueue.WorkQueue[Need](
@@ -110,10 +115,12 @@ class References:
             self._needs[user] = needs
         else:
             self._needs.pop(user, None)
-        found = {}
-        for need in needs:
-            entry = self._entries.setdefault(need, _Entry())
+        # All are registered before the first is read: a read that fails must not leave a user without its entry.
+        entries = {need: self._entries.setdefault(need, _Entry()) for need in needs}
+        for entry in entries.values():
             entry.users.setdefault(user, False)
+        found = {}
+        for need, entry in entries.items():
             before = entry.result
             async with entry.lock:
                 if entry.result is None or (fresh and entry.result is before):
@@ -129,13 +136,25 @@ class References:
             entry.users[user] = satisfied
             self._plan(need, entry)
 
+    def used_digests(self) -> set[str]:
+        """Return the digest of every CA bundle that somebody refers to."""
+        return {entry.result.digest for entry in self._entries.values() if isinstance(entry.result, observed.CaRead)}
+
+    def read_bundle_again(self, config_map: str) -> None:
+        """Read what a published CA bundle came from, because what is published is not what it was."""
+        for need, entry in self._entries.items():
+            if isinstance(entry.result, observed.CaRead) and names.ca_config_map(entry.result.digest) == config_map:
+                self._schedule.add(need)
+
     def release(self, user: keys.Key) -> None:
         """Forget a user that is gone."""
         for need in self._needs.pop(user, frozenset()):
             self._leave(user, need)
 
     def _leave(self, user: keys.Key, need: Need) -> None:
-        entry = self._entries[need]
+        entry = self._entries.get(need)
+        if entry is None:
+            return
         entry.users.pop(user, None)
         if not entry.users:
             del self._entries[need]
@@ -196,8 +215,30 @@ class References:
             bundle = bundles.parse(text)
         except bundles.BundleError as error:
             return observed.CaRead(outcome=observed.Outcome.FOUND, problem=str(error))
-        await self._publish(bundle)
+        if not self.may_publish(need.namespace, bundle.digest):
+            return observed.CaRead(
+                outcome=observed.Outcome.FOUND,
+                problem=f"the namespace has had {BUNDLES_PER_NAMESPACE} CA bundles within {_BUNDLES_SECONDS:g} seconds;"
+                " wait, or let its organizations share bundles",
+            )
+        try:
+            await self._publish(bundle)
+        except errors.ApiError:
+            # The digest is not given out before the sender can have the bundle.
+            return observed.CaRead(outcome=observed.Outcome.UNAVAILABLE)
         return observed.CaRead(outcome=observed.Outcome.FOUND, digest=bundle.digest)
+
+    def may_publish(self, namespace: str, digest: str) -> bool:
+        """Return whether a namespace may have this bundle published: what it fills is the operator's namespace."""
+        now = self._monotonic()
+        recent = {
+            known: since for known, since in self._bundles.get(namespace, {}).items() if now - since < _BUNDLES_SECONDS
+        }
+        allowed = digest in recent or len(recent) < BUNDLES_PER_NAMESPACE
+        if allowed:
+            recent[digest] = now
+        self._bundles[namespace] = recent
+        return allowed
 
     async def _bundle_text(self, need: observed.CaNeed) -> str | None:
         if need.kind == "Secret":

@@ -5,7 +5,7 @@ Host and organizations go the same way; only what they plan, and where they writ
 
 import dataclasses
 
-from mailtier.api import feed
+from mailtier.api import feed, vocabulary
 from mailtier.handlers import keys, probes, references
 from mailtier.settings import codec, effective, resolve
 
@@ -20,6 +20,12 @@ class Resolved:
 
     resolution: resolve.Resolution
     probe: feed.Probe | None
+
+
+def _is_unfit(resolution: resolve.Resolution) -> bool:
+    """Return whether a Secret or CA bundle is not what the settings need, whatever else is wrong with them."""
+    refs = vocabulary.Condition.RESOLVED_REFS
+    return any(refs in finding.reason.conditions for finding in resolution.effective.findings)
 
 
 class Resolver:
@@ -49,7 +55,7 @@ class Resolver:
         self._read_for[key] = version
         resolution = resolve.conclude(plan, reads)
         state = resolution.effective.state
-        self._reader.judge(key, satisfied=state != effective.State.UNRESOLVED)
+        self._reader.judge(key, satisfied=not _is_unfit(resolution))
         if state != effective.State.ACTIVE:
             self._probes.release(key)
             return Resolved(resolution=resolution, probe=None)

@@ -6,7 +6,7 @@ offers every unfinished Notification again; both are idempotent.
 
 import asyncio
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Final
 
 import aiohttp
@@ -23,7 +23,7 @@ _ANSWER: Final[pydantic.TypeAdapter[feed.Taken | feed.Refused]] = pydantic.TypeA
 _WAIT_SECONDS: Final = 25
 _PAUSE_SECONDS: Final = 1.0
 _OFFER_SECONDS: Final = 15.0
-_OK: Final = 200
+_WELL: Final = frozenset({200, 204})
 
 
 class SenderUnavailableError(Exception):
@@ -55,6 +55,22 @@ class Sender:
         """
         body = offer.model_dump_json(by_alias=True, exclude_none=True)
         return _ANSWER.validate_json(await self._request("PUT", feed.OBJECTS_PATH, body=body, seconds=_OFFER_SECONDS))
+
+    async def forget_namespaces(self, present: Callable[[], Collection[str]]) -> None:
+        """Have the sender give up what it has queued for namespaces that are gone.
+
+        Args:
+            present: Returns the uids of those that are there. It is asked after the sender was, or what was queued in
+                between for a new namespace would be given up.
+
+        Raises:
+            SenderUnavailableError: Not all were told; do it again.
+        """
+        answer = await self._request("GET", feed.NAMESPACES_PATH, body=None, seconds=_OFFER_SECONDS)
+        there = present()
+        for uid in feed.Namespaces.model_validate_json(answer).uids:
+            if uid not in there:
+                await self._request("DELETE", f"{feed.NAMESPACES_PATH}/{uid}", body=None, seconds=_OFFER_SECONDS)
 
     async def follow(self, take: Callable[[Item], None], connected: Callable[[bool], None]) -> None:
         """Pass on everything that is kept, then everything that changes, until cancelled.
@@ -102,6 +118,6 @@ class Sender:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SenderUnavailableError(f"{self._socket}: {type(error).__name__}") from error
-        if answer.status != _OK:
+        if answer.status not in _WELL:
             raise SenderUnavailableError(f"{self._socket}: answered {answer.status}")
         return content

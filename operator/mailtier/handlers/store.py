@@ -111,6 +111,10 @@ class Store:
         """Yield the names of the organizations' objects in a namespace."""
         yield from self._by_namespace.get(namespace, ())
 
+    def namespace_uids(self) -> set[str]:
+        """Return the uid of every namespace that is there and not being deleted."""
+        return {namespace.uid for namespace in self.namespaces.values()}
+
     def host_keys(self) -> list[tuple[str, str]]:
         """Return the key of the host's object, as the other kinds have theirs."""
         return [("", self.host.name)] if self.host is not None else []

@@ -25,12 +25,11 @@ from mailtier.telemetry import logs, metrics
 
 _log = logs.get_logger(__name__)
 
-NAMESPACES = "namespaces"
 _PATHS: Final = {
     names.HOST_PLURAL: paths.host_settings(),
     names.ORG_PLURAL: paths.org_settings(),
     names.NOTIFICATION_PLURAL: paths.notifications(),
-    NAMESPACES: paths.namespaces(),
+    events.NAMESPACES: paths.namespaces(),
 }
 
 
@@ -128,7 +127,7 @@ class Watching:
             names.HOST_PLURAL: lambda _namespace, name, document: take.host(name, document),
             names.ORG_PLURAL: take.organization,
             names.NOTIFICATION_PLURAL: take.notification,
-            NAMESPACES: lambda _namespace, name, document: take.namespace(name, document),
+            events.NAMESPACES: lambda _namespace, name, document: take.namespace(name, document),
         }
         self._seen = seen
         self._identity = identity
@@ -206,7 +205,7 @@ class Watching:
                 _log.exception("an event could not be taken in", resource=plural, namespace=namespace, name=name)
             self._changed.set()
 
-        group, version = ("", "v1") if plural == NAMESPACES else (names.GROUP, names.VERSION)
+        group, version = ("", "v1") if plural == events.NAMESPACES else (names.GROUP, names.VERSION)
         kopf.on.event(group=group, version=version, plural=plural, registry=registry, id=plural)(on_event)
 
     async def _on_request(self, _session: Any, _context: Any, request: aiohttp.TraceRequestStartParams) -> None:
@@ -237,7 +236,11 @@ class Watching:
             # Only what was there before the list began can be missing from it.
             before = set(self._seen(plural))
             listing = await self._client.list(_PATHS[plural], metadata_only=True)
-            listed = {(item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in listing.items}
+            listed = {
+                (item["metadata"].get("namespace", ""), item["metadata"]["name"])
+                for item in listing.items
+                if events.is_counted(plural, item["metadata"])
+            }
             for namespace, name in before - listed:
                 self._takes[plural](namespace, name, None)
             try:

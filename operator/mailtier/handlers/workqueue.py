@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from mailtier.telemetry import logs, metrics
+from mailtier.telemetry import logs
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -51,6 +51,7 @@ class WorkQueue(Generic[Key]):
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
         backoff: Backoff | None = None,
+        observe: Callable[[int], None] = lambda _depth: None,
     ) -> None:
         """Make an idle queue.
 
@@ -60,12 +61,14 @@ class WorkQueue(Generic[Key]):
             monotonic: Seconds on a clock that never steps.
             jitter: Random numbers from 0 up to 1.
             backoff: How long a failed key waits.
+            observe: Gets how many keys wait or are being worked on, when that changes.
         """
         self._work = work
         self._workers = workers
         self._monotonic = monotonic
         self._jitter = jitter
         self._backoff = backoff or Backoff()
+        self._observe = observe
         self._ready: collections.OrderedDict[Key, None] = collections.OrderedDict()
         self._active: set[Key] = set()
         self._again: set[Key] = set()
@@ -89,6 +92,7 @@ class WorkQueue(Generic[Key]):
             return
         if key not in self._ready:
             self._ready[key] = None
+            self._observe(len(self))
             self._idle.clear()
             self._wake.set()
 
@@ -126,7 +130,6 @@ class WorkQueue(Generic[Key]):
                 await self._wake.wait()
             key, _ = self._ready.popitem(last=False)
             self._active.add(key)
-            metrics.set_work_queue_depth(len(self._ready))
             try:
                 await self._work(key)
             except Exception:  # noqa: BLE001  # A bug or an outage in one key must not stop the others.
@@ -140,6 +143,7 @@ class WorkQueue(Generic[Key]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+                self._observe(len(self))
                 if not self._ready and not self._active:
                     self._idle.set()
 

@@ -105,3 +105,22 @@ def test_a_deletion_during_a_gap_of_the_watch_is_found(tmp_path: pathlib.Path) -
                 return world.effective("gap") is None
 
             world.until(withdrawn, "gap/default is withdrawn")
+
+
+def test_a_namespace_that_cannot_be_deleted_stops_nobody(tmp_path: pathlib.Path) -> None:
+    """A namespace that a finalizer keeps for ever is listed and not counted: the operator starts and works (R8)."""
+    # Without its controllers an API server leaves every deleted namespace Terminating.
+    with cluster_kit.LocalCluster() as control_plane:
+        control_plane.apply_crds(ROOT / "crds")
+        control_plane.kubectl("create", "namespace", "system")
+        world = worlds.World(control_plane, "system")
+        world.namespace("stuck")
+        world.org("stuck")
+        control_plane.kubectl("delete", "namespace", "stuck", "--wait=false")
+        with operators.Operator(tmp_path, control_plane.kubeconfig, namespace="system") as operator:
+            world.until(operator.is_ready, "the operator is ready")
+            world.namespace("well")
+            world.host(**HOST)
+            world.org("well")
+            world.until(lambda: world.reason("well") == "Published", "well/default is Ready")
+            assert world.effective("stuck") is None
