@@ -16,7 +16,7 @@ help: ## List the targets.
 demo: $(SYNCED) ## From kubectl apply to a delivered mail, on real parts. CONTEXT=name uses an existing cluster.
 	@$(RUN) -m demo $(if $(CONTEXT),--context $(CONTEXT))
 
-test: $(SYNCED) ## Every test, step by step, each within its budget of minutes.
+test: $(SYNCED) ## The tests but their long forms, step by step, each within its budget of minutes.
 	@$(RUN) -m kit.steps test
 
 test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.

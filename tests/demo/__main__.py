@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 
-from demo import existing, scenario, screen, stage
+from demo import existing, mail, scenario, screen, stage
 from kit import binaries
 
 
@@ -74,6 +74,13 @@ kubectl describe oes -n elm default      # what a stranger is told
 kubectl explain oes.spec.smtp.tls
 kubectl edit oes -n birch default        # try an address of somebody else
 open {on.relay.url}/api/v1/messages      # the relay's mail
+
+# The intake is {on.intake_url}, its CA {on.intake_ca}
+TOKEN=$(kubectl create token app -n birch --audience=mailtier)
+curl --cacert {on.intake_ca} -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+  -d '{{"category": "JobAlert", "subject": "Hello", "text": "By hand.", "recipients": ["you@birch.example"]}}' \\
+  {on.intake_url}{mail.path("birch")}
+
 curl -s http://127.0.0.1:{on.operator_port}/metrics | grep ^mailtier_
 tail -f {on.folder}/operator.log {on.folder}/sender.log"""
     )

@@ -16,6 +16,9 @@ from kit import smtpd
 LINK = "https://platform.example/reset?token=5u9er-5ecret-0f-the-re5et"
 """A reset link, which must be found nowhere but in the mail."""
 
+PHRASE = "Grüße: violet lanterns drift over the quiet harbour tonight"
+"""A sentence of a PasswordRecovery's text, which must be found nowhere but in the mail either."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Arrived:
@@ -36,31 +39,35 @@ class Arrived:
         return str(self.message["Message-ID"])
 
 
+def path(namespace: str) -> str:
+    """Return where an organization's notifications go in the intake."""
+    return f"/v1/namespaces/{namespace}/organizations/default/notifications"
+
+
 def post(
     on: stage.Stage, namespace: str, token: str, body: dict[str, typing.Any], *, key: str
 ) -> dict[str, typing.Any]:
     """Hand a notification over by HTTPS, and return the answer."""
-    path = f"/v1/namespaces/{namespace}/organizations/default/notifications"
-    return _request(on, "POST", path, token, body=json.dumps(body).encode(), headers={"Idempotency-Key": key})
+    content = json.dumps(body).encode()
+    return _request(on, "POST", path(namespace), token, body=content, headers={"Idempotency-Key": key})
 
 
 def status(on: stage.Stage, namespace: str, token: str, identifier: str) -> dict[str, typing.Any]:
     """Return what became of a notification."""
-    path = f"/v1/namespaces/{namespace}/organizations/default/notifications/{identifier}"
-    return _request(on, "GET", path, token)
+    return _request(on, "GET", f"{path(namespace)}/{identifier}", token)
 
 
 def _request(
     on: stage.Stage,
     method: str,
-    path: str,
+    where: str,
     token: str,
     *,
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> dict[str, typing.Any]:
     request = urllib.request.Request(  # noqa: S310  # The scheme is ours.
-        on.intake_url + path,
+        on.intake_url + where,
         data=body,
         method=method,
         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json", **(headers or {})},
@@ -70,7 +77,7 @@ def _request(
         with urllib.request.urlopen(request, context=context, timeout=15) as answer:  # noqa: S310  # As above.
             return typing.cast("dict[str, typing.Any]", json.load(answer))
     except urllib.error.HTTPError as error:
-        raise RuntimeError(f"{method} {path} was answered with {error.code}: {error.read().decode()}") from error
+        raise RuntimeError(f"{method} {where} was answered with {error.code}: {error.read().decode()}") from error
 
 
 def arrived(on: stage.Stage) -> list[Arrived]:

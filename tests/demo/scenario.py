@@ -121,6 +121,7 @@ class Story:
             body: dict[str, typing.Any] = {
                 "category": "PasswordRecovery",
                 "recipients": ["alice@acme.example"],
+                "text": mail.PHRASE,
                 "data": {"link": mail.LINK, "expires": "in 30 minutes"},
             }
             self.sent["recovery"] = mail.post(self.on, "acme", self.tokens["acme"], body, key="demo-2")["id"]
@@ -148,7 +149,8 @@ class Story:
                 seen = (sender.display_name, sender.addr_spec, messages[0].server, messages[0].username)
                 screen.expect(seen == (name, address, server, username), f"{namespace}: {SENDERS[namespace]}", seen)
             recovery = [one for one in found if one.message["To"] == "alice@acme.example"]
-            screen.expect(mail.LINK in _text(recovery[0].message), "the reset link in its mail", "a mail without it")
+            for what, words in (("the reset link", mail.LINK), ("the text", mail.PHRASE)):
+                screen.expect(words in _text(recovery[0].message), f"{what} in its mail", "a mail without it")
             alert = [one for one in found if one.message["To"] == "ops@platform.example"]
             screen.expect(len(alert) == 1, "the Notification object's mail", len(alert))
         with screen.step("cedar's server was authenticated to; dune's offers AUTH and saw none; elm's saw nobody"):
@@ -166,8 +168,8 @@ class Story:
         screen.say("\n" + _text(shown), indent=4)
 
     def search(self) -> int:
-        """Search everything that was written for the passwords and the reset link; return how much that was."""
-        with screen.step("no password and no reset link in logs, status, ConfigMaps, metrics or the queue's files"):
+        """Search everything that was written for passwords, reset link and text; return how much that was."""
+        with screen.step("no password, reset link or its mail's text in logs, objects, metrics or the queue's files"):
             # What the queue wiped may stand in SQLite's log for a minute; a sender that ends truncates it.
             metrics = leaks.metrics(self.on)
             self.on.stop_sender()

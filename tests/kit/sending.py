@@ -67,9 +67,14 @@ class Clock:
 
 
 class Settings:
-    """Effective settings that a test writes itself; CA bundles too."""
+    """Effective settings that a test writes itself; CA bundles too.
+
+    Attributes:
+        synced: Whether they were listed once.
+    """
 
     def __init__(self) -> None:
+        self.synced = True
         self._settings: dict[effective.OrganizationKey, effective.Effective] = {}
         self._bundles: dict[str, str] = {}
         self._callbacks: list[collections.abc.Callable[[effective.OrganizationKey], None]] = []

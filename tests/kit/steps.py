@@ -58,6 +58,9 @@ LONG = (
     _pytest("long", "tests", minutes=60, marker="long"),
 )
 
+LEFT_OUT = {"test": "left out: the long forms; make test-long runs them"}
+"""What a suite does not run, by its name."""
+
 SUITES = {"check": CHECK, "test": TEST, "long": LONG}
 
 
@@ -87,7 +90,8 @@ def main() -> int:
     """Run a suite, print a table, and return 1 if a step failed or was too slow."""
     parser = argparse.ArgumentParser(prog="kit.steps", description=__doc__)
     parser.add_argument("suite", choices=SUITES)
-    steps = SUITES[parser.parse_args().suite]
+    suite = parser.parse_args().suite
+    steps = SUITES[suite]
     rows, failed = [], False
     for step in steps:
         try:
@@ -103,6 +107,8 @@ def main() -> int:
     for step, seconds, problem in rows:
         print(f"{step.name:<18}{seconds / 60:>8.2f}{step.minutes:>8.1f}  {problem}".rstrip())
     print(f"{'all':<18}{sum(seconds for _, seconds, _ in rows) / 60:>8.2f}")
+    if suite in LEFT_OUT:
+        print(LEFT_OUT[suite])
     return int(failed)
 
 

@@ -70,11 +70,6 @@ class Mailbox:
         """
         return self.wire.lower()
 
-    @property
-    def needs_smtputf8(self) -> bool:
-        """Whether only a server that offers SMTPUTF8 can take this address (RFC 6531)."""
-        return not self.local.isascii()
-
 
 def is_mailbox(value: str) -> bool:
     """Return whether the apiserver takes the text as an address: ASCII alone, A-labels in the domain."""

@@ -140,13 +140,14 @@ NOTIFICATION: Final = Resource(
         _READY,
         _REASON,
         Column(name="CATEGORY", path=".spec.category", description="What it is about."),
-        Column(name="ORGANIZATION", path=".spec.organization", description="Whose settings deliver it."),
         Column(
             name="COMPLETE",
             path=_condition("Complete", "status"),
             description="Whether every recipient has a final state.",
         ),
         _AGE,
+        # Blank where it is the default, which no column can say; so it is not among those that are always shown.
+        Column(name="ORGANIZATION", path=".spec.organization", description="Whose settings deliver it.", wide=True),
         Column(name="ID", path=".status.id", description="The sender's id of it.", wide=True),
         _MESSAGE,
     ),

@@ -20,7 +20,6 @@ SOCKET_NAME = "sender.sock"
 OBJECTS_PATH = "/v1/objects"
 FEED_PATH = "/v1/feed"
 NAMESPACES_PATH = "/v1/namespaces"
-NAMESPACES_PATH = "/v1/namespaces"
 
 
 class Message(pydantic.BaseModel):
@@ -145,13 +144,3 @@ class Feed(Message):
 
     cursor: int
     items: tuple[Annotated[Taken | Probe, pydantic.Field(discriminator="kind")], ...]
-
-
-class Namespaces(Message):
-    """The namespaces for which something is queued.
-
-    Attributes:
-        uids: Each once, in order.
-    """
-
-    uids: tuple[str, ...]

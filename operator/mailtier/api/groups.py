@@ -63,7 +63,8 @@ class Smtp(schema.Model):
 class PasswordReference(schema.Model):
     """The Secret with the password, which is never written here.
 
-    It is used only if its annotation mailtier.dev/endpoint lists the effective endpoint as host[:port].
+    It is used only if its annotation mailtier.dev/endpoint lists the effective endpoint as host:port, or as the host
+    alone for any port; several are separated by commas.
     """
 
     name: types.ObjectName

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final
 
-from mailtier.api import groups, schema, types, vocabulary
+from mailtier.api import groups, links, schema, types, vocabulary
 
 MAXIMUM_TOTAL_BYTES: Final = 256 * 1024
 """What subject, text and data of one notification may hold together, in UTF-8."""
@@ -66,6 +66,17 @@ class NotificationSpec(Content):
     )
 
 
+def _has_content(request: "NotificationRequest") -> bool:
+    if request.category != vocabulary.Category.PASSWORD_RECOVERY:
+        return True
+    return request.text is not None or "link" in (request.data or {})
+
+
+def _has_usable_link(request: "NotificationRequest") -> bool:
+    link = (request.data or {}).get("link")
+    return link is None or links.is_weblink(link)
+
+
 def _one_recipient(request: "NotificationRequest") -> bool:
     if request.category != vocabulary.Category.PASSWORD_RECOVERY:
         return True
@@ -82,5 +93,17 @@ class NotificationRequest(Content):
             holds=_one_recipient,
             message="PasswordRecovery needs exactly one recipient",
             field=".recipients",
+        ),
+        schema.Rule(
+            cel="",
+            holds=_has_content,
+            message="PasswordRecovery needs data.link or text, or its mail would help nobody",
+            field=".data",
+        ),
+        schema.Rule(
+            cel="",
+            holds=_has_usable_link,
+            message="link must be a web address that begins with https:// or http://",
+            field=".data",
         ),
     )

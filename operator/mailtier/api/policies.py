@@ -34,7 +34,7 @@ class OrganizationsPolicy(schema.Model):
 
 
 class FromPolicy(schema.Model):
-    """Which sender addresses organizations may use on the host's endpoint, beside the host's own."""
+    """Which addresses organizations may use as From, envelope and Reply-To on the host's endpoint, beside its own."""
 
     allow: Annotated[list[types.FromEntry], pydantic.Field(max_length=64), schema.SET]
     """Addresses (alerts@example.com), domains (@example.com), or {namespace}@example.com."""

@@ -125,7 +125,7 @@ CREDENTIALS_REQUIRED: Final = _stalled(
 FROM_NOT_ALLOWED: Final = _stalled(
     _A,
     name="FromNotAllowed",
-    meaning="On the host's endpoint, a sender address is neither the host's nor listed in policy.from.allow.",
+    meaning="On the host's endpoint, From, envelope or Reply-To is neither the host's nor listed in policy.from.allow.",
     remedy="Use an address that the message lists, or have the platform team extend policy.from.allow.",
 )
 ENDPOINT_NOT_ALLOWED: Final = _stalled(
@@ -144,7 +144,8 @@ ANONYMOUS_NOT_ALLOWED: Final = _stalled(
     _A,
     name="AnonymousNotAllowed",
     meaning="An endpoint of the organization's own without credentials needs the host's consent.",
-    remedy="Set spec.auth with credentials, or have the platform team set policy.endpoints.anonymous: true.",
+    remedy="Set spec.auth with credentials, or have the platform team set policy.endpoints.anonymous: true; where it"
+    " is the host's own endpoint, inherit it by removing spec.smtp.",
 )
 PLAINTEXT_REFUSED: Final = _stalled(
     _A,
@@ -215,7 +216,10 @@ VERIFIED: Final = Reason(
     name="Verified", conditions=(_V,), meaning="The probe went through every stage.", remedy=_NOTHING
 )
 PROBE_PENDING: Final = Reason(
-    name="ProbePending", conditions=(_V,), meaning="The sender has not reported on these settings yet.", remedy="Wait."
+    name="ProbePending",
+    conditions=(_V,),
+    meaning="The sender has not reported on these settings yet.",
+    remedy="Wait: endpoints of organizations are probed one a minute and namespace.",
 )
 NOT_PROBED: Final = Reason(
     name="NotProbed",

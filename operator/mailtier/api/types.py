@@ -119,13 +119,16 @@ Address = Annotated[str, pydantic.Field(min_length=3, max_length=addresses.MAXIM
 
 _FROM_PATTERN: Final = rf"({addresses.LOCAL_PATTERN}|\{{namespace\}})?@{addresses.DOMAIN_PATTERN}"
 _FROM_ENTRY: Final = schema.Rule(
-    # A brace may stand in a local part, but here it is a misspelt placeholder that would match nobody.
-    cel=f"{schema.cel_matches(_FROM_PATTERN)} && (self.startsWith('{{namespace}}@') || !self.contains('{{'))",
+    # A brace or a star may stand in a local part, but here it is a pattern that was meant and would match nobody.
+    cel=f"{schema.cel_matches(_FROM_PATTERN)} && (self.startsWith('{{namespace}}@') || !self.contains('{{')) && "
+    "!self.contains('*')",
     holds=lambda entry: (
-        re.fullmatch(_FROM_PATTERN, entry) is not None and (entry.startswith("{namespace}@") or "{" not in entry)
+        re.fullmatch(_FROM_PATTERN, entry) is not None
+        and (entry.startswith("{namespace}@") or "{" not in entry)
+        and "*" not in entry
     ),
-    message="must be an address (alerts@example.com), a domain (@example.com) or one address for each namespace"
-    " ({namespace}@example.com)",
+    message="must be an address (alerts@example.com), a whole domain (@example.com) or one address for each"
+    " namespace ({namespace}@example.com)",
 )
 FromEntry = Annotated[
     str, pydantic.Field(min_length=2, max_length=addresses.MAXIMUM_LENGTH), schema.Checked((_FROM_ENTRY,))

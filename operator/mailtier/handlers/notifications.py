@@ -5,12 +5,10 @@ finished object is removed after a while, because etcd is no archive.
 """
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Callable
 from typing import Final
 
-from mailtier.api import feed, names, notification
+from mailtier.api import canonical, feed, names, notification
 from mailtier.handlers import keys, outcomes, sender, statuses, store, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
@@ -33,8 +31,7 @@ WORKERS: Final = 8
 def spec_hash(spec: notification.NotificationSpec) -> str:
     """Return what tells two specs apart: hexadecimal SHA-256 of the canonical JSON."""
     document = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return canonical.digest(document)
 
 
 def _is_for_now(answer: outcomes.Answer) -> bool:

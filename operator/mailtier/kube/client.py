@@ -36,7 +36,6 @@ _NO_LIMITS: Final = aiohttp.ClientTimeout(total=None)
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
-_MERGE: Final = "application/merge-patch+json"
 _METHODS: Final = {
     "get": "GET",
     "list": "GET",
@@ -44,7 +43,6 @@ _METHODS: Final = {
     "create": "POST",
     "update": "PUT",
     "apply": "PATCH",
-    "patch": "PATCH",
     "delete": "DELETE",
 }
 
@@ -177,11 +175,6 @@ class Client:
         """
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
         await self._answered(_Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
-
-    async def merge_patch(self, path: str, patch: Object, *, field_manager: str = "") -> Object:
-        """Return the object after a JSON merge patch (RFC 7386)."""
-        query = {"fieldManager": field_manager} if field_manager else {}
-        return await self._request(_Call(verb="patch", path=path, content_type=_MERGE), body=patch, query=query)
 
     async def delete(self, path: str, *, uid: str | None = None) -> None:
         """Delete one object in the background.

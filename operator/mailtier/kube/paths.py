@@ -10,7 +10,6 @@ from mailtier.kube import errors
 _OURS: Final = f"/apis/{names.GROUP}/{names.VERSION}"
 _CORE: Final = "/api/v1"
 _COORDINATION: Final = "/apis/coordination.k8s.io/v1"
-_EVENTS: Final = "/apis/events.k8s.io/v1"
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1"
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
@@ -61,11 +60,6 @@ def leases(namespace: str, name: str | None = None) -> str:
     return _path(_COORDINATION, "leases", namespace, name)
 
 
-def events(namespace: str) -> str:
-    """Return the path of the Events in a namespace (`events.k8s.io/v1`)."""
-    return _path(_EVENTS, "events", namespace, None)
-
-
 def pods(namespace: str, name: str | None = None) -> str:
     """Return the path of the Pods in a namespace, or of one."""
     return _path(_CORE, "pods", namespace, name)
@@ -79,11 +73,6 @@ def services(namespace: str, name: str | None = None) -> str:
 def crds(name: str | None = None) -> str:
     """Return the path of CustomResourceDefinitions, or of one."""
     return _path(_CRDS, "customresourcedefinitions", None, name)
-
-
-def service_account_token(namespace: str, name: str) -> str:
-    """Return the path that a TokenRequest for a ServiceAccount is created at."""
-    return _path(_CORE, "serviceaccounts", namespace, name) + "/token"
 
 
 def status(path: str) -> str:

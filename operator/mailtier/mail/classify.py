@@ -88,10 +88,6 @@ class Failure:
         """Whether the same attempt is not worth repeating."""
         return self.permanence is Permanence.PERMANENT
 
-    def codes_only(self) -> "Failure":
-        """Return the failure without the server's words, as others than the endpoint's owner may see it (R7)."""
-        return dataclasses.replace(self, text="")
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Judgement:

@@ -3,14 +3,13 @@
 import dataclasses
 import datetime as dt
 import html
-import re
 from collections.abc import Mapping
 from typing import Final
 
 import minijinja
 
+from mailtier.api import links, vocabulary
 from mailtier.api import text as texts
-from mailtier.api import vocabulary
 from mailtier.mail import guard
 
 MAXIMUM_SUBJECT_LENGTH: Final = 256
@@ -27,9 +26,6 @@ _HTML: Final = "body.html"
 _LAYOUT: Final = guard.LAYOUT
 _SPOKEN_NAMES: Final = {_SUBJECT: "subject", _TEXT: "text", _HTML: "HTML", _LAYOUT: "layout"}
 
-# Enough for any link that works in practice; browsers and gateways cut longer ones.
-_MAXIMUM_LINK_LENGTH: Final = 2048
-_LINK: Final = re.compile(r"https?://[A-Za-z0-9\[][^\s<>\"\\^`{|}\x00-\x20\x7f]*", re.IGNORECASE)
 
 _KINDS: Final = {
     "OutOfFuel": "it does more work or writes more text than a template may",
@@ -122,7 +118,7 @@ class Renderer:
             # Python's methods on strings (`format` above all) are not counted as fuel.
             pycompat=False,
             auto_escape_callback=_is_html,
-            tests={"weblink": is_weblink},
+            tests={"weblink": links.is_weblink},
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -172,11 +168,6 @@ class Renderer:
         if len(output.encode("utf-8", "surrogatepass")) > MAXIMUM_OUTPUT_BYTES:
             raise RenderError(f"the {_SPOKEN_NAMES[name]} template writes more than {MAXIMUM_OUTPUT_BYTES} bytes")
         return output
-
-
-def is_weblink(value: object) -> bool:
-    """Return whether a value may become the target of a link: http or https, and nothing that ends it early."""
-    return isinstance(value, str) and len(value) <= _MAXIMUM_LINK_LENGTH and _LINK.fullmatch(value) is not None
 
 
 def _is_html(name: str) -> bool:

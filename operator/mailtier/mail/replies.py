@@ -98,8 +98,8 @@ class ReplyParser:
     def is_idle(self) -> bool:
         """Whether no part of a reply is waiting for its rest.
 
-        Bytes that a server sent before TLS began must not be taken for its word after it (CVE-2011-0411), so
-        STARTTLS goes ahead only where this is true.
+        A session is fit for another message only where this is true: what comes unasked is the server's goodbye.
+        STARTTLS does not look here; what came in clear before TLS (CVE-2011-0411) the client's buffer discards.
         """
         return not self._buffer and not self._lines and self._error is None
 

@@ -270,14 +270,6 @@ class Transaction:
         self._require(*_PHASES)
         self._break(fault)
 
-    def time_out(self) -> None:
-        """End the transaction because a command, or all of them together, took too long (R10).
-
-        Raises:
-            IllegalInput: It has not been started, or has ended.
-        """
-        self.lose(classify.Fault.TIMED_OUT)
-
     def _receive_mail(self, reply: replies.Reply) -> bytes:
         if reply.is_intermediate:
             return self._break(classify.Fault.PROTOCOL_ERROR)

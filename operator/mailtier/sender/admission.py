@@ -2,12 +2,10 @@
 
 import dataclasses
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mailtier.api import notification, reasons, vocabulary
+from mailtier.api import canonical, notification, reasons, vocabulary
 from mailtier.mail import retry
 from mailtier.sender import ports
 from mailtier.settings import effective
@@ -78,7 +76,7 @@ def recipients(content: notification.Content, settings: effective.Effective) -> 
 def digest(content: notification.Content) -> str:
     """Return the hexadecimal SHA-256 of the canonical request, in which two ways to write the same are equal."""
     document = content.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return canonical.digest(document)
 
 
 def new_notification(

@@ -170,6 +170,8 @@ class _Parts:
             self._settings,
             identifiers=identifiers,
             on_pending=self._delivery.offer,
+            namespaces=self._delivery.namespaces,
+            on_namespace_deleted=self._delivery.note_namespace_deleted,
             quota=options.quota,
             now=ticking.wall,
         )

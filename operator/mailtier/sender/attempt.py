@@ -109,12 +109,13 @@ class Attempts:
         if job is None:
             self._schedule.remove(entry)
             return
+        if entry.pending.state is _S.HELD:
+            # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
+            await self._queue.record(self._returned(entry))
+            entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
         built = self._build(entry, job, usable)
         if built is None:
             return
-        if entry.pending.state is _S.HELD:
-            await self._queue.record(self._returned(entry))
-            entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
         self._schedule.charge(entry, len(built.data) // _COST_BYTES)
         await self._deliver(_Try(entry=entry, job=job, usable=usable, built=built, found=found), target, slot)
 
@@ -263,7 +264,7 @@ class Attempts:
             return
         assert outcome.due_at is not None
         due_at = outcome.due_at
-        if entry.pending.state is _S.IN_DOUBT and not outcome.attempted:
+        if entry.pending.state is _S.IN_DOUBT and outcome.state is not _S.IN_DOUBT and not outcome.attempted:
             # It stays in doubt: any other state would say that it was certainly not delivered.
             self._schedule.put_back(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
             return

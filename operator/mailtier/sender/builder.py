@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Hashable
 from typing import Any, Final, TypeVar
 
-from mailtier.api import addresses, names
+from mailtier.api import addresses, canonical, names
 from mailtier.mail import message, render
 from mailtier.sender import ports, templates
 from mailtier.settings import effective
@@ -103,7 +103,7 @@ class Builder:
 
 def _take(from_: effective.From, sources: render.Sources) -> ports.Snapshot:
     document = {"from": dataclasses.asdict(from_), "template": dataclasses.asdict(sources)}
-    return ports.Snapshot(settings=json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+    return ports.Snapshot(settings=canonical.encode(document))
 
 
 def _restore(snapshot: ports.Snapshot) -> tuple[effective.From, render.Sources]:

@@ -77,6 +77,7 @@ class Delivery:
         self._touched: set[destination.Key] = set()
         self._retries: list[tuple[float, int, destination.Key]] = []
         self._retry_number = 0
+        self._retry_at: dict[destination.Key, float] = {}
         self._next_sweep = 0.0
         self._next_prune = 0.0
         guard = clock.JumpGuard(time)
@@ -124,8 +125,15 @@ class Delivery:
         self._keeper.note_settings(organization)
         self._wake.set()
 
+    def namespaces(self) -> tuple[str, ...]:
+        """Return the uids of the namespaces for which something is queued, each once, in order."""
+        return tuple(sorted({each.key.namespace_uid for each in self._schedule.organizations() if each.entries}))
+
     def note_namespace_deleted(self, namespace_uid: str) -> None:
-        """Give up everything that is queued for a namespace that is gone."""
+        """Give up everything that is queued for a namespace that is gone; what is on the wire goes on.
+
+        To be told again until `namespaces` does not name it any more: an attempt may end with another to follow.
+        """
         self._keeper.fail_namespace(namespace_uid)
 
     def wake(self) -> None:
@@ -187,7 +195,10 @@ class Delivery:
             self._next_sweep = now + _SWEEP_SECONDS
             self._sweep(now)
         while self._retries and self._retries[0][0] <= now:
-            self._touched.add(heapq.heappop(self._retries)[2])
+            at, _, again = heapq.heappop(self._retries)
+            if self._retry_at.get(again) == at:
+                del self._retry_at[again]
+                self._touched.add(again)
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
             found = self._destinations.find(key) if isinstance(key, destination.Key) else None
@@ -212,15 +223,21 @@ class Delivery:
         while self._schedule.has_ready(target.key):
             slot = target.reserve()
             if slot is None:
-                if target.breaker.retry_at > now:
-                    self._retry_number += 1
-                    heapq.heappush(self._retries, (target.breaker.retry_at, self._retry_number, target.key))
+                self._retry(target, now)
                 return
             entry = self._schedule.take(target.key, now)
             if entry is None:
                 target.give_back(slot)
                 return
             self._workers.spawn(self._work(target, slot, entry))
+
+    def _retry(self, target: destination.Destination, now: float) -> None:
+        """Have a destination looked at again when its breaker lets somebody through; one reminder is enough."""
+        at = target.breaker.retry_at
+        if now < at < self._retry_at.get(target.key, float("inf")):
+            self._retry_at[target.key] = at
+            self._retry_number += 1
+            heapq.heappush(self._retries, (at, self._retry_number, target.key))
 
     def _note_free(self, key: destination.Key) -> None:
         self._touched.add(key)

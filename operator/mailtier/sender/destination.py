@@ -6,6 +6,7 @@ and idle sessions together never exceed the endpoint's limit, however many organ
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import datetime as dt
 from collections.abc import Callable, Collection, Hashable, Iterator
@@ -19,8 +20,6 @@ from mailtier.telemetry import metrics
 
 _IDLE_SECONDS: Final = 5.0
 """How long a session waits for its next message: long enough for a burst, short enough to leave a server its slots."""
-
-_REMEMBERED_GENERATIONS: Final = 20_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +85,7 @@ class Destination:
         key: What it is.
         limits: As its owner says now.
         helo_name: The sender's own name for EHLO, where the settings have none.
+        auth: What is known of credentials, here and at other destinations.
         on_free: Told when a slot became free.
 
     Attributes:
@@ -103,6 +103,7 @@ class Destination:
         helo_name: str,
         names: resolver.Resolver,
         opener: opening.Opener,
+        auth: opening.AuthStates,
         time: clock.Clock,
         on_free: Callable[[Key], None],
     ) -> None:
@@ -118,7 +119,7 @@ class Destination:
         self._on_free = on_free
         self._idle: list[session.Session] = []
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
-        self._auth: collections.OrderedDict[credentials.Generation, opening.AuthState] = collections.OrderedDict()
+        self._auth = auth
         self._resolution: resolver.Resolution | None = None
         self._resolved_until = 0.0
         self._resolving = asyncio.Lock()
@@ -134,14 +135,8 @@ class Destination:
         return bool(self._waiting) or self.busy > self.limits.max_connections
 
     def auth_state(self, generation: credentials.Generation) -> opening.AuthState:
-        """Return what is known of a credential generation here."""
-        state = self._auth.get(generation)
-        if state is None:
-            state = self._auth[generation] = opening.AuthState()
-            if len(self._auth) > _REMEMBERED_GENERATIONS:
-                self._auth.popitem(last=False)
-        self._auth.move_to_end(generation)
-        return state
+        """Return what is known of a credential generation at this server."""
+        return self._auth.get(self.key.endpoint, generation)
 
     def reserve(self) -> Slot | None:
         """Return a slot if one is free and the breaker lets it be used."""
@@ -160,7 +155,9 @@ class Destination:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._waiting.remove(turn)
+                # `_hand_on` may have passed over it already.
+                with contextlib.suppress(ValueError):
+                    self._waiting.remove(turn)
             else:
                 # The slot was handed over in the moment in which nobody wanted it any more.
                 self._hand_on()
@@ -226,11 +223,14 @@ class Destination:
 
     def _hand_on(self) -> None:
         """Pass a slot to whoever waits for one, or have one less taken."""
-        if self._waiting and self.busy <= self.limits.max_connections:
-            self._waiting.popleft().set_result(None)
-        else:
-            self.busy -= 1
-            self._on_free(self.key)
+        while self._waiting and self.busy <= self.limits.max_connections:
+            turn = self._waiting.popleft()
+            # One that was cancelled stays in line until its task runs.
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.busy -= 1
+        self._on_free(self.key)
 
     async def _retire(self, slot: Slot) -> None:
         try:
@@ -321,6 +321,7 @@ class Destinations:
         self._opener = opener
         self._clock = time
         self._known: dict[Key, Destination] = {}
+        self._auth = opening.AuthStates()
         self._listener: Callable[[Key], None] | None = None
 
     def listen(self, on_free: Callable[[Key], None]) -> None:
@@ -345,6 +346,7 @@ class Destinations:
                 helo_name=self._helo_name,
                 names=self._resolver,
                 opener=self._opener,
+                auth=self._auth,
                 time=self._clock,
                 on_free=self._note_free,
             )

@@ -1,5 +1,7 @@
 """The socket that the operator talks to: it offers Notification objects, and reads what changed (`api.feed`).
 
+It also tells which namespaces are gone, of those that the sender has something queued for.
+
 Whoever can open the socket is trusted: it lies in a folder that the pod's containers share, with mode 0600.
 """
 
@@ -7,7 +9,7 @@ import datetime as dt
 import os
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import pydantic
 from aiohttp import web
@@ -22,8 +24,17 @@ _MAXIMUM_BODY_BYTES: Final = 2 * 1024 * 1024
 _LONGEST_WAIT: Final = dt.timedelta(seconds=60)
 _SHUTDOWN_SECONDS: Final = 1.0
 _UMASK: Final = 0o177
+_STARTING: Final = "the sender has not read the settings yet; the notification is offered again"
 
 _log = logs.get_logger(__name__)
+
+
+class Settings(settings_source.Settings, Protocol):
+    """What the socket asks of the settings."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether they were listed once: before that an unknown organization means nothing."""
 
 
 class ObjectServer:
@@ -33,6 +44,8 @@ class ObjectServer:
         queue: Where notifications go.
         settings: The organizations that there are.
         on_pending: Told what the scheduler has to know, after the commit.
+        namespaces: Returns the uids of the namespaces for which something is queued.
+        on_namespace_deleted: Told the uid of a namespace that is gone; fails what is queued for it.
         quota: What one namespace may have queued.
         now: Returns aware UTC time.
     """
@@ -40,10 +53,12 @@ class ObjectServer:
     def __init__(
         self,
         queue: ports.Queue,
-        settings: settings_source.Settings,
+        settings: Settings,
         *,
         identifiers: ids.TimeSortedIds,
         on_pending: Callable[[Sequence[ports.Pending]], None],
+        namespaces: Callable[[], Sequence[str]],
+        on_namespace_deleted: Callable[[str], None],
         quota: ports.Quota,
         now: Callable[[], dt.datetime],
     ) -> None:
@@ -51,6 +66,8 @@ class ObjectServer:
         self._settings = settings
         self._ids = identifiers
         self._on_pending = on_pending
+        self._namespaces = namespaces
+        self._on_namespace_deleted = on_namespace_deleted
         self._quota = quota
         self._now = now
         self._runner: web.AppRunner | None = None
@@ -60,6 +77,8 @@ class ObjectServer:
         application = web.Application(client_max_size=_MAXIMUM_BODY_BYTES)
         application.router.add_put(feed.OBJECTS_PATH, self._offer)
         application.router.add_get(feed.FEED_PATH, self._feed)
+        application.router.add_get(feed.NAMESPACES_PATH, self._list_namespaces)
+        application.router.add_delete(f"{feed.NAMESPACES_PATH}/{{uid}}", self._delete_namespace)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
         path = folder / feed.SOCKET_NAME
@@ -86,7 +105,7 @@ class ObjectServer:
         )
         settings = self._settings.get(effective.OrganizationKey(namespace=offered.namespace, name=organization))
         # What was taken stays taken, whatever became of the settings since.
-        refused = _refuse(offered, settings)
+        refused = _refuse(offered, settings, synced=self._settings.synced)
         if refused is not None:
             record = await self._queue.find_object(lane, name=offered.name, spec_hash=offered.spec_hash)
             return refused if record is None else _taken(offered, record)
@@ -138,10 +157,20 @@ class ObjectServer:
         changes = await self._queue.changes(after)
         return web.Response(text=changes.model_dump_json(), content_type="application/json")
 
+    async def _list_namespaces(self, _request: web.Request) -> web.Response:
+        answer = feed.Namespaces(uids=tuple(self._namespaces()))
+        return web.Response(text=answer.model_dump_json(), content_type="application/json")
 
-def _refuse(offered: feed.Offer, settings: effective.Effective | None) -> feed.Refused | None:
+    async def _delete_namespace(self, request: web.Request) -> web.Response:
+        self._on_namespace_deleted(request.match_info["uid"])
+        return web.Response(status=204)
+
+
+def _refuse(offered: feed.Offer, settings: effective.Effective | None, *, synced: bool) -> feed.Refused | None:
     if offered.spec.category == vocabulary.Category.PASSWORD_RECOVERY:
         return feed.Refused(reason=str(reasons.HTTPS_ONLY), message=reasons.HTTPS_ONLY.remedy, retry=False)
+    if not synced:
+        return feed.Refused(reason=str(reasons.SENDER_UNAVAILABLE), message=_STARTING, retry=True)
     if settings is None or settings.namespace_uid != offered.namespace_uid:
         return feed.Refused(
             reason=str(reasons.ORGANIZATION_UNKNOWN), message=reasons.ORGANIZATION_UNKNOWN.meaning, retry=True

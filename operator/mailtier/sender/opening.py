@@ -5,6 +5,7 @@ leaves this module, not even as a cause: they are read, and an error of ours is 
 """
 
 import asyncio
+import collections
 import dataclasses
 import datetime as dt
 import socket
@@ -22,9 +23,11 @@ from mailtier.settings import effective
 _CONCURRENT: Final = 1_000
 """Sessions that are being opened at the same time, to all servers: each may take 30 s and holds a descriptor."""
 
+_REMEMBERED_GENERATIONS: Final = 20_000
+
 
 class AuthState:
-    """What is known of one credential generation at one destination; shared by delivery and probe (R12).
+    """What is known of one credential generation at one server; shared by delivery and probe (R12).
 
     Attributes:
         refusal: Why the server refused it; from then on no AUTH is sent with it.
@@ -38,6 +41,30 @@ class AuthState:
         self.probed_at = float("-inf")
         # One AUTH at a time: three sessions that opened together would be three attempts with a wrong password.
         self.lock = asyncio.Lock()
+
+
+class AuthStates:
+    """What is known of credentials at all servers.
+
+    Destinations of one server share it: organizations that say different things of their connections are several
+    destinations, and would else be as many attempts with one wrong password.
+    """
+
+    def __init__(self) -> None:
+        self._known: collections.OrderedDict[tuple[str, int, credentials.Generation], AuthState] = (
+            collections.OrderedDict()
+        )
+
+    def get(self, endpoint: effective.Endpoint, generation: credentials.Generation) -> AuthState:
+        """Return what is known of a credential generation at an endpoint's server."""
+        key = (endpoint.host, endpoint.port, generation)
+        state = self._known.get(key)
+        if state is None:
+            state = self._known[key] = AuthState()
+            if len(self._known) > _REMEMBERED_GENERATIONS:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return state
 
 
 @dataclasses.dataclass(slots=True)

@@ -144,8 +144,8 @@ class Outcome:
     """What became of one attempt, or why there was none.
 
     Attributes:
-        state: The state after it. A recipient that was in doubt and was not tried stays in doubt (with `attempted`
-            False): it may have been delivered.
+        state: The state after it. A recipient that was in doubt and was not tried, or was refused for now, stays in
+            doubt (with `attempted` False): it may have been delivered.
         due_at: Aware UTC time of the next attempt; None for a final state and only there.
         attempted: Whether it counts as an attempt, and in doubt as a loss (a fault of the server does not, R12).
         reason: CamelCase; message: one sentence, fit for the tenant.

@@ -31,6 +31,7 @@ _GOOD_SECONDS: Final = 1800.0
 _FIRST_FAILING_SECONDS: Final = 60.0
 _LONGEST_FAILING_SECONDS: Final = 600.0
 _NAMESPACE_SECONDS: Final = 60.0
+_PRUNE_NAMESPACES_ABOVE: Final = 1_000
 _AGAIN_SECONDS: Final = 5.0
 """Two probes of the same settings are at least so far apart, however often somebody asks."""
 
@@ -99,6 +100,8 @@ class Prober:
         self._targets: dict[str, _Target] = {}
         self._keys: dict[effective.OrganizationKey, str] = {}
         self._known: dict[str, feed.Probe] = {}
+        # What earlier processes learned of refused credentials, by the Secret's version.
+        self._refused: dict[str, list[feed.Probe]] = {}
         self._namespaces: dict[str, float] = {}
         self._due: list[tuple[float, int, str]] = []
         self._number = 0
@@ -110,7 +113,11 @@ class Prober:
         """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
         while not self._loaded:
             try:
-                self._known = {known.key: known for known in await self._queue.probes()} | self._known
+                found = await self._queue.probes()
+                self._known = {known.key: known for known in found} | self._known
+                for known in found:
+                    if known.reason == reasons.AUTH_FAILED.name:
+                        self._refused.setdefault(known.secret_version, []).append(known)
                 self._loaded = True
             except Exception:  # noqa: BLE001 - whatever it is may pass.
                 _log.exception("earlier probes could not be read; trying again")
@@ -172,9 +179,9 @@ class Prober:
         if state.is_recalled or not generation.version:
             return
         state.is_recalled = True
-        known = self._known.get(codec.probe_key(settings))
-        if known is not None and known.secret_version == generation.version and state.refusal is None:
-            state.refusal = probe.refusal_of(known)
+        for known in self._refused.get(generation.version, ()):
+            if state.refusal is None and self._speaks_of(known, settings):
+                state.refusal = probe.refusal_of(known)
 
     async def run(self) -> NoReturn:
         """Probe until cancelled."""
@@ -182,6 +189,8 @@ class Prober:
             await self.load()
             for settings in self._settings.organizations():
                 self.note_settings(settings.organization)
+            # What is left of settings that are gone.
+            self._known = {key: known for key, known in self._known.items() if key in self._targets}
             while True:
                 self._wake.clear()
                 self._start_due()
@@ -213,20 +222,22 @@ class Prober:
         target.last_at = self._clock.monotonic()
         usable = self._usable(target)
         if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
+            if len(self._namespaces) > _PRUNE_NAMESPACES_ABOVE:
+                self._namespaces = {name: at for name, at in self._namespaces.items() if at > target.last_at}
             self._namespaces[usable.settings.organization.namespace] = target.last_at + _NAMESPACE_SECONDS
         target.running = self._background.spawn(self._probe(target))
 
     async def _probe(self, target: _Target) -> None:
-        pause = _GOOD_SECONDS
+        version, pause = target.seen_version, _LONGEST_FAILING_SECONDS
         try:
-            found = await self._look(target)
-            if found is not None:
-                pause = self._pause(target, found)
+            pause = self._pause(target, await self._look(target))
         except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
             _log.exception("a probe failed by a defect")
-            pause = _LONGEST_FAILING_SECONDS
         finally:
             target.running = None
+            if target.seen_version != version:
+                # The Secret changed meanwhile: this probe may have used the former password.
+                pause = 0.0
             # Up to a tenth more, so that what began together does not stay together.
             self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
 
@@ -239,18 +250,18 @@ class Prober:
             found = await self._passwords.get(usable.auth, usable.endpoint)
         except credentials.CredentialsError as error:
             _log.info("no probe without credentials", reason=error.reason.name)
-            target.failures += 1
             return None
         self.recall(usable.settings, found.generation, at.auth_state(found.generation))
         finding = await probe.look(usable, at, found, time=self._clock)
         result = probe.report(target.key, finding, at=self._clock.wall())
         metrics.count_probe(reason=result.reason)
-        self._known[target.key] = result
+        if self._targets.get(target.key) is target:
+            self._known[target.key] = result
         await self._queue.record_probe(result)
         return result
 
-    def _pause(self, target: _Target, result: feed.Probe) -> float:
-        if result.reason in {reasons.VERIFIED.name, reasons.AUTH_FAILED.name}:
+    def _pause(self, target: _Target, result: feed.Probe | None) -> float:
+        if result is not None and result.reason in {reasons.VERIFIED.name, reasons.AUTH_FAILED.name}:
             # Refused credentials stay refused: another probe would find nothing new.
             target.failures = 0
             return _GOOD_SECONDS
@@ -283,6 +294,12 @@ class Prober:
         heapq.heappush(self._due, (at, self._number, target.key))
         self._wake.set()
 
+    def _speaks_of(self, known: feed.Probe, settings: effective.Effective) -> bool:
+        """Return whether a probe sent the same login to the same server, for whichever organization."""
+        target = self._targets.get(known.key)
+        probed = self._settings.get(next(iter(target.users))) if target else None
+        return known.key == codec.probe_key(settings) or (probed is not None and _login(probed) == _login(settings))
+
     def _drop_user(self, key: str, organization: effective.OrganizationKey) -> None:
         target = self._targets.get(key)
         if target is None:
@@ -290,6 +307,13 @@ class Prober:
         target.users.pop(organization, None)
         if not target.users:
             del self._targets[key]
+            self._known.pop(key, None)
+
+
+def _login(settings: effective.Effective) -> tuple[object, ...] | None:
+    """Return what a password is sent with, and where; None where nothing is sent."""
+    at, auth = settings.endpoint, settings.auth
+    return None if at is None or auth is None else (at.host, at.port, auth.mechanism, auth.identity)
 
 
 def _usable(settings: effective.Effective | None) -> standing.Usable | None:

@@ -14,6 +14,9 @@ from mailtier.sender import lanes, ports, rotation
 
 _RATES_COUNT_SECONDS: Final = 120.0
 
+_COMPACTED_ABOVE: Final = 1_000
+"""Entries of the expiry heap; below that, what is gone may stay until its time comes."""
+
 
 class Schedule:
     """All recipients without a final state. Times are seconds of a monotonic clock."""
@@ -173,6 +176,11 @@ class Schedule:
         self._entries.pop(entry.pending.recipient, None)
         organization = entry.organization
         organization.entries.pop(entry.pending.recipient, None)
+        # What is final would otherwise stay in memory until its max age, which is up to a week. More than half are
+        # gone when this happens, so that each entry pays for one other.
+        if len(self._expiring) > max(2 * len(self._entries), _COMPACTED_ABOVE):
+            self._expiring = [each for each in self._expiring if each[2].place is not lanes.Place.GONE]
+            heapq.heapify(self._expiring)
 
     def prune(self, now: float) -> list[ports.LaneKey]:
         """Forget organizations without messages; return which.

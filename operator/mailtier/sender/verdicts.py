@@ -13,6 +13,9 @@ _S: Final = vocabulary.RecipientState
 # While the wall clock cannot be trusted, nothing is too old (R14).
 _UNLIMITED: Final = dt.timedelta(days=36_500)
 
+_PATIENT_ATTEMPTS: Final = 100
+"""So many that every category waits as long as it ever does."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -108,19 +111,36 @@ def not_built(job: ports.Job, message: str, context: Context, *, again_after: dt
 
 
 def _deferred(job: ports.Job, reason: reasons.DeliveryReason, message: str, context: Context) -> ports.Outcome:
+    is_doubtful = job.doubts > 0
     decision = retry.next_attempt(
         _policy(job, context),
         queued_at=job.accepted_at,
-        attempts=job.attempts + 1,
+        # In doubt, attempts are not counted on: the longest delays are the right ones for what may have arrived.
+        attempts=_PATIENT_ATTEMPTS if is_doubtful else job.attempts + 1,
         now=context.now,
         jitter=context.jitter,
     )
+    if is_doubtful:
+        return _still_in_doubt(job, decision, reason, message, context)
     if isinstance(decision, retry.GiveUp):
         last = f"{reasons.MEANINGS[decision.reason]} Last: {message}"
         return _outcome(
             job, context, state=_S.EXPIRED, due_at=None, reason=decision.reason, message=last, attempted=True
         )
     return _outcome(job, context, state=_S.DEFERRED, due_at=decision.at, reason=reason, message=message, attempted=True)
+
+
+def _still_in_doubt(
+    job: ports.Job, decision: retry.RetryDecision, reason: reasons.DeliveryReason, message: str, context: Context
+) -> ports.Outcome:
+    """Return the outcome of a resend that was put off: it is no further loss, and the first copy may have arrived."""
+    if isinstance(decision, retry.Retry):
+        return _outcome(
+            job, context, state=_S.IN_DOUBT, due_at=decision.at, reason=reason, message=message, attempted=False
+        )
+    given_up = reasons.DeliveryReason.IN_DOUBT
+    last = f"{reasons.MEANINGS[given_up]} Last: {message}"
+    return _outcome(job, context, state=_S.FAILED, due_at=None, reason=given_up, message=last, attempted=True)
 
 
 def _policy(job: ports.Job, context: Context) -> retry.RetryPolicy:

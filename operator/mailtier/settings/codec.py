@@ -8,12 +8,11 @@ import hashlib
 import json
 from typing import Any, Final
 
-from mailtier.api import reasons, vocabulary
+from mailtier.api import canonical, reasons, vocabulary
 from mailtier.settings import effective, view
 
 VERSION: Final = 1
 
-_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
 _HEAD: Final = '{"hash":"'
 _TAIL: Final = f',"version":{VERSION}}}'
 _Json = dict[str, Any]
@@ -28,7 +27,7 @@ def encode(settings: effective.Effective) -> str:
 
     `hash` is the hexadecimal SHA-256 of the same JSON without it.
     """
-    rest = f'"settings":{_ENCODER.encode(_to_json(settings))}{_TAIL}'
+    rest = f'"settings":{canonical.encode(_to_json(settings))}{_TAIL}'
     digest = hashlib.sha256(f"{{{rest}".encode()).hexdigest()
     return f'{_HEAD}{digest}",{rest}'
 
@@ -98,7 +97,7 @@ def probe_key(settings: effective.Effective) -> str:
         "helo_name": settings.delivery.helo_name,
         "envelope": settings.from_.envelope if settings.from_ else None,
     }
-    return hashlib.sha256(_ENCODER.encode(parts).encode()).hexdigest()
+    return canonical.digest(parts)
 
 
 def _to_json(settings: effective.Effective) -> _Json:

@@ -242,7 +242,7 @@ def _sentence(text: str) -> str:
 
 def _close(text: str) -> str:
     # What the probe says may begin with a host name, which stays as it is.
-    return text if not text or text.endswith((".", "!", "?")) else f"{text}."
+    return text if not text or text.endswith(("!", "?")) else f"{text.rstrip('.')}."
 
 
 def _shorten(message: str) -> str:

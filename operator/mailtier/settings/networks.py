@@ -215,6 +215,16 @@ def holds(network: str, address: str) -> bool:
     return any(_holds(network, form) for form in (parsed, *_unwrap(parsed)))
 
 
+def are_same(first: str, second: str) -> bool:
+    """Return whether two addresses lead to the same one, in whichever of their forms (IPv4 inside IPv6 unwrapped).
+
+    Raises:
+        ValueError: One of them is no address.
+    """
+    one, other = ipaddress.ip_address(first), ipaddress.ip_address(second)
+    return not {one, *_unwrap(one)}.isdisjoint({other, *_unwrap(other)})
+
+
 def _opens(network: str, forms: tuple[_Address, ...], found: Range) -> bool:
     if not any(_holds(network, form) for form in forms):
         return False

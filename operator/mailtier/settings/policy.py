@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from mailtier.api import addresses, policies, reasons, settings, vocabulary
-from mailtier.settings import effective, endpoints, observed, tiers
+from mailtier.settings import effective, endpoints, networks, observed, tiers
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
 _ASK: Final = "the platform team finds the cause in the status of HostEmailSettings default"
@@ -157,8 +157,17 @@ def anonymous_not_allowed(case: Case) -> effective.Finding | None:
     endpoint, auth = case.values.endpoint, case.values.auth
     if endpoint is None or auth is None or endpoint.origin != _ORG:
         return None
+    if auth.mechanism != vocabulary.Mechanism.ANONYMOUS:
+        return None
+    if _is_host_s_server(case) and not _is_host_anonymous(case):
+        return effective.Finding(
+            reason=reasons.ANONYMOUS_NOT_ALLOWED,
+            field="spec.auth.mechanism",
+            message=f"Anonymous on {endpoint} is not allowed, because this is the host's endpoint; inherit it by"
+            " removing spec.smtp, or set username and passwordSecretRef",
+        )
     policy = case.policy.endpoints if case.policy else None
-    if auth.mechanism != vocabulary.Mechanism.ANONYMOUS or (policy is not None and policy.anonymous):
+    if policy is not None and policy.anonymous:
         return None
     return effective.Finding(
         reason=reasons.ANONYMOUS_NOT_ALLOWED,
@@ -266,6 +275,24 @@ def _allowed_endpoints(case: Case) -> str:
     return endpoints.describe_allowed(case.policy.endpoints if case.policy else None)
 
 
+def _is_host_s_server(case: Case) -> bool:
+    """Return whether the effective endpoint leads to the host's server and port, inherited or named once more."""
+    endpoint, hosts = case.values.endpoint, case.host.smtp if case.host else None
+    if endpoint is None or endpoint.origin == _HOST or hosts is None:
+        return endpoint is not None and endpoint.origin == _HOST
+    host, port = tiers.server(hosts)
+    if endpoint.port != port:
+        return False
+    if endpoints.is_address(host) and endpoints.is_address(endpoint.host):
+        return networks.are_same(host, endpoint.host)
+    return endpoint.host == host
+
+
+def _is_host_anonymous(case: Case) -> bool:
+    auth = case.host.auth if case.host else None
+    return auth is None or auth.mechanism == vocabulary.Mechanism.ANONYMOUS
+
+
 def _senders(from_: effective.From) -> tuple[tuple[str, str], ...]:
     named = (("address", from_.address), ("replyTo", from_.reply_to), ("envelope", from_.envelope))
     return tuple((name, value) for name, value in named if value is not None)
@@ -274,17 +301,21 @@ def _senders(from_: effective.From) -> tuple[tuple[str, str], ...]:
 def _sender_not_allowed(case: Case, name: str, *, own: Sequence[str]) -> effective.Finding | None:
     """Return the finding for one sender address.
 
-    Only the host's endpoint is bound by the host's policy: what is sent through an organization's own server is
-    between that server and its account, and SPF, DKIM and DMARC of the domain judge it. R3 is not touched by it: no
-    credentials and no reputation of the host's are used there.
+    Only the host's server is bound by the host's policy: what is sent through an organization's own is between that
+    server and its account, and SPF, DKIM and DMARC of the domain judge it. R3 is not touched by it: no credentials
+    and no reputation of the host's are used there.
+
+    An endpoint that an organization names itself counts as the host's where normalized host and port are the host's,
+    whoever authenticates: that server may trust our address. The same server under another name or on another port
+    is not seen, because nothing is resolved here; such an alias without credentials needs policy.endpoints.anonymous.
 
     Args:
         case: The case.
         name: Of the field under spec.from.
         own: Which of the host's addresses, as Python names them, may stand in the field.
     """
-    endpoint, from_ = case.values.endpoint, case.values.from_
-    if endpoint is None or endpoint.origin != _HOST or from_ is None:
+    from_ = case.values.from_
+    if from_ is None or not _is_host_s_server(case):
         return None
     # What is inherited is the host's; an envelope that follows the From address is judged with that.
     if case.values.provenance[f"from.{name}"] != _ORG:

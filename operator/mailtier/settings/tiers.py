@@ -139,13 +139,20 @@ def join(
     )
 
 
+def server(smtp: groups.Smtp) -> tuple[str, int]:
+    """Return the normalized host and the port that a group names, the latter by its TLS mode where it names none."""
+    mode = (smtp.tls.mode if smtp.tls else None) or vocabulary.TlsMode.STARTTLS
+    return binding.normalize_host(smtp.host), smtp.port or PORTS[mode]
+
+
 def _endpoint(
     ledger: _Ledger, smtp: groups.Smtp, owner: vocabulary.Origin, policy: policies.EndpointsPolicy | None
 ) -> effective.Endpoint:
     tls = smtp.tls or _NO_TLS
     mode = ledger.own("smtp.tls.mode", owner, tls.mode, default=vocabulary.TlsMode.STARTTLS)
-    host = ledger.own("smtp.host", owner, binding.normalize_host(smtp.host), default="")
-    port = ledger.own("smtp.port", owner, smtp.port, default=PORTS[mode])
+    host, port = server(smtp)
+    ledger.own("smtp.host", owner, host, default="")
+    ledger.own("smtp.port", owner, smtp.port, default=port)
     server_name = ledger.own("smtp.tls.serverName", owner, tls.server_name, default=None)
     version = ledger.own("smtp.tls.minVersion", owner, tls.min_version, default=vocabulary.TlsVersion.V1_2)
     ledger.own("smtp.tls.caRef", owner, tls.ca_ref, default=None)

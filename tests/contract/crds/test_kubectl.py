@@ -88,7 +88,6 @@ def _table(text: str) -> list[dict[str, str]]:
                 "READY": "False",
                 "REASON": "Delivering",
                 "CATEGORY": "JobAlert",
-                "ORGANIZATION": "sales",
                 "COMPLETE": "False",
             },
         ),
@@ -103,6 +102,14 @@ def test_columns_tell_the_state(
     assert {title: row[title] for title in cells} == cells
     (wide,) = _table(cluster.kubectl("get", short_name, f"--namespace={observed}", "--output=wide").stdout)
     assert "MESSAGE" in wide
+
+
+def test_an_organization_that_may_be_defaulted_is_a_wide_column(
+    cluster: cluster_kit.LocalCluster, observed: str
+) -> None:
+    """What is blank for most notifications takes no room in the usual listing, and is there when it is asked for."""
+    (wide,) = _table(cluster.kubectl("get", "ntf", f"--namespace={observed}", "--output=wide").stdout)
+    assert wide["ORGANIZATION"] == "sales"
 
 
 def test_category_lists_every_kind(cluster: cluster_kit.LocalCluster, observed: str) -> None:

@@ -90,10 +90,10 @@ async def test_missing_existing_and_recreated_objects_are_told_apart(api: client
 
 
 async def test_replace_needs_the_current_version(api: client.Client, namespace: str) -> None:
-    """An update on top of an old version is a conflict; a merge patch asks for none."""
+    """An update on top of an old version is a conflict; one that names no version is none."""
     path = paths.config_maps(namespace, "replaced")
     created = await api.create(paths.config_maps(namespace), objects.config_map(namespace, "replaced", a="1"))
-    assert (await api.merge_patch(path, {"data": {"b": "2"}}))["data"] == {"a": "1", "b": "2"}
+    assert (await api.replace(path, objects.config_map(namespace, "replaced", b="2")))["data"] == {"b": "2"}
     with pytest.raises(errors.ConflictError):
         await api.replace(path, created)
 
@@ -103,7 +103,7 @@ async def test_watch_yields_what_happens_and_ends_in_time(api: client.Client, na
     path = paths.config_maps(namespace)
     listing = await api.list(path, labels="test=yes")
     await api.create(path, objects.config_map(namespace, "watched"))
-    await api.merge_patch(paths.config_maps(namespace, "watched"), {"data": {"a": "1"}})
+    await api.replace(paths.config_maps(namespace, "watched"), objects.config_map(namespace, "watched", a="1"))
     await api.delete(paths.config_maps(namespace, "watched"))
     watched = api.watch(path, resource_version=listing.resource_version, labels="test=yes", timeout_seconds=2)
     types = [event.type async for event in watched]

@@ -99,12 +99,19 @@ async def test_failing_work_is_reported_and_releases_the_lease(api: client.Clien
     assert (await api.get(paths.leases(namespace, "leader")))["spec"]["holderIdentity"] == ""
 
 
+async def edit(api: client.Client, namespace: str, **groups: dict[str, object]) -> None:
+    """Change fields of the Lease, as somebody else."""
+    head = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+    body = {**head, **groups, "metadata": {"name": "leader", **groups.get("metadata", {})}}
+    await api.apply(paths.leases(namespace, "leader"), body, field_manager="somebody")
+
+
 async def test_stolen_lease_ends_the_leader(api: client.Client, namespace: str) -> None:
     """A leader that finds another name in the Lease stops its work and raises."""
     first = contender(api, namespace, "first", _LONG)
     async with running(first) as leader:
         await until_leading(first)
-        await api.merge_patch(paths.leases(namespace, "leader"), {"spec": {"holderIdentity": "thief"}})
+        await edit(api, namespace, spec={"holderIdentity": "thief"})
         with pytest.raises(lease.LeaseLostError):
             async with asyncio.timeout(_WITHIN_SECONDS):
                 await leader
@@ -149,7 +156,7 @@ async def test_edited_lease_stays_with_its_holder(api: client.Client, namespace:
     """An annotation by somebody else makes one write conflict, and no change of leader."""
     first = contender(api, namespace, "first", _LONG)
     await first.acquire()
-    await api.merge_patch(paths.leases(namespace, "leader"), {"metadata": {"annotations": {"seen": "yes"}}})
+    await edit(api, namespace, metadata={"annotations": {"seen": "yes"}})
     assert not await first._try()
     assert await first._try()
     assert first.leading

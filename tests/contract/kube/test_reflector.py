@@ -52,12 +52,14 @@ async def test_copy_follows_the_collection(api: client.Client, namespace: str) -
         assert "managedFields" not in made.objects["first"]["metadata"]
         await api.create(path, objects.config_map(namespace, "second"))
         await until_names(made, "first", "second")
-        await api.merge_patch(paths.config_maps(namespace, "first"), {"data": {"a": "2"}})
+        await api.replace(paths.config_maps(namespace, "first"), objects.config_map(namespace, "first", a="2"))
         await wait.until_async(
             lambda: made.objects["first"]["data"] == {"a": "2"}, within_seconds=_WITHIN_SECONDS, why="a change arrives"
         )
         # What loses its label leaves the selection, as if it were deleted.
-        await api.merge_patch(paths.config_maps(namespace, "second"), {"metadata": {"labels": {"test": None}}})
+        unlabelled = objects.config_map(namespace, "second")
+        del unlabelled["metadata"]["labels"]
+        await api.replace(paths.config_maps(namespace, "second"), unlabelled)
         await until_names(made, "first")
     assert told == [("first", True), ("second", True), ("first", True), ("second", False)]
 

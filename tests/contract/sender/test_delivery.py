@@ -1,5 +1,6 @@
 """What is queued is delivered, whatever servers do (R4, R10)."""
 
+import asyncio
 import collections.abc
 import datetime as dt
 
@@ -276,3 +277,39 @@ async def test_what_was_queued_before_a_restart_is_delivered_after_it(sender: se
     async with sending.Sender(sender.folder) as again:
         again.settings.put(of)
         await again.until(of, sent, _S.ACCEPTED)
+
+
+async def test_a_resend_that_is_put_off_is_still_in_doubt(sender: sending.Sender, serve: Serve) -> None:
+    """A message that may have arrived stays in doubt when its resend is refused for now, and goes later (R4)."""
+    server = await serve()
+    server.script.on(smtpd.DOT, smtpd.Behaviour(drop=smtpd.Drop.INSTEAD), times=1)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    sent = await sender.notify(of, max_age=dt.timedelta(days=1))
+    await sender.until(of, sent, _S.IN_DOUBT)
+    server.script.on(smtpd.DOT, "451 4.3.0 Later", times=1)
+    sender.skip(301)
+
+    async def is_put_off() -> bool:
+        return await sender.reasons(of, sent) == ["MessageDeferred"]
+
+    await wait.until_async(is_put_off, within_seconds=5, why="the resend is refused for now")
+    assert await sender.states(of, sent) == [_S.IN_DOUBT]
+    sender.skip(1801)
+    await sender.until(of, sent, _S.ACCEPTED)
+
+
+async def test_a_dead_server_is_remembered_once(sender: sending.Sender, serve: Serve) -> None:
+    """However much is queued for a server that is left alone, one reminder is kept to look at it again."""
+    server = await serve()
+    server.script.on(smtpd.GREETING, "421 4.3.2 Leaving")
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=1))
+    target = sender.destinations.get(sending.endpoint(server), of.delivery)
+    await sender.notify(of)
+    await wait.until_async(
+        lambda: target.breaker.retry_at > sender.clock.monotonic(), within_seconds=5, why="the breaker is open"
+    )
+    for _ in range(20):
+        sent = await sender.notify(of)
+        await asyncio.sleep(0)
+    assert await sender.states(of, sent) == [_S.QUEUED]
+    assert len(sender.delivery._retries) <= 1

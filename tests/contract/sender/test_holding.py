@@ -139,3 +139,38 @@ async def test_a_lane_that_the_policy_refuses_is_held(sender: sending.Sender, se
     sender.skip(901)
     for each in sent:
         await sender.until(of, each, _S.ACCEPTED)
+
+
+async def test_a_held_message_that_cannot_be_built_is_deferred(sender: sending.Sender, serve: Serve) -> None:
+    """Released and not buildable, it is no longer shown as held, and ends as what it is (R4)."""
+    at = sending.endpoint(await serve())
+    of = sender.settings.put(sending.settings("team-a", at, state=effective.State.SUSPENDED))
+    sent = await sender.notify(of, "nobody at all")
+    await sender.until_held()
+    sender.skip(11)
+    await sender.until(of, sent, _S.HELD)
+    sender.settings.put(sending.settings("team-a", at))
+    await sender.until(of, sent, _S.DEFERRED)
+    sender.skip(31)
+    await sender.until(of, sent, _S.FAILED)
+    assert await sender.reasons(of, sent) == ["NotBuildable"]
+
+
+async def test_a_wrong_password_is_used_once_whatever_limits_its_users_want(
+    sender: sending.Sender, serve: Serve
+) -> None:
+    """Organizations of a namespace with one Secret, one server and different limits are one AUTH (R12)."""
+    server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))
+    at = sending.endpoint(server, origin=vocabulary.Origin.ORG)
+    wrong = sender.secrets.put("team-a", "smtp", "wrong", endpoint=str(at))
+    auth = sending.login(wrong, origin=vocabulary.Origin.ORG)
+    everyone = [
+        sender.settings.put(sending.settings("team-a", at, name=f"org-{number}", auth=auth, max_connections=number + 1))
+        for number in range(5)
+    ]
+    sent = [await sender.notify(of) for of in everyone]
+    await wait.until_async(lambda: len(sender.delivery.held()) == 5, within_seconds=5, why="all are held")
+    sender.skip(11)
+    for of, each in zip(everyone, sent, strict=True):
+        await sender.until(of, each, _S.HELD)
+    assert len(server.auth_attempts) == 1

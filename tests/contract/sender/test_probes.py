@@ -248,3 +248,68 @@ async def test_many_senders_on_one_relay_share_a_connection(sender: sending.Send
         of = sending.settings(f"team-{number}", at, from_address=f"team-{number}@example.com")
         assert (await _check(sender, of)).reason == "Verified"
     assert len(server.transcripts) <= 3
+
+
+async def test_a_restart_remembers_a_refusal_for_all_who_use_the_login(sender: sending.Sender, login: _Login) -> None:
+    """An organization that was never probed does not try a password that another one knows to be refused (R12)."""
+    login.server.script.on("AUTH", "535 5.7.8 Wrong")
+    assert (await _check(sender, login.settings)).reason == "AuthFailed"
+    await sender.stop()
+    await sender.queue.close()
+    async with sending.Sender(sender.folder, before=sender) as again:
+        await again.prober.load()
+        again.settings.put(login.settings)
+        assert login.settings.endpoint is not None
+        other = again.settings.put(
+            sending.settings(
+                "team-b",
+                login.settings.endpoint,
+                auth=login.settings.auth or sending.ANONYMOUS,
+                from_address="b@b.test",
+            )
+        )
+        await again.notify(other)
+        await again.until_held()
+    assert len(login.server.auth_attempts) == 1
+
+
+async def test_a_secret_that_could_not_be_read_is_tried_again_soon(sender: sending.Sender, login: _Login) -> None:
+    """A probe without credentials is made up for after a minute, not after half an hour."""
+    sender.secrets.remove("mailtier", "smtp")
+    async with sender.probing():
+        sender.settings.put(login.settings)
+        await wait.until_async(lambda: sender.secrets.reads, within_seconds=5, why="the Secret is asked for")
+        sender.secrets.put("mailtier", "smtp", _PASSWORD, endpoint=str(login.settings.endpoint))
+        await _until_probed(sender, "Verified", skip_seconds=70)
+
+
+async def test_a_secret_that_changes_during_a_probe_is_probed_again(sender: sending.Sender, login: _Login) -> None:
+    """What was mended while a probe was under way is found at once, not after half an hour."""
+    wrong = sender.secrets.put("mailtier", "smtp", "wrong", endpoint=str(login.settings.endpoint))
+    login.server.script.on("AUTH", smtpd.Behaviour(delay_seconds=0.3, reply="535 5.7.8 Wrong"), times=1)
+    async with sender.probing():
+        sender.settings.put(dataclasses.replace(login.settings, auth=sending.login(wrong)))
+        await wait.until_async(lambda: login.server.recorder.connection_count, within_seconds=5, why="it is probed")
+        right = sender.secrets.put("mailtier", "smtp", _PASSWORD, endpoint=str(login.settings.endpoint))
+        sender.settings.put(dataclasses.replace(login.settings, auth=sending.login(right)))
+        await _until_probed(sender, "AuthFailed")
+        await _until_probed(sender, "Verified", skip_seconds=6)
+
+
+async def test_nothing_is_remembered_of_settings_that_are_gone(sender: sending.Sender, serve: Serve) -> None:
+    """The result of a probe is dropped from memory with the last organization that it spoke of."""
+    of = sending.settings("team-a", sending.endpoint(await serve()))
+    await _check(sender, of)
+    assert len(sender.prober._known) == 1
+    sender.settings.remove(of.organization)
+    assert sender.prober._known == {}
+
+
+async def _until_probed(sender: sending.Sender, reason: str, *, skip_seconds: float = 0) -> None:
+    """Return when the stored result has a reason, once the time is skipped."""
+
+    async def is_stored() -> bool:
+        return [each.reason for each in await sender.queue.probes()] == [reason]
+
+    sender.skip(skip_seconds)
+    await wait.until_async(is_stored, within_seconds=5, why=f"the probe says {reason}")

@@ -69,12 +69,6 @@ def test_what_is_not_an_address_is_refused_with_a_reason(value: str, sentence: s
     assert not value or value not in str(caught.value)
 
 
-def test_only_a_local_part_outside_ascii_needs_smtputf8() -> None:
-    """An internationalized domain has an ASCII form, a local part has none."""
-    assert not addresses.parse("a@exämple.com").needs_smtputf8
-    assert addresses.parse("jörg@example.com").needs_smtputf8
-
-
 def test_the_key_ignores_case() -> None:
     """Two spellings of one mailbox have one key."""
     assert addresses.parse("Bob@Example.com").key == addresses.parse("bob@example.COM").key

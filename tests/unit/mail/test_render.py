@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtier.api import text, vocabulary
+from mailtier.api import links, text, vocabulary
 from mailtier.mail import render
 
 AT = dt.datetime(2026, 11, 24, 18, 30, tzinfo=dt.timezone(dt.timedelta(hours=9)))
@@ -198,7 +198,7 @@ def test_the_largest_notification_the_api_takes_is_rendered() -> None:
 )
 def test_only_http_and_https_are_weblinks(value: object, expected: bool) -> None:
     """Nothing that a client could run, and nothing that ends the address early, becomes a link."""
-    assert render.is_weblink(value) is expected
+    assert links.is_weblink(value) is expected
     answer = _renderer(plain="{{ 'y' if data.x is weblink else 'n' }}")
     if isinstance(value, str):
         assert answer.render(_values(data={"x": value})).text == ("y" if expected else "n")

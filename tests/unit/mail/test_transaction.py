@@ -139,7 +139,7 @@ def test_a_loss_after_the_dot_leaves_refused_recipients_refused() -> None:
     """Only those that the server had agreed to are in doubt."""
     machine = _machine(("a@x.y", "b@x.y"))
     _play(machine, [OK, REFUSE, OK, GO])
-    machine.time_out()
+    machine.lose(classify.Fault.TIMED_OUT)
     assert _verdicts(machine) == [V.FAILED, V.IN_DOUBT]
     assert machine.outcomes[1].failure is not None
     assert machine.outcomes[1].failure.reason == "InDoubt"
@@ -290,7 +290,6 @@ def test_illegal_input_raises_and_changes_nothing() -> None:
     calls: list[Callable[[Machine], object]] = [
         lambda machine: machine.receive(_reply(OK)),
         lambda machine: machine.lose(classify.Fault.CONNECTION_LOST),
-        lambda machine: machine.time_out(),
     ]
     fresh, ended = _machine(), _machine()
     _play(ended, [OK, OK, GO, OK])

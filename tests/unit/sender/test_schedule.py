@@ -257,3 +257,16 @@ def test_everything_is_taken_exactly_once(
                 assert final[entry.pending.lane] == destination
                 taken.append((entry.pending.recipient, destination))
     assert sorted(recipient for recipient, _ in taken) == list(range(1, len(offers) + 1))
+
+
+def test_finished_recipients_cost_no_memory() -> None:
+    """What is final is not kept until its max age would have been reached, and what is not final still expires."""
+    mail = _Mail()
+    mail.add(_lane("team-a", "kept"), count=1, due_at=1e6)
+    for _ in range(20):
+        mail.add(_lane("team-a"), count=500)
+        for entry in mail.drain():
+            mail.schedule.remove(entry)
+    assert len(mail.schedule) == 1
+    assert len(mail.schedule._expiring) <= 1_001
+    assert [entry.pending.lane.organization for entry in mail.schedule.expired(2e9)] == ["kept"]

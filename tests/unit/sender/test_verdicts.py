@@ -116,3 +116,16 @@ def test_a_message_that_cannot_be_built_has_a_second_chance() -> None:
     again = verdicts.not_built(_JOB, "No.", _CONTEXT, again_after=dt.timedelta(seconds=30))
     assert (again.state, again.attempted) == (_S.DEFERRED, False)
     assert verdicts.not_built(_JOB, "No.", _CONTEXT, again_after=None).state is _S.FAILED
+
+
+def test_a_resend_that_is_put_off_stays_in_doubt() -> None:
+    """What may have arrived is neither deferred nor expired when its resend is refused for now; no loss is counted."""
+    lost, refusal = dataclasses.replace(_JOB, doubts=1), _refusal(classify.Phase.RCPT, 451, "4.3.0 Later")
+    waiting = verdicts.failed(lost, refusal, _CONTEXT, server_back_at=_BACK)
+    assert (waiting.state, waiting.attempted) == (_S.IN_DOUBT, False)
+    assert waiting.due_at is not None
+    assert waiting.due_at > _NOW
+    old = dataclasses.replace(lost, expires_at=_NOW)
+    ended = verdicts.failed(old, refusal, _CONTEXT, server_back_at=_BACK)
+    assert (ended.state, ended.due_at, ended.reason) == (_S.FAILED, None, reasons.DeliveryReason.IN_DOUBT)
+    assert "451 4.3.0" in ended.message

@@ -24,6 +24,9 @@ _STARTING_SECONDS: Final = 2
 _QUOTA_SECONDS: Final = 60
 _FULL_SECONDS: Final = 300
 
+_NOTHING: Final = ports.Quota(messages=0, payload_bytes=0)
+"""What may be queued where a request may be a repeat: the earlier one is found, and a new one is not stored."""
+
 KEY_HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 # A token or UUID of any usual form; the draft's quotation marks (draft-ietf-httpapi-idempotency-key-header) count as
@@ -129,13 +132,12 @@ class Service:
     ) -> ports.Enqueued:
         lane = admission.lane(settings)
         limited = content.category == vocabulary.Category.PASSWORD_RECOVERY
-        if limited and (wait_seconds := self._recoveries.take(lane)) > 0:
-            raise _too_many(
-                content,
-                f"{settings.organization} has begun {lanes.PASSWORD_RECOVERIES_PER_MINUTE} password recoveries within a"
-                " minute; send this one later",
-                wait_seconds,
-            )
+        wait_seconds = self._recoveries.take(lane) if limited else 0.0
+        taken = limited and wait_seconds <= 0
+        too_many = f"{settings.organization} has begun {lanes.PASSWORD_RECOVERIES_PER_MINUTE} password recoveries"
+        too_many += " within a minute; send this one later"
+        if wait_seconds > 0 and key is None:
+            raise _too_many(content, too_many, wait_seconds)
         added = admission.new_notification(
             content,
             settings,
@@ -144,7 +146,8 @@ class Service:
             idempotency_key=key,
         )
         # A task of its own: a request that is given up must not leave behind a row that no scheduler knows of.
-        task = asyncio.create_task(self._store(added), name="intake-store")
+        quota = self._parts.quota if wait_seconds <= 0 else _NOTHING
+        task = asyncio.create_task(self._store(added, quota), name="intake-store")
         self._storing.add(task)
         task.add_done_callback(self._storing.discard)
         stored = False
@@ -153,6 +156,8 @@ class Service:
                 enqueued = await asyncio.shield(task)
             stored = not enqueued.repeated
         except ports.QuotaExceededError as error:
+            if wait_seconds > 0:
+                raise _too_many(content, too_many, wait_seconds) from None
             raise _too_many(content, str(error), _QUOTA_SECONDS) from None
         except ports.StorageFullError as error:
             metrics.count_refused(category=content.category, reason=problems.FULL.slug)
@@ -167,12 +172,12 @@ class Service:
                 headers=_retry_after(_STARTING_SECONDS),
             ) from None
         finally:
-            if limited and not stored:
+            if taken and not stored:
                 self._recoveries.give_back(lane)
         return enqueued
 
-    async def _store(self, added: ports.NewNotification) -> ports.Enqueued:
-        enqueued = await self._parts.queue.enqueue(added, quota=self._parts.quota)
+    async def _store(self, added: ports.NewNotification, quota: ports.Quota) -> ports.Enqueued:
+        enqueued = await self._parts.queue.enqueue(added, quota=quota)
         self._parts.on_pending(enqueued.pending)
         return enqueued
 

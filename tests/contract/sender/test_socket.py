@@ -1,0 +1,92 @@
+"""The operator's socket, asked by its own client: before the settings are known, and when namespaces are gone."""
+
+import collections.abc
+import contextlib
+import os
+import pathlib
+import sqlite3
+
+import pytest
+
+from kit import sending, smtpd
+from mailtier.api import feed, notification, vocabulary
+from mailtier.handlers import sender as link
+from mailtier.sender import ids, objects, ports
+from mailtier.settings import effective
+
+_S = vocabulary.RecipientState
+Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+
+
+@pytest.fixture
+async def operator(sender: sending.Sender, tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[link.Sender]:
+    """Return the operator's client of the sender's socket."""
+    served = objects.ObjectServer(
+        sender.queue,
+        sender.settings,
+        identifiers=ids.TimeSortedIds(now=sender.clock.wall, entropy=os.urandom),
+        on_pending=sender.delivery.offer,
+        namespaces=sender.delivery.namespaces,
+        on_namespace_deleted=sender.delivery.note_namespace_deleted,
+        quota=ports.Quota(),
+        now=sender.clock.wall,
+    )
+    await served.open(tmp_path)
+    connected = link.Sender(tmp_path / feed.SOCKET_NAME)
+    yield connected
+    await connected.close()
+    await served.close()
+
+
+async def test_before_the_settings_are_known_nothing_is_said_of_organizations(
+    operator: link.Sender, sender: sending.Sender
+) -> None:
+    """An offer that comes too early is put off as what it is; nobody is told that the organization is unknown."""
+    sender.settings.synced = False
+    early = await operator.offer(_offer("team-a"))
+    assert isinstance(early, feed.Refused)
+    assert (early.reason, early.retry) == ("SenderUnavailable", True)
+    assert "not read the settings yet" in early.message
+    sender.settings.synced = True
+    unknown = await operator.offer(_offer("team-a"))
+    assert isinstance(unknown, feed.Refused)
+    assert (unknown.reason, unknown.retry) == ("OrganizationUnknown", True)
+
+
+async def test_a_deleted_namespace_takes_what_is_queued_with_it(
+    operator: link.Sender, sender: sending.Sender, serve: Serve
+) -> None:
+    """What is queued for a namespace that is gone fails at once and is wiped; the others' mail stays (R11)."""
+    at = sending.endpoint(await serve())
+    gone, kept = (
+        sender.settings.put(sending.settings(name, at, state=effective.State.SUSPENDED)) for name in ("gone", "kept")
+    )
+    lost = [await sender.notify(gone, "a@example.org", "b@example.org") for _ in range(3)]
+    stays = await sender.notify(kept)
+    asked: list[None] = []
+
+    def present() -> set[str]:
+        asked.append(None)
+        return {"uid-kept"}
+
+    await operator.forget_namespaces(present)
+    for each in lost:
+        await sender.until(gone, each, _S.FAILED, _S.FAILED)
+        assert set(await sender.reasons(gone, each)) == {"NamespaceDeleted"}
+    assert await sender.states(kept, stays) in ([_S.QUEUED], [_S.HELD])
+    assert sender.delivery.namespaces() == ("uid-kept",)
+    assert len(asked) == 1
+    with contextlib.closing(sqlite3.connect(sender.folder / "queue.sqlite3")) as database:
+        (payloads,) = database.execute("SELECT count(*) FROM payloads WHERE body IS NOT NULL").fetchone()
+    assert payloads == 1
+
+
+def _offer(namespace: str) -> feed.Offer:
+    return feed.Offer(
+        namespace=namespace,
+        namespace_uid=f"uid-{namespace}",
+        name="alert",
+        object_uid="object",
+        spec_hash="0" * 64,
+        spec=notification.NotificationSpec.model_validate({"category": "JobAlert", "text": "it failed"}),
+    )
