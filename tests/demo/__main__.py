@@ -73,7 +73,7 @@ kubectl get hes,oes,ntf -A
 kubectl describe oes -n elm default      # what a stranger is told
 kubectl explain oes.spec.smtp.tls
 kubectl edit oes -n birch default        # try an address of somebody else
-open {on.relay.url}/api/v1/messages      # the relay's mail
+curl -s {on.relay.url}/api/v1/messages   # the relay's mail
 
 # The intake is {on.intake_url}, its CA {on.intake_ca}
 TOKEN=$(kubectl create token app -n birch --audience=mailtier)
@@ -87,24 +87,32 @@ tail -f {on.folder}/operator.log {on.folder}/sender.log"""
     print("\nEverything keeps running until Ctrl-C.", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
+    print("\nstopping ...", flush=True)
 
 
 def main() -> int:
     """Run the demo; return 0 if every step did what it should."""
     arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Also where the shell that started us in the background has SIGINT ignored.
+        signal.signal(number, signal.default_int_handler)
     folder = arguments.folder or pathlib.Path(tempfile.mkdtemp(prefix="mailtier-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
+    failed = False
     try:
         run(folder, context=arguments.context)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
     except Exception as error:  # noqa: BLE001  # Whatever it is, the person gets a sentence and the logs' place.
-        print(f"\nThe demo failed: {error}\nIts logs are in {folder}", file=sys.stderr)
+        failed = any(folder.glob("*.log"))
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        if failed:
+            print(f"Its logs are in {folder}", file=sys.stderr)
         return 1
-    if arguments.folder is None:
-        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if arguments.folder is None and not failed:
+            shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

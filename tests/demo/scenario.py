@@ -122,7 +122,7 @@ class Story:
                 "category": "PasswordRecovery",
                 "recipients": ["alice@acme.example"],
                 "text": mail.PHRASE,
-                "data": {"link": mail.LINK, "expires": "in 30 minutes"},
+                "data": {"link": mail.LINK, "expires": "2026-12-01 12:00 UTC"},
             }
             self.sent["recovery"] = mail.post(self.on, "acme", self.tokens["acme"], body, key="demo-2")["id"]
         with screen.step("kubectl apply a Notification; it goes to the category's recipients"):

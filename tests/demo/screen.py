@@ -3,6 +3,7 @@
 import collections.abc
 import contextlib
 import os
+import shutil
 import sys
 import textwrap
 import time
@@ -42,7 +43,8 @@ def step(text: str) -> collections.abc.Iterator[None]:
     """
     live = sys.stdout.isatty()
     if live:
-        print(f"  … {text}", end="\r", flush=True)
+        # A line that wraps cannot be written over.
+        print(f"  … {text}"[: shutil.get_terminal_size().columns - 1], end="\r", flush=True)
     started = time.monotonic()
     try:
         yield

@@ -166,13 +166,14 @@ class Leader:
         try:
             await tasks.run(
                 {
+                    # Stopped in reverse: the watches outlive whatever writes on their account.
+                    "watches": self._watching.run(),
                     "references": self._references.run(),
                     "effective ConfigMaps": self._config_maps.run(),
                     "feed": self._sender.follow(self._take, self._on_connected),
                     "upkeep": self._keep_up(),
                     "workers": self._run_workers(),
                     "summary": self._sum_up(),
-                    "watches": self._watching.run(),
                 },
                 stop=self._stop,
             )

@@ -11,7 +11,8 @@ such comparison is the sign that the first listing is finished.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+import pathlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, cast
 
 import aiohttp
@@ -42,6 +43,8 @@ Take = Callable[[str, str, Mapping[str, Any] | None], None]
 
 Seen = Callable[[str], Collection[tuple[str, str]]]
 """Returns namespace and name of every object of a plural that has been taken in."""
+
+_KOPF: Final = pathlib.Path(kopf.__file__).parent
 
 _SWEEP_SECONDS = 10.0
 """How long what was listed may take to come by the watch before it is listed again."""
@@ -96,6 +99,24 @@ def _settings() -> kopf.OperatorSettings:
     result.persistence.diffbase_storage = _NoStorage()
     result.persistence.progress_storage = _NoProgress()
     return result
+
+
+class _Ours(Collection["asyncio.Task[Any]"]):
+    """All tasks but kopf's.
+
+    At its end kopf waits five seconds for every task that was started after it, and cancels it then, unless it is
+    among these. Leading would end that much later, and with our own work cut off.
+    """
+
+    def __contains__(self, task: object) -> bool:
+        code = getattr(task.get_coro(), "cr_code", None) if isinstance(task, asyncio.Task) else None
+        return code is None or _KOPF not in pathlib.Path(code.co_filename).parents
+
+    def __iter__(self) -> Iterator["asyncio.Task[Any]"]:
+        return (task for task in asyncio.all_tasks() if task in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Watching:
@@ -164,8 +185,6 @@ class Watching:
             raise WatchesEndedError("the watches ended without being asked to")
 
     async def _run_kopf(self) -> None:
-        # At its end kopf cancels what was started after it; what is there already is not its own.
-        others = asyncio.all_tasks()
         roots = await kopf.spawn_tasks(
             registry=self._registry(),
             settings=_settings(),
@@ -175,7 +194,7 @@ class Watching:
         )
         self._on_started()
         try:
-            await kopf.run_tasks(roots, ignored=others)
+            await kopf.run_tasks(roots, ignored=_Ours())
         except Exception as error:
             raise WatchesEndedError("a watch ended with an error") from error
 
