@@ -276,6 +276,12 @@ AUTH_FAILED: Final = Reason(
     meaning="The server refused the credentials.",
     remedy="Correct username or password; the sender tries again when the Secret or the settings change.",
 )
+AUTH_REQUIRED: Final = Reason(
+    name="AuthRequired",
+    conditions=(_V,),
+    meaning="The server takes no mail without authentication, and the settings say mechanism: Anonymous.",
+    remedy="Set auth.username and auth.passwordSecretRef instead of mechanism: Anonymous.",
+)
 AUTH_NOT_OFFERED: Final = Reason(
     name="AuthNotOffered",
     conditions=(_V,),

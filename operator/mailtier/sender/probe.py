@@ -42,6 +42,8 @@ _REFUSED: Final = {
     classify.Phase.AUTH: reasons.AUTH_FAILED,
     classify.Phase.MAIL: reasons.SENDER_REFUSED,
 }
+_AUTHENTICATION_REQUIRED: Final = 530
+"""RFC 4954 section 6."""
 _SESSION_PROOF_SECONDS: Final = 300.0
 """How long one probe's new session stands for the connection of all probes with the same credentials: thousands of
 organizations with sender addresses of their own on one relay differ in the stage mail alone."""
@@ -159,6 +161,8 @@ def _reason(phase: classify.Phase, failure: classify.Failure) -> reasons.Reason:
     named = _BY_CAUSE.get(failure.reason) or _BY_PHASE.get(phase)
     if named is not None:
         return named
+    if phase is classify.Phase.MAIL and failure.code == _AUTHENTICATION_REQUIRED:
+        return reasons.AUTH_REQUIRED
     if phase is classify.Phase.AUTH and failure.reason is _R.CREDENTIALS_REFUSED:
         return reasons.AUTH_FAILED
     # A server that falls silent, or says that it cannot now, has refused neither credentials nor sender.

@@ -244,7 +244,11 @@ async def test_quota_of_a_namespace(client: intake.Client, tenant: tenants.Tenan
 
 async def test_password_recoveries_of_a_minute(client: intake.Client, organization: tenants.Tenant) -> None:
     """The thirty-first password recovery within a minute is answered with 429; a repeat counts once."""
-    request = {"category": "PasswordRecovery", "recipients": ["u@example.com"], "data": {"link": f"https://a.example/{_SECRET}"}}
+    request = {
+        "category": "PasswordRecovery",
+        "recipients": ["u@example.com"],
+        "data": {"link": f"https://a.example/{_SECRET}"},
+    }
     for number in range(30):
         for _ in range(2):
             answer = await client.post(organization, request, key=f"recovery-{number}")

@@ -201,6 +201,13 @@ async def test_probes_leave_the_connection_limit_alone(sender: sending.Sender, s
     assert server.peak_connections == 1
 
 
+async def test_a_server_that_wants_credentials_says_so(sender: sending.Sender, login: _Login) -> None:
+    """Anonymous at a server that demands AUTH is a matter of credentials, not of the sender address."""
+    anonymous = sending.settings("team-a", login.settings.endpoint)
+    found = await _check(sender, anonymous)
+    assert (found.reason, found.stage) == ("AuthRequired", _STAGE.MAIL)
+
+
 async def test_blocked_settings_are_not_probed(sender: sending.Sender, serve: Serve) -> None:
     """Nothing is connected to while the settings are blocked."""
     server = await serve()
