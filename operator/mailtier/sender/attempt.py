@@ -220,6 +220,8 @@ class Attempts:
         key, lane = attempt.entry.organization.key, attempt.entry.lane
         if failure.scope is classify.Scope.SERVER:
             self._break(target)
+            # What deliveries have met is soon told by Verified too, and not only after the next half hour.
+            self._probes.request(attempt.usable.settings)
         else:
             target.breaker.succeed()
         if failure.scope is classify.Scope.CREDENTIALS:

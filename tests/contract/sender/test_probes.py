@@ -320,3 +320,26 @@ async def _until_probed(sender: sending.Sender, reason: str, *, skip_seconds: fl
 
     sender.skip(skip_seconds)
     await wait.until_async(is_stored, within_seconds=5, why=f"the probe says {reason}")
+
+
+async def test_a_delivery_that_meets_a_dead_server_has_it_probed(sender: sending.Sender, serve: Serve) -> None:
+    """Verified does not stay True for half an hour while mail is deferred."""
+    server = await serve()
+    of = sending.settings("team-a", sending.endpoint(server))
+    async with sender.probing():
+        sender.settings.put(of)
+
+        async def reason() -> str:
+            return next((each.reason for each in await sender.queue.probes()), "")
+
+        async def is_verified() -> bool:
+            return await reason() == "Verified"
+
+        async def is_dead() -> bool:
+            return await reason() == "ConnectFailed"
+
+        await wait.until_async(is_verified, within_seconds=5, why="the server is verified")
+        await server.stop()
+        await sender.notify(of)
+        sender.skip(70)
+        await wait.until_async(is_dead, within_seconds=10, why="the probe says that the server is dead")
