@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 
+from kit import binaries
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
 
@@ -34,6 +36,8 @@ def _pytest(name: str, *paths: str, minutes: float, marker: str = "not long") ->
     return Step(name=name, command=("pytest", "-q", "-m", marker, *paths), minutes=minutes)
 
 
+_PARTS = Step(name="real parts", command=("python", "-m", "kit.binaries", *binaries.TESTS), minutes=25)
+
 CHECK = (
     Step(name="format", command=("ruff", "format", "--check", "--quiet", "operator", "tests"), minutes=0.2),
     Step(name="lint", command=("ruff", "check", "--quiet", "operator", "tests"), minutes=0.3),
@@ -47,14 +51,14 @@ CHECK = (
 
 TEST = (
     *CHECK,
-    Step(name="real parts", command=("python", "-m", "kit.binaries"), minutes=25),
+    _PARTS,
     _pytest("contract", "tests/contract", minutes=10),
     _pytest("end to end", "tests/e2e", minutes=10),
     Step(name="demo", command=("python", "-m", "demo"), minutes=3),
 )
 
 LONG = (
-    Step(name="real parts", command=("python", "-m", "kit.binaries"), minutes=25),
+    _PARTS,
     _pytest("long", "tests", minutes=60, marker="long"),
 )
 
