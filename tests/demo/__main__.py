@@ -61,6 +61,12 @@ def run(folder: pathlib.Path, *, context: str | None) -> None:
         last = story.summary(traces)
         if sys.stdin.isatty():
             _stay(on)
+        if context:
+            screen.title("Left in your cluster")
+            screen.say(
+                f"kubectl --context {context} delete namespace mailtier-system acme birch cedar dune elm fern grove\n"
+                f"kubectl --context {context} delete -f crds"
+            )
         print(f"\n{last}", flush=True)
 
 
