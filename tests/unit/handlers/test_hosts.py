@@ -1,0 +1,78 @@
+"""The host's summary of its organizations."""
+
+import asyncio
+import datetime as dt
+import typing
+
+from kit import api, tiers
+from mailtier.api import names
+from mailtier.handlers import hosts, probes, publishing, references, resolving, store
+from mailtier.settings import observed
+
+NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
+
+
+class World:
+    """A reconciler of the host's tier with everything around it."""
+
+    def __init__(self, summary: dict[str, int] | None) -> None:
+        self.api = api.Api()
+        client = typing.cast("typing.Any", self.api)
+        self.objects = store.Store()
+        spec = observed.parse_host({"smtp": tiers.RELAY["smtp"], "from": tiers.RELAY["from"]})
+        self.objects.host = store.Host(
+            namespace="",
+            name=names.HOST_NAME,
+            uid="u",
+            generation=1,
+            conditions=(),
+            status_digest=b"",
+            spec=spec,
+            summary=summary,
+        )
+        self.looked = asyncio.Event()
+        reader = references.References(
+            client,
+            changed=lambda _: None,
+            publish=lambda _: None,
+            monotonic=lambda: 0.0,
+            jitter=lambda: 0.5,
+        )
+        self.hosts = hosts.Hosts(
+            self.objects,
+            client,
+            resolving.Resolver(reader, probes.Probes(lambda _: None)),
+            publishing.Publisher(client, namespace="system"),
+            namespace="system",
+            now=lambda: NOW,
+            look_again=self.looked.set,
+        )
+
+    async def summary(self) -> dict[str, int] | None:
+        """Return the summary that the host's status has after a reconciliation."""
+        await self.hosts.reconcile()
+        (status,) = [found["status"] for found in self.api.objects.values() if "status" in found]
+        return typing.cast("dict[str, int] | None", status.get("summary"))
+
+
+async def test_organizations_that_went_while_nobody_led_are_counted_no_more() -> None:
+    """The first summary of a term is written though nothing changed in it: it may be news all the same."""
+    world = World({"organizations": 5, "ready": 5, "blocked": 0, "overriding": 0})
+    running = asyncio.create_task(world.hosts.run())
+    try:
+        async with asyncio.timeout(10):
+            await world.looked.wait()
+    finally:
+        running.cancel()
+    assert await world.summary() == {"organizations": 0, "ready": 0, "blocked": 0, "overriding": 0}
+
+
+async def test_until_they_are_counted_the_summary_that_stands_there_stays() -> None:
+    """A restart does not write half a count."""
+    before = {"organizations": 5, "ready": 4, "blocked": 1, "overriding": 2}
+    assert await World(before).summary() == before
+
+
+async def test_a_summary_of_another_version_is_none_of_ours() -> None:
+    """A field that this version does not know must not keep the host from being reconciled."""
+    assert await World({"organizations": 5, "wouldBlock": 1}).summary() is None
