@@ -29,6 +29,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "mailtier"
 EFFECTIVE_COMPONENT = "effective-settings"
 CA_COMPONENT = "ca-bundle"
+PUBLISHED_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({EFFECTIVE_COMPONENT},{CA_COMPONENT})"
+"""Selects what the operator publishes for the sender, and both of them watch."""
 NAMESPACE_LABEL = f"{GROUP}/namespace"
 ORGANIZATION_LABEL = f"{GROUP}/organization"
 

@@ -120,9 +120,7 @@ class Events:
         if old is not None and _unchanged(old, seen) and old.status_digest == seen["status_digest"]:
             return
         spec = _parse_notification(document.get("spec", {}))
-        self._store.notifications[key] = store.Notification(
-            **seen, spec=spec, created_at=document["metadata"].get("creationTimestamp", "")
-        )
+        self._store.notifications[key] = store.Notification(**seen, spec=spec)
         self._queue.add(keys.notification(namespace, name))
 
     def namespace(self, name: str, document: Mapping[str, Any] | None) -> None:

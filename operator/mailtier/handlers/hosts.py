@@ -150,8 +150,8 @@ class Hosts:
             now=self._now(),
         )
         applied = await statuses.write(self._client, names.HOST_KIND, names.HOST_PLURAL, seen, document)
-        if applied is not None and self._store.host is not None and self._store.host.uid == seen.uid:
-            self._store.host = statuses.noted(self._store.host, applied)
+        if applied is not None and (noted := statuses.noted(self._store.host, seen, applied)) is not None:
+            self._store.host = noted
         if refused is not None:
             raise refused
         return written or applied is not None

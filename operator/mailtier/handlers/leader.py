@@ -32,7 +32,6 @@ from mailtier.handlers import (
 )
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, errors, paths, reflector
-from mailtier.settings import bundles
 from mailtier.telemetry import logs, metrics, tasks
 
 _log = logs.get_logger(__name__)
@@ -44,7 +43,7 @@ RESYNC = dt.timedelta(hours=1)
 """How often a key is looked at without a reason, against what no watch and no schedule has shown."""
 
 
-_FIRST_SUMMARY_SECONDS: Final = 60.0
+_FIRST_PASS_SECONDS: Final = 60.0
 """How long the first summary and upkeep wait for a queue that never empties."""
 
 _UPKEEP_SECONDS: Final = 5.0
@@ -79,7 +78,11 @@ class _Router:
 
     def add(self, key: keys.Key) -> None:
         """Have a key worked on."""
-        (self.offers if key.subject == keys.Subject.NOTIFICATION else self.settings).add(key)
+        self.of(key).add(key)
+
+    def of(self, key: keys.Key) -> workqueue.WorkQueue[keys.Key]:
+        """Return the queue that a key belongs in."""
+        return self.offers if key.subject == keys.Subject.NOTIFICATION else self.settings
 
 
 class Leader:
@@ -107,12 +110,13 @@ class Leader:
         self._offers = workqueue.WorkQueue[keys.Key](
             self._work, workers=notifications.WORKERS, monotonic=time.monotonic, jitter=context.jitter
         )
+        self._router = _Router(self.queue, self._offers)
         self._sender = sender.Sender(context.socket)
         self._publisher = publishing.Publisher(client, namespace=context.namespace)
         self._references = references.References(
             client,
             changed=self.queue.add,
-            publish=self._publish_bundle,
+            publish=self._publisher.publish_bundle,
             monotonic=time.monotonic,
             jitter=context.jitter,
         )
@@ -142,7 +146,7 @@ class Leader:
         self._config_maps = reflector.Reflector(
             client,
             paths.config_maps(context.namespace),
-            labels=publishing.SELECTOR,
+            labels=names.PUBLISHED_SELECTOR,
             on_change=self._on_config_map,
             strip=lambda found: {"digest": publishing.observe(found)},
             jitter=context.jitter,
@@ -150,7 +154,7 @@ class Leader:
         self._watching = watching.Watching(
             connection=context.connection,
             client=client,
-            take=events.Events(self.store, _Router(self.queue, self._offers)),
+            take=events.Events(self.store, self._router),
             seen=self._seen,
             identity=context.identity,
             on_started=lambda: tasks.stop_on_signals(stop),
@@ -194,11 +198,15 @@ class Leader:
 
     async def _sum_up(self) -> None:
         """Write summaries, the first when everything was looked at once: half of it would be no summary."""
+        await self._first_pass()
+        await self._hosts.run()
+
+    async def _first_pass(self) -> None:
+        """Return when everything was looked at once, or the queue has not been empty for a while."""
         await self.synced.wait()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_SUMMARY_SECONDS):
+            async with asyncio.timeout(_FIRST_PASS_SECONDS):
                 await self.queue.idle()
-        await self._hosts.run()
 
     async def _work(self, key: keys.Key) -> None:
         started = time.monotonic()
@@ -209,7 +217,7 @@ class Leader:
                 outcome = "written" if written else "unchanged"
             finally:
                 metrics.observe_reconcile(kind=key.subject.value, outcome=outcome, seconds=time.monotonic() - started)
-        queue = self._offers if key.subject == keys.Subject.NOTIFICATION else self.queue
+        queue = self._router.of(key)
         if written is None:
             queue.forget(key)
         else:
@@ -225,15 +233,9 @@ class Leader:
             case keys.Subject.NOTIFICATION:
                 return await self._notifications.reconcile(key)
 
-    async def _publish_bundle(self, bundle: bundles.Bundle) -> None:
-        await self._publisher.publish_bundle(bundle)
-
     async def _keep_up(self) -> None:
         """Remove CA bundles that nobody refers to, and tell the sender of namespaces that are gone, until cancelled."""
-        await self.synced.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_FIRST_SUMMARY_SECONDS):
-                await self.queue.idle()
+        await self._first_pass()
         while True:
             try:
                 await self._publisher.remove_unused(self._references.used_digests(), now=time.monotonic())

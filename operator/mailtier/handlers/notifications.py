@@ -106,8 +106,8 @@ class Notifications:
         if written is None:
             return False
         current = self._store.notifications.get((key.namespace, key.name))
-        if current is not None and current.uid == seen.uid:
-            self._store.notifications[key.namespace, key.name] = statuses.noted(current, written)
+        if (noted := statuses.noted(current, seen, written)) is not None:
+            self._store.notifications[key.namespace, key.name] = noted
             self._look_again(key, dt.timedelta(0))
         return True
 

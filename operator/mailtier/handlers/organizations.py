@@ -110,8 +110,8 @@ class Organizations:
         if written is None:
             return False
         current = self._store.organizations.get((seen.namespace, seen.name))
-        if current is not None and current.uid == seen.uid:
-            self._store.put_organization(statuses.noted(current, written))
+        if (noted := statuses.noted(current, seen, written)) is not None:
+            self._store.put_organization(noted)
         return True
 
     async def _withdraw(self, key: keys.Key) -> None:

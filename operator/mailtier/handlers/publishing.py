@@ -14,10 +14,6 @@ from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.settings import bundles, codec, effective
 
-SELECTOR: Final = (
-    f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY},"
-    f"{names.COMPONENT_LABEL} in ({names.EFFECTIVE_COMPONENT},{names.CA_COMPONENT})"
-)
 KEEP_UNUSED_SECONDS: Final = 120.0
 """How long a CA bundle stays that nobody refers to: the sender may learn of the change a little later."""
 

@@ -47,8 +47,16 @@ async def write(
     return document
 
 
-def noted(seen: AnySeen, document: Mapping[str, Any]) -> AnySeen:
-    """Return an object as it is after its status was written, so that the write's own event says nothing new."""
+def noted(current: AnySeen | None, seen: store.Seen, document: Mapping[str, Any]) -> AnySeen | None:
+    """Return an object as it is after its status was written, so that the write's own event says nothing new.
+
+    Args:
+        current: What the store holds by now; None is returned where that is nothing, or another object of that name.
+        seen: The object that the status was written for.
+        document: What was written.
+    """
+    if current is None or current.uid != seen.uid:
+        return None
     return dataclasses.replace(
-        seen, conditions=tuple(document.get("conditions", ())), status_digest=store.digest(document)
+        current, conditions=tuple(document.get("conditions", ())), status_digest=store.digest(document)
     )

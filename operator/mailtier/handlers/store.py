@@ -55,14 +55,9 @@ class Organization(Seen):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Notification(Seen):
-    """A Notification.
-
-    Attributes:
-        created_at: Its creationTimestamp as the API writes it.
-    """
+    """A Notification."""
 
     spec: notification.NotificationSpec | observed.Invalid
-    created_at: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

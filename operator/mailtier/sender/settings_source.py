@@ -5,17 +5,12 @@ Through an outage of the apiserver the last known settings stay in force.
 
 import hashlib
 from collections.abc import Callable
-from typing import Final, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from mailtier.api import names
 from mailtier.kube import client, paths, reflector
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics
-
-_LABELS: Final = (
-    f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY},"
-    f"{names.COMPONENT_LABEL} in ({names.EFFECTIVE_COMPONENT},{names.CA_COMPONENT})"
-)
 
 OnChange = Callable[[effective.OrganizationKey], None]
 
@@ -48,7 +43,7 @@ class SettingsSource:
         self._reflector = reflector.Reflector(
             api,
             paths.config_maps(namespace),
-            labels=_LABELS,
+            labels=names.PUBLISHED_SELECTOR,
             on_change=self._note,
             jitter=jitter,
         )

@@ -62,7 +62,6 @@ class World:
             conditions=(),
             status_digest=b"",
             spec=SPEC,
-            created_at="",
         )
         self.reconciler = notifications.Notifications(
             self.objects,
