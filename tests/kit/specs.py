@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mailtier.api import settings
-from mailtier.settings import effective, observed, resolve
+from mailtier.api import settings, vocabulary
+from mailtier.settings import binding, effective, observed, resolve
 
 Json = dict[str, Any]
 
@@ -28,9 +28,15 @@ HOSTS = (
     "fd00::25",
 )
 ADDRESSES = ("no-reply@example.com", "No-Reply@Example.com", "team-a@example.com", "alerts@example.org", "a@b")
+TOKEN_URLS = (
+    "https://login.example.com/token",
+    "https://Login.example.com:8443/token?tenant=1",
+    "https://a.example.net",
+)
 _PORTS = st.sampled_from((25, 465, 587, 2525, 1025, 10025))
 _NAMES = st.sampled_from(("relay", "smtp-password", "ca"))
 _CIDRS = st.sampled_from(("10.0.0.0/8", "127.0.0.0/8", "0.0.0.0/0", "8.8.8.0/24", "fd00::/8", "2606:4700::/32"))
+PASSWORD = observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password")
 _GLOBS = st.sampled_from(("*", "*.example.com", "relay.example.com", "*.example.net", "8.8.8.8"))
 _LINES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=12)
 
@@ -82,7 +88,30 @@ def auth() -> st.SearchStrategy[Json]:
             "passwordSecretRef": reference,
         }
     )
-    return st.one_of(plain, joined, st.just({"mechanism": "Anonymous"}))
+    return st.one_of(plain, joined, oauth2(), st.just({"mechanism": "Anonymous"}))
+
+
+def oauth2() -> st.SearchStrategy[Json]:
+    """Return credentials with an access token, by every grant and every way to authenticate the client."""
+    common = {"tokenURL": st.sampled_from(TOKEN_URLS), "clientID": st.just("mailtier")}
+    scopes = st.lists(st.sampled_from(("smtp.send", "https://outlook.office365.com/.default")), min_size=1, unique=True)
+    secret = st.fixed_dictionaries({"name": _NAMES}, optional={"clientSecretKey": st.just("id")})
+    signed = st.fixed_dictionaries({"name": _NAMES}, optional={"privateKeyKey": st.just("tls.key")})
+    refreshing = st.fixed_dictionaries({"name": _NAMES}, optional={"refreshTokenKey": st.just("refresh")})
+    grants = st.one_of(
+        st.fixed_dictionaries({**common, "secretRef": secret}, optional={"scopes": scopes}),
+        st.fixed_dictionaries(
+            {**common, "secretRef": signed, "clientAuthentication": st.just("PrivateKeyJWT")},
+            optional={"keyID": st.just("1"), "scopes": scopes},
+        ),
+        st.fixed_dictionaries(
+            {**common, "secretRef": refreshing, "grantType": st.just("RefreshToken")},
+            optional={"clientAuthentication": st.sampled_from(("ClientSecret", "Public"))},
+        ),
+    )
+    return st.fixed_dictionaries(
+        {"username": st.just("team@example.org"), "oauth2": grants}, optional={"mechanism": st.just("XOAUTH2")}
+    )
 
 
 def sender() -> st.SearchStrategy[Json]:
@@ -116,9 +145,10 @@ def delivery(*, owner: bool) -> st.SearchStrategy[Json]:
 
 def notifications() -> st.SearchStrategy[Json]:
     """Return settings for some of the categories."""
-    category = _group(enabled=st.booleans(), recipients=_recipients())
+    locale = st.sampled_from(("en", "ja"))
+    category = _group(enabled=st.booleans(), recipients=_recipients(), locale=locale)
     return _group(
-        passwordRecovery=_group(enabled=st.booleans()),
+        passwordRecovery=_group(enabled=st.booleans(), locale=locale),
         licenseStatus=category,
         productUpdate=category,
         jobAlert=category,
@@ -140,6 +170,14 @@ def policy() -> st.SearchStrategy[Json]:
     )
     entries = st.sampled_from(("@example.com", "{namespace}@example.com", "alerts@example.org"))
     return _group(
+        mode=st.sampled_from(("Enforce", "Audit")),
+        locked=st.lists(st.sampled_from([path.value for path in vocabulary.Lockable]), max_size=3, unique=True),
+        recipients=st.fixed_dictionaries({"domains": st.lists(_GLOBS, max_size=3, unique=True)}),
+        quota=_group(
+            queuedMessages=st.integers(1, 1_000_000),
+            queuedBytes=st.sampled_from(("1", "500k", "64Mi")),
+            ratePerMinute=st.integers(1, 100_000),
+        ),
         organizations=organizations,
         **{"from": st.fixed_dictionaries({"allow": st.lists(entries, max_size=3, unique=True)})},
         endpoints=_group(
@@ -186,7 +224,11 @@ def host_documents() -> st.SearchStrategy[Json]:
 
 def org_documents() -> st.SearchStrategy[Json]:
     """Return specs of OrgEmailSettings that the apiserver takes."""
-    rest = {"notifications": notifications(), "suspend": st.sampled_from((False, False, True))}
+    rest = {
+        "notifications": notifications(),
+        "suspend": st.sampled_from((False, False, True)),
+        "publish": st.booleans(),
+    }
     common = {"auth": auth(), "from": sender(), **rest}
     inheriting = _any_of(**common, delivery=delivery(owner=False))
     own: dict[str, st.SearchStrategy[Any]] = {"delivery": delivery(owner=True)}
@@ -242,8 +284,10 @@ def _mostly(usual: st.SearchStrategy[Any], rare: st.SearchStrategy[Any]) -> st.S
 def cases(draw: st.DrawFn) -> tuple[observed.Observed, observed.Reads]:
     """Return what a resolution starts from and what is then read; a Secret is bound more often than chance has it."""
     situation = draw(situations())
-    endpoint = resolve.plan(situation).values.endpoint
-    right = st.just(str(endpoint)) if endpoint is not None else st.none()
+    values = resolve.plan(situation).values
+    right = st.none()
+    if values.endpoint is not None and values.auth is not None:
+        right = st.just(",".join(str(server) for server in binding.servers(values.endpoint, values.auth)))
     fine = st.builds(
         observed.SecretRead,
         outcome=st.just(observed.Outcome.FOUND),
@@ -265,13 +309,16 @@ def annotations() -> st.SearchStrategy[str | None]:
 def reads() -> st.SearchStrategy[observed.Reads]:
     """Return what may be found where a Secret or a CA bundle is looked for."""
     outcome = st.sampled_from((*[observed.Outcome.FOUND] * 4, *observed.Outcome))
-    problem = st.sampled_from(("", "", "", "the value is empty"))
+    fit: dict[str, Any] = {}
+    unfit = {"unfit": PASSWORD, "problem": "the value is empty"}
     secret = st.builds(
-        observed.SecretRead,
-        outcome=outcome,
-        version=st.sampled_from(("uid/1", "uid/2")),
-        annotation=annotations(),
-        problem=problem,
+        lambda outcome, version, annotation, flaw: observed.SecretRead(
+            outcome=outcome, version=version, annotation=annotation, **flaw
+        ),
+        outcome,
+        st.sampled_from(("uid/1", "uid/2")),
+        annotations(),
+        st.sampled_from((fit, fit, fit, unfit)),
     )
     ca = st.sampled_from(
         (

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from kit import specs
-from mailtier.settings import effective, observed, resolve
+from mailtier.settings import binding, effective, observed, resolve
 
 Json = dict[str, Any]
 
@@ -20,6 +20,21 @@ OWN: Final[Json] = {
     "from": {"address": "team@example.org"},
 }
 """The spec of an organization that inherits nothing that has to be there."""
+
+OAUTH2: Final[Json] = {
+    "smtp": {"host": "smtp.example.org"},
+    "auth": {
+        "username": "team@example.org",
+        "oauth2": {
+            "tokenURL": "https://Login.example.org/oauth2/token",
+            "clientID": "mailtier",
+            "scopes": ["smtp.send"],
+            "secretRef": {"name": "oauth"},
+        },
+    },
+    "from": {"address": "team@example.org"},
+}
+"""The spec of an organization of that kind that has access tokens instead of a password."""
 
 CA: Final = observed.CaRead(outcome=observed.Outcome.FOUND, digest="ab" * 32)
 
@@ -62,13 +77,17 @@ def findings(host: Json | None, org: Json, *, labels: dict[str, str] | None = No
     return [(finding.reason.name, finding.field) for finding in found]
 
 
-def conclude_host(host: Json, *, secret: observed.SecretRead | None = None) -> resolve.Resolution:
+def conclude_host(
+    host: Json, *, secret: observed.SecretRead | None = None, ca: observed.CaRead = CA
+) -> resolve.Resolution:
     """Return the resolution of the host's own settings."""
     planned = resolve.plan_host(observed.parse_host(host), operator_namespace=specs.OPERATOR_NAMESPACE)
-    return resolve.conclude(planned, observed.Reads(secret=secret or _bound(planned), ca=CA))
+    return resolve.conclude(planned, observed.Reads(secret=secret or _bound(planned), ca=ca))
 
 
 def _bound(planned: resolve.Plan) -> observed.SecretRead:
-    endpoint = planned.values.endpoint
-    annotation = None if endpoint is None else str(endpoint)
+    endpoint, auth = planned.values.endpoint, planned.values.auth
+    annotation = None
+    if endpoint is not None and auth is not None:
+        annotation = ",".join(str(server) for server in binding.servers(endpoint, auth))
     return observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)

@@ -17,6 +17,9 @@ import pydantic
 from mailtier.api import notification, vocabulary
 
 SOCKET_NAME = "sender.sock"
+AUTHORITY_NAME = "intake-ca.crt"
+"""Beside the socket: the certificates that clients of the intake verify it against."""
+
 OBJECTS_PATH = "/v1/objects"
 FEED_PATH = "/v1/feed"
 NAMESPACES_PATH = "/v1/namespaces"

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from mailtier.api import schema, types, vocabulary
+from mailtier.api import oauth, schema, types, vocabulary
 
 Recipients = Annotated[list[types.Address], pydantic.Field(max_length=20), schema.SET]
 
@@ -84,22 +84,40 @@ def _names_domain(auth: "Auth") -> bool:
     }
 
 
+_CREDENTIALS = ("username", "domain", "username_format", "password_secret_ref", "oauth2")
+
+
+def _is_named(auth: "Auth") -> bool:
+    return auth.username is not None and (auth.password_secret_ref is not None or auth.oauth2 is not None)
+
+
+def _fits_mechanism(auth: "Auth") -> bool:
+    if auth.oauth2 is None:
+        return auth.mechanism != vocabulary.Mechanism.XOAUTH2
+    return auth.mechanism in {None, vocabulary.Mechanism.XOAUTH2} and auth.password_secret_ref is None
+
+
 AUTH_RULES = (
     schema.Rule(
         cel="has(self.mechanism) && self.mechanism == 'Anonymous' || (has(self.username) && "
-        "has(self.passwordSecretRef))",
-        holds=lambda auth: _is_anonymous(auth) or None not in (auth.username, auth.password_secret_ref),
-        message="needs username and passwordSecretRef, or mechanism: Anonymous",
+        "(has(self.passwordSecretRef) || has(self.oauth2)))",
+        holds=lambda auth: _is_anonymous(auth) or _is_named(auth),
+        message="needs username and passwordSecretRef (or oauth2), or mechanism: Anonymous",
     ),
     schema.Rule(
         cel="!has(self.mechanism) || self.mechanism != 'Anonymous' || !(has(self.username) || has(self.domain) || "
-        "has(self.usernameFormat) || has(self.passwordSecretRef))",
-        holds=lambda auth: (
-            not _is_anonymous(auth)
-            or (auth.username, auth.domain, auth.username_format, auth.password_secret_ref) == (None,) * 4
-        ),
-        message="mechanism Anonymous sends no credentials; remove username, domain, usernameFormat and"
-        " passwordSecretRef",
+        "has(self.usernameFormat) || has(self.passwordSecretRef) || has(self.oauth2))",
+        holds=lambda auth: not _is_anonymous(auth) or all(getattr(auth, field) is None for field in _CREDENTIALS),
+        message="mechanism Anonymous sends no credentials; remove username, domain, usernameFormat,"
+        " passwordSecretRef and oauth2",
+    ),
+    schema.Rule(
+        cel="has(self.mechanism) && self.mechanism == 'Anonymous' || (has(self.oauth2) ? "
+        "!has(self.passwordSecretRef) && (!has(self.mechanism) || self.mechanism == 'XOAUTH2') : "
+        "!has(self.mechanism) || self.mechanism != 'XOAUTH2')",
+        holds=lambda auth: _is_anonymous(auth) or _fits_mechanism(auth),
+        message="mechanism XOAUTH2 goes with oauth2, and every other with passwordSecretRef: set one of the two, and"
+        " leave mechanism out with oauth2",
     ),
     schema.Rule(
         cel="has(self.domain) == (has(self.usernameFormat) && self.usernameFormat != 'Plain')",
@@ -122,7 +140,8 @@ class Auth(schema.Model):
     """How a session authenticates: one atomic group."""
 
     mechanism: vocabulary.Mechanism | None = None
-    """The SASL mechanism, PLAIN when absent; Anonymous sends no AUTH even where the server offers it."""
+    """The SASL mechanism; when absent PLAIN, or XOAUTH2 with oauth2. Anonymous sends no AUTH even where the server
+    offers it."""
     username: types.Username | None = None
     """The account at the SMTP server."""
     domain: types.ServerName | None = None
@@ -130,6 +149,8 @@ class Auth(schema.Model):
     username_format: vocabulary.UsernameFormat | None = None
     """How username and domain are joined: Plain (username alone; the default), DownLevel, UserPrincipalName."""
     password_secret_ref: PasswordReference | None = None
+    oauth2: oauth.OAuth2 | None = None
+    """Instead of a password: an access token, which the server checks with its provider (XOAUTH2)."""
 
     RULES: ClassVar = AUTH_RULES
 
@@ -197,8 +218,10 @@ class PasswordRecoverySettings(schema.Model):
 
     enabled: types.Flag | None = None
     """Whether the category is sent; true when absent in both tiers."""
+    locale: vocabulary.Locale | None = None
+    """Language of the message where the notification names none; en when absent in both tiers."""
 
-    RULES: ClassVar = (schema.not_empty("enabled"),)
+    RULES: ClassVar = (schema.not_empty("enabled", "locale"),)
 
 
 class CategorySettings(schema.Model):
@@ -208,8 +231,10 @@ class CategorySettings(schema.Model):
     """Whether the category is sent; true when absent in both tiers."""
     recipients: Recipients | None = None
     """Who gets it when the notification names nobody. A list replaces the inherited one; [] means nobody."""
+    locale: vocabulary.Locale | None = None
+    """Language of the message where the notification names none; en when absent in both tiers."""
 
-    RULES: ClassVar = (schema.not_empty("enabled", "recipients"),)
+    RULES: ClassVar = (schema.not_empty("enabled", "recipients", "locale"),)
 
 
 class Notifications(schema.Model):

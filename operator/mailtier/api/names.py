@@ -29,6 +29,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "mailtier"
 EFFECTIVE_COMPONENT = "effective-settings"
 CA_COMPONENT = "ca-bundle"
+PROJECTION_COMPONENT = "projection"
 PUBLISHED_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY},{COMPONENT_LABEL} in ({EFFECTIVE_COMPONENT},{CA_COMPONENT})"
 """Selects what the operator publishes for the sender, and both of them watch."""
 NAMESPACE_LABEL = f"{GROUP}/namespace"
@@ -48,8 +49,16 @@ EFFECTIVE_KEY = "effective.json"
 HOST_CONFIG_MAP = "host"
 """The ConfigMap with the host's own effective settings, which the sender probes though nobody may inherit them."""
 
+INTAKE_CA_CONFIG_MAP = "mailtier-intake-ca"
+"""The ConfigMap with the certificates that clients of the intake verify it against, for people and programs."""
+
+INTAKE_CA_COMPONENT = "intake-ca"
+
 CA_KEY = "ca.crt"
-PASSWORD_KEY = "password"  # noqa: S105  # The name of a key of a Secret.
+PASSWORD_KEY = "password"  # noqa: S105  # The name of a key of a Secret; so are the next three.
+CLIENT_SECRET_KEY = "client-secret"  # noqa: S105
+PRIVATE_KEY_KEY = "private-key"
+REFRESH_TOKEN_KEY = "refresh-token"  # noqa: S105
 
 
 _CA_PREFIX = "ca-"
@@ -61,6 +70,11 @@ def effective_config_map(namespace: str, organization: str) -> str:
     A namespace's name has no dot, so that no two organizations share a name, and none has the host's.
     """
     return f"{namespace}.{organization}" if namespace else HOST_CONFIG_MAP
+
+
+def projection(organization: str) -> str:
+    """Return the name of the ConfigMap that `spec.publish` asks for, in the organization's own namespace."""
+    return f"{MANAGED_BY}-{organization}"
 
 
 def ca_config_map(digest: str) -> str:

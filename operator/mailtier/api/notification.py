@@ -17,6 +17,8 @@ class Content(schema.Model):
     """How much it matters; Info when absent."""
     recipients: groups.Recipients | None = None
     """Who gets it, each with a message of their own; the category's recipients when absent."""
+    locale: vocabulary.Locale | None = None
+    """Language of the message; the category's in the settings when absent."""
     subject: types.Line | None = None
     """The subject; the template's when absent."""
     text: types.Body | None = None

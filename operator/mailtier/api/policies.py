@@ -48,7 +48,7 @@ class EndpointPattern(schema.Model):
     cidr: types.Cidr | None = None
     """A network. In allow, it opens addresses that are not public, for every name that resolves into it."""
     ports: Ports | None = None
-    """The ports meant; when absent 25, 465, 587 and 2525 in allow, and every port in deny."""
+    """The ports meant; when absent 25, 465, 587 and 2525 (for token servers 443) in allow, and every port in deny."""
 
     RULES: ClassVar = (
         schema.Rule(
@@ -63,7 +63,8 @@ class EndpointsPolicy(schema.Model):
     """Which SMTP servers organizations may name."""
 
     allow: Annotated[list[EndpointPattern], pydantic.Field(max_length=64), schema.ATOMIC] | None = None
-    """If set, only these; if absent, every server with public addresses on ports 25, 465, 587 and 2525."""
+    """If set, only these; if absent, every server with public addresses on ports 25, 465, 587 and 2525. Token servers
+    of auth.oauth2 are judged by the same list, with port 443 in place of those four."""
     deny: Annotated[list[EndpointPattern], pydantic.Field(max_length=64), schema.ATOMIC] | None = None
     """Never these, whatever allow says."""
     anonymous: types.Flag | None = None
@@ -74,13 +75,49 @@ class EndpointsPolicy(schema.Model):
     RULES: ClassVar = (schema.not_empty("allow", "deny", "anonymous", "host_allow"),)
 
 
+class RecipientsPolicy(schema.Model):
+    """Whom organizations may write to."""
+
+    domains: Annotated[list[types.HostGlob], pydantic.Field(max_length=64), schema.SET]
+    """Domains of recipients, such as example.com, or *.example.com for all below it; [] means nobody. It holds for
+    recipients that organizations and notifications name, not for those that the host names."""
+
+
+class QuotaPolicy(schema.Model):
+    """What one namespace may have, whatever number of organizations it holds."""
+
+    queued_messages: Annotated[int, pydantic.Field(ge=1, le=1_000_000, strict=True)] | None = None
+    """Messages waiting; beyond it the intake answers 429. The sender's own limit (5000) when absent."""
+    queued_bytes: types.Bytes | None = None
+    """Size of what waits, such as 64Mi; beyond it the intake answers 429. The sender's own limit (64Mi) when absent."""
+    rate_per_minute: Annotated[int, pydantic.Field(ge=1, le=100_000, strict=True)] | None = None
+    """Messages a minute through the host's endpoint; what is above waits in the queue. Not limited when absent."""
+
+    RULES: ClassVar = (schema.not_empty("queued_messages", "queued_bytes", "rate_per_minute"),)
+
+
 class Policy(schema.Model):
     """What organizations may do."""
+
+    mode: vocabulary.PolicyMode | None = None
+    """Enforce (a violation blocks the organization's mail; the default) or Audit (it is only told and counted). Audit
+    opens no address that is not public, sends no password elsewhere, and leaves the quota in force."""
+    locked: (
+        Annotated[list[vocabulary.Lockable], pydantic.Field(max_length=len(vocabulary.Lockable)), schema.SET] | None
+    ) = None
+    """Fields that no organization may set."""
 
     organizations: OrganizationsPolicy | None = None
     """Those with an OrgEmailSettings when absent."""
     from_: FromPolicy | None = pydantic.Field(default=None, alias="from")
+    recipients: RecipientsPolicy | None = None
+    """Every address when absent."""
     endpoints: EndpointsPolicy | None = None
     """Every server with public addresses on ports 25, 465, 587 and 2525, with credentials, when absent."""
 
-    RULES: ClassVar = (schema.not_empty("organizations", "from_", "endpoints"),)
+    quota: QuotaPolicy | None = None
+    """The sender's own limits when absent."""
+
+    RULES: ClassVar = (
+        schema.not_empty("mode", "locked", "organizations", "from_", "recipients", "endpoints", "quota"),
+    )

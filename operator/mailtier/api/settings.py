@@ -76,6 +76,9 @@ class OrgSpec(schema.Model):
     notifications: groups.Notifications | None = None
     suspend: types.Flag | None = None
     """Whether delivery waits; messages are taken and held meanwhile."""
+    publish: types.Flag | None = None
+    """Whether a ConfigMap mailtier-<name> in this namespace tells applications where to send notifications, for
+    envFrom; false when absent."""
 
     RULES: ClassVar = (
         schema.Rule(

@@ -31,7 +31,7 @@ class Condition(schema.Model):
     """One aspect of the object's state, as the Kubernetes API conventions define it."""
 
     type: _ConditionType
-    """The aspect: Accepted, ResolvedRefs, Ready, Verified, Complete, Reconciling or Stalled."""
+    """The aspect: Accepted, ResolvedRefs, Ready, Verified, Linted, Complete, Reconciling or Stalled."""
     status: Literal["True", "False", "Unknown"]
     """True, False, or Unknown for what cannot be known yet."""
     observed_generation: Annotated[int, pydantic.Field(ge=0, strict=True)]
@@ -73,6 +73,24 @@ class EffectiveSmtp(schema.Model):
     tls: EffectiveTls
 
 
+class EffectiveOAuth2(schema.Model):
+    """Where access tokens come from."""
+
+    grant_type: _Word
+    """ClientCredentials or RefreshToken."""
+    token_url: Annotated[str, pydantic.Field(max_length=512)] = pydantic.Field(alias="tokenURL")
+    """The token endpoint."""
+    client_id: _Name = pydantic.Field(alias="clientID")
+    """The client that was registered with the token server."""
+    client_authentication: _Word
+    """ClientSecret, PrivateKeyJWT or Public."""
+    scopes: (
+        Annotated[list[Annotated[str, pydantic.Field(max_length=256)]], pydantic.Field(max_length=16), schema.ATOMIC]
+        | None
+    ) = None
+    """What the tokens are for."""
+
+
 class EffectiveAuth(schema.Model):
     """How sessions authenticate."""
 
@@ -80,8 +98,11 @@ class EffectiveAuth(schema.Model):
     """The SASL mechanism, or Anonymous."""
     username: Annotated[str, pydantic.Field(max_length=520)] | None = None
     """The rendered username; absent for Anonymous, and where the credentials are the host's."""
+    oauth2: EffectiveOAuth2 | None = None
+    """Absent without oauth2, and where the credentials are the host's."""
     secret_name: _Name | None = None
-    """The Secret with the password; absent for Anonymous, and where the credentials are the host's."""
+    """The Secret with the password, or with what the token server is shown; absent for Anonymous, and where the
+    credentials are the host's."""
 
 
 class EffectiveFrom(schema.Model):
@@ -138,6 +159,8 @@ class EffectiveCategory(schema.Model):
         | None
     ) = None
     """Who gets it when the notification names nobody."""
+    locale: _Word | None = None
+    """Language of the message where the notification names none."""
 
 
 class EffectiveNotifications(schema.Model):
@@ -155,7 +178,18 @@ class EffectiveNotifications(schema.Model):
     """A robot is unreachable, or needs somebody."""
 
 
-Provenance = Annotated[dict[str, _Word], pydantic.Field(max_length=64)]
+class EffectiveQuota(schema.Model):
+    """What the namespace may have, as the host's policy says."""
+
+    queued_messages: Annotated[int, pydantic.Field(ge=0, strict=True)] | None = None
+    """Messages waiting."""
+    queued_bytes: Annotated[int, pydantic.Field(ge=0, strict=True)] | None = None
+    """Bytes of what waits."""
+    rate_per_minute: Annotated[int, pydantic.Field(ge=0, strict=True)] | None = None
+    """Messages a minute through the host's endpoint."""
+
+
+Provenance = Annotated[dict[str, _Word], pydantic.Field(max_length=96)]
 
 
 class Effective(schema.Model):
@@ -172,6 +206,8 @@ class Effective(schema.Model):
     """Absent while no tier names an address."""
     delivery: EffectiveDelivery | None = None
     notifications: EffectiveNotifications | None = None
+    quota: EffectiveQuota | None = None
+    """Absent where the host's policy has no quota; the sender's own limits hold then."""
     provenance: Provenance | None = None
     """Where each value came from: its path, such as smtp.host, to Host, Org or Default."""
 
@@ -187,6 +223,8 @@ class Summary(schema.Model):
     """How many are blocked by a finding, so that nothing is delivered for them."""
     overriding: _Count
     """How many override something of the host's."""
+    would_block: _Count | None = None
+    """How many policy.mode Enforce would block, while it is Audit."""
 
 
 class HostStatus(schema.Model):
@@ -195,7 +233,7 @@ class HostStatus(schema.Model):
     observed_generation: _Generation | None = None
     """The metadata.generation that this status speaks of; -1 until the operator has seen the object."""
     conditions: Conditions | None = None
-    """Accepted, ResolvedRefs, Ready and Verified; Reconciling or Stalled while Ready is not True."""
+    """Accepted, ResolvedRefs, Ready, Verified and Linted; Reconciling or Stalled while Ready is not True."""
     summary: Summary | None = None
     effective: Effective | None = None
     """On the host: what organizations inherit."""
@@ -207,11 +245,13 @@ class OrgStatus(schema.Model):
     observed_generation: _Generation | None = None
     """The metadata.generation that this status speaks of; -1 until the operator has seen the object."""
     conditions: Conditions | None = None
-    """Accepted, ResolvedRefs, Ready and Verified; Reconciling or Stalled while Ready is not True."""
+    """Accepted, ResolvedRefs, Ready, Verified and Linted; Reconciling or Stalled while Ready is not True."""
     source: _Word | None = None
     """Which tiers the effective settings draw on: Host, Org or Mixed."""
     state: _Word | None = None
     """Whether the sender may use them: Active, Blocked, Unresolved or Suspended."""
+    projection: _Name | None = None
+    """The ConfigMap that spec.publish asked for; absent without one."""
     effective: Effective | None = None
 
 

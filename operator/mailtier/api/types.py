@@ -16,8 +16,13 @@ _DURATION: Final = r"([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?"
 _DURATION_LENGTH: Final = 21
 
 
-def _whole(pattern: str, message: str) -> schema.Rule:
-    """Return the rule that the whole value matches a pattern."""
+def whole(pattern: str, message: str) -> schema.Rule:
+    """Return the rule that the whole value matches a pattern.
+
+    Args:
+        pattern: In the syntax that RE2 and Python share.
+        message: What is allowed, without a full stop.
+    """
     return schema.Rule(cel=schema.cel_matches(pattern), holds=re.compile(pattern).fullmatch, message=message)
 
 
@@ -109,6 +114,21 @@ ServerName = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema
 Flag = Annotated[bool, pydantic.Field(strict=True)]
 Port = Annotated[int, pydantic.Field(ge=1, le=65535, strict=True)]
 
+_PORT_TEXT: Final = (
+    "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"  # 1 to 65535.
+)
+_TOKEN_URL_PATTERN: Final = re.compile(
+    rf"https://{_DNS_NAME}(:{_PORT_TEXT})?(/[A-Za-z0-9._~%!$&'()*+,;=:@/-]*)?(\?[A-Za-z0-9._~%!$&'()*+,;=:@/?-]*)?"
+)
+_NUMERIC_SERVER: Final = re.compile(r"https://([^/:?]*\.)?([0-9]+|0[xX][0-9A-Fa-f]*)\.?([:/?].*)?")
+_TOKEN_URL: Final = schema.Rule(
+    cel=f"{schema.cel_matches(_TOKEN_URL_PATTERN.pattern)} && !{schema.cel_matches(_NUMERIC_SERVER.pattern)}",
+    holds=lambda value: _TOKEN_URL_PATTERN.fullmatch(value) is not None and _NUMERIC_SERVER.fullmatch(value) is None,
+    message="must be an https address of a server by its name, such as https://login.example.com/oauth2/token;"
+    " without a user, an IP address or a fragment",
+)
+TokenUrl = Annotated[str, pydantic.Field(min_length=9, max_length=512), schema.Checked((_TOKEN_URL,))]
+
 _ADDRESS: Final = schema.Rule(
     cel=f"{schema.cel_matches(addresses.PATTERN)} && self.indexOf('@') <= {addresses.MAXIMUM_LOCAL_LENGTH} "
     "&& !self.matches('[.@][0-9]+$')",
@@ -134,22 +154,23 @@ FromEntry = Annotated[
     str, pydantic.Field(min_length=2, max_length=addresses.MAXIMUM_LENGTH), schema.Checked((_FROM_ENTRY,))
 ]
 
-_ONE_LINE: Final = schema.Rule(
+ONE_LINE: Final = schema.Rule(
     cel=f"!self.matches('{text.CEL_FORBIDDEN}')",
     holds=lambda value: text.find_forbidden(value) is None,
     message="must be one line without control characters or bidirectional formatting",
 )
+"""One line that may go into a header or a command (R5)."""
 _BODY: Final = schema.Rule(
     cel=f"!self.matches('{text.CEL_FORBIDDEN_MULTILINE}')",
     holds=lambda value: text.find_forbidden(value, multiline=True) is None,
     message="must be text without control characters (line breaks and tabs are fine) or bidirectional formatting",
 )
-Line = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((_ONE_LINE,))]
-Username = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((_ONE_LINE,))]
+Line = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((ONE_LINE,))]
+Username = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((ONE_LINE,))]
 Body = Annotated[str, pydantic.Field(max_length=65536), schema.Checked((_BODY,))]
 Datum = Annotated[str, pydantic.Field(max_length=4096), schema.Checked((_BODY,))]
 
-_GLOB: Final = _whole(
+_GLOB: Final = whole(
     rf"\*|(\*\.)?{_DNS_LABEL}(\.{_DNS_LABEL})*",
     "must be a DNS name, *.example.com for all names below one, or * for every name",
 )
@@ -163,15 +184,13 @@ _CIDR: Final = schema.Rule(
 )
 Cidr = Annotated[str, pydantic.Field(min_length=3, max_length=43), schema.Checked((_CIDR,))]
 
-_OBJECT_NAME: Final = _whole(
+_OBJECT_NAME: Final = whole(
     "[a-z0-9]([a-z0-9.-]*[a-z0-9])?",
     "must be the name of an object: lower-case letters, digits, '-' and '.'",
 )
-_OBJECT_KEY: Final = _whole("[A-Za-z0-9._-]+", "must be a key of the object: letters, digits, '.', '_' and '-'")
+_OBJECT_KEY: Final = whole("[A-Za-z0-9._-]+", "must be a key of the object: letters, digits, '.', '_' and '-'")
 LABEL_PATTERN: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_LABEL: Final = _whole(
-    LABEL_PATTERN, "must be a DNS label of at most 50 characters: lower-case letters, digits and '-'"
-)
+_LABEL: Final = whole(LABEL_PATTERN, "must be a DNS label of at most 50 characters: lower-case letters, digits and '-'")
 ObjectName = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_NAME,))]
 ObjectKey = Annotated[str, pydantic.Field(min_length=1, max_length=253), schema.Checked((_OBJECT_KEY,))]
 OrganizationName = Annotated[str, pydantic.Field(min_length=1, max_length=50), schema.Checked((_LABEL,))]
@@ -184,6 +203,30 @@ _DATA_KEYS: Final = schema.Rule(
 )
 Data = Annotated[dict[str, Datum], pydantic.Field(max_length=64), schema.Checked((_DATA_KEYS,))]
 
+_QUANTITY_UNITS: Final = {"": 1, "k": 1000, "Ki": 1024, "M": 1000**2, "Mi": 1024**2, "G": 1000**3, "Gi": 1024**3}
+_QUANTITY: Final = re.compile(r"([1-9][0-9]{0,12})(k|Ki|M|Mi|G|Gi)?")
+_MAXIMUM_BYTES: Final = 1024**4
+
+
+def parse_bytes(value: str) -> int:
+    """Return the number of bytes of a quantity written as Kubernetes does, such as `64Mi`.
+
+    Raises:
+        ValueError: The text is not such a quantity.
+    """
+    found = _QUANTITY.fullmatch(value)
+    if found is None:
+        raise ValueError(f"{value!r} is not a quantity such as 64Mi")
+    return int(found.group(1)) * _QUANTITY_UNITS[found.group(2) or ""]
+
+
+_IS_BYTES: Final = schema.Rule(
+    cel=f"{schema.cel_matches(_QUANTITY.pattern)} && quantity(self).compareTo(quantity('{_MAXIMUM_BYTES}')) <= 0",
+    holds=lambda value: _QUANTITY.fullmatch(value) is not None and parse_bytes(value) <= _MAXIMUM_BYTES,
+    message="must be a number of bytes such as 67108864, 500k or 64Mi, at most 1024Gi",
+)
+Bytes = Annotated[str, pydantic.Field(min_length=1, max_length=13), schema.Checked((_IS_BYTES,))]
+
 # Syntax: kubernetes.io/docs/concepts/overview/working-with-objects/labels.
 _LABEL_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _LABEL_PREFIX: Final = rf"{LABEL_PATTERN}(\.{LABEL_PATTERN})*"
@@ -194,7 +237,7 @@ _LABEL_KEYS: Final = schema.Rule(
     holds=lambda labels: all(len(key) <= _LABEL_KEY_LENGTH and _LABEL_KEY.fullmatch(key) for key in labels),
     message="every key must be a label's, such as team or example.com/team",
 )
-_LABEL_VALUE: Final = _whole(
+_LABEL_VALUE: Final = whole(
     rf"({_LABEL_NAME})?", "must be a label's value: at most 63 letters, digits, '-', '_' and '.'"
 )
 Labels = Annotated[

@@ -24,6 +24,25 @@ class Mechanism(enum.StrEnum):
     ANONYMOUS = "Anonymous"
     PLAIN = "PLAIN"
     LOGIN = "LOGIN"
+    XOAUTH2 = "XOAUTH2"
+
+
+class GrantType(enum.StrEnum):
+    """How an access token is asked for (RFC 6749 sections 4.4 and 6)."""
+
+    CLIENT_CREDENTIALS = "ClientCredentials"
+    REFRESH_TOKEN = "RefreshToken"  # noqa: S105  # The name of a grant.
+
+
+class ClientAuthentication(enum.StrEnum):
+    """How the client proves to the token server who it is."""
+
+    CLIENT_SECRET = "ClientSecret"  # noqa: S105  # The name of a method.
+    """`client_secret` in the body (RFC 6749 section 2.3.1)."""
+    PRIVATE_KEY_JWT = "PrivateKeyJWT"
+    """A JWT that it signs (RFC 7523 section 2.2)."""
+    PUBLIC = "Public"
+    """Not at all: a public client (RFC 6749 section 2.1)."""
 
 
 class UsernameFormat(enum.StrEnum):
@@ -42,6 +61,13 @@ class Category(enum.StrEnum):
     PRODUCT_UPDATE = "ProductUpdate"
     JOB_ALERT = "JobAlert"
     ROBOT_ALERT = "RobotAlert"
+
+
+class Locale(enum.StrEnum):
+    """A language that templates exist in (BCP 47)."""
+
+    ENGLISH = "en"
+    JAPANESE = "ja"
 
 
 class Severity(enum.StrEnum):
@@ -78,6 +104,36 @@ class Organizations(enum.StrEnum):
     ALL = "All"
 
 
+class PolicyMode(enum.StrEnum):
+    """What comes of a violation of the host's policy."""
+
+    ENFORCE = "Enforce"
+    AUDIT = "Audit"
+
+
+class Lockable(enum.StrEnum):
+    """The fields of an OrgEmailSettings that the host may keep organizations from setting, by their paths."""
+
+    SMTP = "smtp"
+    AUTH = "auth"
+    FROM = "from"
+    FROM_ADDRESS = "from.address"
+    FROM_DISPLAY_NAME = "from.displayName"
+    FROM_REPLY_TO = "from.replyTo"
+    FROM_ENVELOPE = "from.envelope"
+    DELIVERY = "delivery"
+    DELIVERY_RATE_PER_MINUTE = "delivery.ratePerMinute"
+    DELIVERY_MAX_AGE = "delivery.maxAge"
+    NOTIFICATIONS = "notifications"
+    NOTIFICATIONS_PASSWORD_RECOVERY = "notifications.passwordRecovery"  # noqa: S105  # A path.
+    NOTIFICATIONS_LICENSE_STATUS = "notifications.licenseStatus"
+    NOTIFICATIONS_PRODUCT_UPDATE = "notifications.productUpdate"
+    NOTIFICATIONS_JOB_ALERT = "notifications.jobAlert"
+    NOTIFICATIONS_ROBOT_ALERT = "notifications.robotAlert"
+    SUSPEND = "suspend"
+    PUBLISH = "publish"
+
+
 class ProbeStage(enum.StrEnum):
     """The steps of a connection check, in their order."""
 
@@ -110,6 +166,7 @@ class Condition(enum.StrEnum):
     RESOLVED_REFS = "ResolvedRefs"
     READY = "Ready"
     VERIFIED = "Verified"
+    LINTED = "Linted"
     COMPLETE = "Complete"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"

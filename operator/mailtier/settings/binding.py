@@ -3,6 +3,7 @@
 import dataclasses
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from mailtier.api import names
@@ -56,18 +57,32 @@ def parse(annotation: str | None) -> tuple[Entry, ...]:
     return tuple(entry for entry in entries if entry is not None)
 
 
-def is_bound(annotation: str | None, endpoint: effective.Endpoint) -> bool:
-    """Return whether the annotation of a Secret allows its password to be sent to an endpoint.
+def servers(endpoint: effective.Endpoint, auth: effective.Auth) -> tuple[Entry, ...]:
+    """Return every server that what comes from a Secret is sent to: the endpoint, and with OAuth2 the token server.
+
+    The endpoint gets the token. If its consent were not needed, whoever may write the settings could have tokens for
+    somebody's mailbox sent to a server of their own.
+    """
+    found = (Entry(host=endpoint.host, port=endpoint.port),)
+    if auth.oauth2 is None:
+        return found
+    return (*found, Entry(host=auth.oauth2.server.host, port=auth.oauth2.server.port))
+
+
+def unbound(annotation: str | None, wanted: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return the servers that the annotation of a Secret does not list, so that nothing of it may be sent there.
 
     There is no wildcard for hosts: consent is given to a server, by name.
     """
-    return any(
-        entry.host == endpoint.host and (entry.port is None or entry.port == endpoint.port)
-        for entry in parse(annotation)
+    listed = parse(annotation)
+    return tuple(
+        server
+        for server in wanted
+        if not any(entry.host == server.host and entry.port in {None, server.port} for entry in listed)
     )
 
 
-def annotate_command(*, namespace: str, name: str, annotation: str | None, endpoint: effective.Endpoint) -> str:
+def annotate_command(*, namespace: str, name: str, annotation: str | None, wanted: Sequence[Entry]) -> str:
     """Return the kubectl line that binds a Secret to an endpoint, and keeps the bindings it has.
 
     Args:
@@ -75,10 +90,9 @@ def annotate_command(*, namespace: str, name: str, annotation: str | None, endpo
         name: The Secret's.
         annotation: Its present text. Only what was read as an endpoint is repeated: a person is going to paste the
             line into a shell, and whoever wrote the annotation must not get a command into it.
-        endpoint: The effective endpoint.
+        wanted: The servers to be listed.
     """
-    entries = dict.fromkeys(str(entry) for entry in parse(annotation))
-    entries[str(endpoint)] = None
+    entries = dict.fromkeys(str(entry) for entry in (*parse(annotation), *wanted))
     value = ",".join(entries)
     return f"kubectl annotate secret -n {namespace} {name} '{names.ENDPOINT_ANNOTATION}={value}' --overwrite"
 

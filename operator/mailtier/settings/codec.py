@@ -69,14 +69,16 @@ def flat_keys(settings: effective.Effective) -> dict[str, str]:
         flat["smtp.tls.ca"] = settings.endpoint.tls.ca
     if settings.auth is not None and settings.auth.secret is not None:
         flat["auth.secretNamespace"] = settings.auth.secret.namespace
-        flat["auth.secretKey"] = settings.auth.secret.key
+        if settings.auth.secret.key:
+            flat["auth.secretKey"] = settings.auth.secret.key
     origins = view.provenance(settings, nested)
     flat["provenance"] = "".join(f"{path}: {origins[path]}\n" for path in sorted(origins))
-    if settings.findings:
-        flat["findings"] = "".join(
-            f"{finding.reason}: {finding.field}{': ' if finding.field else ''}{finding.message}\n"
-            for finding in settings.findings
-        )
+    for name, findings in (("findings", settings.findings), ("audited", settings.audited)):
+        if findings:
+            flat[name] = "".join(
+                f"{finding.reason}: {finding.field}{': ' if finding.field else ''}{finding.message}\n"
+                for finding in findings
+            )
     return flat
 
 
@@ -107,7 +109,8 @@ def _to_json(settings: effective.Effective) -> _Json:
         "namespace_uid": settings.namespace_uid,
         "state": settings.state,
         "source": settings.source,
-        "findings": [[finding.reason.name, finding.field, finding.message] for finding in settings.findings],
+        "findings": _findings_to_json(settings.findings),
+        "audited": _findings_to_json(settings.audited),
         "endpoint": None if settings.endpoint is None else _endpoint_to_json(settings.endpoint),
         "auth": None if settings.auth is None else _auth_to_json(settings.auth),
         "from": None
@@ -129,9 +132,15 @@ def _to_json(settings: effective.Effective) -> _Json:
             "max_age_seconds": None if delivery.max_age is None else _seconds(delivery.max_age),
         },
         "notifications": {
-            category: {"enabled": values.enabled, "recipients": values.recipients}
+            category: {"enabled": values.enabled, "recipients": values.recipients, "locale": values.locale}
             for category, values in settings.notifications.items()
         },
+        "quota": {
+            "queued_messages": settings.quota.queued_messages,
+            "queued_bytes": settings.quota.queued_bytes,
+            "rate_per_minute": settings.quota.rate_per_minute,
+        },
+        "recipients": {"domains": settings.recipients.domains, "enforced": settings.recipients.enforced},
         "provenance": settings.provenance,
     }
 
@@ -139,16 +148,14 @@ def _to_json(settings: effective.Effective) -> _Json:
 def _from_json(document: _Json) -> effective.Effective:
     namespace, name = document["organization"]
     endpoint, auth, from_, delivery = (document[key] for key in ("endpoint", "auth", "from", "delivery"))
-    max_age = delivery["max_age_seconds"]
+    max_age, domains = delivery["max_age_seconds"], document["recipients"]["domains"]
     return effective.Effective(
         organization=effective.OrganizationKey(namespace=namespace, name=name),
         namespace_uid=document["namespace_uid"],
         state=effective.State(document["state"]),
         source=vocabulary.Source(document["source"]),
-        findings=tuple(
-            effective.Finding(reason=reasons.BY_NAME[reason], field=field, message=message)
-            for reason, field, message in document["findings"]
-        ),
+        findings=_findings_from_json(document["findings"]),
+        audited=_findings_from_json(document["audited"]),
         endpoint=None if endpoint is None else _endpoint_from_json(endpoint),
         auth=None if auth is None else _auth_from_json(auth),
         from_=None if from_ is None else effective.From(**from_),
@@ -164,32 +171,33 @@ def _from_json(document: _Json) -> effective.Effective:
         ),
         notifications={
             vocabulary.Category(category): effective.CategorySettings(
-                enabled=values["enabled"], recipients=tuple(values["recipients"])
+                enabled=values["enabled"],
+                recipients=tuple(values["recipients"]),
+                locale=vocabulary.Locale(values["locale"]),
             )
             for category, values in document["notifications"].items()
         },
+        quota=effective.Quota(**document["quota"]),
+        recipients=effective.RecipientRules(
+            domains=None if domains is None else tuple(domains), enforced=document["recipients"]["enforced"]
+        ),
         provenance={path: vocabulary.Origin(origin) for path, origin in document["provenance"].items()},
     )
 
 
 def _endpoint_to_json(endpoint: effective.Endpoint) -> _Json:
-    tls, addresses = endpoint.tls, endpoint.addresses
+    tls = endpoint.tls
     return {
         "host": endpoint.host,
         "port": endpoint.port,
         "origin": endpoint.origin,
         "tls": {"mode": tls.mode, "server_name": tls.server_name, "min_version": tls.min_version, "ca": tls.ca},
-        "addresses": {
-            "public": addresses.public,
-            "private": addresses.private,
-            "allow": addresses.allow,
-            "deny": addresses.deny,
-        },
+        "addresses": _addresses_to_json(endpoint.addresses),
     }
 
 
 def _endpoint_from_json(document: _Json) -> effective.Endpoint:
-    tls, addresses = document["tls"], document["addresses"]
+    tls = document["tls"]
     return effective.Endpoint(
         host=document["host"],
         port=document["port"],
@@ -200,12 +208,25 @@ def _endpoint_from_json(document: _Json) -> effective.Endpoint:
             min_version=vocabulary.TlsVersion(tls["min_version"]),
             ca=tls["ca"],
         ),
-        addresses=effective.AddressRules(
-            public=addresses["public"],
-            private=addresses["private"],
-            allow=tuple(addresses["allow"]),
-            deny=tuple(addresses["deny"]),
-        ),
+        addresses=_addresses_from_json(document["addresses"]),
+    )
+
+
+def _addresses_to_json(addresses: effective.AddressRules) -> _Json:
+    return {
+        "public": addresses.public,
+        "private": addresses.private,
+        "allow": addresses.allow,
+        "deny": addresses.deny,
+    }
+
+
+def _addresses_from_json(document: _Json) -> effective.AddressRules:
+    return effective.AddressRules(
+        public=document["public"],
+        private=document["private"],
+        allow=tuple(document["allow"]),
+        deny=tuple(document["deny"]),
     )
 
 
@@ -218,16 +239,62 @@ def _auth_to_json(auth: effective.Auth) -> _Json:
         "secret": None
         if secret is None
         else {"namespace": secret.namespace, "name": secret.name, "key": secret.key, "version": secret.version},
+        "oauth2": None if auth.oauth2 is None else _oauth2_to_json(auth.oauth2),
     }
 
 
 def _auth_from_json(document: _Json) -> effective.Auth:
-    secret = document["secret"]
+    secret, oauth2 = document["secret"], document["oauth2"]
     return effective.Auth(
         mechanism=vocabulary.Mechanism(document["mechanism"]),
         identity=document["identity"],
         origin=vocabulary.Origin(document["origin"]),
         secret=None if secret is None else effective.SecretReference(**secret),
+        oauth2=None if oauth2 is None else _oauth2_from_json(oauth2),
+    )
+
+
+def _oauth2_to_json(oauth2: effective.OAuth2) -> _Json:
+    server = oauth2.server
+    return {
+        "grant_type": oauth2.grant_type,
+        "server": {
+            "url": server.url,
+            "host": server.host,
+            "port": server.port,
+            "addresses": _addresses_to_json(server.addresses),
+        },
+        "client_id": oauth2.client_id,
+        "client_authentication": oauth2.client_authentication,
+        "key_id": oauth2.key_id,
+        "scopes": oauth2.scopes,
+        "client_secret_key": oauth2.client_secret_key,
+        "private_key_key": oauth2.private_key_key,
+        "refresh_token_key": oauth2.refresh_token_key,
+    }
+
+
+def _oauth2_from_json(document: _Json) -> effective.OAuth2:
+    server = document["server"]
+    return effective.OAuth2(
+        **{
+            **document,
+            "grant_type": vocabulary.GrantType(document["grant_type"]),
+            "client_authentication": vocabulary.ClientAuthentication(document["client_authentication"]),
+            "scopes": tuple(document["scopes"]),
+            "server": effective.TokenServer(**{**server, "addresses": _addresses_from_json(server["addresses"])}),
+        }
+    )
+
+
+def _findings_to_json(findings: tuple[effective.Finding, ...]) -> list[list[str]]:
+    return [[finding.reason.name, finding.field, finding.message] for finding in findings]
+
+
+def _findings_from_json(entries: list[list[str]]) -> tuple[effective.Finding, ...]:
+    return tuple(
+        effective.Finding(reason=reasons.BY_NAME[reason], field=field, message=message)
+        for reason, field, message in entries
     )
 
 

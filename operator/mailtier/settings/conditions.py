@@ -6,11 +6,12 @@ gives the same document, so that a steady state writes nothing.
 
 import dataclasses
 import datetime as dt
+import enum
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mailtier.api import feed, reasons, vocabulary
-from mailtier.settings import codec, effective, resolve, transitions, view
+from mailtier.api import feed, names, reasons, vocabulary
+from mailtier.settings import codec, effective, linting, resolve, transitions, view
 
 MAXIMUM_MESSAGE_LENGTH: Final = 32768
 """metav1.Condition: characters of a message."""
@@ -25,18 +26,46 @@ class Summary:
 
     Attributes:
         overriding: How many set something of their own.
+        would_block: How many the host's policy would block, if its mode were Enforce.
     """
 
     organizations: int
     ready: int
     blocked: int
     overriding: int
+    would_block: int
+
+    @property
+    def document(self) -> dict[str, int]:
+        """The summary as it stands in status."""
+        return {
+            "organizations": self.organizations,
+            "ready": self.ready,
+            "blocked": self.blocked,
+            "overriding": self.overriding,
+            "wouldBlock": self.would_block,
+        }
+
+
+class Projection(enum.Enum):
+    """What became of the ConfigMap that `spec.publish` asks for."""
+
+    NONE = enum.auto()
+    """None is asked for."""
+    WRITTEN = enum.auto()
+    PENDING = enum.auto()
+    """It could not be written yet."""
+    CONFLICT = enum.auto()
+    """Its name is taken by a ConfigMap that is not ours."""
+    NOT_GRANTED = enum.auto()
+    """The operator may not write there."""
 
 
 def org_status(
     resolution: resolve.Resolution,
     *,
     published: bool,
+    projection: Projection,
     probe: feed.Probe | None,
     generation: int,
     previous: Sequence[Mapping[str, Any]],
@@ -47,21 +76,26 @@ def org_status(
     Args:
         resolution: What its settings come to.
         published: Whether the effective ConfigMap holds exactly them.
+        projection: What became of the ConfigMap for applications.
         probe: The last probe with the key `codec.probe_key` gives for them; None without one.
         generation: metadata.generation of the object; 0 for an implicit organization.
         previous: The conditions that the status has now, for their times of transition.
         now: Aware UTC time.
     """
     settings = resolution.effective
-    return {
+    ready = _ready(resolution, published, projection)
+    status = {
         "observedGeneration": generation,
         "conditions": transitions.stamp(
-            _decide(resolution, published, probe), previous=previous, generation=generation, now=now
+            _decide(resolution, ready, probe, now), previous=previous, generation=generation, now=now
         ),
         "source": settings.source.value,
         "state": settings.state.value,
         "effective": _effective(resolution),
     }
+    if projection == Projection.WRITTEN:
+        status["projection"] = names.projection(settings.organization.name)
+    return status
 
 
 def host_status(
@@ -85,15 +119,16 @@ def host_status(
         now: Aware UTC time.
         summary: Of the organizations; None before they were counted.
     """
+    ready = _ready(resolution, published, Projection.NONE)
     status = {
         "observedGeneration": generation,
         "conditions": transitions.stamp(
-            _decide(resolution, published, probe), previous=previous, generation=generation, now=now
+            _decide(resolution, ready, probe, now), previous=previous, generation=generation, now=now
         ),
         "effective": _effective(resolution),
     }
     if summary is not None:
-        status["summary"] = dataclasses.asdict(summary)
+        status["summary"] = summary.document
     return status
 
 
@@ -107,13 +142,17 @@ def _effective(resolution: resolve.Resolution) -> dict[str, Any]:
     return {**nested, "provenance": view.provenance(resolution.effective, nested)}
 
 
-def _decide(resolution: resolve.Resolution, published: bool, probe: feed.Probe | None) -> list[transitions.Wanted]:
+def _decide(
+    resolution: resolve.Resolution, ready: transitions.Wanted, probe: feed.Probe | None, now: dt.datetime
+) -> list[transitions.Wanted]:
+    relevant = _relevant_probe(resolution, probe)
     wanted = [
         _accepted(resolution),
         _resolved_refs(resolution),
-        _ready(resolution, published),
-        _verified(resolution, probe),
-        *_progress(resolution, published),
+        ready,
+        _verified(resolution, relevant),
+        linting.condition(resolution, relevant, now),
+        *_progress(resolution, ready),
     ]
     return [dataclasses.replace(condition, message=_shorten(condition.message)) for condition in wanted]
 
@@ -123,6 +162,12 @@ def _accepted(resolution: resolve.Resolution) -> transitions.Wanted:
     if findings:
         return transitions.Wanted(
             type=vocabulary.Condition.ACCEPTED, status="False", reason=findings[0].reason, message=_tell(findings)
+        )
+    audited = resolution.effective.audited
+    if audited:
+        told = f"The host's policy is in mode Audit; in mode Enforce it would block this. {_tell(audited)}"
+        return transitions.Wanted(
+            type=vocabulary.Condition.ACCEPTED, status="True", reason=reasons.WOULD_BLOCK, message=told
         )
     return _well(vocabulary.Condition.ACCEPTED, reasons.ACCEPTED)
 
@@ -141,16 +186,18 @@ def _resolved_refs(resolution: resolve.Resolution) -> transitions.Wanted:
             return _unknown(type_, reasons.REFERENCES_NOT_READ)
 
 
-def _ready(resolution: resolve.Resolution, published: bool) -> transitions.Wanted:
+def _ready(resolution: resolve.Resolution, published: bool, projection: Projection) -> transitions.Wanted:
     type_, settings = vocabulary.Condition.READY, resolution.effective
     if settings.findings:
         return transitions.Wanted(
             type=type_, status="False", reason=settings.findings[0].reason, message=_tell(settings.findings)
         )
-    if not published:
-        return transitions.Wanted(
-            type=type_, status="False", reason=reasons.NOT_PUBLISHED, message=_explain(reasons.NOT_PUBLISHED)
-        )
+    missing = None if published else reasons.NOT_PUBLISHED
+    missing = missing or _PROJECTIONS.get(projection)
+    if missing is not None:
+        named = f"ConfigMap {settings.organization.namespace}/{names.projection(settings.organization.name)}: "
+        where = "" if missing == reasons.NOT_PUBLISHED else named
+        return transitions.Wanted(type=type_, status="False", reason=missing, message=f"{where}{_explain(missing)}")
     if settings.state == effective.State.SUSPENDED:
         return transitions.Wanted(
             type=type_, status="True", reason=reasons.SUSPENDED, message=_explain(reasons.SUSPENDED)
@@ -158,13 +205,28 @@ def _ready(resolution: resolve.Resolution, published: bool) -> transitions.Wante
     return _well(type_, reasons.PUBLISHED)
 
 
+_PROJECTIONS: Final = {
+    Projection.PENDING: reasons.PROJECTION_PENDING,
+    Projection.CONFLICT: reasons.PROJECTION_CONFLICT,
+    Projection.NOT_GRANTED: reasons.PROJECTION_NOT_GRANTED,
+}
+
+
+def _relevant_probe(resolution: resolve.Resolution, probe: feed.Probe | None) -> feed.Probe | None:
+    """Return a probe if it speaks of exactly these settings and this version of the Secret."""
+    settings = resolution.effective
+    if probe is None or settings.state != effective.State.ACTIVE or settings.auth is None:
+        return None
+    version = settings.auth.secret.version if settings.auth.secret else ""
+    return probe if probe.secret_version == version and probe.key == codec.probe_key(settings) else None
+
+
 def _verified(resolution: resolve.Resolution, probe: feed.Probe | None) -> transitions.Wanted:
     type_, settings = vocabulary.Condition.VERIFIED, resolution.effective
     endpoint, auth = settings.endpoint, settings.auth
     if settings.state != effective.State.ACTIVE or endpoint is None or auth is None:
         return _unknown(type_, reasons.NOT_PROBED)
-    version = auth.secret.version if auth.secret else ""
-    if probe is None or probe.secret_version != version or probe.key != codec.probe_key(settings):
+    if probe is None:
         return _unknown(type_, reasons.PROBE_PENDING)
     reason = reasons.BY_NAME[probe.reason]
     inherited = resolution.viewer == _ORG and endpoint.origin != _ORG
@@ -182,33 +244,21 @@ def _verified(resolution: resolve.Resolution, probe: feed.Probe | None) -> trans
     return transitions.Wanted(type=type_, status=status, reason=reason, message=" ".join(filter(None, sentences)))
 
 
-def _progress(resolution: resolve.Resolution, published: bool) -> list[transitions.Wanted]:
+def _progress(resolution: resolve.Resolution, ready: transitions.Wanted) -> list[transitions.Wanted]:
     """Return Reconciling or Stalled, which exist only while True, or neither.
 
     One that needs somebody outweighs any number that may mend themselves: whoever waits would wait in vain.
     """
     findings = resolution.effective.findings
-    if not findings:
-        if published:
-            return []
+    stalled = [finding for finding in findings if finding.reason.progress == vocabulary.Progress.STALLED]
+    if stalled:
         return [
             transitions.Wanted(
-                type=vocabulary.Condition.RECONCILING,
-                status="True",
-                reason=reasons.NOT_PUBLISHED,
-                message=_explain(reasons.NOT_PUBLISHED),
+                type=vocabulary.Condition.STALLED, status="True", reason=stalled[0].reason, message=_tell(stalled)
             )
         ]
-    stalled = [finding for finding in findings if finding.reason.progress == vocabulary.Progress.STALLED]
-    relevant = stalled or findings
-    return [
-        transitions.Wanted(
-            type=vocabulary.Condition.STALLED if stalled else vocabulary.Condition.RECONCILING,
-            status="True",
-            reason=relevant[0].reason,
-            message=_tell(relevant),
-        )
-    ]
+    found = transitions.progress(ready)
+    return [] if found is None else [found]
 
 
 def _about(resolution: resolve.Resolution, type_: vocabulary.Condition) -> list[effective.Finding]:

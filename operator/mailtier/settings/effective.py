@@ -104,10 +104,52 @@ class Endpoint:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SecretReference:
-    """A password by reference.
+class TokenServer:
+    """Where access tokens come from.
 
     Attributes:
+        url: The token endpoint, https.
+        host: Of the URL, normalized as an endpoint's is.
+        port: Of the URL; 443 where it names none.
+        addresses: Which addresses its name may resolve to (R6).
+    """
+
+    url: str
+    host: str
+    port: int
+    addresses: AddressRules
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth2:
+    """How an access token is asked for (RFC 6749).
+
+    Attributes:
+        key_id: `kid` of the assertion; None for none.
+        scopes: In their order; empty for the token server's default.
+        client_secret_key: Key in the Secret; None where no client secret is sent. The same for the other two.
+    """
+
+    grant_type: vocabulary.GrantType
+    server: TokenServer
+    client_id: str
+    client_authentication: vocabulary.ClientAuthentication
+    key_id: str | None
+    scopes: tuple[str, ...]
+    client_secret_key: str | None
+    private_key_key: str | None
+    refresh_token_key: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecretReference:
+    """Credentials by reference.
+
+    Attributes:
+        key: Key of the password; "" where `Auth.oauth2` says which keys there are.
         version: uid and resourceVersion as the operator last read them; "" while unresolved. A change of it tells
             the sender to read again.
     """
@@ -123,16 +165,18 @@ class Auth:
     """How a session authenticates.
 
     Attributes:
-        mechanism: Anonymous, PLAIN or LOGIN.
+        mechanism: Anonymous, PLAIN, LOGIN or XOAUTH2.
         identity: The rendered username; "" for Anonymous.
-        secret: Where the password is; None for Anonymous.
+        secret: Where the password is, or what the token server is shown; None for Anonymous.
         origin: Whose credentials they are; Default where the host says nothing, which is Anonymous.
+        oauth2: For XOAUTH2, and there alone.
     """
 
     mechanism: vocabulary.Mechanism
     identity: str
     secret: SecretReference | None
     origin: vocabulary.Origin
+    oauth2: OAuth2 | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +218,41 @@ class Delivery:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CategorySettings:
-    """What happens to one category."""
+    """What happens to one category.
+
+    Attributes:
+        locale: Language of the message where the notification names none.
+    """
 
     enabled: bool
     recipients: tuple[str, ...]
+    locale: vocabulary.Locale = vocabulary.Locale.ENGLISH
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What the namespace may have, as the host's policy says; None where it says nothing.
+
+    Attributes:
+        rate_per_minute: Messages a minute through the host's endpoint, for all organizations of the namespace.
+    """
+
+    queued_messages: int | None = None
+    queued_bytes: int | None = None
+    rate_per_minute: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientRules:
+    """Whom notifications of an organization may name.
+
+    Attributes:
+        domains: Globs of domains, in lower case; None for everybody.
+        enforced: Whether others are refused; otherwise they are counted (mode Audit).
+    """
+
+    domains: tuple[str, ...] | None = None
+    enforced: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +262,7 @@ class Effective:
     Attributes:
         namespace_uid: uid of the namespace: rows are keyed by it, so that a recreated namespace inherits nothing.
         findings: What forbids the settings first, then what is wrong with what they refer to.
+        audited: What would forbid them if the host's policy were enforced (mode Audit).
         endpoint: None only where a finding says that it is missing; the same for auth and from_. The host's own
             settings need not have them, since organizations may bring their own.
         provenance: Dotted path of every effective value (`smtp.host`) to the tier it came from; `suspend` is in it.
@@ -203,3 +279,6 @@ class Effective:
     delivery: Delivery
     notifications: Mapping[vocabulary.Category, CategorySettings]
     provenance: Mapping[str, vocabulary.Origin]
+    quota: Quota = Quota()
+    recipients: RecipientRules = RecipientRules()
+    audited: tuple[Finding, ...] = ()

@@ -44,17 +44,34 @@ class Observed:
     org: settings.OrgSpec | Invalid
 
 
+class Purpose(enum.StrEnum):
+    """What the value under a Secret's key is for."""
+
+    PASSWORD = "password"  # noqa: S105  # The name of a purpose; the same for the others.
+    CLIENT_SECRET = "client secret"  # noqa: S105
+    PRIVATE_KEY = "private key"
+    REFRESH_TOKEN = "refresh token"  # noqa: S105
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SecretKey:
+    """A key of a Secret, and what its value has to be good for."""
+
+    purpose: Purpose
+    name: str
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SecretNeed:
     """A Secret that has to be read before the settings can be used.
 
     Attributes:
-        key: Key of the password in it.
+        keys: What is needed of it, at least one; all of it comes from one read.
     """
 
     namespace: str
     name: str
-    key: str
+    keys: tuple[SecretKey, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +101,14 @@ class SecretRead:
     Attributes:
         version: uid and resourceVersion, as in `1f0c.../4711`.
         annotation: Text of `mailtier.dev/endpoint`; None without it.
-        problem: Why the key's value cannot be a password (`passwords.parse` says); "" where it can.
+        unfit: The first key whose value is not fit for its purpose; None where all are.
+        problem: Why it is not (`passwords.problem` says); "" where all are.
     """
 
     outcome: Outcome
     version: str = ""
     annotation: str | None = None
+    unfit: SecretKey | None = None
     problem: str = ""
 
 

@@ -1,20 +1,46 @@
-"""Whether the bytes under a Secret's key can be a password."""
+"""Whether the bytes under a Secret's key are fit for their purpose."""
 
+import re
 from typing import Final
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 from mailtier.api import secret, text
+from mailtier.settings import observed
 
 # RFC 4954 section 4: a line of AUTH has at most 12,288 octets, three quarters of which base64 leaves to
 # identity, NUL and password together.
 MAXIMUM_BYTES: Final = 4096
 
 
+MAXIMUM_KEY_BYTES: Final = 32 * 1024
+_MINIMUM_RSA_BITS: Final = 2048
+"""RFC 7518 section 3.3."""
+
+_BLOCK: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----", re.DOTALL)
+
+_PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
 class PasswordError(ValueError):
-    """The value cannot be a password; the sentence says why and shows nothing of it (R1)."""
+    """The value cannot be used; the sentence says why and shows nothing of it (R1)."""
+
+
+def problem(value: bytes | None, purpose: observed.Purpose) -> str:
+    """Return why the value of a Secret's key is not fit for its purpose; "" where it is."""
+    try:
+        if purpose == observed.Purpose.PRIVATE_KEY:
+            parse_private_key(value)
+        else:
+            parse(value)
+    except PasswordError as error:
+        return str(error)
+    return ""
 
 
 def parse(value: bytes | None) -> secret.Hidden:
-    """Return the password that a Secret's key holds.
+    """Return the password, client secret or refresh token that a Secret's key holds.
 
     Args:
         value: Decoded bytes of the key; None where the Secret has no such key.
@@ -41,3 +67,34 @@ def parse(value: bytes | None) -> secret.Hidden:
     if text.find_forbidden(password) is not None:
         raise PasswordError("the value holds a control character")
     return secret.Hidden(password)
+
+
+def parse_private_key(value: bytes | None) -> _PrivateKey:
+    """Return the private key that a Secret's key holds.
+
+    Args:
+        value: PEM; certificates beside the key are left alone. None where the Secret has no such key.
+
+    Raises:
+        PasswordError: It is absent, no PEM, encrypted, or of a kind that assertions are not signed with.
+
+    Source:
+        RFC 7518 section 3.1: RS256 and ES256.
+    """
+    if value is None:
+        raise PasswordError("the key does not exist")
+    if len(value) > MAXIMUM_KEY_BYTES:
+        raise PasswordError(f"the value is longer than {MAXIMUM_KEY_BYTES} bytes")
+    blocks = [block for block in _BLOCK.findall(value) if b"PRIVATE KEY" in block.partition(b"\n")[0]]
+    if len(blocks) != 1:
+        raise PasswordError("the value is not one private key in PEM (-----BEGIN PRIVATE KEY-----)")
+    try:
+        key = serialization.load_pem_private_key(blocks[0], password=None)
+    except (ValueError, TypeError):
+        # The cause is not chained: what it says may come from the value.
+        raise PasswordError("the private key cannot be read, or is encrypted") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _MINIMUM_RSA_BITS:
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    raise PasswordError(f"the private key is neither RSA of at least {_MINIMUM_RSA_BITS} bits nor on the curve P-256")

@@ -7,18 +7,29 @@ from typing import Final, TypeVar
 from mailtier.api import reasons
 from mailtier.settings import binding, effective, observed
 
-_SECRET_FIELD: Final = "spec.auth.passwordSecretRef"  # noqa: S105 - the path of a field.
+_PASSWORD_FIELD: Final = "spec.auth.passwordSecretRef"  # noqa: S105 - the path of a field.
+_OAUTH2_FIELD: Final = "spec.auth.oauth2.secretRef"
+_KEY_FIELDS: Final = {
+    observed.Purpose.PASSWORD: "key",
+    observed.Purpose.CLIENT_SECRET: "clientSecretKey",
+    observed.Purpose.PRIVATE_KEY: "privateKeyKey",
+    observed.Purpose.REFRESH_TOKEN: "refreshTokenKey",
+}
 _CA_FIELD: Final = "spec.smtp.tls.caRef"
 _AGAIN: Final = "the Kubernetes API did not answer; nothing is to be done, the operator tries again"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """A Secret, what was found, and the endpoint that its password is to be sent to."""
+    """A Secret and what was found.
+
+    Attributes:
+        wanted: The servers that what is in it is sent to, or comes to in the form of a token.
+    """
 
     need: observed.SecretNeed
     read: observed.SecretRead
-    endpoint: effective.Endpoint
+    wanted: Sequence[binding.Entry]
 
     def __str__(self) -> str:
         return f"Secret {self.need.namespace}/{self.need.name}"
@@ -30,8 +41,14 @@ class Secret:
             namespace=self.need.namespace,
             name=self.need.name,
             annotation=self.read.annotation,
-            endpoint=self.endpoint,
+            wanted=self.wanted,
         )
+
+    @property
+    def field(self) -> str:
+        """The field that names it."""
+        is_password = self.need.keys[0].purpose == observed.Purpose.PASSWORD
+        return _PASSWORD_FIELD if is_password else _OAUTH2_FIELD
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +76,7 @@ def secret_unavailable(secret: Secret) -> effective.Finding | None:
     """The Secret could not be read."""
     if secret.read.outcome != observed.Outcome.UNAVAILABLE:
         return None
-    return effective.Finding(reason=reasons.API_UNAVAILABLE, field=_SECRET_FIELD, message=f"{secret}: {_AGAIN}")
+    return effective.Finding(reason=reasons.API_UNAVAILABLE, field=secret.field, message=f"{secret}: {_AGAIN}")
 
 
 def secret_forbidden(secret: Secret) -> effective.Finding | None:
@@ -67,8 +84,8 @@ def secret_forbidden(secret: Secret) -> effective.Finding | None:
     if secret.read.outcome != observed.Outcome.FORBIDDEN:
         return None
     return effective.Finding(
-        reason=reasons.SECRET_FORBIDDEN,
-        field=_SECRET_FIELD,
+        reason=reasons.NAMESPACE_NOT_GRANTED,
+        field=secret.field,
         message=f"the operator may not read {secret}; have the platform team grant its ServiceAccount the verb get on"
         f" Secrets in namespace {secret.need.namespace}",
     )
@@ -79,37 +96,50 @@ def secret_not_found(secret: Secret) -> effective.Finding | None:
     if secret.read.outcome != observed.Outcome.NOT_FOUND:
         return None
     need = secret.need
+    values = " ".join(_literal(key) for key in need.keys)
     return effective.Finding(
         reason=reasons.SECRET_NOT_FOUND,
-        field=_SECRET_FIELD,
+        field=secret.field,
         message=f"{secret} does not exist; create it with `kubectl create secret generic -n {need.namespace}"
-        f" {need.name} --from-literal={need.key}='PASSWORD'` and bind it to the endpoint with"
-        f" `{secret.annotate_command}`",
+        f" {need.name} {values}` and bind it to the endpoint with `{secret.annotate_command}`",
     )
 
 
 def secret_not_bound(secret: Secret) -> effective.Finding | None:
-    """The Secret's owner has not agreed that its password is sent to this endpoint."""
-    if secret.read.outcome != observed.Outcome.FOUND or binding.is_bound(secret.read.annotation, secret.endpoint):
+    """The Secret's owner has not agreed that what is in it is used with these servers."""
+    missing = binding.unbound(secret.read.annotation, secret.wanted)
+    if secret.read.outcome != observed.Outcome.FOUND or not missing:
         return None
+    servers = " and ".join(str(server) for server in missing)
     return effective.Finding(
         reason=reasons.SECRET_NOT_BOUND,
-        field=_SECRET_FIELD,
-        message=f"{secret} does not list {secret.endpoint} in its annotation; if its password may be sent there, run"
-        f" `{secret.annotate_command}`",
+        field=secret.field,
+        message=f"{secret} does not list {servers} in its annotation; if its password may be sent there, run"
+        f" `{secret.annotate_command}`"
+        if secret.field == _PASSWORD_FIELD
+        else f"{secret} does not list {servers} in its annotation; if tokens may be had with it there and sent to the"
+        f" endpoint, run `{secret.annotate_command}`",
     )
 
 
 def secret_key_missing(secret: Secret) -> effective.Finding | None:
-    """There is no value under the key that could be a password."""
-    if secret.read.outcome != observed.Outcome.FOUND or not secret.read.problem:
+    """There is no value under a key that is fit for its purpose."""
+    unfit = secret.read.unfit
+    if secret.read.outcome != observed.Outcome.FOUND or unfit is None:
         return None
     return effective.Finding(
         reason=reasons.SECRET_KEY_MISSING,
-        field=f"{_SECRET_FIELD}.key",
-        message=f"{secret}, key {secret.need.key}: {secret.read.problem}; put the password under this key, or name"
+        field=f"{secret.field}.{_KEY_FIELDS[unfit.purpose]}",
+        message=f"{secret}, key {unfit.name}: {secret.read.problem}; put the {unfit.purpose} under this key, or name"
         " another key",
     )
+
+
+def _literal(key: observed.SecretKey) -> str:
+    """Return the option of kubectl that puts a value under a key."""
+    if key.purpose == observed.Purpose.PRIVATE_KEY:
+        return f"--from-file={key.name}=FILE"
+    return f"--from-literal={key.name}='{key.purpose.upper().replace(' ', '_')}'"
 
 
 def ca_unavailable(ca: Ca) -> effective.Finding | None:

@@ -8,7 +8,8 @@ import enum
 from typing import Final
 
 from mailtier.api import settings, vocabulary
-from mailtier.settings import effective, observed, policy, references, tiers
+from mailtier.settings import binding, effective, observed, policy, references, tiers
+from mailtier.settings.rules import cases
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
 _NO_VALUES: Final = tiers.join(None, settings.OrgSpec(), organization=effective.HOST, operator_namespace="")
@@ -34,7 +35,10 @@ class Plan:
     Attributes:
         viewer: Whose status it is for: Org, or Host for the host's own.
         findings: What forbids the settings.
+        audited: What would, if the host's policy were enforced.
         admitted: Whether the object, the host and the namespace are such that anything may be read for it.
+        host: The host's settings; None without any that fit the schema.
+        org: The organization's; None for the host's own, and where they do not fit the schema.
     """
 
     viewer: vocabulary.Origin
@@ -42,7 +46,10 @@ class Plan:
     namespace_uid: str
     values: tiers.Values
     findings: tuple[effective.Finding, ...]
+    audited: tuple[effective.Finding, ...]
     admitted: bool
+    host: settings.HostSpec | None
+    org: settings.OrgSpec | None
 
     @property
     def secret(self) -> observed.SecretNeed | None:
@@ -61,39 +68,52 @@ class Resolution:
 
     Attributes:
         viewer: Whose status it is for: Org, or Host for the host's own.
+        host: The host's settings that it was made from; None without any that fit the schema.
+        org: The organization's; None for the host's own, and where they do not fit the schema.
     """
 
     viewer: vocabulary.Origin
     effective: effective.Effective
     references: References
+    host: settings.HostSpec | None
+    org: settings.OrgSpec | None
 
 
 def plan(seen: observed.Observed) -> Plan:
     """Return what an organization's settings come to, and what has to be read for them."""
     host = None if isinstance(seen.host, observed.Invalid) else seen.host
-    invalid = seen.org if isinstance(seen.org, observed.Invalid) else None
     if isinstance(seen.org, observed.Invalid):
         # What the organization means is not known: to show the host's values as its own would be a guess.
-        values = _NO_VALUES
+        invalid, org, values = seen.org, None, _NO_VALUES
     else:
-        values = tiers.join(host, seen.org, organization=seen.organization, operator_namespace=seen.operator_namespace)
-    case = policy.Case(
+        invalid, org = None, seen.org
+        values = tiers.join(host, org, organization=seen.organization, operator_namespace=seen.operator_namespace)
+    case = cases.Case(
         viewer=_ORG,
         organization=seen.organization,
         namespace_labels=seen.namespace_labels,
         host=host,
+        org=org or settings.OrgSpec(),
         invalid=invalid,
         host_invalid=isinstance(seen.host, observed.Invalid),
         values=values,
     )
-    closed = policy.find(policy.GATES, case)
+    closed, told = policy.blocking(policy.find(policy.GATES, case), case)
+    if closed:
+        findings, audited = closed, told
+    else:
+        findings, audited = policy.blocking(policy.find(policy.ACCEPTANCE, case), case)
+        audited = told + audited
     return Plan(
         viewer=_ORG,
         organization=seen.organization,
         namespace_uid=seen.namespace_uid,
         values=values,
-        findings=closed or policy.find(policy.ACCEPTANCE, case),
+        findings=findings,
+        audited=audited,
         admitted=not closed,
+        host=host,
+        org=org,
     )
 
 
@@ -107,23 +127,27 @@ def plan_host(host: settings.HostSpec | observed.Invalid, *, operator_namespace:
     invalid = host if isinstance(host, observed.Invalid) else None
     spec = None if isinstance(host, observed.Invalid) else host
     values = tiers.join(spec, settings.OrgSpec(), organization=effective.HOST, operator_namespace=operator_namespace)
-    case = policy.Case(
+    case = cases.Case(
         viewer=_HOST,
         organization=effective.HOST,
         namespace_labels={},
         host=spec,
+        org=settings.OrgSpec(),
         invalid=invalid,
         host_invalid=False,
         values=values,
     )
-    closed = policy.find((policy.object_invalid,), case)
+    closed = policy.find(policy.HOST_GATES, case)
     return Plan(
         viewer=_HOST,
         organization=effective.HOST,
         namespace_uid="",
         values=values,
         findings=closed or policy.find(policy.HOST_ACCEPTANCE, case),
+        audited=(),
         admitted=not closed,
+        host=spec,
+        org=None,
     )
 
 
@@ -147,7 +171,8 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
         unfit += _for_viewer(found, planned.viewer, endpoint.origin)
     if planned.secret is not None and endpoint is not None and auth is not None:
         assert auth.secret is not None
-        secret = references.Secret(need=planned.secret, read=reads.secret or _UNREAD_SECRET, endpoint=endpoint)
+        wanted = binding.servers(endpoint, auth)
+        secret = references.Secret(need=planned.secret, read=reads.secret or _UNREAD_SECRET, wanted=wanted)
         found = references.find(references.SECRET_CHECKS, secret)
         if not found:
             version = secret.read.version
@@ -156,17 +181,22 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
     return Resolution(
         viewer=planned.viewer,
         references=_how_far(planned),
+        host=planned.host,
+        org=planned.org,
         effective=effective.Effective(
             organization=planned.organization,
             namespace_uid=planned.namespace_uid,
             state=_state(values, findings, unfit),
             findings=findings + unfit,
+            audited=planned.audited,
             source=values.source,
             endpoint=endpoint,
             auth=auth,
             from_=values.from_,
             delivery=values.delivery,
             notifications=values.notifications,
+            quota=values.quota,
+            recipients=values.recipients,
             provenance=values.provenance,
         ),
     )

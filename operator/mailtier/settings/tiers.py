@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
 from mailtier.api import groups, names, policies, settings, types, vocabulary
-from mailtier.settings import binding, effective, endpoints, observed
+from mailtier.settings import binding, credentials, effective, endpoints, ledgers, observed, recipients
 
-_T = TypeVar("_T")
-_HOST, _ORG, _DEFAULT = vocabulary.Origin.HOST, vocabulary.Origin.ORG, vocabulary.Origin.DEFAULT
+_HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
 
 # RFC 6409 section 3.1, RFC 8314 section 7.3, RFC 5321 section 4.5.4.2.
 PORTS: Final = {
@@ -55,7 +54,7 @@ class Values:
     Attributes:
         provenance: Path of every value to its tier.
         suspended: Whether either tier holds delivery.
-        secret: The Secret with the password, if there is one.
+        secret: The Secret with the credentials, if there is one.
         ca: The CA bundle, if there is one.
     """
 
@@ -64,6 +63,8 @@ class Values:
     from_: effective.From | None
     delivery: effective.Delivery
     notifications: Mapping[vocabulary.Category, effective.CategorySettings]
+    quota: effective.Quota
+    recipients: effective.RecipientRules
     provenance: Mapping[str, vocabulary.Origin]
     suspended: bool
     secret: observed.SecretNeed | None
@@ -71,34 +72,13 @@ class Values:
 
     @property
     def source(self) -> vocabulary.Source:
-        """Which tiers the values draw on; a default and a suspension are nobody's settings."""
-        tiers = {origin for path, origin in self.provenance.items() if path != "suspend"}
+        """Which tiers the values draw on; a default, a suspension and a quota are nobody's settings."""
+        tiers = {
+            origin for path, origin in self.provenance.items() if path != "suspend" and not path.startswith("quota.")
+        }
         if _ORG not in tiers:
             return vocabulary.Source.HOST
         return vocabulary.Source.MIXED if _HOST in tiers else vocabulary.Source.ORG
-
-
-class _Ledger:
-    """Chooses values and writes down where each came from."""
-
-    def __init__(self) -> None:
-        self.provenance: dict[str, vocabulary.Origin] = {}
-
-    def choose(self, path: str, org: _T | None, host: _T | None, *, default: _T) -> _T:
-        """Return the organization's value, else the host's, else the default."""
-        if org is not None:
-            self.provenance[path] = _ORG
-            return org
-        if host is not None:
-            self.provenance[path] = _HOST
-            return host
-        self.provenance[path] = _DEFAULT
-        return default
-
-    def own(self, path: str, owner: vocabulary.Origin, value: _T | None, *, default: _T) -> _T:
-        """Return the owner's value, else the default."""
-        self.provenance[path] = _DEFAULT if value is None else owner
-        return default if value is None else value
 
 
 def join(
@@ -116,8 +96,8 @@ def join(
         organization: Its key; its references live in its namespace.
         operator_namespace: Where the host's references live.
     """
-    ledger = _Ledger()
-    policy = host.policy.endpoints if host and host.policy else None
+    ledger = ledgers.Ledger()
+    policy = host.policy if host else None
     owner = _HOST if org.smtp is None else _ORG
     smtp = org.smtp or (host.smtp if host else None)
     endpoint = ca = auth = secret = None
@@ -125,13 +105,15 @@ def join(
         namespaces = {_HOST: operator_namespace, _ORG: organization.namespace}
         endpoint = _endpoint(ledger, smtp, owner, policy)
         ca = _ca(smtp, namespaces[owner])
-        auth, secret = _auth(ledger, host, org, owner, namespaces)
+        auth, secret = credentials.choose(ledger, host, org, owner=owner, namespaces=namespaces)
     return Values(
         endpoint=endpoint,
         auth=auth,
         from_=_from(ledger, host, org),
         delivery=_delivery(ledger, host, org, owner),
         notifications=dict(_notifications(ledger, host, org)),
+        quota=_quota(ledger, policy),
+        recipients=recipients.rules(policy),
         suspended=_is_suspended(ledger, host, org),
         provenance=ledger.provenance,
         secret=secret,
@@ -146,7 +128,7 @@ def server(smtp: groups.Smtp) -> tuple[str, int]:
 
 
 def _endpoint(
-    ledger: _Ledger, smtp: groups.Smtp, owner: vocabulary.Origin, policy: policies.EndpointsPolicy | None
+    ledger: ledgers.Ledger, smtp: groups.Smtp, owner: vocabulary.Origin, policy: policies.Policy | None
 ) -> effective.Endpoint:
     tls = smtp.tls or _NO_TLS
     mode = ledger.own("smtp.tls.mode", owner, tls.mode, default=vocabulary.TlsMode.STARTTLS)
@@ -156,7 +138,6 @@ def _endpoint(
     server_name = ledger.own("smtp.tls.serverName", owner, tls.server_name, default=None)
     version = ledger.own("smtp.tls.minVersion", owner, tls.min_version, default=vocabulary.TlsVersion.V1_2)
     ledger.own("smtp.tls.caRef", owner, tls.ca_ref, default=None)
-    rules = endpoints.host_rules(policy) if owner == _HOST else endpoints.org_rules(policy, host=host, port=port)
     return effective.Endpoint(
         host=host,
         port=port,
@@ -167,7 +148,7 @@ def _endpoint(
             min_version=version,
             ca=None,
         ),
-        addresses=rules,
+        addresses=endpoints.rules(policy, origin=owner, host=host, port=port),
         origin=owner,
     )
 
@@ -181,62 +162,7 @@ def _ca(smtp: groups.Smtp, namespace: str) -> observed.CaNeed | None:
     )
 
 
-def _auth(
-    ledger: _Ledger,
-    host: settings.HostSpec | None,
-    org: settings.OrgSpec,
-    owner: vocabulary.Origin,
-    namespaces: Mapping[vocabulary.Origin, str],
-) -> tuple[effective.Auth | None, observed.SecretNeed | None]:
-    if org.auth is not None:
-        group: groups.Auth | None = org.auth
-        origin = _ORG
-    elif owner == _ORG:
-        # The host's credentials are never inherited without the host's whole endpoint.
-        return None, None
-    else:
-        group = host.auth if host else None
-        origin = _HOST
-    if group is None or group.mechanism == vocabulary.Mechanism.ANONYMOUS:
-        ledger.own("auth.mechanism", origin, group, default=None)
-        anonymous = effective.Auth(
-            mechanism=vocabulary.Mechanism.ANONYMOUS,
-            identity="",
-            secret=None,
-            origin=_DEFAULT if group is None else origin,
-        )
-        return anonymous, None
-    mechanism = ledger.own("auth.mechanism", origin, group.mechanism, default=vocabulary.Mechanism.PLAIN)
-    reference = group.password_secret_ref
-    # The schema demands both for every mechanism but Anonymous.
-    assert reference is not None
-    assert group.username is not None
-    ledger.own("auth.username", origin, group.username, default="")
-    ledger.own("auth.passwordSecretRef", origin, reference, default=None)
-    need = observed.SecretNeed(
-        namespace=namespaces[origin], name=reference.name, key=reference.key or names.PASSWORD_KEY
-    )
-    auth = effective.Auth(
-        mechanism=mechanism,
-        identity=render_identity(group.username, group.domain, group.username_format),
-        secret=effective.SecretReference(namespace=need.namespace, name=need.name, key=need.key, version=""),
-        origin=origin,
-    )
-    return auth, need
-
-
-def render_identity(username: str, domain: str | None, form: vocabulary.UsernameFormat | None) -> str:
-    r"""Return the SASL authentication identity: `user`, `DOMAIN\user` or `user@domain`."""
-    match form:
-        case vocabulary.UsernameFormat.DOWN_LEVEL:
-            return f"{domain}\\{username}"
-        case vocabulary.UsernameFormat.USER_PRINCIPAL_NAME:
-            return f"{username}@{domain}"
-        case _:
-            return username
-
-
-def _from(ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec) -> effective.From | None:
+def _from(ledger: ledgers.Ledger, host: settings.HostSpec | None, org: settings.OrgSpec) -> effective.From | None:
     mine, hosts = org.from_ or _NO_FROM, (host.from_ if host else None) or _NO_FROM
     if mine.address is None and hosts.address is None:
         return None
@@ -251,7 +177,7 @@ def _from(ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec
 
 
 def _delivery(
-    ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec, owner: vocabulary.Origin
+    ledger: ledgers.Ledger, host: settings.HostSpec | None, org: settings.OrgSpec, owner: vocabulary.Origin
 ) -> effective.Delivery:
     mine, hosts = org.delivery or _NO_DELIVERY, (host.delivery if host else None) or _NO_DELIVERY
     theirs = mine if owner == _ORG else hosts
@@ -303,7 +229,7 @@ def _duration(text: str | None) -> dt.timedelta | None:
 
 
 def _notifications(
-    ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec
+    ledger: ledgers.Ledger, host: settings.HostSpec | None, org: settings.OrgSpec
 ) -> Iterator[tuple[vocabulary.Category, effective.CategorySettings]]:
     mine = org.notifications or _NO_CATEGORIES
     hosts = (host.notifications if host else None) or _NO_CATEGORIES
@@ -311,13 +237,27 @@ def _notifications(
         path = f"notifications.{CATEGORY_PATHS[category]}"
         own, inherited = getattr(mine, field) or _NO_CATEGORY, getattr(hosts, field) or _NO_CATEGORY
         enabled = ledger.choose(f"{path}.enabled", own.enabled, inherited.enabled, default=True)
-        recipients: list[str] = []
+        named: list[str] = []
         if category != vocabulary.Category.PASSWORD_RECOVERY:
-            recipients = ledger.choose(f"{path}.recipients", own.recipients, inherited.recipients, default=[])
-        yield category, effective.CategorySettings(enabled=enabled, recipients=tuple(recipients))
+            named = ledger.choose(f"{path}.recipients", own.recipients, inherited.recipients, default=[])
+        locale = ledger.choose(f"{path}.locale", own.locale, inherited.locale, default=vocabulary.Locale.ENGLISH)
+        yield category, effective.CategorySettings(enabled=enabled, recipients=tuple(named), locale=locale)
 
 
-def _is_suspended(ledger: _Ledger, host: settings.HostSpec | None, org: settings.OrgSpec) -> bool:
+def _quota(ledger: ledgers.Ledger, policy: policies.Policy | None) -> effective.Quota:
+    """Return the quota, which is the host's alone; what the host leaves out, the sender's own limits decide."""
+    quota = policy.quota if policy else None
+    if quota is None:
+        return effective.Quota()
+    size = None if quota.queued_bytes is None else types.parse_bytes(quota.queued_bytes)
+    return effective.Quota(
+        queued_messages=ledger.own("quota.queuedMessages", _HOST, quota.queued_messages, default=None),
+        queued_bytes=ledger.own("quota.queuedBytes", _HOST, size, default=None),
+        rate_per_minute=ledger.own("quota.ratePerMinute", _HOST, quota.rate_per_minute, default=None),
+    )
+
+
+def _is_suspended(ledger: ledgers.Ledger, host: settings.HostSpec | None, org: settings.OrgSpec) -> bool:
     hosts = host.suspend if host else None
     # The host's true holds everybody, so that it is not a value an organization could override.
     return ledger.choose("suspend", None if hosts else org.suspend, hosts, default=False)

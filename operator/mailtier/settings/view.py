@@ -27,11 +27,14 @@ def nest(settings: effective.Effective, *, viewer: vocabulary.Origin) -> dict[st
     if endpoint is not None:
         nested["smtp"] = {"host": endpoint.host, "port": endpoint.port, "tls": _tls(endpoint.tls)}
     if endpoint is not None and auth is not None:
-        nested["auth"] = shown = {"mechanism": auth.mechanism.value}
+        shown: dict[str, Any] = {"mechanism": auth.mechanism.value}
+        nested["auth"] = shown
         if auth.identity and (viewer == _HOST or endpoint.origin == _ORG):
             shown["username"] = auth.identity
         if auth.secret is not None and (viewer == _HOST or auth.origin == _ORG):
             shown["secretName"] = auth.secret.name
+        if auth.oauth2 is not None and (viewer == _HOST or auth.origin == _ORG):
+            shown["oauth2"] = _oauth2(auth.oauth2)
     if from_ is not None:
         sender = {
             "address": from_.address,
@@ -40,6 +43,13 @@ def nest(settings: effective.Effective, *, viewer: vocabulary.Origin) -> dict[st
             "envelope": from_.envelope,
         }
         nested["from"] = {name: value for name, value in sender.items() if value is not None}
+    quota = {
+        "queuedMessages": settings.quota.queued_messages,
+        "queuedBytes": settings.quota.queued_bytes,
+        "ratePerMinute": settings.quota.rate_per_minute,
+    }
+    if any(value is not None for value in quota.values()):
+        nested["quota"] = {name: value for name, value in quota.items() if value is not None}
     return nested
 
 
@@ -73,7 +83,7 @@ def provenance(settings: effective.Effective, nested: dict[str, Any]) -> dict[st
 
 
 def _is_shown(path: str, nested: dict[str, Any]) -> bool:
-    if path == "auth.passwordSecretRef":
+    if path in {"auth.passwordSecretRef", "auth.oauth2.secretRef"}:
         return "secretName" in nested.get("auth", {})
     group: Any = nested
     for name in path.split("."):
@@ -81,6 +91,18 @@ def _is_shown(path: str, nested: dict[str, Any]) -> bool:
         if group is None:
             return False
     return True
+
+
+def _oauth2(oauth2: effective.OAuth2) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "grantType": oauth2.grant_type.value,
+        "tokenURL": oauth2.server.url,
+        "clientID": oauth2.client_id,
+        "clientAuthentication": oauth2.client_authentication.value,
+    }
+    if oauth2.scopes:
+        shown["scopes"] = list(oauth2.scopes)
+    return shown
 
 
 def _tls(tls: effective.Tls) -> dict[str, str]:
@@ -114,5 +136,5 @@ def _delivery(delivery: effective.Delivery) -> dict[str, Any]:
 def _category(category: vocabulary.Category, values: effective.CategorySettings) -> dict[str, Any]:
     # The recipient of a password recovery is always named by the notification.
     if category == vocabulary.Category.PASSWORD_RECOVERY:
-        return {"enabled": values.enabled}
-    return {"enabled": values.enabled, "recipients": list(values.recipients)}
+        return {"enabled": values.enabled, "locale": values.locale.value}
+    return {"enabled": values.enabled, "recipients": list(values.recipients), "locale": values.locale.value}

@@ -3,7 +3,7 @@
 import typing
 
 from kit import corpus
-from mailtier.api import names
+from mailtier.api import names, vocabulary
 
 _WIDE = "𠀀"
 """Four bytes in UTF-8, so that a bound in characters is tried with the most bytes."""
@@ -84,9 +84,9 @@ def _settings() -> dict[str, typing.Any]:
             "maxAge": "000168h000000m000000s",
         },
         "notifications": {
-            "passwordRecovery": {"enabled": True},
+            "passwordRecovery": {"enabled": True, "locale": "ja"},
             **{
-                category: {"enabled": True, "recipients": _addresses(20)}
+                category: {"enabled": True, "recipients": _addresses(20), "locale": "ja"}
                 for category in ("licenseStatus", "productUpdate", "jobAlert", "robotAlert")
             },
         },
@@ -109,6 +109,14 @@ def accepted() -> list[corpus.Case]:
     return [
         corpus.Case(why="everything at its bound", document=_host()),
         corpus.Case(why="everything at its bound", document=_organization()),
+        corpus.Case(why="a token with everything at its bound", document=_token(names.ORG_KIND, "secret")),
+        corpus.Case(
+            why="a signed request for a token with everything at its bound", document=_token(names.ORG_KIND, "key")
+        ),
+        corpus.Case(why="a token with everything at its bound", document=_token(names.HOST_KIND, "secret")),
+        corpus.Case(
+            why="a signed request for a token with everything at its bound", document=_token(names.HOST_KIND, "key")
+        ),
         *(
             corpus.Case(why=f"{why} at the bound", document=corpus.document(names.NOTIFICATION_KIND, spec))
             for why, spec in specs.items()
@@ -144,6 +152,10 @@ def _host() -> dict[str, typing.Any]:
     spec = _settings()
     spec["auth"]["allowPlaintext"] = True
     spec["policy"] = {
+        "mode": "Audit",
+        "locked": [path.value for path in vocabulary.Lockable],
+        "recipients": {"domains": ["*." + _name(251, marker=f"d{number}") for number in range(64)]},
+        "quota": {"queuedMessages": 1_000_000, "queuedBytes": "1099511627776", "ratePerMinute": 100_000},
         "organizations": {"mode": "Selector", "selector": {"matchLabels": _labels()}},
         "from": {"allow": _from_entries()},
         "endpoints": {
@@ -158,3 +170,24 @@ def _host() -> dict[str, typing.Any]:
 
 def _organization() -> dict[str, typing.Any]:
     return corpus.document(names.ORG_KIND, _settings(), {"name": "o" * names.ORGANIZATION_NAME_LENGTH})
+
+
+def _token(kind: str, how: str) -> dict[str, typing.Any]:
+    """Return an organization with an access token by `secret` or by `key`, at every bound."""
+    spec = _settings()
+    oauth2 = {
+        "grantType": "RefreshToken",
+        "tokenURL": ("https://" + _name(253) + ":65535/").ljust(512, "t"),
+        "clientID": _WIDE * 256,
+        "scopes": [f"{number:02}".ljust(256, "s") for number in range(16)],
+        "secretRef": {"name": _name(253), "refreshTokenKey": "r" * 253},
+    }
+    if how == "key":
+        oauth2 |= {"clientAuthentication": "PrivateKeyJWT", "keyID": _WIDE * 256}
+        oauth2["secretRef"]["privateKeyKey"] = "k" * 253
+    else:
+        oauth2["secretRef"]["clientSecretKey"] = "k" * 253
+    auth = spec["auth"]
+    del auth["passwordSecretRef"]
+    spec["auth"] = {**auth, "mechanism": "XOAUTH2", "oauth2": oauth2}
+    return corpus.document(kind, spec)

@@ -26,12 +26,13 @@ def full() -> dict[str, dict[str, typing.Any]]:
         condition("ResolvedRefs", "True", "Resolved"),
         condition("Ready", "True", "Published", "delivers through smtp.example.com:587"),
         condition("Verified", "Unknown", "ProbePending"),
+        condition("Linted", "True", "NoFindings"),
     ]
     return {
         names.HOST_KIND: {
             "observedGeneration": 1,
             "conditions": conditions,
-            "summary": {"organizations": 12, "ready": 10, "blocked": 2, "overriding": 3},
+            "summary": {"organizations": 12, "ready": 10, "blocked": 2, "overriding": 3, "wouldBlock": 1},
             "effective": _effective(),
         },
         names.ORG_KIND: {
@@ -39,6 +40,7 @@ def full() -> dict[str, dict[str, typing.Any]]:
             "conditions": conditions,
             "source": "Host",
             "state": "Active",
+            "projection": "mailtier-default",
             "effective": _effective(),
         },
         names.NOTIFICATION_KIND: {
@@ -65,14 +67,25 @@ def full() -> dict[str, dict[str, typing.Any]]:
 
 
 def _effective() -> dict[str, typing.Any]:
-    category = {"enabled": True, "recipients": ["a@example.com"]}
+    category = {"enabled": True, "recipients": ["a@example.com"], "locale": "ja"}
     return {
         "smtp": {
             "host": "smtp.example.com",
             "port": 587,
             "tls": {"mode": "StartTLS", "serverName": "mail.example.com", "minVersion": "TLS1.2"},
         },
-        "auth": {"mechanism": "PLAIN", "username": "mailer", "secretName": "smtp"},
+        "auth": {
+            "mechanism": "XOAUTH2",
+            "username": "mailer",
+            "secretName": "smtp",
+            "oauth2": {
+                "grantType": "ClientCredentials",
+                "tokenURL": "https://login.example.com/token",
+                "clientID": "mailtier",
+                "clientAuthentication": "ClientSecret",
+                "scopes": ["smtp.send"],
+            },
+        },
         "from": {
             "address": "no-reply@example.com",
             "displayName": "Example",
@@ -88,11 +101,12 @@ def _effective() -> dict[str, typing.Any]:
             "maxAge": "24h",
         },
         "notifications": {
-            "passwordRecovery": {"enabled": True, "recipients": []},
+            "passwordRecovery": {"enabled": True, "recipients": [], "locale": "en"},
             "licenseStatus": category,
             "productUpdate": category,
             "jobAlert": category,
             "robotAlert": category,
         },
+        "quota": {"queuedMessages": 1000, "queuedBytes": 67108864, "ratePerMinute": 600},
         "provenance": {"smtp.host": "Host", "from.displayName": "Org", "delivery.maxConnections": "Default"},
     }

@@ -6,21 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit import specs
-from mailtier.api import vocabulary
-from mailtier.settings import binding, effective
+from kit import specs, tiers
+from mailtier.settings import binding
 
 
-def _endpoint(host: str, port: int = 587) -> effective.Endpoint:
-    return effective.Endpoint(
-        host=binding.normalize_host(host),
-        port=port,
-        tls=effective.Tls(
-            mode=vocabulary.TlsMode.STARTTLS, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=None
-        ),
-        addresses=effective.AddressRules(public=True, private=False, allow=(), deny=()),
-        origin=vocabulary.Origin.ORG,
-    )
+def _server(host: str, port: int = 587) -> binding.Entry:
+    return binding.Entry(host=binding.normalize_host(host), port=port)
+
+
+def _is_bound(annotation: str | None, server: binding.Entry) -> bool:
+    return binding.unbound(annotation, [server]) == ()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +50,7 @@ def test_a_host_has_one_spelling(written: str, normalized: str) -> None:
 )
 def test_an_endpoint_is_bound_that_is_listed(annotation: str, host: str, port: int) -> None:
     """An entry names a host, and a port or any; what cannot be read beside it does not matter."""
-    assert binding.is_bound(annotation, _endpoint(host, port))
+    assert _is_bound(annotation, _server(host, port))
 
 
 @pytest.mark.parametrize(
@@ -89,40 +84,41 @@ def test_an_endpoint_is_bound_that_is_listed(annotation: str, host: str, port: i
 )
 def test_an_endpoint_is_not_bound_by_anything_like_it(annotation: str | None) -> None:
     """There is no wildcard, no suffix, and no lenient reading (R3)."""
-    assert not binding.is_bound(annotation, _endpoint("smtp.example.com", 587))
+    assert not _is_bound(annotation, _server("smtp.example.com", 587))
 
 
 @pytest.mark.parametrize("annotation", ["2001:db8::1:587", "2001:db8::1", "[2001:db8::1%eth0]:587", "[2001:db8::1"])
 def test_ipv6_needs_brackets(annotation: str) -> None:
     """The last group of an address without brackets could be a port, so that it is neither."""
-    assert not binding.is_bound(annotation, _endpoint("2001:db8::1", 587))
+    assert not _is_bound(annotation, _server("2001:db8::1", 587))
     assert binding.parse(annotation) == ()
 
 
 def test_the_command_keeps_what_is_bound_already() -> None:
-    """The line that mends a binding repeats the entries that are there, normalized, and adds one."""
+    """The line that mends a binding repeats the entries that are there, normalized, and adds what is wanted."""
     command = binding.annotate_command(
         namespace="team-a",
         name="smtp",
         annotation="Old.example.com:25, [2001:DB8::1]",
-        endpoint=_endpoint("smtp.example.com"),
+        wanted=[_server("smtp.example.com"), _server("login.example.com", 443)],
     )
     assert command == (
         "kubectl annotate secret -n team-a smtp"
-        " 'mailtier.dev/endpoint=old.example.com:25,[2001:db8::1],smtp.example.com:587' --overwrite"
+        " 'mailtier.dev/endpoint=old.example.com:25,[2001:db8::1],smtp.example.com:587,"
+        "login.example.com:443' --overwrite"
     )
 
 
 @given(annotation=st.text() | specs.annotations(), host=st.sampled_from(specs.HOSTS))
 def test_the_command_binds_and_is_one_command(annotation: str | None, host: str) -> None:
-    """Whatever the annotation holds, the line has eight words for a shell, and its value binds the endpoint."""
-    endpoint = _endpoint(host)
-    command = binding.annotate_command(namespace="team-a", name="smtp", annotation=annotation, endpoint=endpoint)
+    """Whatever the annotation holds, the line has eight words for a shell, and its value binds the server."""
+    server = _server(host)
+    command = binding.annotate_command(namespace="team-a", name="smtp", annotation=annotation, wanted=[server])
     words = shlex.split(command)
     assert len(words) == 8
     key, _, value = words[6].partition("=")
     assert key == "mailtier.dev/endpoint"
-    assert binding.is_bound(value, endpoint)
+    assert _is_bound(value, server)
     assert set(binding.parse(annotation)) <= set(binding.parse(value))
     assert not set(command) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:,[]/=' ")
 
@@ -132,3 +128,14 @@ def test_entries_are_read_back_as_they_are_written(annotation: str | None) -> No
     """Writing entries and reading them again changes nothing."""
     entries = binding.parse(annotation)
     assert binding.parse(",".join(map(str, entries))) == entries
+
+
+def test_with_oauth2_both_servers_are_named() -> None:
+    """The client's secret goes to the token server and the token to the endpoint, so that both need consent."""
+    found = tiers.settle(None, tiers.OAUTH2)
+    assert found.endpoint is not None
+    assert found.auth is not None
+    wanted = binding.servers(found.endpoint, found.auth)
+    assert [str(server) for server in wanted] == ["smtp.example.org:587", "login.example.org:443"]
+    assert binding.unbound("smtp.example.org", wanted) == wanted[1:]
+    assert binding.unbound("login.example.org:443", wanted) == wanted[:1]

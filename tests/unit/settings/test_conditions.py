@@ -32,12 +32,19 @@ def _status(
     resolution: resolve.Resolution,
     *,
     published: bool = True,
+    projection: conditions.Projection = conditions.Projection.NONE,
     probe: feed.Probe | None = None,
     previous: list[dict[str, Any]] | None = None,
     now: dt.datetime = specs.NOW,
 ) -> dict[str, Any]:
     return conditions.org_status(
-        resolution, published=published, probe=probe, generation=3, previous=previous or [], now=now
+        resolution,
+        published=published,
+        projection=projection,
+        probe=probe,
+        generation=3,
+        previous=previous or [],
+        now=now,
     )
 
 
@@ -51,7 +58,7 @@ def _message(document: dict[str, Any], type_: str) -> str:
 
 
 def test_all_is_well() -> None:
-    """Valid, allowed, bound, published: four conditions, and neither Reconciling nor Stalled."""
+    """Valid, allowed, bound, published, nothing to remark: five conditions, and neither Reconciling nor Stalled."""
     resolution = tiers.conclude(tiers.RELAY, tiers.OWN)
     document = _status(resolution, probe=_probe(resolution))
     assert document["observedGeneration"] == 3
@@ -61,6 +68,7 @@ def test_all_is_well() -> None:
         "ResolvedRefs": ("True", "Resolved"),
         "Ready": ("True", "Published"),
         "Verified": ("True", "Verified"),
+        "Linted": ("True", "NoFindings"),
     }
     assert _message(document, "Verified").endswith("The server's certificate is valid until 2026-09-01.")
 
@@ -223,7 +231,7 @@ def test_a_failed_probe_of_the_host_s_server_tells_a_tenant_codes(
 def test_the_host_s_own_status() -> None:
     """The platform team sees username, Secret and certificate, and its organizations in numbers."""
     resolution = tiers.conclude_host(tiers.RELAY)
-    summary = conditions.Summary(organizations=4, ready=3, blocked=1, overriding=2)
+    summary = conditions.Summary(organizations=4, ready=3, blocked=1, overriding=2, would_block=0)
     document = conditions.host_status(
         resolution,
         published=True,
@@ -234,7 +242,7 @@ def test_the_host_s_own_status() -> None:
         summary=summary,
     )
     status.HostStatus.model_validate(document)
-    assert document["summary"] == {"organizations": 4, "ready": 3, "blocked": 1, "overriding": 2}
+    assert document["summary"] == {"organizations": 4, "ready": 3, "blocked": 1, "overriding": 2, "wouldBlock": 0}
     assert document["effective"]["auth"] == {"mechanism": "PLAIN", "username": "relay", "secretName": "relay"}
     assert document["effective"]["provenance"]["smtp.host"] == "Host"
     assert "certificate" in _message(document, "Verified")
@@ -263,4 +271,39 @@ def test_conditions_can_be_read_as_lines() -> None:
     """An organization without an object has its conditions as text."""
     lines = conditions.as_text(_status(tiers.conclude(tiers.RELAY, {}))["conditions"]).splitlines()
     assert lines[0] == "Accepted=True Accepted: The settings are valid and the policy allows them."
-    assert len(lines) == 4
+    assert len(lines) == 5
+
+
+@pytest.mark.parametrize(
+    ("projection", "ready", "progress"),
+    [
+        (conditions.Projection.NONE, ("True", "Published"), set()),
+        (conditions.Projection.WRITTEN, ("True", "Published"), set()),
+        (conditions.Projection.PENDING, ("False", "ProjectionPending"), {"Reconciling"}),
+        (conditions.Projection.CONFLICT, ("False", "ConfigMapConflict"), {"Stalled"}),
+        (conditions.Projection.NOT_GRANTED, ("False", "ProjectionNotGranted"), {"Stalled"}),
+    ],
+)
+def test_what_applications_read_belongs_to_ready(
+    projection: conditions.Projection, ready: tuple[str, str], progress: set[str]
+) -> None:
+    """An organization that asks for a projection is ready when it is written; what is in the way is named."""
+    document = _status(tiers.conclude(tiers.RELAY, {"publish": True}), projection=projection)
+    found = _summed(document)
+    assert found["Ready"] == ready
+    assert found.keys() & {"Reconciling", "Stalled"} == progress
+    assert document.get("projection") == ("mailtier-default" if projection is conditions.Projection.WRITTEN else None)
+    if ready[0] == "False":
+        assert _message(document, "Ready").startswith("ConfigMap team-a/mailtier-default: ")
+
+
+def test_audit_leaves_accepted_true_and_tells() -> None:
+    """What Enforce would block is in Accepted's message, and the settings are used."""
+    host = {**tiers.RELAY, "policy": {"mode": "Audit", "locked": ["from.displayName"]}}
+    document = _status(tiers.conclude(host, {"from": {"displayName": "Team", "address": "x@elsewhere.example"}}))
+    assert document["state"] == "Active"
+    assert _summed(document)["Accepted"] == ("True", "WouldBlock")
+    told = _message(document, "Accepted")
+    assert "spec.from.displayName: is locked" in told
+    assert "Also FromNotAllowed: spec.from.address" in told
+    assert "Stalled" not in _summed(document)

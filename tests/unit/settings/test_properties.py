@@ -1,5 +1,6 @@
 """What holds for every host, organization and Secret."""
 
+import dataclasses
 from typing import Any
 
 import hypothesis
@@ -7,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import specs
-from mailtier.api import addresses, settings, vocabulary
+from mailtier.api import addresses, policies, reasons, settings, vocabulary
 from mailtier.settings import binding, conditions, effective, networks, observed, resolve, tiers
 
+OAUTH2 = {
+    f"oauth2.{field}" for field in ("grantType", "tokenURL", "clientID", "clientAuthentication", "scopes", "secretRef")
+}
 Case = tuple[observed.Observed, observed.Reads]
 HOST, ORG, DEFAULT = vocabulary.Origin.HOST, vocabulary.Origin.ORG, vocabulary.Origin.DEFAULT
 PATHS = {
@@ -22,7 +26,7 @@ PATHS = {
     "notifications": {
         f"{category}.{field}"
         for category in ("passwordRecovery", "licenseStatus", "productUpdate", "jobAlert", "robotAlert")
-        for field in ("enabled", "recipients")
+        for field in ("enabled", "recipients", "locale")
         if (category, field) != ("passwordRecovery", "recipients")
     },
 }
@@ -35,7 +39,7 @@ def _resolve(situation: observed.Observed, reads: observed.Reads) -> effective.E
 @hypothesis.settings(max_examples=400)
 @given(specs.cases())
 def test_a_password_reaches_no_endpoint_that_its_secret_does_not_name(case: Case) -> None:
-    """R1, R3: whatever the tiers say, a password in use is bound, and the host's goes to the host's server alone."""
+    """R1, R3: whatever the tiers say, what is in use is bound, and the host's goes to the host's servers alone."""
     situation, reads = case
     found = _resolve(situation, reads)
     if found.state is not effective.State.ACTIVE or found.auth is None or found.auth.secret is None:
@@ -43,7 +47,7 @@ def test_a_password_reaches_no_endpoint_that_its_secret_does_not_name(case: Case
     assert found.endpoint is not None
     assert reads.secret is not None
     assert reads.secret.outcome is observed.Outcome.FOUND
-    assert binding.is_bound(reads.secret.annotation, found.endpoint)
+    assert binding.unbound(reads.secret.annotation, binding.servers(found.endpoint, found.auth)) == ()
     assert found.auth.secret.version == reads.secret.version
     if found.auth.secret.namespace == situation.operator_namespace:
         assert isinstance(situation.host, settings.HostSpec)
@@ -102,6 +106,10 @@ def test_nobody_sends_as_the_host_s_neighbour(case: Case) -> None:
     if found.endpoint.origin is ORG and not _is_host_s_server(situation.host, found.endpoint):
         return
     assert isinstance(situation.host, settings.HostSpec)
+    if reasons.FROM_NOT_ALLOWED in {finding.reason for finding in found.audited}:
+        assert situation.host.policy is not None
+        assert situation.host.policy.mode is vocabulary.PolicyMode.AUDIT
+        return
     hosts = situation.host.from_
     own = {address for address in (hosts.address, hosts.reply_to, hosts.envelope) if address} if hosts else set()
     rules = situation.host.policy.from_.allow if situation.host.policy and situation.host.policy.from_ else []
@@ -145,7 +153,10 @@ def test_provenance_is_total(case: Case) -> None:
     if found.auth is not None:
         expected |= {"auth.mechanism"}
         if found.auth.secret is not None:
-            expected |= {"auth.username", "auth.passwordSecretRef"}
+            expected |= {"auth.username"}
+            expected |= {f"auth.{field}" for field in OAUTH2} if found.auth.oauth2 else {"auth.passwordSecretRef"}
+    if found.quota != effective.Quota():
+        expected |= {"quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinute"}
     assert set(found.provenance) == expected
 
 
@@ -233,9 +244,50 @@ def test_no_status_of_an_organization_shows_what_is_the_host_s(case: Case) -> No
     """R7: neither username nor Secret nor CA of an inherited endpoint stand in an organization's status."""
     situation, reads = case
     resolution = resolve.conclude(resolve.plan(situation), reads)
-    shown = conditions.org_status(resolution, published=True, probe=None, generation=1, previous=(), now=specs.NOW)
+    shown = conditions.org_status(
+        resolution,
+        published=True,
+        projection=conditions.Projection.NONE,
+        probe=None,
+        generation=1,
+        previous=(),
+        now=specs.NOW,
+    )
     found = resolution.effective
     if found.endpoint is not None and found.endpoint.origin is HOST:
         assert "username" not in shown["effective"].get("auth", {})
         assert not any(name in shown["effective"]["provenance"] for name in ("auth.username", "smtp.tls.caRef"))
         assert f"{situation.operator_namespace}/" not in str(shown)
+
+
+@given(specs.cases())
+def test_audit_tells_and_does_not_block(case: Case) -> None:
+    """In mode Audit nothing that the policy alone forbids blocks, and in mode Enforce nothing is only told."""
+    situation, reads = case
+    found = _resolve(situation, reads)
+    policy = situation.host.policy if isinstance(situation.host, settings.HostSpec) else None
+    if policy is None or policy.mode is not vocabulary.PolicyMode.AUDIT:
+        assert found.audited == ()
+    else:
+        assert isinstance(situation.host, settings.HostSpec)
+        enforced = situation.host.model_copy(
+            update={"policy": policy.model_copy(update={"mode": vocabulary.PolicyMode.ENFORCE})}
+        )
+        strict = _resolve(dataclasses.replace(situation, host=enforced), reads)
+        assert {finding.reason for finding in found.audited} <= {finding.reason for finding in strict.findings}
+        assert not set(found.audited) & set(found.findings)
+
+
+@given(specs.cases(), st.sampled_from(list(vocabulary.Lockable)))
+def test_what_is_locked_is_the_host_s(case: Case, path: vocabulary.Lockable) -> None:
+    """R3: where a field is locked and settings are used, nothing below it is the organization's."""
+    situation, reads = case
+    if not isinstance(situation.host, settings.HostSpec):
+        return
+    locking = policies.Policy.model_validate({"locked": [path.value]})
+    locked = situation.host.model_copy(update={"policy": locking})
+    found = _resolve(dataclasses.replace(situation, host=locked), reads)
+    if found.state is not effective.State.BLOCKED:
+        prefix = f"{path.value}."
+        mine = {name for name, origin in found.provenance.items() if origin is ORG}
+        assert not [name for name in mine if name == path.value or name.startswith(prefix)]

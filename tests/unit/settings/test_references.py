@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kit import tiers
+from kit import specs, tiers
 from mailtier.settings import effective, observed, resolve
 
 FOUND = observed.Outcome.FOUND
@@ -23,7 +23,7 @@ BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
                 " --overwrite`"
             ),
         ),
-        (observed.SecretRead(outcome=observed.Outcome.FORBIDDEN), "SecretForbidden", "grant"),
+        (observed.SecretRead(outcome=observed.Outcome.FORBIDDEN), "NamespaceNotGranted", "grant"),
         (observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE), "ApiUnavailable", "tries again"),
         (
             observed.SecretRead(outcome=FOUND, version="u/1", annotation="other.example.org"),
@@ -36,7 +36,11 @@ BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
         (observed.SecretRead(outcome=FOUND, version="u/1"), "SecretNotBound", "does not list smtp.example.org:587"),
         (
             observed.SecretRead(
-                outcome=FOUND, version="u/1", annotation="smtp.example.org", problem="the value is empty"
+                outcome=FOUND,
+                version="u/1",
+                annotation="smtp.example.org",
+                unfit=specs.PASSWORD,
+                problem="the value is empty",
             ),
             "SecretKeyMissing",
             "Secret team-a/smtp, key password: the value is empty",
@@ -89,7 +93,11 @@ def test_what_was_read_stands_in_the_settings() -> None:
     """Version and digest of what was read reach the sender."""
     host = {**tiers.RELAY, "smtp": {"host": "relay.example.com", **BUNDLE}}
     planned = tiers.plan(host, {})
-    assert planned.secret == observed.SecretNeed(namespace="mailtier", name="relay", key="password")
+    assert planned.secret == observed.SecretNeed(
+        namespace="mailtier",
+        name="relay",
+        keys=(observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password"),),
+    )
     assert planned.ca == observed.CaNeed(namespace="mailtier", kind="ConfigMap", name="ca", key="ca.crt")
     found = tiers.settle(host, {})
     assert found.endpoint is not None

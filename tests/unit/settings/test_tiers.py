@@ -12,6 +12,11 @@ from mailtier.settings import effective, observed
 HOST, ORG, DEFAULT = vocabulary.Origin.HOST, vocabulary.Origin.ORG, vocabulary.Origin.DEFAULT
 
 
+def _password(namespace: str, name: str, key: str) -> observed.SecretNeed:
+    keys = (observed.SecretKey(purpose=observed.Purpose.PASSWORD, name=key),)
+    return observed.SecretNeed(namespace=namespace, name=name, keys=keys)
+
+
 def test_an_empty_spec_inherits_everything() -> None:
     """An organization that says nothing sends with the host's server, credentials and address."""
     found = tiers.settle(tiers.RELAY, {})
@@ -56,7 +61,7 @@ def test_own_credentials_on_the_host_s_endpoint() -> None:
     """An organization may authenticate as itself at the host's server; its Secret is in its own namespace."""
     org = {"auth": {"username": "team", "mechanism": "LOGIN", "passwordSecretRef": {"name": "mine", "key": "pw"}}}
     planned = tiers.plan(tiers.RELAY, org)
-    assert planned.secret == observed.SecretNeed(namespace="team-a", name="mine", key="pw")
+    assert planned.secret == _password("team-a", "mine", "pw")
     found = tiers.settle(tiers.RELAY, org)
     assert found.auth is not None
     assert (found.auth.origin, found.auth.mechanism) == (ORG, vocabulary.Mechanism.LOGIN)

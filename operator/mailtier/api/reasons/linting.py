@@ -1,0 +1,24 @@
+"""Reasons of Linted: whether a mail administrator would say something about settings that work."""
+
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.api.reasons import model
+
+_L: Final = vocabulary.Condition.LINTED
+
+NO_FINDINGS: Final = model.Reason(
+    name="NoFindings", conditions=(_L,), meaning="No lint has anything to say.", remedy=model.NOTHING
+)
+FINDINGS: Final = model.Reason(
+    name="Findings",
+    conditions=(_L,),
+    meaning="Lints found something that is allowed, and likely to be a mistake or to cause trouble.",
+    remedy="Look at the message; the reference of lints explains each identifier in it.",
+)
+NOT_LINTED: Final = model.Reason(
+    name="NotLinted",
+    conditions=(_L,),
+    meaning="Settings that are invalid, or under an unknown policy, are not looked at by lints.",
+    remedy="Mend what Accepted says first.",
+)

@@ -1,0 +1,88 @@
+"""Reasons of a Notification: whether it was taken, and what became of it."""
+
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.api.reasons import model
+
+_A: Final = vocabulary.Condition.ACCEPTED
+_C: Final = vocabulary.Condition.COMPLETE
+
+# What became of a notification.
+QUEUED: Final = model.Reason(
+    name="Queued", conditions=(_A,), meaning="The notification is durably queued.", remedy=model.NOTHING
+)
+DELIVERING: Final = model.reconciling(
+    _C,
+    name="Delivering",
+    meaning="Some recipients have no final state yet.",
+    remedy="Wait.",
+)
+DELIVERED: Final = model.Reason(
+    name="Delivered",
+    conditions=(_C,),
+    meaning="The SMTP server accepted the message for every recipient; bounces go to the envelope address.",
+    remedy=model.NOTHING,
+)
+PARTLY_FAILED: Final = model.stalled(
+    _C,
+    name="PartlyFailed",
+    meaning="Some recipients were accepted, and others ended otherwise.",
+    remedy="Look at status.recipients.",
+)
+FAILED: Final = model.stalled(
+    _C,
+    name="Failed",
+    meaning="No recipient was accepted.",
+    remedy="Look at status.recipients; each says why.",
+)
+REFUSED: Final = model.stalled(
+    _A,
+    name="Refused",
+    meaning="The sender does not take the notification.",
+    remedy="Correct what the message names, and create the Notification again.",
+)
+SENDER_UNAVAILABLE: Final = model.reconciling(
+    _A,
+    name="SenderUnavailable",
+    meaning="The sender does not answer; the notification is offered again.",
+    remedy="Look at the sender's container if it lasts.",
+)
+
+# Why the sender does not take a notification.
+ORGANIZATION_UNKNOWN: Final = model.reconciling(
+    _A,
+    name="OrganizationUnknown",
+    meaning="The namespace has no such organization, or its settings have not reached the sender yet.",
+    remedy="Create the OrgEmailSettings, or correct spec.organization of the Notification.",
+)
+CATEGORY_DISABLED: Final = model.stalled(
+    _A,
+    name="CategoryDisabled",
+    meaning="The organization's settings switch the notification's category off.",
+    remedy="Enable the category under spec.notifications, or do not send it; then create the Notification again.",
+)
+NO_RECIPIENTS: Final = model.stalled(
+    _A,
+    name="NoRecipients",
+    meaning="Neither the notification nor the settings of its category name a recipient.",
+    remedy="Name recipients, or set them under spec.notifications; then create the Notification again.",
+)
+HTTPS_ONLY: Final = model.stalled(
+    _A,
+    name="HttpsOnly",
+    meaning="A category whose links must not lie in etcd came as an object.",
+    remedy="POST it to the sender's HTTPS intake.",
+)
+QUOTA_EXCEEDED: Final = model.reconciling(
+    _A,
+    name="QuotaExceeded",
+    meaning="The namespace has as many messages waiting as it may.",
+    remedy="Wait for delivery; if it does not go on, look at Verified of the settings.",
+)
+STORAGE_FULL: Final = model.reconciling(
+    _A,
+    name="StorageFull",
+    meaning="The sender's volume is too full for new messages; what was taken is safe.",
+    remedy="Wait for delivery, or enlarge the volume.",
+)

@@ -1,0 +1,66 @@
+"""Reasons of ResolvedRefs: whether what the settings refer to is there and fit."""
+
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.api.reasons import model
+
+_R: Final = vocabulary.Condition.RESOLVED_REFS
+
+# What is referred to.
+SECRET_NOT_FOUND: Final = model.reconciling(
+    _R,
+    name="SecretNotFound",
+    meaning="The Secret does not exist (yet).",
+    remedy="Create the Secret with the command that the message gives, or correct passwordSecretRef.name.",
+)
+SECRET_NOT_BOUND: Final = model.stalled(
+    _R,
+    name="SecretNotBound",
+    meaning="The Secret's annotation mailtier.dev/endpoint does not list the effective endpoint.",
+    remedy="Run the kubectl annotate command that the message gives, if the password may be sent to that endpoint.",
+)
+SECRET_KEY_MISSING: Final = model.stalled(
+    _R,
+    name="SecretKeyMissing",
+    meaning="The Secret has no such key, or its value is empty or not UTF-8 text on one line.",
+    remedy="Add the key to the Secret, or correct passwordSecretRef.key.",
+)
+NAMESPACE_NOT_GRANTED: Final = model.reconciling(
+    _R,
+    name="NamespaceNotGranted",
+    meaning="The operator may not read Secrets in the namespace.",
+    remedy="Grant the operator's ServiceAccount get on Secrets in the namespace, by a RoleBinding to the ClusterRole"
+    " that the chart makes for it.",
+)
+CA_NOT_FOUND: Final = model.reconciling(
+    _R,
+    name="CaNotFound",
+    meaning="The object with the CA bundle does not exist (yet).",
+    remedy="Create it, or correct smtp.tls.caRef.",
+)
+CA_FORBIDDEN: Final = model.reconciling(
+    _R,
+    name="CaForbidden",
+    meaning="The operator may not read the object with the CA bundle.",
+    remedy="Grant the operator's ServiceAccount get on ConfigMaps or Secrets, whichever it is, in the namespace.",
+)
+CA_INVALID: Final = model.stalled(
+    _R,
+    name="CaInvalid",
+    meaning="The CA bundle lacks the key, is too large, or holds something that is not a certificate.",
+    remedy="Correct the bundle: PEM certificates, at most 64 KiB and 50 of them.",
+)
+REFERENCES_NOT_READ: Final = model.Reason(
+    name="NotRead",
+    conditions=(_R,),
+    meaning="Nothing is read for an object that is invalid, under an unknown policy, or in a namespace that the"
+    " policy does not select.",
+    remedy="Mend what Accepted says first.",
+)
+API_UNAVAILABLE: Final = model.reconciling(
+    _R,
+    name="ApiUnavailable",
+    meaning="The Kubernetes API did not answer when the references were read.",
+    remedy="Nothing; the operator tries again.",
+)

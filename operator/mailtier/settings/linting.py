@@ -1,0 +1,58 @@
+"""The condition Linted: what a mail administrator would say of settings that work."""
+
+import datetime as dt
+
+from mailtier.api import feed, reasons, vocabulary
+from mailtier.settings import effective, resolve, transitions
+from mailtier.settings.lints import catalogue, model
+
+
+def condition(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.datetime) -> transitions.Wanted:
+    """Return the condition Linted of settings.
+
+    Args:
+        resolution: What they come to.
+        probe: The probe that speaks of exactly them; None without one.
+        now: Aware UTC time, for what comes to its end. No message counts days, or each day would write a status.
+    """
+    type_ = vocabulary.Condition.LINTED
+    if resolution.references == resolve.References.NOT_READ:
+        return transitions.Wanted(
+            type=type_,
+            status="Unknown",
+            reason=reasons.NOT_LINTED,
+            message=f"{reasons.NOT_LINTED.meaning} {reasons.NOT_LINTED.remedy}",
+        )
+    found = catalogue.run(subject(resolution, probe, now))
+    if not found:
+        return transitions.Wanted(
+            type=type_, status="True", reason=reasons.NO_FINDINGS, message=reasons.NO_FINDINGS.meaning
+        )
+    return transitions.Wanted(
+        type=type_, status="False", reason=reasons.FINDINGS, message=" ".join(_sentence(finding) for finding in found)
+    )
+
+
+def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.datetime | None) -> model.Subject:
+    """Return what lints look at.
+
+    Args:
+        resolution: What the settings come to.
+        probe: The probe that speaks of exactly them; None without one, and offline.
+        now: Aware UTC time; None where nothing that depends on it is to be found.
+    """
+    settings: effective.Effective = resolution.effective
+    return model.Subject(
+        viewer=resolution.viewer,
+        organization=settings.organization,
+        effective=settings,
+        host=resolution.host,
+        org=resolution.org,
+        certificate_expires_at=None if probe is None else probe.certificate_expires_at,
+        now=now,
+    )
+
+
+def _sentence(finding: model.Finding) -> str:
+    field = f"{finding.field}: " if finding.field else ""
+    return f"{finding.lint.severity} {finding.lint.identifier}: {field}{finding.message.rstrip('.')}."

@@ -1,0 +1,43 @@
+"""All lints, and what they find."""
+
+from typing import Final
+
+from mailtier.settings.lints import (
+    categories,
+    certificates,
+    credentials,
+    delivery,
+    model,
+    overrides,
+    policy,
+    sender,
+    transport,
+)
+
+GROUPS: Final[tuple[tuple[str, tuple[model.Lint, ...]], ...]] = (
+    ("Server and connection", transport.LINTS),
+    ("Certificate", certificates.LINTS),
+    ("Credentials", credentials.LINTS),
+    ("Sender", sender.LINTS),
+    ("Categories and recipients", categories.LINTS),
+    ("Delivery and provider limits", delivery.LINTS),
+    ("The host's policy", policy.LINTS),
+    ("Overrides", overrides.LINTS),
+)
+"""Lints by their subject, as the page has them."""
+
+ALL: Final[tuple[model.Lint, ...]] = tuple(lint for _, lints in GROUPS for lint in lints)
+
+BY_IDENTIFIER: Final[dict[str, model.Lint]] = {lint.identifier: lint for lint in ALL}
+
+
+def run(subject: model.Subject) -> tuple[model.Finding, ...]:
+    """Return what all lints find, the worst first, then by identifier and field; the same subject gives the same."""
+    found = (
+        model.Finding(lint=lint, field=place.field, message=place.message)
+        for lint in ALL
+        for place in lint.check(subject)
+    )
+    return tuple(
+        sorted(found, key=lambda each: (each.lint.severity.rank, each.lint.identifier, each.field, each.message))
+    )

@@ -1,0 +1,1 @@
+"""Mail providers as data: one file for each, every fact with the page and the day it was read."""

@@ -1,0 +1,131 @@
+"""All providers, and which one a server belongs to."""
+
+import functools
+import re
+from typing import Any, Final
+
+from mailtier.api import vocabulary
+from mailtier.settings.providers import (
+    amazon_ses,
+    exchange_server,
+    gmail,
+    google_workspace_relay,
+    mailgun,
+    microsoft_365,
+    microsoft_365_connector,
+    model,
+    postfix_dovecot,
+    sendgrid,
+)
+
+ALL: Final[tuple[model.Provider, ...]] = (
+    gmail.PROVIDER,
+    google_workspace_relay.PROVIDER,
+    microsoft_365.PROVIDER,
+    microsoft_365_connector.PROVIDER,
+    exchange_server.PROVIDER,
+    amazon_ses.PROVIDER,
+    sendgrid.PROVIDER,
+    mailgun.PROVIDER,
+    postfix_dovecot.PROVIDER,
+)
+
+BY_NAME: Final[dict[str, model.Provider]] = {provider.name: provider for provider in ALL}
+
+_OWN_SERVERS: Final = tuple(provider for provider in ALL if provider.hosts is None)
+_SECRET: Final = "smtp-credentials"  # noqa: S105  # The name of a Secret.
+
+
+def find(host: str) -> model.Provider | None:
+    """Return the provider that a server belongs to; None for a server of one's own.
+
+    Args:
+        host: Normalized.
+    """
+    for provider in ALL:
+        for pattern in provider.hosts.value if provider.hosts else ():
+            if _pattern(pattern).fullmatch(host):
+                return provider
+    return None
+
+
+def remedy(host: str, code: int, enhanced: str | None, text: str) -> str | None:
+    """Return what to do about a refusal that is known at the server's provider; None where it is not known.
+
+    A server of no provider is one's own: there only a text tells that it is Exchange Server or Postfix, because codes
+    alone mean something else on every server.
+
+    Args:
+        host: Normalized.
+        code: The reply's basic code.
+        enhanced: Its enhanced code, as in `5.7.8`; None without one.
+        text: All that the reply says: looked at, never quoted.
+
+    Returns:
+        A sentence of this program's own, which holds nothing of the reply (R7).
+    """
+    provider = find(host)
+    said = text.lower()
+    if provider is not None:
+        return _first(provider.errors, code, enhanced, said)
+    known = (error for server in _OWN_SERVERS for error in server.errors if error.text is not None)
+    return _first(tuple(known), code, enhanced, said)
+
+
+def example(provider: model.Provider) -> dict[str, Any]:
+    """Return a HostEmailSettings for a provider as YAML would hold it, made from the facts."""
+    sample, limits = provider.sample, provider.limits
+    smtp = {
+        "host": sample.host,
+        "port": provider.starttls.value[0],
+        "tls": {"mode": vocabulary.TlsMode.STARTTLS.value},
+    }
+    spec: dict[str, Any] = {"smtp": smtp}
+    if sample.username is not None:
+        spec["auth"] = _auth(provider, sample, sample.username)
+    spec["from"] = {"address": sample.from_address, "displayName": "Example Platform"}
+    delivery: dict[str, Any] = {}
+    if sample.helo_name is not None:
+        delivery["heloName"] = sample.helo_name
+    if limits.connections is not None:
+        delivery["maxConnections"] = min(3, limits.connections.value)
+    if limits.messages_per_minute is not None:
+        delivery["ratePerMinute"] = min(600, limits.messages_per_minute.value)
+    if delivery:
+        spec["delivery"] = delivery
+    return spec
+
+
+def _auth(provider: model.Provider, sample: model.Sample, username: str) -> dict[str, Any]:
+    auth: dict[str, Any] = {"username": username}
+    if sample.token_url is None or sample.grant is None or provider.oauth2 is None:
+        if sample.mechanism is not None:
+            auth["mechanism"] = sample.mechanism.value
+        return {**auth, "passwordSecretRef": {"name": _SECRET}}
+    oauth2 = {
+        "grantType": sample.grant.value,
+        "tokenURL": sample.token_url,
+        "clientID": "00000000-0000-0000-0000-000000000000",
+        "scopes": list(dict(provider.oauth2.value.scopes)[sample.grant]),
+        "secretRef": {"name": _SECRET},
+    }
+    return {**auth, "oauth2": oauth2}
+
+
+def _first(errors: tuple[model.KnownError, ...], code: int, enhanced: str | None, said: str) -> str | None:
+    """Return the remedy of the error that says most of the reply, so that a text wins over a code alone."""
+    fitting = [error for error in errors if _fits(error, code, enhanced, said)]
+    fitting.sort(key=lambda error: (error.text is None, error.enhanced is None))
+    return fitting[0].remedy if fitting else None
+
+
+def _fits(error: model.KnownError, code: int, enhanced: str | None, said: str) -> bool:
+    if error.code != code or (error.text is not None and error.text not in said):
+        return False
+    # A text is distinctive enough where a server leaves its enhanced code out.
+    return error.enhanced is None or error.enhanced == enhanced or (error.text is not None and enhanced is None)
+
+
+@functools.cache
+def _pattern(glob: str) -> re.Pattern[str]:
+    return re.compile(r"[^.]+".join(re.escape(part) for part in glob.split("*")))

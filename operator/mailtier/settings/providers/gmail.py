@@ -1,0 +1,135 @@
+"""Gmail and Google Workspace accounts: smtp.gmail.com."""
+
+import datetime as dt
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.settings.providers import forms, model
+
+_READ: Final = dt.date(2026, 11, 25)
+_LIMITS: Final = model.Source(
+    title="Gmail sending limits in Google Workspace", url="https://support.google.com/a/answer/166852", looked_up=_READ
+)
+_ERRORS: Final = model.Source(
+    title="Gmail SMTP errors and codes", url="https://support.google.com/a/answer/3726730", looked_up=_READ
+)
+_XOAUTH2: Final = model.Source(
+    title="OAuth 2.0 mechanism (XOAUTH2 protocol)",
+    url="https://developers.google.com/workspace/gmail/imap/xoauth2-protocol",
+    looked_up=_READ,
+)
+_OAUTH2: Final = model.Source(
+    title="Using OAuth 2.0 to Access Google APIs",
+    url="https://developers.google.com/identity/protocols/oauth2",
+    looked_up=_READ,
+)
+_SETTINGS: Final = model.Source(
+    title="Gmail SMTP settings: ports, auth, limits (Nylas)",
+    url="https://developer.nylas.com/docs/cookbook/email/gmail-smtp-settings/",
+    looked_up=_READ,
+)
+_ALIAS: Final = model.Source(
+    title="Sending mail from a different address",
+    url="https://support.google.com/mail/answer/22370",
+    looked_up=_READ,
+)
+_M: Final = vocabulary.Mechanism
+
+PROVIDER: Final = model.Provider(
+    name="gmail",
+    title="Gmail",
+    summary="One account of Gmail or Google Workspace sends as itself. For a whole domain, use the relay of Google"
+    " Workspace.",
+    hosts=model.Fact(value=("smtp.gmail.com",), source=_SETTINGS),
+    starttls=model.Fact(value=(587,), source=_SETTINGS),
+    implicit=model.Fact(value=(465,), source=_SETTINGS),
+    anonymous=model.Fact(value=False, source=_SETTINGS, note="both ports require credentials"),
+    sender=model.Fact(
+        value=model.SenderRule.ACCOUNT,
+        source=_ALIAS,
+        note="another address has to be confirmed under Settings, Accounts, Send mail as; without that the message"
+        " leaves with the account's own address",
+    ),
+    username=model.Fact(
+        value=model.UsernameRule(matches=forms.is_address, sentence="is the whole address of the account"),
+        source=_SETTINGS,
+        note="the password is an app password of 16 letters, which needs 2-Step Verification, not the account's own",
+    ),
+    mechanisms=model.Fact(
+        value=(_M.PLAIN, _M.LOGIN, _M.XOAUTH2),
+        source=_XOAUTH2,
+        note="the page describes XOAUTH2; PLAIN and LOGIN stand in the server's answer to EHLO",
+    ),
+    oauth2=model.Fact(
+        value=model.OAuth2(
+            token_url="https://oauth2.googleapis.com/token",  # noqa: S106  # An address.
+            scopes=((vocabulary.GrantType.REFRESH_TOKEN, ("https://mail.google.com/",)),),
+        ),
+        source=_XOAUTH2,
+        note=f"the account agrees once; client credentials are not among the flows that Google lists ({_OAUTH2.url})",
+    ),
+    limits=model.Limits(
+        messages_per_day=model.Fact(
+            value=2000, source=_LIMITS, note="500 for trial accounts; counted over any 24 hours"
+        ),
+        recipients_per_day=model.Fact(value=10_000, source=_LIMITS),
+        recipients_per_message=model.Fact(value=100, source=_LIMITS, note="through SMTP"),
+    ),
+    errors=(
+        model.KnownError(
+            code=535,
+            enhanced="5.7.8",
+            meaning="username and password are not accepted",
+            remedy="Put an app password of the account into the Secret (myaccount.google.com/apppasswords), not the"
+            " password that its owner signs in with, and write the whole address as username.",
+            source=_ERRORS,
+        ),
+        model.KnownError(
+            code=534,
+            enhanced="5.7.9",
+            meaning="the account's own password is not taken from an application",
+            remedy="Turn on 2-Step Verification, make an app password and put that into the Secret, or use oauth2.",
+            source=_ERRORS,
+        ),
+        model.KnownError(
+            code=534,
+            enhanced="5.7.14",
+            meaning="Google wants the account's owner to sign in with a browser",
+            remedy="Sign in to the account with a browser once and confirm what it asks, then probe again.",
+            source=_ERRORS,
+        ),
+        model.KnownError(
+            code=530,
+            enhanced="5.7.0",
+            text="starttls",
+            meaning="the connection is not protected",
+            remedy="Set smtp.tls.mode to StartTLS with port 587, or Implicit with 465.",
+            source=_ERRORS,
+        ),
+        model.KnownError(
+            code=550,
+            enhanced="5.4.5",
+            meaning="the account's limit for a day is reached",
+            remedy="Wait up to 24 hours, or send through smtp-relay.gmail.com, which allows more.",
+            source=_ERRORS,
+        ),
+        model.KnownError(
+            code=421,
+            enhanced="4.7.0",
+            text="unusual rate",
+            meaning="Google slows down the address that the mail comes from",
+            remedy="Lower delivery.ratePerMinute and delivery.maxConnections.",
+            source=_ERRORS,
+        ),
+    ),
+    sample=model.Sample(
+        host="smtp.gmail.com", username="notifications@example.com", from_address="notifications@example.com"
+    ),
+    unverified=(
+        "Ports, username and app passwords were read at third hand (Nylas); Google's own page on them was not at hand.",
+        "How many connections and how large a message it takes, no page said; public logs show SIZE 35882577.",
+        "The number of 500 messages a day for accounts without Workspace stands on third parties' pages alone.",
+        "The page of error codes could be read in part; 5.4.5, 5.7.8, 5.7.9 and 5.7.14 were seen in public logs.",
+        "That another From address is replaced, and not refused, is what third parties report.",
+    ),
+)

@@ -1,0 +1,78 @@
+"""Mailgun: smtp.mailgun.org and smtp.eu.mailgun.org."""
+
+import datetime as dt
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.settings.providers import forms, model
+
+_READ: Final = dt.date(2026, 11, 25)
+_SEND: Final = model.Source(
+    title="Send via SMTP",
+    url="https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-smtp",
+    looked_up=_READ,
+)
+_PROTOCOL: Final = model.Source(
+    title="SMTP Protocol",
+    url="https://documentation.mailgun.com/docs/mailgun/user-manual/smtp-protocol/",
+    looked_up=_READ,
+)
+_RELAY: Final = model.Source(
+    title="SMTP Relay",
+    url="https://documentation.mailgun.com/docs/mailgun/user-manual/smtp-protocol/smtp-relay",
+    looked_up=_READ,
+)
+_REGIONS: Final = model.Source(
+    title="Sending email with Mailgun (Google Cloud)",
+    url="https://cloud.google.com/compute/docs/tutorials/sending-mail/using-mailgun",
+    looked_up=_READ,
+)
+_CREDENTIALS: Final = model.Source(
+    title="Where can I find my API keys and SMTP credentials?",
+    url="https://help.mailgun.com/hc/en-us/articles/203380100-Where-can-I-find-my-API-keys-and-SMTP-credentials",
+    looked_up=_READ,
+)
+
+PROVIDER: Final = model.Provider(
+    name="mailgun",
+    title="Mailgun",
+    summary="Sends for domains that were added and verified, each with SMTP credentials of its own, in the region (US"
+    " or EU) of the domain.",
+    hosts=model.Fact(value=("smtp.mailgun.org", "smtp.eu.mailgun.org"), source=_REGIONS),
+    starttls=model.Fact(value=(587, 2525, 25), source=_SEND),
+    implicit=model.Fact(value=(465,), source=_SEND),
+    anonymous=model.Fact(value=False, source=_CREDENTIALS, note="authentication is required to relay"),
+    sender=model.Fact(
+        value=model.SenderRule.VERIFIED, source=_RELAY, note="send from the domain that the credentials belong to"
+    ),
+    username=model.Fact(
+        value=model.UsernameRule(
+            matches=forms.is_address, sentence="is the whole SMTP user of a domain, as in postmaster@mg.example.com"
+        ),
+        source=_PROTOCOL,
+        note="the password is the SMTP user's, not an API key",
+    ),
+    mechanisms=model.Fact(
+        value=(vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN),
+        source=_PROTOCOL,
+        note="the manual speaks of plain text authentication; LOGIN stands in the server's answer to EHLO",
+    ),
+    oauth2=None,
+    limits=model.Limits(),
+    errors=(
+        model.KnownError(
+            code=535,
+            meaning="username or password is not accepted",
+            remedy="Use the SMTP credentials of the domain (Sending, Domain settings, SMTP credentials), not an API"
+            " key, and smtp.eu.mailgun.org for a domain of the EU region.",
+            source=_CREDENTIALS,
+        ),
+    ),
+    sample=model.Sample(
+        host="smtp.mailgun.org", username="postmaster@mg.example.com", from_address="notifications@mg.example.com"
+    ),
+    unverified=(
+        "The manual names no limit for connections and rates; 25 MB a message stands on third parties' pages alone.",
+        "The refusals of sandbox domains were not found on a page of Mailgun's.",
+    ),
+)

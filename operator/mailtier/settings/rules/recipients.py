@@ -1,0 +1,25 @@
+"""What is wrong with whom mail is for."""
+
+from mailtier.api import reasons
+from mailtier.settings import effective, recipients, tiers
+from mailtier.settings.rules import cases
+
+
+def recipient_not_allowed(case: cases.Case) -> effective.Finding | None:
+    """A category's recipient in a domain that the host does not list; those that the host names are its own choice."""
+    for category, values in case.values.notifications.items():
+        path = f"notifications.{tiers.CATEGORY_PATHS[category]}.recipients"
+        if case.values.provenance.get(path) != cases.ORG:
+            continue
+        foreign = [
+            address for address in values.recipients if not recipients.is_listed(address, case.values.recipients)
+        ]
+        if foreign:
+            return effective.Finding(
+                reason=reasons.RECIPIENT_NOT_ALLOWED,
+                field=f"spec.{path}",
+                message=f"{cases.listed(foreign)} may not be written to; the host's policy.recipients.domains allows"
+                f" {recipients.describe(case.values.recipients)}; name such recipients, or have the platform team"
+                " extend the list",
+            )
+    return None

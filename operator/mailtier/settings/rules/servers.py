@@ -1,0 +1,147 @@
+"""What is wrong with the server that mail is submitted to, and with what it is shown."""
+
+from mailtier.api import reasons, vocabulary
+from mailtier.settings import effective, endpoints, tiers
+from mailtier.settings.rules import cases
+
+
+def endpoint_missing(case: cases.Case) -> effective.Finding | None:
+    """No tier names a server."""
+    if case.values.endpoint is not None:
+        return None
+    return cases.missing(case, reasons.ENDPOINT_MISSING, "spec.smtp.host", "an SMTP server")
+
+
+def endpoint_denied(case: cases.Case) -> effective.Finding | None:
+    """The host's policy closes the server, whatever else it says."""
+    endpoint = case.values.endpoint
+    if endpoint is None or _judge(case, endpoint) != endpoints.Verdict.DENIED:
+        return None
+    return effective.Finding(
+        reason=reasons.ENDPOINT_DENIED,
+        field="spec.smtp.host",
+        message=f"{endpoint} is closed by the host's policy.endpoints.deny; name another server, or remove spec.smtp"
+        " to use the host's",
+    )
+
+
+def endpoint_not_allowed(case: cases.Case) -> effective.Finding | None:
+    """The host's policy does not open the server, its port or its address."""
+    endpoint = case.values.endpoint
+    if endpoint is None or _judge(case, endpoint) != endpoints.Verdict.NOT_ALLOWED:
+        return None
+    if endpoint.origin == cases.ORG:
+        message = (
+            f"{endpoint} is not allowed; allowed: {_allowed_endpoints(case)}; name such a server,"
+            " or have the platform team extend policy.endpoints.allow"
+        )
+    elif case.viewer == cases.HOST:
+        message = (
+            f"{endpoint.host} is neither a public nor an internal address; name another server, or list its network"
+            " in spec.policy.endpoints.hostAllow"
+        )
+    else:
+        message = f"the host's server may not be connected to; {cases.ASK}"
+    return effective.Finding(reason=reasons.ENDPOINT_NOT_ALLOWED, field="spec.smtp.host", message=message)
+
+
+def token_server_not_allowed(case: cases.Case) -> effective.Finding | None:
+    """The host's policy does not open the server that an organization has its tokens from."""
+    auth = case.values.auth
+    if auth is None or auth.oauth2 is None or auth.origin != cases.ORG:
+        return None
+    server, policy = auth.oauth2.server, case.policy.endpoints if case.policy else None
+    usual = endpoints.TOKEN_PORTS
+    if endpoints.judge(policy, host=server.host, port=server.port, usual=usual) == endpoints.Verdict.ALLOWED:
+        return None
+    return effective.Finding(
+        reason=reasons.TOKEN_SERVER_NOT_ALLOWED,
+        field="spec.auth.oauth2.tokenURL",
+        message=f"{server} is not allowed; allowed:"
+        f" {endpoints.describe_allowed(policy, usual=usual)}; name such a server, or have the platform team extend"
+        " policy.endpoints.allow",
+    )
+
+
+def credentials_required(case: cases.Case) -> effective.Finding | None:
+    """An organization's own server, and no word of credentials."""
+    if case.values.endpoint is None or case.values.auth is not None:
+        return None
+    return effective.Finding(
+        reason=reasons.CREDENTIALS_REQUIRED,
+        field="spec.auth",
+        message=f"is absent, and the host's credentials are not sent to {case.values.endpoint}; set username and"
+        " passwordSecretRef, or mechanism: Anonymous where the host's policy allows it",
+    )
+
+
+def anonymous_not_allowed(case: cases.Case) -> effective.Finding | None:
+    """An organization's own server without credentials, which may trust us for our address alone."""
+    endpoint, auth = case.values.endpoint, case.values.auth
+    if endpoint is None or auth is None or endpoint.origin != cases.ORG:
+        return None
+    if auth.mechanism != vocabulary.Mechanism.ANONYMOUS:
+        return None
+    if is_host_s_server(case) and not _is_host_anonymous(case):
+        return effective.Finding(
+            reason=reasons.ANONYMOUS_NOT_ALLOWED,
+            field="spec.auth.mechanism",
+            message=f"Anonymous on {endpoint} is not allowed, because this is the host's server; inherit it by"
+            " removing spec.smtp, or set username and passwordSecretRef",
+        )
+    policy = case.policy.endpoints if case.policy else None
+    if policy is not None and policy.anonymous:
+        return None
+    return effective.Finding(
+        reason=reasons.ANONYMOUS_NOT_ALLOWED,
+        field="spec.auth.mechanism",
+        message=f"Anonymous on {endpoint} is not allowed; set username and passwordSecretRef, or have the platform"
+        " team set policy.endpoints.anonymous: true",
+    )
+
+
+def plaintext_refused(case: cases.Case) -> effective.Finding | None:
+    """A password that would cross a connection without TLS; the host may accept that for its own alone."""
+    endpoint, auth = case.values.endpoint, case.values.auth
+    if endpoint is None or auth is None or endpoint.tls.mode != vocabulary.TlsMode.DISABLED or auth.secret is None:
+        return None
+    hosts = case.host.auth if case.host else None
+    if auth.origin == cases.HOST and endpoint.origin == cases.HOST and hosts is not None and hosts.allow_plaintext:
+        return None
+    return effective.Finding(
+        reason=reasons.PLAINTEXT_REFUSED,
+        field="spec.auth",
+        message=f"the password would be sent in clear, because smtp.tls.mode of {endpoint} is Disabled; remove"
+        " spec.auth, or set spec.smtp to a server of your own with StartTLS or Implicit",
+    )
+
+
+def is_host_s_server(case: cases.Case) -> bool:
+    """Return whether the effective endpoint leads to the host's server, inherited or named once more.
+
+    Without credentials the port does not count: a server that trusts our address does so on all of its ports.
+    """
+    endpoint, hosts = case.values.endpoint, case.host.smtp if case.host else None
+    if endpoint is None or endpoint.origin == cases.HOST or hosts is None:
+        return endpoint is not None and endpoint.origin == cases.HOST
+    host, port = tiers.server(hosts)
+    auth = case.values.auth
+    is_anonymous = auth is not None and auth.mechanism == vocabulary.Mechanism.ANONYMOUS
+    return (is_anonymous or endpoint.port == port) and endpoints.are_same_host(host, endpoint.host)
+
+
+def _is_host_anonymous(case: cases.Case) -> bool:
+    auth = case.host.auth if case.host else None
+    return auth is None or auth.mechanism == vocabulary.Mechanism.ANONYMOUS
+
+
+def _judge(case: cases.Case, endpoint: effective.Endpoint) -> endpoints.Verdict:
+    if endpoint.origin == cases.HOST:
+        is_open = endpoints.is_open(endpoint.host, endpoint.addresses)
+        return endpoints.Verdict.ALLOWED if is_open else endpoints.Verdict.NOT_ALLOWED
+    policy = case.policy.endpoints if case.policy else None
+    return endpoints.judge(policy, host=endpoint.host, port=endpoint.port)
+
+
+def _allowed_endpoints(case: cases.Case) -> str:
+    return endpoints.describe_allowed(case.policy.endpoints if case.policy else None)

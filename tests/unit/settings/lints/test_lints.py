@@ -1,0 +1,68 @@
+"""Each lint finds what it is for, and is silent about what only looks like it."""
+
+import datetime as dt
+
+import pytest
+
+from kit import linting, tiers
+from kit.corpus import lints
+from kit.corpus.lints import parts
+from mailtier.settings.lints import catalogue, model
+
+
+@pytest.mark.parametrize(("identifier", "field", "subject"), [case[:3] for case in lints.CASES])
+def test_a_lint_finds_what_it_is_for(identifier: str, field: str, subject: model.Subject) -> None:
+    """Each lint has an example in which it names the field."""
+    assert (identifier, field) in linting.found(subject)
+
+
+@pytest.mark.parametrize(("identifier", "subject"), [(case[0], case[3]) for case in lints.CASES])
+def test_a_lint_is_silent_about_what_is_near(identifier: str, subject: model.Subject) -> None:
+    """Each lint has an example that looks alike and is right, about which it says nothing."""
+    assert identifier not in [name for name, _ in linting.found(subject)]
+
+
+def test_every_lint_has_examples() -> None:
+    """No lint is without an example."""
+    assert {case[0] for case in lints.CASES} == set(catalogue.BY_IDENTIFIER)
+
+
+def test_complete_settings_have_no_findings() -> None:
+    """A host and an organization as the documentation recommends them, and one that inherits all, are clean."""
+    host = {**tiers.RELAY, "auth": parts.auth()}
+    assert linting.found(linting.of_host(host, days=60)) == []
+    assert linting.found(linting.of_org(host, {})) == []
+    assert linting.found(linting.of_org(host, {}, has_object=False)) == []
+    assert linting.found(linting.of_org(host, tiers.OWN)) == []
+    assert linting.found(linting.of_org(None, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("day", "said"), [(dt.date(2026, 11, 25), "will be off by default from"), (dt.date(2027, 1, 1), "are off")]
+)
+def test_the_end_of_passwords_is_told_by_the_day(day: dt.date, said: str) -> None:
+    """Before the end of December 2026 it is going to be, after it it is."""
+    now = dt.datetime.combine(day, dt.time(), tzinfo=dt.UTC)
+    subject = linting.of_host(parts.host(smtp=parts.MICROSOFT, auth=parts.auth(mechanism="LOGIN")), now=now)
+    messages = [
+        finding.message for finding in catalogue.run(subject) if finding.lint.identifier == "microsoft-365-password"
+    ]
+    assert len(messages) == 1
+    assert said in messages[0]
+
+
+def test_the_certificate_s_message_stays_the_same_for_a_day() -> None:
+    """A status that would change with every look would be written with every look (R8)."""
+    expires_at = linting.NOW + 10 * linting.DAY
+    subjects = [
+        linting.of_host(tiers.RELAY, days=(expires_at - now) / linting.DAY, now=now)
+        for now in (linting.NOW, linting.NOW + dt.timedelta(hours=5))
+    ]
+    first, second = (catalogue.run(subject) for subject in subjects)
+    assert first == second
+    assert len(first) == 1
+
+
+def test_an_organization_is_not_told_of_the_host_s_certificate() -> None:
+    """R7: when the inherited server's certificate ends is the platform team's business."""
+    assert linting.found(linting.of_org({**tiers.RELAY, "auth": parts.auth()}, {}, days=-1)) == []
