@@ -23,7 +23,11 @@ _REPORT_SECONDS = 30
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Tool:
-    """Where a program's source is, and how long a first build takes on two cores."""
+    """Where a program's source is, and how long a first build takes on two cores.
+
+    Attributes:
+        package: Of a dependency; `.` for a program of ours, whose source lies in the module's folder.
+    """
 
     module: str
     package: str
@@ -39,6 +43,7 @@ _TOOLS = {
     ),
     "mailpit": _Tool(module="mailpit", package="github.com/axllent/mailpit", about="50 s"),
     "helm": _Tool(module="helm", package="helm.sh/helm/v4/cmd/helm", about="80 s"),
+    "health": _Tool(module="health", package=".", about="70 s"),
 }
 
 DEMO = ("etcd", "kube-apiserver", "kubectl", "mailpit")
@@ -76,10 +81,12 @@ def ensure(*names: str) -> dict[str, pathlib.Path]:
 
 
 def _key(module: str) -> str:
-    """Return the hash of a module's requirements and link flags."""
+    """Return the hash of a module's requirements, link flags, and source if it has its own."""
     folder = _MODULES / module
     digest = hashlib.sha256()
-    for part in ((folder / "go.mod").read_bytes(), (folder / "go.sum").read_bytes(), _flags(module).encode()):
+    sources = (source.read_bytes() for source in sorted(folder.glob("*.go")))
+    parts = ((folder / "go.mod").read_bytes(), (folder / "go.sum").read_bytes(), _flags(module).encode(), *sources)
+    for part in parts:
         digest.update(hashlib.sha256(part).digest())
     return f"{module}-{digest.hexdigest()[:16]}"
 

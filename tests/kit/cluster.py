@@ -219,6 +219,10 @@ class LocalCluster:
         )
         return path
 
+    def cpu_seconds(self, name: str) -> float:
+        """Return the CPU time that a part has used, such as `kube-apiserver`."""
+        return self._children[name].cpu_seconds()
+
     def metrics(self) -> str:
         """Return the apiserver's metrics in Prometheus' text format."""
         return self._get("/metrics")

@@ -9,10 +9,10 @@ import collections.abc
 import pathlib
 import sys
 
-from kit import chart, metrics_page
+from kit import chart, metrics_page, states_page
 from mailtier.api import crds
 from mailtier.cli import crds as crd_files
-from mailtier.cli import reference
+from mailtier.cli import reference, reference_cli, reference_lints
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _REFERENCE = pathlib.Path("docs/reference")
@@ -32,7 +32,11 @@ def files() -> Texts:
     return {
         **{pathlib.Path("crds") / name: text for name, text in crd_files.files().items()},
         **{_REFERENCE / name: text for name, text in reference.pages(examples()).items()},
+        **{_REFERENCE / name: text for name, text in reference_lints.pages().items()},
+        **{_REFERENCE / name: text for name, text in reference_cli.pages().items()},
         _REFERENCE / "metrics.md": metrics_page.page(),
+        _REFERENCE / "states.md": states_page.page(),
+        **states_page.argocd_files(),
         **chart.files(ROOT, examples=examples()),
     }
 

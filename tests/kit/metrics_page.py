@@ -20,6 +20,9 @@ is in trouble stands in its status, `kubectl get oes --all-namespaces`.
 """
 _TABLE = ("| Metric | Type | Labels | Meaning |", "|---|---|---|---|")
 _AFTER = """
+Series of single objects, with their names, are kube-state-metrics' part:
+[kube-state-metrics.yaml](../monitoring/kube-state-metrics.yaml) is a configuration for it.
+
 A histogram has the series `_bucket`, `_sum` and `_count`. What the reasons mean: [reasons](reasons.md) for settings
 and probes; the same or a [problem](problems.md) for refused notifications; and
 [states of a recipient](recipient-states.md) for recipients and attempts.

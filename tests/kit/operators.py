@@ -1,6 +1,5 @@
 """The operator as a process of its own, measured from outside."""
 
-import os
 import pathlib
 import re
 import signal
@@ -11,7 +10,6 @@ import urllib.request
 
 from kit import ports, processes, wait
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _READY_SECONDS = 60
 _SETTLE_SECONDS = 600
 
@@ -112,7 +110,7 @@ class Operator:
 
     def is_idle(self) -> bool:
         """Return whether nothing waits in its work queue."""
-        return self._metric("mailtier_work_queue_depth") == 0
+        return self._metric('mailtier_work_queue_depth{queue="settings"}') == 0
 
     async def settled(self, *, at_least: int, outcome: str) -> None:
         """Return when so many organizations were reconciled with an outcome, and nothing waits."""
@@ -120,7 +118,7 @@ class Operator:
             lambda: self.reconciled(outcome) >= at_least and self.is_idle(),
             within_seconds=_SETTLE_SECONDS,
             why=f"{at_least} organizations {outcome}",
-            poll_seconds=0.1,
+            poll_seconds=0.25,
         )
 
     def leads(self) -> bool:
@@ -135,24 +133,24 @@ class Operator:
     def cpu_seconds(self) -> float:
         """Return the CPU time it has used."""
         assert self._child is not None
-        fields = pathlib.Path(f"/proc/{self._child.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return self._child.cpu_seconds()
 
     def peak_mib(self) -> float:
         """Return the most memory that was resident."""
         assert self._child is not None
-        status = pathlib.Path(f"/proc/{self._child.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1024
+        return self._child.peak_mib()
 
-    def _metric(self, name: str) -> float:
+    @property
+    def metrics(self) -> str:
+        """Its metrics in Prometheus' text format; "" while it does not answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
-                text = answer.read().decode()
+                return str(answer.read(), encoding="utf-8")
         except (urllib.error.URLError, OSError):
-            return 0.0
-        found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+            return ""
+
+    def _metric(self, name: str) -> float:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", self.metrics, re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     def is_ready(self) -> bool:

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ if os.getppid() != int(sys.argv[1]):
     sys.exit("the parent is gone")
 os.execvp(sys.argv[2], sys.argv[2:])
 """
+
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 # "Parent" means the thread that forked, so children started from a short-lived thread would die with it.
 # This thread lives until the interpreter ends.
@@ -78,6 +81,18 @@ class Child:
         """Return the exit status after SIGKILL."""
         self.signal(signal.SIGKILL)
         return self._process.wait()
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the program has used; it has to run."""
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def peak_mib(self) -> float:
+        """Return the most memory that was resident; the program has to run."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert found is not None
+        return int(found[1]) / 1024
 
     def last_lines(self, count: int = 20) -> str:
         """Return the end of the log, for a failure's text."""

@@ -95,6 +95,7 @@ def notification(**changes: object) -> ports.NewNotification:
         lane=LANE,
         category=vocabulary.Category.JOB_ALERT,
         severity=vocabulary.Severity.ERROR,
+        locale=vocabulary.Locale.ENGLISH,
         recipients=("ops@example.org",),
         subject=f"Job {number} failed",
         text="It ran out of memory.",

@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import itertools
+import os
 import pathlib
 import time
 import typing
@@ -26,6 +27,7 @@ from mailtier.sender import (
     resolver,
     templates,
     tls,
+    tokens,
 )
 from mailtier.sender.storage import embedded
 from mailtier.settings import effective
@@ -195,7 +197,9 @@ def settings(
     envelope: dt.timedelta = dt.timedelta(seconds=10),
     message: dt.timedelta = dt.timedelta(seconds=10),
     rate_per_minute: int | None = None,
+    namespace_rate: int | None = None,
     from_address: str = "noreply@example.com",
+    from_name: str = "Example",
 ) -> effective.Effective:
     """Return effective settings."""
     return effective.Effective(
@@ -206,7 +210,7 @@ def settings(
         source=vocabulary.Source.HOST,
         endpoint=at,
         auth=auth,
-        from_=effective.From(address=from_address, display_name="Example", reply_to=None, envelope=from_address),
+        from_=effective.From(address=from_address, display_name=from_name, reply_to=None, envelope=from_address),
         delivery=effective.Delivery(
             helo_name=None,
             max_connections=max_connections,
@@ -221,6 +225,7 @@ def settings(
             category: effective.CategorySettings(enabled=True, recipients=()) for category in vocabulary.Category
         },
         provenance={},
+        quota=effective.Quota(rate_per_minute=namespace_rate),
     )
 
 
@@ -263,14 +268,22 @@ class Sender:
         names_ = resolver.Resolver(nameservers=(self._nameserver,) if self._nameserver else None)
         await self._stack.enter_async_context(names_)
         self.passwords = credentials.CredentialStore(self.secrets, time_)
+        contexts = tls.Contexts(self.settings)
+        self.tokens = tokens.Tokens(names=names_, contexts=contexts, time=time_, entropy=os.urandom)
+        self._stack.push_async_callback(self.tokens.close)
         self.destinations = destination.Destinations(
-            helo_name="sender.test", names=names_, opener=opening.Opener(tls.Contexts(self.settings)), time=time_
+            helo_name="sender.test",
+            names=names_,
+            opener=opening.Opener(contexts),
+            time=time_,
+            host=lambda: self.settings.get(effective.HOST),
         )
         self.prober = prober.Prober(
             queue=self.queue,
             settings=self.settings,
             destinations=self.destinations,
             passwords=self.passwords,
+            access=self.tokens,
             time=time_,
         )
         self.delivery = delivery.Delivery(
@@ -278,6 +291,7 @@ class Sender:
             settings=self.settings,
             destinations=self.destinations,
             passwords=self.passwords,
+            access=self.tokens,
             messages=builder.Builder(templates.Templates()),
             probes=self.prober,
             time=time_,
@@ -319,9 +333,11 @@ class Sender:
         of: effective.Effective,
         *recipients: str,
         category: vocabulary.Category = vocabulary.Category.JOB_ALERT,
-        text: str = "The job failed.",
+        subject: str | None = "Something happened",
+        text: str | None = "The job failed.",
         data: collections.abc.Mapping[str, str] | None = None,
         max_age: dt.timedelta = dt.timedelta(hours=1),
+        locale: vocabulary.Locale = vocabulary.Locale.ENGLISH,
     ) -> str:
         """Queue a notification, hand it to delivery, and return its id."""
         number = next(self._numbers)
@@ -332,8 +348,9 @@ class Sender:
                 lane=lane(of),
                 category=category,
                 severity=vocabulary.Severity.ERROR,
+                locale=locale,
                 recipients=recipients or ("somebody@example.org",),
-                subject="Something happened",
+                subject=subject,
                 text=text,
                 data=data or {},
                 accepted_at=now,

@@ -98,12 +98,20 @@ def settings(
     recipients: collections.abc.Sequence[str] = (),
     disabled: collections.abc.Container[vocabulary.Category] = (),
     max_connections: int = 3,
+    locale: vocabulary.Locale = vocabulary.Locale.ENGLISH,
+    quota: effective.Quota = effective.Quota(),
+    domains: collections.abc.Sequence[str] | None = None,
+    enforced: bool = True,
 ) -> effective.Effective:
     """Return effective settings for an SMTP server without TLS on loopback.
 
     Args:
         recipients: Of every category.
         disabled: Categories that are switched off.
+        locale: Of every category.
+        quota: Of the namespace.
+        domains: Which recipients notifications may name; None for all.
+        enforced: Whether others are refused.
     """
     return effective.Effective(
         organization=effective.OrganizationKey(namespace=tenant.namespace, name=organization),
@@ -146,10 +154,15 @@ def settings(
             category: effective.CategorySettings(
                 enabled=category not in disabled,
                 recipients=() if category is vocabulary.Category.PASSWORD_RECOVERY else tuple(recipients),
+                locale=locale,
             )
             for category in vocabulary.Category
         },
         provenance={},
+        quota=quota,
+        recipients=effective.RecipientRules(
+            domains=None if domains is None else tuple(domains), enforced=enforced
+        ),
     )
 
 

@@ -84,3 +84,20 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 5
 {{- end }}
+
+{{/* The rights to read what settings refer to. */}}
+{{- define "mailtier.referenceRules" -}}
+# A password or CA that settings refer to is read by its name. Secrets are neither listed nor watched.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+# A CA that settings refer to is read by its name.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
+{{- end }}
+
+{{/* Where applications in the cluster reach the intake. */}}
+{{- define "mailtier.intakeUrl" -}}
+https://{{ include "mailtier.fullname" . }}.{{ .Release.Namespace }}.svc{{ if ne (int .Values.service.port) 443 }}:{{ .Values.service.port }}{{ end }}
+{{- end }}

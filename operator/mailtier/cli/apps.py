@@ -1,6 +1,12 @@
 """What the Typer application of every command has in common."""
 
+from typing import Final
+
 import typer
+
+PROGRAM: Final = "mailtier"
+COMPLETION_VARIABLE: Final = "_MAILTIER_COMPLETE"
+"""What a shell sets to have completions printed instead of a command run."""
 
 
 def new() -> typer.Typer:

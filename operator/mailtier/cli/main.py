@@ -5,20 +5,28 @@ when the command is run and not before, so that `mailtier --help` is quick whate
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
 import typer
-from typer import core
+from typer import completion, core
 
 import mailtier
-from mailtier.cli import failures
+from mailtier.cli import apps, failures
 
 COMMANDS: Final = {
     "operator": "Watch the settings, publish the effective ones, and write status.",
     "sender": "Take notifications in, queue them, and deliver them.",
     "crds": "Print the CustomResourceDefinitions.",
+    "render": "Print the effective settings of every organization, from files.",
+    "lint": "Find what is wrong with settings, in files.",
+    "explain": "Show where each effective value comes from, and what would change it.",
+    "status": "Show what is broken in a cluster, worst first, with what to do.",
+    "verify": "Have the sender probe an SMTP server now, and follow its stages.",
+    "send": "Send a test notification, and follow it to its end.",
+    "completion": "Print the script that completes commands in a shell.",
 }
 """Each command's name and one sentence for the list of commands."""
 
@@ -37,6 +45,15 @@ class _Commands(core.TyperGroup):
         command.name = cmd_name
         return command
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Return the commands that begin so, without importing any of them."""
+        found = [
+            core.CompletionItem(name, help=sentence)  # type: ignore[attr-defined]  # Typer re-exports it without saying so.
+            for name, sentence in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *super(core.TyperGroup, self).shell_complete(ctx, incomplete)]
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -48,6 +65,7 @@ app = typer.Typer(
     help=mailtier.__doc__,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    add_completion=False,
     invoke_without_command=True,
 )
 
@@ -72,8 +90,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows `mailtier`; the process's own by default.
     """
     command = typer.main.get_command(app)
+    if apps.COMPLETION_VARIABLE in os.environ:
+        completion.completion_init()  # type: ignore[attr-defined]  # Typer re-exports it without saying so.
     try:
-        status = command(arguments, prog_name="mailtier", standalone_mode=False)
+        status = command(arguments, prog_name=apps.PROGRAM, standalone_mode=False)
     except typer.TyperException as error:
         return _say(f"{error.format_message().rstrip('.')}; see {_path(error)} --help", error.exit_code)
     except failures.CommandError as error:

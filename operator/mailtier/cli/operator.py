@@ -23,6 +23,14 @@ def command(
     socket_dir: Annotated[
         pathlib.Path, typer.Option(help="The folder with the sender's Unix socket.", envvar="MAILTIER_SOCKET_DIR")
     ] = pathlib.Path("/run/mailtier"),
+    intake_url: Annotated[
+        str,
+        typer.Option(
+            help="Where applications reach the intake, such as https://mailtier.mailtier.svc:8443, for the ConfigMaps"
+            " that spec.publish asks for.",
+            envvar="MAILTIER_INTAKE_URL",
+        ),
+    ] = "",
     health_listen: Annotated[
         str, typer.Option(help="HOST:PORT for /healthz, /readyz and /metrics; :PORT for all addresses.")
     ] = ":8080",
@@ -51,6 +59,7 @@ def command(
                     namespace=connection.namespace,
                     identity=identity or _identity(),
                     socket_dir=socket_dir,
+                    intake_url=intake_url.rstrip("/"),
                     health_host=host,
                     health_port=port,
                 )

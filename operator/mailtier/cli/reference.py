@@ -32,6 +32,9 @@ What holds for every field:
 
 What the conditions in `status` mean: [reasons](reasons.md). What becomes of a recipient:
 [states of a recipient](recipient-states.md).
+
+What a mail administrator would say of valid settings: [lints](lints.md). What is known of mail providers:
+[providers](providers/index.md).
 """
 
 _REASONS: Final = """

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from mailtier.api import feed
 from mailtier.cli import apps, failures, options
 from mailtier.kube import configuration, errors
 from mailtier.sender import app as process
@@ -54,7 +55,7 @@ def command(
     ca_file: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help=f"Where the intake's CA is published; by default {process.AUTHORITY_FILE} beside the socket.",
+            help=f"Where the intake's CA is published; by default {feed.AUTHORITY_NAME} beside the socket.",
             envvar="MAILTIER_CA_FILE",
         ),
     ] = None,

@@ -30,6 +30,7 @@ class Options:
         namespace: The operator's own.
         identity: Unique among the operators that contend.
         socket_dir: The folder that the sender's socket is in.
+        intake_url: Where applications reach the intake; "" for nowhere.
         health_host: Address of the health endpoint; "" for all.
         health_port: Its port.
     """
@@ -38,6 +39,7 @@ class Options:
     namespace: str
     identity: str
     socket_dir: pathlib.Path
+    intake_url: str
     health_host: str
     health_port: int
 
@@ -82,6 +84,7 @@ async def run(options: Options) -> None:
             namespace=options.namespace,
             identity=options.identity,
             socket=options.socket_dir / feed.SOCKET_NAME,
+            intake_url=options.intake_url,
             now=_now,
             jitter=generator.random,
         )

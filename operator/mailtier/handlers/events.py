@@ -7,10 +7,11 @@ a lost, repeated or reordered event changes nothing in the end.
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+import msgspec
 import pydantic
 
 from mailtier.api import names, notification
-from mailtier.handlers import keys, store
+from mailtier.handlers import keys, store, streams
 from mailtier.settings import observed
 
 NAMESPACES: Final = "namespaces"
@@ -20,8 +21,8 @@ NAMESPACES: Final = "namespaces"
 class Queue(Protocol):
     """Where keys go."""
 
-    def add(self, key: keys.Key) -> None:
-        """Have a key worked on."""
+    def add(self, key: keys.Key, *, background: bool = False) -> None:
+        """Have a key worked on; in the background, if it can wait for those that cannot."""
 
 
 def _parse_notification(document: Any) -> notification.NotificationSpec | observed.Invalid:
@@ -39,7 +40,7 @@ def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
         "name": metadata["name"],
         "uid": metadata["uid"],
         "generation": metadata.get("generation", 0),
-        "conditions": tuple(status.get("conditions", ())),
+        "conditions": store.remember(status.get("conditions", ())),
         "status_digest": store.digest(status),
     }
 
@@ -65,6 +66,26 @@ class Events:
     def __init__(self, objects: store.Store, queue: Queue) -> None:
         self._store = objects
         self._queue = queue
+
+    def is_echo(self, plural: str, metadata: streams.Metadata, status: bytes) -> bool:
+        """Return whether an object is as it is known to be, or has got the status that is being written to it.
+
+        Args:
+            plural: Of one of our kinds; of another, nothing is known.
+            metadata: The object's.
+            status: As JSON.
+        """
+        old = self._store.find(plural, metadata.namespace, metadata.name)
+        if old is None or (old.uid, old.generation) != (metadata.uid, metadata.generation):
+            return False
+        document = msgspec.json.decode(status)
+        digest = store.digest(document)
+        if digest == old.status_digest:
+            return True
+        if digest != self._store.expected.get((plural, metadata.namespace, metadata.name)):
+            return False
+        self._store.note_status(old, document)
+        return True
 
     def host(self, name: str, document: Mapping[str, Any] | None) -> None:
         """Take in the HostEmailSettings; a new generation reaches every organization."""
@@ -97,13 +118,14 @@ class Events:
                 self._implicit(namespace)
             return
         seen = _seen(document)
+        projection = document.get("status", {}).get("projection", "")
         if old is not None and _unchanged(old, seen):
             if old.status_digest != seen["status_digest"]:
-                self._store.put_organization(store.Organization(**seen, spec=old.spec))
+                self._store.put_organization(store.Organization(**seen, spec=old.spec, projection=projection))
                 self._queue.add(key)
             return
         spec = observed.parse_org(document.get("spec"))
-        self._store.put_organization(store.Organization(**seen, spec=spec))
+        self._store.put_organization(store.Organization(**seen, spec=spec, projection=projection))
         self._queue.add(key)
         if old is None:
             self._implicit(namespace)
@@ -137,20 +159,21 @@ class Events:
             self._store.namespaces[name] = new
             self._in_namespace(name)
 
-    def _implicit(self, namespace: str) -> None:
+    def _implicit(self, namespace: str, *, background: bool = False) -> None:
         """Look again at the organization that a namespace has while it holds no object."""
-        self._queue.add(keys.organization(namespace, names.DEFAULT_ORGANIZATION))
+        self._queue.add(keys.organization(namespace, names.DEFAULT_ORGANIZATION), background=background)
 
-    def _in_namespace(self, namespace: str) -> None:
+    def _in_namespace(self, namespace: str, *, background: bool = False) -> None:
         for name in self._store.organizations_in(namespace):
-            self._queue.add(keys.organization(namespace, name))
-        self._implicit(namespace)
+            self._queue.add(keys.organization(namespace, name), background=background)
+        self._implicit(namespace, background=background)
 
     def _everything(self) -> None:
+        """Look again at all there is: it can wait for whoever edits one object meanwhile."""
         self._queue.add(keys.HOST)
         for namespace in self._store.namespaces:
-            self._in_namespace(namespace)
+            self._in_namespace(namespace, background=True)
         # Namespaces and organizations come by separate watches, in either order.
         for namespace, name in self._store.organizations:
             if namespace not in self._store.namespaces:
-                self._queue.add(keys.organization(namespace, name))
+                self._queue.add(keys.organization(namespace, name), background=True)

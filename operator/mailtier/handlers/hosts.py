@@ -10,12 +10,13 @@ from typing import Any, Final
 from mailtier.api import names, vocabulary
 from mailtier.handlers import keys, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
-from mailtier.settings import conditions, effective, resolve, transitions
+from mailtier.settings import conditions, effective, resolve
 from mailtier.telemetry import metrics
 
 SUMMARY_SECONDS: Final = 10.0
 """How often the summary may be written: ten thousand organizations that change are a few writes."""
 
+_READY: Final = vocabulary.Condition.READY.value
 _GATHER_SECONDS: Final = 1.0
 """How long a first change waits for others: what is applied together is summed up together."""
 
@@ -25,18 +26,20 @@ class Standing:
     """What an organization came to, as far as it is counted.
 
     Attributes:
-        ready: Status of Ready.
-        reason: Its reason.
-        verified: Status of Verified.
-        verified_reason: Its reason.
+        conditions: Type, status and reason of each.
+        would_block: Whether the host's policy would block it, if it were enforced.
     """
 
     state: effective.State
     source: vocabulary.Source
-    ready: str
-    reason: str
-    verified: str
-    verified_reason: str
+    conditions: tuple[tuple[str, str, str], ...]
+    would_block: bool
+
+    @property
+    def ready(self) -> tuple[str, str]:
+        """Status and reason of Ready."""
+        (found,) = ((status, reason) for type_, status, reason in self.conditions if type_ == _READY)
+        return found
 
 
 def standing(settings: effective.Effective, status: Mapping[str, Any]) -> Standing:
@@ -46,23 +49,31 @@ def standing(settings: effective.Effective, status: Mapping[str, Any]) -> Standi
         settings: Its effective settings.
         status: Its status, with conditions.
     """
-    found = transitions.by_type(status["conditions"])
-    ready, verified = found[vocabulary.Condition.READY], found[vocabulary.Condition.VERIFIED]
     return Standing(
         state=settings.state,
         source=settings.source,
-        ready=ready["status"],
-        reason=ready["reason"],
-        verified=verified["status"],
-        verified_reason=verified["reason"],
+        would_block=bool(settings.audited),
+        conditions=_summed(status),
     )
+
+
+def _summed(status: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
+    return tuple((entry["type"], entry["status"], entry["reason"]) for entry in status["conditions"])
 
 
 def _read_summary(summary: Mapping[str, int] | None) -> conditions.Summary | None:
     """Return a summary as it stands in status; one that another version wrote is no summary of ours."""
+    if summary is None:
+        return None
     try:
-        return conditions.Summary(**summary) if summary else None
-    except TypeError:
+        return conditions.Summary(
+            organizations=summary["organizations"],
+            ready=summary["ready"],
+            blocked=summary["blocked"],
+            overriding=summary["overriding"],
+            would_block=summary["wouldBlock"],
+        )
+    except (TypeError, KeyError):
         return None
 
 
@@ -79,6 +90,7 @@ class Hosts:
         namespace: str,
         now: Callable[[], dt.datetime],
         look_again: Callable[[], None],
+        announce: statuses.Announce,
     ) -> None:
         """Make a reconciler.
 
@@ -90,6 +102,7 @@ class Hosts:
             namespace: The operator's own.
             now: The wall clock, aware UTC.
             look_again: Has the host reconciled.
+            announce: Gets each status that was written.
         """
         self._store = objects
         self._client = client
@@ -98,7 +111,9 @@ class Hosts:
         self._namespace = namespace
         self._now = now
         self._look_again = look_again
+        self._announce = announce
         self._settled: dict[keys.Key, Standing] = {}
+        self._known: dict[Standing, Standing] = {}
         self._summary_changed = asyncio.Event()
         self._summary: conditions.Summary | None = None
 
@@ -109,7 +124,8 @@ class Hosts:
         if found is None:
             del self._settled[key]
         else:
-            self._settled[key] = found
+            # Ten thousand organizations come to the same few: each is kept once.
+            self._settled[key] = self._known.setdefault(found, found)
         self._summary_changed.set()
 
     async def run(self) -> None:
@@ -135,6 +151,7 @@ class Hosts:
         if seen is None:
             self._resolver.release(keys.HOST)
             await self._publisher.withdraw("", names.HOST_NAME)
+            metrics.set_host_conditions(())
             return None
         plan = resolve.plan_host(seen.spec, operator_namespace=self._namespace)
         resolved = await self._resolver.resolve(keys.HOST, plan, version=(seen.uid, seen.generation))
@@ -149,24 +166,33 @@ class Hosts:
             previous=seen.conditions,
             now=self._now(),
         )
-        applied = await statuses.write(self._client, names.HOST_KIND, names.HOST_PLURAL, seen, document)
-        if applied is not None and (noted := statuses.noted(self._store.host, seen, applied)) is not None:
-            self._store.host = noted
+        metrics.set_host_conditions(_summed(document))
+        if await statuses.write(self._client, self._store, names.HOST_PLURAL, seen, document):
+            written = True
+            self._announce(names.HOST_KIND, seen, document["conditions"])
         if refused is not None:
             raise refused
-        return written or applied is not None
+        return written
 
     def _sum_up(self) -> conditions.Summary:
         standings = self._settled.values()
         return conditions.Summary(
             organizations=len(standings),
-            ready=sum(1 for one in standings if one.ready == "True"),
+            ready=sum(1 for one in standings if one.ready[0] == "True"),
             blocked=sum(1 for one in standings if one.state == effective.State.BLOCKED),
             overriding=sum(1 for one in standings if one.source != vocabulary.Source.HOST),
+            would_block=sum(1 for one in standings if one.would_block),
         )
 
     def _export(self) -> None:
-        ready = collections.Counter((one.ready, one.reason) for one in self._settled.values())
-        verified = collections.Counter((one.verified, one.verified_reason) for one in self._settled.values())
-        metrics.set_organizations(ready)
-        metrics.set_organizations_verified(verified)
+        # What is counted is the few things that organizations come to, not each organization.
+        standings = collections.Counter(self._settled.values())
+        organizations: collections.Counter[tuple[str, str]] = collections.Counter()
+        found: collections.Counter[tuple[str, str, str]] = collections.Counter()
+        for one, count in standings.items():
+            organizations[one.state.value, one.ready[1]] += count
+            for condition in one.conditions:
+                found[condition] += count
+        metrics.set_organizations(organizations)
+        metrics.set_organization_conditions(found)
+        metrics.set_would_block(sum(count for one, count in standings.items() if one.would_block))

@@ -28,6 +28,11 @@ class Key(NamedTuple):
 HOST = Key(Subject.HOST, "", names.HOST_NAME)
 
 
+def flow(key: Key) -> str:
+    """Return whose key it is: namespaces take turns."""
+    return key.namespace
+
+
 def organization(namespace: str, name: str) -> Key:
     """Return the key of an organization."""
     return Key(Subject.ORGANIZATION, namespace, name)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import pathlib
 import time
 from collections.abc import Callable, Collection
@@ -16,12 +17,15 @@ from typing import Final
 
 from mailtier.api import names
 from mailtier.handlers import (
+    announcing,
     events,
     hosts,
+    intake_authority,
     keys,
     notifications,
     organizations,
     probes,
+    projections,
     publishing,
     references,
     resolving,
@@ -36,8 +40,11 @@ from mailtier.telemetry import logs, metrics, tasks
 
 _log = logs.get_logger(__name__)
 
-WORKERS = 32
-"""Keys worked on at the same time: as many as the apiserver answers at its best rate."""
+WORKERS = 16
+"""Keys worked on at the same time: more make an apiserver with few cores slower for everybody, and no work quicker."""
+
+REST = dt.timedelta(seconds=1)
+"""How soon after it was looked at a key is looked at again: one that is edited all the time costs no more than that."""
 
 RESYNC = dt.timedelta(hours=1)
 """How often a key is looked at without a reason, against what no watch and no schedule has shown."""
@@ -57,6 +64,7 @@ class Context:
         namespace: Its own.
         identity: Unique among the operators.
         socket: The sender's Unix socket.
+        intake_url: Where applications reach the intake, as in `https://mailtier.mailtier.svc:8443`; "" for nowhere.
         now: The wall clock, aware UTC.
         jitter: Random numbers from 0 up to 1.
     """
@@ -65,6 +73,7 @@ class Context:
     namespace: str
     identity: str
     socket: pathlib.Path
+    intake_url: str
     now: Callable[[], dt.datetime]
     jitter: Callable[[], float]
 
@@ -76,9 +85,9 @@ class _Router:
     settings: workqueue.WorkQueue[keys.Key]
     offers: workqueue.WorkQueue[keys.Key]
 
-    def add(self, key: keys.Key) -> None:
-        """Have a key worked on."""
-        self.of(key).add(key)
+    def add(self, key: keys.Key, *, background: bool = False) -> None:
+        """Have a key worked on; in the background, if it can wait for those that cannot."""
+        self.of(key).add(key, background=background)
 
     def of(self, key: keys.Key) -> workqueue.WorkQueue[keys.Key]:
         """Return the queue that a key belongs in."""
@@ -105,23 +114,33 @@ class Leader:
             workers=WORKERS,
             monotonic=time.monotonic,
             jitter=context.jitter,
-            observe=metrics.set_work_queue_depth,
+            observe=functools.partial(metrics.set_work_queue_depth, "settings"),
+            on_retry=functools.partial(metrics.count_retry, "settings"),
+            flow=keys.flow,
+            rest=REST,
         )
         self._offers = workqueue.WorkQueue[keys.Key](
-            self._work, workers=notifications.WORKERS, monotonic=time.monotonic, jitter=context.jitter
+            self._work,
+            workers=notifications.WORKERS,
+            monotonic=time.monotonic,
+            jitter=context.jitter,
+            observe=functools.partial(metrics.set_work_queue_depth, "notifications"),
+            on_retry=functools.partial(metrics.count_retry, "notifications"),
+            flow=keys.flow,
         )
         self._router = _Router(self.queue, self._offers)
         self._sender = sender.Sender(context.socket)
         self._publisher = publishing.Publisher(client, namespace=context.namespace)
         self._references = references.References(
             client,
-            changed=self.queue.add,
+            changed=self._look_again_later,
             publish=self._publisher.publish_bundle,
             monotonic=time.monotonic,
             jitter=context.jitter,
         )
-        self._probes = probes.Probes(self.queue.add)
+        self._probes = probes.Probes(self._look_again_later)
         resolver = resolving.Resolver(self._references, self._probes)
+        self._announcer = announcing.Announcer(client, identity=context.identity, now=context.now)
         self._hosts = hosts.Hosts(
             self.store,
             client,
@@ -130,18 +149,27 @@ class Leader:
             namespace=context.namespace,
             now=context.now,
             look_again=lambda: self.queue.add(keys.HOST),
+            announce=self._announcer.announce,
+        )
+        self._projections = projections.Projections(
+            client, url=context.intake_url, look_again=self.queue.add_after, monotonic=time.monotonic
         )
         self._organizations = organizations.Organizations(
             self.store,
             client,
             resolver,
             self._publisher,
+            self._projections,
             namespace=context.namespace,
             now=context.now,
             settled=self._hosts.count,
+            announce=self._announcer.announce,
         )
         self._notifications = notifications.Notifications(
             self.store, client, self._sender, look_again=self._offers.add_after, now=context.now
+        )
+        self._authority = intake_authority.IntakeAuthority(
+            client, namespace=context.namespace, folder=context.socket.parent
         )
         self._config_maps = reflector.Reflector(
             client,
@@ -178,6 +206,7 @@ class Leader:
                     "upkeep": self._keep_up(),
                     "workers": self._run_workers(),
                     "summary": self._sum_up(),
+                    "events": self._announcer.run(),
                 },
                 stop=self._stop,
             )
@@ -188,7 +217,7 @@ class Leader:
         await self._config_maps.synced.wait()
         await self._watching.synced.wait()
         for key in self._publisher.owners():
-            self.queue.add(key)
+            self._look_again_later(key)
         self.queue.add(keys.HOST)
         _log.info("everything is listed", organizations=len(self.store.organizations), waiting=len(self.queue))
         self.synced.set()
@@ -234,15 +263,28 @@ class Leader:
                 return await self._notifications.reconcile(key)
 
     async def _keep_up(self) -> None:
-        """Remove CA bundles that nobody refers to, and tell the sender of namespaces that are gone, until cancelled."""
+        """Do until cancelled what no event asks for.
+
+        CA bundles that nobody refers to are removed, the intake's own is published, and the sender is told of
+        namespaces that are gone.
+        """
         await self._first_pass()
         while True:
             try:
                 await self._publisher.remove_unused(self._references.used_digests(), now=time.monotonic())
+                await self._authority.reconcile(now=time.monotonic())
+                if self._projections.note_authority(self._authority.pem):
+                    self._project_again()
                 await self._sender.forget_namespaces(self.store.namespace_uids)
             except (errors.ApiError, sender.SenderUnavailableError) as error:
                 _log.debug("upkeep failed; it is done again", error=str(error))
             await asyncio.sleep(_UPKEEP_SECONDS)
+
+    def _project_again(self) -> None:
+        """Have everybody reconciled who publishes the intake's certificates."""
+        for (namespace, name), seen in self.store.organizations.items():
+            if seen.projection:
+                self._look_again_later(keys.organization(namespace, name))
 
     def _on_connected(self, connected: bool) -> None:
         metrics.set_feed_connected(connected)
@@ -251,6 +293,10 @@ class Leader:
 
     def _on_config_map(self, name: str, found: kube_client.Object | None) -> None:
         self._publisher.seen(name, None if found is None else found["digest"], self._look_again)
+
+    def _look_again_later(self, key: keys.Key) -> None:
+        """Have a key worked on when nobody waits: a Secret or a probe of the host's is thousands of organizations'."""
+        self.queue.add(key, background=True)
 
     def _look_again(self, config_map: str) -> None:
         if names.is_ca_config_map(config_map):

@@ -102,14 +102,10 @@ class Notifications:
             # What was acknowledged stays acknowledged, whether or not the sender answers at the moment (R4).
             return False
         document = outcomes.status(answer, generation=seen.generation, previous=seen.conditions, now=self._now())
-        written = await statuses.write(self._client, names.NOTIFICATION_KIND, names.NOTIFICATION_PLURAL, seen, document)
-        if written is None:
-            return False
-        current = self._store.notifications.get((key.namespace, key.name))
-        if (noted := statuses.noted(current, seen, written)) is not None:
-            self._store.notifications[key.namespace, key.name] = noted
+        written = await statuses.write(self._client, self._store, names.NOTIFICATION_PLURAL, seen, document)
+        if written:
             self._look_again(key, dt.timedelta(0))
-        return True
+        return written
 
     async def _ask(self, key: keys.Key, seen: store.Notification) -> outcomes.Answer | None:
         """Return what is known of an object, offering it where nothing is."""

@@ -1,12 +1,12 @@
 """One organization: gather what is so, resolve it, publish the effective settings, write status."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from mailtier.api import names
 from mailtier.api import settings as api_settings
-from mailtier.handlers import hosts, keys, publishing, resolving, statuses, store
+from mailtier.handlers import hosts, keys, projections, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
 from mailtier.settings import conditions, effective, observed, policy, resolve
 
@@ -20,10 +20,12 @@ class Organizations:
         client: kube_client.Client,
         resolver: resolving.Resolver,
         publisher: publishing.Publisher,
+        projector: projections.Projections,
         *,
         namespace: str,
         now: Callable[[], dt.datetime],
         settled: Callable[[keys.Key, hosts.Standing | None], None],
+        announce: statuses.Announce,
     ) -> None:
         """Make a reconciler.
 
@@ -32,17 +34,21 @@ class Organizations:
             client: For status.
             resolver: Resolves plans.
             publisher: Writes effective ConfigMaps.
+            projector: Writes what applications read.
             namespace: The operator's own.
             now: The wall clock, aware UTC.
             settled: Gets what each organization came to; None when it is gone.
+            announce: Gets each status that was written.
         """
         self._store = objects
         self._client = client
         self._resolver = resolver
         self._publisher = publisher
+        self._projector = projector
         self._namespace = namespace
         self._now = now
         self._settled = settled
+        self._announce = announce
 
     async def reconcile(self, key: keys.Key) -> bool | None:
         """Bring the cluster to what an organization's settings say; return whether anything was written.
@@ -64,20 +70,31 @@ class Organizations:
             else {"conditions": conditions.as_text(self._status(resolved, None, published=True)["conditions"])}
         )
         written, refused = await publishing.attempt(self._publisher.publish(settings, extra=extra))
-        document = self._status(resolved, seen, published=refused is None)
+        projection = conditions.Projection.NONE
         if seen is not None:
-            written |= await self._write_status(seen, document)
+            projection, projected = await self._projector.reconcile(key, seen, settings)
+            written |= projected
+        document = self._status(resolved, seen, published=refused is None, projection=projection)
+        if seen is not None and await statuses.write(self._client, self._store, names.ORG_PLURAL, seen, document):
+            written = True
+            self._announce(names.ORG_KIND, seen, document["conditions"])
         self._settled(key, hosts.standing(settings, document))
         if refused is not None:
             raise refused
         return written
 
     def _status(
-        self, resolved: resolving.Resolved, seen: store.Organization | None, *, published: bool
+        self,
+        resolved: resolving.Resolved,
+        seen: store.Organization | None,
+        *,
+        published: bool,
+        projection: conditions.Projection = conditions.Projection.NONE,
     ) -> dict[str, Any]:
         return conditions.org_status(
             resolved.resolution,
             published=published,
+            projection=projection,
             probe=resolved.probe,
             generation=seen.generation if seen else 0,
             previous=seen.conditions if seen else (),
@@ -105,16 +122,8 @@ class Organizations:
             org=seen.spec if seen else api_settings.OrgSpec(),
         )
 
-    async def _write_status(self, seen: store.Organization, document: Mapping[str, Any]) -> bool:
-        written = await statuses.write(self._client, names.ORG_KIND, names.ORG_PLURAL, seen, document)
-        if written is None:
-            return False
-        current = self._store.organizations.get((seen.namespace, seen.name))
-        if (noted := statuses.noted(current, seen, written)) is not None:
-            self._store.put_organization(noted)
-        return True
-
     async def _withdraw(self, key: keys.Key) -> None:
         self._resolver.release(key)
+        self._projector.release(key)
         self._settled(key, None)
         await self._publisher.withdraw(key.namespace, key.name)

@@ -8,6 +8,7 @@ else has the users looked at again. A password is checked, and not kept.
 import asyncio
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.kube import secrets as kube_secrets
 from mailtier.settings import bundles, observed, passwords, resolve
+from mailtier.telemetry import metrics
 
 Need = observed.SecretNeed | observed.CaNeed
 Read = observed.SecretRead | observed.CaRead
@@ -86,7 +88,13 @@ class References:
         self._entries: dict[Need, _Entry] = {}
         self._needs: dict[keys.Key, frozenset[Need]] = {}
         self._schedule = workqueue.WorkQueue[Need](
-            self._read_again, workers=_READERS, monotonic=monotonic, jitter=jitter
+            self._read_again,
+            workers=_READERS,
+            monotonic=monotonic,
+            jitter=jitter,
+            observe=functools.partial(metrics.set_work_queue_depth, "references"),
+            on_retry=functools.partial(metrics.count_retry, "references"),
+            flow=lambda need: need.namespace,
         )
 
     async def run(self) -> None:
@@ -191,16 +199,18 @@ class References:
             found = await kube_secrets.read(self._client, need.namespace, need.name)
         except errors.ApiError as error:
             return observed.SecretRead(outcome=_outcome(error))
-        problem = ""
-        value = found.data.get(need.key)
-        try:
-            passwords.parse(None if value is None else value.reveal.encode())
-        except passwords.PasswordError as error:
-            problem = str(error)
+        unfit, problem = None, ""
+        for key in need.keys:
+            value = found.data.get(key.name)
+            problem = passwords.problem(None if value is None else value.reveal.encode(), key.purpose)
+            if problem:
+                unfit = key
+                break
         return observed.SecretRead(
             outcome=observed.Outcome.FOUND,
             version=f"{found.uid}/{found.resource_version}",
             annotation=found.annotations.get(names.ENDPOINT_ANNOTATION),
+            unfit=unfit,
             problem=problem,
         )
 

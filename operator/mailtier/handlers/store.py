@@ -4,17 +4,20 @@ Nothing here is a decision. Handlers put objects in; reconcilers read them. A wh
 hundred bytes, and the status is kept as a digest: it is only ever compared.
 """
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from mailtier.api import notification, settings
+from mailtier.api import names, notification, settings
 from mailtier.settings import observed
 
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+_KEPT_OF_A_CONDITION: Final = ("type", "status", "reason", "observedGeneration", "lastTransitionTime")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,7 @@ class Seen:
     """An object's metadata and status, as last seen.
 
     Attributes:
-        conditions: Those of the status, for their times of transition.
+        conditions: Those of the status as `remember` keeps them.
         status_digest: Of the whole status, to write only what differs.
     """
 
@@ -48,9 +51,14 @@ class Host(Seen):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Organization(Seen):
-    """An OrgEmailSettings."""
+    """An OrgEmailSettings.
+
+    Attributes:
+        projection: The ConfigMap that its status says was written for it; "" without one.
+    """
 
     spec: settings.OrgSpec | observed.Invalid
+    projection: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +82,71 @@ def digest(document: Any) -> bytes:
     return hashlib.blake2b(_CANONICAL.encode(document), digest_size=16).digest()
 
 
+def remember(conditions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return what is kept of conditions: what tells whether one changes, and since when it is so.
+
+    Their messages would be most of what is known of an organization, and thousands of them the same text.
+    """
+    return tuple(
+        {
+            key: sys.intern(value) if isinstance(value, str) else value
+            for key in _KEPT_OF_A_CONDITION
+            if (value := condition.get(key)) is not None
+        }
+        for condition in conditions
+    )
+
+
 class Store:
-    """The present objects, by kind and key."""
+    """The present objects, by kind and key.
+
+    Attributes:
+        expected: Digest of the status that is being written, by plural, namespace and name.
+    """
 
     def __init__(self) -> None:
+        self.expected: dict[tuple[str, str, str], bytes] = {}
         self.host: Host | None = None
         self.organizations: dict[tuple[str, str], Organization] = {}
         self.notifications: dict[tuple[str, str], Notification] = {}
         self.namespaces: dict[str, Namespace] = {}
         self._by_namespace: dict[str, set[str]] = {}
+
+    @contextlib.contextmanager
+    def expecting(self, plural: str, namespace: str, name: str, status_digest: bytes) -> Iterator[None]:
+        """Have a status known for our own while it is written: the watch may show it before the answer comes."""
+        key = (plural, namespace, name)
+        self.expected[key] = status_digest
+        try:
+            yield
+        finally:
+            self.expected.pop(key, None)
+
+    def find(self, plural: str, namespace: str, name: str) -> Seen | None:
+        """Return an object of one of our kinds as last seen; None while there is none."""
+        match plural:
+            case names.HOST_PLURAL:
+                return self.host if self.host is not None and self.host.name == name else None
+            case names.ORG_PLURAL:
+                return self.organizations.get((namespace, name))
+            case names.NOTIFICATION_PLURAL:
+                return self.notifications.get((namespace, name))
+            case _:
+                return None
+
+    def note_status(self, seen: Seen, document: Mapping[str, Any]) -> None:
+        """Take in the status that an object has now, and has from us."""
+        noted = dataclasses.replace(
+            seen, conditions=remember(document.get("conditions", ())), status_digest=digest(document)
+        )
+        match noted:
+            case Host():
+                self.host = noted
+            case Organization():
+                projection = document.get("projection", "")
+                self.organizations[noted.namespace, noted.name] = dataclasses.replace(noted, projection=projection)
+            case Notification():
+                self.notifications[noted.namespace, noted.name] = noted
 
     def put_organization(self, organization: Organization) -> None:
         """Take in an organization's object."""
@@ -92,10 +156,10 @@ class Store:
     def drop_organization(self, namespace: str, name: str) -> None:
         """Forget an organization's object."""
         self.organizations.pop((namespace, name), None)
-        names = self._by_namespace.get(namespace)
-        if names is not None:
-            names.discard(name)
-            if not names:
+        left = self._by_namespace.get(namespace)
+        if left is not None:
+            left.discard(name)
+            if not left:
                 del self._by_namespace[namespace]
 
     def has_organizations(self, namespace: str) -> bool:

@@ -19,7 +19,7 @@ import aiohttp
 import kopf
 
 from mailtier.api import names
-from mailtier.handlers import events
+from mailtier.handlers import events, streams
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, errors, paths
 from mailtier.telemetry import logs, metrics
@@ -83,6 +83,12 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
+def _identity(item: kube_client.Object) -> kube_client.Object:
+    """Return what a comparison needs of a listed object: with their managed fields, ten thousand are 150 MB."""
+    wanted = ("namespace", "name", "deletionTimestamp")
+    return {"metadata": {key: value for key, value in item["metadata"].items() if key in wanted}}
+
+
 def _settings() -> kopf.OperatorSettings:
     """Return settings for kopf, each for a reason that was measured."""
     result = kopf.OperatorSettings()
@@ -119,6 +125,25 @@ class _Ours(Collection["asyncio.Task[Any]"]):
         return sum(1 for _ in self)
 
 
+async def _count_answer(_session: Any, _context: Any, request: aiohttp.TraceRequestEndParams) -> None:
+    _count(request.url.path, code=str(request.response.status), is_watch="watch" in request.url.query)
+
+
+async def _count_failure(_session: Any, _context: Any, request: aiohttp.TraceRequestExceptionParams) -> None:
+    code = "timeout" if isinstance(request.exception, TimeoutError) else "error"
+    _count(request.url.path, code=code, is_watch="watch" in request.url.query)
+
+
+def _count(path: str, *, code: str, is_watch: bool) -> None:
+    """Count a request of kopf's for one of our collections; what else it asks for says nothing of our load."""
+    plural = path.rpartition("/")[2]
+    if plural not in _PATHS:
+        return
+    metrics.count_api_request(verb="watch" if is_watch else "list", resource=plural, code=code)
+    if is_watch:
+        metrics.count_watch(resource=plural)
+
+
 class Watching:
     """The watches, from start to stop."""
 
@@ -150,6 +175,7 @@ class Watching:
             names.NOTIFICATION_PLURAL: take.notification,
             events.NAMESPACES: lambda _namespace, name, document: take.namespace(name, document),
         }
+        self._response_class = streams.response_class(frozenset(_PATHS), take.is_echo)
         self._seen = seen
         self._identity = identity
         self._on_started = on_started
@@ -205,7 +231,11 @@ class Watching:
             # kopf closes the session that it is given, so that this one is its own.
             trace = aiohttp.TraceConfig()
             trace.on_request_start.append(self._on_request)
-            session = configuration.new_session(self._connection, limit=0, trace_configs=[trace])
+            trace.on_request_end.append(_count_answer)
+            trace.on_request_exception.append(_count_failure)
+            session = configuration.new_session(
+                self._connection, limit=0, trace_configs=[trace], response_class=self._response_class
+            )
             return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
 
         kopf.on.login(registry=registry)(login)
@@ -254,7 +284,7 @@ class Watching:
         while True:
             # Only what was there before the list began can be missing from it.
             before = set(self._seen(plural))
-            listing = await self._client.list(_PATHS[plural], metadata_only=True)
+            listing = await self._client.list(_PATHS[plural], metadata_only=True, strip=_identity)
             listed = {
                 (item["metadata"].get("namespace", ""), item["metadata"]["name"])
                 for item in listing.items

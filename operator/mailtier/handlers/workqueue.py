@@ -2,23 +2,26 @@
 
 The idea is client-go's workqueue: a key that is added while it waits is one key; a key that is added while it is
 being worked on is worked on again afterwards; a failure comes back later, each time later. It is written once for
-every kind.
+every kind. Which key is next, `fairness` says. And a key rests after its work: what changes over and over, two
+pipelines at odds about one object perhaps, is worked on at a bounded rate.
 """
 
 import asyncio
-import collections
 import dataclasses
 import datetime as dt
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from mailtier.handlers import fairness
 from mailtier.telemetry import logs
 
 Key = TypeVar("Key", bound=Hashable)
 
 _log = logs.get_logger(__name__)
+
+_STALE_DELAYS: Final = 1_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ class Backoff:
 
 
 class WorkQueue(Generic[Key]):
-    """Keys in the order they were added, without repeats, with a delay where asked for."""
+    """Keys without repeats, in a fair order, with a delay where asked for."""
 
     def __init__(
         self,
@@ -52,6 +55,9 @@ class WorkQueue(Generic[Key]):
         jitter: Callable[[], float],
         backoff: Backoff | None = None,
         observe: Callable[[int], None] = lambda _depth: None,
+        on_retry: Callable[[], None] = lambda: None,
+        flow: Callable[[Key], Hashable] = lambda _key: None,
+        rest: dt.timedelta = dt.timedelta(0),
     ) -> None:
         """Make an idle queue.
 
@@ -62,6 +68,9 @@ class WorkQueue(Generic[Key]):
             jitter: Random numbers from 0 up to 1.
             backoff: How long a failed key waits.
             observe: Gets how many keys wait or are being worked on, when that changes.
+            on_retry: Called when a key failed and is tried again.
+            flow: Returns whose key it is; these take turns. By default all keys are one's.
+            rest: How long a key waits at least from the end of its work to its next.
         """
         self._work = work
         self._workers = workers
@@ -69,9 +78,13 @@ class WorkQueue(Generic[Key]):
         self._jitter = jitter
         self._backoff = backoff or Backoff()
         self._observe = observe
-        self._ready: collections.OrderedDict[Key, None] = collections.OrderedDict()
+        self._on_retry = on_retry
+        self._ready = fairness.Order[Key](flow)
         self._active: set[Key] = set()
-        self._again: set[Key] = set()
+        self._again: dict[Key, bool] = {}
+        self._rest_seconds = rest.total_seconds()
+        self._rests_until: dict[Key, float] = {}
+        self._resting: dict[Key, bool] = {}
         self._failures: dict[Key, int] = {}
         self._delayed: list[tuple[float, int, Key]] = []
         self._due: dict[Key, float] = {}
@@ -82,38 +95,57 @@ class WorkQueue(Generic[Key]):
         self._idle.set()
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._active)
+        return len(self._ready) + len(self._active) + len(self._resting)
 
-    def add(self, key: Key) -> None:
-        """Have a key worked on as soon as a worker is free."""
-        self._due.pop(key, None)
+    @property
+    def delays(self) -> int:
+        """How many delays are remembered, those included that nobody waits for any more."""
+        return len(self._delayed)
+
+    def add(self, key: Key, *, background: bool = False) -> None:
+        """Have a key worked on as soon as it is its turn.
+
+        Args:
+            key: The key.
+            background: Whether it can wait for those that cannot.
+        """
         if key in self._active:
-            self._again.add(key)
-            return
-        if key not in self._ready:
-            self._ready[key] = None
-            self._observe(len(self))
+            self._due.pop(key, None)
+            self._again[key] = background and self._again.get(key, True)
+        elif key in self._resting:
+            self._resting[key] = background and self._resting[key]
+        elif key not in self._ready and (left := self._rests_until.get(key, 0.0) - self._monotonic()) > 0:
+            self._resting[key] = background
             self._idle.clear()
-            self._wake.set()
+            self._observe(len(self))
+            self.add_after(key, dt.timedelta(seconds=left))
+        else:
+            self._due.pop(key, None)
+            self._make_ready(key, background=background)
 
     def add_after(self, key: Key, delay: dt.timedelta) -> None:
-        """Have a key worked on after a delay, unless something asks for it sooner."""
+        """Have a key worked on after a delay, in the background, unless something asks for it sooner."""
         at = self._monotonic() + delay.total_seconds()
         known = self._due.get(key)
         if known is not None and known <= at:
             return
         self._due[key] = at
+        if len(self._delayed) > 2 * len(self._due) + _STALE_DELAYS:
+            # What was asked for sooner leaves its old delay behind: an hour of edits would be a million of them.
+            self._delayed = [entry for entry in self._delayed if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._delayed)
         heapq.heappush(self._delayed, (at, next(self._sequence), key))
         if self._delayed[0][2] == key:
             self._later.set()
 
     def forget(self, key: Key) -> None:
-        """Drop a key's delay and failures: what it names is gone."""
-        self._due.pop(key, None)
+        """Drop what is known of a key, but not that it waits: what it names is gone."""
+        if key not in self._resting:
+            self._due.pop(key, None)
         self._failures.pop(key, None)
 
     async def idle(self) -> None:
-        """Return when nothing is ready or being worked on; delayed keys may be left."""
+        """Return when nothing waits for its turn or is being worked on; delayed keys may be left."""
         await self._idle.wait()
 
     async def run(self) -> None:
@@ -123,29 +155,52 @@ class WorkQueue(Generic[Key]):
             for _ in range(self._workers):
                 group.create_task(self._worker())
 
+    def _make_ready(self, key: Key, *, background: bool) -> None:
+        self._ready.add(key, background=background)
+        self._observe(len(self))
+        self._idle.clear()
+        self._wake.set()
+
     async def _worker(self) -> None:
         while True:
             while not self._ready:
                 self._wake.clear()
                 await self._wake.wait()
-            key, _ = self._ready.popitem(last=False)
+            key = self._ready.take()
             self._active.add(key)
             try:
                 await self._work(key)
             except Exception:  # noqa: BLE001  # A bug or an outage in one key must not stop the others.
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 _log.warning("reconcile failed; it will be tried again", key=str(key), failures=failures, exc_info=True)
+                self._on_retry()
                 self.add_after(key, self._backoff.delay(failures, jitter=self._jitter()))
             else:
                 self._failures.pop(key, None)
             finally:
                 self._active.discard(key)
+                self._have_rest(key)
                 if key in self._again:
-                    self._again.discard(key)
-                    self.add(key)
+                    self.add(key, background=self._again.pop(key))
                 self._observe(len(self))
-                if not self._ready and not self._active:
+                if not len(self):
                     self._idle.set()
+
+    def _have_rest(self, key: Key) -> None:
+        if not self._rest_seconds:
+            return
+        now = self._monotonic()
+        # All rest equally long, so that the first are those whose rest is over.
+        while self._rests_until and next(iter(self._rests_until.values())) <= now:
+            del self._rests_until[next(iter(self._rests_until))]
+        self._rests_until.pop(key, None)
+        self._rests_until[key] = now + self._rest_seconds
+
+    def _release(self, key: Key) -> None:
+        if key in self._active:
+            self._again.setdefault(key, True)
+        else:
+            self._make_ready(key, background=self._resting.pop(key, True))
 
     async def _release_delayed(self) -> None:
         while True:
@@ -154,7 +209,8 @@ class WorkQueue(Generic[Key]):
             while self._delayed and self._delayed[0][0] <= now:
                 at, _, key = heapq.heappop(self._delayed)
                 if self._due.get(key) == at:
-                    self.add(key)
+                    del self._due[key]
+                    self._release(key)
             wait = self._delayed[0][0] - now if self._delayed else None
             try:
                 async with asyncio.timeout(wait):

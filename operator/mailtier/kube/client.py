@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import dataclasses
 import http
+import time
 import urllib.parse
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final, Self
 
 import aiohttp
@@ -105,17 +106,31 @@ class Client:
         return await self._request(_Call(verb="get", path=path), timeout_seconds=timeout_seconds)
 
     async def list(
-        self, path: str, *, labels: str = "", fields: str = "", chunk: int = _CHUNK, metadata_only: bool = False
+        self,
+        path: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+        chunk: int = _CHUNK,
+        metadata_only: bool = False,
+        strip: Callable[[Object], Object] = lambda found: found,
     ) -> Listing:
-        """Return all objects of a collection; the arguments are those of `pages`."""
+        """Return all objects of a collection; the arguments are those of `pages`, and `strip`.
+
+        Args:
+            path: The collection.
+            labels: A label selector.
+            fields: A field selector.
+            chunk: Objects a part.
+            metadata_only: See `pages`.
+            strip: Returns what is kept of each object, so that no more than a part is ever held whole.
+        """
         choice = {"labels": labels, "fields": fields}
         try:
-            pages = [page async for page in self.pages(path, **choice, chunk=chunk, metadata_only=metadata_only)]
+            return await _collect(self.pages(path, **choice, chunk=chunk, metadata_only=metadata_only), strip)
         except errors.GoneError:
             # The continue token outlived the history that etcd keeps. One list without chunks cannot.
-            pages = [page async for page in self.pages(path, **choice, chunk=0, metadata_only=metadata_only)]
-        items = [item for page in pages for item in page.items]
-        return Listing(items=items, resource_version=pages[-1].resource_version)
+            return await _collect(self.pages(path, **choice, chunk=0, metadata_only=metadata_only), strip)
 
     async def pages(
         self, path: str, *, labels: str = "", fields: str = "", chunk: int = _CHUNK, metadata_only: bool = False
@@ -215,6 +230,7 @@ class Client:
             query["labelSelector"] = labels
         limits = aiohttp.ClientTimeout(total=timeout_seconds + _WATCH_GRACE_SECONDS, sock_read=_WATCH_SILENCE_SECONDS)
         call = _Call(verb="watch", path=path)
+        metrics.count_watch(resource=call.resource)
         with _transport(call):
             async with asyncio.timeout(self._timeout_seconds):
                 answer = await self._send(call, query=query, limits=limits)
@@ -249,10 +265,15 @@ class Client:
         timeout_seconds: float | None = None,
     ) -> bytes:
         data = None if body is None else msgspec.json.encode(body)
-        with _transport(call):
-            async with asyncio.timeout(self._timeout_seconds if timeout_seconds is None else timeout_seconds):
-                async with await self._send(call, query=query or {}, data=data, limits=_NO_LIMITS) as answer:
-                    return await answer.read()
+        started = time.monotonic()
+        try:
+            with _transport(call):
+                async with asyncio.timeout(self._timeout_seconds if timeout_seconds is None else timeout_seconds):
+                    async with await self._send(call, query=query or {}, data=data, limits=_NO_LIMITS) as answer:
+                        return await answer.read()
+        finally:
+            seconds = time.monotonic() - started
+            metrics.observe_api_request(verb=call.verb, resource=call.resource, seconds=seconds)
 
     async def _send(
         self, call: "_Call", *, query: Mapping[str, str], limits: aiohttp.ClientTimeout, data: bytes | None = None
@@ -309,6 +330,16 @@ def _transport(call: _Call) -> Iterator[None]:
     except (aiohttp.ClientError, OSError) as error:
         metrics.count_api_request(verb=call.verb, resource=call.resource, code="error")
         raise errors.UnavailableError(f"{call}: {type(error).__name__}: {error}") from error
+
+
+async def _collect(pages: AsyncGenerator[Listing, None], strip: Callable[[Object], Object]) -> Listing:
+    items: list[Object] = []
+    version = ""
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            items += map(strip, page.items)
+            version = page.resource_version
+    return Listing(items=items, resource_version=version)
 
 
 def _retry_after(answer: aiohttp.ClientResponse) -> float:

@@ -81,6 +81,7 @@ def new_session(
     *,
     limit: int = _CONNECTION_LIMIT,
     trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
 ) -> aiohttp.ClientSession:
     """Return a session that authenticates each request; whoever gets it closes it.
 
@@ -88,6 +89,7 @@ def new_session(
         connection: Where its requests may go: the credentials are added to requests for that server only.
         limit: Connections at once; 0 for no limit, which a holder of many watches needs.
         trace_configs: Observers of its requests.
+        response_class: Of what its requests return.
     """
     connector = aiohttp.TCPConnector(limit=limit, ssl=connection.tls if connection.tls is not None else True)
     return aiohttp.ClientSession(
@@ -96,6 +98,7 @@ def new_session(
         proxy=connection.proxy,
         headers={aiohttp.hdrs.USER_AGENT: f"mailtier/{mailtier.__version__}"},
         trace_configs=list(trace_configs),
+        response_class=response_class,
         # Cookies of a load balancer are of no use, and parsing them costs at each answer.
         cookie_jar=aiohttp.DummyCookieJar(),
     )

@@ -9,6 +9,7 @@ from mailtier.kube import errors
 
 _OURS: Final = f"/apis/{names.GROUP}/{names.VERSION}"
 _CORE: Final = "/api/v1"
+_EVENTS: Final = "/apis/events.k8s.io/v1"
 _COORDINATION: Final = "/apis/coordination.k8s.io/v1"
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1"
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
@@ -60,6 +61,11 @@ def leases(namespace: str, name: str | None = None) -> str:
     return _path(_COORDINATION, "leases", namespace, name)
 
 
+def events(namespace: str) -> str:
+    """Return the path of the Events in a namespace."""
+    return _path(_EVENTS, "events", namespace, None)
+
+
 def pods(namespace: str, name: str | None = None) -> str:
     """Return the path of the Pods in a namespace, or of one."""
     return _path(_CORE, "pods", namespace, name)
@@ -68,6 +74,16 @@ def pods(namespace: str, name: str | None = None) -> str:
 def services(namespace: str, name: str | None = None) -> str:
     """Return the path of the Services in a namespace, or of one."""
     return _path(_CORE, "services", namespace, name)
+
+
+def service_account_token(namespace: str, name: str) -> str:
+    """Return the path where a token of a ServiceAccount is asked for (TokenRequest)."""
+    return f"{_path(_CORE, 'serviceaccounts', namespace, name)}/token"
+
+
+def port_forward(namespace: str, name: str) -> str:
+    """Return the path of a connection to a port of a Pod."""
+    return f"{pods(namespace, name)}/portforward"
 
 
 def crds(name: str | None = None) -> str:

@@ -92,8 +92,26 @@ class Authenticator:
         return answers.Answer(value=_identity(status.get("user") or {}), favourable=True, seconds=seconds)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Action:
+    """What a caller wants to do.
+
+    Attributes:
+        namespace: "" for what is in none.
+        name: Of the one object; "" where it has none yet.
+    """
+
+    verb: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+
+_CHANGE_HOST: Final = _Action(verb="update", resource=names.HOST_PLURAL, name=names.HOST_NAME)
+
+
 class Authorizer:
-    """Tells whether a caller may create Notifications in a namespace.
+    """Tells what a caller may do with our kinds.
 
     Args:
         api: Who asks.
@@ -105,7 +123,9 @@ class Authorizer:
         self, api: client.Client, *, monotonic: Callable[[], float] = time.monotonic, limit: int = _LIMIT
     ) -> None:
         self._api = api
-        self._answers: answers.Answers[tuple[Identity, str], bool] = answers.Answers(limit=limit, monotonic=monotonic)
+        self._answers: answers.Answers[tuple[Identity, _Action], bool] = answers.Answers(
+            limit=limit, monotonic=monotonic
+        )
 
     async def may_notify(self, identity: Identity, namespace: str) -> bool:
         """Return whether RBAC permits `create notifications.mailtier.dev` in the namespace.
@@ -116,19 +136,30 @@ class Authorizer:
         # An empty namespace would ask for all of them, which is another question.
         if not _NAMESPACE.fullmatch(namespace):
             return False
-        return await self._answers.get((identity, namespace), lambda: self._review(identity, namespace))
+        return await self._may(
+            identity, _Action(verb="create", resource=names.NOTIFICATION_PLURAL, namespace=namespace)
+        )
 
-    async def _review(self, identity: Identity, namespace: str) -> answers.Answer[bool]:
+    async def may_change_host(self, identity: Identity) -> bool:
+        """Return whether RBAC permits `update hostemailsettings.mailtier.dev`.
+
+        Raises:
+            UnavailableError: The apiserver did not say; nothing is permitted meanwhile.
+        """
+        return await self._may(identity, _CHANGE_HOST)
+
+    async def _may(self, identity: Identity, action: _Action) -> bool:
+        return await self._answers.get((identity, action), lambda: self._review(identity, action))
+
+    async def _review(self, identity: Identity, action: _Action) -> answers.Answer[bool]:
         spec = {
             "user": identity.username,
             "uid": identity.uid,
             "groups": list(identity.groups),
             "extra": {key: list(values) for key, values in identity.extra},
             "resourceAttributes": {
-                "verb": "create",
                 "group": names.GROUP,
-                "resource": names.NOTIFICATION_PLURAL,
-                "namespace": namespace,
+                **{key: value for key, value in dataclasses.asdict(action).items() if value},
             },
         }
         status = await _ask(

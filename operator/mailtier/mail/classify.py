@@ -73,6 +73,7 @@ class Failure:
         reason: The cause in one word.
         code: The reply's basic code; None where there was no reply.
         enhanced: The reply's enhanced code, such as `5.1.1`.
+        token_error: The error code of a token server, one of RFC 6749 section 5.2; None where there was none.
         text: The server's words, already fit to be shown (R7), or a sentence of ours.
     """
 
@@ -81,6 +82,7 @@ class Failure:
     reason: reasons.DeliveryReason
     code: int | None = None
     enhanced: str | None = None
+    token_error: str | None = None
     text: str = ""
 
     @property

@@ -21,6 +21,9 @@ _ENCODED_LINE: Final = 76
 # RFC 5322 section 3.6.4, without the obsolete forms and without quoted or bracketed parts.
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
 
+# RFC 5646 section 2.1, subtags of any kind.
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -36,6 +39,7 @@ class Message:
         html: The HTML body, or None.
         date: Aware time of the notification's acceptance, so that a rebuild has the same one.
         message_id: Unique and stable, `left@right` without angle brackets.
+        language: BCP 47 tag of the bodies' language; None for a message that says nothing of it.
     """
 
     from_: addresses.Mailbox
@@ -47,6 +51,7 @@ class Message:
     html: str | None = dataclasses.field(default=None, repr=False)
     date: dt.datetime
     message_id: str
+    language: str | None = None
 
 
 def serialize(message: Message) -> bytes:
@@ -58,7 +63,7 @@ def serialize(message: Message) -> bytes:
         ValueError: The date has no zone.
 
     Source:
-        RFC 5322, RFC 2045 and 2046, RFC 3834 section 5 (Auto-Submitted).
+        RFC 5322, RFC 2045 and 2046, RFC 3282 section 2 (Content-Language), RFC 3834 section 5 (Auto-Submitted).
     """
     if _MESSAGE_ID.fullmatch(message.message_id) is None:
         raise headers.MessageError("the Message-ID is not of the form left@right")
@@ -71,6 +76,10 @@ def serialize(message: Message) -> bytes:
     ]
     if message.reply_to is not None:
         fields.append(headers.address("Reply-To", message.reply_to))
+    if message.language is not None:
+        if _LANGUAGE.fullmatch(message.language) is None:
+            raise headers.MessageError("the language is not a tag such as en or pt-BR")
+        fields.append(f"Content-Language: {message.language}")
     fields.append("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n")
     head = "\r\n".join(fields).encode()
     plain = _part(b"plain", message.text)

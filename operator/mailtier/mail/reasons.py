@@ -24,6 +24,8 @@ class DeliveryReason(enum.StrEnum):
     MECHANISM_NOT_OFFERED = "MechanismNotOffered"
     CREDENTIALS_REFUSED = "CredentialsRefused"
     AUTHENTICATION_UNAVAILABLE = "AuthenticationUnavailable"
+    TOKEN_FAILED = "TokenFailed"  # noqa: S105  # The name of a reason; the next one too.
+    TOKEN_REFUSED = "TokenRefused"  # noqa: S105
     SENDER_REFUSED = "SenderRefused"
     POLICY_REFUSED = "PolicyRefused"
     RECIPIENT_REFUSED = "RecipientRefused"
@@ -39,6 +41,7 @@ class DeliveryReason(enum.StrEnum):
     SETTINGS_BLOCKED = "SettingsBlocked"
     SETTINGS_UNRESOLVED = "SettingsUnresolved"
     SUSPENDED = "Suspended"
+    RATE_LIMITED = "RateLimited"
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     ORGANIZATION_UNKNOWN = "OrganizationUnknown"
     ORGANIZATION_DELETED = "OrganizationDeleted"
@@ -60,6 +63,8 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.MECHANISM_NOT_OFFERED: "The SMTP server does not offer the SASL mechanism of the settings.",
     DeliveryReason.CREDENTIALS_REFUSED: "The SMTP server refused the credentials, or demands some.",
     DeliveryReason.AUTHENTICATION_UNAVAILABLE: "The SMTP server cannot check credentials at present.",
+    DeliveryReason.TOKEN_FAILED: "There is no access token from the token server.",
+    DeliveryReason.TOKEN_REFUSED: "The token server refused the client, its secret or key, or the refresh token.",
     DeliveryReason.SENDER_REFUSED: "The SMTP server refused the sender address.",
     DeliveryReason.POLICY_REFUSED: "The SMTP server's policy refused the client or the sender, not the recipient.",
     DeliveryReason.RECIPIENT_REFUSED: "The SMTP server refused this recipient for good.",
@@ -75,6 +80,7 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.SETTINGS_BLOCKED: "The organization's settings are blocked.",
     DeliveryReason.SETTINGS_UNRESOLVED: "The Secret or CA bundle of the organization's settings cannot be used yet.",
     DeliveryReason.SUSPENDED: "The organization's settings, or the host's, suspend delivery.",
+    DeliveryReason.RATE_LIMITED: "The message waits for the rate that the host's quota allows the namespace.",
     DeliveryReason.CREDENTIALS_UNUSABLE: "The Secret with the password cannot be used at present.",
     DeliveryReason.ORGANIZATION_UNKNOWN: "There are no settings for the organization at present.",
     DeliveryReason.ORGANIZATION_DELETED: "The organization was deleted.",

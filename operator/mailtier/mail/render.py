@@ -55,12 +55,15 @@ class Sources:
         text: Renders the plain body.
         html: Renders the HTML body; None for a message without.
         layout: What `html` may extend as `layout.html`.
+        words: What severities and names of data are called in the locale, as pairs; empty where they are called as
+            they are written.
     """
 
     subject: str
     text: str
     html: str | None = None
     layout: str | None = None
+    words: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +102,19 @@ class Renderer:
     """Compiled templates; keep one for each set of sources, for compiling takes longer than rendering.
 
     Templates see `organization`, `category`, `severity`, `data`, `at` (such as `2026-11-24 09:30 UTC`), and where
-    the notification has them `subject`, `text`, and `text_html`: the text escaped, its line breaks as `<br>`. The
-    test `is weblink` tells http and https links from everything else.
+    the notification has them `subject`, `text`, and `text_html`: the text escaped, its line breaks as `<br>`; and
+    `words`, a map of what the locale calls severities and names of data. The test `is weblink` tells http and https
+    links from everything else.
 
     Raises:
         RenderError: A template is not acceptable or does not compile.
     """
 
-    __slots__ = ("_environment", "_has_html")
+    __slots__ = ("_environment", "_has_html", "_words")
 
     def __init__(self, sources: Sources) -> None:
         self._has_html = sources.html is not None
+        self._words = dict(sources.words)
         self._environment = minijinja.Environment(
             fuel=_FUEL,
             undefined_behavior="strict",
@@ -139,6 +144,7 @@ class Renderer:
             ValueError: The time has no zone.
         """
         context = _context(values)
+        context["words"] = self._words
         subject = values.subject
         if subject is None:
             # A line break in a value must not make a valid notification undeliverable.

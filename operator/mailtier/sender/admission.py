@@ -9,6 +9,7 @@ from mailtier.api import canonical, notification, reasons, vocabulary
 from mailtier.mail import retry
 from mailtier.sender import ports
 from mailtier.settings import effective
+from mailtier.settings import recipients as policy_recipients
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +17,12 @@ class Refusal:
     """Why a notification is not taken.
 
     Attributes:
-        field: The field that is at fault, as the caller writes it.
+        fields: What is at fault, each as the keys and indexes that lead to it (`recipients`, `2`).
         message: What is so and what to do, for the caller; quotes nothing of the notification but its category.
     """
 
     reason: reasons.Reason
-    field: str
+    fields: tuple[tuple[str, ...], ...]
     message: str
 
 
@@ -35,7 +36,7 @@ def refuse_disabled_category(content: notification.Content, settings: effective.
         return None
     return Refusal(
         reason=reasons.CATEGORY_DISABLED,
-        field="category",
+        fields=(("category",),),
         message=f"{content.category} is switched off for {settings.organization}; set"
         f" notifications.{_field(content.category)}.enabled in its settings, or do not send this category",
     )
@@ -47,13 +48,22 @@ def refuse_without_recipients(content: notification.Content, settings: effective
         return None
     return Refusal(
         reason=reasons.NO_RECIPIENTS,
-        field="recipients",
+        fields=(("recipients",),),
         message=f"nobody would get it: name recipients, or set notifications.{_field(content.category)}.recipients"
         f" in the settings of {settings.organization}",
     )
 
 
-CHECKS: Final[tuple[Check, ...]] = (refuse_disabled_category, refuse_without_recipients)
+def refuse_recipients_not_allowed(content: notification.Content, settings: effective.Effective) -> Refusal | None:
+    """Return a refusal where the host's policy is enforced and does not list a recipient's domain."""
+    return _recipients_not_allowed(content, settings) if settings.recipients.enforced else None
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    refuse_disabled_category,
+    refuse_without_recipients,
+    refuse_recipients_not_allowed,
+)
 
 
 def refuse(content: notification.Content, settings: effective.Effective) -> Refusal | None:
@@ -65,12 +75,34 @@ def refuse(content: notification.Content, settings: effective.Effective) -> Refu
     return next((found for check in CHECKS if (found := check(content, settings)) is not None), None)
 
 
+def audit(content: notification.Content, settings: effective.Effective) -> Refusal | None:
+    """Return what would refuse a notification that is taken, if the host's policy were enforced; None for nothing."""
+    return None if settings.recipients.enforced else _recipients_not_allowed(content, settings)
+
+
 def recipients(content: notification.Content, settings: effective.Effective) -> Sequence[str]:
     """Return who gets it: whom the notification names, else the category's recipients; `[]` names nobody."""
     if content.recipients is not None:
         return content.recipients
     found = settings.notifications.get(content.category)
     return () if found is None else found.recipients
+
+
+def locale(content: notification.Content, settings: effective.Effective) -> vocabulary.Locale:
+    """Return the language of its messages: what the notification says, else the category's."""
+    if content.locale is not None:
+        return content.locale
+    found = settings.notifications.get(content.category)
+    return vocabulary.Locale.ENGLISH if found is None else found.locale
+
+
+def quota(settings: effective.Effective, own: ports.Quota) -> ports.Quota:
+    """Return what an organization's namespace may have queued: as the host's policy says, else the sender's own."""
+    messages, payload_bytes = settings.quota.queued_messages, settings.quota.queued_bytes
+    return ports.Quota(
+        messages=own.messages if messages is None else messages,
+        payload_bytes=own.payload_bytes if payload_bytes is None else payload_bytes,
+    )
 
 
 def digest(content: notification.Content) -> str:
@@ -100,6 +132,7 @@ def new_notification(
         lane=lane(settings),
         category=content.category,
         severity=content.severity or vocabulary.Severity.INFO,
+        locale=locale(content, settings),
         recipients=tuple(recipients(content, settings)),
         subject=content.subject,
         text=content.text,
@@ -116,6 +149,29 @@ def lane(settings: effective.Effective) -> ports.LaneKey:
     """Return the key of an organization's rows."""
     key = settings.organization
     return ports.LaneKey(namespace_uid=settings.namespace_uid, namespace=key.namespace, organization=key.name)
+
+
+def _recipients_not_allowed(content: notification.Content, settings: effective.Effective) -> Refusal | None:
+    """Return a refusal of the recipients that the notification names.
+
+    Those of the settings are not judged here: the host's are its own choice, and the organization's were judged when
+    the settings were resolved.
+    """
+    rules = settings.recipients
+    foreign = [
+        str(index)
+        for index, address in enumerate(content.recipients or ())
+        if not policy_recipients.is_listed(address, rules)
+    ]
+    if not foreign:
+        return None
+    named = ", ".join(f"recipients/{index}" for index in foreign)
+    return Refusal(
+        reason=reasons.RECIPIENT_NOT_ALLOWED,
+        fields=tuple(("recipients", index) for index in foreign),
+        message=f"{named} may not be written to; the host's policy.recipients.domains allows"
+        f" {policy_recipients.describe(rules)}; name such recipients, or have the platform team extend the list",
+    )
 
 
 def _field(category: vocabulary.Category) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
+from mailtier.api import feed
 from mailtier.kube import client, configuration, reviews
 from mailtier.mail import retry
 from mailtier.sender import (
@@ -33,15 +34,16 @@ from mailtier.sender import (
     settings_source,
     templates,
     tls,
+    tokens,
     upkeep,
 )
 from mailtier.sender.intake import access, certificates, listener, server, service
 from mailtier.sender.storage import embedded, recovery, volume
+from mailtier.settings import effective
 from mailtier.telemetry import health, logs, tasks
 
 QUEUE_FOLDER: Final = "queue"
 CERTIFICATE_FOLDER: Final = "tls"
-AUTHORITY_FILE: Final = "intake-ca.crt"
 
 # Longer than delivery takes to end what is on the wire: three times five seconds.
 _GRACE_SECONDS: Final = 20.0
@@ -66,7 +68,7 @@ class Options:
         tls_names: What a certificate that is made here is for.
         authority_file: Where the intake's CA is published; None for the folder that is shared with the operator.
         helo_name: The name for EHLO where the settings have none.
-        quota: What one namespace may have queued.
+        quota: What one namespace may have queued where the host's policy says nothing.
         full_at: Fraction of the volume in use at which new work is refused.
         connections: The most connections to the intake at the same time.
         connections_per_client: The most of one address.
@@ -143,20 +145,29 @@ class _Parts:
         self._options = options
         self._settings = settings_source.SettingsSource(api, namespace=options.namespace, jitter=ticking.random)
         passwords = credentials.CredentialStore(secret_reader.KubernetesSecrets(api), ticking)
+        contexts = tls.Contexts(self._settings)
+        self._tokens = tokens.Tokens(names=names, contexts=contexts, time=ticking, entropy=os.urandom)
         destinations = destination.Destinations(
             helo_name=options.helo_name,
             names=names,
-            opener=opening.Opener(tls.Contexts(self._settings)),
+            opener=opening.Opener(contexts),
             time=ticking,
+            host=lambda: self._settings.get(effective.HOST),
         )
         self._prober = prober.Prober(
-            queue=queue, settings=self._settings, destinations=destinations, passwords=passwords, time=ticking
+            queue=queue,
+            settings=self._settings,
+            destinations=destinations,
+            passwords=passwords,
+            access=self._tokens,
+            time=ticking,
         )
         self._delivery = delivery.Delivery(
             queue=queue,
             settings=self._settings,
             destinations=destinations,
             passwords=passwords,
+            access=self._tokens,
             messages=builder.Builder(templates.Templates()),
             probes=self._prober,
             time=ticking,
@@ -182,15 +193,17 @@ class _Parts:
                     reviews.Authorizer(api, monotonic=ticking.monotonic),
                 ),
                 settings=self._settings,
+                probes=self._prober,
                 queue=queue,
                 identifiers=identifiers,
                 on_pending=self._delivery.offer,
+                awaited_rate=self._delivery.awaited_rate,
                 quota=options.quota,
                 now=ticking.wall,
                 monotonic=ticking.monotonic,
             ),
             source=_certificates(options),
-            authority_file=options.authority_file or options.socket_dir / AUTHORITY_FILE,
+            authority_file=options.authority_file or options.socket_dir / feed.AUTHORITY_NAME,
             connections=options.connections,
             per_client=options.connections_per_client,
         )
@@ -201,6 +214,7 @@ class _Parts:
         await stack.enter_async_context(
             health.serve(application, host=self._options.health_host, port=self._options.health_port)
         )
+        stack.push_async_callback(self._tokens.close)
         await self._objects.open(self._options.socket_dir)
         stack.push_async_callback(self._objects.close)
         port = await self._intake.open(self._options.host, self._options.port)

@@ -23,6 +23,7 @@ from mailtier.sender import (
     session,
     settings_source,
     standing,
+    tokens,
     verdicts,
 )
 from mailtier.telemetry import logs, metrics
@@ -59,6 +60,7 @@ class Attempts:
         queue: ports.Queue,
         settings: settings_source.Settings,
         passwords: credentials.CredentialStore,
+        access: tokens.Tokens,
         messages: builder.Builder,
         outcomes: recorder.Recorder,
         waiting: schedule.Schedule,
@@ -71,6 +73,7 @@ class Attempts:
         self._queue = queue
         self._settings = settings
         self._passwords = passwords
+        self._tokens = access
         self._messages = messages
         self._outcomes = outcomes
         self._schedule = waiting
@@ -122,7 +125,7 @@ class Attempts:
     async def _credentials(
         self, entry: lanes.Entry, usable: standing.Usable, target: destination.Destination
     ) -> credentials.Credentials | None:
-        """Return the credentials to use, or None with the organization held."""
+        """Return the credentials to use, or None with the organization held, or waiting for a token."""
         key = entry.organization.key
         try:
             found = await self._passwords.get(usable.auth, usable.endpoint)
@@ -139,12 +142,33 @@ class Attempts:
             held = standing.Held(reason=reasons.DeliveryReason.CREDENTIALS_UNUSABLE, message=message)
             self._keeper.hold(key, held, recheck=True)
             return None
-        refusal = target.auth_state(found.generation).refusal
-        if refusal is None:
-            return found
+        state = target.auth_state(found.generation)
+        refused = dataclasses.replace(found, failure=state.refusal)
+        ready = self._tokens.peek(found) if state.refusal is None else refused
+        if ready is None:
+            self._await_token(entry, found, usable)
+            return None
+        if ready.failure is None:
+            return ready
+        if ready.failure.is_permanent:
+            state.refusal = ready.failure
         self._schedule.put_first(entry)
-        self._hold_for(key, refusal, for_owner=_is_owner(usable))
+        self._hold_for(key, ready.failure, for_owner=_is_owner(usable))
         return None
+
+    def _await_token(self, entry: lanes.Entry, found: credentials.Credentials, usable: standing.Usable) -> None:
+        """Let an organization's messages wait until its token server has answered; the slot is for others meanwhile."""
+        key = entry.organization.key
+
+        def go_on() -> None:
+            ready = self._tokens.peek(found)
+            if ready is None or ready.failure is not None:
+                self._probes.request(usable.settings)
+            self._keeper.look_again(key)
+
+        self._schedule.put_first(entry)
+        self._keeper.park(key)
+        self._tokens.fetch(found, go_on)
 
     def _build(self, entry: lanes.Entry, job: ports.Job, usable: standing.Usable) -> builder.Built | None:
         """Return the message, or None with the recipient's outcome stored."""
@@ -170,6 +194,11 @@ class Attempts:
             is_last = trial == _STALE_TRIES - 1
             try:
                 current = await target.session_for(slot, attempt.found, fresh=is_last)
+            except faults.StaleTokenError:
+                target.breaker.succeed()
+                self._tokens.drop(attempt.found)
+                self._await_token(attempt.entry, attempt.found, attempt.usable)
+                return
             except faults.DeliveryError as error:
                 failure = error.failure
                 break

@@ -34,15 +34,26 @@ class Built:
     snapshot: ports.Snapshot
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Design:
+    """What a message is built with beside its notification: all that may differ at a resend, and must not.
+
+    Attributes:
+        language: Of its templates; None in what was built before messages told their language.
+    """
+
+    from_: effective.From
+    language: str | None
+    sources: render.Sources
+
+
 class Builder:
     """Builds messages; keeps compiled templates and snapshots, which many messages share."""
 
     def __init__(self, sources: templates.Templates) -> None:
         self._templates = sources
         self._renderers: collections.OrderedDict[render.Sources, render.Renderer] = collections.OrderedDict()
-        self._snapshots: collections.OrderedDict[tuple[effective.From, render.Sources], ports.Snapshot] = (
-            collections.OrderedDict()
-        )
+        self._snapshots: collections.OrderedDict[_Design, ports.Snapshot] = collections.OrderedDict()
 
     def build(self, job: ports.Job, from_: effective.From) -> Built:
         """Return the message for a recipient.
@@ -58,11 +69,13 @@ class Builder:
         """
         snapshot = job.snapshot
         if snapshot is None:
-            sources = self._templates.find(job.category)
-            snapshot = self._snapshot(from_, sources)
+            sources = self._templates.find(job.category, job.locale)
+            design = _Design(from_=from_, language=job.locale.value, sources=sources)
+            snapshot = self._snapshot(design)
         else:
-            from_, sources = _restore(snapshot)
-        rendered = self._renderer(sources).render(
+            design = _restore(snapshot)
+            from_ = design.from_
+        rendered = self._renderer(design.sources).render(
             render.Values(
                 organization=_shown(job.lane),
                 category=job.category,
@@ -85,6 +98,7 @@ class Builder:
                 html=rendered.html,
                 date=job.accepted_at,
                 message_id=job.message_id,
+                language=design.language,
             )
         )
         return Built(
@@ -97,18 +111,28 @@ class Builder:
     def _renderer(self, sources: render.Sources) -> render.Renderer:
         return _kept(self._renderers, sources, lambda: render.Renderer(sources))
 
-    def _snapshot(self, from_: effective.From, sources: render.Sources) -> ports.Snapshot:
-        return _kept(self._snapshots, (from_, sources), lambda: _take(from_, sources))
+    def _snapshot(self, design: _Design) -> ports.Snapshot:
+        return _kept(self._snapshots, design, lambda: _take(design))
 
 
-def _take(from_: effective.From, sources: render.Sources) -> ports.Snapshot:
-    document = {"from": dataclasses.asdict(from_), "template": dataclasses.asdict(sources)}
+def _take(design: _Design) -> ports.Snapshot:
+    document = {
+        "from": dataclasses.asdict(design.from_),
+        "language": design.language,
+        "template": dataclasses.asdict(design.sources),
+    }
     return ports.Snapshot(settings=canonical.encode(document))
 
 
-def _restore(snapshot: ports.Snapshot) -> tuple[effective.From, render.Sources]:
+def _restore(snapshot: ports.Snapshot) -> _Design:
     document: dict[str, Any] = json.loads(snapshot.settings)
-    return effective.From(**document["from"]), render.Sources(**document["template"])
+    template = document["template"]
+    words = tuple((word, spoken) for word, spoken in template.pop("words", ()))
+    return _Design(
+        from_=effective.From(**document["from"]),
+        language=document.get("language"),
+        sources=render.Sources(**template, words=words),
+    )
 
 
 def _shown(lane: ports.LaneKey) -> str:

@@ -1,12 +1,18 @@
-"""Passwords, read from their Secrets: annotation and value from one read (R1, R3), kept for a few minutes."""
+"""Passwords, read from their Secrets: annotation and value from one read (R1, R3), kept for a few minutes.
+
+With OAuth2, the Secret holds what the token server is shown; `tokens` comes from there to a token.
+"""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol, TypeVar
 
 from mailtier.api import names, reasons, secret, vocabulary
+from mailtier.mail import classify, oauth
 from mailtier.sender import clock
 from mailtier.settings import binding, effective, passwords
+
+_T = TypeVar("_T")
 
 KEPT_SECONDS: Final = 300.0
 """R9: a change that the operator has not told of is found within five minutes."""
@@ -40,11 +46,11 @@ class NotFoundError(CredentialsError):
 class ForbiddenError(CredentialsError):
     """The Secret may not be read."""
 
-    reason = reasons.SECRET_FORBIDDEN
+    reason = reasons.NAMESPACE_NOT_GRANTED
 
 
 class KeyMissingError(CredentialsError):
-    """The Secret has no such key, or its value cannot be a password."""
+    """The Secret has no such key, or its value is not fit for its purpose."""
 
     reason = reasons.SECRET_KEY_MISSING
 
@@ -95,12 +101,14 @@ class Generation:
     Attributes:
         source: Namespace, name and key of the Secret; empty for Anonymous.
         version: uid and resourceVersion of the Secret, as the password's own read found them.
+        oauth2: Where and how a token is asked for; None without OAuth2.
     """
 
     mechanism: vocabulary.Mechanism
     identity: str
     source: tuple[str, ...] = ()
     version: str = ""
+    oauth2: effective.OAuth2 | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,19 +116,29 @@ class Credentials:
     """What a session authenticates with.
 
     Attributes:
-        password: None for Anonymous.
+        password: With OAuth2 the access token, None until there is one; None for Anonymous.
+        client: What asks for tokens; None without OAuth2.
+        failure: Why there is no token.
     """
 
     identity: str
     password: secret.Hidden | None
     generation: Generation
+    client: oauth.Client | None = None
+    failure: classify.Failure | None = None
 
     def secrets(self) -> tuple[str, ...]:
         """Return what must not be quoted from a server that was sent these credentials (R7)."""
+        secrets = self.client.secrets() if self.client else ()
         if self.password is None:
-            return ()
-        # PLAIN's payload is one base64 text, in which neither part stands at the start.
-        return (self.password.reveal, f"\0{self.identity}\0{self.password.reveal}")
+            return secrets
+        # The payload is one base64 text, in which neither part stands at the start.
+        payload = (
+            f"user={self.identity}\1auth=Bearer {self.password.reveal}\1\1"
+            if self.client
+            else f"\0{self.identity}\0{self.password.reveal}"
+        )
+        return (*secrets, self.password.reveal, payload)
 
 
 ANONYMOUS: Final = Credentials(
@@ -142,7 +160,7 @@ class _Kept:
     read_at: float
 
 
-_Key = tuple[str, str, str, str, vocabulary.Mechanism, effective.Endpoint]
+_Key = tuple[effective.SecretReference, str, vocabulary.Mechanism, effective.OAuth2 | None, effective.Endpoint]
 
 
 class CredentialStore:
@@ -173,7 +191,9 @@ class CredentialStore:
         reference = auth.secret
         if auth.mechanism is vocabulary.Mechanism.ANONYMOUS or reference is None:
             return ANONYMOUS
-        key = (reference.namespace, reference.name, reference.key, auth.identity, auth.mechanism, endpoint)
+        # A hint, and no part of what the credentials are.
+        unversioned = dataclasses.replace(reference, version="")
+        key = (unversioned, auth.identity, auth.mechanism, auth.oauth2, endpoint)
         kept = self._kept.get(key)
         now = self._clock.monotonic()
         if kept and reference.version in kept.hints and now - kept.read_at < max_age_seconds:
@@ -196,23 +216,64 @@ class CredentialStore:
     ) -> Credentials:
         label = f"Secret {reference.namespace}/{reference.name}"
         found = await self._reader.read(reference.namespace, reference.name)
-        if not binding.is_bound(found.annotations.get(names.ENDPOINT_ANNOTATION), endpoint):
+        missing = binding.unbound(found.annotations.get(names.ENDPOINT_ANNOTATION), binding.servers(endpoint, auth))
+        if missing:
+            servers = " and ".join(str(server) for server in missing)
             raise NotBoundError(
-                f"{label}: its annotation {names.ENDPOINT_ANNOTATION} does not list {endpoint}; add it if the"
-                " password may be sent there"
+                f"{label}: its annotation {names.ENDPOINT_ANNOTATION} does not list {servers}; add it if what is in"
+                " the Secret may be used there"
             )
-        value = found.data.get(reference.key)
-        try:
-            password = passwords.parse(value.reveal.encode() if value else None)
-        except passwords.PasswordError as error:
-            raise KeyMissingError(f"{label}, key {reference.key}: {error}") from None
+        client = password = None
+        if auth.oauth2 is not None:
+            client = _client(auth.oauth2, found.data, label)
+        else:
+            password = _parsed(found.data, reference.key, passwords.parse, label)
         return Credentials(
             identity=auth.identity,
             password=password,
+            client=client,
             generation=Generation(
                 mechanism=auth.mechanism,
                 identity=auth.identity,
                 source=(reference.namespace, reference.name, reference.key),
                 version=f"{found.uid}/{found.resource_version}",
+                oauth2=auth.oauth2,
             ),
         )
+
+
+def _client(oauth2: effective.OAuth2, data: Mapping[str, secret.Hidden], label: str) -> oauth.Client:
+    """Return what asks for tokens, with all that the Secret holds for it."""
+    signing_key = client_secret = refresh_token = None
+    if oauth2.private_key_key is not None:
+        private = _parsed(data, oauth2.private_key_key, passwords.parse_private_key, label)
+        pem = data[oauth2.private_key_key].reveal.encode()
+        signing_key = oauth.SigningKey(
+            private=private, key_id=oauth2.key_id, certificate=oauth.certificate_of(pem, private)
+        )
+    if oauth2.client_secret_key is not None:
+        client_secret = _parsed(data, oauth2.client_secret_key, passwords.parse, label)
+    if oauth2.refresh_token_key is not None:
+        refresh_token = _parsed(data, oauth2.refresh_token_key, passwords.parse, label)
+    return oauth.Client(
+        url=oauth2.server.url,
+        client_id=oauth2.client_id,
+        grant_type=oauth2.grant_type,
+        scopes=oauth2.scopes,
+        client_secret=client_secret,
+        signing_key=signing_key,
+        refresh_token=refresh_token,
+    )
+
+
+def _parsed(data: Mapping[str, secret.Hidden], key: str, parse: Callable[[bytes | None], _T], label: str) -> _T:
+    """Return the value under a key of a Secret, fit for its purpose.
+
+    Raises:
+        KeyMissingError: It is absent, or unfit.
+    """
+    value = data.get(key)
+    try:
+        return parse(value.reveal.encode() if value else None)
+    except passwords.PasswordError as error:
+        raise KeyMissingError(f"{label}, key {key}: {error}") from None

@@ -26,9 +26,10 @@ from mailtier.sender import (
     schedule,
     settings_source,
     standing,
+    tokens,
 )
 from mailtier.settings import effective
-from mailtier.telemetry import logs
+from mailtier.telemetry import logs, metrics
 
 _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
@@ -48,6 +49,7 @@ class Delivery:
         settings: Effective settings of every organization; listed once before `run`.
         destinations: The endpoints in use; shared with the prober.
         passwords: Credentials; shared with the prober.
+        access: Access tokens; shared with the prober.
         messages: Builds messages.
         probes: Told of refusals and of settings that changed.
         time: Clocks and chance.
@@ -60,6 +62,7 @@ class Delivery:
         settings: settings_source.Settings,
         destinations: destination.Destinations,
         passwords: credentials.CredentialStore,
+        access: tokens.Tokens,
         messages: builder.Builder,
         probes: prober.Prober,
         time: clock.Clock,
@@ -67,6 +70,7 @@ class Delivery:
         self._queue = queue
         self._destinations = destinations
         self._passwords = passwords
+        self._tokens = access
         self._probes = probes
         self._clock = time
         self._schedule = schedule.Schedule()
@@ -94,6 +98,7 @@ class Delivery:
             queue=queue,
             settings=settings,
             passwords=passwords,
+            access=access,
             messages=messages,
             outcomes=self._outcomes,
             waiting=self._schedule,
@@ -114,6 +119,10 @@ class Delivery:
     def held(self) -> dict[ports.LaneKey, standing.Held]:
         """Return the organizations whose messages are held, and why."""
         return self._keeper.held()
+
+    def awaited_rate(self, key: ports.LaneKey) -> int | None:
+        """Return the rate of its namespace that an organization waits for, in messages a minute; None if for none."""
+        return self._schedule.awaited_rate(key)
 
     def offer(self, pending: Iterable[ports.Pending]) -> None:
         """Take in recipients that were queued; those that are here already are left as they are."""
@@ -212,9 +221,11 @@ class Delivery:
         for each in self._destinations:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()
+        metrics.set_waiting_for_rate(self._schedule.waiting_for_rate())
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._passwords.forget_old()
+            self._tokens.forget_old()
             self._destinations.prune(keep={each.destination for each in self._schedule.organizations()})
             self._keeper.prune(now)
 

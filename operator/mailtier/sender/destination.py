@@ -14,7 +14,7 @@ from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.mail import classify
-from mailtier.sender import breaker, clock, credentials, faults, opening, resolver, session
+from mailtier.sender import breaker, clock, credentials, faults, opening, relays, resolver, session
 from mailtier.settings import effective
 from mailtier.telemetry import metrics
 
@@ -86,6 +86,7 @@ class Destination:
         limits: As its owner says now.
         helo_name: The sender's own name for EHLO, where the settings have none.
         auth: What is known of credentials, here and at other destinations.
+        host: Returns the host's own effective settings, or None.
         on_free: Told when a slot became free.
 
     Attributes:
@@ -105,6 +106,7 @@ class Destination:
         opener: opening.Opener,
         auth: opening.AuthStates,
         time: clock.Clock,
+        host: Callable[[], effective.Effective | None],
         on_free: Callable[[Key], None],
     ) -> None:
         self.key = key
@@ -116,6 +118,7 @@ class Destination:
         self._resolver = names
         self._opener = opener
         self._clock = time
+        self._host = host
         self._on_free = on_free
         self._idle: list[session.Session] = []
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
@@ -271,6 +274,11 @@ class Destination:
             await self._end(slot)
         state = self.auth_state(found.generation)
         resolution = await self._resolve()
+        await relays.require_apart(
+            self.key.endpoint, resolution.addresses, found=found, host=self._host(), names=self._resolver
+        )
+        # Again, for whoever follows the phases: the name is resolved.
+        progress.phase = classify.Phase.CONNECT
         plan = opening.Plan(
             endpoint=self.key.endpoint,
             addresses=resolution.addresses,
@@ -310,16 +318,26 @@ class Destinations:
 
     Args:
         helo_name: The sender's own name for EHLO.
+        host: Returns the host's own effective settings, or None.
     """
 
     _FORGOTTEN_SECONDS: Final = 3600.0
     """Longer than the time between two probes, so that what is in use is never forgotten."""
 
-    def __init__(self, *, helo_name: str, names: resolver.Resolver, opener: opening.Opener, time: clock.Clock) -> None:
+    def __init__(
+        self,
+        *,
+        helo_name: str,
+        names: resolver.Resolver,
+        opener: opening.Opener,
+        time: clock.Clock,
+        host: Callable[[], effective.Effective | None],
+    ) -> None:
         self._helo_name = helo_name
         self._resolver = names
         self._opener = opener
         self._clock = time
+        self._host = host
         self._known: dict[Key, Destination] = {}
         self._auth = opening.AuthStates()
         self._listener: Callable[[Key], None] | None = None
@@ -348,6 +366,7 @@ class Destinations:
                 opener=self._opener,
                 auth=self._auth,
                 time=self._clock,
+                host=self._host,
                 on_free=self._note_free,
             )
         found.limits = limits

@@ -20,6 +20,10 @@ class DeliveryError(Exception):
         self.failure = failure
 
 
+class StaleTokenError(DeliveryError):
+    """The server refused an access token, and another one is worth a try."""
+
+
 def of(phase: classify.Phase, fault: classify.Fault) -> DeliveryError:
     """Return the error for a fault without a reply."""
     return DeliveryError(phase, classify.classify_fault(phase, fault))
@@ -33,8 +37,11 @@ def describe(failure: classify.Failure, *, for_owner: bool) -> str:
             alone (R7).
     """
     meaning = reasons.MEANINGS[failure.reason]
-    if failure.code is None:
+    if failure.token_error is not None:
+        codes = failure.token_error
+    elif failure.code is None:
         return failure.text if for_owner and failure.text else meaning
-    codes = f"{failure.code} {failure.enhanced}" if failure.enhanced else str(failure.code)
+    else:
+        codes = f"{failure.code} {failure.enhanced}" if failure.enhanced else str(failure.code)
     said = f', "{failure.text}"' if for_owner and failure.text else ""
     return f"{meaning} It answered {codes}{said}."

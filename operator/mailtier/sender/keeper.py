@@ -107,7 +107,7 @@ class Keeper:
         else:
             self._holds.lift(key)
         target = self._destinations.get(judged.endpoint, judged.settings.delivery)
-        self._schedule.attach(key, target.key, rate_per_minute=judged.settings.delivery.rate_per_minute)
+        self._schedule.attach(key, target.key, rates=judged.rates)
 
     def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool) -> None:
         """Hold an organization's messages.
@@ -122,6 +122,15 @@ class Keeper:
         self._schedule.detach(key)
         self._wake()
 
+    def park(self, key: ports.LaneKey) -> None:
+        """Keep an organization's messages back for a moment, until somebody says `look_again`."""
+        self._schedule.detach(key)
+
+    def look_again(self, key: ports.LaneKey) -> None:
+        """Look whether what keeps an organization's messages back is over."""
+        self._unjudged.add(key)
+        self._wake()
+
     def settle(self, key: ports.LaneKey) -> None:
         """Note that an organization's settings and credentials work."""
         self._holds.settle(key)
@@ -129,8 +138,7 @@ class Keeper:
     def sweep(self, now: float) -> None:
         """Look at all holds: which are to be looked at again, told, or ended."""
         for key in self._holds.to_recheck(now):
-            self._unjudged.add(key)
-            self._wake()
+            self.look_again(key)
         for key, reason in self._holds.to_fail(now):
             organization = self._schedule.organization(key)
             if organization is not None:

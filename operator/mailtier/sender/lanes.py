@@ -99,22 +99,53 @@ class Lane:
         return max(allowed, self.held_until)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """How many messages a minute an organization's settings allow; None without a limit.
+
+    Attributes:
+        organization: For itself: `delivery.ratePerMinute`.
+        namespace: For all organizations of its namespace together, through the host's endpoint: the host's quota.
+    """
+
+    organization: int | None = None
+    namespace: int | None = None
+
+
+UNLIMITED: Final = Rates()
+
+
 class Organization:
     """The lanes of one organization, and the destination that its settings name now.
 
     Attributes:
         destination: None while its messages are held.
         limiter: Its effective ratePerMinute.
+        namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
         parked_until: When it takes part again, while rates or holds keep every lane back.
         taken_at: When a message was taken last.
     """
 
-    __slots__ = ("_lanes", "destination", "entries", "key", "limiter", "parked_until", "taken_at")
+    __slots__ = (
+        "_lanes",
+        "_meter",
+        "_namespace_meter",
+        "destination",
+        "entries",
+        "key",
+        "limiter",
+        "namespace_limiter",
+        "parked_until",
+        "taken_at",
+    )
 
-    def __init__(self, key: ports.LaneKey) -> None:
+    def __init__(self, key: ports.LaneKey, namespace_meter: limiter.Meter) -> None:
         self.key = key
+        self._meter = limiter.Meter()
+        self._namespace_meter = namespace_meter
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None
+        self.namespace_limiter: limiter.RateLimiter | None = None
         self.parked_until: float | None = None
         self.taken_at = float("-inf")
         self.entries: dict[int, Entry] = {}
@@ -127,12 +158,10 @@ class Organization:
             lane = self._lanes[lane_class] = Lane(lane_class)
         return lane
 
-    def set_rate(self, per_minute: int | None) -> None:
-        """Set the effective ratePerMinute; what was sent so far still counts if it stays the same."""
-        if per_minute is None:
-            self.limiter = None
-        elif self.limiter is None or self.limiter.per_minute != per_minute:
-            self.limiter = limiter.RateLimiter(per_minute)
+    def set_rates(self, rates: Rates) -> None:
+        """Set the rates; what was sent so far still counts, or whoever edits settings had a fresh minute each time."""
+        self.limiter = _limiter(rates.organization, self._meter)
+        self.namespace_limiter = _limiter(rates.namespace, self._namespace_meter)
 
     def ready(self) -> Iterator[Entry]:
         """Yield what waits for nothing but its turn."""
@@ -147,12 +176,17 @@ class Organization:
     def give_back(self, entry: Entry) -> None:
         """Put an entry that was picked first in its lane again, and do not count it against the rates."""
         entry.lane.ready.appendleft(entry)
-        for limit in (entry.lane.limiter, self.limiter):
-            if limit:
-                limit.give_back()
+        for limit in self._limits(entry.lane):
+            limit.give_back()
+
+    def namespace_allowed_at(self, now: float) -> float:
+        """Return when the rate of its namespace lets the next message go."""
+        return self.namespace_limiter.allowed_at(now) if self.namespace_limiter else now
 
     def pick(self, now: float) -> Entry | float | None:
         """Take the next entry out of the most urgent lane that may go, and count it against the rates.
+
+        The namespace's rate is not asked: it is not for one organization to wait for it (`namespace_allowed_at`).
 
         Returns:
             The entry; or when one may go, where rates and holds keep all back; or None without any entry.
@@ -165,17 +199,29 @@ class Organization:
             lane_at = max(lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now)
             if lane_at <= now:
                 lane.ready.popleft()
-                for limit in (lane.limiter, self.limiter):
-                    if limit:
-                        limit.take(now)
+                for limit in self._limits(lane):
+                    limit.take(now)
                 return entry
             allowed_at = min(allowed_at, lane_at)
         return allowed_at if allowed_at < float("inf") else None
 
+    def _limits(self, lane: Lane) -> Iterator[limiter.RateLimiter]:
+        return (limit for limit in (lane.limiter, self.limiter, self.namespace_limiter) if limit)
+
+
+def _limiter(per_minute: int | None, meter: limiter.Meter) -> limiter.RateLimiter | None:
+    return None if per_minute is None else limiter.RateLimiter(per_minute, meter)
+
 
 @dataclasses.dataclass(slots=True)
 class Namespace:
-    """The organizations of one namespace that have something ready for one destination."""
+    """The organizations of one namespace that have something ready for one destination.
+
+    Attributes:
+        parked_until: When it takes part again, while its rate keeps all of them back.
+    """
 
     uid: str
+    destination: Hashable
+    parked_until: float | None = None
     organizations: rotation.Rotation[str, Organization] = dataclasses.field(default_factory=rotation.Rotation)

@@ -46,7 +46,7 @@ class ObjectServer:
         on_pending: Told what the scheduler has to know, after the commit.
         namespaces: Returns the uids of the namespaces for which something is queued.
         on_namespace_deleted: Told the uid of a namespace that is gone; fails what is queued for it.
-        quota: What one namespace may have queued.
+        quota: What one namespace may have queued where the host's policy says nothing.
         now: Returns aware UTC time.
     """
 
@@ -115,7 +115,7 @@ class ObjectServer:
             spec, settings, notification_id=self._ids.new(), now=self._now(), source=source
         )
         try:
-            enqueued = await self._queue.enqueue(notification, quota=self._quota)
+            enqueued = await self._queue.enqueue(notification, quota=admission.quota(settings, self._quota))
         except ports.QuotaExceededError as error:
             return feed.Refused(reason=str(reasons.QUOTA_EXCEEDED), message=str(error), retry=True)
         except ports.StorageFullError as error:
@@ -127,6 +127,8 @@ class ObjectServer:
             return feed.Refused(reason=str(reasons.STORAGE_FULL), message="it was just removed", retry=True)
         if not enqueued.repeated:
             metrics.count_accepted(category=spec.category, source="object")
+            if (found := admission.audit(spec, settings)) is not None:
+                metrics.count_would_refuse(reason=str(found.reason))
             _log.info(
                 "notification queued",
                 id=enqueued.id,

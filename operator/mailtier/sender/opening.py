@@ -10,13 +10,13 @@ import dataclasses
 import datetime as dt
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import aiosmtplib
 
-from mailtier.api import vocabulary
-from mailtier.mail import classify, replies, wire
+from mailtier.api import secret, vocabulary
+from mailtier.mail import classify, reasons, replies, wire
 from mailtier.sender import credentials, faults, resolver, session, tls
 from mailtier.settings import effective
 
@@ -25,18 +25,26 @@ _CONCURRENT: Final = 1_000
 
 _REMEMBERED_GENERATIONS: Final = 20_000
 
+_STALE: Final = classify.Failure(
+    scope=classify.Scope.CREDENTIALS,
+    permanence=classify.Permanence.TRANSIENT,
+    reason=reasons.DeliveryReason.CREDENTIALS_REFUSED,
+)
+
 
 class AuthState:
     """What is known of one credential generation at one server; shared by delivery and probe (R12).
 
     Attributes:
         refusal: Why the server refused it; from then on no AUTH is sent with it.
+        stale: An access token that was refused, with nothing accepted since; the next one that is refused counts.
         is_recalled: Whether it was looked up what an earlier process learned.
         probed_at: When a probe last opened a session with it; seconds of the monotonic clock.
     """
 
     def __init__(self) -> None:
         self.refusal: classify.Failure | None = None
+        self.stale: secret.Hidden | None = None
         self.is_recalled = False
         self.probed_at = float("-inf")
         # One AUTH at a time: three sessions that opened together would be three attempts with a wrong password.
@@ -67,17 +75,30 @@ class AuthStates:
         return state
 
 
-@dataclasses.dataclass(slots=True)
 class Progress:
     """How far an opening has come; it stays readable when the opening fails.
 
+    Args:
+        observe: Told each phase as it begins.
+
     Attributes:
-        phase: The step under way.
         certificate_expires_at: notAfter of the server's certificate, aware UTC; None before TLS.
     """
 
-    phase: classify.Phase = classify.Phase.CONNECT
-    certificate_expires_at: dt.datetime | None = None
+    def __init__(self, observe: Callable[[classify.Phase], None] = lambda _phase: None) -> None:
+        self.certificate_expires_at: dt.datetime | None = None
+        self._phase = classify.Phase.CONNECT
+        self._observe = observe
+
+    @property
+    def phase(self) -> classify.Phase:
+        """The step under way."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: classify.Phase) -> None:
+        self._phase = phase
+        self._observe(phase)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +147,12 @@ class Opener:
             async with self._room, asyncio.timeout(plan.total.total_seconds()) as limit:
                 return await self._open(plan, progress, limit)
         except faults.DeliveryError as error:
-            phase, failure = error.phase, error.failure
+            failed = type(error)(error.phase, error.failure)
         except Exception as error:  # noqa: BLE001 - whatever a library raises here may quote a secret.
-            phase, failure = progress.phase, _judge(error, progress, plan)
-        raise faults.DeliveryError(phase, failure)
+            failure = _judge(error, progress, plan)
+            # Read only now: the judgement knows better where a refused greeting belongs.
+            failed = faults.DeliveryError(progress.phase, failure)
+        raise failed
 
     async def _open(self, plan: Plan, progress: Progress, limit: asyncio.Timeout) -> session.Session:
         settings = plan.endpoint.tls
@@ -227,14 +250,24 @@ def _transport(client: aiosmtplib.SMTP) -> asyncio.BaseTransport:
 
 
 async def _authenticate(client: aiosmtplib.SMTP, plan: Plan, limit: asyncio.Timeout) -> None:
-    """Send one AUTH, with the one mechanism of the settings; `login` would try all that are offered."""
-    mechanism, password = plan.credentials.generation.mechanism, plan.credentials.password
-    if mechanism is vocabulary.Mechanism.ANONYMOUS or password is None:
+    """Send one AUTH, with the one mechanism of the settings; `login` would try all that are offered.
+
+    XOAUTH2 is refused with a challenge, which aiosmtplib answers as it has to be; the refusal comes after that.
+    """
+    found = plan.credentials
+    mechanism, password = found.generation.mechanism, found.password
+    if mechanism is vocabulary.Mechanism.ANONYMOUS:
         return
     if mechanism.lower() not in client.server_auth_methods:
         raise faults.of(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
-    is_plain = mechanism is vocabulary.Mechanism.PLAIN
-    authenticate = client.auth_plain if is_plain else client.auth_login
+    if found.failure is not None:
+        raise faults.DeliveryError(classify.Phase.AUTH, found.failure)
+    assert password is not None
+    authenticate = {
+        vocabulary.Mechanism.PLAIN: client.auth_plain,
+        vocabulary.Mechanism.LOGIN: client.auth_login,
+        vocabulary.Mechanism.XOAUTH2: client.auth_xoauth2,
+    }[mechanism]
     loop = asyncio.get_running_loop()
     left = (limit.when() or loop.time()) - loop.time()
     # Waiting for another session's AUTH is not the server's time.
@@ -243,13 +276,20 @@ async def _authenticate(client: aiosmtplib.SMTP, plan: Plan, limit: asyncio.Time
         limit.reschedule(loop.time() + left)
         if plan.auth.refusal is not None:
             raise faults.DeliveryError(classify.Phase.AUTH, plan.auth.refusal)
+        if plan.auth.stale is password:
+            # Another session learned that while this one waited. The same text, granted once more, is another token.
+            raise faults.StaleTokenError(classify.Phase.AUTH, _STALE)
         try:
-            await authenticate(plan.credentials.identity, password.reveal)
+            await authenticate(found.identity, password.reveal)
         except aiosmtplib.SMTPResponseException as error:
             failure = _judge_reply(classify.Phase.AUTH, error.code, error.message, plan)
         else:
+            plan.auth.stale = None
             return
         if failure.scope is classify.Scope.CREDENTIALS:
+            if found.client is not None and plan.auth.stale is None:
+                plan.auth.stale = password
+                raise faults.StaleTokenError(classify.Phase.AUTH, failure)
             plan.auth.refusal = failure
     raise faults.DeliveryError(classify.Phase.AUTH, failure)
 

@@ -36,6 +36,7 @@ class NewNotification:
 
     Attributes:
         id: Unique, chosen by the caller; sorts by time.
+        locale: Language of its messages, chosen already.
         recipients: 1 to 20 addresses, resolved already (the category's where the caller named none).
         accepted_at: Aware UTC time; the Date of its messages.
         expires_at: Aware UTC time after which it is not tried again.
@@ -48,6 +49,7 @@ class NewNotification:
     lane: LaneKey
     category: vocabulary.Category
     severity: vocabulary.Severity
+    locale: vocabulary.Locale
     recipients: Sequence[str]
     subject: str | None = dataclasses.field(repr=False)
     text: str | None = dataclasses.field(repr=False)
@@ -106,7 +108,7 @@ class Snapshot:
     """What a message was built with beside its notification, kept so that a resend is byte-identical.
 
     Attributes:
-        settings: Canonical JSON of the sender identity and the template that were used.
+        settings: Canonical JSON of the sender identity, the language and the template that were used.
     """
 
     settings: str
@@ -127,6 +129,7 @@ class Job:
     lane: LaneKey
     category: vocabulary.Category
     severity: vocabulary.Severity
+    locale: vocabulary.Locale
     rcpt_to: str
     subject: str | None = dataclasses.field(repr=False)
     text: str | None = dataclasses.field(repr=False)

@@ -6,12 +6,14 @@ address and takes it back. Nothing is sent to anybody.
 
 import dataclasses
 import datetime as dt
+from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import addresses, feed, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import clock, credentials, destination, faults, opening, standing
+from mailtier.sender import clock, credentials, destination, faults, opening, standing, tokens
+from mailtier.settings.providers import catalogue
 
 _Stage = vocabulary.ProbeStage
 _R: Final = delivery_reasons.DeliveryReason
@@ -31,6 +33,8 @@ _BY_CAUSE: Final = {
     _R.STARTTLS_NOT_OFFERED: reasons.STARTTLS_NOT_OFFERED,
     _R.MECHANISM_NOT_OFFERED: reasons.AUTH_NOT_OFFERED,
     _R.TIMED_OUT: reasons.PROBE_TIMEOUT,
+    _R.TOKEN_FAILED: reasons.TOKEN_FAILED,
+    _R.TOKEN_REFUSED: reasons.TOKEN_REFUSED,
 }
 _BY_PHASE: Final = {
     classify.Phase.CONNECT: reasons.CONNECT_FAILED,
@@ -42,6 +46,15 @@ _REFUSED: Final = {
     classify.Phase.AUTH: reasons.AUTH_FAILED,
     classify.Phase.MAIL: reasons.SENDER_REFUSED,
 }
+REFUSED: Final = {
+    reasons.AUTH_FAILED.name: _R.CREDENTIALS_REFUSED,
+    reasons.TOKEN_REFUSED.name: _R.TOKEN_REFUSED,
+}
+"""Reasons after which the credentials are not used again (R12), and what deliveries call them."""
+
+_TOKENS: Final = 3
+"""How many a probe tries: more than two are only needed where deliveries use the same ones meanwhile."""
+
 _AUTHENTICATION_REQUIRED: Final = 530
 """RFC 4954 section 6."""
 _SESSION_PROOF_SECONDS: Final = 300.0
@@ -56,10 +69,12 @@ class Finding:
     """What a probe found.
 
     Attributes:
+        host: The server's.
         phase: The phase that failed; None when all went through.
         failure: Why.
     """
 
+    host: str
     secret_version: str
     phase: classify.Phase | None
     failure: classify.Failure | None
@@ -67,7 +82,14 @@ class Finding:
 
 
 async def look(
-    usable: standing.Usable, target: destination.Destination, found: credentials.Credentials, *, time: clock.Clock
+    usable: standing.Usable,
+    target: destination.Destination,
+    found: credentials.Credentials,
+    *,
+    access: tokens.Tokens,
+    time: clock.Clock,
+    fresh: bool = False,
+    observe: Callable[[classify.Phase], None] = lambda _phase: None,
 ) -> Finding:
     """Probe an endpoint and return what was found; tells the breaker as a delivery does.
 
@@ -75,11 +97,41 @@ async def look(
         usable: The settings.
         target: Their destination.
         found: Their credentials.
+        access: Where they get their tokens.
         time: For the breaker.
+        fresh: Whether it has to be a new session, however lately another probe opened one.
+        observe: Told each phase as it begins.
     """
-    progress = opening.Progress()
+    progress = opening.Progress(observe)
     state = target.auth_state(found.generation)
-    fresh = state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
+    failure = None
+    for _ in range(_TOKENS):
+        # Before the slot is taken, which others need while a token server thinks.
+        ready = dataclasses.replace(found, failure=state.refusal) if state.refusal else await access.get(found)
+        try:
+            return await _look(usable, target, ready, progress, time=time, fresh=fresh or ready.failure is not None)
+        except faults.StaleTokenError as error:
+            access.drop(ready)
+            failure = error.failure
+    return _finding(target, found, progress, (classify.Phase.AUTH, failure))
+
+
+async def _look(
+    usable: standing.Usable,
+    target: destination.Destination,
+    found: credentials.Credentials,
+    progress: opening.Progress,
+    *,
+    time: clock.Clock,
+    fresh: bool,
+) -> Finding:
+    """Return what one session finds.
+
+    Raises:
+        faults.StaleTokenError: It takes another token to tell.
+    """
+    state = target.auth_state(found.generation)
+    fresh = fresh or state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
     slot = await target.reserve_for_probe()
     try:
         phase, failure = await _go_through(usable, target, found, slot, progress, fresh=fresh)
@@ -95,10 +147,20 @@ async def look(
             target.breaker.succeed()
     finally:
         await target.release(slot)
+    return _finding(target, found, progress, (phase, failure))
+
+
+def _finding(
+    target: destination.Destination,
+    found: credentials.Credentials,
+    progress: opening.Progress,
+    failed: tuple[classify.Phase | None, classify.Failure | None],
+) -> Finding:
     return Finding(
+        host=target.key.endpoint.host,
         secret_version=found.generation.version,
-        phase=phase,
-        failure=failure,
+        phase=failed[0],
+        failure=failed[1],
         certificate_expires_at=progress.certificate_expires_at,
     )
 
@@ -115,6 +177,8 @@ async def _go_through(
     """Return the phase that failed and why, or twice None."""
     try:
         current = await target.session_for(slot, found, progress=progress, fresh=fresh)
+    except faults.StaleTokenError:
+        raise
     except faults.DeliveryError as error:
         return error.phase, error.failure
     progress.phase, progress.certificate_expires_at = classify.Phase.MAIL, current.certificate_expires_at
@@ -150,11 +214,20 @@ def report(key: str, finding: Finding, *, at: dt.datetime) -> feed.Probe:
         secret_version=finding.secret_version,
         reason=reason.name,
         stage=stage,
-        owner_message=faults.describe(failure, for_owner=True),
+        owner_message=_for_owner(finding.host, failure),
         tenant_message=faults.describe(failure, for_owner=False),
         certificate_expires_at=finding.certificate_expires_at,
         probed_at=at,
     )
+
+
+def _for_owner(host: str, failure: classify.Failure) -> str:
+    """Return what the endpoint's owner is told: what was found, and what to do where the provider's words are known."""
+    told = faults.describe(failure, for_owner=True)
+    if failure.code is None:
+        return told
+    remedy = catalogue.remedy(host, failure.code, failure.enhanced, failure.text)
+    return f"{told} {remedy}" if remedy else told
 
 
 def _reason(phase: classify.Phase, failure: classify.Failure) -> reasons.Reason:
@@ -172,11 +245,12 @@ def _reason(phase: classify.Phase, failure: classify.Failure) -> reasons.Reason:
 
 def refusal_of(known: feed.Probe) -> classify.Failure | None:
     """Return the refusal of credentials that an earlier process reported, so that this one does not repeat AUTH."""
-    if known.reason != reasons.AUTH_FAILED.name:
+    reason = REFUSED.get(known.reason)
+    if reason is None:
         return None
     return classify.Failure(
         scope=classify.Scope.CREDENTIALS,
         permanence=classify.Permanence.PERMANENT,
-        reason=_R.CREDENTIALS_REFUSED,
+        reason=reason,
         text=known.owner_message,
     )

@@ -23,6 +23,8 @@ from mailtier.sender import (
     recorder,
     settings_source,
     standing,
+    tokens,
+    trace,
 )
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics
@@ -45,6 +47,18 @@ class NotProbeableError(Exception):
     """Nothing is connected to with these settings; the text says why."""
 
 
+class TooSoonError(Exception):
+    """The endpoint was probed a moment ago (R7).
+
+    Attributes:
+        retry_after_seconds: When it may be probed again.
+    """
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__("the endpoint was probed a moment ago")
+        self.retry_after_seconds = retry_after_seconds
+
+
 class Settings(settings_source.Settings, Protocol):
     """What the prober asks of the settings."""
 
@@ -61,6 +75,7 @@ class _Target:
         seen_version: The Secret's version as the operator published it last.
         next_at: When it is probed next; seconds of the monotonic clock.
         failures: How often in a row it failed.
+        told: The stages of the probe under way, or of the last one.
     """
 
     key: str
@@ -70,6 +85,7 @@ class _Target:
     last_at: float = float("-inf")
     failures: int = 0
     running: asyncio.Task[None] | None = None
+    told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
 
 
 class Prober:
@@ -80,6 +96,7 @@ class Prober:
         settings: Effective settings.
         destinations: The endpoints in use; shared with delivery.
         passwords: Credentials; shared with delivery.
+        access: Access tokens; shared with delivery.
         time: Clocks and chance.
     """
 
@@ -90,12 +107,14 @@ class Prober:
         settings: Settings,
         destinations: destination.Destinations,
         passwords: credentials.CredentialStore,
+        access: tokens.Tokens,
         time: clock.Clock,
     ) -> None:
         self._queue = queue
         self._settings = settings
         self._destinations = destinations
         self._passwords = passwords
+        self._tokens = access
         self._clock = time
         self._targets: dict[str, _Target] = {}
         self._keys: dict[effective.OrganizationKey, str] = {}
@@ -103,6 +122,7 @@ class Prober:
         # What earlier processes learned of refused credentials, by the Secret's version.
         self._refused: dict[str, list[feed.Probe]] = {}
         self._namespaces: dict[str, float] = {}
+        self._demands: dict[str, float] = {}
         self._due: list[tuple[float, int, str]] = []
         self._number = 0
         self._wake = asyncio.Event()
@@ -116,7 +136,7 @@ class Prober:
                 found = await self._queue.probes()
                 self._known = {known.key: known for known in found} | self._known
                 for known in found:
-                    if known.reason == reasons.AUTH_FAILED.name:
+                    if known.reason in probe.REFUSED:
                         self._refused.setdefault(known.secret_version, []).append(known)
                 self._loaded = True
             except Exception:  # noqa: BLE001 - whatever it is may pass.
@@ -172,6 +192,32 @@ class Prober:
             raise NotProbeableError("There is no result yet; look whether the Secret can be used.")
         return known
 
+    def demand(self, organization: effective.OrganizationKey) -> trace.Trace:
+        """Start a probe over a new connection for somebody who waits, or join the one under way; return its trace.
+
+        Args:
+            organization: Whose endpoint; the host's own with an empty namespace.
+
+        Raises:
+            NotProbeableError: Its settings are unknown, blocked, unresolved or suspended.
+            TooSoonError: The namespace had a probe less than a minute ago (R7). That goes for an inherited endpoint
+                too, whose connections all organizations share.
+        """
+        self.note_settings(organization)
+        target = self._targets.get(self._keys.get(organization, ""))
+        if target is None:
+            raise NotProbeableError(_why_not(self._settings.get(organization)))
+        if target.running is None:
+            now = self._clock.monotonic()
+            allowed_at = max(self._allowed_at(target), self._demands.get(organization.namespace, 0.0))
+            if allowed_at > now:
+                raise TooSoonError(allowed_at - now)
+            if organization.namespace:
+                self._demands = _pruned(self._demands, now)
+                self._demands[organization.namespace] = now + _NAMESPACE_SECONDS
+            self._start(target, fresh=True)
+        return target.told
+
     def recall(
         self, settings: effective.Effective, generation: credentials.Generation, state: opening.AuthState
     ) -> None:
@@ -218,22 +264,23 @@ class Prober:
             else:
                 self._start(target)
 
-    def _start(self, target: _Target) -> None:
+    def _start(self, target: _Target, *, fresh: bool = False) -> None:
         target.last_at = self._clock.monotonic()
         usable = self._usable(target)
         if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
-            if len(self._namespaces) > _PRUNE_NAMESPACES_ABOVE:
-                self._namespaces = {name: at for name, at in self._namespaces.items() if at > target.last_at}
+            self._namespaces = _pruned(self._namespaces, target.last_at)
             self._namespaces[usable.settings.organization.namespace] = target.last_at + _NAMESPACE_SECONDS
-        target.running = self._background.spawn(self._probe(target))
+        target.told = trace.Trace()
+        target.running = self._background.spawn(self._probe(target, fresh=fresh))
 
-    async def _probe(self, target: _Target) -> None:
-        version, pause = target.seen_version, _LONGEST_FAILING_SECONDS
+    async def _probe(self, target: _Target, *, fresh: bool) -> None:
+        version, pause, told = target.seen_version, _LONGEST_FAILING_SECONDS, target.told
         try:
-            pause = self._pause(target, await self._look(target))
+            pause = self._pause(target, await self._look(target, told, fresh=fresh))
         except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
             _log.exception("a probe failed by a defect")
         finally:
+            told.end()
             target.running = None
             if target.seen_version != version:
                 # The Secret changed meanwhile: this probe may have used the former password.
@@ -241,19 +288,27 @@ class Prober:
             # Up to a tenth more, so that what began together does not stay together.
             self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
 
-    async def _look(self, target: _Target) -> feed.Probe | None:
+    async def _look(self, target: _Target, told: trace.Trace, *, fresh: bool) -> feed.Probe | None:
         usable = self._usable(target)
         if usable is None:
+            told.problem = reasons.NOT_PROBED
             return None
         at = self._destinations.get(usable.endpoint, usable.settings.delivery)
         try:
             found = await self._passwords.get(usable.auth, usable.endpoint)
         except credentials.CredentialsError as error:
             _log.info("no probe without credentials", reason=error.reason.name)
+            told.problem = error.reason
             return None
         self.recall(usable.settings, found.generation, at.auth_state(found.generation))
-        finding = await probe.look(usable, at, found, time=self._clock)
+        phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
+        finding = await probe.look(
+            usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
+        )
         result = probe.report(target.key, finding, at=self._clock.wall())
+        # Before the last stage is told: whoever hears that it failed asks at once why.
+        told.result = result
+        phases.finish(result.stage)
         metrics.count_probe(reason=result.reason)
         if self._targets.get(target.key) is target:
             self._known[target.key] = result
@@ -261,7 +316,7 @@ class Prober:
         return result
 
     def _pause(self, target: _Target, result: feed.Probe | None) -> float:
-        if result is not None and result.reason in {reasons.VERIFIED.name, reasons.AUTH_FAILED.name}:
+        if result is not None and result.reason in {reasons.VERIFIED.name, *probe.REFUSED}:
             # Refused credentials stay refused: another probe would find nothing new.
             target.failures = 0
             return _GOOD_SECONDS
@@ -310,10 +365,17 @@ class Prober:
             self._known.pop(key, None)
 
 
+def _pruned(times: dict[str, float], now: float) -> dict[str, float]:
+    """Return the times by namespace, without those that are over once there are many."""
+    if len(times) <= _PRUNE_NAMESPACES_ABOVE:
+        return times
+    return {namespace: at for namespace, at in times.items() if at > now}
+
+
 def _login(settings: effective.Effective) -> tuple[object, ...] | None:
-    """Return what a password is sent with, and where; None where nothing is sent."""
+    """Return what a password or token is sent with, and where; None where nothing is sent."""
     at, auth = settings.endpoint, settings.auth
-    return None if at is None or auth is None else (at.host, at.port, auth.mechanism, auth.identity)
+    return None if at is None or auth is None else (at.host, at.port, auth.mechanism, auth.identity, auth.oauth2)
 
 
 def _usable(settings: effective.Effective | None) -> standing.Usable | None:
@@ -321,3 +383,9 @@ def _usable(settings: effective.Effective | None) -> standing.Usable | None:
         return None
     judged = standing.judge(settings, admission.lane(settings))
     return judged if isinstance(judged, standing.Usable) else None
+
+
+def _why_not(settings: effective.Effective | None) -> str:
+    """Return why nothing is connected to with settings."""
+    judged = standing.judge(settings, admission.lane(settings)) if settings is not None else None
+    return judged.message if isinstance(judged, standing.Held) else reasons.NOT_PROBED.meaning

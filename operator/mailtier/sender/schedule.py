@@ -2,7 +2,8 @@
 
 Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
 Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
-costs constant time, and the logarithm of a heap where it has to wait.
+costs constant time, and the logarithm of a heap where it has to wait. A namespace that has used up its rate waits as
+a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked each second.
 """
 
 import heapq
@@ -10,7 +11,7 @@ import itertools
 from collections.abc import Hashable, Iterator
 from typing import Final
 
-from mailtier.sender import lanes, ports, rotation
+from mailtier.sender import lanes, limiter, ports, rotation
 
 _RATES_COUNT_SECONDS: Final = 120.0
 
@@ -27,7 +28,10 @@ class Schedule:
         self._rotations: dict[Hashable, rotation.Rotation[str, lanes.Namespace]] = {}
         self._due: list[tuple[float, int, lanes.Entry]] = []
         self._expiring: list[tuple[float, int, lanes.Entry]] = []
-        self._parked: list[tuple[float, int, lanes.Organization]] = []
+        self._parked: list[tuple[float, int, lanes.Organization | lanes.Namespace]] = []
+        # By the namespace's uid: what it sent, and those of its parts that wait for its rate, by destination.
+        self._meters: dict[str, limiter.Meter] = {}
+        self._waiting: dict[str, dict[Hashable, lanes.Namespace]] = {}
         self._sequence = itertools.count()
         self._touched: set[Hashable] = set()
         self._stranded: list[lanes.Entry] = []
@@ -55,7 +59,8 @@ class Schedule:
             return None
         organization = self._organizations.get(pending.lane)
         if organization is None:
-            organization = self._organizations[pending.lane] = lanes.Organization(pending.lane)
+            meter = self._meters.setdefault(pending.lane.namespace_uid, limiter.Meter())
+            organization = self._organizations[pending.lane] = lanes.Organization(pending.lane, meter)
         entry = lanes.Entry(pending=pending, organization=organization)
         self._entries[pending.recipient] = entry
         organization.entries[pending.recipient] = entry
@@ -63,15 +68,17 @@ class Schedule:
         self._wait(entry, due_at)
         return entry
 
-    def attach(self, key: ports.LaneKey, destination: Hashable, *, rate_per_minute: int | None) -> None:
+    def attach(self, key: ports.LaneKey, destination: Hashable, *, rates: lanes.Rates = lanes.UNLIMITED) -> None:
         """Let an organization's messages go to a destination; in place of the former, if there was one."""
         organization = self._organizations[key]
-        organization.set_rate(rate_per_minute)
+        organization.set_rates(rates)
         if organization.destination != destination:
             self.detach(key)
             organization.destination = destination
         organization.parked_until = None
         self._join(organization)
+        # It may be another rate: let `take` look again.
+        self._let_in(key.namespace_uid)
 
     def detach(self, key: ports.LaneKey) -> None:
         """Hold an organization's messages; they keep their places."""
@@ -93,10 +100,14 @@ class Schedule:
             if entry.place is lanes.Place.WAITING:
                 self._make_ready(entry)
         while self._parked and self._parked[0][0] <= now:
-            at, _, organization = heapq.heappop(self._parked)
-            if organization.parked_until == at:
-                organization.parked_until = None
-                self._join(organization)
+            at, _, parked = heapq.heappop(self._parked)
+            if parked.parked_until != at:
+                continue
+            parked.parked_until = None
+            if isinstance(parked, lanes.Namespace):
+                self._let_in(parked.uid)
+            else:
+                self._join(parked)
 
     def next_event(self) -> float | None:
         """Return when `advance` or `expired` has something to do next; may be early, never late."""
@@ -136,6 +147,10 @@ class Schedule:
             if organization is None:
                 namespaces.remove(namespace.uid)
                 continue
+            if (allowed_at := organization.namespace_allowed_at(now)) > now:
+                namespaces.remove(namespace.uid)
+                self._park(namespace, until=allowed_at)
+                continue
             picked = organization.pick(now)
             if isinstance(picked, lanes.Entry):
                 picked.place = lanes.Place.ACTIVE
@@ -144,8 +159,7 @@ class Schedule:
                 return picked
             namespace.organizations.remove(organization.key.organization)
             if picked is not None:
-                organization.parked_until = picked
-                heapq.heappush(self._parked, (picked, next(self._sequence), organization))
+                self._wake_at(organization, picked)
         self._rotations.pop(destination, None)
         return None
 
@@ -169,6 +183,8 @@ class Schedule:
         entry.organization.give_back(entry)
         entry.organization.parked_until = None
         self._join(entry.organization)
+        # What it did not use of the namespace's rate another may have.
+        self._let_in(entry.organization.key.namespace_uid)
 
     def remove(self, entry: lanes.Entry) -> None:
         """Forget an entry: its state is final."""
@@ -194,7 +210,21 @@ class Schedule:
         ]
         for key in empty:
             self._leave(self._organizations.pop(key))
+        left = {key.namespace_uid for key in self._organizations}
+        self._meters = {uid: meter for uid, meter in self._meters.items() if uid in left}
         return empty
+
+    def awaited_rate(self, key: ports.LaneKey) -> int | None:
+        """Return the rate of its namespace that an organization waits for, in messages a minute; None if for none."""
+        organization = self._organizations.get(key)
+        if organization is None or organization.namespace_limiter is None:
+            return None
+        waiting = organization.destination in self._waiting.get(key.namespace_uid, {})
+        return organization.namespace_limiter.per_minute if waiting else None
+
+    def waiting_for_rate(self) -> int:
+        """Return how many organizations have messages that wait for their namespace's rate."""
+        return sum(len(part.organizations) for parts in self._waiting.values() for part in parts.values())
 
     def _wait(self, entry: lanes.Entry, due_at: float) -> None:
         entry.place = lanes.Place.WAITING
@@ -215,25 +245,63 @@ class Schedule:
             return
         if organization.parked_until is not None or not organization.has_ready:
             return
-        self._touched.add(destination)
-        namespaces = self._rotations.get(destination)
-        if namespaces is None:
-            namespaces = self._rotations[destination] = rotation.Rotation()
-        uid = organization.key.namespace_uid
-        namespace = namespaces.get(uid)
+        namespace = self._find(organization)
         if namespace is None:
-            namespace = lanes.Namespace(uid)
-            namespaces.add(uid, namespace)
+            namespace = lanes.Namespace(organization.key.namespace_uid, destination)
+            self._add(namespace)
         namespace.organizations.add(organization.key.organization, organization)
+        self._touched.add(destination)
 
     def _leave(self, organization: lanes.Organization) -> None:
         organization.parked_until = None
-        namespaces = self._rotations.get(organization.destination)
-        namespace = namespaces.get(organization.key.namespace_uid) if namespaces else None
-        if namespaces is None or namespace is None:
+        namespace = self._find(organization)
+        if namespace is None:
             return
         namespace.organizations.remove(organization.key.organization)
-        if not namespace.organizations:
+        if namespace.organizations:
+            return
+        self._unpark(namespace)
+        namespaces = self._rotations.get(namespace.destination)
+        if namespaces is not None:
             namespaces.remove(namespace.uid)
-        if not namespaces:
-            del self._rotations[organization.destination]
+            if not namespaces:
+                del self._rotations[namespace.destination]
+
+    def _find(self, organization: lanes.Organization) -> lanes.Namespace | None:
+        """Return the part of its namespace that has something ready for the same destination, parked or not."""
+        uid, destination = organization.key.namespace_uid, organization.destination
+        if (parked := self._waiting.get(uid, {}).get(destination)) is not None:
+            return parked
+        namespaces = self._rotations.get(destination)
+        return namespaces.get(uid) if namespaces else None
+
+    def _add(self, namespace: lanes.Namespace) -> None:
+        """Let a namespace take part at its destination, after all others."""
+        namespaces = self._rotations.get(namespace.destination)
+        if namespaces is None:
+            namespaces = self._rotations[namespace.destination] = rotation.Rotation()
+        namespaces.add(namespace.uid, namespace)
+        self._touched.add(namespace.destination)
+
+    def _park(self, namespace: lanes.Namespace, *, until: float) -> None:
+        """Let a namespace wait for its rate."""
+        self._waiting.setdefault(namespace.uid, {})[namespace.destination] = namespace
+        self._wake_at(namespace, until)
+
+    def _unpark(self, namespace: lanes.Namespace) -> None:
+        namespace.parked_until = None
+        parts = self._waiting.get(namespace.uid, {})
+        if parts.get(namespace.destination) is namespace:
+            del parts[namespace.destination]
+            if not parts:
+                del self._waiting[namespace.uid]
+
+    def _let_in(self, uid: str) -> None:
+        """Let a namespace take part again wherever it waits for its rate."""
+        for namespace in list(self._waiting.get(uid, {}).values()):
+            self._unpark(namespace)
+            self._add(namespace)
+
+    def _wake_at(self, parked: lanes.Organization | lanes.Namespace, at: float) -> None:
+        parked.parked_until = at
+        heapq.heappush(self._parked, (at, next(self._sequence), parked))

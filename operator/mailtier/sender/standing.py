@@ -4,8 +4,9 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
+from mailtier.api import vocabulary
 from mailtier.mail import reasons
-from mailtier.sender import ports
+from mailtier.sender import lanes, ports
 from mailtier.settings import effective
 
 _R: Final = reasons.DeliveryReason
@@ -22,6 +23,15 @@ class Usable:
     endpoint: effective.Endpoint
     auth: effective.Auth
     from_: effective.From
+
+    @property
+    def rates(self) -> lanes.Rates:
+        """How many messages a minute may go; the host's quota is on the host's endpoint alone."""
+        is_host = self.endpoint.origin is vocabulary.Origin.HOST
+        return lanes.Rates(
+            organization=self.settings.delivery.rate_per_minute,
+            namespace=self.settings.quota.rate_per_minute if is_host else None,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,13 +33,13 @@ def condition(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.
     )
 
 
-def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.datetime | None) -> model.Subject:
+def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.datetime) -> model.Subject:
     """Return what lints look at.
 
     Args:
         resolution: What the settings come to.
         probe: The probe that speaks of exactly them; None without one, and offline.
-        now: Aware UTC time; None where nothing that depends on it is to be found.
+        now: Aware UTC time.
     """
     settings: effective.Effective = resolution.effective
     return model.Subject(

@@ -5,7 +5,7 @@ thousand organizations are as many series as one.
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeVar
 
 import prometheus_client
@@ -15,6 +15,7 @@ import mailtier
 from mailtier.api import vocabulary
 
 Role = Literal["operator", "sender"]
+Queue = Literal["settings", "notifications", "references"]
 
 _Values = TypeVar("_Values", bound=tuple[str, ...])
 
@@ -46,6 +47,25 @@ _api_requests = prometheus_client.Counter(
     ["verb", "resource", "code"],
     registry=_COMMON,
 )
+_api_duration = prometheus_client.Histogram(
+    "mailtier_kubernetes_request_duration_seconds",
+    "Time of one request to the Kubernetes API, with its repeats where the API asked for them; watches are left out.",
+    ["verb", "resource"],
+    buckets=_FAST,
+    registry=_COMMON,
+)
+_events = prometheus_client.Counter(
+    "mailtier_events_total",
+    "Kubernetes Events about settings: written, failed, or dropped because too many waited.",
+    ["outcome"],
+    registry=_OPERATOR,
+)
+_watches = prometheus_client.Counter(
+    "mailtier_kubernetes_watches_total",
+    "Watches that were opened; each but the first of a resource is a restart.",
+    ["resource"],
+    registry=_COMMON,
+)
 _relists = prometheus_client.Counter(
     "mailtier_kubernetes_relists_total", "Full listings of watched collections.", ["resource"], registry=_COMMON
 )
@@ -53,14 +73,25 @@ _relists = prometheus_client.Counter(
 _leader = prometheus_client.Gauge("mailtier_leader", "1 while this operator leads, else 0.", registry=_OPERATOR)
 _organizations = prometheus_client.Gauge(
     "mailtier_organizations",
-    "Organizations by the status and the reason of their condition Ready.",
-    ["ready", "reason"],
+    "Organizations by the state of their effective settings and the reason of their condition Ready.",
+    ["state", "reason"],
     registry=_OPERATOR,
 )
-_verified = prometheus_client.Gauge(
-    "mailtier_organizations_verified",
-    "Organizations by the status and the reason of their condition Verified.",
-    ["verified", "reason"],
+_would_block = prometheus_client.Gauge(
+    "mailtier_organizations_would_block",
+    "Organizations that the host's policy would block if its mode were Enforce.",
+    registry=_OPERATOR,
+)
+_conditions = prometheus_client.Gauge(
+    "mailtier_organization_conditions",
+    "Conditions of organizations by their type, status and reason.",
+    ["condition", "status", "reason"],
+    registry=_OPERATOR,
+)
+_host_conditions = prometheus_client.Gauge(
+    "mailtier_host_conditions",
+    "Conditions of the host's settings by their type, status and reason; always 1.",
+    ["condition", "status", "reason"],
     registry=_OPERATOR,
 )
 _reconcile_duration = prometheus_client.Histogram(
@@ -71,7 +102,17 @@ _reconcile_duration = prometheus_client.Histogram(
     registry=_OPERATOR,
 )
 _work_queue = prometheus_client.Gauge(
-    "mailtier_work_queue_depth", "Objects that wait to be reconciled.", registry=_OPERATOR
+    "mailtier_work_queue_depth",
+    "What waits or is being worked on: objects to reconcile in `settings` and `notifications`, Secrets and CA bundles"
+    " to read again in `references`.",
+    ["queue"],
+    registry=_OPERATOR,
+)
+_retries = prometheus_client.Counter(
+    "mailtier_work_queue_retries_total",
+    "Work that failed, and is done again later.",
+    ["queue"],
+    registry=_OPERATOR,
 )
 _feed_connected = prometheus_client.Gauge(
     "mailtier_feed_connected", "1 while the operator reads the sender's feed, else 0.", registry=_OPERATOR
@@ -104,6 +145,12 @@ _refused = prometheus_client.Counter(
     ["category", "reason"],
     registry=_SENDER,
 )
+_would_refuse = prometheus_client.Counter(
+    "mailtier_would_refuse_total",
+    "Notifications that were taken, and that the host's policy would have refused if its mode were Enforce.",
+    ["reason"],
+    registry=_SENDER,
+)
 _finished = prometheus_client.Counter(
     "mailtier_recipients_finished_total",
     "Recipients that reached a final state.",
@@ -112,6 +159,11 @@ _finished = prometheus_client.Counter(
 )
 _recipients = prometheus_client.Gauge(
     "mailtier_recipients", "Recipients without a final state.", ["state"], registry=_SENDER
+)
+_waiting_for_rate = prometheus_client.Gauge(
+    "mailtier_organizations_waiting_for_rate",
+    "Organizations with messages that wait for the rate which the host's quota allows their namespace.",
+    registry=_SENDER,
 )
 _oldest = prometheus_client.Gauge(
     "mailtier_oldest_recipient_age_seconds", "Age of the oldest recipient without a final state.", registry=_SENDER
@@ -143,6 +195,12 @@ _destinations = prometheus_client.Gauge(
 _probes = prometheus_client.Counter(
     "mailtier_probes_total", "Probes of endpoints by the reason they ended with.", ["reason"], registry=_SENDER
 )
+_tokens = prometheus_client.Counter(
+    "mailtier_token_requests_total",
+    "Requests to token servers of OAuth2 by outcome: granted, refused or failed.",
+    ["outcome"],
+    registry=_SENDER,
+)
 _commit_batch = prometheus_client.Histogram(
     "mailtier_queue_commit_operations",
     "Operations that one commit of the queue made durable.",
@@ -168,9 +226,24 @@ def count_api_request(*, verb: str, resource: str, code: str) -> None:
     _api_requests.labels(verb=verb, resource=resource, code=code).inc()
 
 
+def observe_api_request(*, verb: str, resource: str, seconds: float) -> None:
+    """Record how long a request to the apiserver took, whatever came of it."""
+    _api_duration.labels(verb=verb, resource=resource).observe(seconds)
+
+
+def count_watch(*, resource: str) -> None:
+    """Count a watch that was opened."""
+    _watches.labels(resource=resource).inc()
+
+
 def count_relist(*, resource: str) -> None:
     """Count a full listing of a watched collection."""
     _relists.labels(resource=resource).inc()
+
+
+def count_event(outcome: Literal["written", "failed", "dropped"]) -> None:
+    """Count an Event that was worth telling, by what became of it."""
+    _events.labels(outcome=outcome).inc()
 
 
 def set_leader(leading: bool) -> None:
@@ -179,13 +252,23 @@ def set_leader(leading: bool) -> None:
 
 
 def set_organizations(counts: Mapping[tuple[str, str], int]) -> None:
-    """Replace the numbers of organizations by (status, reason) of Ready."""
-    _replace(_organizations, ("ready", "reason"), counts)
+    """Replace the numbers of organizations by state and reason of Ready."""
+    _replace(_organizations, ("state", "reason"), counts)
 
 
-def set_organizations_verified(counts: Mapping[tuple[str, str], int]) -> None:
-    """Replace the numbers of organizations by (status, reason) of Verified."""
-    _replace(_verified, ("verified", "reason"), counts)
+def set_would_block(count: int) -> None:
+    """Tell how many organizations the host's policy would block if it were enforced."""
+    _would_block.set(count)
+
+
+def set_organization_conditions(counts: Mapping[tuple[str, str, str], int]) -> None:
+    """Replace the numbers of organizations by (type, status, reason) of each of their conditions."""
+    _replace(_conditions, ("condition", "status", "reason"), counts)
+
+
+def set_host_conditions(conditions: Iterable[tuple[str, str, str]]) -> None:
+    """Replace the (type, status, reason) of the conditions of the host's settings; none where there are none."""
+    _replace(_host_conditions, ("condition", "status", "reason"), dict.fromkeys(conditions, 1))
 
 
 def observe_reconcile(*, kind: str, outcome: str, seconds: float) -> None:
@@ -193,9 +276,14 @@ def observe_reconcile(*, kind: str, outcome: str, seconds: float) -> None:
     _reconcile_duration.labels(kind=kind, outcome=outcome).observe(seconds)
 
 
-def set_work_queue_depth(depth: int) -> None:
-    """Tell how many objects wait."""
-    _work_queue.set(depth)
+def set_work_queue_depth(queue: Queue, depth: int) -> None:
+    """Tell how much waits in a queue or is being worked on."""
+    _work_queue.labels(queue=queue).set(depth)
+
+
+def count_retry(queue: Queue) -> None:
+    """Count work that failed and is done again."""
+    _retries.labels(queue=queue).inc()
 
 
 def set_feed_connected(connected: bool) -> None:
@@ -228,6 +316,11 @@ def count_refused(*, category: str | None, reason: str) -> None:
     _refused.labels(category=_category(category), reason=reason).inc()
 
 
+def count_would_refuse(*, reason: str) -> None:
+    """Count a notification that was taken, and that the policy would have refused if it were enforced."""
+    _would_refuse.labels(reason=reason).inc()
+
+
 def count_finished(*, state: vocabulary.RecipientState, reason: str) -> None:
     """Count a recipient that reached a final state."""
     _finished.labels(state=state.value, reason=reason).inc()
@@ -242,6 +335,11 @@ def set_recipients(counts: Mapping[vocabulary.RecipientState, int], *, oldest_ag
     """Replace the numbers of recipients without a final state."""
     _replace(_recipients, ("state",), {(state.value,): count for state, count in counts.items()})
     _oldest.set(oldest_age_seconds)
+
+
+def set_waiting_for_rate(count: int) -> None:
+    """Tell how many organizations' messages wait for their namespace's rate."""
+    _waiting_for_rate.set(count)
 
 
 def observe_delivery(*, category: str, seconds: float) -> None:
@@ -267,6 +365,11 @@ def set_destinations(counts: Mapping[str, int]) -> None:
 def count_probe(*, reason: str) -> None:
     """Count a probe by the reason of Verified it ended with."""
     _probes.labels(reason=reason).inc()
+
+
+def count_token_request(*, outcome: Literal["granted", "refused", "failed"]) -> None:
+    """Count a request to a token server."""
+    _tokens.labels(outcome=outcome).inc()
 
 
 def observe_commit(*, operations: int, seconds: float) -> None:

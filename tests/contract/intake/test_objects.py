@@ -136,6 +136,34 @@ async def test_what_is_refused_for_good(operator: link.Sender, organization: ten
         await operator.offer(recovery.model_copy(update={"spec": spec}))
 
 
+async def test_recipients_that_the_host_does_not_list_are_refused(
+    operator: link.Sender, tenant: tenants.Tenant, stage: tenants.Stage, client: intake.Client
+) -> None:
+    """An object that names such a recipient is refused for good, and reads which one and what is allowed."""
+    stage.publish(tenant, domains=["example.org"])
+    await intake.until_known(client, tenant)
+    refused = await operator.offer(_offer(tenant, recipients=["a@example.org", "b@example.com"]))
+    assert isinstance(refused, feed.Refused)
+    assert (refused.reason, refused.retry) == ("RecipientNotAllowed", False)
+    assert "recipients/1" in refused.message
+    assert "example.org" in refused.message
+
+
+async def test_objects_count_for_the_quota_of_their_namespace(
+    operator: link.Sender, tenant: tenants.Tenant, stage: tenants.Stage, client: intake.Client
+) -> None:
+    """What came over HTTP for one organization is in the way of an object of another in the same namespace."""
+    for organization in ("default", "second"):
+        quota = effective.Quota(queued_messages=1)
+        stage.publish(tenant, organization=organization, state=effective.State.SUSPENDED, quota=quota)
+        await intake.until_known(client, tenant, organization)
+    assert (await client.post(tenant, {**intake.ALERT, "recipients": ["a@example.com"]})).status == 202
+    refused = await operator.offer(_offer(tenant, organization="second", recipients=["b@example.com"]))
+    assert isinstance(refused, feed.Refused)
+    assert (refused.reason, refused.retry) == ("QuotaExceeded", True)
+    assert "may have 1 messages" in refused.message
+
+
 async def test_what_may_be_taken_later(
     operator: link.Sender, organization: tenants.Tenant, stage: tenants.Stage, client: intake.Client
 ) -> None:

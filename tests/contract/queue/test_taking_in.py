@@ -15,7 +15,7 @@ S = vocabulary.RecipientState
 
 async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
     """A recipient's job holds everything that its message is built from."""
-    new = queues.notification(recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None)
+    new = queues.notification(recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None, locale=vocabulary.Locale.JAPANESE)
     enqueued = await queue.enqueue(new, quota=queues.QUOTA)
     job = await queues.job(queue, enqueued.pending[1].recipient)
     assert job == ports.Job(
@@ -24,6 +24,7 @@ async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
         lane=new.lane,
         category=new.category,
         severity=new.severity,
+        locale=new.locale,
         rcpt_to="b@example.org",
         subject=None,
         text=new.text,

@@ -354,7 +354,11 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
     ):
         time_ = sending.Clock().as_clock()
         known = destination.Destinations(
-            helo_name="sender.test", names=names, opener=opening.Opener(tls.Contexts(settings)), time=time_
+            helo_name="sender.test",
+            names=names,
+            opener=opening.Opener(tls.Contexts(settings)),
+            time=time_,
+            host=lambda: None,
         )
         of = sending.settings("a", sending.endpoint(server, host="smtp.example.com"))
         assert of.endpoint is not None

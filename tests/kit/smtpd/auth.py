@@ -1,22 +1,32 @@
-"""The server's side of an AUTH exchange (RFC 4954, RFC 4616 and the LOGIN of draft-murchison-sasl-login)."""
+"""The server's side of an AUTH exchange.
+
+RFC 4954, RFC 4616, the LOGIN of draft-murchison-sasl-login, and Google's XOAUTH2 protocol.
+"""
 
 import base64
 import binascii
+import re
 
 # "Username:" and "Password:".
-_CHALLENGES = {"PLAIN": ("334 ",), "LOGIN": ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6")}
+_CHALLENGES = {"PLAIN": ("334 ",), "LOGIN": ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"), "XOAUTH2": ("334 ",)}
+_BEARER = re.compile(r"user=([^\1]*)\1auth=Bearer ([^\1]*)\1\1")
+_REFUSAL = base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"https://mail.example.com/"}').decode("ascii")
 
 
 class Exchange:
     """One AUTH command until its credentials are complete.
 
     Args:
-        mechanism: `PLAIN` or `LOGIN`.
+        mechanism: `PLAIN`, `LOGIN` or `XOAUTH2`.
         initial: The initial response in base64, if the command brought one.
+
+    Attributes:
+        is_refused: Whether the client still has to answer the challenge that tells of the refusal.
     """
 
     def __init__(self, mechanism: str, initial: str | None) -> None:
         self.mechanism = mechanism
+        self.is_refused = False
         self._responses: list[str] = []
         if initial is not None:
             # "=" stands for an empty response (RFC 4954 section 4).
@@ -32,6 +42,13 @@ class Exchange:
         challenges = _CHALLENGES[self.mechanism]
         answered = len(self._responses)
         return challenges[answered] if answered < len(challenges) else None
+
+    def refuse(self) -> str | None:
+        """Return the challenge that tells of a refusal before it is said; None where the mechanism has none."""
+        if self.mechanism != "XOAUTH2":
+            return None
+        self.is_refused = True
+        return f"334 {_REFUSAL}"
 
     def take(self, response: str) -> None:
         """Take the client's answer to the last challenge."""
@@ -50,4 +67,7 @@ class Exchange:
             return None
         if self.mechanism == "PLAIN":
             parts = parts[0].split("\0")[1:]
+        elif self.mechanism == "XOAUTH2":
+            found = _BEARER.fullmatch(parts[0])
+            parts = list(found.groups()) if found else []
         return (parts[0], parts[1]) if len(parts) == 2 else None

@@ -154,6 +154,11 @@ class Connection(asyncio.Protocol):
             self._dialogue.exchange = None
             self._reply(dialogue.Answer("501 5.7.0 Authentication cancelled"))
             return
+        if self._dialogue.exchange.is_refused:
+            if text:
+                self._violation("the challenge that tells of a refusal is answered with more than an empty line")
+            self._reply(self._dialogue.finish_auth(accepted=False))
+            return
         self._dialogue.exchange.take(text)
         self._ask_or_judge(self._dialogue.next_challenge())
 
@@ -166,7 +171,7 @@ class Connection(asyncio.Protocol):
         username, password = exchange.credentials() or ("", "")
         self._credentials = {"payload": exchange.payload, "username": username, "password": password}
         behaviour = self._script.find(self._auth_line)
-        known = self._options.users.get(username) == password
+        known = self._options.accepts(exchange.mechanism, username, password)
         accepted = known and (behaviour is None or behaviour.has_effect())
         self._recorder.auth(
             records.AuthAttempt(
@@ -179,6 +184,10 @@ class Connection(asyncio.Protocol):
                 at=time.monotonic(),
             )
         )
+        challenge = None if known or behaviour is not None else exchange.refuse()
+        if challenge is not None:
+            self._reply(dialogue.Answer(challenge))
+            return
         verdict = self._dialogue.finish_auth(accepted=accepted)
         self._carry_out(behaviour, lambda: verdict)
 

@@ -133,7 +133,7 @@ class Dialogue:
     def _auth(self, rest: str) -> Answer:
         mechanism, _, initial = rest.partition(" ")
         mechanism = mechanism.upper()
-        if not self._options.users or not self._greeted:
+        if not self._options.knows_clients or not self._greeted:
             return Answer("503 5.5.1 AUTH is not available")
         if not self._options.takes_auth(protected=self.protected):
             return Answer("538 5.7.11 Encryption required for the requested mechanism")
@@ -153,7 +153,7 @@ class Dialogue:
         found = _PATH.match(rest)
         if not self._greeted:
             return Answer("503 5.5.1 Say EHLO first")
-        if self._options.users and self._options.require_auth and self.username is None:
+        if self._options.knows_clients and self._options.require_auth and self.username is None:
             return Answer("530 5.7.0 Authentication required")
         if self.envelope is not None:
             return Answer("503 5.5.1 A transaction is in progress")

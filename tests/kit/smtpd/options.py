@@ -21,9 +21,11 @@ class Options:
     Attributes:
         tls: Whether STARTTLS is offered, TLS begins at once, or there is none.
         context: The server's TLS context, needed unless `tls` is DISABLED.
-        users: Passwords by user name. Without any, AUTH is not offered and nobody must authenticate.
-        mechanisms: The AUTH mechanisms that are offered; PLAIN and LOGIN work, others get a 504.
-        require_auth: Whether MAIL is refused before AUTH; only with `users`.
+        users: Passwords by user name. Without any, and without `tokens`, AUTH is not offered and nobody must
+            authenticate.
+        tokens: Returns whether a user's access token is good; for XOAUTH2.
+        mechanisms: The AUTH mechanisms that are offered; PLAIN, LOGIN and XOAUTH2 work, others get a 504.
+        require_auth: Whether MAIL is refused before AUTH; only with `users` or `tokens`.
         plaintext_auth: Whether AUTH is offered and taken on an unprotected connection.
         extensions: EHLO keywords, among them those that change what the server accepts: PIPELINING, SIZE,
             8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES. STARTTLS and AUTH come from the fields above.
@@ -35,6 +37,7 @@ class Options:
     tls: Tls = Tls.DISABLED
     context: ssl.SSLContext | None = None
     users: collections.abc.Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tokens: collections.abc.Callable[[str, str], bool] | None = None
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
     require_auth: bool = True
     plaintext_auth: bool = False
@@ -47,6 +50,17 @@ class Options:
         if (self.context is None) != (self.tls is Tls.DISABLED):
             raise ValueError("a TLS context goes with STARTTLS and IMPLICIT, and with nothing else")
 
+    @property
+    def knows_clients(self) -> bool:
+        """Whether there is something to authenticate with."""
+        return bool(self.users) or self.tokens is not None
+
+    def accepts(self, mechanism: str, username: str, password: str) -> bool:
+        """Return whether a password, or with XOAUTH2 a token, is a user's."""
+        if mechanism == "XOAUTH2":
+            return self.tokens is not None and self.tokens(username, password)
+        return self.users.get(username) == password
+
     def capabilities(self, *, protected: bool) -> list[str]:
         """Return the EHLO keywords for a connection that is protected by TLS, or not yet."""
         lines = sorted(self.extensions - {"SIZE"})
@@ -54,7 +68,7 @@ class Options:
             lines.append(f"SIZE {self.size_limit_bytes}")
         if self.tls is Tls.STARTTLS and not protected:
             lines.append("STARTTLS")
-        if self.users and self.takes_auth(protected=protected):
+        if self.knows_clients and self.takes_auth(protected=protected):
             lines.append(f"AUTH {' '.join(self.mechanisms)}")
         return lines
 

@@ -14,7 +14,7 @@ class Recorder:
     def __init__(self) -> None:
         self.keys: list[keys.Key] = []
 
-    def add(self, key: keys.Key) -> None:
+    def add(self, key: keys.Key, *, background: bool = False) -> None:
         """Remember a key."""
         self.keys.append(key)
 

@@ -14,7 +14,7 @@ _WITHIN = 5.0
 
 @contextlib.asynccontextmanager
 async def running(
-    work: Callable[[str], Awaitable[None]], *, workers: int = 4
+    work: Callable[[str], Awaitable[None]], *, workers: int = 4, rest: dt.timedelta = dt.timedelta(0)
 ) -> AsyncIterator[workqueue.WorkQueue[str]]:
     """Run a queue for the length of a test."""
     loop = asyncio.get_running_loop()
@@ -23,6 +23,7 @@ async def running(
         workers=workers,
         monotonic=loop.time,
         jitter=lambda: 0.5,
+        rest=rest,
         backoff=workqueue.Backoff(first=dt.timedelta(milliseconds=1), most=dt.timedelta(milliseconds=4)),
     )
     task = asyncio.create_task(queue.run())
@@ -146,3 +147,74 @@ def test_jitter_spreads_over_the_upper_half() -> None:
     backoff = workqueue.Backoff(first=dt.timedelta(seconds=10))
     assert backoff.delay(1, jitter=0.0) == dt.timedelta(seconds=5)
     assert backoff.delay(1, jitter=0.5) == dt.timedelta(seconds=7.5)
+
+
+async def test_a_key_rests_between_two_works_and_the_first_is_at_once() -> None:
+    """What changes all the time is worked on at a bounded rate, and not missed."""
+    loop = asyncio.get_running_loop()
+    done: list[float] = []
+
+    async def work(_: str) -> None:
+        done.append(loop.time())
+
+    async with running(work, rest=dt.timedelta(milliseconds=50)) as queue:
+        for _ in range(20):
+            queue.add("a")
+            await asyncio.sleep(0)
+        await queue.idle()
+        assert len(done) == 2
+        assert done[1] - done[0] >= 0.05
+
+
+async def test_a_resting_key_holds_nobody_up() -> None:
+    """Others are worked on while one rests, and it counts as waiting meanwhile."""
+    done: list[str] = []
+    others_done = asyncio.Event()
+
+    async def work(key: str) -> None:
+        done.append(key)
+        if key == "b":
+            others_done.set()
+
+    async with running(work, rest=dt.timedelta(milliseconds=50)) as queue:
+        queue.add("a")
+        await queue.idle()
+        queue.add("a")
+        queue.add("b")
+        await others_done.wait()
+        assert (done, len(queue) > 0) == (["a", "b"], True)
+        await queue.idle()
+    assert done == ["a", "b", "a"]
+
+
+async def test_urgent_keys_go_before_the_background() -> None:
+    """A single edit does not wait for a backlog that can."""
+    done: list[str] = []
+    hold = asyncio.Event()
+
+    async def work(key: str) -> None:
+        await hold.wait()
+        done.append(key)
+
+    async with running(work, workers=1) as queue:
+        for number in range(100):
+            queue.add(f"background-{number}", background=True)
+        queue.add("urgent")
+        hold.set()
+        await queue.idle()
+    assert done.index("urgent") == 0
+    assert len(done) == 101
+
+
+async def test_delays_that_nobody_waits_for_are_dropped() -> None:
+    """An hour of edits does not leave an hour of delays behind."""
+
+    async def work(_: str) -> None:
+        return
+
+    async with running(work) as queue:
+        for _ in range(10_000):
+            queue.add_after("a", dt.timedelta(hours=1))
+            queue.add("a")
+        await queue.idle()
+        assert queue.delays <= 2_000

@@ -25,6 +25,21 @@ def test_kubernetes_version_comes_from_the_module() -> None:
     assert binaries._flags("mailpit") == "-s -w"
 
 
+def test_a_program_of_ours_is_built_anew_when_its_source_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """The source in a module's folder decides its build too; without any, requirements and flags alone do."""
+    monkeypatch.setattr(binaries, "_MODULES", tmp_path)
+    (tmp_path / "ours").mkdir()
+    for name in ("go.mod", "go.sum"):
+        (tmp_path / "ours" / name).write_text("", encoding="utf-8")
+    keys = [binaries._key("ours")]
+    for text in ("package main", "package main // changed"):
+        (tmp_path / "ours" / "main.go").write_text(text, encoding="utf-8")
+        keys.append(binaries._key("ours"))
+    assert len(set(keys)) == 3
+
+
 def test_missing_go_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """With an outdated go and an installer that fails, the error says what to install."""
     for name, text in {"go": "echo go1.20.1", "uv": "echo no index >&2; exit 1"}.items():

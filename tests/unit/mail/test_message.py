@@ -1,10 +1,12 @@
 """Messages: round trips through the standard parser, bounds, and no injection."""
 
+import binascii
 import datetime as dt
 import email
 import email.header
 import email.message
 import email.policy
+import re
 
 import pytest
 from hypothesis import given
@@ -23,6 +25,18 @@ LINES = st.one_of(
     st.text('ab cé日=?_"\\,.<>@ 😀', max_size=200),
     st.text("abcdefgh     ", max_size=300),
 ).filter(lambda value: text.find_forbidden(value) is None)
+# Japanese as it is written: kana, kanji, some beyond the basic plane, full-width forms, with ASCII and blanks between.
+JAPANESE = st.text(
+    st.one_of(
+        st.characters(min_codepoint=0x3041, max_codepoint=0x30FE),
+        st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF),
+        st.characters(min_codepoint=0x20000, max_codepoint=0x2A6DF),
+        st.characters(min_codepoint=0xFF01, max_codepoint=0xFF5E),
+        st.sampled_from("、。「」【】 abcXYZ019-_=?"),
+    ),
+    min_size=1,
+    max_size=256,
+)
 BODIES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=600),
     st.text("ab \t\r\n.=-_ä日", max_size=600),
@@ -100,6 +114,46 @@ def test_a_display_name_comes_back(name: str) -> None:
         assert str(email.header.make_header(email.header.decode_header(phrase))) == name
     else:
         assert address.display_name == name
+
+
+def _encoded_words(field: str) -> list[str]:
+    """Return what each encoded word of a field says by itself."""
+    said = []
+    for encoding, payload in re.findall(r"=\?utf-8\?([bq])\?([^?]*)\?=", field):
+        raw = binascii.a2b_base64(payload) if encoding == "b" else binascii.a2b_qp(payload, header=True)
+        said.append(raw.decode())
+    return said
+
+
+@given(JAPANESE)
+def test_japanese_in_headers_is_read_back(value: str) -> None:
+    """Subject and display name come back whole, and no encoded word splits a character (RFC 2047 section 5)."""
+    raw = message.serialize(_message(subject=value, from_name=value, text=value))
+    parsed = _parsed(raw)
+    assert parsed["subject"] == value
+    head = raw.split(b"\r\n\r\n")[0].decode("ascii")
+    assert all(len(line) <= 76 for line in head.split("\r\n"))
+    for name in ("Subject", "From"):
+        field = re.search(rf"^{name}: (?:[^\r\n]|\r\n )*", head, re.MULTILINE)
+        assert field is not None
+        if words := _encoded_words(field.group()):
+            assert "".join(words) == value
+
+
+@given(JAPANESE, JAPANESE)
+def test_japanese_bodies_are_read_back(plain: str, html: str) -> None:
+    """Bodies come back whole, in whichever encoding is shorter."""
+    parsed = _parsed(message.serialize(_message(text=plain, html=html, language="ja")))
+    assert _body(parsed, "plain") == _lines_as_sent(plain)
+    assert _body(parsed, "html") == _lines_as_sent(html)
+    assert parsed["content-language"] == "ja"
+
+
+@pytest.mark.parametrize("language", ["", "j", "ja\r\nBcc: evil@x.y", "ja JP", "日本語"])
+def test_what_is_no_language_tag_is_refused(language: str) -> None:
+    """Only a tag reaches the header."""
+    with pytest.raises(headers.MessageError, match="language"):
+        message.serialize(_message(language=language))
 
 
 @given(LINES, LINES, BODIES, st.none() | BODIES)

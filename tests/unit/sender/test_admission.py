@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from mailtier.api import notification, reasons, vocabulary
-from mailtier.sender import admission
+from mailtier.sender import admission, ports
 from mailtier.settings import effective
 
 _NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -20,6 +20,10 @@ def _settings(
     recipients: Sequence[str] = (),
     max_age: dt.timedelta | None = None,
     state: effective.State = effective.State.ACTIVE,
+    locale: vocabulary.Locale = vocabulary.Locale.ENGLISH,
+    domains: Sequence[str] | None = None,
+    enforced: bool = True,
+    quota: effective.Quota | None = None,
 ) -> effective.Effective:
     return effective.Effective(
         organization=effective.OrganizationKey(namespace="team", name="default"),
@@ -40,13 +44,18 @@ def _settings(
             rate_per_minute=None,
             max_age=max_age,
         ),
-        notifications={_ALERT: effective.CategorySettings(enabled=enabled, recipients=tuple(recipients))},
+        notifications={
+            _ALERT: effective.CategorySettings(enabled=enabled, recipients=tuple(recipients), locale=locale)
+        },
         provenance={},
+        quota=quota or effective.Quota(),
+        recipients=effective.RecipientRules(domains=None if domains is None else tuple(domains), enforced=enforced),
     )
 
 
-def _content(*, recipients: list[str] | None = None) -> notification.NotificationRequest:
-    named = {} if recipients is None else {"recipients": recipients}
+def _content(*, recipients: list[str] | None = None, locale: str | None = None) -> notification.NotificationRequest:
+    given = {"recipients": recipients, "locale": locale}
+    named = {field: value for field, value in given.items() if value is not None}
     return notification.NotificationRequest.model_validate({"category": _ALERT, "text": "it failed", **named})
 
 
@@ -75,6 +84,63 @@ def test_recipients_of_the_category_are_the_default() -> None:
     added = admission.new_notification(_content(), settings, notification_id="1", now=_NOW)
     assert added.recipients == ("ops@example.com",)
     assert added.severity is vocabulary.Severity.INFO
+
+
+def test_recipients_outside_of_the_list_are_refused() -> None:
+    """Each recipient that the host does not list is named by its field, and what is allowed is told."""
+    settings = _settings(domains=["*.example.org", "example.com"])
+    content = _content(recipients=["a@example.com", "b@evil.example", "c@x.example.org", "d@example.org"])
+    refused = admission.refuse(content, settings)
+    assert refused is not None
+    assert refused.reason is reasons.RECIPIENT_NOT_ALLOWED
+    assert refused.fields == (("recipients", "1"), ("recipients", "3"))
+    assert refused.message.startswith("recipients/1, recipients/3 may not be written to")
+    assert "example.com" in refused.message
+    assert "evil" not in refused.message
+
+
+def test_recipients_of_the_settings_are_not_judged_again() -> None:
+    """The host's own recipients are its choice, whatever its list says."""
+    settings = _settings(recipients=["ops@host.example"], domains=[])
+    assert admission.refuse(_content(), settings) is None
+    assert admission.audit(_content(), settings) is None
+
+
+def test_audit_takes_what_enforcing_would_refuse() -> None:
+    """In mode Audit nothing is refused for its recipients, and what would be is told."""
+    settings = _settings(domains=["example.com"], enforced=False)
+    stranger = _content(recipients=["a@evil.example"])
+    assert admission.refuse(stranger, settings) is None
+    found = admission.audit(stranger, settings)
+    assert found is not None
+    assert found.reason is reasons.RECIPIENT_NOT_ALLOWED
+    assert admission.audit(_content(recipients=["a@example.com"]), settings) is None
+    assert admission.audit(stranger, _settings(domains=["example.com"])) is None
+
+
+@pytest.mark.parametrize(
+    ("named", "of_the_category", "chosen"), [(None, "ja", "ja"), ("en", "ja", "en"), ("ja", "en", "ja")]
+)
+def test_the_notification_s_locale_wins(named: str | None, of_the_category: str, chosen: str) -> None:
+    """Where the notification names no language, the category's in the settings counts."""
+    settings = _settings(recipients=["ops@example.com"], locale=vocabulary.Locale(of_the_category))
+    added = admission.new_notification(_content(locale=named), settings, notification_id="1", now=_NOW)
+    assert added.locale == chosen
+
+
+def test_another_locale_is_another_request() -> None:
+    """An idempotency key stands for one language."""
+    assert admission.digest(_content(locale="ja")) != admission.digest(_content())
+
+
+def test_the_host_s_quota_replaces_the_sender_s() -> None:
+    """Each of the two limits is the host's where it sets one, else the sender's."""
+    own = ports.Quota(messages=5, payload_bytes=6)
+    assert admission.quota(_settings(), own) == own
+    by_messages = _settings(quota=effective.Quota(queued_messages=1))
+    assert admission.quota(by_messages, own) == ports.Quota(messages=1, payload_bytes=6)
+    by_bytes = _settings(quota=effective.Quota(queued_bytes=2))
+    assert admission.quota(by_bytes, own) == ports.Quota(messages=5, payload_bytes=2)
 
 
 @pytest.mark.parametrize("state", list(effective.State))

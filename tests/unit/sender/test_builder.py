@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime as dt
+import email
+import email.policy
 import json
 
 import pytest
@@ -23,6 +25,7 @@ _JOB = ports.Job(
     lane=ports.LaneKey(namespace_uid="uid", namespace="team-a", organization="default"),
     category=vocabulary.Category.JOB_ALERT,
     severity=vocabulary.Severity.ERROR,
+    locale=vocabulary.Locale.ENGLISH,
     rcpt_to="a@example.org",
     subject="Nightly failed",
     text="It ran out of memory.",
@@ -82,10 +85,39 @@ def test_organizations_share_snapshots(messages: builder.Builder) -> None:
 
 @pytest.mark.parametrize("category", list(vocabulary.Category))
 def test_every_category_has_templates(category: vocabulary.Category) -> None:
-    """English is complete, and stands in for locales that there are no templates for."""
+    """Each locale is complete, and none has the templates of another."""
     sources = templates.Templates()
-    assert isinstance(sources.find(category), render.Sources)
-    assert sources.find(category, locale="tlh") == sources.find(category)
+    found = [sources.find(category, locale) for locale in vocabulary.Locale]
+    assert all(isinstance(each, render.Sources) for each in found)
+    assert len(set(found)) == len(vocabulary.Locale)
+
+
+def test_the_locale_decides_the_language(messages: builder.Builder) -> None:
+    """The message's templates and its Content-Language are those of the notification's locale."""
+    japanese = dataclasses.replace(_JOB, locale=vocabulary.Locale.JAPANESE, subject=None, text=None)
+    parsed = email.message_from_bytes(messages.build(japanese, _FROM).data, policy=email.policy.default)
+    assert parsed["content-language"] == "ja"
+    assert parsed["subject"] == "【エラー】ジョブアラート（team-a）"  # noqa: RUF001  # Japanese brackets.
+    assert b"Content-Language: en\r\n" in messages.build(_JOB, _FROM).data
+
+
+def test_a_resend_in_japanese_is_the_same_bytes(messages: builder.Builder) -> None:
+    """Language and words are part of what a message was built with, whatever the locale is called since."""
+    japanese = dataclasses.replace(_JOB, locale=vocabulary.Locale.JAPANESE, data={"job": "夜間バッチ"})
+    first = messages.build(japanese, _FROM)
+    again = dataclasses.replace(japanese, locale=vocabulary.Locale.ENGLISH, snapshot=first.snapshot)
+    assert builder.Builder(templates.Templates()).build(again, _OTHER) == first
+
+
+def test_a_snapshot_from_before_there_were_languages_gives_the_same_bytes(messages: builder.Builder) -> None:
+    """What an earlier release built without Content-Language is resent without it."""
+    first = messages.build(_JOB, _FROM)
+    document = json.loads(first.snapshot.settings)
+    del document["language"], document["template"]["words"]
+    former = ports.Snapshot(settings=json.dumps(document))
+    resent = messages.build(dataclasses.replace(_JOB, snapshot=former), _FROM)
+    assert resent.data == first.data.replace(b"Content-Language: en\r\n", b"")
+    assert resent.snapshot == former
 
 
 def test_an_address_that_is_none_is_refused(messages: builder.Builder) -> None:

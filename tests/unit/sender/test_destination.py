@@ -26,6 +26,7 @@ async def destinations() -> destination.Destinations:
         names=resolver.Resolver(),
         opener=opening.Opener(tls.Contexts(sending.Settings())),
         time=sending.Clock().as_clock(),
+        host=lambda: None,
     )
     made.listen(lambda _key: None)
     return made

@@ -29,6 +29,26 @@ def test_a_minute_never_holds_more_than_its_rate(per_minute: int) -> None:
     )
 
 
+@hypothesis.given(strategies.integers(1, 120), strategies.lists(strategies.integers(0, 4), min_size=1, max_size=400))
+def test_those_who_share_a_meter_share_the_rate(per_minute: int, order: list[int]) -> None:
+    """Whoever's turn it is, five limiters on one meter let no more through in a minute than one does."""
+    meter = limiter.Meter()
+    rates = [limiter.RateLimiter(per_minute, meter) for _ in range(5)]
+    times, now = [], 0.0
+    for who in order:
+        now = rates[who].allowed_at(now)
+        rates[who].take(now)
+        times.append(now)
+    assert times == _greedy(limiter.RateLimiter(per_minute), len(order))
+
+
+def test_a_new_rate_goes_on_counting() -> None:
+    """A limiter that replaces another on the same meter starts no fresh minute."""
+    meter = limiter.Meter()
+    limiter.RateLimiter(1, meter).take(0.0)
+    assert limiter.RateLimiter(2, meter).allowed_at(0.0) == 60.0
+
+
 def test_a_handful_goes_at_once() -> None:
     """A tenth of a minute's messages does not wait."""
     assert _greedy(limiter.RateLimiter(30), 4)[:3] == [0.0, 0.0, 0.0]

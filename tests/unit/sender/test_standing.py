@@ -8,7 +8,7 @@ import pytest
 from kit import sending
 from mailtier.api import reasons, vocabulary
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import standing
+from mailtier.sender import lanes, standing
 from mailtier.settings import effective
 
 _R = delivery_reasons.DeliveryReason
@@ -28,6 +28,16 @@ def test_active_settings_may_be_used() -> None:
     judged = standing.judge(_SETTINGS, _LANE)
     assert isinstance(judged, standing.Usable)
     assert judged.endpoint == _ENDPOINT
+
+
+def test_the_namespace_s_rate_is_for_the_host_s_endpoint() -> None:
+    """An organization with an endpoint of its own is not bound by the host's quota, only by its own rate."""
+    own = dataclasses.replace(_ENDPOINT, origin=vocabulary.Origin.ORG)
+    for endpoint, namespace in ((_ENDPOINT, 7), (own, None)):
+        settings = sending.settings("team-a", endpoint, rate_per_minute=3, namespace_rate=7)
+        judged = standing.judge(settings, _LANE)
+        assert isinstance(judged, standing.Usable)
+        assert judged.rates == lanes.Rates(organization=3, namespace=namespace)
 
 
 @pytest.mark.parametrize(

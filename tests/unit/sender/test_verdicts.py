@@ -19,6 +19,7 @@ _JOB = ports.Job(
     lane=ports.LaneKey(namespace_uid="uid", namespace="team-a", organization="default"),
     category=vocabulary.Category.JOB_ALERT,
     severity=vocabulary.Severity.ERROR,
+    locale=vocabulary.Locale.ENGLISH,
     rcpt_to="a@example.org",
     subject=None,
     text=None,

@@ -51,9 +51,13 @@ def test_roles_do_not_mix() -> None:
 
 def test_counts_replace_what_was_there() -> None:
     """A reason that no organization has any more is gone, and does not keep its last number."""
-    metrics.set_organizations({("True", "Published"): 3, ("False", "SecretNotBound"): 1})
-    metrics.set_organizations({("True", "Published"): 4})
-    assert values("operator", "mailtier_organizations") == {("True", "Published"): 4}
+    metrics.set_organizations({("Active", "Published"): 3, ("Unresolved", "SecretNotBound"): 1})
+    metrics.set_organizations({("Active", "Published"): 4})
+    # The text format has labels in the order of their names.
+    assert values("operator", "mailtier_organizations") == {("Published", "Active"): 4}
+    metrics.set_host_conditions([("Ready", "False", "NotPublished"), ("Accepted", "True", "Accepted")])
+    metrics.set_host_conditions([("Ready", "True", "Published")])
+    assert values("operator", "mailtier_host_conditions") == {("Ready", "Published", "True"): 1}
     metrics.set_recipients({vocabulary.RecipientState.DEFERRED: 2}, oldest_age_seconds=60)
     metrics.set_recipients({vocabulary.RecipientState.IN_DOUBT: 1}, oldest_age_seconds=70)
     assert values("sender", "mailtier_recipients") == {("in doubt",): 1}
@@ -76,9 +80,13 @@ def test_every_recorder_can_be_called() -> None:
     metrics.count_api_request(verb="get", resource="tests", code="200")
     metrics.count_relist(resource="configmaps")
     metrics.set_leader(True)
-    metrics.set_organizations_verified({("True", "Verified"): 1})
+    metrics.set_organization_conditions({("Verified", "True", "Verified"): 1})
+    metrics.set_would_block(2)
     metrics.observe_reconcile(kind="organization", outcome="written", seconds=0.01)
-    metrics.set_work_queue_depth(5)
+    metrics.set_work_queue_depth("settings", 5)
+    metrics.count_retry("references")
+    metrics.observe_api_request(verb="get", resource="tests", seconds=0.01)
+    metrics.count_watch(resource="tests")
     metrics.set_feed_connected(True)
     metrics.set_settings(6)
     metrics.count_unusable_settings(component="effective-settings")
@@ -97,7 +105,10 @@ def test_every_recorder_can_be_called() -> None:
     for name, labels, value in (
         ("mailtier_kubernetes_requests", ("200", "tests", "get"), 1),
         ("mailtier_leader", (), 1),
-        ("mailtier_work_queue_depth", (), 5),
+        ("mailtier_work_queue_depth", ("settings",), 5),
+        ("mailtier_organization_conditions", ("Verified", "Verified", "True"), 1),
+        ("mailtier_organizations_would_block", (), 2),
+        ("mailtier_kubernetes_watches", ("tests",), 1),
     ):
         assert values("operator", name)[labels] == value
     for name, labels, value in (

@@ -1,5 +1,6 @@
 """Who is let in: a bearer token that the cluster accepts, and RBAC's consent in the namespace (R13)."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from mailtier.kube import errors, reviews
@@ -13,14 +14,35 @@ _log = logs.get_logger(__name__)
 
 
 class Gate:
-    """Tells callers apart and lets in those that may notify in a namespace."""
+    """Tells callers apart and lets in those that may do what they ask for."""
 
     def __init__(self, authenticator: reviews.Authenticator, authorizer: reviews.Authorizer) -> None:
         self._authenticator = authenticator
         self._authorizer = authorizer
 
     async def admit(self, authorization: str | None, namespace: str) -> reviews.Identity:
-        """Return who the caller is, once it is known to be allowed.
+        """Return who the caller is, once it is known that it may notify in the namespace.
+
+        Args:
+            authorization: The value of the request's Authorization header.
+            namespace: Of the request's path.
+
+        Raises:
+            Problem: 401, 403, or 503 while the apiserver does not say.
+        """
+        caller, allowed = await self._check(
+            authorization, lambda caller: self._authorizer.may_notify(caller, namespace)
+        )
+        if not allowed:
+            raise problems.Problem(
+                problems.NOT_ALLOWED,
+                f"{caller.username} may not create notifications.mailtier.dev in the namespace {namespace}; bind a"
+                " Role that grants it there",
+            )
+        return caller
+
+    async def admit_platform(self, authorization: str | None) -> reviews.Identity:
+        """Return who the caller is, once it is known that it may change the host's settings.
 
         Args:
             authorization: The value of the request's Authorization header.
@@ -28,10 +50,22 @@ class Gate:
         Raises:
             Problem: 401, 403, or 503 while the apiserver does not say.
         """
+        caller, allowed = await self._check(authorization, self._authorizer.may_change_host)
+        if not allowed:
+            raise problems.Problem(
+                problems.NOT_ALLOWED,
+                f"{caller.username} may not update hostemailsettings.mailtier.dev; bind a ClusterRole that grants it",
+            )
+        return caller
+
+    async def _check(
+        self, authorization: str | None, ask: Callable[[reviews.Identity], Awaitable[bool]]
+    ) -> tuple[reviews.Identity, bool]:
+        """Return who the caller is, and what the answer about it is."""
         token = _bearer(authorization)
         try:
             identity = await self._authenticator.authenticate(token)
-            allowed = await self._authorizer.may_notify(identity, namespace)
+            return identity, await ask(identity)
         except reviews.UnauthenticatedError as error:
             raise problems.Problem(
                 problems.NOT_AUTHENTICATED,
@@ -45,13 +79,6 @@ class Gate:
                 "the Kubernetes API does not answer, so that the caller cannot be checked; send the request again",
                 headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
             ) from None
-        if not allowed:
-            raise problems.Problem(
-                problems.NOT_ALLOWED,
-                f"{identity.username} may not create notifications.mailtier.dev in the namespace {namespace}; bind a"
-                " Role that grants it there",
-            )
-        return identity
 
 
 def _bearer(authorization: str | None) -> str:

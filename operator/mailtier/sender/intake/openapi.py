@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import names, notification, vocabulary
-from mailtier.sender.intake import problems
+from mailtier.sender.intake import probing, problems
 
 PATH: Final = "/openapi.json"
 COLLECTION: Final = "/v1/namespaces/{namespace}/organizations/{organization}/notifications"
 ITEM: Final = f"{COLLECTION}/{{id}}"
+PROBES: Final = "/v1/namespaces/{namespace}/organizations/{organization}/probes"
+HOST_PROBES: Final = "/v1/host/probes"
 
+_NOT_OF_NOTIFICATIONS: Final = (problems.METHOD_NOT_ALLOWED, problems.NOT_PROBEABLE, problems.PROBED_LATELY)
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 
@@ -30,6 +33,11 @@ def document(*, version: str) -> dict[str, Any]:
         "paths": {
             COLLECTION: {"parameters": _parameters("namespace", "organization"), "post": _post()},
             ITEM: {"parameters": _parameters("namespace", "organization", "id"), "get": _get()},
+            PROBES: {
+                "parameters": _parameters("namespace", "organization"),
+                "post": _probe("probeOrganization", "Probe the organization's endpoint over a new connection."),
+            },
+            HOST_PROBES: {"post": _probe("probeHost", "Probe the host's own endpoint over a new connection.")},
         },
         "components": {
             "schemas": _schemas(),
@@ -73,7 +81,7 @@ def _post() -> dict[str, Any]:
                 },
                 "content": {"application/json": {"schema": _ref("Queued")}},
             },
-            **_problems(*(kind for kind in problems.ALL if kind is not problems.METHOD_NOT_ALLOWED)),
+            **_problems(*(kind for kind in problems.ALL if kind not in _NOT_OF_NOTIFICATIONS)),
         },
     }
 
@@ -87,6 +95,31 @@ def _get() -> dict[str, Any]:
             "200": {
                 "description": "`accepted` means that the SMTP server took the message; bounces are not read.",
                 "content": {"application/json": {"schema": _ref("Status")}},
+            },
+            **_problems(*kinds),
+        },
+    }
+
+
+def _probe(operation: str, summary: str) -> dict[str, Any]:
+    kinds = (
+        problems.NOT_AUTHENTICATED,
+        problems.NOT_ALLOWED,
+        problems.UNKNOWN_ORGANIZATION,
+        problems.NOT_PROBEABLE,
+        problems.PROBED_LATELY,
+        problems.UNAVAILABLE,
+    )
+    return {
+        "operationId": operation,
+        "summary": f"{summary} Nothing is sent to anybody.",
+        "responses": {
+            "200": {
+                "description": "Lines of JSON: a `ProbeStage` for each stage as soon as it is over, and last a"
+                " `ProbeResult`. The status is 200 whatever the probe finds.",
+                "content": {
+                    probing.MEDIA_TYPE: {"schema": {"anyOf": [_ref("ProbeStage"), _ref("ProbeResult")]}},
+                },
             },
             **_problems(*kinds),
         },
@@ -133,6 +166,21 @@ def _schemas() -> dict[str, Any]:
             attempts={"type": "integer"},
             changedAt=moment,
         ),
+        "ProbeStage": _object(
+            stage={"enum": [str(stage) for stage in vocabulary.ProbeStage]},
+            ok={"type": "boolean"},
+            message=text,
+        ),
+        "ProbeResult": {
+            **_object(reason=text, ok={"type": "boolean"}, message=text),
+            "properties": {
+                "reason": {"type": "string", "description": "Of the condition Verified."},
+                "ok": {"type": "boolean"},
+                "message": text,
+                "remedy": text,
+                "certificateExpiresAt": moment,
+            },
+        },
         "Problem": {
             **_object(type=text, title=text, status={"type": "integer"}, detail=text),
             "properties": {

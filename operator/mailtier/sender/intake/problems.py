@@ -53,7 +53,8 @@ NOT_ALLOWED: Final = Kind(
     status=403,
     title="The caller may not do this in the namespace",
     meaning="Bind a Role in the namespace of the request that grants `create` on `notifications` in the API group"
-    " `mailtier.dev`, to send and to look up what was sent. A change takes up to ten seconds to be seen.",
+    " `mailtier.dev`, to send, to look up what was sent, and to probe. To probe the host's endpoint takes a ClusterRole"
+    " that grants `update` on `hostemailsettings`. A change takes up to ten seconds to be seen.",
 )
 NOT_FOUND: Final = Kind(
     slug="not-found",
@@ -87,6 +88,13 @@ KEY_REUSED: Final = Kind(
     title="The idempotency key belongs to another notification",
     meaning="A key stands for one notification for as long as that is kept. Use a new key for a new notification.",
 )
+NOT_PROBEABLE: Final = Kind(
+    slug="not-probeable",
+    status=409,
+    title="Nothing is connected to with these settings",
+    meaning="The settings are blocked, unresolved or suspended; `detail` says which. Mend what the condition Ready of"
+    " the object says first.",
+)
 TOO_LARGE: Final = Kind(
     slug="too-large",
     status=413,
@@ -109,14 +117,24 @@ NOT_TAKEN: Final = Kind(
     slug="not-taken",
     status=422,
     title="The organization's settings do not let this notification through",
-    meaning="The category is switched off, or nobody is named who would get it. `errors` says what to change where.",
+    meaning="The category is switched off, nobody is named who would get it, or a recipient is in a domain that the"
+    " host's policy does not list. `errors` says what to change where.",
 )
 TOO_MANY: Final = Kind(
     slug="too-many",
     status=429,
     title="Too many notifications are waiting or arriving",
-    meaning="A namespace has at most 5,000 messages or 64 MiB waiting, and an organization sends at most 30 password"
-    " recoveries a minute. Wait as long as `Retry-After` says. If it lasts, look why delivery does not go on.",
+    meaning="A namespace has at most so many messages and bytes waiting as the quota of the host's policy says, else"
+    " 5,000 and 64 MiB, and an organization sends at most 30 password recoveries a minute. `detail` says which it is and"
+    " what is allowed. Wait as long as `Retry-After` says. If it lasts, look why delivery does not go on.",
+)
+PROBED_LATELY: Final = Kind(
+    slug="probed-lately",
+    status=429,
+    title="The endpoint was probed a moment ago",
+    meaning="A namespace has one probe a minute, so that probes are no port scanner and load no relay; the sender's own"
+    " probes of an organization's endpoint count. Wait as long as `Retry-After` says; what the last one found stands in"
+    " the condition Verified.",
 )
 BROKEN: Final = Kind(
     slug="broken",

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler
 
 import mailtier
 from mailtier.api import notification
-from mailtier.sender.intake import certificates, listener, openapi, problems, service
+from mailtier.sender.intake import certificates, entrance, listener, openapi, probing, problems, service
 from mailtier.telemetry import logs, metrics
 
 _IDLE_SECONDS: Final = 15.0
@@ -47,7 +47,9 @@ class Server:
         connections: int = listener.CONNECTIONS,
         per_client: int = listener.CONNECTIONS_PER_CLIENT,
     ) -> None:
-        self._service = service.Service(parts)
+        enter = entrance.Entrance(parts.gate, parts.settings)
+        self._service = service.Service(parts, enter)
+        self._probing = probing.Probing(enter, parts.probes)
         self._source = source
         self._authority_file = authority_file
         self._limits = (connections, per_client)
@@ -63,7 +65,7 @@ class Server:
         """
         await asyncio.to_thread(self._refresh)
         self._runner = web.AppRunner(
-            application(self._service),
+            application(self._service, self._probing),
             access_log=None,
             logger=_QuietLogger(),
             keepalive_timeout=_IDLE_SECONDS,
@@ -113,7 +115,7 @@ class Server:
         return renewed
 
 
-def application(handlers: service.Service) -> web.Application:
+def application(handlers: service.Service, probes: probing.Probing) -> web.Application:
     """Return the routes, with every failure turned into a problem document."""
     app = web.Application(middlewares=[_problems_as_json], client_max_size=notification.MAXIMUM_TOTAL_BYTES)
     description = openapi.document(version=mailtier.__version__)
@@ -124,6 +126,8 @@ def application(handlers: service.Service) -> web.Application:
     app.router.add_get(openapi.PATH, describe)
     app.router.add_post(openapi.COLLECTION, handlers.create)
     app.router.add_get(openapi.ITEM, handlers.look_up)
+    app.router.add_post(openapi.PROBES, probes.organization)
+    app.router.add_post(openapi.HOST_PROBES, probes.host)
     return app
 
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mailtier.api import notification, vocabulary
-from mailtier.kube import reviews
-from mailtier.sender import admission, ids, lanes, ports, settings_source
-from mailtier.sender.intake import access, body, openapi, problems, windows
+from mailtier.api import feed, notification, vocabulary
+from mailtier.mail import reasons as delivery_reasons
+from mailtier.sender import admission, ids, lanes, ports, prober, settings_source
+from mailtier.sender.intake import access, body, entrance, openapi, problems, windows
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
 
@@ -40,15 +40,19 @@ class Parts:
 
     Attributes:
         on_pending: Told what the scheduler has to know, after the commit.
+        awaited_rate: Returns the rate of its namespace that an organization waits for, in messages a minute.
+        quota: What one namespace may have queued where the host's policy says nothing.
         now: Returns aware UTC time.
         monotonic: Returns seconds of a clock that never jumps.
     """
 
     gate: access.Gate
     settings: settings_source.SettingsSource
+    probes: prober.Prober
     queue: ports.Queue
     identifiers: ids.TimeSortedIds
     on_pending: Callable[[Sequence[ports.Pending]], None]
+    awaited_rate: Callable[[ports.LaneKey], int | None]
     quota: ports.Quota
     now: Callable[[], dt.datetime]
     monotonic: Callable[[], float]
@@ -57,14 +61,15 @@ class Parts:
 class Service:
     """The handlers of the intake's routes."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, enter: entrance.Entrance) -> None:
         self._parts = parts
+        self._enter = enter
         self._recoveries = windows.Windows(lanes.PASSWORD_RECOVERIES_PER_MINUTE, monotonic=parts.monotonic)
         self._storing: set[asyncio.Task[ports.Enqueued]] = set()
 
     async def create(self, request: web.Request) -> web.Response:
         """Queue a notification; the answer 202 means that it is on disk."""
-        caller, settings = await self._enter(request)
+        caller, settings = await self._enter.organization(request)
         key = _idempotency_key(request)
         content = body.parse(await _read(request))
         refusal = admission.refuse(content, settings)
@@ -73,11 +78,15 @@ class Service:
             raise problems.Problem(
                 problems.NOT_TAKEN,
                 f"{settings.organization} does not let it through: {refusal.message}",
-                errors=[problems.FieldError(pointer=body.pointer((refusal.field,)), detail=refusal.message)],
+                errors=[
+                    problems.FieldError(pointer=body.pointer(field), detail=refusal.message) for field in refusal.fields
+                ],
             )
         enqueued = await self._enqueue(content, settings, key)
         if not enqueued.repeated:
             metrics.count_accepted(category=content.category, source="http")
+            if (found := admission.audit(content, settings)) is not None:
+                metrics.count_would_refuse(reason=str(found.reason))
             _log.info(
                 "notification queued",
                 id=enqueued.id,
@@ -94,38 +103,19 @@ class Service:
 
     async def look_up(self, request: web.Request) -> web.Response:
         """Return where a notification's recipients stand."""
-        _, settings = await self._enter(request)
-        record = await self._parts.queue.find(admission.lane(settings), request.match_info["id"])
+        _, settings = await self._enter.organization(request)
+        lane = admission.lane(settings)
+        record = await self._parts.queue.find(lane, request.match_info["id"])
         if record is None:
             raise problems.Problem(
                 problems.NOT_FOUND,
                 f"{settings.organization} has no notification with this id, or none any more",
             )
-        return web.json_response(_status(record))
+        return web.json_response(_status(record, awaited_rate=self._parts.awaited_rate(lane)))
 
     async def drain(self) -> None:
         """Return when everything that was being stored is stored and handed on."""
         await asyncio.gather(*self._storing, return_exceptions=True)
-
-    async def _enter(self, request: web.Request) -> tuple[reviews.Identity, effective.Effective]:
-        """Return the caller and the organization's settings; that an organization exists is told to no stranger."""
-        organization = effective.OrganizationKey(
-            namespace=request.match_info["namespace"], name=request.match_info["organization"]
-        )
-        caller = await self._parts.gate.admit(request.headers.get("Authorization"), organization.namespace)
-        settings = self._parts.settings.get(organization)
-        if settings is None and not self._parts.settings.synced:
-            raise problems.Problem(
-                problems.UNAVAILABLE,
-                "the sender has not read the settings yet; send the request again",
-                headers={"Retry-After": str(_STARTING_SECONDS)},
-            )
-        if settings is None:
-            raise problems.Problem(
-                problems.UNKNOWN_ORGANIZATION,
-                f"there is no organization {organization}; create an OrgEmailSettings of that name there",
-            )
-        return caller, settings
 
     async def _enqueue(
         self, content: notification.NotificationRequest, settings: effective.Effective, key: str | None
@@ -146,7 +136,7 @@ class Service:
             idempotency_key=key,
         )
         # A task of its own: a request that is given up must not leave behind a row that no scheduler knows of.
-        quota = self._parts.quota if wait_seconds <= 0 else _NOTHING
+        quota = admission.quota(settings, self._parts.quota) if wait_seconds <= 0 else _NOTHING
         task = asyncio.create_task(self._store(added, quota), name="intake-store")
         self._storing.add(task)
         task.add_done_callback(self._storing.discard)
@@ -225,23 +215,34 @@ def _retry_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(math.ceil(seconds))}
 
 
-def _status(record: ports.Record) -> dict[str, Any]:
+def _status(record: ports.Record, *, awaited_rate: int | None) -> dict[str, Any]:
+    """Return where a notification stands.
+
+    Args:
+        record: As it is stored.
+        awaited_rate: The namespace's rate that its organization waits for; that is not stored, being so for a moment.
+    """
     return {
         "id": record.id,
         "category": record.category,
         "acceptedAt": _moment(record.accepted_at),
         "complete": record.complete,
-        "recipients": [
-            {
-                "address": recipient.address,
-                "state": recipient.state,
-                "reason": recipient.reason,
-                "message": recipient.message,
-                "attempts": recipient.attempts,
-                "changedAt": _moment(recipient.changed_at),
-            }
-            for recipient in record.recipients
-        ],
+        "recipients": [_recipient(recipient, awaited_rate) for recipient in record.recipients],
+    }
+
+
+def _recipient(recipient: feed.Recipient, awaited_rate: int | None) -> dict[str, Any]:
+    reason, message = recipient.reason, recipient.message
+    if awaited_rate is not None and not reason and recipient.state is vocabulary.RecipientState.QUEUED:
+        reason = delivery_reasons.DeliveryReason.RATE_LIMITED
+        message = f"waits for the namespace's rate of {awaited_rate} a minute, which the host's policy.quota sets"
+    return {
+        "address": recipient.address,
+        "state": recipient.state,
+        "reason": reason,
+        "message": message,
+        "attempts": recipient.attempts,
+        "changedAt": _moment(recipient.changed_at),
     }
 
 

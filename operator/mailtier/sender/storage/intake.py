@@ -95,6 +95,11 @@ def _charge(
     uid = notification.lane.namespace_uid
     row = connection.execute("SELECT messages, payload_bytes FROM usage WHERE namespace_uid = ?", (uid,)).fetchone()
     messages, used_bytes = (0, 0) if row is None else row
+    if len(notification.recipients) > quota.messages > 0:
+        raise ports.QuotaExceededError(
+            f"namespace {notification.lane.namespace} may have {quota.messages} messages queued, and this notification"
+            f" alone is {len(notification.recipients)}: name fewer recipients in each"
+        )
     messages += len(notification.recipients)
     used_bytes += payload_bytes
     if messages > quota.messages or used_bytes > quota.payload_bytes:
@@ -114,9 +119,9 @@ def _insert(
     lane, source = notification.lane, notification.source
     accepted_at = rows.to_micros(notification.accepted_at)
     number = connection.execute(
-        "INSERT INTO notifications (id, namespace_uid, namespace, organization, category, severity, accepted_at, "
-        "expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, object_uid, spec_hash, change) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO notifications (id, namespace_uid, namespace, organization, category, severity, locale, "
+        "accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, object_uid, spec_hash, "
+        "change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             notification.id,
             lane.namespace_uid,
@@ -124,6 +129,7 @@ def _insert(
             lane.organization,
             notification.category.value,
             notification.severity.value,
+            notification.locale.value,
             accepted_at,
             rows.to_micros(notification.expires_at),
             len(payload),

@@ -40,7 +40,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
     """Return what a recipient's message is built from; None once its state is final, or if it never was."""
     row = connection.execute(
         """
-        SELECT n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity, r.address, p.body,
+        SELECT n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity, n.locale, r.address, p.body,
                n.accepted_at, n.expires_at, r.attempts, r.doubts, s.settings
         FROM recipients r
         JOIN notifications n ON n.number = r.notification
@@ -52,7 +52,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
     ).fetchone()
     if row is None:
         return None
-    id_, uid, namespace, organization, category, severity, address, body, *rest = row
+    id_, uid, namespace, organization, category, severity, locale, address, body, *rest = row
     accepted_at, expires_at, attempts, doubts, settings = rest
     payload: Mapping[str, Any] = json.loads(body)
     return ports.Job(
@@ -61,6 +61,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
         lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
         category=vocabulary.Category(category),
         severity=vocabulary.Severity(severity),
+        locale=vocabulary.Locale(locale),
         rcpt_to=address,
         subject=payload["subject"],
         text=payload["text"],

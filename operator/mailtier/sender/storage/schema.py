@@ -106,6 +106,8 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX probes_by_change ON probes (change)",
     ),
+    # Until there were others, every message was in English.
+    ("ALTER TABLE notifications ADD COLUMN locale TEXT NOT NULL DEFAULT 'en'",),
 )
 
 VERSION: Final = len(_MIGRATIONS)

@@ -114,6 +114,23 @@ async def test_a_full_volume_refuses_new_work_only(open_queue: Open) -> None:
     await queue.record(queues.outcome(enqueued.pending[0].recipient, S.ACCEPTED))
 
 
+async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: pathlib.Path) -> None:
+    """What was queued before messages had a locale is in English, and is delivered."""
+    queue = await open_queue()
+    id_, (recipient,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
+    await queue.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
+        former.execute("ALTER TABLE notifications DROP COLUMN locale")
+        former.execute("PRAGMA user_version = 1")
+    queue = await open_queue()
+    assert [pending.recipient async for pending in queue.pending()] == [recipient]
+    assert (await queues.job(queue, recipient)).locale is vocabulary.Locale.ENGLISH
+    _, (later,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
+    assert (await queues.job(queue, later)).locale is vocabulary.Locale.JAPANESE
+    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    assert await queues.states(queue, id_) == ["accepted"]
+
+
 async def test_a_broken_volume_is_told(open_queue: Open, tmp_path: pathlib.Path) -> None:
     """A fault that is not a lack of space fails what waits and all that follows, and the queue still closes."""
     queue = await open_queue()

@@ -1,0 +1,183 @@
+"""`mailtier explain`: where each effective value comes from, who may change it, and what would be without it."""
+
+import asyncio
+import dataclasses
+import json
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from mailtier.api import names
+from mailtier.cli import apps, documents, failures
+from mailtier.cli import options as common
+from mailtier.cli.offline import explaining, inputs, judging, narrating, rendering, world
+from mailtier.cli.online import board, options, target, terminal
+from mailtier.settings import effective
+
+app = apps.new()
+
+_EXAMPLES = """\b
+Examples:
+  mailtier explain acme/default
+  mailtier explain acme/default from.address
+  mailtier explain acme smtp -f clusters/production
+  mailtier explain host -f clusters/production -o json
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """An explanation with what is told beside it.
+
+    Attributes:
+        places: Where each override is written.
+        conditions: Those of the object's status, from a cluster.
+    """
+
+    explanation: explaining.Explanation
+    places: Mapping[str, str]
+    conditions: Sequence[Mapping[str, Any]] = ()
+
+
+@app.command(epilog=_EXAMPLES)
+def command(
+    organization: Annotated[
+        str,
+        typer.Argument(
+            metavar="ORGANIZATION",
+            help="NAMESPACE/NAME; NAMESPACE alone means its organization default, and `host` the host's own settings.",
+        ),
+    ],
+    field: Annotated[
+        str,
+        typer.Argument(
+            metavar="FIELD",
+            help="A field or a group, such as smtp or from.address: all about it instead of a table.",
+            show_default=False,
+        ),
+    ] = "",
+    *,
+    filename: inputs.Files = None,
+    output: Annotated[
+        inputs.Format, typer.Option("--output", "-o", help="For people, or for programs.", case_sensitive=False)
+    ] = inputs.Format.TEXT,
+    strict_references: inputs.Strict = False,
+    operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
+    context: common.Context = "",
+    kubeconfig: common.Kubeconfig = None,
+) -> int:
+    """Show where each effective value comes from, who may change it, and what would be so without an override.
+
+    With -f it looks at files and needs no cluster. Without, it reads the cluster's objects and the conditions in
+    their status; Secrets are not read.
+    """
+    key = None if organization == rendering.HOST else _key(organization)
+    if filename:
+        judge = inputs.judge(inputs.load(filename), namespace=operator_namespace, strict=strict_references)
+        found = _offline(judge, key)
+        inputs.say_noted(judge.world)
+        inputs.say_assumed(judge.assumed)
+    else:
+        found = _online(key, namespace=operator_namespace, context=context, kubeconfig=kubeconfig)
+    rows = found.explanation.rows
+    if field and not (rows := explaining.select(found.explanation, field)):
+        raise typer.BadParameter(
+            f"{found.explanation.name} has no field {field!r}; the fields are"
+            f" {', '.join(explaining.fields(found.explanation))}",
+            param_hint="FIELD",
+        )
+    sys.stdout.writelines(_lines(found, rows, output, detailed=bool(field)))
+    return failures.Status.OK
+
+
+def _key(text: str) -> effective.OrganizationKey:
+    parsed = target.Organization.parse(text)
+    return effective.OrganizationKey(namespace=parsed.namespace, name=parsed.name)
+
+
+def _offline(judge: judging.Judge, key: effective.OrganizationKey | None) -> _Found:
+    objects = judge.world
+    if key is None:
+        return _Found(explanation=_host(judge, "in the input"), places={})
+    explanation = _organization(judge, key, "in the input")
+    found = objects.organizations.get(key)
+    places = {} if found is None else {path: explaining.place(found.document, path) for path in explanation.without}
+    return _Found(explanation=explanation, places=places)
+
+
+def _online(
+    key: effective.OrganizationKey | None, *, namespace: str, context: str, kubeconfig: pathlib.Path | None
+) -> _Found:
+    # Imported here, because what asks a cluster takes long to import and is of no use to files.
+    from mailtier.cli.offline import live  # noqa: PLC0415
+
+    seen = asyncio.run(live.read(key, context=context, kubeconfig=kubeconfig))
+    judge = inputs.judge(seen.objects, namespace=namespace, strict=False)
+    if key is None:
+        explanation = _host(judge, "in the cluster")
+    elif seen.sees_host:
+        explanation = _organization(judge, key, "in the cluster")
+    elif key in seen.objects.organizations:
+        inputs.say(
+            f"you may not read HostEmailSettings {names.HOST_NAME}, so that this is what the operator wrote in status;"
+            " what would be without an override is not known"
+        )
+        explanation = explaining.from_status(str(key), seen.status)
+    else:
+        raise failures.CommandError(f"there is no OrgEmailSettings {key} that you may see")
+    # What the operator found in Secrets is in the state that it wrote.
+    state = str(seen.status.get("state", explanation.state))
+    return _Found(
+        explanation=dataclasses.replace(explanation, state=state),
+        places={},
+        conditions=tuple(seen.status.get("conditions", ())),
+    )
+
+
+def _host(judge: judging.Judge, where: str) -> explaining.Explanation:
+    resolution = judge.host()
+    if resolution is None:
+        raise failures.CommandError(f"there is no HostEmailSettings {names.HOST_NAME} {where}")
+    return explaining.host(resolution)
+
+
+def _organization(judge: judging.Judge, key: effective.OrganizationKey, where: str) -> explaining.Explanation:
+    known = judge.organizations()
+    if key not in known:
+        raise failures.CommandError(f"there is no organization {key} {where}; {_alternatives(known, judge.world)}")
+    return explaining.organization(judge, key)
+
+
+def _alternatives(known: Sequence[effective.OrganizationKey], objects: world.World) -> str:
+    if not known:
+        return "there is none at all" if objects.ours else f"there is no object of {names.GROUP}"
+    shown = ", ".join(str(key) for key in known[:5])
+    return f"there are {shown}" + (f" and {len(known) - 5} more" if len(known) > 5 else "")  # noqa: PLR2004  # As shown.
+
+
+def _lines(found: _Found, rows: Sequence[explaining.Row], output: inputs.Format, *, detailed: bool) -> Iterator[str]:
+    if output == inputs.Format.TEXT:
+        painter = terminal.painter(sys.stdout)
+        yield from narrating.as_text(found.explanation, rows, detailed=detailed, places=found.places, painter=painter)
+        if found.conditions and not detailed:
+            yield "\n"
+            yield from _conditions(found.conditions, painter)
+        return
+    document = narrating.to_json(found.explanation, rows, found.places)
+    if found.conditions:
+        document["conditions"] = list(found.conditions)
+    if output == inputs.Format.YAML:
+        yield documents.dump(document)
+    else:
+        yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _conditions(conditions: Sequence[Mapping[str, Any]], painter: terminal.Painter) -> Iterator[str]:
+    body = [
+        tuple((str(condition.get(name, "")), None) for name in ("type", "status", "reason", "message"))
+        for condition in conditions
+    ]
+    yield from (f"{line}\n" for line in board.table(("CONDITION", "STATUS", "REASON", "MESSAGE"), body, painter))

@@ -1,0 +1,1 @@
+"""The two tiers from files instead of a cluster: the same core as the operator's, on what a pull request holds."""

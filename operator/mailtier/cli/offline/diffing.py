@@ -1,0 +1,136 @@
+"""What a change of the objects alters, for whom."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from mailtier.cli.offline import values
+from mailtier.settings import effective
+
+
+class Fate(enum.StrEnum):
+    """What becomes of an organization."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One value before and after; None where there was or will be none."""
+
+    path: str
+    before: values.Value | None
+    after: values.Value | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What a change alters for one organization.
+
+    Attributes:
+        states: Before and after; "" where there is no organization.
+        changes: Values that differ, or whose origin does; of an added organization those of its own.
+        new: Findings that there were not before, each as one line.
+        gone: Findings that there are no more.
+    """
+
+    fate: Fate
+    states: tuple[str, str]
+    changes: tuple[Change, ...]
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a change alters for all.
+
+    Attributes:
+        differences: By the organization's name; the host's own under `host`.
+        unchanged: How many organizations stay as they are.
+    """
+
+    differences: Mapping[str, Difference]
+    unchanged: int
+
+    def count(self, fate: Fate) -> int:
+        """Return how many have a fate."""
+        return sum(1 for difference in self.differences.values() if difference.fate == fate)
+
+
+def compare(old: Mapping[str, effective.Effective], new: Mapping[str, effective.Effective]) -> Comparison:
+    """Return what differs between two renderings.
+
+    What only a cluster knows, uid of a namespace and version of a Secret, is not compared.
+    """
+    differences = {}
+    for name in sorted(old.keys() | new.keys()):
+        difference = differ(old.get(name), new.get(name))
+        if difference is not None:
+            differences[name] = difference
+    return Comparison(differences=differences, unchanged=len(old.keys() | new.keys()) - len(differences))
+
+
+def to_json(comparison: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON."""
+    return {
+        "organizations": {name: _difference_to_json(entry) for name, entry in comparison.differences.items()},
+        "summary": {
+            **{fate.value: comparison.count(fate) for fate in Fate},
+            "unchanged": comparison.unchanged,
+        },
+    }
+
+
+def differ(old: effective.Effective | None, new: effective.Effective | None) -> Difference | None:
+    """Return what differs between two settings of one organization; None where nothing does that is compared."""
+    if old == new:
+        return None
+    before, after = values.of(old) if old else {}, values.of(new) if new else {}
+    if old is None or new is None:
+        fate = Fate.ADDED if old is None else Fate.REMOVED
+        changes = tuple(
+            Change(path=path, before=None, after=value) for path, value in after.items() if value.is_own and value.text
+        )
+    else:
+        fate = Fate.CHANGED
+        changes = tuple(
+            Change(path=path, before=before.get(path), after=after.get(path))
+            for path in dict.fromkeys((*after, *before))
+            if before.get(path) != after.get(path)
+        )
+    told_before, told_after = _findings(old), _findings(new)
+    states = (old.state.value if old else "", new.state.value if new else "")
+    difference = Difference(
+        fate=fate,
+        states=states,
+        changes=changes,
+        new=tuple(line for line in told_after if line not in told_before),
+        gone=tuple(line for line in told_before if line not in told_after),
+    )
+    if fate == Fate.CHANGED and states[0] == states[1] and not (changes or difference.new or difference.gone):
+        return None
+    return difference
+
+
+def _findings(settings: effective.Effective | None) -> list[str]:
+    if settings is None:
+        return []
+    return [values.finding(entry) for entry in settings.findings] + [
+        f"audited: {values.finding(entry)}" for entry in settings.audited
+    ]
+
+
+def _difference_to_json(difference: Difference) -> dict[str, Any]:
+    return {
+        "fate": difference.fate.value,
+        "state": {"before": difference.states[0], "after": difference.states[1]},
+        "values": {
+            change.path: {"before": values.to_json(change.before), "after": values.to_json(change.after)}
+            for change in difference.changes
+        },
+        "findings": {"new": list(difference.new), "gone": list(difference.gone)},
+    }

@@ -1,0 +1,98 @@
+"""What is wrong with objects in files: one shape for whatever found it, with the rule behind it and its page."""
+
+import dataclasses
+from typing import Final
+
+from mailtier.api import names, reasons
+from mailtier.cli.offline import loading
+from mailtier.settings.lints import model
+
+_PAGES: Final = f"https://{names.GROUP}/docs/reference"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What an issue is an instance of.
+
+    Attributes:
+        identifier: Stable; a reason's and a file's are CamelCase, a lint's kebab-case.
+        title: One sentence.
+        remedy: What to do; "" where each message says it.
+        page: Where it is explained.
+    """
+
+    identifier: str
+    title: str
+    remedy: str
+    page: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """One thing that is wrong, at one place.
+
+    Attributes:
+        subject: The object, as in `OrgEmailSettings acme/default`; "" for a file as a whole.
+        field: Path of the field below the object; "" for the object as a whole.
+        message: What is so and what to do, without a final full stop; holds no secret value.
+    """
+
+    rule: Rule
+    severity: model.Severity
+    place: loading.Place
+    subject: str
+    field: str
+    message: str
+
+    @property
+    def text(self) -> str:
+        """The sentence with object and field before it."""
+        return ": ".join(part for part in (self.subject, self.field, self.message) if part)
+
+
+def _file_rule(identifier: str, title: str, remedy: str) -> Rule:
+    return Rule(identifier=identifier, title=title, remedy=remedy, page=f"{_PAGES}/cli#{identifier.lower()}")
+
+
+NOT_READABLE: Final = _file_rule(
+    "NotReadable",
+    "The file is not YAML or JSON.",
+    "Correct the syntax; render a template first (`helm template`, `kustomize build`) and pipe the result in.",
+)
+DUPLICATE_OBJECT: Final = _file_rule(
+    "DuplicateObject",
+    "Two objects have the same kind, namespace and name, and the one that is applied last wins.",
+    "Remove one of them, or lint each environment by itself.",
+)
+UNKNOWN_VERSION: Final = _file_rule(
+    "UnknownVersion",
+    "The apiVersion is not the one that this release knows.",
+    f"Write apiVersion: {names.API_VERSION}.",
+)
+UNKNOWN_KIND: Final = _file_rule(
+    "UnknownKind",
+    f"There is no such kind in {names.GROUP}.",
+    "Correct the kind; `mailtier crds` prints those that there are.",
+)
+FILE_RULES: Final = (NOT_READABLE, DUPLICATE_OBJECT, UNKNOWN_VERSION, UNKNOWN_KIND)
+"""What is found in files before anything is resolved; the reference of the command line describes them."""
+
+
+def of_lint(lint: model.Lint) -> Rule:
+    """Return the rule that a lint is."""
+    return Rule(
+        identifier=lint.identifier,
+        title=f"{lint.title.rstrip('.')}.",
+        remedy=lint.remedy,
+        page=f"{_PAGES}/lints#{lint.identifier}",
+    )
+
+
+def of_reason(reason: reasons.Reason) -> Rule:
+    """Return the rule that a reason of a condition stands for."""
+    return Rule(
+        identifier=reason.name,
+        title=reason.meaning,
+        remedy=reason.remedy,
+        page=f"{_PAGES}/reasons#{reason.name.lower()}",
+    )

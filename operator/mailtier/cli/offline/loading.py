@@ -1,0 +1,204 @@
+"""YAML and JSON texts as values, read as kubectl reads them, each with the place it stands at.
+
+PyYAML's own loader differs from kubectl's in ways that matter here: it turns `2026-01-02` into a date and `1:30` into
+a number, and takes a key that stands twice.
+"""
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import yaml
+
+_INTEGER: Final = "tag:yaml.org,2002:int"
+_FLOAT: Final = "tag:yaml.org,2002:float"
+_TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
+_PATH_PART: Final = re.compile(r"\[([0-9]+)\]|([^.\[]+)")
+_HAS_TEMPLATE: Final = re.compile(r"\{\{|\{%")
+
+
+class UnreadableError(Exception):
+    """A text is not YAML; the sentence says what is in the way and quotes nothing of it (R1).
+
+    Attributes:
+        line: Where, counted from 1.
+        column: Where, counted from 1.
+    """
+
+    def __init__(self, message: str, *, line: int, column: int) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Origin:
+    """The text of one YAML document, kept to find the places of its fields when somebody asks.
+
+    Attributes:
+        file: As the user named it.
+        text: The document's lines.
+        line: Number of the first one, counted from 1.
+        indent: Characters of the first one that are left out, such as `--- `.
+    """
+
+    file: str
+    text: str
+    line: int
+    indent: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Place:
+    """A place in a file, line and column counted from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class _Loader(yaml.CSafeLoader):
+    """Takes the scalars that kubectl takes, and no key twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, "a key stands twice", key.start_mark)
+                seen.add(key.value)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
+
+
+def _without_yaml_1_1_numbers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    return {
+        first: [entry for entry in entries if entry[0] not in {_INTEGER, _FLOAT, _TIMESTAMP}]
+        for first, entries in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.yaml_implicit_resolvers = _without_yaml_1_1_numbers()
+_Loader.add_implicit_resolver(
+    _INTEGER, re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf)$|\.nan$"),
+    list("-+0123456789."),
+)
+
+
+def documents(file: str, text: str) -> Iterator[tuple[Any, Origin]]:
+    """Yield the documents of a text.
+
+    Args:
+        file: Its name, for places.
+        text: YAML with one or several documents, or JSON.
+
+    Raises:
+        UnreadableError: The rest of the text cannot be read; what came before it has been yielded.
+    """
+    if text.lstrip()[:1] in {"{", "["}:
+        value = _json(text)
+        if value is not None:
+            yield value, Origin(file=file, text=text, line=1)
+            return
+    try:
+        # The loader looks for characters that no YAML may hold as soon as it is made.
+        loader = _Loader(text)
+        while loader.check_node():
+            node = loader.get_node()
+            assert node is not None
+            start = _start_of(text, node.start_mark)
+            origin = Origin(
+                file=file,
+                text=text[start : node.end_mark.index],
+                line=node.start_mark.line + 1,
+                indent=start - text.rfind("\n", 0, start) - 1,
+            )
+            yield loader.construct_document(node), origin
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _unreadable(error, text) from None
+
+
+def locate(origin: Origin, field: str, *, below: str = "") -> Place:
+    """Return where a field stands; where it does not exist, the place of what would hold it.
+
+    Args:
+        origin: The document.
+        field: Path as in `spec.from.allow[0]`; "" for the object itself.
+        below: Path of the object in the document, as in `items[3]`.
+    """
+    root = _compose(origin)
+    if root is None:
+        return Place(file=origin.file, line=origin.line, column=1)
+    at, node = root, root
+    for index, name in _PATH_PART.findall(f"{below}.{field}"):
+        found = _step(node, index, name)
+        if found is None:
+            break
+        at, node = found
+    mark = at.start_mark
+    column = mark.column + 1 + (0 if mark.line else origin.indent)
+    return Place(file=origin.file, line=origin.line + mark.line, column=column)
+
+
+def _step(node: yaml.Node, index: str, name: str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return what to point at and where to go on: of a mapping's entry, its key and its value."""
+    if isinstance(node, yaml.SequenceNode) and index:
+        entries = node.value
+        return (entries[int(index)], entries[int(index)]) if int(index) < len(entries) else None
+    if isinstance(node, yaml.MappingNode) and name:
+        return next(((key, value) for key, value in node.value if key.value == name), None)
+    return None
+
+
+# A list of ten thousand objects is one document, and each of its findings asks for it.
+@functools.lru_cache(maxsize=4)
+def _compose(origin: Origin) -> yaml.Node | None:
+    loader = _Loader(origin.text)
+    try:
+        return loader.get_node() if loader.check_node() else None
+    except (yaml.YAMLError, RecursionError):
+        return None  # JSON that is no YAML, such as with tabs before a colon.
+
+
+def _start_of(text: str, mark: yaml.Mark) -> int:
+    """Return where the first line of a document begins, or its root where that follows `---` on the same line."""
+    index = int(mark.index)
+    start = text.rfind("\n", 0, index) + 1
+    return start if not text[start:index].strip() else index
+
+
+def _json(text: str) -> Any:
+    """Return the value of a JSON text; None where it is something else, which the YAML loader then says."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        raise ValueError
+    return mapping
+
+
+def _unreadable(error: Exception, text: str) -> UnreadableError:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "it cannot be read as YAML"
+    if isinstance(error, RecursionError):
+        problem = "it is nested too deeply"
+    hint = (
+        "; this looks like a template, so render it first and pipe the result in" if _HAS_TEMPLATE.search(text) else ""
+    )
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    return UnreadableError(f"{problem}{hint}", line=line, column=column)

@@ -1,0 +1,134 @@
+"""What a read of a Secret or a CA bundle would find, from the objects in files, or assumed where they are not there.
+
+Secrets are seldom in a repository. What is not in the input is taken to exist and to be fit, unless strictness is
+asked for, and what was taken for granted is told.
+"""
+
+import base64
+import binascii
+import dataclasses
+from typing import Any, Final
+
+from mailtier.api import names
+from mailtier.cli.offline import sources, world
+from mailtier.settings import binding, bundles, observed, passwords, resolve
+
+UNKNOWN_BUNDLE: Final = "unknown"
+"""Stands for the digest of a CA bundle that is not in the input."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Assumed:
+    """What was taken for granted, as people call it."""
+
+    secrets: set[str] = dataclasses.field(default_factory=set)
+    bundles: set[str] = dataclasses.field(default_factory=set)
+    namespaces: set[str] = dataclasses.field(default_factory=set)
+
+    def __str__(self) -> str:
+        counted = (
+            (len(self.secrets), "Secret", "exist and be bound"),
+            (len(self.bundles), "CA bundle", "exist"),
+            (len(self.namespaces), "Namespace", "have the labels that policy.organizations asks for"),
+        )
+        return ", ".join(f"{number} {noun}{'s' * (number > 1)} to {what}" for number, noun, what in counted if number)
+
+
+class Reader:
+    """Answers what plans need to have read."""
+
+    def __init__(self, objects: world.World, *, strict: bool) -> None:
+        """Make a reader.
+
+        Args:
+            objects: What there is.
+            strict: Whether what is not there does not exist.
+        """
+        self._world = objects
+        self._strict = strict
+        self.assumed = Assumed()
+
+    def read(self, plan: resolve.Plan) -> observed.Reads:
+        """Return what a plan needs to have read."""
+        secret = None if plan.secret is None else self._secret(plan, plan.secret)
+        ca = None if plan.ca is None else self._bundle(plan.ca)
+        return observed.Reads(secret=secret, ca=ca)
+
+    def _secret(self, plan: resolve.Plan, need: observed.SecretNeed) -> observed.SecretRead:
+        document = self._world.secrets.get((need.namespace, need.name))
+        if document is not None:
+            return _secret_read(document, need)
+        if self._strict:
+            return observed.SecretRead(outcome=observed.Outcome.NOT_FOUND)
+        self.assumed.secrets.add(f"{need.namespace}/{need.name}")
+        endpoint, auth = plan.values.endpoint, plan.values.auth
+        # Nothing is read for settings without an endpoint or credentials.
+        assert endpoint is not None
+        assert auth is not None
+        bound = ",".join(str(server) for server in binding.servers(endpoint, auth))
+        return observed.SecretRead(outcome=observed.Outcome.FOUND, annotation=bound)
+
+    def _bundle(self, need: observed.CaNeed) -> observed.CaRead:
+        objects = self._world.secrets if need.kind == "Secret" else self._world.config_maps
+        document = objects.get((need.namespace, need.name))
+        if document is not None:
+            return _bundle_read(document, need)
+        if self._strict:
+            return observed.CaRead(outcome=observed.Outcome.NOT_FOUND)
+        self.assumed.bundles.add(f"{need.kind} {need.namespace}/{need.name}")
+        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=UNKNOWN_BUNDLE)
+
+
+def _secret_read(document: sources.Document, need: observed.SecretNeed) -> observed.SecretRead:
+    metadata = document.metadata
+    uid, resource_version = metadata.get("uid"), metadata.get("resourceVersion")
+    annotation = _mapping(metadata.get("annotations")).get(names.ENDPOINT_ANNOTATION)
+    unfit, problem = None, ""
+    for key in need.keys:
+        if problem := _problem(document, key):
+            unfit = key
+            break
+    return observed.SecretRead(
+        outcome=observed.Outcome.FOUND,
+        version=f"{uid}/{resource_version}" if uid and resource_version else "",
+        annotation=annotation if isinstance(annotation, str) else None,
+        unfit=unfit,
+        problem=problem,
+    )
+
+
+def _problem(document: sources.Document, key: observed.SecretKey) -> str:
+    value = _value(document, key.name)
+    if value is not None and "sops" in document.body:
+        return ""  # What is encrypted in the repository is judged in the cluster.
+    return passwords.problem(None if value is None else value.encode(), key.purpose)
+
+
+def _bundle_read(document: sources.Document, need: observed.CaNeed) -> observed.CaRead:
+    value = _value(document, need.key)
+    if value is None:
+        return observed.CaRead(outcome=observed.Outcome.FOUND, problem=f"it has no key {need.key}")
+    if "sops" in document.body:
+        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=UNKNOWN_BUNDLE)
+    try:
+        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=bundles.parse(value).digest)
+    except bundles.BundleError as error:
+        return observed.CaRead(outcome=observed.Outcome.FOUND, problem=str(error))
+
+
+def _value(document: sources.Document, key: str) -> str | None:
+    """Return the text under a key of a Secret or a ConfigMap; None where the operator would find none."""
+    text = _mapping(document.body.get("stringData")).get(key) if document.kind == "Secret" else None
+    if text is None:
+        text = _mapping(document.body.get("data")).get(key)
+        if document.kind == "Secret" and isinstance(text, str) and "sops" not in document.body:
+            try:
+                # YAML may fold what base64 holds; what is not UTF-8 counts as absent, as in a cluster.
+                return base64.b64decode("".join(text.split()), validate=True).decode()
+            except (binascii.Error, ValueError):
+                return None
+    return text if isinstance(text, str) else None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

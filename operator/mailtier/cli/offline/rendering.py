@@ -1,0 +1,161 @@
+"""Effective settings as they are printed: a table for people, YAML to read, JSON as the operator publishes it."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from mailtier.api import canonical, vocabulary
+from mailtier.cli import documents
+from mailtier.cli.offline import diffing, values
+from mailtier.cli.online import board, terminal
+from mailtier.settings import codec, effective, view
+
+HOST: Final = "host"
+"""Stands for the host's own settings among the names of organizations, which all have a slash."""
+
+_HEADINGS: Final = ("ORGANIZATION", "STATE", "SOURCE", "HOST", "TLS", "AUTH", "FROM")
+_NAMES_SHOWN: Final = 5
+_COLOURS: Final = {
+    effective.State.ACTIVE: terminal.Colour.GOOD,
+    effective.State.BLOCKED: terminal.Colour.BAD,
+    effective.State.UNRESOLVED: terminal.Colour.WAITING,
+    effective.State.SUSPENDED: terminal.Colour.WAITING,
+}
+
+Settings = Mapping[str, effective.Effective]
+"""Effective settings by the organization's name, the host's own under `host`."""
+
+
+class NoRenderingError(ValueError):
+    """The text is not what `render -o json` printed, or another release printed it."""
+
+
+def as_json(rendered: Settings) -> Iterator[str]:
+    """Yield the lines of one JSON object, an organization a line.
+
+    Each value is the text of `effective.json`, as the operator publishes it for the same objects.
+    """
+    lines = (f"{json.dumps(name)}:{codec.encode(settings)}" for name, settings in rendered.items())
+    yield from _enclose("{", lines, "}")
+
+
+def from_json(text: str) -> Settings | None:
+    """Return what `as_json` printed; None where the text is something else.
+
+    Raises:
+        NoRenderingError: It is a rendering, but not one of this release, or it was edited.
+    """
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or "kind" in document:
+        return None
+    try:
+        return {name: codec.decode(canonical.encode(entry)) for name, entry in document.items()}
+    except codec.CodecError as error:
+        raise NoRenderingError(str(error)) from error
+
+
+def as_yaml(rendered: Settings) -> Iterator[str]:
+    """Yield one YAML document an organization: its values in the shape of a spec, and where each came from."""
+    for name, settings in rendered.items():
+        yield f"---\n{documents.dump(_document(name, settings))}"
+
+
+def as_text(rendered: Settings, painter: terminal.Painter) -> Iterator[str]:
+    """Yield a table, and below it what is wrong with whom."""
+    body = [_row(name, settings) for name, settings in rendered.items()]
+    if body:
+        yield from (f"{line}\n" for line in board.table(_HEADINGS, body, painter))
+    for name, settings in rendered.items():
+        for finding in settings.findings:
+            yield f"{painter.paint(name, terminal.Colour.BAD)}: {terminal.plain(values.finding(finding))}\n"
+        for finding in settings.audited:
+            told = terminal.plain(f"audited: {values.finding(finding)}")
+            yield f"{painter.paint(name, terminal.Colour.WAITING)}: {told}\n"
+
+
+def difference_as_text(comparison: diffing.Comparison, painter: terminal.Painter) -> Iterator[str]:
+    """Yield what a change alters; organizations that it alters alike stand together."""
+    alike: dict[diffing.Difference, list[str]] = {}
+    for name, difference in comparison.differences.items():
+        alike.setdefault(difference, []).append(name)
+    for difference, names in alike.items():
+        yield f"{painter.paint(_title(difference, names), terminal.Colour.BOLD)}\n"
+        yield from changes_as_text(difference, painter)
+    counts = [f"{comparison.count(fate)} {fate}" for fate in diffing.Fate if comparison.count(fate)]
+    yield f"{', '.join((*counts, f'{comparison.unchanged} unchanged'))}\n"
+
+
+def changes_as_text(difference: diffing.Difference, painter: terminal.Painter) -> Iterator[str]:
+    """Yield the values and findings of a difference, each as one indented line."""
+    for change in difference.changes:
+        yield f"  {_change(change, painter)}\n"
+    for finding in difference.new:
+        yield f"  {painter.paint(f'! {terminal.plain(finding)}', terminal.Colour.BAD)}\n"
+    for finding in difference.gone:
+        yield f"  {painter.paint(f'no longer: {terminal.plain(finding)}', terminal.Colour.GOOD)}\n"
+
+
+def _title(difference: diffing.Difference, names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    hidden = len(names) - _NAMES_SHOWN
+    if hidden > 0:
+        shown = f"{len(names)} organizations ({shown} and {hidden} more)"
+    before, after = difference.states
+    match difference.fate:
+        case diffing.Fate.ADDED:
+            return f"{shown}: added, {after}"
+        case diffing.Fate.REMOVED:
+            return f"{shown}: removed, was {before}"
+        case diffing.Fate.CHANGED:
+            return f"{shown}: {before}" if before == after else f"{shown}: {before} -> {after}"
+
+
+def _change(change: diffing.Change, painter: terminal.Painter) -> str:
+    path = change.path
+    if change.before is None:
+        return painter.paint(f"+ {path}: {terminal.plain(str(change.after))}", terminal.Colour.GOOD)
+    if change.after is None:
+        return painter.paint(f"- {path}: {terminal.plain(str(change.before))}", terminal.Colour.BAD)
+    text = f"~ {path}: {terminal.plain(str(change.before))} -> {terminal.plain(str(change.after))}"
+    return painter.paint(text, terminal.Colour.WAITING)
+
+
+def _document(name: str, settings: effective.Effective) -> dict[str, Any]:
+    nested = view.nest(settings, viewer=vocabulary.Origin.HOST)
+    document: dict[str, Any] = {
+        "organization": name,
+        "state": settings.state.value,
+        "source": settings.source.value,
+        "effective": nested,
+        "provenance": view.provenance(settings, nested),
+    }
+    for key, findings in (("findings", settings.findings), ("audited", settings.audited)):
+        if findings:
+            document[key] = [
+                {"reason": finding.reason.name, "field": finding.field, "message": finding.message}
+                for finding in findings
+            ]
+    return document
+
+
+def _row(name: str, settings: effective.Effective) -> tuple[board.Cell, ...]:
+    endpoint, auth, from_ = settings.endpoint, settings.auth, settings.from_
+    return (
+        (name, None),
+        (settings.state.value, _COLOURS[settings.state]),
+        (settings.source.value, None),
+        (str(endpoint) if endpoint else "", None),
+        (endpoint.tls.mode.value if endpoint else "", None),
+        (auth.mechanism.value if auth else "", None),
+        (from_.address if from_ else "", None),
+    )
+
+
+def _enclose(opening: str, lines: Iterator[str], closing: str) -> Iterator[str]:
+    yield opening
+    for number, line in enumerate(lines):
+        yield f"{',' if number else ''}\n{line}"
+    yield f"\n{closing}\n"

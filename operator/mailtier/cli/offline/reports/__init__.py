@@ -1,0 +1,1 @@
+"""Issues in the forms that people and pipelines read, one module a form."""

@@ -1,0 +1,40 @@
+"""Issues for people: a line each, as compilers print them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from mailtier.cli.offline.reports import model as reports
+from mailtier.cli.online import terminal
+from mailtier.settings.lints import model
+
+_COLOURS: Final = {
+    model.Severity.ERROR: terminal.Colour.BAD,
+    model.Severity.WARNING: terminal.Colour.WAITING,
+    model.Severity.INFO: terminal.Colour.DIM,
+}
+_NOUNS: Final = {model.Severity.ERROR: "error", model.Severity.WARNING: "warning", model.Severity.INFO: "note"}
+
+
+def lines(report: reports.Report, painter: terminal.Painter) -> Iterator[str]:
+    """Yield the lines of a report; the last sums it up."""
+    for issue in report.told:
+        severity = painter.paint(_NOUNS[issue.severity], _COLOURS[issue.severity])
+        rule = painter.paint(f"[{issue.rule.identifier}]", terminal.Colour.DIM)
+        yield f"{terminal.plain(str(issue.place))}: {severity}: {terminal.plain(issue.text)} {rule}\n"
+    pages = dict.fromkeys(issue.rule.page for issue in report.told)
+    if pages:
+        yield "\n" + "".join(f"{painter.paint(page, terminal.Colour.DIM)}\n" for page in pages)
+    counts = [
+        f"{number} {_NOUNS[severity]}{'' if number == 1 else 's'}"
+        for severity, number in report.counts().items()
+        if number
+    ]
+    files = len({checked.file for checked in report.objects})
+    yield (
+        f"{', '.join(counts) or 'no findings'} in {_several(len(report.objects), 'object')} of"
+        f" {_several(files, 'file')}\n"
+    )
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

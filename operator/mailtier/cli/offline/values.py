@@ -1,0 +1,118 @@
+"""Effective settings as a list of values, each under the path that people set it by, with where it came from."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mailtier.api import vocabulary
+from mailtier.settings import codec, effective, view
+
+_SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace", "auth.secretKey": "key"}
+"""What a status and an effective ConfigMap say of the Secret that the spec refers to."""
+
+_NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited"})
+_HEADS: Final = ("smtp", "auth", "from", "delivery", "notifications")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One effective value.
+
+    Attributes:
+        text: As people read it; "" where it is absent.
+        origin: Where it came from; None for what follows from the host's policy.
+    """
+
+    text: str
+    origin: vocabulary.Origin | None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the organization set it."""
+        return self.origin == vocabulary.Origin.ORG
+
+    @property
+    def tier(self) -> str:
+        """Where it came from, in one word."""
+        return "Policy" if self.origin is None else self.origin.value
+
+    def __str__(self) -> str:
+        return f"{self.text or '(none)'} ({self.tier})"
+
+
+def of(settings: effective.Effective) -> dict[str, Value]:
+    """Return all values by their dotted paths, in the order of the spec's groups."""
+    flat = {_as_set(settings, path): text for path, text in codec.flat_keys(settings).items() if path not in _NO_VALUES}
+    if settings.endpoint is not None:
+        flat["smtp.addresses"] = _addresses(settings.endpoint.addresses)
+    if settings.auth is not None and settings.auth.oauth2 is not None:
+        flat["auth.oauth2.addresses"] = _addresses(settings.auth.oauth2.server.addresses)
+    if settings.recipients.domains is not None:
+        domains = ", ".join(settings.recipients.domains) or "nobody"
+        flat["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
+    flat["suspend"] = _suspend(settings)
+    inner = {path.rpartition(".")[0] for path in flat}
+    # What has an origin and no value is a default that is an absence.
+    flat |= {path: "" for path in settings.provenance if path not in flat and path not in inner}
+    ordered = sorted(flat, key=_rank)
+    return {path: Value(text=flat[path], origin=_nearest(settings.provenance, path)) for path in ordered}
+
+
+def of_status(status: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the values that an object's status shows.
+
+    Args:
+        status: `status.effective`, as the operator wrote it for whoever may read the object.
+    """
+    origins = {path: vocabulary.Origin(origin) for path, origin in status.get("provenance", {}).items()}
+    flat = view.flatten({name: group for name, group in status.items() if name != "provenance"})
+    spelled = {path.replace("auth.secretName", "auth.passwordSecretRef.name"): text for path, text in flat.items()}
+    found = {}
+    for path in sorted(spelled, key=_rank):
+        found[path] = Value(text=spelled[path], origin=_nearest(origins, path))
+    return found
+
+
+def _as_set(settings: effective.Effective, path: str) -> str:
+    """Return how the spec spells a path of an effective ConfigMap."""
+    if path in _SECRET:
+        is_oauth2 = settings.auth is not None and settings.auth.oauth2 is not None
+        return f"auth.{'oauth2.secretRef' if is_oauth2 else 'passwordSecretRef'}.{_SECRET[path]}"
+    return "smtp.tls.caRef" if path == "smtp.tls.ca" else path
+
+
+def _suspend(settings: effective.Effective) -> str:
+    """Return whether delivery waits, as far as the state lets it be seen."""
+    if settings.state == effective.State.SUSPENDED:
+        return "true"
+    is_default = settings.provenance.get("suspend") == vocabulary.Origin.DEFAULT
+    return "false" if is_default or settings.state == effective.State.ACTIVE else ""
+
+
+def _rank(path: str) -> int:
+    head = path.partition(".")[0]
+    return _HEADS.index(head) if head in _HEADS else len(_HEADS)
+
+
+def _nearest(origins: Mapping[str, vocabulary.Origin], path: str) -> vocabulary.Origin | None:
+    """Return the origin of a path, or of the group that is chosen as a whole."""
+    while path and path not in origins:
+        path = path.rpartition(".")[0]
+    return origins.get(path)
+
+
+def _addresses(rules: effective.AddressRules) -> str:
+    kinds = [name for name, allowed in (("public", rules.public), ("private", rules.private)) if allowed]
+    return ", ".join((*kinds, *rules.allow, *(f"not {network}" for network in rules.deny))) or "none"
+
+
+def finding(entry: effective.Finding) -> str:
+    """Return a finding as one line."""
+    return ": ".join(part for part in (entry.reason.name, entry.field, entry.message) if part)
+
+
+def to_json(value: Value | None) -> dict[str, str] | None:
+    """Return a value as JSON; null for none."""
+    if value is None:
+        return None
+    return {"value": value.text, "origin": value.tier}

@@ -1,0 +1,202 @@
+"""What a cluster would hold after the objects of some files were applied to it, as far as settings look at it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final
+
+import pydantic
+
+from mailtier.api import kinds, names, problems, reasons, settings
+from mailtier.cli.offline import issues, sources
+from mailtier.settings import effective, observed
+from mailtier.settings.lints import model
+
+_DEFAULT_NAMESPACE: Final = "default"
+_NAME_LABEL: Final = "kubernetes.io/metadata.name"
+# Kinds that only Mailtier has; a Notification of another group is somebody else's.
+_UNMISTAKABLE: Final = frozenset({names.HOST_KIND, names.ORG_KIND})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """The HostEmailSettings."""
+
+    document: sources.Document
+    spec: settings.HostSpec | observed.Invalid
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    """An OrgEmailSettings."""
+
+    document: sources.Document
+    spec: settings.OrgSpec | observed.Invalid
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Namespace:
+    """A namespace.
+
+    Attributes:
+        uid: "" where only a cluster knows it.
+        labels: With the one that the API server adds.
+        document: None for a namespace that is only named by what is in it; its labels are not known then.
+    """
+
+    uid: str
+    labels: Mapping[str, str]
+    document: sources.Document | None
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class World:
+    """The objects by kind and key; of two with the same name the last counts, as where they are applied in order.
+
+    Attributes:
+        ours: Every object of our kinds, in its order.
+        noted: What is wrong with files and objects before anything is resolved.
+        populated: The namespaces that hold an OrgEmailSettings.
+        deleting: The namespaces that are on their way out, which hold no organizations.
+    """
+
+    host: Host | None = None
+    organizations: dict[effective.OrganizationKey, Organization] = dataclasses.field(default_factory=dict)
+    namespaces: dict[str, Namespace] = dataclasses.field(default_factory=dict)
+    secrets: dict[tuple[str, str], sources.Document] = dataclasses.field(default_factory=dict)
+    config_maps: dict[tuple[str, str], sources.Document] = dataclasses.field(default_factory=dict)
+    ours: list[sources.Document] = dataclasses.field(default_factory=list)
+    noted: list[issues.Issue] = dataclasses.field(default_factory=list)
+    populated: set[str] = dataclasses.field(default_factory=set)
+    deleting: set[str] = dataclasses.field(default_factory=set)
+
+
+def build(read: sources.Read) -> World:
+    """Return the world that the objects of files make."""
+    return _Builder(read).world
+
+
+def key_of(document: sources.Document) -> effective.OrganizationKey:
+    """Return namespace and name of an object; kubectl applies what names no namespace to `default`."""
+    namespace = document.metadata.get("namespace")
+    return effective.OrganizationKey(
+        namespace=namespace if isinstance(namespace, str) and namespace else _DEFAULT_NAMESPACE, name=document.name
+    )
+
+
+def subject_of(document: sources.Document) -> str:
+    """Return what people call an object, as in `OrgEmailSettings acme/default`."""
+    key = key_of(document)
+    return f"{document.kind} {key.name if document.kind == names.HOST_KIND else key}"
+
+
+class _Builder:
+    """Takes in objects one by one."""
+
+    def __init__(self, read: sources.Read) -> None:
+        self.world = World()
+        self._first: dict[tuple[str, effective.OrganizationKey], sources.Document] = {}
+        for unreadable in read.unreadable:
+            self.world.noted.append(
+                issues.Issue(
+                    rule=issues.NOT_READABLE,
+                    severity=model.Severity.ERROR,
+                    place=unreadable.place,
+                    subject="",
+                    field="",
+                    message=unreadable.message,
+                )
+            )
+        for document in read.documents:
+            self._take(document)
+        for name in self.world.deleting:
+            self.world.namespaces.pop(name, None)
+
+    def _take(self, document: sources.Document) -> None:
+        group = document.group_version.rpartition("/")[0]
+        if group == names.GROUP or document.kind in _UNMISTAKABLE:
+            self._take_ours(document)
+            return
+        key = key_of(document)
+        match document.group_version, document.kind:
+            case "v1", "Namespace":
+                self._take_namespace(document)
+                return
+            case "v1", "Secret":
+                self.world.secrets[key.namespace, key.name] = document
+            case "v1", "ConfigMap":
+                self.world.config_maps[key.namespace, key.name] = document
+        if document.metadata.get("namespace"):
+            self._name_namespace(key.namespace)
+
+    def _take_ours(self, document: sources.Document) -> None:
+        if document.group_version != names.API_VERSION:
+            self._add(issues.UNKNOWN_VERSION, document, "apiVersion", f"is not {names.API_VERSION}; write that version")
+            return
+        if document.kind not in kinds.ALL:
+            known = ", ".join(kinds.ALL)
+            self._add(issues.UNKNOWN_KIND, document, "kind", f"is none of {names.GROUP}; its kinds are {known}")
+            return
+        self.world.ours.append(document)
+        self._compare(document)
+        fitting = self._validate(document)
+        key, spec = key_of(document), document.body.get("spec")
+        if not key.name:
+            self._add(issues.of_reason(reasons.INVALID), document, "metadata.name", "is required")
+        elif document.kind == names.HOST_KIND:
+            if isinstance(fitting, kinds.HostEmailSettings):
+                self.world.host = Host(document=document, spec=fitting.spec)
+            elif key.name == names.HOST_NAME:
+                self.world.host = Host(document=document, spec=observed.parse_host(spec))
+        else:
+            self._name_namespace(key.namespace)
+            if isinstance(fitting, kinds.OrgEmailSettings):
+                self._put(key, Organization(document=document, spec=fitting.spec))
+            elif document.kind == names.ORG_KIND:
+                self._put(key, Organization(document=document, spec=observed.parse_org(spec)))
+
+    def _validate(self, document: sources.Document) -> kinds.Object | None:
+        """Return an object that the API would take; of another one, None, with everything noted that is wrong."""
+        try:
+            return kinds.ALL[document.kind].model_validate(document.body)
+        except pydantic.ValidationError as error:
+            for problem in problems.listed(error):
+                self._add(issues.of_reason(reasons.INVALID), document, problem.field, problem.message)
+        return None
+
+    def _put(self, key: effective.OrganizationKey, organization: Organization) -> None:
+        self.world.organizations[key] = organization
+        self.world.populated.add(key.namespace)
+
+    def _take_namespace(self, document: sources.Document) -> None:
+        if document.metadata.get("deletionTimestamp"):
+            self.world.deleting.add(document.name)
+            return
+        labels = document.metadata.get("labels")
+        texts = {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
+        uid = document.metadata.get("uid")
+        self.world.namespaces[document.name] = Namespace(
+            uid=uid if isinstance(uid, str) else "", labels={**texts, _NAME_LABEL: document.name}, document=document
+        )
+
+    def _name_namespace(self, name: str) -> None:
+        if name not in self.world.namespaces:
+            self.world.namespaces[name] = Namespace(uid="", labels={_NAME_LABEL: name}, document=None)
+
+    def _compare(self, document: sources.Document) -> None:
+        key = document.kind, key_of(document)
+        first = self._first.setdefault(key, document)
+        if first is not document:
+            message = f"stands at {first.place()} already; remove one of them, or look at each environment by itself"
+            self._add(issues.DUPLICATE_OBJECT, document, "", message)
+
+    def _add(self, rule: issues.Rule, document: sources.Document, field: str, message: str) -> None:
+        self.world.noted.append(
+            issues.Issue(
+                rule=rule,
+                severity=model.Severity.ERROR,
+                place=document.place(field),
+                subject=subject_of(document),
+                field=field,
+                message=message,
+            )
+        )

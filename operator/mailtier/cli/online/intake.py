@@ -1,0 +1,191 @@
+"""A client of the sender's intake."""
+
+import asyncio
+import contextlib
+import dataclasses
+import http
+import json
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from typing import Any, Final, Self
+
+import aiohttp
+
+import mailtier
+from mailtier.api import secret
+from mailtier.cli import failures
+from mailtier.cli.online import target, terminal
+
+_CONNECT_SECONDS: Final = 15.0
+_DETAIL_LENGTH: Final = 600
+_BUSY: Final = frozenset({http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE})
+
+
+class RefusedError(failures.CommandError):
+    """The intake said no.
+
+    Attributes:
+        http_status: Of the answer.
+        retry_after_seconds: When it may be asked again; None where asking again is of no use.
+    """
+
+    def __init__(self, message: str, *, http_status: int, retry_after_seconds: float | None) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnreachableError(failures.CommandError):
+    """The intake could not be asked, or its answer was lost."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where the intake is, and how it is trusted.
+
+    Attributes:
+        shown: What people call it.
+        url: Without a trailing slash.
+        server_name: What its certificate is checked for, where it is not the URL's host.
+    """
+
+    shown: str
+    url: str
+    tls: ssl.SSLContext
+    server_name: str | None = None
+
+
+class Intake:
+    """The intake, while its context is entered.
+
+    Args:
+        address: Where it is.
+        token: The caller's.
+    """
+
+    def __init__(self, address: Address, token: secret.Hidden) -> None:
+        self._address = address
+        self._token = token
+        self._entered: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._entered = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._address.tls),
+            headers={aiohttp.hdrs.USER_AGENT: f"mailtier/{mailtier.__version__}"},
+            # How long the whole may take, the command knows.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+        )
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        assert self._entered is not None
+        await self._entered.close()
+
+    async def probe(self, organization: target.Organization | None) -> AsyncGenerator[dict[str, Any], None]:
+        """Probe an organization's endpoint, or the host's own; yield what comes, line by line.
+
+        Raises:
+            RefusedError: There is no probe.
+            UnreachableError: The intake cannot be asked, or the end of the probe was lost.
+        """
+        path = "/v1/host/probes" if organization is None else f"{_base(organization)}/probes"
+        async with self._request("POST", path) as answer:
+            with _transport(self._address):
+                async for line in answer.content:
+                    yield _document(line)
+
+    async def notify(
+        self, organization: target.Organization, content: Mapping[str, Any], *, key: str
+    ) -> dict[str, Any]:
+        """Hand a notification over, and return its id and the path to look it up at.
+
+        Raises:
+            RefusedError: It is not taken.
+            UnreachableError: Nobody knows; the same key may be sent again.
+        """
+        path = f"{_base(organization)}/notifications"
+        async with self._request("POST", path, body=content, headers={"Idempotency-Key": key}) as answer:
+            with _transport(self._address):
+                return _document(await answer.read())
+
+    async def look_up(self, path: str) -> dict[str, Any]:
+        """Return where a notification's recipients stand.
+
+        Raises:
+            RefusedError: It is not told.
+            UnreachableError: The intake cannot be asked.
+        """
+        async with self._request("GET", path) as answer:
+            with _transport(self._address):
+                return _document(await answer.read())
+
+    @contextlib.asynccontextmanager
+    async def _request(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        assert self._entered is not None
+        with _transport(self._address):
+            answer = await self._entered.request(
+                method,
+                self._address.url + path,
+                json=body,
+                headers={"Authorization": f"Bearer {self._token.reveal}", **(headers or {})},
+                server_hostname=self._address.server_name,
+                # A redirect would carry the token to somewhere else.
+                allow_redirects=False,
+            )
+        async with answer:
+            if answer.status >= http.HTTPStatus.MULTIPLE_CHOICES:
+                with _transport(self._address):
+                    raise _refused(answer.status, answer.headers, await answer.read())
+            yield answer
+
+
+def _base(organization: target.Organization) -> str:
+    return f"/v1/namespaces/{organization.namespace}/organizations/{organization.name}"
+
+
+def _document(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UnreachableError("the answer is not the intake's; is it Mailtier that listens there?")
+    return found
+
+
+def _refused(status: int, headers: Mapping[str, str], body: bytes) -> RefusedError:
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        problem = None
+    problem = problem if isinstance(problem, dict) else {}
+    told = problem.get("detail") or f"the intake answered with {status}"
+    errors = [each for each in problem.get("errors") or () if isinstance(each, dict)]
+    fields = "; ".join(
+        f"{str(each.get('pointer', '')).removeprefix('#/')}: {each.get('detail', '')}" for each in errors
+    )
+    text = f"{told}: {fields}" if fields else str(told)
+    after = headers.get("Retry-After", "")
+    may_retry = status in _BUSY and after.isascii() and after.isdigit()
+    return RefusedError(
+        terminal.plain(text)[:_DETAIL_LENGTH],
+        http_status=status,
+        retry_after_seconds=float(after) if may_retry else None,
+    )
+
+
+@contextlib.contextmanager
+def _transport(address: Address) -> Iterator[None]:
+    """Turn what goes wrong below HTTP into one line."""
+    try:
+        yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise failures.CommandError(
+            f"the certificate of {address.shown} is not trusted ({error.certificate_error}): give its authority with"
+            " --ca, or the name it is for with --server-name"
+        ) from error
+    except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+        told = str(error) or type(error).__name__
+        raise UnreachableError(f"{address.shown} cannot be reached: {told}") from error

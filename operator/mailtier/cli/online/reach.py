@@ -1,0 +1,107 @@
+"""The way to the sender: through its pod, or to the intake's address, with a token that it takes."""
+
+import contextlib
+import dataclasses
+import pathlib
+import ssl
+import urllib.parse
+from collections.abc import AsyncIterator
+from typing import Final
+
+import typer
+
+from mailtier.api import secret
+from mailtier.cli import failures
+from mailtier.cli.online import intake, target
+
+_DEFAULT_ACCOUNT: Final = "default"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What the command line says of the way; the fields are the options."""
+
+    url: str
+    ca: pathlib.Path | None
+    token_file: pathlib.Path | None
+    server_name: str
+    operator_namespace: str
+    as_service_account: str
+    context: str
+    kubeconfig: pathlib.Path | None
+
+
+@contextlib.asynccontextmanager
+async def open_intake(choice: Choice, organization: target.Organization | None) -> AsyncIterator[intake.Intake]:
+    """Give a client of the intake that speaks for a ServiceAccount.
+
+    Args:
+        choice: The command line.
+        organization: Whose namespace has the account where none is named; None for the host.
+
+    Raises:
+        CommandError: There is no way to it.
+    """
+    account = _account(choice, organization)
+    token = None if choice.token_file is None else _read_token(choice.token_file)
+    address = _address_of(choice) if choice.url else None
+    async with contextlib.AsyncExitStack() as stack:
+        if token is None or address is None:
+            # The kubernetes package takes a quarter of a second to import; who has both does without.
+            from mailtier.cli.online import cluster, through_pod  # noqa: PLC0415 - As above.
+
+            api = await stack.enter_async_context(cluster.connect(context=choice.context, kubeconfig=choice.kubeconfig))
+            if token is None:
+                token = await cluster.request_token(api, namespace=account.namespace, account=account.name)
+            if address is None:
+                address = await stack.enter_async_context(
+                    through_pod.address(
+                        api,
+                        namespace=choice.operator_namespace,
+                        server_name=choice.server_name,
+                        trust=lambda published: _trust(choice.ca, published),
+                        own_ca=choice.ca is not None,
+                    )
+                )
+        yield await stack.enter_async_context(intake.Intake(address, token))
+
+
+def _account(choice: Choice, organization: target.Organization | None) -> target.Organization:
+    """Return whose token is asked for."""
+    if not choice.as_service_account:
+        namespace = choice.operator_namespace if organization is None else organization.namespace
+        return target.Organization(namespace=namespace, name=_DEFAULT_ACCOUNT)
+    namespace, slash, name = choice.as_service_account.partition("/")
+    if not slash or not namespace or not name:
+        raise typer.BadParameter(
+            f"{choice.as_service_account!r} is not NAMESPACE/NAME", param_hint="--as-service-account"
+        )
+    return target.Organization(namespace=namespace, name=name)
+
+
+def _address_of(choice: Choice) -> intake.Address:
+    parts = urllib.parse.urlsplit(choice.url)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+        raise typer.BadParameter(f"{choice.url!r} is not the address of an intake, https://...", param_hint="--url")
+    url = choice.url.rstrip("/")
+    return intake.Address(shown=url, url=url, tls=_trust(choice.ca, None), server_name=choice.server_name or None)
+
+
+def _trust(file: pathlib.Path | None, pem: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=None if file is None else str(file), cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise failures.CommandError(
+            f"{file or 'the published authority'} holds no certificate in PEM", status=failures.Status.USAGE
+        ) from error
+
+
+def _read_token(file: pathlib.Path) -> secret.Hidden:
+    try:
+        text = file.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise failures.CommandError(f"{file} cannot be read as a token", status=failures.Status.USAGE) from error
+    # What is no single word would be a header of its own, or an error that quotes it.
+    if not text or not text.isprintable() or " " in text:
+        raise failures.CommandError(f"{file} holds no token", status=failures.Status.USAGE)
+    return secret.Hidden(text)

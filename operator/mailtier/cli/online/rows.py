@@ -1,0 +1,279 @@
+"""What stands in a cluster, judged from the objects' status alone; pure."""
+
+import dataclasses
+import datetime as dt
+import enum
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Self
+
+from mailtier.api import names, reasons, vocabulary
+
+_Json = Mapping[str, Any]
+_C = vocabulary.Condition
+_CONDITION_LINE: Final = re.compile(r"(\w+)=(True|False|Unknown) (\w+): (.*)")
+
+
+class State(enum.IntEnum):
+    """How an object stands, worst first."""
+
+    STALLED = 0
+    """Somebody has to change something."""
+    RECONCILING = 1
+    """It is on its way, or something that it needs is."""
+    NOT_VERIFIED = 2
+    """Ready, and the probe found something wrong with the server."""
+    LINTED = 3
+    """Ready, with advice."""
+    READY = 4
+
+    def __str__(self) -> str:
+        return self.name.title().replace("_", "")
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether somebody should look; advice alone is no fault."""
+        return self < State.LINTED
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One object, or an organization without one.
+
+    Attributes:
+        namespace: "" for the host's settings.
+        reason: Of the condition that decides the state.
+        message: Its message, which says what to do.
+        since: When that condition last changed; None where nothing says so.
+        effective: `status.effective`; empty where there is none.
+        verified: Reason of Verified; "" where there is none.
+        is_implicit: Whether there is no object.
+    """
+
+    namespace: str
+    name: str
+    state: State
+    reason: str
+    message: str
+    since: dt.datetime | None = None
+    usable: str = ""
+    source: str = ""
+    verified: str = ""
+    effective: _Json = dataclasses.field(default_factory=dict)
+    is_implicit: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else f"HostEmailSettings {self.name}"
+
+    @property
+    def host(self) -> str:
+        """Server and port; "" while there is none."""
+        smtp = self.effective.get("smtp") or {}
+        return f"{smtp['host']}:{smtp['port']}" if "host" in smtp and "port" in smtp else ""
+
+    @property
+    def tls(self) -> str:
+        """How the connection is protected; "" while there is none."""
+        return str(((self.effective.get("smtp") or {}).get("tls") or {}).get("mode", ""))
+
+    @property
+    def from_address(self) -> str:
+        """Whom mail is from; "" while nobody says."""
+        return str((self.effective.get("from") or {}).get("address", ""))
+
+    @classmethod
+    def of(cls, found: _Json) -> Self:
+        """Return the row of a HostEmailSettings or an OrgEmailSettings."""
+        metadata, status = found["metadata"], found.get("status") or {}
+        conditions = {condition["type"]: condition for condition in status.get("conditions") or ()}
+        state, decisive = _judge(metadata, status, conditions)
+        return cls(
+            namespace=metadata.get("namespace") or "",
+            name=metadata["name"],
+            state=state,
+            reason=decisive["reason"],
+            message=decisive["message"],
+            since=_moment(decisive.get("lastTransitionTime")),
+            usable=status.get("state") or "",
+            source=status.get("source") or "",
+            verified=conditions.get(_C.VERIFIED, {}).get("reason", ""),
+            effective=status.get("effective") or {},
+        )
+
+    @classmethod
+    def of_config_map(cls, found: _Json) -> Self | None:
+        """Return the row of an organization without an object, from its effective ConfigMap; None for any other."""
+        data, labels = found.get("data") or {}, found["metadata"].get("labels") or {}
+        namespace, name = labels.get(names.NAMESPACE_LABEL), labels.get(names.ORGANIZATION_LABEL)
+        if "conditions" not in data or not namespace or not name:
+            return None
+        lines = (_CONDITION_LINE.fullmatch(line) for line in data["conditions"].splitlines())
+        conditions = {
+            line[1]: {"status": line[2], "reason": line[3], "message": line[4]} for line in lines if line is not None
+        }
+        state, decisive = _judge({}, {}, conditions)
+        smtp = {"host": data.get("smtp.host"), "port": data.get("smtp.port")}
+        return cls(
+            namespace=namespace,
+            name=name,
+            state=state,
+            reason=decisive["reason"],
+            message=decisive["message"],
+            usable=data.get("state", ""),
+            source=data.get("source", ""),
+            verified=conditions.get(_C.VERIFIED, {}).get("reason", ""),
+            effective={
+                "smtp": {
+                    **{key: value for key, value in smtp.items() if value},
+                    "tls": {"mode": data.get("smtp.tls.mode", "")},
+                },
+                "from": {"address": data.get("from.address", "")},
+            },
+            is_implicit=True,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The organizations in numbers.
+
+    Attributes:
+        blocked: How many a finding blocks.
+        overriding: How many set something of their own.
+        not_verified: How many have a server that the probe found wrong.
+        advised: How many have advice.
+        would_block: How many the policy would block if it were enforced; None where nobody says.
+    """
+
+    organizations: int
+    ready: int
+    blocked: int
+    overriding: int
+    not_verified: int
+    advised: int
+    would_block: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """Everything that a status shows.
+
+    Attributes:
+        host: None where it is not there, or not visible.
+        host_missing: Whether it is known that there is none.
+        organizations: In the order of their names.
+        pods: Mailtier's own; None where they are not visible.
+        would_block: As the host's summary has it.
+    """
+
+    host: Row | None
+    host_missing: bool
+    organizations: Sequence[Row]
+    pods: Sequence["Pod"] | None
+    would_block: int | None = None
+
+    @property
+    def totals(self) -> Totals:
+        """The organizations in numbers."""
+        rows = self.organizations
+        return Totals(
+            organizations=len(rows),
+            ready=sum(1 for row in rows if row.state > State.RECONCILING),
+            blocked=sum(1 for row in rows if row.usable == "Blocked"),
+            overriding=sum(1 for row in rows if row.source not in {"", vocabulary.Source.HOST.value}),
+            not_verified=sum(1 for row in rows if row.state is State.NOT_VERIFIED),
+            advised=sum(1 for row in rows if row.state is State.LINTED),
+            would_block=self.would_block,
+        )
+
+    @property
+    def remarkable(self) -> list[Row]:
+        """What is not simply ready, worst first; the host's settings first among their like."""
+        return worst_first(row for row in (self.host, *self.organizations) if row is not None)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether anything is broken. No pod at all proves nothing: Mailtier may run elsewhere."""
+        no_pod_works = bool(self.pods) and not any(pod.is_ready for pod in self.pods or ())
+        return self.host_missing or no_pod_works or any(row.state.is_broken for row in self.remarkable)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One of Mailtier's pods.
+
+    Attributes:
+        containers: Whether each of its containers is ready, by name.
+    """
+
+    name: str
+    containers: Mapping[str, bool]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all of it works."""
+        return bool(self.containers) and all(self.containers.values())
+
+    @classmethod
+    def of(cls, found: _Json) -> Self:
+        """Return a pod as the apiserver has it."""
+        statuses = (found.get("status") or {}).get("containerStatuses") or ()
+        ready = {status["name"]: bool(status.get("ready")) for status in statuses}
+        return cls(
+            name=found["metadata"]["name"],
+            containers={each["name"]: ready.get(each["name"], False) for each in found["spec"]["containers"]},
+        )
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Return what is not simply ready, worst first, those alike by name; the host's settings come first of these."""
+    return sorted(
+        (row for row in rows if row.state is not State.READY), key=lambda row: (row.state, row.namespace, row.name)
+    )
+
+
+def would_block(host: _Json | None) -> int | None:
+    """Return how many organizations the policy would block, as the host's summary has it while it only audits."""
+    summary = ((host or {}).get("status") or {}).get("summary") or {}
+    mode = (((host or {}).get("spec") or {}).get("policy") or {}).get("mode")
+    return summary.get("wouldBlock") if mode == "Audit" else None
+
+
+def _judge(metadata: _Json, status: _Json, conditions: Mapping[str, _Json]) -> tuple[State, _Json]:
+    """Return the state, and the condition that decides it, as kstatus would."""
+    if metadata.get("deletionTimestamp"):
+        return State.RECONCILING, _said("Terminating", "It is being deleted.")
+    if metadata and status.get("observedGeneration") != metadata.get("generation"):
+        return State.RECONCILING, _said(
+            "NotObserved", "The operator has not looked at it since it changed; see whether its pod works."
+        )
+    for type_, state in ((_C.STALLED, State.STALLED), (_C.RECONCILING, State.RECONCILING)):
+        if conditions.get(type_, {}).get("status") == "True":
+            return state, conditions[type_]
+    ready = conditions.get(_C.READY)
+    if ready is None or ready["status"] != "True":
+        return State.RECONCILING, ready or _said("NotObserved", "It has no conditions yet.")
+    for name, state in ((_C.VERIFIED.value, State.NOT_VERIFIED), (_LINTED, State.LINTED)):
+        if conditions.get(name, {}).get("status") == "False":
+            return state, conditions[name]
+    return State.READY, ready
+
+
+_LINTED: Final = "Linted"
+
+
+def _said(reason: str, message: str) -> _Json:
+    return {"reason": reason, "message": message}
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def remedy(row: Row) -> str:
+    """Return what the documentation says to do; "" for a reason that it does not know."""
+    known = reasons.BY_NAME.get(row.reason)
+    return known.remedy if known is not None else ""

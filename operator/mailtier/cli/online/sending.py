@@ -1,0 +1,147 @@
+"""Following a notification from its acceptance to its end."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from mailtier.api import vocabulary
+from mailtier.cli import failures
+from mailtier.cli.online import intake, target, terminal
+
+_POLL_SECONDS: Final = 0.5
+_LOST_SECONDS: Final = 1.0
+_MOST_LOST: Final = 2
+_S = vocabulary.RecipientState
+_COLOURS: Final = {
+    _S.ACCEPTED.value: terminal.Colour.GOOD,
+    _S.FAILED.value: terminal.Colour.BAD,
+    _S.EXPIRED.value: terminal.Colour.BAD,
+    _S.SUPPRESSED.value: terminal.Colour.BAD,
+    _S.HELD.value: terminal.Colour.WAITING,
+    _S.DEFERRED.value: terminal.Colour.WAITING,
+    _S.IN_DOUBT.value: terminal.Colour.WAITING,
+}
+
+_Json = dict[str, Any]
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Sent:
+    """A notification that was taken.
+
+    Attributes:
+        path: Where it is looked up.
+        record: Where its recipients stand, as it was looked up last.
+    """
+
+    id: str
+    path: str
+    record: _Json = dataclasses.field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every recipient has a final state."""
+        return self.record.get("complete") is True
+
+    @property
+    def ok(self) -> bool:
+        """Whether the SMTP server took it for everybody."""
+        return self.complete and all(each["state"] == _S.ACCEPTED for each in self.recipients)
+
+    @property
+    def recipients(self) -> list[_Json]:
+        """One entry a recipient."""
+        return list(self.record.get("recipients") or ())
+
+
+async def hand_over(
+    asked: intake.Intake,
+    organization: target.Organization,
+    content: Mapping[str, Any],
+    *,
+    key: str,
+    wait: Callable[[str], None],
+) -> Sent:
+    """Return the notification once it is taken; a request whose answer is lost is sent again under the same key.
+
+    Args:
+        asked: The intake.
+        organization: Whose settings deliver it.
+        content: The body of the request.
+        key: Its idempotency key.
+        wait: Told why nothing happens yet.
+
+    Raises:
+        RefusedError: It is not taken.
+        UnreachableError: The intake cannot be asked.
+    """
+    lost = 0
+    while True:
+        try:
+            answer = await asked.notify(organization, content, key=key)
+        except intake.RefusedError as error:
+            if error.retry_after_seconds is None:
+                raise
+            wait(f"{error}; waiting")
+            await asyncio.sleep(error.retry_after_seconds)
+        except intake.UnreachableError:
+            lost += 1
+            if lost > _MOST_LOST:
+                raise
+            await asyncio.sleep(_LOST_SECONDS)
+        else:
+            return Sent(id=str(answer["id"]), path=str(answer["status"]))
+
+
+async def follow(asked: intake.Intake, sent: Sent, *, show: Callable[[_Json], None]) -> None:
+    """Return when every recipient has a final state.
+
+    Args:
+        asked: The intake.
+        sent: What is followed; its record is brought up to date.
+        show: Gets a recipient whenever its state, or what is said of it, changes.
+    """
+    shown: dict[str, tuple[object, ...]] = {}
+    while not sent.complete:
+        try:
+            sent.record = await asked.look_up(sent.path)
+        except intake.UnreachableError:
+            # The sender may be starting again; what it took is on disk.
+            await asyncio.sleep(_LOST_SECONDS)
+            continue
+        except intake.RefusedError as error:
+            if error.retry_after_seconds is None:
+                raise
+            await asyncio.sleep(error.retry_after_seconds)
+            continue
+        for recipient in sent.recipients:
+            told = (recipient["state"], recipient["reason"], recipient["message"])
+            if shown.get(recipient["address"]) != told:
+                shown[recipient["address"]] = told
+                show(recipient)
+        if not sent.complete:
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def line(recipient: Mapping[str, Any], painter: terminal.Painter) -> str:
+    """Return where a recipient stands, for people."""
+    state = painter.paint(terminal.plain(str(recipient["state"])), _COLOURS.get(str(recipient["state"])))
+    told = ": ".join(filter(None, (str(recipient["reason"]), str(recipient["message"]))))
+    return f"  {terminal.plain(str(recipient['address']))}   {state}   {terminal.plain(told)}".rstrip()
+
+
+def as_json(sent: Sent) -> str:
+    """Return a notification as a document for programs."""
+    return json.dumps(sent.record or {"id": sent.id, "status": sent.path}, indent=2, ensure_ascii=False)
+
+
+def timed_out(sent: Sent | None, seconds: float) -> failures.CommandError:
+    """Return what is said when the time is over."""
+    if sent is None:
+        text = f"the notification was not taken within {seconds:g} s"
+    else:
+        states = ", ".join(sorted({str(each["state"]) for each in sent.recipients})) or "unknown"
+        text = f"{sent.id} has no end within {seconds:g} s, its state is {states}; the sender goes on with it"
+    return failures.CommandError(text, status=failures.Status.TIMED_OUT)

@@ -1,0 +1,50 @@
+"""Colours where somebody sees them: on a terminal, unless NO_COLOR says otherwise."""
+
+import enum
+import os
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+_RESET = "\x1b[0m"
+
+
+class Colour(enum.Enum):
+    """What a colour says; the value is its SGR sequence (ECMA-48 section 8.3.117)."""
+
+    GOOD = "\x1b[32m"
+    BAD = "\x1b[31m"
+    WAITING = "\x1b[33m"
+    DIM = "\x1b[2m"
+    BOLD = "\x1b[1m"
+
+
+class Painter:
+    """Colours text, or leaves it as it is.
+
+    Args:
+        on: Whether to colour.
+    """
+
+    def __init__(self, *, on: bool) -> None:
+        self._on = on
+
+    def paint(self, text: str, colour: Colour | None) -> str:
+        """Return the text in a colour."""
+        return f"{colour.value}{text}{_RESET}" if self._on and colour is not None and text else text
+
+
+def painter(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Painter:
+    """Return a painter for a stream; https://no-color.org: any value of NO_COLOR but the empty one says no."""
+    wanted = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
+    return Painter(on=wanted and stream.isatty())
+
+
+def plain(text: str) -> str:
+    """Return text from a cluster with nothing in it that a terminal would obey (R5): one line, no controls."""
+    return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
+
+
+def note(text: str) -> None:
+    """Say on stderr, in one line, why nothing happens."""
+    print(f"mailtier: {plain(text)}", file=sys.stderr, flush=True)

@@ -1,0 +1,128 @@
+"""`mailtier send`: hand a test notification over, and follow it to its end."""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from mailtier.api import vocabulary
+from mailtier.cli import apps, failures, options
+from mailtier.cli.online import options as online
+from mailtier.cli.online import reach, sending, target, terminal
+
+app = apps.new()
+
+_SUBJECT = "Test of Mailtier"
+_TEXT = "This is a test: somebody ran `mailtier send`. Nothing is to be done."
+
+
+@app.command()
+def command(
+    *,
+    organization: Annotated[
+        str, typer.Argument(metavar="ORGANIZATION", help="NAMESPACE/NAME; NAMESPACE alone means its default.")
+    ],
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--to", metavar="ADDRESS", help="Who gets it; may be repeated. By default the category's recipients."
+        ),
+    ] = None,
+    category: Annotated[
+        vocabulary.Category, typer.Option(help="What it is about; it chooses the template.")
+    ] = vocabulary.Category.JOB_ALERT,
+    severity: Annotated[vocabulary.Severity, typer.Option(help="How much it matters.")] = vocabulary.Severity.INFO,
+    subject: Annotated[str, typer.Option(help="Its subject.")] = _SUBJECT,
+    text: Annotated[str, typer.Option(help="What it says.")] = _TEXT,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="A value for the template, such as link; may be repeated."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Whether to follow it to its end.")] = True,
+    timeout: online.Timeout = online.TIMEOUT,
+    output: online.Output = online.Format.TEXT,
+    url: online.Url = "",
+    ca: online.Ca = None,
+    token_file: online.TokenFile = None,
+    server_name: online.ServerName = "",
+    as_service_account: online.AsServiceAccount = "",
+    operator_namespace: online.OperatorNamespace = online.OPERATOR_NAMESPACE,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Send a test notification with an organization's settings, and print each change of its state.
+
+    It exits with 0 when the SMTP server took it for everybody, 1 when it failed or expired, and 124 when it had no end
+    in time, as while it is held. That the server took it does not mean that it arrived: bounces are not read.
+    """
+    asked = target.Organization.parse(organization)
+    content: dict[str, Any] = {
+        "category": category.value,
+        "severity": severity.value,
+        "subject": subject,
+        "text": text,
+    }
+    if data:
+        content["data"] = _parse_data(data)
+    if to:
+        content["recipients"] = list(to)
+    choice = reach.Choice(
+        url=url,
+        ca=ca,
+        token_file=token_file,
+        server_name=server_name,
+        operator_namespace=operator_namespace,
+        as_service_account=as_service_account,
+        context=context,
+        kubeconfig=kubeconfig,
+    )
+    seconds = target.parse_timeout(timeout).total_seconds()
+    sent = asyncio.run(_send(choice, asked, content, seconds=seconds, wait=wait, output=output))
+    if wait and not sent.ok:
+        raise typer.Exit(failures.Status.FAILED)
+
+
+async def _send(
+    choice: reach.Choice,
+    asked: target.Organization,
+    content: dict[str, Any],
+    *,
+    seconds: float,
+    wait: bool,
+    output: online.Format,
+) -> sending.Sent:
+    painter = terminal.painter(sys.stdout)
+    in_text = output is online.Format.TEXT
+
+    def show(recipient: dict[str, Any]) -> None:
+        if in_text:
+            print(sending.line(recipient, painter), flush=True)
+
+    sent: sending.Sent | None = None
+    try:
+        async with asyncio.timeout(seconds), reach.open_intake(choice, asked) as opened:
+            sent = await sending.hand_over(
+                opened, asked, content, key=f"mailtier-send-{uuid.uuid4()}", wait=terminal.note
+            )
+            if in_text:
+                print(f"{asked}   {sent.id}", flush=True)
+            if wait:
+                await sending.follow(opened, sent, show=show)
+    except TimeoutError as error:
+        raise sending.timed_out(sent, seconds) from error
+    if not in_text:
+        print(sending.as_json(sent))
+    return sent
+
+
+def _parse_data(entries: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"{entry!r} is not NAME=VALUE, such as job=nightly-import", param_hint="--data")
+        found[name] = value
+    return found

@@ -1,0 +1,137 @@
+"""`mailtier status`: what stands in a cluster, the broken first."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import shutil
+import sys
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from mailtier.cli import apps, failures, options
+from mailtier.cli.online import board, rows, terminal
+from mailtier.cli.online import options as online
+
+if TYPE_CHECKING:
+    from mailtier.cli.online import looking
+
+app = apps.new()
+
+_ALTERNATE: Final = "\x1b[?1049h\x1b[?25l"
+_FORMER: Final = "\x1b[?25h\x1b[?1049l"
+_HOME: Final = "\x1b[H"
+_REST_OF_LINE: Final = "\x1b[K"
+_REST_OF_SCREEN: Final = "\x1b[J"
+
+
+@app.command()
+def command(
+    *,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Look at one namespace; by default at all.")] = "",
+    all_namespaces: Annotated[
+        bool, typer.Option("--all-namespaces", "-A", help="Look at all namespaces, which is the default.")
+    ] = False,
+    output: Annotated[
+        online.StatusFormat,
+        typer.Option("--output", "-o", help="wide lists every organization; json and yaml are for programs."),
+    ] = online.StatusFormat.TEXT,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, until Ctrl-C; without a terminal, print a line for each change.")
+    ] = False,
+    operator_namespace: online.OperatorNamespace = online.OPERATOR_NAMESPACE,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Show how many organizations are ready, and what is broken, worst first, with what to do.
+
+    First comes what is stalled and needs somebody, then what is on its way, then servers that the probe found wrong,
+    then advice. It exits with 0 when nothing is broken (advice is no fault), and with 1 when something is.
+    """
+    if namespace and all_namespaces:
+        raise typer.BadParameter("use either --namespace or --all-namespaces", param_hint="--namespace")
+    if watch and output in {online.StatusFormat.JSON, online.StatusFormat.YAML}:
+        raise typer.BadParameter("goes with the output text or wide", param_hint="--watch")
+    # The kubernetes package takes a quarter of a second to import, which --help shall not.
+    from mailtier.cli.online import cluster, looking  # noqa: PLC0415 - As above.
+
+    scope = looking.Scope(namespace=namespace, operator_namespace=operator_namespace)
+
+    async def look() -> rows.Picture:
+        async with cluster.connect(context=context, kubeconfig=kubeconfig) as api:
+            seen = looking.Look(api, scope)
+            await seen.list_all()
+            if watch:
+                await _watch(seen, wide=output is online.StatusFormat.WIDE)
+            return seen.picture
+
+    picture = asyncio.run(look())
+    _print(picture, output)
+    if picture.is_broken:
+        raise typer.Exit(failures.Status.FAILED)
+
+
+def _print(picture: rows.Picture, output: online.StatusFormat) -> None:
+    match output:
+        case online.StatusFormat.JSON:
+            print(board.as_json(picture))
+        case online.StatusFormat.YAML:
+            print(board.as_yaml(picture))
+        case _:
+            print("\n".join(_lines(picture, wide=output is online.StatusFormat.WIDE)))
+
+
+def _lines(picture: rows.Picture, *, wide: bool) -> list[str]:
+    return board.text(picture, wide=wide, now=_now(), painter=terminal.painter(sys.stdout))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)  # noqa: TID251  # Here the program is wired up.
+
+
+async def _watch(seen: "looking.Look", *, wide: bool) -> None:
+    """Show every change until cancelled."""
+    if not sys.stdout.isatty():
+        await _log(seen)
+        return
+    # The alternate screen leaves what was on the terminal as it was.
+    sys.stdout.write(_ALTERNATE)
+    try:
+        _draw(seen.picture, wide=wide)
+        async with contextlib.aclosing(seen.changes()) as changes:
+            async for _ in changes:
+                _draw(seen.picture, wide=wide)
+    finally:
+        sys.stdout.write(_FORMER)
+        sys.stdout.flush()
+
+
+def _draw(picture: rows.Picture, *, wide: bool) -> None:
+    """Write over what is there, line by line: clearing the screen first would flicker."""
+    height = shutil.get_terminal_size().lines
+    lines = _lines(picture, wide=wide)
+    if len(lines) >= height:
+        lines = [*lines[: height - 2], f"... {len(lines) - height + 2} more lines"]
+    sys.stdout.write(_HOME + "".join(f"{line}{_REST_OF_LINE}\n" for line in lines) + _REST_OF_SCREEN)
+    sys.stdout.flush()
+
+
+async def _log(seen: "looking.Look") -> None:
+    """Print a line for each object whose state, reason or message changed, the present ones first."""
+    shown: dict[str, str] = {}
+
+    def tell(picture: rows.Picture) -> None:
+        objects = [row for row in (picture.host, *picture.organizations) if row is not None]
+        present = {str(row): board.change(row) for row in objects}
+        for name, line in present.items():
+            if shown.get(name) != line:
+                print(line, flush=True)
+        for name in shown.keys() - present.keys():
+            print(f"{name}: gone", flush=True)
+        shown.clear()
+        shown.update(present)
+
+    tell(seen.picture)
+    async with contextlib.aclosing(seen.changes()) as changes:
+        async for _ in changes:
+            tell(seen.picture)

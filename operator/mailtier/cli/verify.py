@@ -1,0 +1,76 @@
+"""`mailtier verify`: have the sender probe an SMTP server now, and follow it."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from mailtier.cli import apps, failures, options
+from mailtier.cli.online import options as online
+from mailtier.cli.online import probing, reach, target, terminal
+
+app = apps.new()
+
+
+@app.command()
+def command(
+    *,
+    organization: Annotated[
+        str, typer.Argument(metavar="[ORGANIZATION]", help="NAMESPACE/NAME; NAMESPACE alone means its default.")
+    ] = "",
+    host: Annotated[bool, typer.Option("--host", help="The host's own endpoint instead of an organization's.")] = False,
+    timeout: online.Timeout = online.TIMEOUT,
+    output: online.Output = online.Format.TEXT,
+    url: online.Url = "",
+    ca: online.Ca = None,
+    token_file: online.TokenFile = None,
+    server_name: online.ServerName = "",
+    as_service_account: online.AsServiceAccount = "",
+    operator_namespace: online.OperatorNamespace = online.OPERATOR_NAMESPACE,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
+) -> None:
+    """Probe an SMTP server from where the mail is sent, and print each stage as it is over.
+
+    The sender connects, negotiates TLS, authenticates and offers the sender address; nothing is sent to anybody. It
+    exits with 0 when all went well, 1 when a stage failed, and 124 when there was no result in time.
+
+    A namespace has one probe a minute: another one is waited for if that fits into --timeout.
+    """
+    if bool(organization) == host:
+        raise typer.BadParameter("name an organization, or use --host, and not both", param_hint="ORGANIZATION")
+    asked = None if host else target.Organization.parse(organization)
+    choice = reach.Choice(
+        url=url,
+        ca=ca,
+        token_file=token_file,
+        server_name=server_name,
+        operator_namespace=operator_namespace,
+        as_service_account=as_service_account,
+        context=context,
+        kubeconfig=kubeconfig,
+    )
+    report = asyncio.run(_verify(choice, asked, seconds=target.parse_timeout(timeout).total_seconds(), output=output))
+    if not report.ok:
+        raise typer.Exit(failures.Status.FAILED)
+
+
+async def _verify(
+    choice: reach.Choice, asked: target.Organization | None, *, seconds: float, output: online.Format
+) -> probing.Report:
+    painter = terminal.painter(sys.stdout)
+    name = str(asked or "HostEmailSettings default")
+    in_text = output is online.Format.TEXT
+
+    def show(line: dict[str, object]) -> None:
+        if in_text:
+            print(probing.line(line, painter), flush=True)
+
+    async with reach.open_intake(choice, asked) as opened:
+        if in_text:
+            print(name, flush=True)
+        report = await probing.follow(opened, asked, seconds=seconds, show=show, wait=terminal.note)
+    if not in_text:
+        print(probing.as_json(name, report))
+    return report

@@ -1,0 +1,118 @@
+"""Probes on request: each stage is a line of JSON as soon as it is over, and the last line says what it comes to."""
+
+import asyncio
+import json
+import math
+from typing import Any, Final
+
+from aiohttp import web
+
+from mailtier.api import reasons, vocabulary
+from mailtier.sender import prober, trace
+from mailtier.sender.intake import entrance, problems
+from mailtier.settings import effective
+from mailtier.telemetry import logs
+
+MEDIA_TYPE: Final = "application/x-ndjson"
+_LONGEST_SECONDS: Final = 150.0
+"""R10: thirty seconds to AUTH, sixty for the sender address, and time to wait for a connection."""
+
+_LATE: Final = "The probe did not end in time; it goes on, and the condition Verified will say what it found."
+_PLATFORM: Final = "Ask the platform team: the endpoint is the host's."
+
+_log = logs.get_logger(__name__)
+
+
+class Probing:
+    """The handlers of the routes of probes."""
+
+    def __init__(self, enter: entrance.Entrance, probes: prober.Prober) -> None:
+        self._enter = enter
+        self._probes = probes
+
+    async def organization(self, request: web.Request) -> web.StreamResponse:
+        """Probe an organization's endpoint."""
+        caller, settings = await self._enter.organization(request)
+        return await self._probe(request, settings, caller=caller.username)
+
+    async def host(self, request: web.Request) -> web.StreamResponse:
+        """Probe the host's own endpoint."""
+        caller, settings = await self._enter.host(request)
+        return await self._probe(request, settings, caller=caller.username)
+
+    async def _probe(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
+        try:
+            told = self._probes.demand(settings.organization)
+        except prober.NotProbeableError as error:
+            raise problems.Problem(problems.NOT_PROBEABLE, str(error)) from None
+        except prober.TooSoonError as error:
+            seconds = math.ceil(error.retry_after_seconds)
+            raise problems.Problem(
+                problems.PROBED_LATELY,
+                f"it was probed a moment ago, and a namespace has one probe a minute; the next in {seconds} s",
+                headers={"Retry-After": str(seconds)},
+            ) from None
+        _log.info("a probe was asked for", organization=str(settings.organization), caller=caller)
+        answer = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})
+        await answer.prepare(request)
+        reader = Reader(settings)
+        try:
+            async with asyncio.timeout(_LONGEST_SECONDS):
+                async for step in told.follow():
+                    await answer.write(_line(reader.step(step, told)))
+        except TimeoutError:
+            await answer.write(_line({"reason": reasons.PROBE_PENDING.name, "ok": False, "message": _LATE}))
+        else:
+            await answer.write(_line(reader.result(told)))
+        await answer.write_eof()
+        return answer
+
+
+class Reader:
+    """What may be told to whoever reads an organization's probe (R7).
+
+    Args:
+        settings: The organization's, or the host's own.
+    """
+
+    def __init__(self, settings: effective.Effective) -> None:
+        is_host = not settings.organization.namespace
+        self._owns = is_host or _is_own(settings.endpoint)
+        self._owns_credentials = is_host or _is_own(settings.auth)
+
+    def step(self, step: trace.Step, told: trace.Trace) -> dict[str, Any]:
+        """Return the line of a stage; where it failed, what the result says of it."""
+        message = step.message if step.ok else self._message(told)
+        return {"stage": step.stage.value, "ok": step.ok, "message": message}
+
+    def result(self, told: trace.Trace) -> dict[str, Any]:
+        """Return the last line."""
+        found = told.result
+        if found is None:
+            reason = told.problem or reasons.PROBE_PENDING
+            return {"reason": reason.name, "ok": False, "message": reason.meaning, "remedy": reason.remedy}
+        reason = reasons.BY_NAME[found.reason]
+        line: dict[str, Any] = {
+            "reason": reason.name,
+            "ok": reason is reasons.VERIFIED,
+            "message": self._message(told),
+        }
+        if reason is not reasons.VERIFIED:
+            # A password of one's own can be mended by oneself, wherever it is sent to.
+            mine = self._owns or (self._owns_credentials and found.stage is vocabulary.ProbeStage.AUTH)
+            line["remedy"] = reason.remedy if mine else _PLATFORM
+        if found.certificate_expires_at is not None and self._owns:
+            line["certificateExpiresAt"] = found.certificate_expires_at.isoformat().replace("+00:00", "Z")
+        return line
+
+    def _message(self, told: trace.Trace) -> str:
+        assert told.result is not None
+        return told.result.owner_message if self._owns else told.result.tenant_message
+
+
+def _is_own(part: effective.Endpoint | effective.Auth | None) -> bool:
+    return part is not None and part.origin is vocabulary.Origin.ORG
+
+
+def _line(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,46 @@
+"""Keeps organizations that bring no credentials away from the host's relay, which may trust our address (R3).
+
+The operator knows the relay's name in every spelling; that another name leads there, only DNS tells.
+"""
+
+from collections.abc import Sequence
+
+from mailtier.api import vocabulary
+from mailtier.mail import classify
+from mailtier.sender import credentials, faults, resolver
+from mailtier.settings import effective, endpoints, networks
+
+
+async def require_apart(
+    endpoint: effective.Endpoint,
+    addresses: Sequence[resolver.Address],
+    *,
+    found: credentials.Credentials,
+    host: effective.Effective | None,
+    names: resolver.Resolver,
+) -> None:
+    """Return when no address of an endpoint is the host's relay's, or when that does not matter.
+
+    It matters for an organization's own endpoint without credentials. Where that names the relay as the host does,
+    the operator has judged its sender already. The port does not count: a relay trusts addresses on all of its ports.
+
+    Args:
+        endpoint: Where a session is about to be opened.
+        addresses: To what its name resolved.
+        found: What the session is authenticated with.
+        host: The host's own effective settings; None where there are none.
+        names: Resolves the relay's name.
+
+    Raises:
+        faults.DeliveryError: One of them is the relay's (AddressDenied), or the relay's own are not known just now.
+    """
+    relay = host.endpoint if host is not None else None
+    if relay is None or endpoint.origin is not vocabulary.Origin.ORG:
+        return
+    if found.generation.mechanism is not vocabulary.Mechanism.ANONYMOUS:
+        return
+    if endpoints.are_same_host(endpoint.host, relay.host):
+        return
+    trusted = (await names.resolve(relay.host, relay.addresses)).addresses
+    if any(networks.are_same(one.host, other.host) for one in addresses for other in trusted):
+        raise faults.of(classify.Phase.CONNECT, classify.Fault.ADDRESS_DENIED)

@@ -1,0 +1,63 @@
+"""What is worth an Event: a change of a condition that somebody may be waiting for, once."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from mailtier.api import reasons, vocabulary
+from mailtier.settings import transitions
+
+MAXIMUM_NOTE_LENGTH: Final = 1024
+"""events.k8s.io/v1: characters of a note."""
+
+_TOLD: Final = (vocabulary.Condition.READY, vocabulary.Condition.VERIFIED)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What happened to an object.
+
+    Attributes:
+        is_warning: Whether somebody may have to do something.
+        reason: That of the condition.
+        note: Its message, shortened.
+        at: When the condition changed, as it stands there.
+    """
+
+    is_warning: bool
+    reason: str
+    note: str
+    at: str
+
+
+def of(previous: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
+    """Yield the events of a new status.
+
+    Ready and Verified are told when they change. What is well from the beginning is nothing to tell, and what is only
+    on its way neither.
+
+    Args:
+        previous: The conditions before; none for an object that is new.
+        conditions: The conditions now.
+    """
+    before, now = transitions.by_type(previous), transitions.by_type(conditions)
+    for type_ in _TOLD:
+        new, old = now.get(type_), before.get(type_)
+        if new is None or new["status"] == "Unknown" or _same(old, new):
+            continue
+        is_well = new["status"] == "True"
+        if is_well and (old is None or old["status"] != "False"):
+            continue
+        reason = reasons.BY_NAME[new["reason"]]
+        if reason.progress == vocabulary.Progress.RECONCILING and old is None:
+            continue
+        yield Event(
+            is_warning=not is_well,
+            reason=new["reason"],
+            note=new["message"][:MAXIMUM_NOTE_LENGTH],
+            at=new["lastTransitionTime"],
+        )
+
+
+def _same(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
+    return old is not None and (old["status"], old["reason"]) == (new["status"], new["reason"])

@@ -1,0 +1,129 @@
+"""A storm of edits in some namespaces, and how soon a single edit elsewhere is published meanwhile."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import time
+from typing import Any
+
+from bench import population, requests
+from mailtier.api import names
+from mailtier.kube import client as kube_client
+from mailtier.kube import paths, reflector
+
+SECONDS = 30.0
+_SHARE_OF_NAMESPACES = 5
+_PAUSE_SECONDS = 0.1
+_PUBLISHED_SECONDS = 60.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a storm came to.
+
+    Attributes:
+        edits: How many the storm made.
+        stormed: Of how many organizations.
+        seconds: How long it lasted.
+        latencies: Seconds of single edits elsewhere, from sending one to seeing its effective ConfigMap.
+    """
+
+    edits: int
+    stormed: int
+    seconds: float
+    latencies: list[float]
+
+
+class Published:
+    """Shows when an effective ConfigMap has a display name."""
+
+    def __init__(self, client: kube_client.Client, namespace: str) -> None:
+        self._waiting: dict[str, tuple[str, asyncio.Future[None]]] = {}
+        self._watch = reflector.Reflector(
+            client,
+            paths.config_maps(namespace),
+            labels=names.PUBLISHED_SELECTOR,
+            on_change=self._see,
+            strip=lambda found: {"name": found["data"].get("from.displayName")},
+            jitter=lambda: 0.5,
+        )
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> Any:
+        """Watch for the length of the context."""
+        task = asyncio.create_task(self._watch.run())
+        try:
+            await self._watch.synced.wait()
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def expect(self, one: population.Organization, display_name: str) -> asyncio.Future[None]:
+        """Return what is done when it is published."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[names.effective_config_map(one.namespace, one.name)] = (display_name, future)
+        return future
+
+    def _see(self, name: str, found: dict[str, Any] | None) -> None:
+        wanted, future = self._waiting.get(name, ("", None))
+        if future is not None and found is not None and found["name"] == wanted and not future.done():
+            future.set_result(None)
+            del self._waiting[name]
+
+
+async def run(
+    client: kube_client.Client,
+    single: kube_client.Client,
+    organizations: list[population.Organization],
+    *,
+    system: str,
+) -> Outcome:
+    """Edit as fast as the API server takes it, and measure single edits elsewhere.
+
+    Args:
+        client: For the storm.
+        single: For the single edits and their watch, so that they wait for no connection of the storm's.
+        organizations: Those of the first namespaces are stormed.
+        system: The operator's namespace.
+    """
+    border = len(organizations) // _SHARE_OF_NAMESPACES
+    stormed = [one for one in organizations[:border] if not one.is_broken]
+    others = [one for one in organizations[border:] if one.is_plain]
+    ends = time.monotonic() + SECONDS
+    edits = 0
+
+    async def storm(targets: Any) -> None:
+        nonlocal edits
+        while time.monotonic() < ends:
+            one = next(targets)
+            edits += 1
+            await _edit(client, one, f"storm {edits}")
+
+    async def elsewhere(published: Published) -> list[float]:
+        latencies: list[float] = []
+        for number, one in enumerate(itertools.cycle(others)):
+            if time.monotonic() >= ends:
+                return latencies
+            display_name = f"single {number}"
+            seen = published.expect(one, display_name)
+            started = time.monotonic()
+            await _edit(single, one, display_name)
+            async with asyncio.timeout(_PUBLISHED_SECONDS):
+                await seen
+            latencies.append(time.monotonic() - started)
+            await asyncio.sleep(_PAUSE_SECONDS)
+        return latencies
+
+    async with Published(single, system).watching() as published:
+        targets, started = itertools.cycle(stormed), time.monotonic()
+        measured = asyncio.create_task(elsewhere(published))
+        await asyncio.gather(*(storm(targets) for _ in range(8)))
+        seconds = time.monotonic() - started
+        return Outcome(edits=edits, stormed=len(stormed), seconds=seconds, latencies=await measured)
+
+
+async def _edit(client: kube_client.Client, one: population.Organization, display_name: str) -> None:
+    path = paths.org_settings(one.namespace, one.name)
+    await client.apply(path, one.edit(display_name), field_manager=requests.MANAGER)

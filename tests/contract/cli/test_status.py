@@ -1,0 +1,124 @@
+"""`mailtier status` against a real apiserver and operator."""
+
+import pathlib
+import signal
+
+import pytest
+
+from kit import commands, installations, tenants, wait, worlds
+
+
+@pytest.fixture(scope="module")
+def broken(installation: installations.Installation) -> list[tenants.Tenant]:
+    """Return three tenants: stalled, reconciling, ready."""
+    found = [
+        installation.tenant(smtp={"host": "smtp.example.com"}),
+        installation.tenant(auth={"username": "robot", "passwordSecretRef": {"name": "missing"}}),
+        installation.tenant(),
+    ]
+    for tenant, reason in zip(found, ("CredentialsRequired", "SecretNotFound", "Published"), strict=True):
+        installation.world.until(
+            lambda tenant=tenant, reason=reason: installation.world.reason(tenant.namespace) == reason,
+            f"{tenant.namespace} is {reason}",
+        )
+    return found
+
+
+def test_the_broken_come_first_with_what_to_do(
+    installation: installations.Installation, broken: list[tenants.Tenant]
+) -> None:
+    """Totals, then what is stalled, then what is on its way; each with its message, and status 1."""
+    done = installation.program.run("status")
+    assert (done.status, done.err) == (1, "")
+    lines = done.out.splitlines()
+    assert lines[0].startswith("Organizations   ")
+    assert " 1 blocked" in lines[0]
+    assert lines[1].split()[:3] == ["Host", "Ready", "Verified"]
+    assert "no pod" in lines[2]
+    stalled, reconciling, ready = broken
+    places = [
+        next(number for number, line in enumerate(lines) if tenant.namespace in line)
+        for tenant in (stalled, reconciling)
+    ]
+    assert places == sorted(places)
+    assert lines[places[0]].split()[:3] == ["Stalled", f"{stalled.namespace}/default", "CredentialsRequired"]
+    assert "auth" in lines[places[0] + 1]
+    assert lines[places[1]].split()[0] == "Reconciling"
+    assert ready.namespace not in done.out
+    assert "\x1b" not in done.out
+
+
+def test_programs_read_json_and_yaml(installation: installations.Installation, broken: list[tenants.Tenant]) -> None:
+    """Every organization is in the document, the broken ones in their order."""
+    done = installation.program.run("status", "-o", "json")
+    assert done.status == 1
+    document = done.document
+    assert document["broken"] is True
+    assert document["totals"]["organizations"] == len(document["organizations"]) >= 3
+    remarkable = [entry["namespace"] for entry in document["remarkable"]]
+    assert remarkable[0] == broken[0].namespace
+    assert document["remarkable"][0]["remedy"]
+    assert document["host"]["verified"] == "Verified"
+    yaml = installation.program.run("status", "-o", "yaml")
+    assert yaml.status == 1
+    assert f"namespace: {broken[0].namespace}\n" in yaml.out
+
+
+def test_a_namespace_that_is_well_is_status_0(
+    installation: installations.Installation, broken: list[tenants.Tenant]
+) -> None:
+    """One namespace alone is looked at with -n, and wide shows its server and sender."""
+    done = installation.program.run("status", "-n", broken[2].namespace, "-o", "wide")
+    assert (done.status, done.err) == (0, "")
+    assert "Everything is ready." in done.out
+    line = next(line for line in done.out.splitlines() if line.startswith(broken[2].namespace))
+    for expected in (f"localhost:{installation.relay.port}", "StartTLS", "no-reply@platform.example", "Host"):
+        assert expected in line
+
+
+def test_a_tenant_sees_what_it_may(installation: installations.Installation, broken: list[tenants.Tenant]) -> None:
+    """Without rights in the cluster one line names the missing right, and the own namespace can be looked at."""
+    cluster, namespace = installation.world.cluster, broken[2].namespace
+    cluster.kubectl("create", "serviceaccount", "viewer", "-n", namespace)
+    rule = ("--verb=get,list,watch", "--resource=orgemailsettings.mailtier.dev")
+    cluster.kubectl("create", "role", "viewer", "-n", namespace, *rule)
+    cluster.kubectl(
+        "create", "rolebinding", "viewer", "-n", namespace, "--role=viewer", f"--serviceaccount={namespace}:viewer"
+    )
+    program = commands.Program(kubeconfig=cluster.kubeconfig_for(namespace, "viewer"))
+    everywhere = program.run("status")
+    assert (everywhere.status, everywhere.out) == (1, "")
+    assert everywhere.err == (
+        "mailtier: you may not list orgemailsettings.mailtier.dev in all namespaces: have that right granted, or look"
+        " at one namespace with --namespace\n"
+    )
+    here = program.run("status", f"--namespace={namespace}")
+    assert here.status == 0, here
+    assert here.out.count("not visible to you") == 2
+
+
+def test_watching_without_a_terminal_prints_a_line_a_change(
+    installation: installations.Installation, broken: list[tenants.Tenant], tmp_path: pathlib.Path
+) -> None:
+    """The present states come first, then each change as it happens; an interruption ends it."""
+    namespace = broken[2].namespace
+    out = tmp_path / "out"
+    with installation.program.started("status", "--watch", f"--namespace={namespace}", out=out) as child:
+
+        def said(text: str) -> bool:
+            return text in out.read_text(encoding="utf-8")
+
+        wait.until(
+            lambda: said(f"{namespace}/default: Ready Published"),
+            within_seconds=worlds.WITHIN,
+            why="the first state is printed",
+        )
+        installation.world.org(namespace, smtp={"host": "smtp.example.com"})
+        wait.until(
+            lambda: said(f"{namespace}/default: Stalled CredentialsRequired"),
+            within_seconds=worlds.WITHIN,
+            why="the change is printed",
+        )
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=20) == 130
+    installation.world.org(namespace)

@@ -1,0 +1,30 @@
+"""What the pages tell to run does what they say."""
+
+import re
+import shlex
+
+import yaml
+
+from kit import cluster as cluster_kit
+from kit import health
+from mailtier.api import names
+
+
+def test_the_patch_for_argocd_leaves_its_other_settings_alone(cluster: cluster_kit.LocalCluster) -> None:
+    """The command of the page merges the health scripts into a ConfigMap that holds somebody's settings."""
+    page = (health.ROOT / "docs/gitops/argocd.md").read_text(encoding="utf-8")
+    command = re.search(r"^kubectl (.* patch .*)$", page, re.MULTILINE)
+    assert command is not None
+    arguments = [part.replace("docs/", f"{health.ROOT}/docs/") for part in shlex.split(command[1])]
+    cluster.kubectl("create", "namespace", "argocd")
+    cluster.kubectl("create", "configmap", "argocd-cm", "-n", "argocd", "--from-literal=url=https://argocd.example.com")
+    cluster.kubectl(*arguments)
+    data = yaml.safe_load(cluster.kubectl("get", "configmap", "argocd-cm", "-n", "argocd", "-o", "yaml").stdout)["data"]
+    script = (health.ROOT / health.SCRIPT).read_text(encoding="utf-8")
+    assert data.pop("url") == "https://argocd.example.com"
+    assert set(data) == {
+        f"resource.customizations.health.{names.GROUP}_{kind}"
+        for kind in (names.HOST_KIND, names.ORG_KIND, names.NOTIFICATION_KIND)
+    }
+    assert set(data.values()) == {script}
+    cluster.kubectl("delete", "namespace", "argocd", "--wait=false")

@@ -1,0 +1,75 @@
+"""Worlds out of objects, as the offline commands read them from files."""
+
+import io
+import pathlib
+import typing
+
+import yaml
+
+from kit import specs, worlds
+from mailtier.cli.offline import judging, sources, world
+
+Json = dict[str, typing.Any]
+
+HOST: typing.Final[Json] = {
+    "smtp": {"host": "relay.example.com"},
+    "auth": {"username": "relay", "passwordSecretRef": {"name": "relay"}},
+    "from": {"address": "no-reply@example.com"},
+}
+"""A host's complete spec."""
+
+
+def host(**spec: typing.Any) -> Json:
+    """Return a HostEmailSettings; complete, but for what is given otherwise."""
+    return worlds.document("HostEmailSettings", "default", **{**HOST, **spec})
+
+
+def org(namespace: str, name: str = "default", **spec: typing.Any) -> Json:
+    """Return an OrgEmailSettings."""
+    return worlds.document("OrgEmailSettings", name, namespace, **spec)
+
+
+def namespace(name: str, **labels: str) -> Json:
+    """Return a Namespace."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def secret(namespace: str, name: str, *, endpoint: str | None = None, **values: str) -> Json:
+    """Return a Secret as it stands in a repository, with the annotation that binds it."""
+    annotations = {} if endpoint is None else {"mailtier.dev/endpoint": endpoint}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"namespace": namespace, "name": name, "annotations": annotations},
+        "stringData": values,
+    }
+
+
+def text(*documents: Json) -> str:
+    """Return objects as a YAML stream."""
+    # Escaped, because a raw control such as NEL is a line break to YAML.
+    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=False)
+
+
+def read(*documents: Json) -> world.World:
+    """Return the world that objects make, by way of their YAML."""
+    return world.build(sources.parse("input.yaml", text(*documents)))
+
+
+def judge(*documents: Json, strict: bool = False) -> judging.Judge:
+    """Return the judge of objects."""
+    return judging.Judge(read(*documents), operator_namespace=specs.OPERATOR_NAMESPACE, strict=strict)
+
+
+def write(path: pathlib.Path, *documents: Json) -> pathlib.Path:
+    """Write objects into a file, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text(*documents), encoding="utf-8")
+    return path
+
+
+class Input:
+    """Standard input with a text in it, for `sys.stdin`."""
+
+    def __init__(self, content: str) -> None:
+        self.buffer = io.BytesIO(content.encode())

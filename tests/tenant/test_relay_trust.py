@@ -1,0 +1,148 @@
+"""The host's relay under another name: mail without credentials, which it takes because it trusts our address."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from kit import arena as arena_kit
+from kit import attacks, dns, sending, smtpd, tiers
+from mailtier.api import vocabulary
+from mailtier.settings import effective
+
+_ANONYMOUS = {"auth": {"mechanism": "Anonymous"}, "from": {"address": "ceo@platform.example"}}
+_ALIAS = "relay.tenant.example"
+_OPEN = {"policy": {"endpoints": {"anonymous": True}}}
+
+
+def _relay(host: str, **more: object) -> attacks.Json:
+    """Return a host whose policy lets organizations name anonymous endpoints."""
+    return tiers.RELAY | _OPEN | {"smtp": {"host": host}} | more
+
+
+def _named(
+    name: str, story: str, at: attacks.Json, host: attacks.Json, *, reason: str = "AnonymousNotAllowed"
+) -> attacks.Judged:
+    return attacks.Judged(
+        name=name,
+        rules=("R3",),
+        story=f"The organization names {story} as an endpoint of its own without credentials.",
+        stopped_by="the host's server is known by its name or address, however it is spelled, on whatever port",
+        spec=_ANONYMOUS | {"smtp": at},
+        host=host,
+        reason=reason,
+    )
+
+
+_ANONYMOUS_HOST = {"auth": {"mechanism": "Anonymous"}}
+
+SPELLINGS = (
+    _named("relay-once-more", "the host's endpoint", {"host": "relay.example.com"}, _relay("relay.example.com")),
+    _named("relay-in-capitals", "the host's endpoint in capitals", {"host": "RELAY.Example.COM"},
+           _relay("relay.example.com")),
+    _named("relay-with-a-final-dot", "the host's endpoint with a dot behind it", {"host": "relay.example.com."},
+           _relay("relay.example.com")),
+    _named("relay-in-long-ipv6", "the host's IPv6 address written out", {"host": "2606:4700:0:0:0:0:0:1111"},
+           _relay("2606:4700::1111")),
+    _named("relay-in-six-to-four", "the host's address wrapped in 6to4", {"host": "2002:5db8:d70e::1"},
+           _relay("93.184.215.14")),
+    _named("relay-behind-nat64", "the host's address behind NAT64", {"host": "64:ff9b::5db8:d70e"},
+           _relay("93.184.215.14")),
+    _named("relay-on-another-port", "the host's server on port 25", {"host": "relay.example.com", "port": 25},
+           _relay("relay.example.com")),
+    _named("anonymous-relay-on-another-port", "the host's server, which asks nobody for credentials, on port 25",
+           {"host": "relay.example.com", "port": 25}, _relay("relay.example.com", **_ANONYMOUS_HOST),
+           reason="FromNotAllowed"),
+    _named("anonymous-relay-once-more", "the host's endpoint, which asks nobody for credentials",
+           {"host": "relay.example.com"}, _relay("relay.example.com", **_ANONYMOUS_HOST), reason="FromNotAllowed"),
+    _named("anonymous-without-leave", "a server of somebody else, which trusts the platform's address",
+           {"host": "mx.partner.example"}, tiers.RELAY),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Alias(attacks.Attack):
+    """A name that leads to the host's relay; nothing that the operator reads says so.
+
+    Attributes:
+        answers: Of the attacker's DNS.
+    """
+
+    answers: tuple[str, ...]
+
+
+ALIASES = (
+    Alias(
+        name="relay-by-an-alias",
+        rules=("R3",),
+        story="The organization's own domain has a name that resolves to the address of the host's relay.",
+        stopped_by="the sender compares the addresses of both before it connects",
+        answers=("127.0.0.1",),
+    ),
+    Alias(
+        name="relay-among-others",
+        rules=("R3",),
+        story="The name resolves to a server that is always down, and to the address of the host's relay.",
+        stopped_by="the sender compares the addresses of both before it connects",
+        answers=("127.0.9.9", "127.0.0.1"),
+    ),
+    Alias(
+        name="relay-by-a-mapped-address",
+        rules=("R3", "R6"),
+        story="The name resolves to the address of the host's relay in its IPv4-mapped form.",
+        stopped_by="addresses are compared after unwrapping",
+        answers=("::ffff:127.0.0.1",),
+    ),
+)
+
+STORIES = (
+    attacks.Attack(
+        name="relay-by-localhost",
+        rules=("R3",),
+        story="The host's relay stands at an address, and the organization names the hosts file's word for it.",
+        stopped_by="the sender compares the addresses of both before it connects",
+    ),
+)
+
+ATTACKS = (*SPELLINGS, *ALIASES, *STORIES)
+
+
+@pytest.mark.parametrize("attack", SPELLINGS, ids=str)
+def test_the_host_s_server_is_known_again(attack: attacks.Judged) -> None:
+    """However its name or address is spelled, the host's server takes no mail for which only our address vouches (R3)."""
+    attack.check_core()
+
+
+@pytest.mark.parametrize("attack", ALIASES, ids=str)
+async def test_an_alias_leads_to_no_trusted_relay(tmp_path: pathlib.Path, attack: Alias) -> None:
+    """A name that only DNS knows to be the relay's is not connected to without credentials (R3, R6)."""
+    async with (
+        smtpd.Server() as relay,
+        dns.Server({_ALIAS: attack.answers}) as nameserver,
+        sending.Sender(tmp_path, nameserver=nameserver.address) as sender,
+    ):
+        host = dataclasses.replace(
+            sending.settings("", sending.endpoint(relay, host="127.0.0.1")), organization=effective.HOST
+        )
+        sender.settings.put(host)
+        at = sending.endpoint(relay, host=_ALIAS, origin=vocabulary.Origin.ORG)
+        of = sender.settings.put(sending.settings("team-a", at, from_address="ceo@platform.example"))
+        found = await sender.prober.check(of.organization)
+        assert found.reason == "AddressDenied"
+        sent = await sender.notify(of)
+        await sender.until(of, sent, vocabulary.RecipientState.DEFERRED)
+        assert (relay.messages, relay.transcripts) == ([], [])
+
+
+def test_localhost_is_not_the_way_to_the_relay(attacker: arena_kit.Attacker) -> None:
+    """The real sender opens no session to the relay for an organization without credentials (R3)."""
+    arena = attacker.arena
+    attacker.bring("", endpoint=None)
+    tls = {"serverName": arena_kit.CERTIFICATE_NAME, "caRef": {"kind": "ConfigMap", "name": "ca"}}
+    attacker.settings(_ANONYMOUS | {"smtp": {"host": "localhost", "port": arena.port, "tls": tls}})
+    attacker.until_reason("AddressDenied", type_="Verified")
+    taken = attacker.post(arena_kit.ALERT)
+    attacker.until_states(taken, "deferred")
+    assert not any(each.mail_from == "ceo@platform.example" for each in arena.relay.messages)
+
+

@@ -1,0 +1,103 @@
+"""What is made of files is what the operator makes of the same objects."""
+
+import hypothesis
+from hypothesis import strategies as st
+
+from kit import offline, specs
+from mailtier.cli.offline import judging, sources, world
+from mailtier.settings import codec, effective, observed, resolve
+
+_UID = "7f0c2f0e-0000-4000-8000-000000000000"
+_LABELS = st.sampled_from(({"mail": "on"}, {}, {"mail": "off"}))
+
+
+@hypothesis.given(
+    host=specs.host_documents(),
+    orgs=st.dictionaries(st.sampled_from(("default", "b", "c")), specs.org_documents(), max_size=3),
+    labels=_LABELS,
+    annotation=specs.annotations(),
+)
+def test_result_is_the_operators_byte_for_byte(
+    host: offline.Json, orgs: dict[str, offline.Json], labels: dict[str, str], annotation: str | None
+) -> None:
+    """For the same objects, with uids and Secrets, the text of effective.json is what plan and conclude give."""
+    space = offline.namespace("team-a", **labels)
+    space["metadata"]["uid"] = _UID
+    # Each namespace holds what the specs refer to, all of it fit but for the annotation.
+    secrets = [
+        offline.secret(namespace, name, endpoint=annotation, password="x", smtp="x", **{"client-secret": "x"})
+        for namespace in ("team-a", specs.OPERATOR_NAMESPACE)
+        for name in ("relay", "smtp-password")
+    ]
+    for secret in secrets:
+        secret["metadata"] |= {"uid": "uid", "resourceVersion": "1"}
+    documents = [
+        offline.host(),
+        space,
+        *secrets,
+        *(offline.org("team-a", name, **spec) for name, spec in orgs.items()),
+    ]
+    documents[0]["spec"] = host
+    judge = offline.judge(*documents)
+    assert judge.world.noted == []
+    for key in judge.organizations():
+        plan = resolve.plan(
+            observed.Observed(
+                organization=key,
+                namespace_uid=_UID,
+                namespace_labels=labels,
+                operator_namespace=specs.OPERATOR_NAMESPACE,
+                host=observed.parse_host(host),
+                org=observed.parse_org(orgs.get(key.name, {})),
+            )
+        )
+        if plan.ca is not None or (plan.secret is not None and plan.secret.name == "ca"):
+            continue
+        read = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)
+        expected = resolve.conclude(plan, observed.Reads(secret=read))
+        assert codec.encode(judge.organization(key).effective) == codec.encode(expected.effective)
+
+
+@hypothesis.given(situation=specs.situations())
+def test_objects_that_refer_to_what_is_absent_are_never_unresolved_for_it(situation: observed.Observed) -> None:
+    """By default nothing is said of a Secret or a bundle that is not in the input."""
+    objects = world.build(sources.parse("f", ""))
+    objects.namespaces[situation.organization.namespace] = world.Namespace(
+        uid=situation.namespace_uid, labels=situation.namespace_labels, document=None
+    )
+    document = sources.parse("f", "{kind: Thing}").documents[0]
+    if situation.host is not None:
+        objects.host = world.Host(document=document, spec=situation.host)
+    objects.organizations[situation.organization] = world.Organization(document=document, spec=situation.org)
+    judge = judging.Judge(objects, operator_namespace=specs.OPERATOR_NAMESPACE)
+    found = judge.organization(situation.organization).effective
+    assert found.findings or found.state != effective.State.UNRESOLVED
+
+
+def test_implicit_organizations_follow_the_policy() -> None:
+    """With mode All every namespace that is named is an organization, with Selector those with the labels."""
+    spaces = (offline.namespace("a", mail="on"), offline.namespace("b"), offline.org("c", "x"))
+    listed = {"organizations": {"mode": "Listed"}}
+    everything = {"organizations": {"mode": "All"}}
+    selector = {"organizations": {"mode": "Selector", "selector": {"matchLabels": {"mail": "on"}}}}
+
+    def organizations(policy: offline.Json) -> list[str]:
+        return [str(key) for key in offline.judge(offline.host(policy=policy), *spaces).organizations()]
+
+    assert organizations(listed) == ["c/x"]
+    assert organizations(everything) == ["a/default", "b/default", "c/x"]
+    assert organizations(selector) == ["a/default", "c/x"]
+
+
+def test_labels_that_are_not_in_the_input_are_assumed() -> None:
+    """An object in a namespace that is only named is not blocked for labels nobody showed, unless one is strict."""
+    policy = {"organizations": {"mode": "Selector", "selector": {"matchLabels": {"mail": "on"}}}}
+    documents = (offline.host(policy=policy), offline.org("c"))
+    key = effective.OrganizationKey(namespace="c", name="default")
+    judge = offline.judge(*documents)
+    assert judge.organization(key).effective.state == effective.State.ACTIVE
+    assert "1 Namespace to have the labels" in str(judge.assumed)
+    strict = offline.judge(*documents, strict=True).organization(key).effective
+    assert [finding.reason.name for finding in strict.findings] == ["NamespaceNotAllowed"]
+    shown = offline.judge(*documents, offline.namespace("c")).organization(key).effective
+    assert [finding.reason.name for finding in shown.findings] == ["NamespaceNotAllowed"]

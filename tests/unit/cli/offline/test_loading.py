@@ -1,0 +1,74 @@
+"""Texts are read as kubectl reads them, and every field's place is known."""
+
+import pytest
+
+from mailtier.cli.offline import loading
+
+_STREAM = """# what comes first
+kind: A
+spec:
+  "é😀": [1, {deep: true}]
+---
+  kind: B
+  time: 1:30
+  day: 2026-01-02
+--- {kind: C, yes: on, hex: 0x10, octal: 017, float: 1e3, none: ~}
+"""
+
+
+def test_scalars_are_those_of_kubectl() -> None:
+    """A time is no number and a day no date; YAML 1.1's booleans and octals are what the API server gets."""
+    values = [value for value, _ in loading.documents("f", _STREAM)]
+    assert values[1] == {"kind": "B", "time": "1:30", "day": "2026-01-02"}
+    assert values[2] == {"kind": "C", True: True, "hex": 16, "octal": 15, "float": 1000.0, "none": None}
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "place"),
+    [
+        (0, "", "f:2:1"),
+        (0, "spec", "f:3:1"),
+        (0, "spec.é😀[1].deep", "f:4:14"),
+        (0, "spec.é😀[7]", "f:4:3"),
+        (0, "spec.absent.below", "f:3:1"),
+        (1, "day", "f:8:3"),
+        (2, "octal", "f:9:35"),
+    ],
+)
+def test_place_of_a_field_is_its_key_or_what_would_hold_it(document: int, field: str, place: str) -> None:
+    """Lines and columns count from 1, over several documents and characters of several bytes."""
+    origins = [origin for _, origin in loading.documents("f", _STREAM)]
+    assert str(loading.locate(origins[document], field)) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "line"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "a key stands twice", 3),
+        ('{"a": 1, "a": 2}', "a key stands twice", 1),
+        ("a: [1,\n", "did not find expected node content", 2),
+        ("a: 1\nb: {{ .Values.host }}\n", "render it first", 2),
+        ("a: \0", "it cannot be read as YAML", 1),
+        ("[" * 50_000, "nest", 1),
+        ("a: !!python/object/apply:os.getpid []", "could not determine a constructor", 1),
+    ],
+)
+def test_what_is_no_yaml_is_told_with_its_line(text: str, message: str, line: int) -> None:
+    """A key that stands twice, a template, or anything that only Python would take is unreadable."""
+    with pytest.raises(loading.UnreadableError, match=message) as caught:
+        list(loading.documents("f", text))
+    assert caught.value.line == line
+
+
+def test_documents_before_a_fault_are_kept() -> None:
+    """What can be read is read."""
+    documents = loading.documents("f", "a: 1\n---\nb: [\n")
+    assert next(documents)[0] == {"a": 1}
+    with pytest.raises(loading.UnreadableError):
+        next(documents)
+
+
+def test_merged_keys_may_be_overridden() -> None:
+    """An anchor's key that is set again is no key that stands twice."""
+    ((value, _),) = loading.documents("f", "base: &b {x: 1, y: 2}\nall: {<<: *b, x: 3}\n")
+    assert value["all"] == {"x": 3, "y": 2}

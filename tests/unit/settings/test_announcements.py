@@ -1,0 +1,56 @@
+"""Which changes of conditions are worth an Event."""
+
+from typing import Any
+
+import pytest
+
+from mailtier.settings import announcements
+
+READY, BROKEN, WAITING = ("True", "Published"), ("False", "SecretNotBound"), ("False", "SecretNotFound")
+
+
+def _conditions(ready: tuple[str, str] | None, verified: tuple[str, str] | None = None) -> list[dict[str, Any]]:
+    return [
+        {"type": type_, "status": found[0], "reason": found[1], "message": "m" * 2000, "lastTransitionTime": "t"}
+        for type_, found in (("Ready", ready), ("Verified", verified))
+        if found is not None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (None, READY, []),
+        (None, BROKEN, [(True, "SecretNotBound")]),
+        (None, WAITING, []),
+        (READY, WAITING, [(True, "SecretNotFound")]),
+        (WAITING, BROKEN, [(True, "SecretNotBound")]),
+        (BROKEN, BROKEN, []),
+        (BROKEN, READY, [(False, "Published")]),
+        (READY, ("True", "Suspended"), []),
+    ],
+)
+def test_ready_is_told_when_it_changes(
+    before: tuple[str, str] | None, now: tuple[str, str], told: list[tuple[bool, str]]
+) -> None:
+    """What is well from the beginning is no news, and neither is what is on its way."""
+    found = list(announcements.of(_conditions(before), _conditions(now)))
+    assert [(event.is_warning, event.reason) for event in found] == told
+    assert all(len(event.note) == announcements.MAXIMUM_NOTE_LENGTH for event in found)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (("Unknown", "ProbePending"), ("True", "Verified"), []),
+        (("Unknown", "ProbePending"), ("False", "TlsFailed"), [(True, "TlsFailed")]),
+        (("True", "Verified"), ("Unknown", "ProbePending"), []),
+        (("False", "TlsFailed"), ("True", "Verified"), [(False, "Verified")]),
+    ],
+)
+def test_verified_is_told_when_it_fails_and_when_it_is_mended(
+    before: tuple[str, str], now: tuple[str, str], told: list[tuple[bool, str]]
+) -> None:
+    """What is not known yet is not told."""
+    found = announcements.of(_conditions(READY, before), _conditions(READY, now))
+    assert [(event.is_warning, event.reason) for event in found] == told
