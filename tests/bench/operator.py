@@ -18,8 +18,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from bench import population, report, requests, storm
-from kit import cluster, operators, wait
+from bench import report, storm
+from kit import cluster, loading, operators, population, wait
 from mailtier.api import names
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, paths
@@ -52,7 +52,7 @@ class Bench:
         found = await self._client.get(paths.config_maps(_SYSTEM, "sample-0.org-0"))
         data = found["data"]
         status = (await self._client.get(paths.org_settings("sample-0", "org-0")))["status"]
-        await requests.prepare(self._client, organizations)
+        await loading.prepare(self._client, organizations)
 
         async def write(one: population.Organization) -> None:
             name = names.effective_config_map(one.namespace, one.name)
@@ -60,35 +60,35 @@ class Bench:
             await self._client.apply(
                 paths.config_maps("raw-0", name),
                 {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data},
-                field_manager=requests.MANAGER,
+                field_manager=loading.MANAGER,
             )
             await self._client.apply(
                 paths.status(paths.org_settings(one.namespace, one.name)),
                 {**one.body, "spec": None, "status": status},
-                field_manager=requests.MANAGER,
+                field_manager=loading.MANAGER,
             )
 
         server = self._server_seconds()
-        creation = await requests.create(self._client, organizations) + await requests.each(organizations, write)
+        creation = await loading.create(self._client, organizations) + await loading.each(organizations, write)
         between = self._server_seconds()
         data = {**data, "from.replyTo": "changed@platform.example"}
         status = {**status, "source": "Mixed"}
-        update = await requests.each(organizations, write)
+        update = await loading.each(organizations, write)
         self._row("raw creation", creation, server=between - server)
         self._row("raw update", update, server=self._server_seconds() - between)
         for namespace in dict.fromkeys(one.namespace for one in organizations):
-            await requests.remove(self._client, paths.org_settings(namespace))
-        await requests.remove(self._client, paths.config_maps("raw-0"))
+            await loading.remove(self._client, paths.org_settings(namespace))
+        await loading.remove(self._client, paths.config_maps("raw-0"))
         return creation, update
 
     async def ours(self, raw_creation: float, raw_update: float) -> None:
         """Measure creation, a host change, a restart, the steady state, a storm of edits, and rotated Secrets."""
-        await requests.prepare(self._client, self._organizations)
+        await loading.prepare(self._client, self._organizations)
         async with self._measured("creation", raw_creation):
-            await requests.create(self._client, self._organizations)
+            await loading.create(self._client, self._organizations)
         async with self._measured("host change", raw_update):
             changed = population.host("Changed")
-            await self._client.apply(paths.host_settings(names.HOST_NAME), changed, field_manager=requests.MANAGER)
+            await self._client.apply(paths.host_settings(names.HOST_NAME), changed, field_manager=loading.MANAGER)
         # The summary follows the organizations by up to ten seconds; it is no write of the restart's.
         await wait.until_async(
             self._is_summed_up, within_seconds=_SUMMARY_SECONDS, why="the host's summary", poll_seconds=0.5
@@ -143,11 +143,9 @@ class Bench:
 
         async def rotate(one: population.Organization) -> None:
             body = one.secret("second")
-            await self._client.apply(
-                paths.secrets(one.namespace, one.secret_name), body, field_manager=requests.MANAGER
-            )
+            await self._client.apply(paths.secrets(one.namespace, one.secret_name), body, field_manager=loading.MANAGER)
 
-        await requests.each(rotating, rotate)
+        await loading.each(rotating, rotate)
         seen: dict[population.Organization, float] = {}
 
         async def all_seen() -> bool:
@@ -216,19 +214,19 @@ async def measure(count: int, *, rotate: bool) -> report.Report:
         control_plane.kubectl("create", "namespace", _SYSTEM)
         connection = configuration.load(kubeconfig=control_plane.kubeconfig)
         async with (
-            kube_client.Client(connection, limit=requests.CONNECTIONS) as client,
+            kube_client.Client(connection, limit=loading.CONNECTIONS) as client,
             kube_client.Client(connection) as single,
         ):
             await client.apply(
-                paths.host_settings(names.HOST_NAME), population.host("Platform"), field_manager=requests.MANAGER
+                paths.host_settings(names.HOST_NAME), population.host("Platform"), field_manager=loading.MANAGER
             )
             operator = stack.enter_context(
                 operators.Operator(folder, control_plane.kubeconfig, namespace=_SYSTEM, log_level="INFO")
             )
             await operator.ready()
             sample = population.make(1, "sample")
-            await requests.prepare(client, sample)
-            await requests.create(client, sample)
+            await loading.prepare(client, sample)
+            await loading.create(client, sample)
             await operator.settled(at_least=1, outcome="written")
             operator.stop()
             bench = Bench(control_plane, client, operator, count)

@@ -7,7 +7,7 @@ import itertools
 import time
 from typing import Any
 
-from bench import population, requests
+from kit import loading, population
 from mailtier.api import names
 from mailtier.kube import client as kube_client
 from mailtier.kube import paths, reflector
@@ -126,4 +126,4 @@ async def run(
 
 async def _edit(client: kube_client.Client, one: population.Organization, display_name: str) -> None:
     path = paths.org_settings(one.namespace, one.name)
-    await client.apply(path, one.edit(display_name), field_manager=requests.MANAGER)
+    await client.apply(path, one.edit(display_name), field_manager=loading.MANAGER)

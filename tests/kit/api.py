@@ -24,6 +24,7 @@ class Api:
         self.objects: dict[str, Object] = {}
         self.requests: list[tuple[str, str]] = []
         self.failing: errors.ApiError | None = None
+        self._made = 0
 
     async def get(self, path: str, *, timeout_seconds: float | None = None) -> Object:
         """Return one object."""
@@ -32,6 +33,28 @@ class Api:
         if path not in self.objects:
             raise errors.NotFoundError(f"{path} does not exist", status=404)
         return copy.deepcopy(self.objects[path])
+
+    async def create(self, path: str, body: Object, *, timeout_seconds: float | None = None) -> Object:
+        """Put an object into a collection."""
+        del timeout_seconds
+        self._note("create", path)
+        where = f"{path}/{body['metadata']['name']}"
+        if where in self.objects:
+            raise errors.ConflictError(f"{where} exists", status=409)
+        self._made += 1
+        made = {"uid": f"uid-{self._made}", "resourceVersion": "1"}
+        self.objects[where] = copy.deepcopy({**body, "metadata": {**body["metadata"], **made}})
+        return copy.deepcopy(self.objects[where])
+
+    async def merge(self, path: str, body: Object) -> None:
+        """Change an object's data, if it is the very object and version that the metadata name."""
+        self._note("patch", path)
+        found = self.objects[path]
+        if any(found["metadata"][key] != value for key, value in body["metadata"].items()):
+            raise errors.ConflictError(f"{path} is another by now", status=409)
+        found["metadata"]["resourceVersion"] = str(int(found["metadata"]["resourceVersion"]) + 1)
+        merged = {**found.get("data", {}), **body["data"]}
+        found["data"] = {key: value for key, value in merged.items() if value is not None}
 
     async def apply(self, path: str, body: Object, *, field_manager: str, force: bool = True) -> None:
         """Merge an object's data, labels and status into what is there."""

@@ -100,6 +100,13 @@ class LocalCluster:
         return self._layout.kubeconfig
 
     @property
+    def server_context(self) -> ssl.SSLContext:
+        """A server's TLS context with the apiserver's own certificate, for somebody who stands before it."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self._layout.cert_path, self._layout.key_path)
+        return context
+
+    @property
     def audit_log(self) -> pathlib.Path:
         """The audit log, JSON lines; there is none unless `audit` was asked for."""
         return self._layout.audit_log

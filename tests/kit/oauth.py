@@ -224,7 +224,7 @@ class Server:
         """Return when an assertion holds (RFC 7523 section 3)."""
         signed, _, signature = assertion.rpartition(".")
         header, claims = (json.loads(decoded(part)) for part in signed.split("."))
-        thumbprints = {"x5t": hashes.SHA1(), "x5t#S256": hashes.SHA256()}
+        thumbprints = {"x5t": hashes.SHA1(), "x5t#S256": hashes.SHA256()}  # noqa: S303 - RFC 7515 section 4.1.7.
         now = time.time()
         wrong = [
             header.get("alg") != ("RS256" if isinstance(certificate.public_key(), rsa.RSAPublicKey) else "ES256"),

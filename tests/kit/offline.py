@@ -48,7 +48,7 @@ def secret(namespace: str, name: str, *, endpoint: str | None = None, **values: 
 def text(*documents: Json) -> str:
     """Return objects as a YAML stream."""
     # Escaped, because a raw control such as NEL is a line break to YAML.
-    return yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=False)
+    return str(yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=False))
 
 
 def read(*documents: Json) -> world.World:

@@ -1,5 +1,6 @@
 """The operator as a process of its own, measured from outside."""
 
+import collections.abc
 import pathlib
 import re
 import signal
@@ -23,6 +24,7 @@ class Operator:
         namespace: Its own.
         identity: Its name among operators that contend.
         log_level: The lowest level that it logs.
+        env: Variables that are added to its environment.
     """
 
     def __init__(
@@ -33,7 +35,9 @@ class Operator:
         namespace: str,
         identity: str = "operator",
         log_level: str = "DEBUG",
+        env: collections.abc.Mapping[str, str] | None = None,
     ) -> None:
+        self._env = env
         self._folder = folder
         self._identity = identity
         self._log_level = log_level
@@ -66,6 +70,7 @@ class Operator:
             ],
             log=self._folder / f"{self._identity}.log",
             name="operator",
+            env=self._env,
         )
 
     def stop(self) -> None:

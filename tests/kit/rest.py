@@ -54,9 +54,14 @@ class Rest:
         """
         target = f"{path}?{urllib.parse.urlencode(query)}" if query else path
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        self._connection.request(method, target, data, {**self._headers, "Content-Type": content_type})
-        answer = self._connection.getresponse()
-        text = answer.read()
+        try:
+            self._connection.request(method, target, data, {**self._headers, "Content-Type": content_type})
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except BaseException:
+            # The next request opens another one.
+            self._connection.close()
+            raise
         return answer.status, json.loads(text) if text else {}
 
     def try_out(self, document: dict[str, typing.Any]) -> tuple[int, str]:

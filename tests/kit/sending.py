@@ -12,8 +12,8 @@ import pathlib
 import time
 import typing
 
-from kit import smtpd, wait
-from mailtier.api import names, secret, vocabulary
+from kit import secret_store, smtpd, wait
+from mailtier.api import names, vocabulary
 from mailtier.sender import (
     admission,
     builder,
@@ -34,6 +34,7 @@ from mailtier.settings import effective
 
 LOOPBACK = effective.AddressRules(public=True, private=False, allow=("127.0.0.0/8", "::1/128"), deny=())
 PUBLIC = effective.AddressRules(public=True, private=False, allow=(), deny=())
+Secrets = secret_store.Secrets
 PLAIN = effective.Tls(
     mode=vocabulary.TlsMode.DISABLED, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=None
 )
@@ -124,53 +125,6 @@ class Settings:
             callback(organization)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """A Secret in memory."""
-
-    uid: str
-    resource_version: str
-    annotations: collections.abc.Mapping[str, str]
-    data: collections.abc.Mapping[str, secret.Hidden]
-
-
-class Secrets:
-    """Secrets that a test writes itself; counts how often each is read."""
-
-    def __init__(self) -> None:
-        self._secrets: dict[tuple[str, str], Secret] = {}
-        self._versions = itertools.count(1)
-        self.reads = 0
-
-    def put(self, namespace: str, name: str, password: str, *, endpoint: str) -> effective.SecretReference:
-        """Create or change a Secret, and return the reference that the operator would publish."""
-        version = str(next(self._versions))
-        self._secrets[namespace, name] = Secret(
-            uid=f"uid-{namespace}-{name}",
-            resource_version=version,
-            annotations={names.ENDPOINT_ANNOTATION: endpoint} if endpoint else {},
-            data={names.PASSWORD_KEY: secret.Hidden(password)},
-        )
-        return effective.SecretReference(
-            namespace=namespace,
-            name=name,
-            key=names.PASSWORD_KEY,
-            version=f"uid-{namespace}-{name}/{version}",
-        )
-
-    def remove(self, namespace: str, name: str) -> None:
-        """Delete a Secret."""
-        del self._secrets[namespace, name]
-
-    async def read(self, namespace: str, name: str) -> Secret:
-        """Return a Secret."""
-        self.reads += 1
-        found = self._secrets.get((namespace, name))
-        if found is None:
-            raise credentials.NotFoundError(f"Secret {namespace}/{name} does not exist")
-        return found
-
-
 def endpoint(
     server: smtpd.Server,
     *,
@@ -235,9 +189,12 @@ def login(
     identity: str = "robot",
     mechanism: vocabulary.Mechanism = vocabulary.Mechanism.PLAIN,
     origin: vocabulary.Origin = vocabulary.Origin.HOST,
+    oauth2: effective.OAuth2 | None = None,
 ) -> effective.Auth:
-    """Return how a session authenticates with a Secret."""
-    return effective.Auth(mechanism=mechanism, identity=identity, secret=reference, origin=origin)
+    """Return how a session authenticates with a Secret; with OAuth2 by XOAUTH2."""
+    if oauth2 is not None:
+        mechanism = vocabulary.Mechanism.XOAUTH2
+    return effective.Auth(mechanism=mechanism, identity=identity, secret=reference, origin=origin, oauth2=oauth2)
 
 
 class Sender:

@@ -99,7 +99,7 @@ def settings(
     disabled: collections.abc.Container[vocabulary.Category] = (),
     max_connections: int = 3,
     locale: vocabulary.Locale = vocabulary.Locale.ENGLISH,
-    quota: effective.Quota = effective.Quota(),
+    quota: effective.Quota | None = None,
     domains: collections.abc.Sequence[str] | None = None,
     enforced: bool = True,
 ) -> effective.Effective:
@@ -109,7 +109,7 @@ def settings(
         recipients: Of every category.
         disabled: Categories that are switched off.
         locale: Of every category.
-        quota: Of the namespace.
+        quota: Of the namespace; the sender's own where it is None.
         domains: Which recipients notifications may name; None for all.
         enforced: Whether others are refused.
     """
@@ -159,10 +159,8 @@ def settings(
             for category in vocabulary.Category
         },
         provenance={},
-        quota=quota,
-        recipients=effective.RecipientRules(
-            domains=None if domains is None else tuple(domains), enforced=enforced
-        ),
+        quota=quota or effective.Quota(),
+        recipients=effective.RecipientRules(domains=None if domains is None else tuple(domains), enforced=enforced),
     )
 
 

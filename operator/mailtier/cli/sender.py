@@ -66,10 +66,14 @@ def command(
         ),
     ] = "",
     quota_messages: Annotated[
-        int, typer.Option(help="Messages that one namespace may have queued.", min=1)
+        int, typer.Option(help="Messages that one namespace may have queued, unless the host's policy says.", min=1)
     ] = ports.Quota().messages,
     quota_bytes: Annotated[
-        int, typer.Option(help="Bytes of subject, text and data that one namespace may have queued.", min=1)
+        int,
+        typer.Option(
+            help="Bytes of subject, text and data that one namespace may have queued, unless the host's policy says.",
+            min=1,
+        ),
     ] = ports.Quota().payload_bytes,
     full_at: Annotated[
         float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)

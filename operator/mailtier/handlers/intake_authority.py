@@ -19,7 +19,9 @@ _MAXIMUM_BYTES: Final = 256 * 1024
 
 
 class IntakeAuthority:
-    """Keeps the ConfigMap equal to the file. Without a file, what was published stays: the sender may be starting.
+    """Keeps the ConfigMap equal to the file.
+
+    Without a file, what was published stays, by whichever operator: the sender may be starting.
 
     Args:
         client: For the ConfigMap.
@@ -49,9 +51,13 @@ class IntakeAuthority:
             ApiError: The apiserver did not take it.
         """
         wanted = await asyncio.to_thread(_read, self._path)
-        if wanted is None or (wanted == self._published and now < self._check_at):
+        if now < self._check_at and wanted in {None, self._published}:
             return False
-        written = not await self._is_there(wanted)
+        found = await self._find()
+        if wanted is None:
+            self._published, self._check_at = found, now + CHECK_SECONDS
+            return False
+        written = found != wanted
         if written:
             await self._client.apply(
                 paths.config_maps(self._namespace, names.INTAKE_CA_CONFIG_MAP),
@@ -73,12 +79,14 @@ class IntakeAuthority:
         self._published, self._check_at = wanted, now + CHECK_SECONDS
         return written
 
-    async def _is_there(self, wanted: str) -> bool:
+    async def _find(self) -> str | None:
+        """Return what the ConfigMap holds; None where there is none."""
         try:
             found = await self._client.get(paths.config_maps(self._namespace, names.INTAKE_CA_CONFIG_MAP))
         except errors.NotFoundError:
-            return False
-        return bool((found.get("data") or {}).get(names.CA_KEY) == wanted)
+            return None
+        text = found.get("data", {}).get(names.CA_KEY)
+        return text if isinstance(text, str) else None
 
 
 def _read(path: pathlib.Path) -> str | None:

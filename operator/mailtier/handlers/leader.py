@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from mailtier.api import names
+from mailtier.api import settings as api_settings
 from mailtier.handlers import (
     announcing,
     events,
@@ -216,6 +217,7 @@ class Leader:
     async def _run_workers(self) -> None:
         await self._config_maps.synced.wait()
         await self._watching.synced.wait()
+        await self._learn_authority()
         for key in self._publisher.owners():
             self._look_again_later(key)
         self.queue.add(keys.HOST)
@@ -224,6 +226,15 @@ class Leader:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.queue.run())
             group.create_task(self._offers.run())
+
+    async def _learn_authority(self) -> None:
+        """Know the intake's certificates before anybody is worked on, or every projection would lose them for a while.
+
+        Where they cannot be had, the upkeep goes on asking, and has the projections follow.
+        """
+        with contextlib.suppress(errors.ApiError):
+            await self._authority.reconcile(now=time.monotonic())
+        self._projections.note_authority(self._authority.pem)
 
     async def _sum_up(self) -> None:
         """Write summaries, the first when everything was looked at once: half of it would be no summary."""
@@ -283,7 +294,7 @@ class Leader:
     def _project_again(self) -> None:
         """Have everybody reconciled who publishes the intake's certificates."""
         for (namespace, name), seen in self.store.organizations.items():
-            if seen.projection:
+            if isinstance(seen.spec, api_settings.OrgSpec) and seen.spec.publish:
                 self._look_again_later(keys.organization(namespace, name))
 
     def _on_connected(self, connected: bool) -> None:

@@ -70,16 +70,18 @@ class Organizations:
             else {"conditions": conditions.as_text(self._status(resolved, None, published=True)["conditions"])}
         )
         written, refused = await publishing.attempt(self._publisher.publish(settings, extra=extra))
-        projection = conditions.Projection.NONE
+        projected = projections.Outcome(found=conditions.Projection.NONE)
         if seen is not None:
-            projection, projected = await self._projector.reconcile(key, seen, settings)
-            written |= projected
-        document = self._status(resolved, seen, published=refused is None, projection=projection)
+            projected = await self._projector.reconcile(key, seen, settings)
+            written |= projected.written
+        document = self._status(resolved, seen, published=refused is None, projection=projected.found)
+        if projected.is_left:
+            document["projection"] = names.projection(key.name)
         if seen is not None and await statuses.write(self._client, self._store, names.ORG_PLURAL, seen, document):
             written = True
             self._announce(names.ORG_KIND, seen, document["conditions"])
         self._settled(key, hosts.standing(settings, document))
-        if refused is not None:
+        if refused := refused or projected.refused:
             raise refused
         return written
 

@@ -3,10 +3,10 @@
 It is the one object that is written outside the operator's namespace, and nothing there may be trusted: one of that
 name that is not ours is never touched. What is ours carries our labels and belongs to the organization's object, so
 that the garbage collector removes it with that. It is not watched, because the rights for that would be on all
-ConfigMaps of the cluster; it is looked at when the organization is, and every half hour or so.
+ConfigMaps of the cluster; it is looked at when the organization is, which is once an hour without any reason.
 """
 
-import contextlib
+import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Callable, Mapping
@@ -37,9 +37,27 @@ class _Standing(enum.Enum):
     """Whose a ConfigMap is."""
 
     OURS = enum.auto()
-    PREDECESSOR = enum.auto()
-    """Of an object of the same name that is gone; the garbage collector is about to remove it."""
+    LEAVING = enum.auto()
+    """Being deleted, or of an object of the same name that is gone; the garbage collector is about to remove it."""
     FOREIGN = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a projection.
+
+    Attributes:
+        found: What status says of it.
+        written: Whether anything was written or deleted.
+        is_left: Whether one of ours may be there whatever `found` says, so that status goes on naming it: only what
+            is named there is removed when nobody wants it any more.
+        refused: Why nothing could be done; it is tried again, after status has said so.
+    """
+
+    found: conditions.Projection
+    written: bool = False
+    is_left: bool = False
+    refused: errors.ApiError | None = None
 
 
 class Projections:
@@ -74,80 +92,108 @@ class Projections:
         self._intake = projection.Intake(url=self._intake.url, ca=pem)
         return True
 
-    async def reconcile(
-        self, key: keys.Key, seen: store.Organization, settings: effective.Effective
-    ) -> tuple[conditions.Projection, bool]:
-        """Bring an organization's projection to what its object says; return what became of it, and if it was written.
+    async def reconcile(self, key: keys.Key, seen: store.Organization, settings: effective.Effective) -> Outcome:
+        """Bring an organization's projection to what its object says.
 
         Args:
             key: The organization's.
             seen: Its object.
             settings: Its effective settings.
         """
-        if not isinstance(seen.spec, api_settings.OrgSpec):
+        spec, is_left = seen.spec, bool(seen.projection)
+        if not isinstance(spec, api_settings.OrgSpec):
             # What the object means is not known: what is there stays.
-            there = bool(seen.projection)
-            return conditions.Projection.WRITTEN if there else conditions.Projection.NONE, False
-        try:
-            if not seen.spec.publish:
-                return conditions.Projection.NONE, await self._withdraw(key, seen)
-            found, written = await self._publish(key, seen, projection.data(settings, self._intake))
-        except errors.ForbiddenError:
-            found, written = conditions.Projection.NOT_GRANTED, False
-        except errors.ApiError:
-            found, written = conditions.Projection.PENDING, False
-        if found in _AGAIN:
-            self._look_again(key, _AGAIN[found])
-        return found, written
+            return Outcome(found=conditions.Projection.NONE, is_left=is_left)
+        if not spec.publish:
+            return await self._withdraw(key, seen)
+        if settings.state == effective.State.BLOCKED:
+            # Nothing is published that the policy forbids, nor into a namespace that it does not select.
+            return Outcome(found=conditions.Projection.NONE, is_left=is_left)
+        return await self._publish(key, seen, projection.data(settings, self._intake))
 
     def release(self, key: keys.Key) -> None:
         """Forget an organization that is gone; its projection goes with its object."""
         self._written.pop(key, None)
 
-    async def _publish(
-        self, key: keys.Key, seen: store.Organization, data: Mapping[str, str]
-    ) -> tuple[conditions.Projection, bool]:
+    async def _publish(self, key: keys.Key, seen: store.Organization, data: Mapping[str, str]) -> Outcome:
         document = _document(seen, data)
-        digest, now = store.digest(document), self._monotonic()
+        digest = store.digest(document)
         known, checked_at = self._written.get(key, (b"", 0.0))
-        if known == digest and now - checked_at < RECHECK_SECONDS:
-            return conditions.Projection.WRITTEN, False
-        self._written.pop(key, None)
+        if known == digest and self._monotonic() - checked_at < RECHECK_SECONDS:
+            return Outcome(found=conditions.Projection.WRITTEN, is_left=True)
+        written, refused = False, None
+        try:
+            found, written = await self._write(seen, document)
+        except errors.ForbiddenError:
+            found = conditions.Projection.NOT_GRANTED
+        except errors.ConflictError:
+            # Somebody else wrote, created or deleted it at the same moment.
+            found = conditions.Projection.PENDING
+        except errors.ApiError as error:
+            # An outage says nothing of what is there.
+            found = conditions.Projection.WRITTEN if known == digest else conditions.Projection.PENDING
+            refused = error
+        if refused is None:
+            self._note(key, found, digest)
+        is_left = bool(seen.projection) and found != conditions.Projection.CONFLICT
+        is_left = is_left or found == conditions.Projection.WRITTEN
+        return Outcome(found=found, written=written, is_left=is_left, refused=refused)
+
+    def _note(self, key: keys.Key, found: conditions.Projection, digest: bytes) -> None:
+        if found == conditions.Projection.WRITTEN:
+            self._written[key] = (digest, self._monotonic())
+        else:
+            self._written.pop(key, None)
+            self._look_again(key, _AGAIN[found])
+
+    async def _write(
+        self, seen: store.Organization, document: Mapping[str, Any]
+    ) -> tuple[conditions.Projection, bool]:
+        """Return what became of the ConfigMap, and whether anything was written."""
         path = paths.config_maps(seen.namespace, names.projection(seen.name))
         try:
             there = await self._client.get(path)
         except errors.NotFoundError:
             # Not by server-side apply, which would take over one that somebody else creates at this moment.
-            await self._client.create(paths.config_maps(seen.namespace), document)
-            self._written[key] = (digest, now)
+            await self._client.create(paths.config_maps(seen.namespace), dict(document))
             return conditions.Projection.WRITTEN, True
-        standing = _standing(there, seen)
-        if standing != _Standing.OURS:
-            is_foreign = standing == _Standing.FOREIGN
-            return conditions.Projection.CONFLICT if is_foreign else conditions.Projection.PENDING, False
-        written = there.get("data") != dict(data)
-        if written:
-            # Only over the very object that was looked at.
-            metadata = {
-                **document["metadata"],
-                "uid": there["metadata"]["uid"],
-                "resourceVersion": there["metadata"]["resourceVersion"],
-            }
-            await self._client.apply(path, {**document, "metadata": metadata}, field_manager=names.FIELD_MANAGER)
-        self._written[key] = (digest, now)
-        return conditions.Projection.WRITTEN, written
+        match _standing(there, seen):
+            case _Standing.FOREIGN:
+                return conditions.Projection.CONFLICT, False
+            case _Standing.LEAVING:
+                return conditions.Projection.PENDING, False
+        if there.get("data", {}) == document["data"]:
+            return conditions.Projection.WRITTEN, False
+        if there.get("immutable"):
+            await self._client.delete(path, uid=there["metadata"]["uid"])
+            return conditions.Projection.PENDING, True
+        # Not by server-side apply, which leaves keys that were created otherwise, such as those of a server that is
+        # not the organization's own any more. The version has it fail where the object is another by now.
+        stale = dict.fromkeys(there.get("data", {}))
+        metadata = {key: there["metadata"][key] for key in ("uid", "resourceVersion")}
+        await self._client.merge(path, {"metadata": metadata, "data": {**stale, **document["data"]}})
+        return conditions.Projection.WRITTEN, True
 
-    async def _withdraw(self, key: keys.Key, seen: store.Organization) -> bool:
+    async def _withdraw(self, key: keys.Key, seen: store.Organization) -> Outcome:
         self._written.pop(key, None)
+        nothing = conditions.Projection.NONE
         if not seen.projection:
-            return False
+            return Outcome(found=nothing)
         path = paths.config_maps(seen.namespace, names.projection(seen.name))
-        with contextlib.suppress(errors.NotFoundError):
+        try:
             there = await self._client.get(path)
-            if _standing(there, seen) == _Standing.OURS:
+            is_ours = _standing(there, seen) == _Standing.OURS
+            if is_ours:
                 await self._client.delete(path, uid=there["metadata"]["uid"])
-                return True
-        return False
+        except errors.NotFoundError:
+            return Outcome(found=nothing)
+        except errors.ForbiddenError:
+            # Nobody asks for it any more, so that it is in nobody's way; with the object it goes in any case.
+            self._look_again(key, _AGAIN[conditions.Projection.NOT_GRANTED])
+            return Outcome(found=nothing, is_left=True)
+        except errors.ApiError as error:
+            return Outcome(found=nothing, is_left=True, refused=error)
+        return Outcome(found=nothing, written=is_ours)
 
 
 def _document(seen: store.Organization, data: Mapping[str, str]) -> dict[str, Any]:
@@ -183,6 +229,6 @@ def _standing(there: Mapping[str, Any], seen: store.Organization) -> _Standing:
         for owner in metadata.get("ownerReferences", ())
         if (owner["apiVersion"], owner["kind"], owner["name"]) == (names.API_VERSION, names.ORG_KIND, seen.name)
     ]
-    if seen.uid in owners:
-        return _Standing.OURS
-    return _Standing.PREDECESSOR if owners else _Standing.FOREIGN
+    if seen.uid not in owners:
+        return _Standing.LEAVING if owners else _Standing.FOREIGN
+    return _Standing.LEAVING if "deletionTimestamp" in metadata else _Standing.OURS

@@ -37,6 +37,7 @@ _NO_LIMITS: Final = aiohttp.ClientTimeout(total=None)
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
 _METHODS: Final = {
     "get": "GET",
     "list": "GET",
@@ -44,6 +45,7 @@ _METHODS: Final = {
     "create": "POST",
     "update": "PUT",
     "apply": "PATCH",
+    "patch": "PATCH",
     "delete": "DELETE",
 }
 
@@ -190,6 +192,15 @@ class Client:
         """
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
         await self._answered(_Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
+
+    async def merge(self, path: str, body: Object) -> None:
+        """Change the fields of an object that the body holds; null removes one (RFC 7396).
+
+        Raises:
+            NotFoundError: There is none.
+            ConflictError: `metadata.uid` or `metadata.resourceVersion` is not the object's.
+        """
+        await self._answered(_Call(verb="patch", path=path, content_type=_MERGE), body=body)
 
     async def delete(self, path: str, *, uid: str | None = None) -> None:
         """Delete one object in the background.

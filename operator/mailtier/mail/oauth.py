@@ -21,8 +21,8 @@ MAXIMUM_ANSWER_BYTES: Final = 64 * 1024
 """R6."""
 
 MAXIMUM_TOKEN_LENGTH: Final = 8 * 1024
-"""RFC 4954 section 4: a line of AUTH has at most 12,288 octets, three quarters of which base64 leaves to the name of the
-user and the token."""
+"""RFC 4954 section 4: a line of AUTH has at most 12,288 octets, three quarters of which base64 leaves to the user's
+name and the token."""
 
 SHORTEST_LIFETIME: Final = dt.timedelta(seconds=30)
 """R10: so long a session may take to AUTH. What ends sooner would be asked for again and again, and never used."""

@@ -51,6 +51,6 @@ def parse(text: str) -> Bundle:
         try:
             x509.load_pem_x509_certificate(block.group().encode())
         except ValueError as error:
-            raise BundleError(f"certificate {position} of the bundle cannot be read") from error
+            raise BundleError(f"certificate {position} of the bundle cannot be read, remove or replace it") from error
     pem = "\n".join(block.group() for block in blocks) + "\n"
     return Bundle(pem=pem, digest=hashlib.sha256(pem.encode()).hexdigest())

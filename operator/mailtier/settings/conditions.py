@@ -195,14 +195,21 @@ def _ready(resolution: resolve.Resolution, published: bool, projection: Projecti
     missing = None if published else reasons.NOT_PUBLISHED
     missing = missing or _PROJECTIONS.get(projection)
     if missing is not None:
-        named = f"ConfigMap {settings.organization.namespace}/{names.projection(settings.organization.name)}: "
-        where = "" if missing == reasons.NOT_PUBLISHED else named
-        return transitions.Wanted(type=type_, status="False", reason=missing, message=f"{where}{_explain(missing)}")
+        told = _explain(missing) if missing == reasons.NOT_PUBLISHED else _tell_projection(missing, settings)
+        return transitions.Wanted(type=type_, status="False", reason=missing, message=told)
     if settings.state == effective.State.SUSPENDED:
         return transitions.Wanted(
             type=type_, status="True", reason=reasons.SUSPENDED, message=_explain(reasons.SUSPENDED)
         )
     return _well(type_, reasons.PUBLISHED)
+
+
+def _tell_projection(reason: reasons.Reason, settings: effective.Effective) -> str:
+    namespace, name = settings.organization.namespace, names.projection(settings.organization.name)
+    told = f"ConfigMap {namespace}/{name}: {_explain(reason)}"
+    if reason != reasons.PROJECTION_CONFLICT:
+        return told
+    return f"{told} If nobody needs it, run `kubectl delete configmap -n {namespace} {name}`."
 
 
 _PROJECTIONS: Final = {

@@ -16,6 +16,7 @@ GATES: Final[tuple[cases.Check, ...]] = (objects.object_invalid, objects.host_in
 
 ACCEPTANCE: Final[tuple[cases.Check, ...]] = (
     objects.field_locked,
+    objects.host_missing,
     servers.endpoint_missing,
     servers.endpoint_denied,
     servers.endpoint_not_allowed,

@@ -1,6 +1,7 @@
 """What is wrong with the Secret and the CA bundle that settings refer to: functions named after what they find."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
@@ -86,8 +87,7 @@ def secret_forbidden(secret: Secret) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.NAMESPACE_NOT_GRANTED,
         field=secret.field,
-        message=f"the operator may not read {secret}; have the platform team grant its ServiceAccount the verb get on"
-        f" Secrets in namespace {secret.need.namespace}",
+        message=f"the operator may not read {secret}; {_grant(secret.need.namespace)}",
     )
 
 
@@ -130,16 +130,37 @@ def secret_key_missing(secret: Secret) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.SECRET_KEY_MISSING,
         field=f"{secret.field}.{_KEY_FIELDS[unfit.purpose]}",
-        message=f"{secret}, key {unfit.name}: {secret.read.problem}; put the {unfit.purpose} under this key, or name"
-        " another key",
+        message=f"{secret}, key {unfit.name}: {secret.read.problem}; put the {unfit.purpose} under this key"
+        f"{_put_command(secret.need, unfit)}, or name another key",
     )
+
+
+def _put_command(need: observed.SecretNeed, key: observed.SecretKey) -> str:
+    """Return how kubectl puts a value under a key; "" for one that is a file."""
+    if key.purpose == observed.Purpose.PRIVATE_KEY:
+        return ""
+    patch = json.dumps({"stringData": {key.name: _placeholder(key)}}, separators=(",", ":"))
+    return f" with `kubectl patch secret -n {need.namespace} {need.name} -p '{patch}'`"
+
+
+def _grant(namespace: str) -> str:
+    """Return what gives the operator the right to read in a namespace, where it has no right to read everywhere."""
+    return (
+        "have the platform team bind the ClusterRole of its release in the namespace, by `kubectl create rolebinding"
+        f" mailtier-references -n {namespace} --clusterrole=RELEASE-references"
+        " --serviceaccount=RELEASE_NAMESPACE:RELEASE`"
+    )
+
+
+def _placeholder(key: observed.SecretKey) -> str:
+    return key.purpose.upper().replace(" ", "_")
 
 
 def _literal(key: observed.SecretKey) -> str:
     """Return the option of kubectl that puts a value under a key."""
     if key.purpose == observed.Purpose.PRIVATE_KEY:
         return f"--from-file={key.name}=FILE"
-    return f"--from-literal={key.name}='{key.purpose.upper().replace(' ', '_')}'"
+    return f"--from-literal={key.name}='{_placeholder(key)}'"
 
 
 def ca_unavailable(ca: Ca) -> effective.Finding | None:
@@ -156,8 +177,7 @@ def ca_forbidden(ca: Ca) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.CA_FORBIDDEN,
         field=_CA_FIELD,
-        message=f"the operator may not read {ca}; have the platform team grant its ServiceAccount the verb get on"
-        f" {ca.need.kind}s in namespace {ca.need.namespace}",
+        message=f"the operator may not read {ca}; {_grant(ca.need.namespace)}",
     )
 
 
@@ -165,10 +185,12 @@ def ca_not_found(ca: Ca) -> effective.Finding | None:
     """There is no such object."""
     if ca.read.outcome != observed.Outcome.NOT_FOUND:
         return None
+    kind = "configmap" if ca.need.kind == "ConfigMap" else "secret generic"
     return effective.Finding(
         reason=reasons.CA_NOT_FOUND,
         field=_CA_FIELD,
-        message=f"{ca} does not exist; create it with the PEM certificates under the key {ca.need.key}, or correct"
+        message=f"{ca} does not exist; create it from a file with PEM certificates by"
+        f" `kubectl create {kind} -n {ca.need.namespace} {ca.need.name} --from-file={ca.need.key}=FILE`, or correct"
         " the reference",
     )
 
@@ -181,7 +203,7 @@ def ca_invalid(ca: Ca) -> effective.Finding | None:
         reason=reasons.CA_INVALID,
         field=_CA_FIELD,
         message=f"{ca}, key {ca.need.key}: {ca.read.problem or 'the bundle was not published'}; put PEM certificates"
-        " under this key, at most 64 KiB and 50 of them",
+        " alone under this key, at most 64 KiB and 50 of them",
     )
 
 

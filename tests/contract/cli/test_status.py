@@ -33,7 +33,8 @@ def test_the_broken_come_first_with_what_to_do(
     lines = done.out.splitlines()
     assert lines[0].startswith("Organizations   ")
     assert " 1 blocked" in lines[0]
-    assert lines[1].split()[:3] == ["Host", "Ready", "Verified"]
+    assert lines[1].split()[0] == "Host"
+    assert " Verified " in lines[1]
     assert "no pod" in lines[2]
     stalled, reconciling, ready = broken
     places = [
@@ -55,9 +56,12 @@ def test_programs_read_json_and_yaml(installation: installations.Installation, b
     document = done.document
     assert document["broken"] is True
     assert document["totals"]["organizations"] == len(document["organizations"]) >= 3
-    remarkable = [entry["namespace"] for entry in document["remarkable"]]
-    assert remarkable[0] == broken[0].namespace
-    assert document["remarkable"][0]["remedy"]
+    first, second = document["remarkable"][:2]
+    assert [(entry["namespace"], entry["state"]) for entry in (first, second)] == [
+        (broken[0].namespace, "Stalled"),
+        (broken[1].namespace, "Reconciling"),
+    ]
+    assert first["remedy"]
     assert document["host"]["verified"] == "Verified"
     yaml = installation.program.run("status", "-o", "yaml")
     assert yaml.status == 1
@@ -70,7 +74,6 @@ def test_a_namespace_that_is_well_is_status_0(
     """One namespace alone is looked at with -n, and wide shows its server and sender."""
     done = installation.program.run("status", "-n", broken[2].namespace, "-o", "wide")
     assert (done.status, done.err) == (0, "")
-    assert "Everything is ready." in done.out
     line = next(line for line in done.out.splitlines() if line.startswith(broken[2].namespace))
     for expected in (f"localhost:{installation.relay.port}", "StartTLS", "no-reply@platform.example", "Host"):
         assert expected in line

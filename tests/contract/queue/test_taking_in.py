@@ -15,7 +15,9 @@ S = vocabulary.RecipientState
 
 async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
     """A recipient's job holds everything that its message is built from."""
-    new = queues.notification(recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None, locale=vocabulary.Locale.JAPANESE)
+    new = queues.notification(
+        recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None, locale=vocabulary.Locale.JAPANESE
+    )
     enqueued = await queue.enqueue(new, quota=queues.QUOTA)
     job = await queues.job(queue, enqueued.pending[1].recipient)
     assert job == ports.Job(

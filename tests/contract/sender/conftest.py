@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from kit import certs, sending, smtpd
+from kit import certs, logins, sending, smtpd
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +37,11 @@ async def serve() -> collections.abc.AsyncIterator[collections.abc.Callable[...,
             return await stack.enter_async_context(smtpd.Server(settings, **arguments))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+async def login(
+    sender: sending.Sender, serve: logins.Serve, authority: certs.Authority, leaf: certs.Leaf
+) -> logins.Login:
+    """Return a server that wants StartTLS and a password, and settings that have both."""
+    return await logins.start(sender, serve, authority, leaf)

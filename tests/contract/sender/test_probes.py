@@ -6,23 +6,13 @@ import datetime as dt
 
 import pytest
 
-from kit import certs, sending, smtpd, wait
+from kit import certs, logins, sending, smtpd, wait
 from mailtier.api import feed, reasons, vocabulary
 from mailtier.sender import prober
 from mailtier.settings import codec, effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
-_PASSWORD = "correct horse battery"
 _STAGE = vocabulary.ProbeStage
-
-
-def _protected(sender: sending.Sender, authority: certs.Authority) -> effective.Tls:
-    return effective.Tls(
-        mode=vocabulary.TlsMode.STARTTLS,
-        server_name="smtp.test",
-        min_version=vocabulary.TlsVersion.V1_2,
-        ca=sender.settings.publish(authority.ca_pem),
-    )
 
 
 async def _check(sender: sending.Sender, of: effective.Effective) -> feed.Probe:
@@ -31,24 +21,7 @@ async def _check(sender: sending.Sender, of: effective.Effective) -> feed.Probe:
     return await sender.prober.check(of.organization)
 
 
-@pytest.fixture
-async def login(sender: sending.Sender, serve: Serve, authority: certs.Authority, leaf: certs.Leaf) -> "_Login":
-    """Return a server that wants StartTLS and a password, and settings that have both."""
-    server = await serve(
-        smtpd.Options(tls=smtpd.Tls.STARTTLS, context=leaf.server_context(), users={"robot": _PASSWORD})
-    )
-    at = sending.endpoint(server, tls=_protected(sender, authority))
-    reference = sender.secrets.put("mailtier", "smtp", _PASSWORD, endpoint=str(at))
-    return _Login(server=server, settings=sending.settings("team-a", at, auth=sending.login(reference)))
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Login:
-    server: smtpd.Server
-    settings: effective.Effective
-
-
-async def test_a_good_endpoint_is_verified_and_nothing_is_sent(sender: sending.Sender, login: _Login) -> None:
+async def test_a_good_endpoint_is_verified_and_nothing_is_sent(sender: sending.Sender, login: logins.Login) -> None:
     """The probe goes through every stage up to MAIL FROM, and takes that back."""
     found = await _check(sender, login.settings)
     assert (found.reason, found.stage) == ("Verified", None)
@@ -81,7 +54,7 @@ async def test_a_good_endpoint_is_verified_and_nothing_is_sent(sender: sending.S
 )
 async def test_each_failure_has_its_reason_and_stage(
     sender: sending.Sender,
-    login: _Login,
+    login: logins.Login,
     command: str,
     reply: str | bytes | smtpd.Behaviour,
     expected: tuple[reasons.Reason, vocabulary.ProbeStage],
@@ -92,7 +65,7 @@ async def test_each_failure_has_its_reason_and_stage(
     assert (found.reason, found.stage) == (expected[0].name, expected[1])
 
 
-async def test_failures_before_smtp_have_theirs(sender: sending.Sender, login: _Login) -> None:
+async def test_failures_before_smtp_have_theirs(sender: sending.Sender, login: logins.Login) -> None:
     """Name, address, connection and certificate are told apart."""
     at = login.settings.endpoint
     assert at is not None
@@ -118,7 +91,7 @@ async def test_failures_before_smtp_have_theirs(sender: sending.Sender, login: _
     assert "other.test" not in found.tenant_message
 
 
-async def test_tenants_read_codes_alone(sender: sending.Sender, login: _Login) -> None:
+async def test_tenants_read_codes_alone(sender: sending.Sender, login: logins.Login) -> None:
     """What the server said goes to the endpoint's owner; others read the codes (R7)."""
     login.server.script.on("AUTH", "535 5.7.8 Hello robot, mailbox of internal-relay-7 is locked")
     found = await _check(sender, login.settings)
@@ -128,7 +101,7 @@ async def test_tenants_read_codes_alone(sender: sending.Sender, login: _Login) -
     assert "robot" not in found.tenant_message
 
 
-async def test_probe_and_delivery_share_one_refusal(sender: sending.Sender, login: _Login) -> None:
+async def test_probe_and_delivery_share_one_refusal(sender: sending.Sender, login: logins.Login) -> None:
     """Whoever learns first that a password is wrong, it is sent once (R12)."""
     login.server.script.on("AUTH", "535 5.7.8 Wrong")
     await _check(sender, login.settings)
@@ -143,7 +116,7 @@ async def test_probe_and_delivery_share_one_refusal(sender: sending.Sender, logi
     assert len(login.server.auth_attempts) == 1
 
 
-async def test_a_restart_does_not_try_a_refused_password_again(sender: sending.Sender, login: _Login) -> None:
+async def test_a_restart_does_not_try_a_refused_password_again(sender: sending.Sender, login: logins.Login) -> None:
     """What an earlier process learned of a Secret's version is remembered (R12)."""
     login.server.script.on("AUTH", "535 5.7.8 Wrong")
     assert (await _check(sender, login.settings)).reason == "AuthFailed"
@@ -201,7 +174,7 @@ async def test_probes_leave_the_connection_limit_alone(sender: sending.Sender, s
     assert server.peak_connections == 1
 
 
-async def test_a_server_that_wants_credentials_says_so(sender: sending.Sender, login: _Login) -> None:
+async def test_a_server_that_wants_credentials_says_so(sender: sending.Sender, login: logins.Login) -> None:
     """Anonymous at a server that demands AUTH is a matter of credentials, not of the sender address."""
     anonymous = sending.settings("team-a", login.settings.endpoint)
     found = await _check(sender, anonymous)
@@ -257,7 +230,9 @@ async def test_many_senders_on_one_relay_share_a_connection(sender: sending.Send
     assert len(server.transcripts) <= 3
 
 
-async def test_a_restart_remembers_a_refusal_for_all_who_use_the_login(sender: sending.Sender, login: _Login) -> None:
+async def test_a_restart_remembers_a_refusal_for_all_who_use_the_login(
+    sender: sending.Sender, login: logins.Login
+) -> None:
     """An organization that was never probed does not try a password that another one knows to be refused (R12)."""
     login.server.script.on("AUTH", "535 5.7.8 Wrong")
     assert (await _check(sender, login.settings)).reason == "AuthFailed"
@@ -280,24 +255,26 @@ async def test_a_restart_remembers_a_refusal_for_all_who_use_the_login(sender: s
     assert len(login.server.auth_attempts) == 1
 
 
-async def test_a_secret_that_could_not_be_read_is_tried_again_soon(sender: sending.Sender, login: _Login) -> None:
+async def test_a_secret_that_could_not_be_read_is_tried_again_soon(sender: sending.Sender, login: logins.Login) -> None:
     """A probe without credentials is made up for after a minute, not after half an hour."""
     sender.secrets.remove("mailtier", "smtp")
     async with sender.probing():
         sender.settings.put(login.settings)
         await wait.until_async(lambda: sender.secrets.reads, within_seconds=5, why="the Secret is asked for")
-        sender.secrets.put("mailtier", "smtp", _PASSWORD, endpoint=str(login.settings.endpoint))
+        sender.secrets.put("mailtier", "smtp", logins.PASSWORD, endpoint=str(login.settings.endpoint))
         await _until_probed(sender, "Verified", skip_seconds=70)
 
 
-async def test_a_secret_that_changes_during_a_probe_is_probed_again(sender: sending.Sender, login: _Login) -> None:
+async def test_a_secret_that_changes_during_a_probe_is_probed_again(
+    sender: sending.Sender, login: logins.Login
+) -> None:
     """What was mended while a probe was under way is found at once, not after half an hour."""
     wrong = sender.secrets.put("mailtier", "smtp", "wrong", endpoint=str(login.settings.endpoint))
     login.server.script.on("AUTH", smtpd.Behaviour(delay_seconds=0.3, reply="535 5.7.8 Wrong"), times=1)
     async with sender.probing():
         sender.settings.put(dataclasses.replace(login.settings, auth=sending.login(wrong)))
         await wait.until_async(lambda: login.server.recorder.connection_count, within_seconds=5, why="it is probed")
-        right = sender.secrets.put("mailtier", "smtp", _PASSWORD, endpoint=str(login.settings.endpoint))
+        right = sender.secrets.put("mailtier", "smtp", logins.PASSWORD, endpoint=str(login.settings.endpoint))
         sender.settings.put(dataclasses.replace(login.settings, auth=sending.login(right)))
         await _until_probed(sender, "AuthFailed")
         await _until_probed(sender, "Verified", skip_seconds=6)
@@ -343,3 +320,14 @@ async def test_a_delivery_that_meets_a_dead_server_has_it_probed(sender: sending
         await sender.notify(of)
         sender.skip(70)
         await wait.until_async(is_dead, within_seconds=10, why="the probe says that the server is dead")
+
+
+async def test_a_refused_greeting_over_implicit_tls_is_the_greeting_s(
+    sender: sending.Sender, serve: Serve, authority: certs.Authority, leaf: certs.Leaf
+) -> None:
+    """What went well before it, TLS, is not blamed."""
+    server = await serve(smtpd.Options(tls=smtpd.Tls.IMPLICIT, context=leaf.server_context()))
+    server.script.on(smtpd.GREETING, "554 5.7.1 Not you")
+    implicit = dataclasses.replace(logins.protected(sender, authority), mode=vocabulary.TlsMode.IMPLICIT)
+    found = await _check(sender, sending.settings("team-a", sending.endpoint(server, tls=implicit)))
+    assert (found.reason, found.stage) == ("GreetingFailed", _STAGE.EHLO)

@@ -2,6 +2,7 @@
 
 import collections
 import collections.abc
+import itertools
 
 from kit import sending, smtpd, wait
 from mailtier.api import vocabulary
@@ -37,9 +38,9 @@ async def test_organizations_of_a_namespace_share_its_rate(sender: sending.Sende
         await wait.until_async(
             lambda count=minute + 21: len(server.messages) == count, within_seconds=10, why="one more went out"
         )
-    assert [message.mail_from.partition("@")[0] for message in server.messages if message.mail_from[0] != "q"] == [
-        *("one", "two", "one", "two", "one"),
-    ]
+    order = [message.mail_from for message in server.messages if message.mail_from != "quiet@example.com"]
+    # The first may have gone before the other organization had anything: then its turn is still to come.
+    assert all(earlier != later for earlier, later in itertools.pairwise(order[1:]))
 
 
 async def test_a_password_recovery_passes_what_waits_for_the_rate(sender: sending.Sender, serve: Serve) -> None:

@@ -9,7 +9,7 @@ import re
 
 # "Username:" and "Password:".
 _CHALLENGES = {"PLAIN": ("334 ",), "LOGIN": ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"), "XOAUTH2": ("334 ",)}
-_BEARER = re.compile(r"user=([^\1]*)\1auth=Bearer ([^\1]*)\1\1")
+_BEARER = re.compile(r"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01")
 _REFUSAL = base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"https://mail.example.com/"}').decode("ascii")
 
 

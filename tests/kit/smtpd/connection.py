@@ -12,6 +12,7 @@ if typing.TYPE_CHECKING:
     import ssl
 
 _LONGEST_LINE_BYTES = 64 * 1024
+_LINES_AT_A_TIME = 64
 
 # The server names that clients asked for, noted by the TLS context's callback.
 _server_names: "weakref.WeakKeyDictionary[ssl.SSLObject | ssl.SSLSocket, str | None]" = weakref.WeakKeyDictionary()
@@ -303,6 +304,9 @@ class Connection(asyncio.Protocol):
             self._send(f"{text}-{number} This reply has no end in sight")
             self._flush()
             await self._writable.wait()
+            if number % _LINES_AT_A_TIME == 0:
+                # An event that is set is waited for without a pause, in which nobody could hang up.
+                await asyncio.sleep(0)
 
     async def _drip(self, pause_seconds: float) -> None:
         """Send what is due, a byte at a time if there is a pause between two."""

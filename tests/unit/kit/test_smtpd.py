@@ -1,6 +1,7 @@
 """The test server keeps its word: it is a proper server by default, and exactly as bad as its script."""
 
 import asyncio
+import base64
 import email.message
 import pathlib
 import smtplib
@@ -133,6 +134,28 @@ async def test_wrong_password_is_recorded_and_refused(smtpd: server_kit.Starter,
         await _connected(server, ca, username="ann", password="wrong")
     assert refusal.value.code == 535
     assert [(attempt.password, attempt.accepted) for attempt in server.auth_attempts] == [("wrong", False)]
+
+
+async def test_token_is_refused_by_a_challenge_first(smtpd: server_kit.Starter) -> None:
+    """A good token is taken at once; a bad one is challenged, and refused once the client has answered with nothing."""
+    server = await smtpd(
+        tokens=lambda user, token: (user, token) == ("ann", "good"), mechanisms=("XOAUTH2",), plaintext_auth=True
+    )
+    for token, expected in (("good", [b"235 "]), ("bad", [b"334 ", b"535 "])):
+        reader, writer = await _raw(server)
+        await reader.readline()
+        writer.write(b"EHLO client.test\r\n")
+        while not (await reader.readline()).startswith(b"250 "):
+            pass
+        payload = base64.b64encode(f"user=ann\1auth=Bearer {token}\1\1".encode())
+        writer.write(b"AUTH XOAUTH2 " + payload + b"\r\n")
+        for number, code in enumerate(expected):
+            if number:
+                writer.write(b"\r\n")
+            assert (await reader.readline()).startswith(code)
+        writer.close()
+        await writer.wait_closed()
+    assert [(each.password, each.accepted) for each in server.auth_attempts] == [("good", True), ("bad", False)]
 
 
 async def test_scripted_refusal_can_echo_the_credentials(smtpd: server_kit.Starter, ca: certs.Authority) -> None:

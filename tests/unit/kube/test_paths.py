@@ -21,6 +21,8 @@ from mailtier.kube import errors, paths
         (paths.secrets("a", "b"), "/api/v1/namespaces/a/secrets/b"),
         (paths.namespaces("a"), "/api/v1/namespaces/a"),
         (paths.leases("a", "b"), "/apis/coordination.k8s.io/v1/namespaces/a/leases/b"),
+        (paths.service_account_token("a", "b"), "/api/v1/namespaces/a/serviceaccounts/b/token"),
+        (paths.port_forward("a", "b"), "/api/v1/namespaces/a/pods/b/portforward"),
     ],
 )
 def test_path_is_that_of_the_api(path: str, expected: str) -> None:

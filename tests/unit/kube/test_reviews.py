@@ -146,3 +146,19 @@ async def test_impossible_namespace_is_not_asked_about(serve: Serve, namespace: 
     authorizer = reviews.Authorizer(await serve(reviewer.handle))
     assert not await authorizer.may_notify(reviews.Identity(username="u"), namespace)
     assert reviewer.specs == []
+
+
+async def test_the_host_s_settings_are_another_question(serve: Serve) -> None:
+    """Who may notify in a namespace may not therefore probe the host, and the object is named in the question."""
+    reviewer = Reviewer({"allowed": True})
+    authorizer = reviews.Authorizer(await serve(reviewer.handle))
+    caller = reviews.Identity(username="u")
+    assert await authorizer.may_notify(caller, "a")
+    reviewer.status = {"allowed": False}
+    assert not await authorizer.may_change_host(caller)
+    assert reviewer.specs[-1]["resourceAttributes"] == {
+        "group": "mailtier.dev",
+        "verb": "update",
+        "resource": "hostemailsettings",
+        "name": "default",
+    }

@@ -139,9 +139,7 @@ def test_every_category_copes_with_what_a_notification_may_have(
         (C.ROBOT_ALERT, JA, "【警告】ロボット「R-07」（Acme & Söhne）"),  # noqa: RUF001
     ],
 )
-def test_subjects_say_what_happened(
-    category: vocabulary.Category, locale: vocabulary.Locale, subject: str
-) -> None:
+def test_subjects_say_what_happened(category: vocabulary.Category, locale: vocabulary.Locale, subject: str) -> None:
     """Where the data names the thing, the subject does too."""
     assert _render(category, locale, data=EVERYTHING).subject == subject
 

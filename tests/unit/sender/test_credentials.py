@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from kit import sending
-from mailtier.api import vocabulary
+from kit import oauth, sending
+from mailtier.api import names, secret, vocabulary
 from mailtier.sender import credentials
 from mailtier.settings import effective
 
@@ -126,3 +126,88 @@ async def test_a_password_is_in_no_repr(store: credentials.CredentialStore, secr
     """Credentials show neither password nor payload (R1)."""
     found = await store.get(sending.login(secrets.put("ns", "smtp", "hunter2", endpoint="smtp.example.com")), _ENDPOINT)
     assert "hunter2" not in repr(found)
+
+
+_OAUTH2 = effective.OAuth2(
+    grant_type=vocabulary.GrantType.REFRESH_TOKEN,
+    server=effective.TokenServer(
+        url="https://login.example.com/token", host="login.example.com", port=443, addresses=sending.PUBLIC
+    ),
+    client_id="app",
+    client_authentication=vocabulary.ClientAuthentication.PRIVATE_KEY_JWT,
+    key_id="2026",
+    scopes=("mail",),
+    client_secret_key=None,
+    private_key_key=names.PRIVATE_KEY_KEY,
+    refresh_token_key=names.REFRESH_TOKEN_KEY,
+)
+_KEY = oauth.new_key()
+_VALUES = {
+    names.PRIVATE_KEY_KEY: oauth.pem(_KEY, oauth.certificate_for(_KEY)),
+    names.REFRESH_TOKEN_KEY: "1//refresh",
+}
+_BOUND = "smtp.example.com:587, login.example.com:443"
+
+
+async def test_a_client_is_read_whole(store: credentials.CredentialStore, secrets: sending.Secrets) -> None:
+    """All that the token server is shown comes from one read of the Secret, with the annotation (R1)."""
+    auth = sending.login(secrets.put_values("ns", "smtp", _VALUES, endpoint=_BOUND), oauth2=_OAUTH2)
+    found = await store.get(auth, _ENDPOINT)
+    assert secrets.reads == 1
+    assert found.password is None
+    assert found.client is not None
+    assert found.client.signing_key is not None
+    assert found.client.signing_key.certificate is not None
+    assert found.client.refresh_token is not None
+    assert found.client.refresh_token.reveal == "1//refresh"
+    assert "1//refresh" in found.secrets()
+    assert "1//refresh" not in repr(found)
+
+
+@pytest.mark.parametrize("annotation", ["smtp.example.com", "login.example.com", "smtp.example.com, example.com", ""])
+async def test_both_servers_have_to_be_listed(
+    store: credentials.CredentialStore, secrets: sending.Secrets, annotation: str
+) -> None:
+    """Consent to one of SMTP server and token server is none for the other (R1, R3)."""
+    auth = sending.login(secrets.put_values("ns", "smtp", _VALUES, endpoint=annotation), oauth2=_OAUTH2)
+    with pytest.raises(credentials.NotBoundError):
+        await store.get(auth, _ENDPOINT)
+
+
+@pytest.mark.parametrize("key", list(_VALUES))
+@pytest.mark.parametrize("value", [None, "", "no key,\nno token\n"])
+async def test_each_value_has_to_be_fit(
+    store: credentials.CredentialStore, secrets: sending.Secrets, key: str, value: str | None
+) -> None:
+    """What is missing or unfit is named by its key, and not shown (R1)."""
+    values = {other: text for other, text in _VALUES.items() if other != key}
+    if value is not None:
+        values[key] = value
+    auth = sending.login(secrets.put_values("ns", "smtp", values, endpoint=_BOUND), oauth2=_OAUTH2)
+    with pytest.raises(credentials.KeyMissingError, match=f"ns/smtp, key {key}") as caught:
+        await store.get(auth, _ENDPOINT)
+    assert not value or value not in str(caught.value)
+
+
+async def test_another_client_is_another_generation(
+    store: credentials.CredentialStore, secrets: sending.Secrets
+) -> None:
+    """What was learned of credentials does not hold for those that the settings name now (R12)."""
+    reference = secrets.put_values("ns", "smtp", _VALUES, endpoint=_BOUND)
+    one = await store.get(sending.login(reference, oauth2=_OAUTH2), _ENDPOINT)
+    for changed in (
+        dataclasses.replace(_OAUTH2, client_id="other"),
+        dataclasses.replace(_OAUTH2, scopes=("mail", "more")),
+        dataclasses.replace(_OAUTH2, server=dataclasses.replace(_OAUTH2.server, url="https://login.example.com/2")),
+    ):
+        other = await store.get(sending.login(reference, oauth2=changed), _ENDPOINT)
+        assert other.generation != one.generation
+
+
+async def test_a_token_and_its_payload_are_secrets(
+    store: credentials.CredentialStore, secrets: sending.Secrets
+) -> None:
+    """With a token, a server may quote neither it nor the payload that carried it (R1, R7)."""
+    auth = sending.login(secrets.put_values("ns", "smtp", _VALUES, endpoint=_BOUND), oauth2=_OAUTH2)
+    found = dataclasses.replace(await store.get(auth, _ENDPOINT), password=secret.Hidden("an-access-token"))
+    assert {"an-access-token", "user=robot\1auth=Bearer an-access-token\1\1"} <= set(found.secrets())

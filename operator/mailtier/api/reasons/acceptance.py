@@ -50,20 +50,22 @@ PROJECTION_CONFLICT: Final = model.stalled(
     name="ConfigMapConflict",
     meaning="spec.publish asks for a ConfigMap whose name is taken by one that is not Mailtier's; it is left alone, and"
     " mail is delivered nevertheless.",
-    remedy="Rename or delete the ConfigMap that the message names, or remove spec.publish.",
+    remedy="Delete the ConfigMap that the message names if nobody needs it, or remove spec.publish.",
 )
 PROJECTION_NOT_GRANTED: Final = model.stalled(
     vocabulary.Condition.READY,
     name="ProjectionNotGranted",
     meaning="spec.publish asks for a ConfigMap in the organization's namespace, which the operator may not write; mail"
     " is delivered nevertheless.",
-    remedy="Have the platform team install Mailtier with projections.enabled, or remove spec.publish.",
+    remedy="Have the platform team install Mailtier with projections.enabled; if it has, look whether a ResourceQuota or"
+    " an admission policy of the namespace forbids the ConfigMap. Or remove spec.publish.",
 )
 PROJECTION_PENDING: Final = model.reconciling(
     vocabulary.Condition.READY,
     name="ProjectionPending",
     meaning="The ConfigMap that spec.publish asks for has not been written yet.",
-    remedy="Wait; if it lasts, look at the operator's log for why it cannot be written.",
+    remedy="Wait; if it lasts, look whether the ConfigMap that the message names is being deleted and cannot go, and at"
+    " the operator's log.",
 )
 SUSPENDED: Final = model.Reason(
     name="Suspended",

@@ -24,26 +24,27 @@ SECRET_KEY_MISSING: Final = model.stalled(
     _R,
     name="SecretKeyMissing",
     meaning="The Secret has no such key, or its value is empty or not UTF-8 text on one line.",
-    remedy="Add the key to the Secret, or correct passwordSecretRef.key.",
+    remedy="Put the value under the key with the command that the message gives, or correct passwordSecretRef.key.",
 )
 NAMESPACE_NOT_GRANTED: Final = model.reconciling(
     _R,
     name="NamespaceNotGranted",
     meaning="The operator may not read Secrets in the namespace.",
-    remedy="Grant the operator's ServiceAccount get on Secrets in the namespace, by a RoleBinding to the ClusterRole"
-    " that the chart makes for it.",
+    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the message"
+    " gives; the chart makes it where rbac.references.scope is Namespaces.",
 )
 CA_NOT_FOUND: Final = model.reconciling(
     _R,
     name="CaNotFound",
     meaning="The object with the CA bundle does not exist (yet).",
-    remedy="Create it, or correct smtp.tls.caRef.",
+    remedy="Create it with the command that the message gives, or correct smtp.tls.caRef.",
 )
 CA_FORBIDDEN: Final = model.reconciling(
     _R,
     name="CaForbidden",
     meaning="The operator may not read the object with the CA bundle.",
-    remedy="Grant the operator's ServiceAccount get on ConfigMaps or Secrets, whichever it is, in the namespace.",
+    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the message"
+    " gives; the chart makes it where rbac.references.scope is Namespaces.",
 )
 CA_INVALID: Final = model.stalled(
     _R,

@@ -46,7 +46,7 @@ def of(settings: effective.Effective) -> dict[str, Value]:
     if settings.endpoint is not None:
         flat["smtp.addresses"] = _addresses(settings.endpoint.addresses)
     if settings.auth is not None and settings.auth.oauth2 is not None:
-        flat["auth.oauth2.addresses"] = _addresses(settings.auth.oauth2.server.addresses)
+        flat |= _oauth2(settings.auth.oauth2)
     if settings.recipients.domains is not None:
         domains = ", ".join(settings.recipients.domains) or "nobody"
         flat["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
@@ -87,6 +87,18 @@ def _suspend(settings: effective.Effective) -> str:
         return "true"
     is_default = settings.provenance.get("suspend") == vocabulary.Origin.DEFAULT
     return "false" if is_default or settings.state == effective.State.ACTIVE else ""
+
+
+def _oauth2(oauth2: effective.OAuth2) -> dict[str, str]:
+    """Return what a status does not show of it."""
+    shown = {
+        "keyID": oauth2.key_id,
+        "secretRef.clientSecretKey": oauth2.client_secret_key,
+        "secretRef.privateKeyKey": oauth2.private_key_key,
+        "secretRef.refreshTokenKey": oauth2.refresh_token_key,
+        "addresses": _addresses(oauth2.server.addresses),
+    }
+    return {f"auth.oauth2.{path}": text for path, text in shown.items() if text is not None}
 
 
 def _rank(path: str) -> int:

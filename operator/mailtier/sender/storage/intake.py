@@ -120,8 +120,8 @@ def _insert(
     accepted_at = rows.to_micros(notification.accepted_at)
     number = connection.execute(
         "INSERT INTO notifications (id, namespace_uid, namespace, organization, category, severity, locale, "
-        "accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, object_uid, spec_hash, "
-        "change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, object_uid, "
+        "spec_hash, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             notification.id,
             lane.namespace_uid,

@@ -42,15 +42,8 @@ Check = Callable[[Case], effective.Finding | None]
 """A rule: what it finds, or None."""
 
 
-def missing(case: Case, reason: reasons.Reason, field: str, what: str) -> effective.Finding:
-    """Return the finding that no tier gives a value."""
-    if case.host is None:
-        return effective.Finding(
-            reason=reasons.HOST_MISSING,
-            field=field,
-            message="is inherited, and there is no HostEmailSettings named default; have the platform team apply it,"
-            " or set spec.smtp, spec.auth and spec.from.address here",
-        )
+def missing(reason: reasons.Reason, field: str, what: str) -> effective.Finding:
+    """Return the finding that neither tier gives a value."""
     message = f"neither this object nor the host names {what}; set it here, or have the platform team set it"
     return effective.Finding(reason=reason, field=field, message=message)
 

@@ -32,12 +32,30 @@ def namespace_not_allowed(case: cases.Case) -> effective.Finding | None:
     if is_selected(organizations, case.namespace_labels):
         return None
     assert organizations.selector is not None
-    labels = ",".join(f"{key}={value}" for key, value in sorted(organizations.selector.match_labels.items()))
+    labels = [f"{key}={value}" for key, value in sorted(organizations.selector.match_labels.items())]
+    command = f"kubectl label namespace {case.organization.namespace} {' '.join(labels)} --overwrite"
     return effective.Finding(
         reason=reasons.NAMESPACE_NOT_ALLOWED,
         field="",
-        message=f"organizations are allowed only in namespaces labelled {labels}; have the platform team label"
-        f" namespace {case.organization.namespace}, or delete this object",
+        message=f"organizations are allowed only in namespaces labelled {','.join(labels)}; have the platform team run"
+        f" `{command}`, or delete this object",
+    )
+
+
+def host_missing(case: cases.Case) -> effective.Finding | None:
+    """Something is inherited, and there is nothing to inherit it from."""
+    if case.host is not None:
+        return None
+    has_server, has_sender = case.values.endpoint is not None, case.values.from_ is not None
+    found = (("spec.smtp", has_server), ("spec.auth", has_server or case.org.auth), ("spec.from.address", has_sender))
+    absent = ", ".join(path for path, is_there in found if not is_there)
+    if not absent:
+        return None
+    return effective.Finding(
+        reason=reasons.HOST_MISSING,
+        field="",
+        message=f"there is no HostEmailSettings named default to inherit {absent} from; have the platform team apply"
+        f" one, or set {absent} here",
     )
 
 

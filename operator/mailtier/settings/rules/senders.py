@@ -8,10 +8,10 @@ from mailtier.settings.rules import cases, servers
 
 
 def from_missing(case: cases.Case) -> effective.Finding | None:
-    """No tier names a From address."""
-    if case.values.from_ is not None:
+    """Neither tier names a From address."""
+    if case.values.from_ is not None or case.host is None:
         return None
-    return cases.missing(case, reasons.FROM_MISSING, "spec.from.address", "a From address")
+    return cases.missing(reasons.FROM_MISSING, "spec.from.address", "a From address")
 
 
 def from_unusable(case: cases.Case) -> effective.Finding | None:

@@ -1,15 +1,17 @@
 """What is wrong with the server that mail is submitted to, and with what it is shown."""
 
+import dataclasses
+
 from mailtier.api import reasons, vocabulary
 from mailtier.settings import effective, endpoints, tiers
 from mailtier.settings.rules import cases
 
 
 def endpoint_missing(case: cases.Case) -> effective.Finding | None:
-    """No tier names a server."""
-    if case.values.endpoint is not None:
+    """Neither tier names a server."""
+    if case.values.endpoint is not None or case.host is None:
         return None
-    return cases.missing(case, reasons.ENDPOINT_MISSING, "spec.smtp.host", "an SMTP server")
+    return cases.missing(reasons.ENDPOINT_MISSING, "spec.smtp.host", "an SMTP server")
 
 
 def endpoint_denied(case: cases.Case) -> effective.Finding | None:
@@ -32,8 +34,8 @@ def endpoint_not_allowed(case: cases.Case) -> effective.Finding | None:
         return None
     if endpoint.origin == cases.ORG:
         message = (
-            f"{endpoint} is not allowed; allowed: {_allowed_endpoints(case)}; name such a server,"
-            " or have the platform team extend policy.endpoints.allow"
+            f"{endpoint} is not allowed; allowed: {_allowed_endpoints(case)}; {_usual_port(case, endpoint)}name such a"
+            " server, or have the platform team extend policy.endpoints.allow"
         )
     elif case.viewer == cases.HOST:
         message = (
@@ -141,6 +143,15 @@ def _judge(case: cases.Case, endpoint: effective.Endpoint) -> endpoints.Verdict:
         return endpoints.Verdict.ALLOWED if is_open else endpoints.Verdict.NOT_ALLOWED
     policy = case.policy.endpoints if case.policy else None
     return endpoints.judge(policy, host=endpoint.host, port=endpoint.port)
+
+
+def _usual_port(case: cases.Case, endpoint: effective.Endpoint) -> str:
+    """Return the advice to leave the port to the TLS mode, where that is all that is wrong with a server."""
+    mode = endpoint.tls.mode
+    usual = dataclasses.replace(endpoint, port=tiers.PORTS[mode])
+    if usual.port == endpoint.port or _judge(case, usual) != endpoints.Verdict.ALLOWED:
+        return ""
+    return f"remove spec.smtp.port to use {usual.port}, which is usual for {mode}, "
 
 
 def _allowed_endpoints(case: cases.Case) -> str:

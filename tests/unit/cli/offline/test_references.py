@@ -76,7 +76,7 @@ def test_encrypted_values_are_taken_as_they_are() -> None:
 def test_ca_bundle_is_judged_where_it_is(ca: certs.Authority) -> None:
     """A bundle in the input gives its digest; a broken one is a finding; an absent one has no digest."""
     org = {**_ORG, "smtp": {"host": "smtp.acme.example", "tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}}
-    pem = ca.pem_file.read_text(encoding="utf-8")
+    pem = ca.ca_pem
 
     def bundle(text: str) -> offline.Json:
         metadata = {"name": "ca", "namespace": "acme"}
@@ -89,9 +89,9 @@ def test_ca_bundle_is_judged_where_it_is(ca: certs.Authority) -> None:
     found = settle(bundle(pem))
     assert found.endpoint is not None
     assert found.endpoint.tls.ca == bundles.parse(pem).digest
-    assert [finding.reason.name for finding in settle(bundle("nothing")).findings] == ["CAInvalid"]
+    assert [finding.reason.name for finding in settle(bundle("nothing")).findings] == ["CaInvalid"]
     absent = settle()
     assert absent.endpoint is not None
     assert (absent.state, absent.endpoint.tls.ca) == (effective.State.ACTIVE, "unknown")
     secret = offline.secret("acme", "s", endpoint=_BOUND, password="x")
-    assert [finding.reason.name for finding in settle(secret, strict=True).findings] == ["CANotFound"]
+    assert [finding.reason.name for finding in settle(secret, strict=True).findings] == ["CaNotFound"]

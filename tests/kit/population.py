@@ -1,4 +1,4 @@
-"""The organizations of a bench: most inherit, a fifth overrides, a twentieth is broken, a hundredth rotates its Secret.
+"""Organizations in number: most inherit, a fifth overrides, a twentieth is broken, a hundredth rotates its Secret.
 
 Of 10,000 in 500 namespaces 2,000 override something, 500 are broken in five ways, and 100 of those that override have
 a server and a Secret of their own.

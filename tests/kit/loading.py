@@ -1,4 +1,4 @@
-"""What the operator's bench asks of the API server."""
+"""Many organizations at once: made, written and removed over as many connections as a busy client has."""
 
 import asyncio
 import collections
@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from bench import population
+from kit import population
 from mailtier.kube import client as kube_client
 from mailtier.kube import paths
 

@@ -1,0 +1,61 @@
+"""A schedule of the sender with a shorter way to fill and to empty it."""
+
+import datetime as dt
+
+from mailtier.api import vocabulary
+from mailtier.sender import lanes, ports, schedule
+
+_NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
+_ALERT = vocabulary.Category.JOB_ALERT
+
+
+def lane(namespace: str, organization: str = "default") -> ports.LaneKey:
+    """Return the key of an organization."""
+    return ports.LaneKey(namespace_uid=f"uid-{namespace}", namespace=namespace, organization=organization)
+
+
+class Mail:
+    """A schedule with a shorter way to fill and empty it."""
+
+    def __init__(self) -> None:
+        self.schedule = schedule.Schedule()
+        self._number = 0
+
+    def add(
+        self,
+        lane: ports.LaneKey,
+        category: vocabulary.Category = _ALERT,
+        *,
+        count: int = 1,
+        due_at: float = 0.0,
+        destination: str | None = "relay",
+        rate: int | None = None,
+        namespace_rate: int | None = None,
+    ) -> None:
+        """Offer messages, and name the destination and the rates of their organization."""
+        for _ in range(count):
+            self._number += 1
+            pending = ports.Pending(
+                recipient=self._number,
+                lane=lane,
+                category=category,
+                state=vocabulary.RecipientState.QUEUED,
+                due_at=_NOW,
+                expires_at=_NOW,
+                attempts=0,
+            )
+            self.schedule.offer(pending, due_at=due_at, expires_at=1e9)
+        if destination:
+            self.schedule.attach(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
+
+    def take(self, now: float = 0.0, destination: str = "relay") -> lanes.Entry | None:
+        """Return the message whose turn it is."""
+        self.schedule.advance(now)
+        return self.schedule.take(destination, now)
+
+    def drain(self, now: float = 0.0, destination: str = "relay", limit: int = 10_000) -> list[lanes.Entry]:
+        """Return everything that may go now, in its order."""
+        taken: list[lanes.Entry] = []
+        while len(taken) < limit and (entry := self.take(now, destination)) is not None:
+            taken.append(entry)
+        return taken

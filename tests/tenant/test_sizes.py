@@ -1,0 +1,161 @@
+"""Sizes: values as large as they may be, and larger, to make somebody else pay for them."""
+
+import json
+import random
+import re
+
+import pytest
+
+from kit import arena as arena_kit
+from kit import attacks
+from kit.corpus import largest
+from mailtier.api import names
+from mailtier.mail import replies
+from mailtier.settings import binding, bundles
+
+_MANY = 51
+
+
+def _beyond(name: str, story: str, spec: attacks.Json, says: str, *, kind: str = names.ORG_KIND) -> attacks.Refused:
+    return attacks.Refused(
+        name=name,
+        rules=("R10",),
+        story=story,
+        stopped_by="every string, list and map is bounded",
+        kind=kind,
+        spec=spec,
+        says=says,
+        offline=says if kind == names.ORG_KIND and "may not" not in says else "",
+    )
+
+
+def _alert(**content: object) -> attacks.Json:
+    return {"category": "JobAlert", **content}
+
+
+REFUSED = (
+    _beyond("a-hundred-recipients", "A category gets a hundred recipients, each of which is a message.",
+            {"notifications": {"jobAlert": {"recipients": [f"{number}@a.example" for number in range(100)]}}},
+            "spec.notifications.jobAlert.recipients"),
+    _beyond("a-crowd-of-recipients", "A Notification names twenty-one recipients.",
+            _alert(recipients=[f"{number}@a.example" for number in range(21)]), "spec.recipients",
+            kind=names.NOTIFICATION_KIND),
+    _beyond("a-book-as-text", "A Notification holds a megabyte of text.", _alert(text="a" * 1_000_000), "spec.text",
+            kind=names.NOTIFICATION_KIND),
+    _beyond("a-book-as-data", "A Notification holds 256 KiB in its data, and text beside it.",
+            _alert(text="a" * 60_000, data={f"k{number}": "a" * 4096 for number in range(64)}), "256 KiB",
+            kind=names.NOTIFICATION_KIND),
+    _beyond("a-name-without-end", "A server's name has ten thousand letters.",
+            {"smtp": {"host": "a." * 5_000 + "example"}}, "spec.smtp.host"),
+    _beyond("an-age-without-end", "Messages are to be tried for ten years.", {"delivery": {"maxAge": "87600h"}},
+            "must be between"),
+    _beyond("a-thousand-connections", "The organization opens a thousand connections to somebody's server.",
+            {"smtp": {"host": "smtp.example.org"}, "delivery": {"maxConnections": 1000}}, "maxConnections"),
+)
+
+STORIES = (
+    attacks.Attack(
+        name="everything-at-its-bound",
+        rules=("R10",),
+        story="Every list, map and string is as large as it may be, for a rule to become too expensive to evaluate.",
+        stopped_by="each CEL rule is accepted and evaluated at all bounds at once",
+    ),
+    attacks.Attack(
+        name="fifty-one-certificates",
+        rules=("R10",),
+        story="The CA bundle holds one certificate more than may be loaded for each session.",
+        stopped_by="at most 50 certificates",
+    ),
+    attacks.Attack(
+        name="a-giant-bundle",
+        rules=("R10",),
+        story="The CA bundle fills its ConfigMap, and every copy of it takes memory.",
+        stopped_by="at most 64 KiB",
+    ),
+    attacks.Attack(
+        name="a-bundle-of-beginnings",
+        rules=("R10",),
+        story="The bundle begins thousands of certificates and ends none, for a pattern that looks back.",
+        stopped_by="its size is looked at before its content",
+    ),
+    attacks.Attack(
+        name="a-key-in-the-bundle",
+        rules=("R1", "R10"),
+        story="The bundle holds a private key beside its certificate, which would be published with it.",
+        stopped_by="only certificates belong in a bundle",
+    ),
+    attacks.Attack(
+        name="a-giant-annotation",
+        rules=("R10",),
+        story="The annotation of a Secret lists a quarter of a megabyte, to be parsed and repeated at every look.",
+        stopped_by="it is parsed in linear time, and what the status repeats of it is bounded",
+    ),
+    attacks.Attack(
+        name="an-expensive-reply",
+        rules=("R7", "R10"),
+        story="A server's reply is made for the patterns that search it for secrets.",
+        stopped_by="1024 characters are examined",
+    ),
+)
+
+ATTACKS = (*REFUSED, *STORIES)
+
+
+@pytest.mark.parametrize("attack", REFUSED, ids=str)
+def test_what_is_larger_than_it_may_be_is_refused(arena: arena_kit.Arena, attack: attacks.Refused) -> None:
+    """The schema names the field (R10)."""
+    attack.check(arena.rest)
+
+
+@pytest.mark.parametrize("kind", [names.HOST_KIND, names.ORG_KIND, names.NOTIFICATION_KIND])
+def test_rules_can_be_evaluated_at_every_bound(arena: arena_kit.Arena, kind: str) -> None:
+    """The API server takes an object in which everything is at its bound: no rule is too expensive (R10)."""
+    tried = [document for document in largest.documents() if document["kind"] == kind]
+    assert tried
+    for document in tried:
+        status, message = arena.rest.try_out(document)
+        assert status == 201, message
+
+
+@pytest.mark.parametrize("name", ["fifty-one-certificates", "a-giant-bundle", "a-bundle-of-beginnings", "a-key-in-the-bundle"])
+def test_a_bundle_that_costs_too_much_is_not_used(attacker: arena_kit.Attacker, name: str) -> None:
+    """Core and operator refuse it, and say how many and how much are allowed (R1, R10)."""
+    arena = attacker.arena
+    pem = arena.authority.ca_pem
+    key = arena.secret(name)
+    text = {
+        "fifty-one-certificates": pem * _MANY,
+        "a-giant-bundle": "#" * bundles.MAXIMUM_BYTES + pem,
+        "a-bundle-of-beginnings": "-----BEGIN CERTIFICATE-----\n" * 30_000,
+        "a-key-in-the-bundle": f"{pem}-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n",
+    }[name]
+    with pytest.raises(bundles.BundleError) as caught:
+        bundles.parse(text)
+    attacker.bring(arena.secret(f"{name}: password", username="robot"), endpoint="smtp.example.org")
+    arena.put(arena_kit.config_map(attacker.namespace, "large", {"ca.crt": text}))
+    attacker.settings(attacks.server("smtp.example.org", caRef={"kind": "ConfigMap", "name": "large"}))
+    told = attacker.until_reason("CaInvalid")["message"]
+    assert str(caught.value) in told
+    assert key not in told
+
+
+def test_a_giant_annotation_is_read_and_not_repeated(attacker: arena_kit.Attacker) -> None:
+    """A quarter of a megabyte of entries is judged, and the status stays a status (R10)."""
+    annotation = ",".join(f"smtp-{number}.example.org:{1 + number % 65535}" for number in range(9_000))
+    assert len(binding.parse(annotation)) == 9_000
+    attacker.bring(attacker.arena.secret("a-giant-annotation", username="robot"), endpoint=annotation)
+    attacker.settings(attacks.server("smtp.example.org"))
+    attacker.until_reason("SecretNotBound")
+    assert len(json.dumps(attacker.status())) < 200_000
+
+
+def test_an_expensive_reply_is_cheap() -> None:
+    """Whatever the text, a small part of it is examined, and the rest costs nothing (R7, R10)."""
+    chance = random.Random(7)
+    for pattern in ("A" * 8192, "aA0" * 2700, "a=" * 4000, "password: " * 800, "/+-_" * 2000):
+        assert len(replies.quotable(pattern, ("secret-of-a-session",))) <= replies.MAXIMUM_QUOTE_LENGTH
+    mixed = "".join(chance.choice("aA0+/=_- ") for _ in range(8192))
+    assert len(replies.quotable(mixed, [mixed[start : start + 40] for start in range(0, 400, 40)])) <= 200
+    assert re.fullmatch(r"[ -~]*", replies.quotable(mixed))
+
+

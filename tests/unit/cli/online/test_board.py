@@ -1,0 +1,120 @@
+"""How a status looks."""
+
+import datetime as dt
+import io
+import json
+
+import pytest
+import yaml
+
+from mailtier.cli.online import board, rows, terminal
+
+_NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+_PLAIN = terminal.Painter(on=False)
+
+
+def _row(state: rows.State, namespace: str = "acme", message: str = "Do this.", *, minutes: int = 0) -> rows.Row:
+    return rows.Row(
+        namespace=namespace,
+        name="default",
+        state=state,
+        reason="SomeReason",
+        message=message,
+        since=_NOW - dt.timedelta(minutes=minutes),
+        source="Host",
+        verified="Verified",
+        effective={
+            "smtp": {"host": "relay.example.com", "port": 587, "tls": {"mode": "StartTLS"}},
+            "from": {"address": "no-reply@example.com"},
+        },
+    )
+
+
+def _picture(*found: rows.Row) -> rows.Picture:
+    return rows.Picture(
+        host=_row(rows.State.READY, ""),
+        host_missing=False,
+        organizations=found,
+        pods=[rows.Pod(name="mailtier-0", containers={"operator": True, "sender": False})],
+    )
+
+
+def test_totals_come_first_and_each_fault_has_its_message() -> None:
+    """A head of three lines, a table of what is not simply ready, and under each line what to do."""
+    found = _picture(_row(rows.State.READY, "well"), _row(rows.State.STALLED, "ill", minutes=5))
+    assert board.text(found, wide=False, now=_NOW, painter=_PLAIN) == [
+        "Organizations   2: 1 ready, 0 blocked, 0 overriding, 0 not verified, 0 with advice",
+        "Host            Ready   Verified   relay.example.com:587   StartTLS",
+        "Mailtier        mailtier-0: operator ready, sender not ready",
+        "",
+        "STATE     OBJECT        REASON       AGE",
+        "Stalled   ill/default   SomeReason   5m",
+        "    Do this.",
+    ]
+
+
+def test_wide_lists_every_organization() -> None:
+    """With server, sender and source of each."""
+    lines = board.text(_picture(_row(rows.State.READY, "well")), wide=True, now=_NOW, painter=_PLAIN)
+    assert "Everything is ready." in lines
+    assert lines[-1].split() == [
+        *("well/default", "Ready", "SomeReason", "relay.example.com:587", "StartTLS"),
+        *("no-reply@example.com", "Host", "Verified", "0s"),
+    ]
+
+
+def test_a_message_commands_no_terminal() -> None:
+    """What stands in a status is text, whatever it holds, and one line (R5)."""
+    hostile = "one\ntwo \x1b[2J\x07three"
+    lines = board.text(_picture(_row(rows.State.STALLED, message=hostile)), wide=False, now=_NOW, painter=_PLAIN)
+    assert lines[-1] == "    one two  [2J three"
+    assert board.change(_row(rows.State.STALLED, message=hostile)).isprintable()
+
+
+def test_columns_are_aligned_whatever_is_coloured() -> None:
+    """A colour's sequence takes no room."""
+    found = _picture(_row(rows.State.STALLED, "a"), _row(rows.State.RECONCILING, "bb"))
+    coloured = board.text(found, wide=True, now=_NOW, painter=terminal.Painter(on=True))
+    plain = board.text(found, wide=True, now=_NOW, painter=_PLAIN)
+    assert "\x1b[31m" in "".join(coloured)
+    for sequence in (*(colour.value for colour in terminal.Colour), "\x1b[0m"):
+        coloured = [line.replace(sequence, "") for line in coloured]
+    assert [line.rstrip() for line in coloured] == plain
+
+
+def test_both_documents_hold_the_same() -> None:
+    """JSON and YAML differ in form alone."""
+    found = _picture(_row(rows.State.STALLED))
+    document = json.loads(board.as_json(found))
+    assert yaml.safe_load(board.as_yaml(found)) == document
+    assert document["broken"] is True
+    assert document["remarkable"][0]["since"] == "2026-01-02T03:04:05Z"
+
+
+def test_what_is_not_visible_is_said_so() -> None:
+    """A tenant reads that there is more, and whoever has no host's settings reads what to do."""
+    hidden = rows.Picture(host=None, host_missing=False, organizations=(), pods=None)
+    assert "".join(board.text(hidden, wide=False, now=_NOW, painter=_PLAIN)).count("not visible to you") == 2
+    missing = rows.Picture(host=None, host_missing=True, organizations=(), pods=[])
+    assert "create one named default" in "".join(board.text(missing, wide=False, now=_NOW, painter=_PLAIN))
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stream", "environment", "on"),
+    [
+        (_Terminal(), {}, True),
+        (_Terminal(), {"NO_COLOR": "1"}, False),
+        (_Terminal(), {"NO_COLOR": ""}, True),
+        (_Terminal(), {"TERM": "dumb"}, False),
+        (io.StringIO(), {}, False),
+    ],
+)
+def test_colours_are_for_terminals(stream: io.StringIO, environment: dict[str, str], on: bool) -> None:
+    """Nothing is coloured in a pipe, or where NO_COLOR says so."""
+    painted = terminal.painter(stream, environment).paint("text", terminal.Colour.GOOD)
+    assert ("\x1b" in painted) is on

@@ -1,0 +1,230 @@
+"""The intake as the commands ask it: refusals, losses, waits, against a server of the test's own."""
+
+import asyncio
+import collections.abc
+import dataclasses
+import json
+import typing
+
+import pytest
+import pytest_asyncio
+import typer
+from aiohttp import test_utils, web
+
+from kit import certs
+from mailtier.api import secret
+from mailtier.cli import failures
+from mailtier.cli.online import intake, probing, sending, target, terminal
+
+_ACME = target.Organization(namespace="acme", name="default")
+_TOKEN = "a.b.c"
+
+Handler = collections.abc.Callable[[web.Request], collections.abc.Awaitable[web.StreamResponse]]
+
+
+@dataclasses.dataclass(slots=True)
+class Sender:
+    """A server in place of the sender's intake, whose answers the test decides.
+
+    Attributes:
+        answers: One for each request, in their order; the last one stays.
+        requests: Path and headers of each request.
+    """
+
+    answers: list[Handler] = dataclasses.field(default_factory=list)
+    requests: list[tuple[str, typing.Mapping[str, str]]] = dataclasses.field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request."""
+        self.requests.append((request.path, dict(request.headers)))
+        await request.read()
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return await answer(request)
+
+
+def says(status: int, document: object, **headers: str) -> Handler:
+    """Return a handler with this answer."""
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(status=status, text=json.dumps(document), headers=named)
+
+    return answer
+
+
+def lines(*documents: object) -> Handler:
+    """Return a handler that answers with lines of JSON."""
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(text="".join(f"{json.dumps(document)}\n" for document in documents))
+
+    return answer
+
+
+async def hangs_up(request: web.Request) -> web.StreamResponse:
+    """End the connection without an answer."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+@pytest_asyncio.fixture
+async def reached(ca: certs.Authority) -> collections.abc.AsyncIterator[tuple[Sender, intake.Intake]]:
+    """Return a server, and a client of it."""
+    sender = Sender()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", sender.handle)
+    server = test_utils.TestServer(app, scheme="https", host="localhost")
+    await server.start_server(ssl=ca.issue(file_name="intake").server_context())
+    url = str(server.make_url("")).rstrip("/")
+    address = intake.Address(shown=url, url=url, tls=ca.client_context())
+    async with intake.Intake(address, secret.Hidden(_TOKEN)) as client:
+        yield sender, client
+    await server.close()
+
+
+Reached = tuple[Sender, intake.Intake]
+
+
+async def test_a_refusal_is_one_line_with_its_fields(reached: Reached) -> None:
+    """The problem's detail and the fields at fault are said; nothing of it commands a terminal."""
+    sender, client = reached
+    problem = {"detail": "two things are wrong\x1b[2J", "errors": [{"pointer": "#/recipients", "detail": "none"}]}
+    sender.answers = [says(422, problem)]
+    with pytest.raises(intake.RefusedError) as refused:
+        await client.look_up("/v1/x")
+    assert str(refused.value) == "two things are wrong [2J: recipients: none"
+    assert (refused.value.http_status, refused.value.retry_after_seconds) == (422, None)
+    assert sender.requests[0][1]["Authorization"] == f"Bearer {_TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "seconds"), [(429, "7", 7.0), (503, "2", 2.0), (403, "7", None), (429, "soon", None)]
+)
+async def test_only_what_may_pass_is_asked_again(
+    reached: Reached, status: int, after: str, seconds: float | None
+) -> None:
+    """A wait is told for 429 and 503 that name one, and for nothing else."""
+    sender, client = reached
+    sender.answers = [says(status, {}, Retry_After=after)]
+    with pytest.raises(intake.RefusedError) as refused:
+        await client.look_up("/v1/x")
+    assert refused.value.retry_after_seconds == seconds
+
+
+async def test_a_lost_answer_is_sent_again_under_the_same_key(reached: Reached) -> None:
+    """Nobody knows whether it was taken: the same key makes it one notification."""
+    sender, client = reached
+    sender.answers = [hangs_up, says(202, {"id": "1", "status": "/v1/1"})]
+    sent = await sending.hand_over(client, _ACME, {"category": "JobAlert"}, key="k", wait=lambda _text: None)
+    assert (sent.id, sent.path) == ("1", "/v1/1")
+    assert [headers["Idempotency-Key"] for _, headers in sender.requests] == ["k", "k"]
+
+
+async def test_a_sender_that_is_gone_is_told(reached: Reached) -> None:
+    """After a few losses the command gives up, with what is so."""
+    sender, client = reached
+    sender.answers = [hangs_up]
+    with pytest.raises(intake.UnreachableError, match="cannot be reached"):
+        await sending.hand_over(client, _ACME, {}, key="k", wait=lambda _text: None)
+
+
+async def test_a_notification_is_followed_through_an_outage(reached: Reached) -> None:
+    """Each change is shown once, and a sender that restarts meanwhile is waited for."""
+    sender, client = reached
+
+    def record(state: str, *, complete: bool) -> Handler:
+        recipient = {"address": "a@b", "state": state, "reason": "", "message": ""}
+        return says(200, {"id": "1", "complete": complete, "recipients": [recipient]})
+
+    sender.answers = [
+        record("queued", complete=False),
+        record("queued", complete=False),
+        hangs_up,
+        says(503, {}, Retry_After="0"),
+        record("accepted", complete=True),
+    ]
+    shown: list[str] = []
+    sent = sending.Sent(id="1", path="/v1/1")
+    await sending.follow(client, sent, show=lambda recipient: shown.append(recipient["state"]))
+    assert (shown, sent.ok) == (["queued", "accepted"], True)
+
+
+async def test_a_probe_waits_for_leave_if_that_fits_into_the_time(reached: Reached) -> None:
+    """One that does not fit ends at once, with the status of a time-out."""
+    sender, client = reached
+    result = {"reason": "Verified", "ok": True, "message": "Fine."}
+    sender.answers = [says(429, {"detail": "later"}, Retry_After="0"), lines({"stage": "dns", "ok": True}, result)]
+    waited: list[str] = []
+    shown: list[dict[str, object]] = []
+    report = await probing.follow(client, _ACME, seconds=20, show=shown.append, wait=waited.append)
+    assert (report.ok, len(report.stages), len(shown), waited) == (True, 1, 2, ["later; waiting"])
+    sender.answers = [says(429, {"detail": "later"}, Retry_After="60")]
+    with pytest.raises(failures.CommandError, match="--timeout") as late:
+        await probing.follow(client, None, seconds=5, show=shown.append, wait=waited.append)
+    assert late.value.status == failures.Status.TIMED_OUT
+    assert sender.requests[-1][0] == "/v1/host/probes"
+
+
+async def test_a_probe_without_an_end_is_a_time_out(reached: Reached) -> None:
+    """The command ends when its time is over, whatever the sender does."""
+    sender, client = reached
+    ended = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await ended.wait()
+        return answer
+
+    sender.answers = [hang]
+    with pytest.raises(failures.CommandError, match="no result within") as late:
+        await probing.follow(client, _ACME, seconds=0.2, show=lambda _line: None, wait=lambda _text: None)
+    ended.set()
+    assert late.value.status == failures.Status.TIMED_OUT
+
+
+async def test_an_answer_of_somebody_else_is_told(reached: Reached) -> None:
+    """What is no JSON object does not come from the intake."""
+    sender, client = reached
+    sender.answers = [says(200, ["a", "list"])]
+    with pytest.raises(intake.UnreachableError, match="is it Mailtier"):
+        await client.look_up("/v1/x")
+
+
+async def test_a_probe_that_ends_in_the_middle_is_no_result(reached: Reached) -> None:
+    """Stages without a result are a loss, not a success."""
+    sender, client = reached
+    sender.answers = [lines({"stage": "dns", "ok": True, "message": ""})]
+    with pytest.raises(intake.UnreachableError, match="middle"):
+        await probing.follow(client, _ACME, seconds=20, show=lambda _line: None, wait=lambda _text: None)
+
+
+def test_lines_of_a_probe_are_for_people() -> None:
+    """A stage, its mark and its sentence; at the end what it comes to, and what to do."""
+    plain = terminal.Painter(on=False)
+    assert probing.line({"stage": "tls", "ok": False, "message": "No."}, plain) == "  tls   FAILED  No."
+    result = {"reason": "TlsFailed", "ok": False, "message": "No.", "remedy": "Do this."}
+    assert probing.line(result, plain) == "TlsFailed: No.\n  Do this."
+    well = {"reason": "Verified", "ok": True, "message": "Fine.", "certificateExpiresAt": "2027-01-02T00:00:00Z"}
+    assert probing.line(well, plain).endswith("valid until 2027-01-02.")
+
+
+@pytest.mark.parametrize(("text", "expected"), [("acme", "acme/default"), ("acme/sales", "acme/sales")])
+def test_an_organization_is_named_by_its_namespace(text: str, expected: str) -> None:
+    """The name may be left out where it is `default`."""
+    assert str(target.Organization.parse(text)) == expected
+
+
+@pytest.mark.parametrize("text", ["", "/", "acme/", "/default", "a/b/c"])
+def test_what_names_no_organization_is_a_usage_error(text: str) -> None:
+    """Half a name is not guessed at."""
+    with pytest.raises(typer.BadParameter):
+        target.Organization.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0s", "25h", "soon", "10"])
+def test_a_time_out_is_a_duration(text: str) -> None:
+    """It is written as everywhere else, and is neither nothing nor for ever."""
+    with pytest.raises(typer.BadParameter):
+        target.parse_timeout(text)

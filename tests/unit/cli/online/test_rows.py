@@ -1,0 +1,177 @@
+"""What an object's status comes to, and in which order it is told."""
+
+import typing
+
+import pytest
+
+from mailtier.api import names, reasons
+from mailtier.cli.online import rows
+
+State = rows.State
+
+
+def organization(
+    name: str = "default",
+    namespace: str = "acme",
+    *,
+    generation: int = 2,
+    observed: int | None = 2,
+    conditions: dict[str, tuple[str, str]] | None = None,
+    **status: typing.Any,
+) -> dict[str, typing.Any]:
+    """Return an OrgEmailSettings with conditions as type to (status, reason)."""
+    given = {"Ready": ("True", "Published")} if conditions is None else conditions
+    return {
+        "metadata": {"name": name, "namespace": namespace, "generation": generation},
+        "spec": {},
+        "status": {
+            "observedGeneration": observed,
+            "conditions": [
+                {
+                    "type": type_,
+                    "status": value,
+                    "reason": reason,
+                    "message": f"{reason} is so.",
+                    "lastTransitionTime": "2026-01-02T03:04:05Z",
+                }
+                for type_, (value, reason) in given.items()
+            ],
+            **status,
+        },
+    }
+
+
+_READY = {"Ready": ("True", "Published")}
+_STALLED = {"Ready": ("False", "CredentialsRequired"), "Stalled": ("True", "CredentialsRequired")}
+_RECONCILING = {"Ready": ("False", "SecretNotFound"), "Reconciling": ("True", "SecretNotFound")}
+
+
+@pytest.mark.parametrize(
+    ("document", "state", "reason"),
+    [
+        (organization(), State.READY, "Published"),
+        (organization(conditions=_STALLED), State.STALLED, "CredentialsRequired"),
+        (organization(conditions=_RECONCILING), State.RECONCILING, "SecretNotFound"),
+        (organization(observed=1), State.RECONCILING, "NotObserved"),
+        (organization(observed=-1, conditions={}), State.RECONCILING, "NotObserved"),
+        (organization(conditions={}), State.RECONCILING, "NotObserved"),
+        (organization(conditions={"Ready": ("False", "HostMissing")}), State.RECONCILING, "HostMissing"),
+        (organization(conditions={**_READY, "Verified": ("False", "TlsFailed")}), State.NOT_VERIFIED, "TlsFailed"),
+        (organization(conditions={**_READY, "Verified": ("Unknown", "ProbePending")}), State.READY, "Published"),
+        (organization(conditions={**_READY, "Linted": ("False", "Findings")}), State.LINTED, "Findings"),
+        (
+            organization(conditions={**_READY, "Linted": ("False", "Findings"), "Verified": ("False", "TlsFailed")}),
+            State.NOT_VERIFIED,
+            "TlsFailed",
+        ),
+    ],
+)
+def test_the_worst_condition_decides(document: dict[str, typing.Any], state: rows.State, reason: str) -> None:
+    """Stalled outweighs Reconciling, which outweighs a failed probe, which outweighs advice."""
+    row = rows.Row.of(document)
+    assert (row.state, row.reason) == (state, reason)
+
+
+def test_an_object_that_goes_is_no_fault_of_its_settings() -> None:
+    """What is being deleted is on its way, whatever its conditions say."""
+    document = organization(conditions=_STALLED)
+    document["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    assert rows.Row.of(document).reason == "Terminating"
+
+
+def test_an_object_without_any_status_is_not_observed() -> None:
+    """An object that nobody has looked at yet is shown, and fails nothing."""
+    row = rows.Row.of({"metadata": {"name": "default", "namespace": "acme", "generation": 1}, "spec": {}})
+    assert (row.state, row.host, row.since) == (State.RECONCILING, "", None)
+
+
+def test_the_worst_come_first_and_alike_by_name() -> None:
+    """The order is that of the states, and the host stands before its like."""
+    objects = [
+        organization("b", "beta", conditions={**_READY, "Linted": ("False", "Findings")}),
+        organization("a", "beta", conditions=_RECONCILING),
+        organization("z", "alpha", conditions=_RECONCILING),
+        organization("c", "gamma", conditions=_STALLED),
+        organization("d", "delta", conditions={**_READY, "Verified": ("False", "TlsFailed")}),
+        organization("e", "epsilon"),
+        organization("default", "", conditions=_RECONCILING),
+    ]
+    shown = [str(row) for row in rows.worst_first(map(rows.Row.of, objects))]
+    assert shown == ["gamma/c", "HostEmailSettings default", "alpha/z", "beta/a", "delta/d", "beta/b"]
+
+
+def picture(*found: rows.Row, host: rows.Row | None = None, **fields: typing.Any) -> rows.Picture:
+    """Return a picture of organizations."""
+    return rows.Picture(host=host, **{"host_missing": False, "pods": None, **fields}, organizations=found)
+
+
+def test_totals_count_what_they_say() -> None:
+    """Ready are also those whose server is dead or that have advice, as the condition has it."""
+    found = [
+        rows.Row.of(organization("a", source="Host", state="Active")),
+        rows.Row.of(organization("b", source="Mixed", state="Blocked", conditions=_STALLED)),
+        rows.Row.of(organization("c", source="Org", conditions={**_READY, "Verified": ("False", "TlsFailed")})),
+        rows.Row.of(organization("d", source="Host", conditions={**_READY, "Linted": ("False", "Findings")})),
+    ]
+    assert picture(*found, would_block=7).totals == rows.Totals(
+        organizations=4, ready=3, blocked=1, overriding=2, not_verified=1, advised=1, would_block=7
+    )
+
+
+@pytest.mark.parametrize(
+    ("conditions", "broken"),
+    [
+        (_READY, False),
+        ({**_READY, "Linted": ("False", "Findings")}, False),
+        ({**_READY, "Verified": ("False", "TlsFailed")}, True),
+        (_RECONCILING, True),
+        (_STALLED, True),
+    ],
+)
+def test_advice_alone_breaks_nothing(conditions: dict[str, tuple[str, str]], broken: bool) -> None:
+    """The exit status follows what somebody should mend."""
+    assert picture(rows.Row.of(organization(conditions=conditions))).is_broken is broken
+
+
+def test_a_missing_host_and_a_dead_pod_are_broken() -> None:
+    """No HostEmailSettings is a fault, pods of which none is ready are one, and no pods at all prove nothing."""
+    dead = rows.Pod(name="mailtier-0", containers={"operator": True, "sender": False})
+    assert picture(host_missing=True).is_broken
+    assert picture(pods=[dead]).is_broken
+    assert not picture(pods=[dead, rows.Pod(name="mailtier-1", containers={"operator": True})]).is_broken
+    assert not picture(pods=[]).is_broken
+
+
+def test_an_organization_without_an_object_is_read_from_its_config_map() -> None:
+    """Its conditions stand there as lines, and its values under their paths."""
+    data = {
+        "state": "Active",
+        "source": "Host",
+        "smtp.host": "relay.example.com",
+        "smtp.port": "587",
+        "smtp.tls.mode": "StartTLS",
+        "from.address": "no-reply@example.com",
+        "conditions": "Accepted=True Accepted: Yes.\nReady=True Published: Yes.\nVerified=False TlsFailed: No.\n",
+    }
+    labels = {names.NAMESPACE_LABEL: "fern", names.ORGANIZATION_LABEL: "default"}
+    row = rows.Row.of_config_map({"metadata": {"name": "fern.default", "labels": labels}, "data": data})
+    assert row is not None
+    assert (str(row), row.state, row.reason, row.is_implicit) == ("fern/default", State.NOT_VERIFIED, "TlsFailed", True)
+    assert (row.host, row.tls, row.from_address) == ("relay.example.com:587", "StartTLS", "no-reply@example.com")
+    del data["conditions"]
+    assert rows.Row.of_config_map({"metadata": {"name": "fern.default", "labels": labels}, "data": data}) is None
+
+
+def test_the_policy_s_count_is_shown_while_it_only_audits() -> None:
+    """How many it would block is of interest until it blocks them."""
+    host = {"spec": {"policy": {"mode": "Audit"}}, "status": {"summary": {"wouldBlock": 3}}}
+    assert rows.would_block(host) == 3
+    assert rows.would_block({**host, "spec": {}}) is None
+    assert rows.would_block(None) is None
+
+
+def test_every_reason_that_the_program_knows_has_its_remedy() -> None:
+    """The document's remedy is the runbook's."""
+    for reason in reasons.ALL:
+        row = rows.Row.of(organization(conditions={"Ready": ("False", reason.name), "Stalled": ("True", reason.name)}))
+        assert rows.remedy(row) == reason.remedy

@@ -1,0 +1,343 @@
+"""The ConfigMap that an organization asks for in its namespace: written, repaired, removed, and nothing of others."""
+
+import datetime as dt
+import typing
+
+import pytest
+
+from kit import api, tiers
+from mailtier.api import names
+from mailtier.api import settings as api_settings
+from mailtier.handlers import keys, projections, store
+from mailtier.kube import errors, paths
+from mailtier.settings import conditions, effective, observed
+
+PATH = paths.config_maps("team-a", "mailtier-default")
+KEY = keys.organization("team-a", "default")
+PUBLISH: tiers.Json = {"publish": True}
+WRITTEN, PENDING = conditions.Projection.WRITTEN, conditions.Projection.PENDING
+CONFLICT, NOT_GRANTED = conditions.Projection.CONFLICT, conditions.Projection.NOT_GRANTED
+NONE = conditions.Projection.NONE
+
+
+class Projecting:
+    """A writer of projections, its API server, a clock, and the status that says what was written.
+
+    Attributes:
+        now: Monotonic seconds.
+        again: After how many seconds it wants to look again, each time that it said so.
+        named: What status names.
+    """
+
+    def __init__(self) -> None:
+        self.api = api.Api()
+        self.now = 0.0
+        self.again: list[float] = []
+        self.named = ""
+        self.uid = "uid"
+        self.start()
+
+    def start(self) -> None:
+        """Have another operator take over, which remembers nothing."""
+        self.projections = projections.Projections(
+            typing.cast("typing.Any", self.api),
+            url="https://intake",
+            look_again=self._note,
+            monotonic=lambda: self.now,
+        )
+
+    def _note(self, key: keys.Key, delay: dt.timedelta) -> None:
+        assert key == KEY
+        self.again.append(delay.total_seconds())
+
+    async def reconcile(
+        self,
+        org: tiers.Json | None = None,
+        *,
+        host: tiers.Json = tiers.RELAY,
+        spec: api_settings.OrgSpec | observed.Invalid | None = None,
+    ) -> projections.Outcome:
+        """Return what becomes of the projection of team-a/default, whose status then names what is left."""
+        org = PUBLISH if org is None else org
+        seen = store.Organization(
+            namespace="team-a",
+            name="default",
+            uid=self.uid,
+            generation=1,
+            conditions=(),
+            status_digest=b"",
+            spec=observed.parse_org(org) if spec is None else spec,
+            projection=self.named,
+        )
+        outcome = await self.projections.reconcile(KEY, seen, self.settings(host, org))
+        self.named = names.projection("default") if outcome.is_left else ""
+        return outcome
+
+    def settings(self, host: tiers.Json, org: tiers.Json) -> effective.Effective:
+        """Return the effective settings."""
+        return tiers.settle(host, org)
+
+    @property
+    def there(self) -> api.Object:
+        """The ConfigMap."""
+        return self.api.objects[PATH]
+
+    @property
+    def data(self) -> dict[str, str]:
+        """What applications read."""
+        return typing.cast("dict[str, str]", self.there["data"])
+
+    def calls(self) -> list[str]:
+        """Return the verbs of the requests since it was asked for the last time."""
+        made = [verb for verb, _ in self.api.requests]
+        self.api.requests.clear()
+        return made
+
+
+@pytest.fixture
+def world() -> Projecting:
+    """Return a writer that has written nothing."""
+    return Projecting()
+
+
+async def test_it_is_created_as_the_object_s_own(world: Projecting) -> None:
+    """Labels say whose it is, and with its owner it is collected as garbage."""
+    assert await world.reconcile() == projections.Outcome(found=WRITTEN, written=True, is_left=True)
+    metadata = world.there["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == ("mailtier-default", "team-a")
+    assert metadata["labels"] == {
+        "app.kubernetes.io/managed-by": "mailtier",
+        "app.kubernetes.io/component": "projection",
+    }
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
+        "OrgEmailSettings",
+        "default",
+        "uid",
+        True,
+    )
+    assert world.data["MAIL_FROM"] == "no-reply@example.com"
+    assert world.calls() == ["get", "create"]
+
+
+async def test_a_steady_state_makes_no_call(world: Projecting) -> None:
+    """What was written is taken to be there for a while, and then looked at without a write (R8)."""
+    await world.reconcile()
+    world.calls()
+    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True)
+    assert world.calls() == []
+    world.now = projections.RECHECK_SECONDS
+    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True)
+    assert world.calls() == ["get"]
+    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True)
+    assert (world.calls(), world.again) == ([], [])
+
+
+async def test_another_operator_finds_what_is_there(world: Projecting) -> None:
+    """After a change of leader nothing is written that is right."""
+    await world.reconcile()
+    world.calls()
+    world.start()
+    assert (await world.reconcile()).written is False
+    assert world.calls() == ["get"]
+
+
+async def test_drift_is_repaired_when_it_is_looked_at_again(world: Projecting) -> None:
+    """What somebody edits, adds or removes is as it was after the recheck."""
+    await world.reconcile()
+    before = dict(world.data)
+    world.there["data"] = {"MAIL_FROM": "ceo@example.com", "LD_PRELOAD": "/tmp/x.so"}
+    world.now = projections.RECHECK_SECONDS
+    assert await world.reconcile() == projections.Outcome(found=WRITTEN, written=True, is_left=True)
+    assert world.data == before
+    del world.api.objects[PATH]
+    world.now *= 2
+    assert (await world.reconcile()).written is True
+    assert world.data == before
+
+
+async def test_a_server_that_is_given_up_is_not_left_behind(world: Projecting) -> None:
+    """Who goes back to the host's server takes the keys of the former one along."""
+    await world.reconcile({**tiers.OWN, **PUBLISH})
+    assert world.data["SMTP_HOST"] == "smtp.example.org"
+    assert (await world.reconcile()).written is True
+    assert not [key for key in world.data if key.startswith("SMTP_")]
+
+
+async def test_what_is_immutable_is_made_anew(world: Projecting) -> None:
+    """An immutable ConfigMap cannot be repaired: it is deleted, and created a moment later."""
+    await world.reconcile()
+    world.there["immutable"] = True
+    outcome = await world.reconcile({**PUBLISH, "from": {"displayName": "New"}})
+    assert (outcome.found, outcome.written, outcome.is_left, world.again) == (PENDING, True, True, [5])
+    assert (await world.reconcile({**PUBLISH, "from": {"displayName": "New"}})).found is WRITTEN
+    assert world.data["MAIL_FROM_NAME"] == "New"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"labels": {"app.kubernetes.io/managed-by": "mailtier", "app.kubernetes.io/component": "projection"}},
+        {
+            "labels": {"app.kubernetes.io/managed-by": "mailtier"},
+            "ownerReferences": [
+                {"apiVersion": names.API_VERSION, "kind": names.ORG_KIND, "name": "default", "uid": "uid"}
+            ],
+        },
+        {
+            "labels": {"app.kubernetes.io/managed-by": "mailtier", "app.kubernetes.io/component": "projection"},
+            "ownerReferences": [
+                {"apiVersion": names.API_VERSION, "kind": names.ORG_KIND, "name": "another", "uid": "uid"}
+            ],
+        },
+    ],
+    ids=["plain", "labelled", "owned", "another's"],
+)
+async def test_a_foreign_one_is_never_touched(world: Projecting, metadata: dict[str, typing.Any]) -> None:
+    """One of that name that is not ours stays as it is, however much of ours it imitates (R8)."""
+    world.api.objects[PATH] = {"metadata": {"uid": "1", "resourceVersion": "1", **metadata}, "data": {"a": "b"}}
+    for _ in range(2):
+        assert await world.reconcile() == projections.Outcome(found=CONFLICT)
+    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+    assert world.data == {"a": "b"}
+    assert set(world.calls()) == {"get"}
+    assert world.again == [60, 60]
+
+
+async def test_one_that_became_foreign_is_left_alone(world: Projecting) -> None:
+    """Who takes our labels off has it for themselves, and removing spec.publish does not delete it."""
+    await world.reconcile()
+    world.there["metadata"]["labels"] = {}
+    world.now = projections.RECHECK_SECONDS
+    assert await world.reconcile() == projections.Outcome(found=CONFLICT)
+    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+    assert PATH in world.api.objects
+
+
+async def test_a_predecessor_s_is_waited_for(world: Projecting) -> None:
+    """That of an object of the same name that was deleted is the garbage collector's; then comes ours."""
+    await world.reconcile()
+    world.uid, world.named = "another", ""
+    world.start()
+    assert await world.reconcile() == projections.Outcome(found=PENDING)
+    assert world.again == [5]
+    del world.api.objects[PATH]
+    assert (await world.reconcile()).found is WRITTEN
+    assert world.there["metadata"]["ownerReferences"][0]["uid"] == "another"
+
+
+async def test_one_that_is_being_deleted_is_waited_for(world: Projecting) -> None:
+    """What is on its way out would take a write along."""
+    await world.reconcile()
+    world.there["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    world.now = projections.RECHECK_SECONDS
+    assert (await world.reconcile()).found is PENDING
+    assert world.again == [5]
+
+
+async def test_a_missing_right_is_told(world: Projecting) -> None:
+    """Where nobody granted the writing, status says so, and it is tried again every minute."""
+    world.api.failing = errors.ForbiddenError("no", status=403)
+    assert await world.reconcile() == projections.Outcome(found=NOT_GRANTED)
+    assert world.again == [60]
+    world.api.failing = None
+    assert (await world.reconcile()).found is WRITTEN
+
+
+async def test_somebody_at_the_same_time_is_no_fault(world: Projecting) -> None:
+    """Who comes too late looks again soon."""
+    world.api.failing = errors.ConflictError("no", status=409)
+    assert await world.reconcile() == projections.Outcome(found=PENDING)
+    assert world.again == [5]
+
+
+async def test_an_outage_is_told_to_who_asked_and_says_nothing_of_what_is_there(world: Projecting) -> None:
+    """What was written stands through it; what was not is pending, and either is tried again with patience."""
+    world.api.failing = errors.UnavailableError("down")
+    assert await world.reconcile() == projections.Outcome(found=PENDING, refused=world.api.failing)
+    world.api.failing = None
+    await world.reconcile()
+    world.api.failing = errors.UnavailableError("down")
+    world.now = projections.RECHECK_SECONDS
+    refused = world.api.failing
+    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True, refused=refused)
+    changed = await world.reconcile({**PUBLISH, "from": {"displayName": "New"}})
+    assert changed == projections.Outcome(found=PENDING, is_left=True, refused=refused)
+    assert world.again == []
+
+
+async def test_what_nobody_wants_any_more_is_deleted(world: Projecting) -> None:
+    """Removing spec.publish removes what it asked for, and where nothing was there nothing is asked for."""
+    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+    assert world.calls() == []
+    await world.reconcile()
+    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+    assert PATH not in world.api.objects
+    world.calls()
+    assert await world.reconcile({"publish": False}) == projections.Outcome(found=NONE)
+    assert world.calls() == []
+
+
+async def test_what_cannot_be_deleted_is_remembered_and_in_nobody_s_way(world: Projecting) -> None:
+    """Without the right, status goes on naming it, so that it is deleted when the right is back."""
+    await world.reconcile()
+    world.api.failing = errors.ForbiddenError("no", status=403)
+    world.now = projections.RECHECK_SECONDS
+    assert await world.reconcile() == projections.Outcome(found=NOT_GRANTED, is_left=True)
+    assert await world.reconcile({}) == projections.Outcome(found=NONE, is_left=True)
+    world.api.failing = errors.UnavailableError("down")
+    assert await world.reconcile({}) == projections.Outcome(found=NONE, is_left=True, refused=world.api.failing)
+    assert world.again == [60, 60]
+    world.api.failing = None
+    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+
+
+async def test_one_that_is_gone_already_is_gone(world: Projecting) -> None:
+    """Who deleted it by hand needs no deletion."""
+    await world.reconcile()
+    del world.api.objects[PATH]
+    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+
+
+async def test_an_object_that_does_not_fit_keeps_what_is_there(world: Projecting) -> None:
+    """What its author meant is not known, so that applications keep what they have."""
+    invalid = observed.Invalid(field="spec.publish", message="is required")
+    assert await world.reconcile(spec=invalid) == projections.Outcome(found=NONE)
+    await world.reconcile()
+    world.calls()
+    assert await world.reconcile(spec=invalid) == projections.Outcome(found=NONE, is_left=True)
+    assert world.calls() == []
+
+
+async def test_what_the_policy_blocks_is_not_published(world: Projecting) -> None:
+    """Neither into a namespace that is not selected nor with an address that is not allowed; what was there stays."""
+    selector = {"mode": "Selector", "selector": {"matchLabels": {"mail": "on"}}}
+    closed = {**tiers.RELAY, "policy": {"organizations": selector}}
+    assert await world.reconcile(host=closed) == projections.Outcome(found=NONE)
+    foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
+    assert await world.reconcile(foreign) == projections.Outcome(found=NONE)
+    assert world.calls() == []
+    await world.reconcile()
+    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, is_left=True)
+    assert world.data["MAIL_FROM"] == "no-reply@example.com"
+
+
+async def test_new_certificates_are_published(world: Projecting) -> None:
+    """Applications trust a new authority as soon as they read again; an equal one changes nothing."""
+    assert world.projections.note_authority("first") is True
+    await world.reconcile()
+    assert world.data["MAILTIER_CA"] == "first"
+    assert world.projections.note_authority("first") is False
+    assert world.projections.note_authority("second") is True
+    assert (await world.reconcile()).written is True
+    assert world.data["MAILTIER_CA"] == "second"
+
+
+async def test_an_organization_that_comes_back_is_looked_at(world: Projecting) -> None:
+    """What was remembered of an object that is gone does not stand for its successor."""
+    await world.reconcile()
+    world.projections.release(KEY)
+    world.api.objects.clear()
+    world.named = ""
+    assert (await world.reconcile()).written is True
