@@ -53,7 +53,7 @@ class Stage:
         self.authority = certs.Authority(folder / "certificates")
         leaf = self.authority.issue(file_name="smtp")
         self.relay = stack.enter_context(
-            mailpit.Mailpit(folder / "relay", leaf, user="platform", password=self.passwords.relay)
+            mailpit.Mailpit(folder / "relay", leaf, user="platform", password=self.passwords.relay, host="127.0.0.2")
         )
         self.own = self._smtp(stack, "own", leaf, {"cedar": self.passwords.cedar, "grove": self.passwords.grove})
         self.open = self._smtp(stack, "open", leaf, {"somebody": secrets.token_urlsafe(18)}, "--anonymous")

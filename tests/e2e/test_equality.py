@@ -212,6 +212,7 @@ async def _calm(folder: pathlib.Path, count: int) -> snapshots.Snapshot:
         gone = sum(1 for one in stage.organizations if one.number % 20 == 3 and one.number % 40 != 3)
 
         async def summed_up() -> bool:
+            assert stage.operator.running, "undisturbed, it does not end"
             host = await stage.client.get(paths.host_settings(names.HOST_NAME))
             summary = host["status"].get("summary", {})
             return summary.get("organizations") == count - gone and stage.operator.is_idle()

@@ -30,8 +30,9 @@ class Mailpit:
         *,
         user: str = "mailtier",
         password: str | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
-        self.host = "127.0.0.1"
+        self.host = host
         self.port = ports.free()
         self.user = user
         self.password = password or secrets.token_urlsafe(12)

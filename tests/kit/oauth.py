@@ -171,6 +171,15 @@ class Server:
                         await self._ending.wait()
         return response
 
+    async def flood(self, request: web.Request) -> web.StreamResponse:
+        """Send without an end, as fast as it is read: a behaviour."""
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while not self._ending.is_set():
+                await response.write(b" " * 65_536)
+        return response
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         form = {key: str(value) for key, value in (await request.post()).items()}
         self.asked.append(Asked(form=form, host=request.host))

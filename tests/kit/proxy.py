@@ -51,7 +51,9 @@ class Proxy:
     async def running(self) -> typing.AsyncIterator[typing.Self]:
         """Pass on requests for the length of the context."""
         connector = aiohttp.TCPConnector(limit=0, ssl=self._cluster.tls)
-        async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as self._session:
+        async with aiohttp.ClientSession(
+            connector=connector, auto_decompress=False, skip_auto_headers=[aiohttp.hdrs.CONTENT_TYPE]
+        ) as self._session:
             application = web.Application(client_max_size=16 * 1024 * 1024)
             application.router.add_route("*", "/{path:.*}", self._pass_on)
             runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -108,7 +110,7 @@ class Proxy:
         url = f"{self._cluster.url}{request.raw_path}"
         try:
             async with self._session.request(
-                request.method, url, headers=headers, data=await request.read(), timeout=aiohttp.ClientTimeout()
+                request.method, url, headers=headers, data=await request.read() or None, timeout=aiohttp.ClientTimeout()
             ) as answer:
                 return await self._answer(request, answer)
         except aiohttp.ClientError:

@@ -19,15 +19,17 @@ _PATTERNS: Final = (
         re.compile(r"(?i)\bAUTH\s+(PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM)[ \t]+[A-Za-z0-9+/=]{8,}"),
         r"AUTH \1 (hidden)",
     ),
+    # The payload of XOAUTH2 by itself, as a challenge is answered: `user=` in base64.
+    (re.compile(r"\bdXNlcj[A-Za-z0-9+/]{20,}={0,2}"), HIDDEN),
     # HTTP credentials (RFC 9110 section 11.6.2, RFC 6750, RFC 7617), in a header and by themselves.
     (re.compile(r"(?i)\b(Authorization[\"']?\s*[:=]\s*[\"']?)(?!\(hidden\))(?:[A-Za-z]+ +)?[^\s\"',]+"), r"\1(hidden)"),
     (re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}"), r"\1 (hidden)"),
     # A JSON Web Token (RFC 7519): its header and claims are JSON objects, which begin so in base64.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),
-    # `password=...`, `"token": "..."` in a text.
+    # `password=...`, `"token": "..."` in a text, and the fields of OAuth2 (RFC 6749, RFC 7521).
     (
         re.compile(
-            r"""(?i)\b(password|passwd|passphrase|token|client_secret)(["']?\s*[=:]\s*)(?!\(hidden\))("[^"]*"|'[^']*'|[^\s,;&}]+)"""
+            r"""(?i)\b(password|passwd|passphrase|(?:access_|refresh_)?token|client_secret|client_assertion)(["']?\s*[=:]\s*)(?!\(hidden\))("[^"]*"|'[^']*'|[^\s,;&}]+)"""
         ),
         r"\1\2(hidden)",
     ),

@@ -341,7 +341,7 @@ async def test_a_server_without_xoauth2_costs_no_auth(login: granting.Login) -> 
 
 @pytest.mark.parametrize("quoted", ["client_secret", "grant_type"])
 async def test_nothing_secret_is_told_or_logged(
-    login: granting.Login, caplog: pytest.LogCaptureFixture, quoted: str
+    login: granting.Login, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], quoted: str
 ) -> None:
     """Neither an echo of the token server nor one of the SMTP server is shown or logged (R1, R7)."""
     caplog.set_level(logging.DEBUG)

@@ -4,24 +4,24 @@ The monotonic clock stays, as it does when somebody sets the time of a machine.
 """
 
 import contextlib
-import datetime
+import datetime as dt
 import os
 import pathlib
 
 _FILE = pathlib.Path(os.environ["MAILTIER_TEST_CLOCK"])
 
 
-def _offset() -> datetime.timedelta:
+def _offset() -> dt.timedelta:
     with contextlib.suppress(OSError, ValueError):
-        return datetime.timedelta(seconds=float(_FILE.read_text(encoding="ascii")))
-    return datetime.timedelta(0)
+        return dt.timedelta(seconds=float(_FILE.read_text(encoding="ascii")))
+    return dt.timedelta(0)
 
 
-class _Shifted(datetime.datetime):
+class _Shifted(dt.datetime):
     @classmethod
-    def now(cls, tz: datetime.tzinfo | None = None) -> "_Shifted":
+    def now(cls, tz: dt.tzinfo | None = None) -> "_Shifted":
         """Return the time that the clock shows."""
         return super().now(tz) + _offset()
 
 
-setattr(datetime, "datetime", _Shifted)  # noqa: B010 - To a type checker this name is no variable.
+setattr(dt, "datetime", _Shifted)  # noqa: B010 - To a type checker this name is no variable.

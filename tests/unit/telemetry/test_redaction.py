@@ -33,6 +33,13 @@ def test_bearer_token_is_cut_out(token: str) -> None:
         ('{"password": "hunter2", "user": "me"}', '{"password": (hidden), "user": "me"}'),
         ("token=abc&user=me", "token=(hidden)"),
         ("client_secret: 'a b'", "client_secret: (hidden)"),
+        (
+            "grant_type=refresh_token&refresh_token=1%2F%2Fabc&client_id=app",
+            "grant_type=refresh_token&refresh_token=(hidden)",
+        ),
+        ("client_assertion=a.b.c&scope=mail", "client_assertion=(hidden)&scope=mail"),
+        ('{"access_token": "abc", "expires_in": 3599}', '{"access_token": (hidden), "expires_in": 3599}'),
+        ("334 then dXNlcj1hbm4BYXV0aD1CZWFyZXIgYWJjAQE= end", "334 then (hidden) end"),
         ("smtp://me:hunter2@example.com:25", "smtp://me:(hidden)@example.com:25"),
         ("-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY----- x", "(hidden) x"),
         ("-----BEGIN PRIVATE KEY-----\nabc", "(hidden)"),
