@@ -48,6 +48,7 @@ lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock, and wha
 bench: bench-operator ## Every bench, ours beside a peer or the physical limit.
 	$(RUN) -m bench.message
 	$(RUN) -m bench.queue
+	$(RUN) -m bench.render
 
 bench-operator: $(SYNCED) ## The operator at 1,000 organizations beside the raw ceiling of the same client.
 	$(RUN) -m bench.operator

@@ -17,7 +17,7 @@ from mailtier.kube import configuration, errors, paths
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _SYSTEM = "mailtier-system"
-_SETTLED_SECONDS = 240
+_SETTLED_SECONDS = 90
 """The slowest thing on the way is a backoff of the watches after several failures."""
 
 _MANAGER = "script"

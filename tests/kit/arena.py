@@ -164,11 +164,10 @@ class Arena:
         assert status in {200, 201}, (path_of(document), answer)
         return answer
 
-    def try_put(self, document: Json) -> tuple[int, Json]:
+    def try_put(self, document: Json, **query: str) -> tuple[int, Json]:
         """Return what the API server answers to an object that is applied."""
-        return self.rest.request(
-            "PATCH", path_of(document), document, content_type=rest.APPLY, fieldManager="tenant", force="true"
-        )
+        owner = {"fieldManager": "tenant", "force": "true"}
+        return self.rest.request("PATCH", path_of(document), document, content_type=rest.APPLY, **owner, **query)
 
     def get(self, kind: str, namespace: str, name: str) -> Json | None:
         """Return an object, or None."""
@@ -215,6 +214,10 @@ class Attacker:
         """Apply settings."""
         self.arena.put(worlds.document("OrgEmailSettings", name, self.namespace, **spec))
 
+    def notify(self, name: str, spec: Json) -> None:
+        """Apply a Notification."""
+        self.arena.put(worlds.document("Notification", name, self.namespace, **spec))
+
     def own(self, server: smtpd.Server, **changes: typing.Any) -> Json:
         """Return settings for a server of its own, with StartTLS, the Secret `smtp` and the shortest time limits."""
         return own_spec(server.host, server.port) | changes
@@ -232,12 +235,14 @@ class Attacker:
         conditions = self.status(kind=kind, name=name).get("conditions", [])
         return next((dict(found) for found in conditions if found["type"] == type_), {})
 
-    def until_reason(self, *reasons: str, type_: str = "Ready", name: str = "default") -> Json:
+    def until_reason(
+        self, *reasons: str, type_: str = "Ready", kind: str = "OrgEmailSettings", name: str = "default"
+    ) -> Json:
         """Return a condition once it has one of these reasons."""
         seen: list[Json] = []
 
         def has_reason() -> bool:
-            seen[:] = [self.condition(type_, name=name)]
+            seen[:] = [self.condition(type_, kind=kind, name=name)]
             return seen[0].get("reason") in reasons
 
         try:
@@ -251,11 +256,16 @@ class Attacker:
         found = self.arena.get("ConfigMap", SYSTEM, f"{self.namespace}.{name}")
         return {} if found is None else dict(found["data"])
 
+    def until_known(self, organization: str = "default") -> None:
+        """Return when the sender knows an organization."""
+        self.arena.loop.run(intake.until_known(self.arena.client, self.tenant, organization))
+
     def post(self, body: Json, *, organization: str = "default", **options: typing.Any) -> intake.Answer:
         """Return the intake's answer to a notification, sent once the sender knows the organization."""
-        loop, client = self.arena.loop, self.arena.client
-        loop.run(intake.until_known(client, self.tenant, organization))
-        return loop.run(client.post(self.tenant, body, organization=organization, **options))
+        self.until_known(organization)
+        return self.arena.loop.run(
+            self.arena.client.post(self.tenant, body, organization=organization, **options)
+        )
 
     def look_up(self, answer: intake.Answer) -> Json:
         """Return where a notification that was taken stands."""

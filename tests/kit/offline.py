@@ -1,5 +1,6 @@
 """Worlds out of objects, as the offline commands read them from files."""
 
+import dataclasses
 import io
 import pathlib
 import typing
@@ -8,6 +9,7 @@ import yaml
 
 from kit import specs, worlds
 from mailtier.cli.offline import judging, sources, world
+from mailtier.settings import effective
 
 Json = dict[str, typing.Any]
 
@@ -66,6 +68,14 @@ def write(path: pathlib.Path, *documents: Json) -> pathlib.Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text(*documents), encoding="utf-8")
     return path
+
+
+def without_versions(settings: effective.Effective) -> effective.Effective:
+    """Return effective settings without what only a cluster knows: uid of the namespace, version of the Secret."""
+    auth = settings.auth
+    if auth is not None and auth.secret is not None:
+        auth = dataclasses.replace(auth, secret=dataclasses.replace(auth.secret, version=""))
+    return dataclasses.replace(settings, auth=auth, namespace_uid="")
 
 
 class Input:

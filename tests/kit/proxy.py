@@ -14,7 +14,7 @@ from aiohttp import web
 from kit import cluster as cluster_kit
 from kit import ports
 
-_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 _EXPIRED = {
     "type": "ERROR",
     "object": {
@@ -56,7 +56,7 @@ class Proxy:
         ) as self._session:
             application = web.Application(client_max_size=16 * 1024 * 1024)
             application.router.add_route("*", "/{path:.*}", self._pass_on)
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+            runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._cluster.server_context).start()
             try:

@@ -21,7 +21,7 @@ _WITHIN_SECONDS = 60.0
 _MOST_STEPS = 6
 
 _ALSO = re.compile(r" Also (?=[A-Z][A-Za-z]+: )")
-_FIELD = re.compile(r"(?:[A-Z][A-Za-z]+: )?(?P<field>spec\.[\w.]+): ")
+_FAULT = re.compile(r"(?:(?P<reason>[A-Z][A-Za-z]+): )?(?:(?P<field>spec\.[\w.]+): )?")
 _COMMAND = re.compile(r"`kubectl ([^`]+)`")
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
 
@@ -54,10 +54,12 @@ class Stranger:
             ready = self._until_it_says_another_thing(told)
             if ready["status"] == "True":
                 return met
-            met.append(str(ready["reason"]))
             told = ready["message"]
-            for fault in _ALSO.split(told):
-                self._follow(fault)
+            for position, fault in enumerate(_ALSO.split(told)):
+                found = _FAULT.match(fault)
+                assert found is not None
+                met.append(found["reason"] if position else ready["reason"])
+                self._follow(fault, found["field"] or "")
         raise AssertionError(f"{self.namespace} is not mended after {met}: {told}")
 
     def _until_it_says_another_thing(self, told: str) -> Json:
@@ -71,14 +73,12 @@ class Stranger:
             return None
 
         why = f"{self.namespace} says something else than: {told!r}"
-        found = wait.until(news, within_seconds=_WITHIN_SECONDS, why=why, poll_seconds=0.25)
+        found = wait.until(news, within_seconds=_WITHIN_SECONDS, why=why, poll_seconds=1.0)
         assert found is not None
         return found
 
-    def _follow(self, fault: str) -> None:
-        """Do what one sentence says."""
-        found = _FIELD.match(fault)
-        field = found["field"] if found else ""
+    def _follow(self, fault: str, field: str) -> None:
+        """Do what one sentence says of a field."""
         if commands := _COMMAND.findall(fault):
             for command in commands:
                 self.world.cluster.kubectl(*(self._fill_in(word) for word in shlex.split(command)))

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 app = apps.new()
 
-_ALTERNATE: Final = "\x1b[?1049h\x1b[?25l"
-_FORMER: Final = "\x1b[?25h\x1b[?1049l"
+# The alternate screen without cursor and without wrapping, where a line takes one line whatever its length; and back.
+_ALTERNATE: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l"
+_FORMER: Final = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _HOME: Final = "\x1b[H"
 _REST_OF_LINE: Final = "\x1b[K"
 _REST_OF_SCREEN: Final = "\x1b[J"
@@ -94,7 +95,6 @@ async def _watch(seen: "looking.Look", *, wide: bool) -> None:
     if not sys.stdout.isatty():
         await _log(seen)
         return
-    # The alternate screen leaves what was on the terminal as it was.
     sys.stdout.write(_ALTERNATE)
     try:
         _draw(seen.picture, wide=wide)

@@ -24,7 +24,7 @@ RECHECK_SECONDS: Final = 1800.0
 
 _AGAIN: Final[Mapping[conditions.Projection, dt.timedelta]] = {
     conditions.Projection.PENDING: dt.timedelta(seconds=5),
-    conditions.Projection.CONFLICT: dt.timedelta(minutes=1),
+    conditions.Projection.CONFLICT: dt.timedelta(seconds=30),
     conditions.Projection.NOT_GRANTED: dt.timedelta(minutes=1),
 }
 _LABELS: Final = {

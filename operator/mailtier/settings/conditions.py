@@ -206,10 +206,10 @@ def _ready(resolution: resolve.Resolution, published: bool, projection: Projecti
 
 def _tell_projection(reason: reasons.Reason, settings: effective.Effective) -> str:
     namespace, name = settings.organization.namespace, names.projection(settings.organization.name)
-    told = f"ConfigMap {namespace}/{name}: {_explain(reason)}"
-    if reason != reasons.PROJECTION_CONFLICT:
-        return told
-    return f"{told} If nobody needs it, run `kubectl delete configmap -n {namespace} {name}`."
+    remedy = reason.remedy
+    if reason == reasons.PROJECTION_CONFLICT:
+        remedy = f"If nobody needs it, run `kubectl delete configmap -n {namespace} {name}`; if not, remove spec.publish."
+    return f"ConfigMap {namespace}/{name}: {reason.meaning} {remedy}"
 
 
 _PROJECTIONS: Final = {

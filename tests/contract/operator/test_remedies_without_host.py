@@ -33,5 +33,5 @@ def test_what_neither_tier_says_can_be_said_by_the_organization(
     world.host(policy={"locked": ["suspend"]})
     world.org("bare-host")
     met = _stranger(world, tmp_path, ca, "bare-host").mend()
-    assert met[:3] == ["EndpointMissing", "CredentialsRequired", "SecretNotFound"]
+    assert met[:4] == ["EndpointMissing", "FromMissing", "CredentialsRequired", "SecretNotFound"]
     assert operator.running

@@ -202,7 +202,7 @@ async def test_a_foreign_one_is_never_touched(world: Projecting, metadata: dict[
     assert await world.reconcile({}) == projections.Outcome(found=NONE)
     assert world.data == {"a": "b"}
     assert set(world.calls()) == {"get"}
-    assert world.again == [60, 60]
+    assert world.again == [30, 30]
 
 
 async def test_one_that_became_foreign_is_left_alone(world: Projecting) -> None:

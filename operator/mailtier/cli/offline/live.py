@@ -41,8 +41,7 @@ async def read(key: effective.OrganizationKey | None, *, context: str, kubeconfi
         documents = [] if host is None else [host]
         if key is None:
             return Live(objects=_world(documents), sees_host=True, status=_status(host))
-        with cluster.explained(f"get namespace {key.namespace}"):
-            documents.append(await api.get(paths.namespaces(key.namespace)))
+        documents += await _namespace(api, key.namespace)
         # All of the namespace: whether it holds any object decides whether it is an organization without one.
         with cluster.explained(f"list {names.ORG_PLURAL}.{names.GROUP} in namespace {key.namespace}"):
             listed = await api.list(paths.org_settings(key.namespace))
@@ -63,6 +62,15 @@ async def _host(api: kube_client.Client, *, is_needed: bool) -> tuple[dict[str, 
             if is_needed:
                 raise
             return None, False
+
+
+async def _namespace(api: kube_client.Client, name: str) -> list[dict[str, Any]]:
+    """Return a namespace, or nothing where it may not be read: its labels are taken to be right then."""
+    with cluster.explained(f"get namespace {name}"):
+        try:
+            return [await api.get(paths.namespaces(name))]
+        except errors.ForbiddenError:
+            return []
 
 
 def _status(document: Mapping[str, Any] | None) -> Mapping[str, Any]:

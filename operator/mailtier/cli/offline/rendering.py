@@ -69,11 +69,13 @@ def as_text(rendered: Settings, painter: terminal.Painter) -> Iterator[str]:
     if body:
         yield from (f"{line}\n" for line in board.table(_HEADINGS, body, painter))
     for name, settings in rendered.items():
-        for finding in settings.findings:
-            yield f"{painter.paint(name, terminal.Colour.BAD)}: {terminal.plain(values.finding(finding))}\n"
-        for finding in settings.audited:
-            told = terminal.plain(f"audited: {values.finding(finding)}")
-            yield f"{painter.paint(name, terminal.Colour.WAITING)}: {told}\n"
+        for prefix, colour, findings in (
+            ("", terminal.Colour.BAD, settings.findings),
+            ("audited: ", terminal.Colour.WAITING, settings.audited),
+        ):
+            for finding in findings:
+                told = terminal.plain(f"{prefix}{values.finding(finding)}")
+                yield f"{painter.paint(terminal.plain(name), colour)}: {told}\n"
 
 
 def difference_as_text(comparison: diffing.Comparison, painter: terminal.Painter) -> Iterator[str]:
@@ -99,7 +101,7 @@ def changes_as_text(difference: diffing.Difference, painter: terminal.Painter) -
 
 
 def _title(difference: diffing.Difference, names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN])
+    shown = terminal.plain(", ".join(names[:_NAMES_SHOWN]))
     hidden = len(names) - _NAMES_SHOWN
     if hidden > 0:
         shown = f"{len(names)} organizations ({shown} and {hidden} more)"

@@ -140,19 +140,21 @@ class _Builder:
         self._compare(document)
         fitting = self._validate(document)
         key, spec = key_of(document), document.body.get("spec")
+        # An object whose spec alone does not fit is one that older releases let in, as the operator may meet it; what
+        # is refused for anything else is not there at all.
         if not key.name:
             self._add(issues.of_reason(reasons.INVALID), document, "metadata.name", "is required")
         elif document.kind == names.HOST_KIND:
             if isinstance(fitting, kinds.HostEmailSettings):
                 self.world.host = Host(document=document, spec=fitting.spec)
-            elif key.name == names.HOST_NAME:
-                self.world.host = Host(document=document, spec=observed.parse_host(spec))
+            elif isinstance(refused := observed.parse_host(spec), observed.Invalid) and key.name == names.HOST_NAME:
+                self.world.host = Host(document=document, spec=refused)
         else:
             self._name_namespace(key.namespace)
             if isinstance(fitting, kinds.OrgEmailSettings):
                 self._put(key, Organization(document=document, spec=fitting.spec))
-            elif document.kind == names.ORG_KIND:
-                self._put(key, Organization(document=document, spec=observed.parse_org(spec)))
+            elif document.kind == names.ORG_KIND and isinstance(invalid := observed.parse_org(spec), observed.Invalid):
+                self._put(key, Organization(document=document, spec=invalid))
 
     def _validate(self, document: sources.Document) -> kinds.Object | None:
         """Return an object that the API would take; of another one, None, with everything noted that is wrong."""

@@ -12,7 +12,7 @@ _COLOURS: Final = {
     rows.State.STALLED: terminal.Colour.BAD,
     rows.State.RECONCILING: terminal.Colour.WAITING,
     rows.State.NOT_VERIFIED: terminal.Colour.BAD,
-    rows.State.LINTED: terminal.Colour.WAITING,
+    rows.State.ADVICE: terminal.Colour.WAITING,
     rows.State.READY: terminal.Colour.GOOD,
 }
 _GAP: Final = "   "

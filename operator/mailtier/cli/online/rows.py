@@ -23,7 +23,7 @@ class State(enum.IntEnum):
     """It is on its way, or something that it needs is."""
     NOT_VERIFIED = 2
     """Ready, and the probe found something wrong with the server."""
-    LINTED = 3
+    ADVICE = 3
     """Ready, with advice."""
     READY = 4
 
@@ -33,7 +33,7 @@ class State(enum.IntEnum):
     @property
     def is_broken(self) -> bool:
         """Whether somebody should look; advice alone is no fault."""
-        return self < State.LINTED
+        return self < State.ADVICE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class Picture:
             blocked=sum(1 for row in rows if row.usable == "Blocked"),
             overriding=sum(1 for row in rows if row.source not in {"", vocabulary.Source.HOST.value}),
             not_verified=sum(1 for row in rows if row.state is State.NOT_VERIFIED),
-            advised=sum(1 for row in rows if row.state is State.LINTED),
+            advised=sum(1 for row in rows if row.state is State.ADVICE),
             would_block=self.would_block,
         )
 
@@ -253,13 +253,10 @@ def _judge(metadata: _Json, status: _Json, conditions: Mapping[str, _Json]) -> t
     ready = conditions.get(_C.READY)
     if ready is None or ready["status"] != "True":
         return State.RECONCILING, ready or _said("NotObserved", "It has no conditions yet.")
-    for name, state in ((_C.VERIFIED.value, State.NOT_VERIFIED), (_LINTED, State.LINTED)):
+    for name, state in ((_C.VERIFIED.value, State.NOT_VERIFIED), (_C.LINTED.value, State.ADVICE)):
         if conditions.get(name, {}).get("status") == "False":
             return state, conditions[name]
     return State.READY, ready
-
-
-_LINTED: Final = "Linted"
 
 
 def _said(reason: str, message: str) -> _Json:

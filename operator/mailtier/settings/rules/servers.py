@@ -114,7 +114,7 @@ def plaintext_refused(case: cases.Case) -> effective.Finding | None:
         reason=reasons.PLAINTEXT_REFUSED,
         field="spec.auth",
         message=f"the password would be sent in clear, because smtp.tls.mode of {endpoint} is Disabled; remove"
-        " spec.auth, or set spec.smtp to a server of your own with StartTLS or Implicit",
+        " spec.auth, or set spec.smtp to a server of your own with tls.mode StartTLS (port 587) or Implicit (port 465)",
     )
 
 

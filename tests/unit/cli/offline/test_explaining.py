@@ -141,5 +141,7 @@ def test_every_override_can_be_removed(host: offline.Json, org: offline.Json) ->
     for override, without in explanation.without.items():
         left = [path for path, value in without.value.items() if f"{path}.".startswith(f"{override}.") and value.is_own]
         assert left == []
-        assert all("Invalid" not in line.partition(":")[0] for line in (without.difference.new if without.difference else ()))
+        assert all(
+            "Invalid" not in line.partition(":")[0] for line in (without.difference.new if without.difference else ())
+        )
     assert [row.path for row in explanation.rows] == list(values.of(judge.organization(_KEY).effective))

@@ -7,14 +7,17 @@ from hypothesis import strategies as st
 
 from kit import offline, specs
 from mailtier.cli.offline import judging, sources, world
-from mailtier.settings import codec, effective, observed, resolve
+from mailtier.settings import codec, effective, observed, passwords, resolve
 
 _UID = "7f0c2f0e-0000-4000-8000-000000000000"
-_KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+_PEM = (
+    ec.generate_private_key(ec.SECP256R1())
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
 )
-_VALUES = {"password": "x", "smtp": "x", "client-secret": "x", "refresh-token": "x", "private-key": _KEY.decode()}
-"""What is good for every purpose that a key of a Secret can have."""
+_SECRETS = [
+    (namespace, name) for namespace in ("team-a", specs.OPERATOR_NAMESPACE) for name in ("relay", "smtp-password")
+]
 _LABELS = st.sampled_from(({"mail": "on"}, {}, {"mail": "off"}))
 
 
@@ -30,12 +33,22 @@ def test_result_is_the_operators_byte_for_byte(
     """For the same objects, with uids and Secrets, the text of effective.json is what plan and conclude give."""
     space = offline.namespace("team-a", **labels)
     space["metadata"]["uid"] = _UID
-    # Each namespace holds what the specs refer to, all of it fit but for the annotation.
-    secrets = [
-        offline.secret(namespace, name, endpoint=annotation, **_VALUES)
-        for namespace in ("team-a", specs.OPERATOR_NAMESPACE)
-        for name in ("relay", "smtp-password")
-    ]
+    plans = {
+        name: resolve.plan(
+            observed.Observed(
+                organization=effective.OrganizationKey(namespace="team-a", name=name),
+                namespace_uid=_UID,
+                namespace_labels=labels,
+                operator_namespace=specs.OPERATOR_NAMESPACE,
+                host=observed.parse_host(host),
+                org=observed.parse_org(orgs.get(name, {})),
+            )
+        )
+        for name in {"default", *orgs}
+    }
+    keys = {key for plan in plans.values() if plan.secret for key in plan.secret.keys}
+    values = {key.name: _PEM if key.purpose == observed.Purpose.PRIVATE_KEY else "x" for key in keys}
+    secrets = [offline.secret(namespace, name, endpoint=annotation, **values) for namespace, name in _SECRETS]
     for secret in secrets:
         secret["metadata"] |= {"uid": "uid", "resourceVersion": "1"}
     documents = [
@@ -50,19 +63,18 @@ def test_result_is_the_operators_byte_for_byte(
     for key in judge.organizations():
         if key.namespace != "team-a":
             continue  # With mode All the operator's own namespace is an organization too.
-        plan = resolve.plan(
-            observed.Observed(
-                organization=key,
-                namespace_uid=_UID,
-                namespace_labels=labels,
-                operator_namespace=specs.OPERATOR_NAMESPACE,
-                host=observed.parse_host(host),
-                org=observed.parse_org(orgs.get(key.name, {})),
-            )
-        )
+        plan = plans[key.name]
         if plan.ca is not None or (plan.secret is not None and plan.secret.name == "ca"):
             continue
-        read = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)
+        needed = plan.secret.keys if plan.secret else ()
+        unfit = next((key for key in needed if passwords.problem(values[key.name].encode(), key.purpose)), None)
+        read = observed.SecretRead(
+            outcome=observed.Outcome.FOUND,
+            version="uid/1",
+            annotation=annotation,
+            unfit=unfit,
+            problem="" if unfit is None else passwords.problem(values[unfit.name].encode(), unfit.purpose),
+        )
         expected = resolve.conclude(plan, observed.Reads(secret=read))
         assert codec.encode(judge.organization(key).effective) == codec.encode(expected.effective)
 

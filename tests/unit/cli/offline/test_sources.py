@@ -59,7 +59,7 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_path_that_cannot_be_read_is_a_usage_error(tmp_path: pathlib.Path) -> None:
     """The error names the path and what -f takes."""
-    with pytest.raises(failures.CommandError, match="cannot read .*absent: No such file") as caught:
+    with pytest.raises(failures.CommandError, match=r"cannot read .*absent: No such file") as caught:
         sources.read([str(tmp_path / "absent")])
     assert caught.value.status == failures.Status.USAGE
 

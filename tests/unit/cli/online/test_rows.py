@@ -58,7 +58,7 @@ _RECONCILING = {"Ready": ("False", "SecretNotFound"), "Reconciling": ("True", "S
         (organization(conditions={"Ready": ("False", "HostMissing")}), State.RECONCILING, "HostMissing"),
         (organization(conditions={**_READY, "Verified": ("False", "TlsFailed")}), State.NOT_VERIFIED, "TlsFailed"),
         (organization(conditions={**_READY, "Verified": ("Unknown", "ProbePending")}), State.READY, "Published"),
-        (organization(conditions={**_READY, "Linted": ("False", "Findings")}), State.LINTED, "Findings"),
+        (organization(conditions={**_READY, "Linted": ("False", "Findings")}), State.ADVICE, "Findings"),
         (
             organization(conditions={**_READY, "Linted": ("False", "Findings"), "Verified": ("False", "TlsFailed")}),
             State.NOT_VERIFIED,

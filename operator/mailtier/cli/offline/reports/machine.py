@@ -28,5 +28,5 @@ def lines(report: reports.Report) -> Iterator[str]:
             **{severity.value: number for severity, number in report.counts().items()},
         },
     }
-    yield json.dumps(document, indent=2, ensure_ascii=False)
+    yield json.dumps(document, indent=2)
     yield "\n"

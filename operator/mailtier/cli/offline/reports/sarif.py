@@ -43,7 +43,7 @@ def lines(report: reports.Report) -> Iterator[str]:
             }
         ],
     }
-    yield json.dumps(log, indent=2, ensure_ascii=False)
+    yield json.dumps(log, indent=2)
     yield "\n"
 
 
@@ -82,7 +82,8 @@ def _result(issue: issues.Issue, index: dict[str, int]) -> dict[str, Any]:
 def _uri(file: str) -> str:
     """Return a path as a URI, relative where it is, so that it is found in the repository."""
     path = pathlib.PurePath(file)
-    return path.as_uri() if path.is_absolute() else urllib.parse.quote(path.as_posix())
+    quoted = urllib.parse.quote(path.as_posix(), errors="replace")
+    return f"file://{quoted}" if path.is_absolute() else quoted
 
 
 def _fingerprint(issue: issues.Issue) -> str:

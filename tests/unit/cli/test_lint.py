@@ -1,0 +1,102 @@
+"""`mailtier lint` tells what is wrong with files, in the form that was asked for, and by its exit status."""
+
+import json
+import pathlib
+
+import pytest
+
+from kit import offline
+from mailtier.cli import main
+
+_BLOCKED = offline.org("acme", **{"from": {"address": "ceo@example.com"}})
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main.run(["lint", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_status_says_whether_there_are_findings(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0 without, 1 with, 2 for a wrong command line."""
+    well = offline.write(tmp_path / "a.yaml", offline.host(), offline.org("acme"))
+    ill = offline.write(tmp_path / "b.yaml", offline.host(), _BLOCKED)
+    assert _run(capsys, "-f", well, "--severity", "error")[0] == 0
+    status, out, _ = _run(capsys, "-f", ill)
+    assert status == 1
+    assert f"{ill}:" in out
+    assert "[FromNotAllowed]" in out
+    assert _run(capsys)[0] == 2
+    assert _run(capsys, "-f", tmp_path / "absent")[0] == 2
+    assert _run(capsys, "-f", ill, "-o", "html")[0] == 2
+
+
+def test_paths_are_arguments_too(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """pre-commit names files without an option, and -f adds the tier that they are judged by."""
+    host = offline.write(tmp_path / "host.yaml", offline.host())
+    org = offline.write(tmp_path / "org.yaml", _BLOCKED)
+    status, out, _ = _run(capsys, org, "-f", host)
+    assert (status, "FromNotAllowed" in out) == (1, True)
+
+
+def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What kustomize or Helm print is piped in."""
+    monkeypatch.setattr("sys.stdin", offline.Input(offline.text(offline.host(), _BLOCKED)))
+    status, out, _ = _run(capsys, "-f", "-")
+    assert status == 1
+    assert out.startswith("<stdin>:")
+
+
+def test_least_severity_decides_what_is_told_and_what_fails(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning fails by default, and does not where errors alone were asked for."""
+    host = offline.host(policy={"mode": "Audit", "locked": ["suspend"]})
+    file = offline.write(tmp_path / "a.yaml", host, offline.org("acme", suspend=True))
+    assert "[FieldLocked]" in _run(capsys, file)[1]
+    status, out, _ = _run(capsys, file, "--severity", "error")
+    assert (status, out) == (0, "no findings in 2 objects of 1 file\n")
+
+
+def test_rule_can_be_left_out(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule that one does not want to hear of is named; one that there is not is a usage error."""
+    file = offline.write(tmp_path / "a.yaml", offline.host(), _BLOCKED)
+    assert _run(capsys, file, "--severity", "error", "--ignore", "FromNotAllowed")[0] == 0
+    status, _, err = _run(capsys, file, "--ignore", "FromAllowed")
+    assert (status, "there is no rule FromAllowed" in err) == (2, True)
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "github", "junit", "text"])
+def test_no_secret_value_is_printed(form: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A password in a Secret, or where none belongs, is in no report (R1)."""
+    secret = offline.secret("acme", "s", endpoint="smtp.other.example", password="hunter2\n")
+    secret["data"] = {"other": "hunter2"}
+    org = offline.org(
+        "acme",
+        smtp={"host": "smtp.acme.example"},
+        auth={"username": "a", "password": "hunter2", "passwordSecretRef": {"name": "s"}},
+    )
+    fine = offline.org("acme", "b", smtp=org["spec"]["smtp"], auth={**org["spec"]["auth"]})
+    del fine["spec"]["auth"]["password"]
+    file = offline.write(tmp_path / "a.yaml", offline.host(), org, fine, secret)
+    status, out, err = _run(capsys, file, "-o", form, "--severity", "info")
+    assert status == 1
+    assert "spec.auth.password" in out
+    assert "hunter2" not in out + err
+
+
+def test_json_names_file_and_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be read is an issue with a place, like any other."""
+    file = tmp_path / "a.yaml"
+    file.write_text("kind: OrgEmailSettings\nspec: {{ .Values.x }}\n", encoding="utf-8")
+    status, out, _ = _run(capsys, file, "-o", "json")
+    (issue,) = json.loads(out)["issues"]
+    assert status == 1
+    assert (issue["rule"], issue["file"], issue["line"]) == ("NotReadable", str(file), 2)
+    assert "render it first" in issue["message"]
+
+
+def test_colours_are_for_terminals_alone(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe gets text."""
+    file = offline.write(tmp_path / "a.yaml", offline.host(), _BLOCKED)
+    assert "\x1b" not in _run(capsys, file)[1]

@@ -1,0 +1,170 @@
+"""`mailtier render` prints effective settings from files, and what a change alters."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from kit import offline
+from mailtier.api import canonical
+from mailtier.cli import main
+from mailtier.settings import codec, effective
+
+_ACME = offline.org("acme", **{"from": {"displayName": "Acme"}})
+
+
+@pytest.fixture(name="folder")
+def some_folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Return a folder with a host and two organizations."""
+    offline.write(tmp_path / "host.yaml", offline.host())
+    offline.write(tmp_path / "teams" / "acme.yaml", _ACME, offline.org("sales"))
+    return tmp_path
+
+
+def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    status = main.run(["render", *map(str, arguments)])
+    printed = capsys.readouterr()
+    return status, printed.out, printed.err
+
+
+def test_table_has_a_line_for_each(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """People see the host and every organization, and on stderr what was assumed."""
+    status, out, err = _run(capsys, "-f", folder)
+    assert status == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[:3] for line in lines] == [
+        ["ORGANIZATION", "STATE", "SOURCE"],
+        ["host", "Active", "Host"],
+        ["acme/default", "Active", "Mixed"],
+        ["sales/default", "Active", "Host"],
+    ]
+    assert err.startswith("mailtier: assumed 1 Secret to exist and be bound; ")
+    assert err.count("\n") == 1
+
+
+def test_json_is_what_the_operator_publishes(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each value is a whole effective.json, hash and all, which the sender's decoder takes."""
+    status, out, _ = _run(capsys, "-f", folder, "-o", "json")
+    assert status == 0
+    rendered = json.loads(out)
+    assert list(rendered) == ["host", "acme/default", "sales/default"]
+    decoded = codec.decode(canonical.encode(rendered["acme/default"]))
+    judge = offline.judge(offline.host(), _ACME)
+    key = effective.OrganizationKey(namespace="acme", name="default")
+    # The host's Secret stands in another namespace than the test equipment has it.
+    expected = codec.encode(judge.organization(key).effective).replace('"namespace":"mailtier"', "")
+    assert codec.encode(decoded).replace('"namespace":"mailtier-system"', "")[80:] == expected[80:]
+
+
+def test_yaml_shows_values_and_origins(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every organization is a document with the shape of a spec and the origin of each value."""
+    _, out, _ = _run(capsys, "-f", folder, "-o", "yaml")
+    documents = {document["organization"]: document for document in yaml.safe_load_all(out)}
+    acme = documents["acme/default"]
+    assert acme["effective"]["from"]["displayName"] == "Acme"
+    assert acme["provenance"]["from.displayName"] == "Org"
+    assert acme["provenance"]["from.address"] == "Host"
+
+
+def test_blocked_settings_say_why(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is blocked is no failure of rendering; its findings stand below the table."""
+    file = offline.write(tmp_path / "a.yaml", offline.host(), offline.org("acme", smtp={"host": "smtp.acme.example"}))
+    status, out, _ = _run(capsys, "-f", file)
+    assert status == 0
+    assert "acme/default: CredentialsRequired: spec.auth: is absent" in out
+
+
+def test_what_the_api_refuses_is_told_and_fails(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An object that does not fit is told with file, line and field, and the rest is rendered."""
+    file = offline.write(tmp_path / "a.yaml", offline.host(), offline.org("a", smtp={"host": "x", "prot": 1}), _ACME)
+    status, out, err = _run(capsys, "-f", file)
+    assert status == 1
+    assert "acme/default" in out
+    assert f"mailtier: {file}:" in err
+    assert "OrgEmailSettings a/default: spec.smtp.prot: is not a field" in err
+
+
+def test_nothing_to_read_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without -f there is nothing to render, and the error says what to name."""
+    assert _run(capsys) == (
+        2,
+        "",
+        "mailtier: there is nothing to read: name a file or folder with -f, or - for standard input\n",
+    )
+    assert _run(capsys, "-f", "x", "--exit-code")[0] == 2
+
+
+def test_what_is_missing_is_said(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An input without objects of ours, or without the host's tier, is no riddle."""
+    empty = offline.write(tmp_path / "a.yaml", offline.namespace("a"))
+    assert "there are no objects of mailtier.dev in the input" in _run(capsys, "-f", empty)[2]
+    orgs = offline.write(tmp_path / "b.yaml", offline.org("a"))
+    status, out, err = _run(capsys, "-f", orgs)
+    assert (status, "there is no HostEmailSettings named default" in out) == (0, True)
+    assert "there is no HostEmailSettings in the input" in err
+
+
+@pytest.mark.parametrize("old", ["folder", "json"])
+def test_difference_is_shown_against_files_and_renderings(
+    old: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pull request is compared with the branch that it is for, or with what was printed of it."""
+    before = offline.write(tmp_path / "before" / "a.yaml", offline.host(), _ACME).parent
+    after = offline.write(tmp_path / "after.yaml", offline.host(), offline.org("acme", suspend=True))
+    if old == "json":
+        _, out, _ = _run(capsys, "-f", before, "-o", "json")
+        before = tmp_path / "before.json"
+        before.write_text(out, encoding="utf-8")
+    status, out, _ = _run(capsys, "-f", after, "--diff", before)
+    assert status == 0
+    assert out == (
+        "acme/default: Active -> Suspended\n"
+        "  ~ from.displayName: Acme (Org) -> (none) (Default)\n"
+        "  ~ suspend: false (Default) -> true (Org)\n"
+        "1 changed, 1 unchanged\n"
+    )
+    assert _run(capsys, "-f", after, "--diff", before, "--exit-code")[0] == 1
+    assert _run(capsys, "-f", before if old == "folder" else after, "--diff", after, "--exit-code")[0] == (
+        1 if old == "folder" else 0
+    )
+
+
+def test_difference_is_there_for_programs(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON and YAML hold every change by organization and path."""
+    before = offline.write(tmp_path / "before.yaml", offline.host(), offline.org("acme"))
+    after = offline.write(tmp_path / "after.yaml", offline.host(), _ACME)
+    found = json.loads(_run(capsys, "-f", after, "--diff", before, "-o", "json")[1])
+    assert found == yaml.safe_load(_run(capsys, "-f", after, "--diff", before, "-o", "yaml")[1])
+    assert found["summary"] == {"added": 0, "removed": 0, "changed": 1, "unchanged": 1}
+    assert found["organizations"]["acme/default"]["values"]["from.displayName"] == {
+        "before": {"value": "", "origin": "Default"},
+        "after": {"value": "Acme", "origin": "Org"},
+    }
+
+
+def test_edited_rendering_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A comparison with something that no release printed would be a lie."""
+    file = offline.write(tmp_path / "a.yaml", offline.host(), _ACME)
+    old = tmp_path / "old.json"
+    old.write_text(_run(capsys, "-f", file, "-o", "json")[1].replace("Acme", "Acne"), encoding="utf-8")
+    status, _, err = _run(capsys, "-f", file, "--diff", old)
+    assert (status, "does not match its hash" in err) == (2, True)
+
+
+def test_offline_commands_import_nothing_of_a_cluster(folder: pathlib.Path) -> None:
+    """No command on files pays for the Kubernetes libraries, nor do their help texts."""
+    path = str(folder)
+    commands = [[command, "--help"] for command in ("render", "lint", "explain")]
+    commands += [["render", "-f", path], ["lint", path], ["explain", "acme", "-f", path]]
+    code = (
+        "import sys; from mailtier.cli import main\n"
+        f"for command in {commands!r}:\n"
+        "    assert main.run(command) in (0, 1), command\n"
+        "heavy = {'kubernetes', 'aiohttp', 'kopf', 'aiosmtplib', 'rich'} & sys.modules.keys()\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
