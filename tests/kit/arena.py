@@ -98,7 +98,7 @@ class Arena:
         self._stack.close()
 
     def _start(self, stack: contextlib.ExitStack) -> None:
-        self.cluster = stack.enter_context(cluster_kit.LocalCluster(self.folder / "cluster", controller_manager=True))
+        self.cluster = stack.enter_context(cluster_kit.LocalCluster(self.folder / "cluster", controller_manager=True, audit=True))
         self.cluster.apply_crds(ROOT / "crds")
         self.cluster.kubectl("apply", "-f", str(_RIGHTS))
         self.account = self.cluster.kubeconfig_for(SYSTEM, _ACCOUNT)

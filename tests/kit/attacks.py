@@ -12,7 +12,7 @@ import typing
 from kit import arena, corpus, rest, tiers
 from kit import repository as repository_kit
 from mailtier.api import kinds, names, problems
-from mailtier.settings import binding, effective, observed, resolve
+from mailtier.settings import effective, observed, resolve
 
 Json = dict[str, typing.Any]
 
@@ -106,13 +106,15 @@ class Judged(Attack):
         for text in self.unsaid:
             assert not any(text in finding.message for finding in settings.findings)
 
-    def check_real(self, attacker: arena.Attacker) -> None:
-        """Check that the operator comes to the same."""
-        annotation = (
-            self.endpoint(arena.host_spec(attacker.arena.port)) if self.annotation == BOUND else self.annotation
-        )
+    def begin(self, attacker: arena.Attacker) -> None:
+        """Apply everything, for the operator to judge."""
+        host = arena.host_spec(attacker.arena.port)
+        annotation = self.endpoint(host) if self.annotation == BOUND else self.annotation
         attacker.bring(attacker.arena.secret(self.name, username="robot"), endpoint=annotation)
         attacker.settings(self.spec)
+
+    def check_real(self, attacker: arena.Attacker) -> None:
+        """Check that the operator comes to the same."""
         attacker.until_reason(self.reason)
         status = str(attacker.status())
         for text in self.unsaid:
@@ -130,12 +132,14 @@ def server(host: str, **tls: typing.Any) -> Json:
     }
 
 
-def is_bound(annotation: str, host: str, port: int = 587) -> bool:
-    """Return whether an annotation lets a password go to a server."""
-    spec = server(host) | {"smtp": {"host": host, "port": port}}
-    endpoint = tiers.plan(arena.host_spec(_PORT), spec).values.endpoint
-    assert endpoint is not None
-    return binding.is_bound(annotation, endpoint)
+def begin(on: arena.Arena, table: collections.abc.Iterable[Judged]) -> dict[str, arena.Attacker]:
+    """Return a tenant for each attack that the arena's host judges, by its name; all of them begin at once."""
+    found = {}
+    for attack in table:
+        if attack.host is None:
+            found[attack.name] = on.attacker()
+            attack.begin(found[attack.name])
+    return found
 
 
 def tables() -> dict[str, tuple[Attack, ...]]:

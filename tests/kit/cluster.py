@@ -107,6 +107,11 @@ class LocalCluster:
         return context
 
     @property
+    def signing_key(self) -> pathlib.Path:
+        """The key that signs ServiceAccount tokens."""
+        return self._layout.signing_key_path
+
+    @property
     def audit_log(self) -> pathlib.Path:
         """The audit log, JSON lines; there is none unless `audit` was asked for."""
         return self._layout.audit_log

@@ -81,13 +81,18 @@ class Stranger:
         """Do what one sentence says of a field."""
         if commands := _COMMAND.findall(fault):
             for command in commands:
-                self.world.cluster.kubectl(*(self._fill_in(word) for word in shlex.split(command)))
+                self._run(command)
             return
         for pattern, act in _WORDS:
             if match := pattern.search(fault):
                 act(self, field, match)
                 return
         raise NoRemedyError(fault)
+
+    def _run(self, command: str) -> None:
+        done = self.world.cluster.kubectl(*(self._fill_in(word) for word in shlex.split(command)), check=False)
+        # A status may be a few seconds behind what was done about it.
+        assert done.returncode == 0 or "already exists" in done.stderr, (command, done.stderr)
 
     def _fill_in(self, word: str) -> str:
         for placeholder in ("PASSWORD", "CLIENT_SECRET", "REFRESH_TOKEN"):
@@ -146,8 +151,8 @@ _WORDS: tuple[tuple[re.Pattern[str], _Act], ...] = (
     (re.compile(r"have the platform team apply one"), Stranger._apply_host),
     (
         re.compile(
-            r"ConfigMap (?P<namespace>[\w-]+)/(?P<name>[\w-]+), key (?P<key>[\w.]+): certificate (?P<position>\d+) of the"
-            r" bundle cannot be read, remove"
+            r"ConfigMap (?P<namespace>[\w-]+)/(?P<name>[\w-]+), key (?P<key>[\w.]+): certificate (?P<position>\d+)"
+            r" of the bundle cannot be read, remove"
         ),
         Stranger._drop_certificate,
     ),

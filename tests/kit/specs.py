@@ -285,7 +285,7 @@ def cases(draw: st.DrawFn) -> tuple[observed.Observed, observed.Reads]:
     """Return what a resolution starts from and what is then read; a Secret is bound more often than chance has it."""
     situation = draw(situations())
     values = resolve.plan(situation).values
-    right = st.none()
+    right: st.SearchStrategy[str | None] = st.none()
     if values.endpoint is not None and values.auth is not None:
         right = st.just(",".join(str(server) for server in binding.servers(values.endpoint, values.auth)))
     fine = st.builds(

@@ -56,9 +56,13 @@ class Stage:
         publish(self.cluster, self.system, settings(tenant, port=self.smtp.port, **changes))
 
 
-def create(cluster: cluster_kit.LocalCluster) -> Tenant:
-    """Return a new tenant."""
-    namespace = f"team-{secrets.token_hex(4)}"
+def create(cluster: cluster_kit.LocalCluster, *, name: str | None = None) -> Tenant:
+    """Return a new tenant.
+
+    Args:
+        name: Of its namespace; one that nobody has by default.
+    """
+    namespace = name or f"team-{secrets.token_hex(4)}"
     metadata = _post(cluster, "/api/v1/namespaces", {"metadata": {"name": namespace}})["metadata"]
     token = account(cluster, namespace, _APPLICATION, allowed=True)
     return Tenant(namespace=namespace, uid=metadata["uid"], token=token)

@@ -1,6 +1,8 @@
 """What a server says: words that give a password away, in a status, a log or an Event."""
 
 import base64
+import collections.abc
+import contextlib
 import dataclasses
 import json
 
@@ -9,6 +11,9 @@ import pytest
 from kit import arena as arena_kit
 from kit import attacks, hostile, smtpd
 from mailtier.mail import classify, replies
+
+
+_BANNER = "zanzibar"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,11 @@ class Echo(attacks.Attack):
     phase: classify.Phase
     states: tuple[str, ...]
     verified: str = "Verified"
+
+    @property
+    def rule(self) -> tuple[str, smtpd.Behaviour]:
+        """What the server's script is told."""
+        return self.on, hostile.echo(self.code)
 
 
 def _echo(
@@ -68,6 +78,11 @@ class Greeting(attacks.Attack):
 
     says: bytes
 
+    @property
+    def rule(self) -> tuple[str, bytes]:
+        """What the server's script is told."""
+        return smtpd.GREETING, self.says
+
 
 def _greeting(name: str, what: str, says: bytes) -> Greeting:
     return Greeting(
@@ -99,6 +114,11 @@ class Words(attacks.Attack):
 
     says: bytes
     unsaid: tuple[str, ...]
+
+    @property
+    def rule(self) -> tuple[str, bytes]:
+        """What the server's script is told."""
+        return "RCPT", self.says
 
 
 def _words(name: str, story: str, says: str, *unsaid: str, stopped_by: str = "printable ASCII, 200 characters") -> Words:
@@ -151,50 +171,59 @@ def test_the_core_quotes_no_credentials(attack: Echo) -> None:
     assert not [piece for piece in hostile.fragments(payload, 8) if piece in told.lower()]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Played:
+    """An attack under way, with the password that it is about."""
+
+    attacker: arena_kit.Attacker
+    server: smtpd.Server
+    password: str
+
+
+@pytest.fixture(scope="module")
+def played(arena: arena_kit.Arena) -> collections.abc.Iterator[dict[str, _Played]]:
+    """Return all attacks of the tables by name, which begin at once."""
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for attack in (*ECHOES, *GREETINGS, *WORDS):
+            attacker, password = arena.attacker(), arena.secret(attack.name, username="robot")
+            server = stack.enter_context(arena.serve(arena.starttls(users={"robot": password})))
+            server.script.on(*attack.rule)
+            attacker.bring(password, endpoint=server.host)
+            attacker.settings(attacker.own(server))
+            found[attack.name] = _Played(attacker=attacker, server=server, password=password)
+        yield found
+
+
 @pytest.mark.parametrize("attack", ECHOES, ids=str)
-def test_an_echo_is_told_to_nobody(attacker: arena_kit.Attacker, attack: Echo) -> None:
+def test_an_echo_is_told_to_nobody(played: dict[str, _Played], attack: Echo) -> None:
     """Status and record of a real delivery hold no piece of the password (R1, R7)."""
-    arena = attacker.arena
-    password = arena.secret(attack.name, username="robot")
-    with arena.serve(arena.starttls(users={"robot": password})) as server:
-        server.script.on(attack.on, hostile.echo(attack.code))
-        attacker.bring(password, endpoint=f"{server.host}:{server.port}")
-        attacker.settings(attacker.own(server))
-        attacker.until_reason(attack.verified, type_="Verified")
-        told = json.dumps(attacker.status())
-        if attack.states:
-            told += json.dumps(attacker.until_states(attacker.post(arena_kit.ALERT), *attack.states))
-        assert {attempt.password for attempt in server.auth_attempts} == {password}
+    attacker, password = played[attack.name].attacker, played[attack.name].password
+    attacker.until_reason(attack.verified, type_="Verified")
+    told = json.dumps(attacker.status())
+    if attack.states:
+        told += json.dumps(attacker.until_states(attacker.post(arena_kit.ALERT), *attack.states))
+    assert {attempt.password for attempt in played[attack.name].server.auth_attempts} == {password}
     assert not [piece for piece in hostile.fragments(password) if piece in told.lower()]
     payload = base64.b64encode(f"\0robot\0{password}".encode()).decode()
     assert not [piece for piece in hostile.fragments(payload, 12) if piece in told.lower()]
 
 
 @pytest.mark.parametrize("attack", GREETINGS, ids=str)
-def test_a_greeting_that_is_not_smtp_is_not_quoted(attacker: arena_kit.Attacker, attack: Greeting) -> None:
+def test_a_greeting_that_is_not_smtp_is_not_quoted(played: dict[str, _Played], attack: Greeting) -> None:
     """The status says that the server does not greet, and nothing of what it said (R6, R7)."""
-    arena = attacker.arena
-    with arena.serve(smtpd.Options()) as server:
-        server.script.on(smtpd.GREETING, attack.says)
-        attacker.bring(arena.secret(attack.name, username="robot"), endpoint=server.host)
-        attacker.settings(attacker.own(server))
-        attacker.until_reason("GreetingFailed", type_="Verified")
-    assert "zanzibar" not in json.dumps(attacker.status())
-    assert "zanzibar" not in arena.sender.log.read_text(encoding="utf-8")
+    attacker = played[attack.name].attacker
+    attacker.until_reason("GreetingFailed", type_="Verified")
+    assert _BANNER not in json.dumps(attacker.status())
+    assert _BANNER not in attacker.arena.sender.log.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("attack", WORDS, ids=str)
-def test_words_do_nothing_to_their_reader(attacker: arena_kit.Attacker, attack: Words) -> None:
+def test_words_do_nothing_to_their_reader(played: dict[str, _Played], attack: Words) -> None:
     """What is kept of a server's words is short, printable ASCII (R7)."""
-    arena = attacker.arena
-    password = arena.secret(attack.name, username="robot")
-    with arena.serve(arena.starttls(users={"robot": password})) as server:
-        server.script.on("RCPT", attack.says)
-        attacker.bring(password, endpoint=f"{server.host}:{server.port}")
-        attacker.settings(attacker.own(server))
-        attacker.until_reason("Verified", type_="Verified")
-        found = attacker.until_states(attacker.post(arena_kit.ALERT), "failed")
-    (recipient,) = found["recipients"]
+    attacker = played[attack.name].attacker
+    attacker.until_reason("Verified", type_="Verified")
+    (recipient,) = attacker.until_states(attacker.post(arena_kit.ALERT), "failed")["recipients"]
     message = recipient["message"]
     assert message.isascii()
     assert message.isprintable()

@@ -126,9 +126,11 @@ class Events:
             return
         spec = observed.parse_org(document.get("spec"))
         self._store.put_organization(store.Organization(**seen, spec=spec, projection=projection))
-        self._queue.add(key)
+        # Who begins to lead looks at everything, and first at what nobody has looked at yet.
+        is_known = old is None and document.get("status", {}).get("observedGeneration") == seen["generation"]
+        self._queue.add(key, background=is_known)
         if old is None:
-            self._implicit(namespace)
+            self._implicit(namespace, background=is_known)
 
     def notification(self, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:
         """Take in a Notification."""
@@ -157,7 +159,8 @@ class Events:
         new = store.Namespace(name=name, uid=metadata["uid"], labels=metadata.get("labels", {}))
         if new != old:
             self._store.namespaces[name] = new
-            self._in_namespace(name)
+            # The objects in a namespace that is new say themselves how urgent they are.
+            self._in_namespace(name, background=old is None)
 
     def _implicit(self, namespace: str, *, background: bool = False) -> None:
         """Look again at the organization that a namespace has while it holds no object."""

@@ -199,13 +199,12 @@ class References:
             found = await kube_secrets.read(self._client, need.namespace, need.name)
         except errors.ApiError as error:
             return observed.SecretRead(outcome=_outcome(error))
-        unfit, problem = None, ""
-        for key in need.keys:
-            value = found.data.get(key.name)
-            problem = passwords.problem(None if value is None else value.reveal.encode(), key.purpose)
-            if problem:
-                unfit = key
-                break
+
+        def value(key: str) -> bytes | None:
+            hidden = found.data.get(key)
+            return None if hidden is None else hidden.reveal.encode()
+
+        unfit, problem = passwords.unfit(need, value)
         return observed.SecretRead(
             outcome=observed.Outcome.FOUND,
             version=f"{found.uid}/{found.resource_version}",

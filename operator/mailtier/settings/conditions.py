@@ -208,7 +208,8 @@ def _tell_projection(reason: reasons.Reason, settings: effective.Effective) -> s
     namespace, name = settings.organization.namespace, names.projection(settings.organization.name)
     remedy = reason.remedy
     if reason == reasons.PROJECTION_CONFLICT:
-        remedy = f"If nobody needs it, run `kubectl delete configmap -n {namespace} {name}`; if not, remove spec.publish."
+        command = f"kubectl delete configmap -n {namespace} {name}"
+        remedy = f"If nobody needs it, run `{command}`; if not, remove spec.publish."
     return f"ConfigMap {namespace}/{name}: {reason.meaning} {remedy}"
 
 

@@ -1,6 +1,7 @@
 """Whether the bytes under a Secret's key are fit for their purpose."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from cryptography.hazmat.primitives import serialization
@@ -37,6 +38,19 @@ def problem(value: bytes | None, purpose: observed.Purpose) -> str:
     except PasswordError as error:
         return str(error)
     return ""
+
+
+def unfit(need: observed.SecretNeed, value: Callable[[str], bytes | None]) -> tuple[observed.SecretKey | None, str]:
+    """Return the first key of a Secret whose value is not fit for its purpose, and why; None and "" where all are.
+
+    Args:
+        need: What is needed of the Secret.
+        value: Returns the decoded bytes under a key; None where the Secret has no such key.
+    """
+    for key in need.keys:
+        if why := problem(value(key.name), key.purpose):
+            return key, why
+    return None, ""
 
 
 def parse(value: bytes | None) -> secret.Hidden:

@@ -19,19 +19,22 @@ class Option:
     Attributes:
         path: The keys that lead to it, joined by dots.
         look: Returns what is compared with `seen`.
+        beside: The values of its own group that it acts with alone.
     """
 
     path: str
     value: object
     look: collections.abc.Callable[[Objects], object]
     seen: object
+    beside: collections.abc.Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def values(self) -> dict[str, typing.Any]:
         """Return the values with this one alone."""
-        result: typing.Any = self.value
-        for key in reversed(self.path.split(".")):
+        *groups, name = self.path.split(".")
+        result: dict[str, typing.Any] = {name: self.value, **self.beside}
+        for key in reversed(groups):
             result = {key: result}
-        return typing.cast("dict[str, typing.Any]", result)
+        return result
 
 
 def _named(kind: str, name: str = "mailtier") -> collections.abc.Callable[[Objects], dict[str, typing.Any]]:
@@ -78,6 +81,12 @@ def _argument(role: str, option: str) -> collections.abc.Callable[[Objects], lis
     return lambda objects: [
         argument.removeprefix(start) for argument in _container(objects, role)["args"] if argument.startswith(start)
     ]
+
+
+def _bound_in(objects: Objects, role: str) -> list[str]:
+    """Return the namespaces in which a ClusterRole is bound."""
+    bindings = [document for document in objects if document["kind"] == "RoleBinding"]
+    return [binding["metadata"]["namespace"] for binding in bindings if binding["roleRef"]["name"] == role]
 
 
 def _crd_annotations(objects: Objects) -> list[object]:
@@ -154,6 +163,27 @@ OPTIONS = (
         value=False,
         look=lambda found: _names(found) & {"mailtier-view", "mailtier-edit", "mailtier-notifier"},
         seen={"mailtier-notifier"},
+    ),
+    Option(
+        path="rbac.references.scope",
+        value="Namespaces",
+        look=lambda found: _bound_in(found, "mailtier-references"),
+        seen=["mailtier-system"],
+    ),
+    Option(
+        path="rbac.references.namespaces",
+        value=["team-a", "mailtier-system", "team-b"],
+        beside={"scope": "Namespaces"},
+        look=lambda found: _bound_in(found, "mailtier-references"),
+        seen=["mailtier-system", "team-a", "team-b"],
+    ),
+    Option(
+        path="projections.enabled",
+        value=True,
+        look=lambda found: [
+            rule["verbs"] for rule in _named("ClusterRole")(found)["rules"] if rule["resources"] == ["configmaps"]
+        ],
+        seen=[["get"], ["create", "patch", "delete"]],
     ),
     Option(path="operator.logLevel", value="DEBUG", look=_argument("operator", "log-level"), seen=["DEBUG"]),
     Option(

@@ -121,9 +121,22 @@ def test_certificate_covers_the_service() -> None:
     }
 
 
+def test_operator_knows_where_applications_reach_the_intake() -> None:
+    """What projections tell them is the Service, and one of the names that the certificate is for."""
+    for port, suffix in ((443, ""), (8443, ":8443")):
+        objects = helm.objects({"service": {"port": port}}, release="post", namespace="mail")
+        operator, sender = _only(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
+        (url,) = (argument for argument in operator["args"] if argument.startswith("--intake-url="))
+        assert url == f"--intake-url=https://post-mailtier.mail.svc{suffix}"
+        assert "--tls-name=post-mailtier.mail.svc" in sender["args"]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"rbac": {"references": {"scope": "None"}}}, "at '/rbac/references/scope': value must be one of 'Cluster'"),
+        ({"rbac": {"references": {"namespaces": "all"}}}, "at '/rbac/references/namespaces': got string, want array"),
+        ({"projections": True}, "at '/projections': got boolean, want object"),
         ({"operators": {}}, "additional properties 'operators' not allowed"),
         (
             {"sender": {"persistences": {"size": "1Gi"}}},

@@ -6,6 +6,8 @@ import json
 import pathlib
 import typing
 
+import pytest
+
 from kit import cluster as cluster_kit
 from kit import helm, intake, operators, sender, tenants, wait
 
@@ -22,6 +24,7 @@ EVERYWHERE = {
     "watch mailtier.dev/notifications",
     "delete mailtier.dev/notifications",
     "patch mailtier.dev/notifications/status",
+    "create events.k8s.io/events",
     "list namespaces",
     "watch namespaces",
     "list apiextensions.k8s.io/customresourcedefinitions",
@@ -32,6 +35,12 @@ EVERYWHERE = {
     "create authorization.k8s.io/subjectaccessreviews",
 }
 """What the pod's ServiceAccount may in the whole cluster."""
+
+REFERENCES = {"get secrets", "get configmaps"}
+"""What it may in chosen namespaces alone, if `rbac.references.scope` is Namespaces."""
+
+PROJECTIONS = {"get configmaps", "create configmaps", "patch configmaps", "delete configmaps"}
+"""What it may everywhere beside, if `projections.enabled`."""
 
 AT_HOME = {
     "list configmaps",
@@ -66,10 +75,11 @@ def _rights(role: dict[str, typing.Any]) -> list[str]:
     ]
 
 
-def _role(kind: str, name: str = "mailtier") -> list[str]:
-    found = helm.objects(show_only=["rbac.yaml", "rbac-users.yaml"])
-    (role,) = (document for document in found if (document["kind"], document["metadata"]["name"]) == (kind, name))
-    return _rights(role)
+def _roles(values: dict[str, typing.Any]) -> dict[str, list[str]]:
+    """Return the rights of each of the pod's roles, by kind and name."""
+    found = helm.objects(values, show_only=["rbac.yaml"])
+    roles = [document for document in found if "rules" in document]
+    return {f"{role['kind']} {role['metadata']['name']}": _rights(role) for role in roles}
 
 
 def _may(cluster: cluster_kit.LocalCluster, user: str, right: str, namespace: str) -> bool:
@@ -79,11 +89,19 @@ def _may(cluster: cluster_kit.LocalCluster, user: str, right: str, namespace: st
     return bool(cluster.kubectl(*asked, check=False).returncode == 0)
 
 
-def test_rights_are_these_and_no_others() -> None:
+@pytest.mark.parametrize("projections", [False, True], ids=["", "projections"])
+@pytest.mark.parametrize("confined", [False, True], ids=["everywhere", "confined"])
+def test_rights_are_these_and_no_others(confined: bool, projections: bool) -> None:
     """A right that is added or dropped is seen here, none is a wildcard, and none is given twice (R8, R9)."""
-    everywhere, at_home = _role("ClusterRole"), _role("Role")
-    assert (set(everywhere), len(everywhere)) == (EVERYWHERE, len(EVERYWHERE))
-    assert (set(at_home), len(at_home)) == (AT_HOME, len(AT_HOME))
+    scope = "Namespaces" if confined else "Cluster"
+    roles = _roles({"rbac": {"references": {"scope": scope}}, "projections": {"enabled": projections}})
+    everywhere = EVERYWHERE - (REFERENCES if confined else set()) | (PROJECTIONS if projections else set())
+    wanted = {"ClusterRole mailtier": everywhere, "Role mailtier": AT_HOME}
+    if confined:
+        wanted["ClusterRole mailtier-references"] = REFERENCES
+    assert {name: set(rights) for name, rights in roles.items()} == wanted
+    given = {name: rights for name, rights in roles.items() if name != "ClusterRole mailtier-references"}
+    assert {name: len(rights) for name, rights in given.items()} == {name: len(wanted[name]) for name in given}
 
 
 def test_every_rule_says_why() -> None:

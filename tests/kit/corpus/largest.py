@@ -180,14 +180,14 @@ def _token(kind: str, how: str) -> dict[str, typing.Any]:
         "tokenURL": ("https://" + _name(253) + ":65535/").ljust(512, "t"),
         "clientID": _WIDE * 256,
         "scopes": [f"{number:02}".ljust(256, "s") for number in range(16)],
-        "secretRef": {"name": _name(253), "refreshTokenKey": "r" * 253},
     }
+    secret = {"name": _name(253), "refreshTokenKey": "r" * 253}
     if how == "key":
         oauth2 |= {"clientAuthentication": "PrivateKeyJWT", "keyID": _WIDE * 256}
-        oauth2["secretRef"]["privateKeyKey"] = "k" * 253
+        secret["privateKeyKey"] = "k" * 253
     else:
-        oauth2["secretRef"]["clientSecretKey"] = "k" * 253
+        secret["clientSecretKey"] = "k" * 253
     auth = spec["auth"]
     del auth["passwordSecretRef"]
-    spec["auth"] = {**auth, "mechanism": "XOAUTH2", "oauth2": oauth2}
+    spec["auth"] = {**auth, "mechanism": "XOAUTH2", "oauth2": {**oauth2, "secretRef": secret}}
     return corpus.document(kind, spec)

@@ -2,10 +2,12 @@
 
 import json
 import pathlib
+import re
 
 import pytest
+import yaml
 
-from kit import offline
+from kit import offline, repository
 from mailtier.cli import main
 
 _BLOCKED = offline.org("acme", **{"from": {"address": "ceo@example.com"}})
@@ -100,3 +102,11 @@ def test_colours_are_for_terminals_alone(tmp_path: pathlib.Path, capsys: pytest.
     """A pipe gets text."""
     file = offline.write(tmp_path / "a.yaml", offline.host(), _BLOCKED)
     assert "\x1b" not in _run(capsys, file)[1]
+
+
+def test_hook_for_pre_commit_runs_this_command() -> None:
+    """The hook that the repository offers names a command that there is, with files as its arguments."""
+    (hook,) = yaml.safe_load(repository.read(".pre-commit-hooks.yaml"))
+    assert hook["entry"].split() == ["mailtier", "lint"]
+    assert re.search(hook["files"], "settings/acme.yaml")
+    assert hook["require_serial"] is True

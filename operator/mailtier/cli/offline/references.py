@@ -83,11 +83,11 @@ def _secret_read(document: sources.Document, need: observed.SecretNeed) -> obser
     metadata = document.metadata
     uid, resource_version = metadata.get("uid"), metadata.get("resourceVersion")
     annotation = _mapping(metadata.get("annotations")).get(names.ENDPOINT_ANNOTATION)
-    unfit, problem = None, ""
-    for key in need.keys:
-        if problem := _problem(document, key):
-            unfit = key
-            break
+    judged = need
+    if "sops" in document.body:
+        # What is encrypted in the repository is judged in the cluster; that a key is absent is seen here too.
+        judged = dataclasses.replace(need, keys=tuple(key for key in need.keys if _value(document, key.name) is None))
+    unfit, problem = passwords.unfit(judged, lambda key: _secret_value(document, key))
     return observed.SecretRead(
         outcome=observed.Outcome.FOUND,
         version=f"{uid}/{resource_version}" if uid and resource_version else "",
@@ -97,11 +97,9 @@ def _secret_read(document: sources.Document, need: observed.SecretNeed) -> obser
     )
 
 
-def _problem(document: sources.Document, key: observed.SecretKey) -> str:
-    value = _value(document, key.name)
-    if value is not None and "sops" in document.body:
-        return ""  # What is encrypted in the repository is judged in the cluster.
-    return passwords.problem(None if value is None else value.encode(), key.purpose)
+def _secret_value(document: sources.Document, key: str) -> bytes | None:
+    value = _value(document, key)
+    return None if value is None else value.encode(errors="surrogatepass")
 
 
 def _bundle_read(document: sources.Document, need: observed.CaNeed) -> observed.CaRead:

@@ -80,8 +80,9 @@ PROVIDER: Final = model.Provider(
             code=535,
             enhanced="5.7.8",
             meaning="username and password are not accepted",
-            remedy="Put an app password of the account into the Secret (myaccount.google.com/apppasswords), not the"
-            " password that its owner signs in with, and write the whole address as username.",
+            remedy="Write the whole address as username. With a password, put an app password of the account into the"
+            " Secret (myaccount.google.com/apppasswords), not the one that its owner signs in with; with oauth2, have"
+            " the account agree to the scope https://mail.google.com/ once more.",
             source=_ERRORS,
         ),
         model.KnownError(
