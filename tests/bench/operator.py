@@ -44,6 +44,7 @@ class Bench:
         self._operator = operator
         self._count = count
         self._organizations = population.make(count, "bench")
+        self._edits_alone = 0.0
         self.report = report.Report(count)
 
     async def raw(self) -> tuple[float, float]:
@@ -76,6 +77,7 @@ class Bench:
         update = await loading.each(organizations, write)
         self._row("raw creation", creation, server=between - server)
         self._row("raw update", update, server=self._server_seconds() - between)
+        self._edits_alone = await storm.alone(self._client, organizations)
         for namespace in dict.fromkeys(one.namespace for one in organizations):
             await loading.remove(self._client, paths.org_settings(namespace))
         await loading.remove(self._client, paths.config_maps("raw-0"))
@@ -125,7 +127,8 @@ class Bench:
         written = self._operator.reconciled("written") - before - len(found.latencies)
         self.report.state(
             f"storm: {found.edits} edits of {found.stormed} organizations, {found.edits / found.seconds:.0f}/s for"
-            f" {found.seconds:.0f} s; written {written} times ({1 - written / found.edits:.0%} coalesced), the last"
+            f" {found.seconds:.0f} s ({self._edits_alone:.0f}/s with nobody beside them); written {written} times"
+            f" ({max(0, 1 - written / found.edits):.0%} coalesced), the last"
             f" {drained:.1f} s after its end; {(self._operator.cpu_seconds() - cpu) * 1000 / found.edits:.2f} ms of CPU"
             " an edit"
         )

@@ -13,6 +13,10 @@ from mailtier.kube import client as kube_client
 from mailtier.kube import paths, reflector
 
 SECONDS = 30.0
+_ALONE_SECONDS = 10.0
+_EDITORS = 8
+"""Enough to keep an API server on two cores busy; more of them only wait longer for each answer."""
+
 _SHARE_OF_NAMESPACES = 5
 _PAUSE_SECONDS = 0.1
 _PUBLISHED_SECONDS = 60.0
@@ -92,14 +96,6 @@ async def run(
     stormed = [one for one in organizations[:border] if not one.is_broken]
     others = [one for one in organizations[border:] if one.is_plain]
     ends = time.monotonic() + SECONDS
-    edits = 0
-
-    async def storm(targets: Any) -> None:
-        nonlocal edits
-        while time.monotonic() < ends:
-            one = next(targets)
-            edits += 1
-            await _edit(client, one, f"storm {edits}")
 
     async def elsewhere(published: Published) -> list[float]:
         latencies: list[float] = []
@@ -117,11 +113,31 @@ async def run(
         return latencies
 
     async with Published(single, system).watching() as published:
-        targets, started = itertools.cycle(stormed), time.monotonic()
         measured = asyncio.create_task(elsewhere(published))
-        await asyncio.gather(*(storm(targets) for _ in range(8)))
-        seconds = time.monotonic() - started
+        edits, seconds = await _storm(client, stormed, SECONDS)
         return Outcome(edits=edits, stormed=len(stormed), seconds=seconds, latencies=await measured)
+
+
+async def alone(client: kube_client.Client, organizations: list[population.Organization]) -> float:
+    """Return how many such edits a second the API server takes while nobody watches or writes beside them."""
+    edits, seconds = await _storm(client, [one for one in organizations if not one.is_broken], _ALONE_SECONDS)
+    return edits / seconds
+
+
+async def _storm(
+    client: kube_client.Client, stormed: list[population.Organization], duration_seconds: float
+) -> tuple[int, float]:
+    """Edit as fast as it goes; return how many edits that made, and the seconds."""
+    targets, edits, started = itertools.cycle(stormed), 0, time.monotonic()
+
+    async def editor() -> None:
+        nonlocal edits
+        while time.monotonic() < started + duration_seconds:
+            edits += 1
+            await _edit(client, next(targets), f"storm {edits}")
+
+    await asyncio.gather(*(editor() for _ in range(_EDITORS)))
+    return edits, time.monotonic() - started
 
 
 async def _edit(client: kube_client.Client, one: population.Organization, display_name: str) -> None:

@@ -98,7 +98,9 @@ class Arena:
         self._stack.close()
 
     def _start(self, stack: contextlib.ExitStack) -> None:
-        self.cluster = stack.enter_context(cluster_kit.LocalCluster(self.folder / "cluster", controller_manager=True, audit=True))
+        self.cluster = stack.enter_context(
+            cluster_kit.LocalCluster(self.folder / "cluster", controller_manager=True, audit=True)
+        )
         self.cluster.apply_crds(ROOT / "crds")
         self.cluster.kubectl("apply", "-f", str(_RIGHTS))
         self.account = self.cluster.kubeconfig_for(SYSTEM, _ACCOUNT)
@@ -263,9 +265,7 @@ class Attacker:
     def post(self, body: Json, *, organization: str = "default", **options: typing.Any) -> intake.Answer:
         """Return the intake's answer to a notification, sent once the sender knows the organization."""
         self.until_known(organization)
-        return self.arena.loop.run(
-            self.arena.client.post(self.tenant, body, organization=organization, **options)
-        )
+        return self.arena.loop.run(self.arena.client.post(self.tenant, body, organization=organization, **options))
 
     def look_up(self, answer: intake.Answer) -> Json:
         """Return where a notification that was taken stands."""

@@ -49,7 +49,8 @@ class Stranger:
 
     def mend(self) -> list[str]:
         """Do what the status says until it says Ready, and return the reasons that were met on the way."""
-        met, told = [], ""
+        met: list[str] = []
+        told = ""
         for _ in range(_MOST_STEPS):
             ready = self._until_it_says_another_thing(told)
             if ready["status"] == "True":

@@ -134,7 +134,14 @@ def endpoint(
     origin: vocabulary.Origin = vocabulary.Origin.HOST,
 ) -> effective.Endpoint:
     """Return the endpoint that a test server is."""
-    return effective.Endpoint(host=host, port=server.port, tls=tls, addresses=addresses, origin=origin)
+    return effective.Endpoint(
+        host=host,
+        port=server.port,
+        tls=tls,
+        addresses=addresses,
+        origin=origin,
+        is_host_s=origin == vocabulary.Origin.HOST,
+    )
 
 
 def settings(

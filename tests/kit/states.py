@@ -24,6 +24,11 @@ _MAIL_ONLY: typing.Final = {"endpoints": {"allow": [{"host": "smtp.example.org"}
 _AUDIT: typing.Final = {"mode": "Audit", "locked": ["from.displayName"]}
 _ELSEWHERE: typing.Final = {"jobAlert": {"recipients": ["ops@example.org"]}}
 
+_LINTED: typing.Final[dict[reasons.Reason, dict[str, typing.Any]]] = {
+    reasons.ERRORS: {"smtp": {"host": "smtp.example.org", "port": 465}},
+    reasons.WARNINGS: {"smtp": {"host": "smtp.example.org", "port": 25}},
+    reasons.NOTES: {"from": {"address": "team@another-company.com"}},
+}
 _SECRET_READS: typing.Final = {
     reasons.SECRET_NOT_FOUND: observed.SecretRead(outcome=observed.Outcome.NOT_FOUND),
     reasons.NAMESPACE_NOT_GRANTED: observed.SecretRead(outcome=observed.Outcome.FORBIDDEN),
@@ -137,7 +142,8 @@ def _organizations() -> collections.abc.Iterator[State]:
     yield _org(reasons.REFERENCES_NOT_READ, {"smtp": {}}, own)
     yield _org(reasons.NOT_LINTED, {"smtp": {}}, own)
     yield _org(reasons.NO_FINDINGS, relay, own)
-    yield _org(reasons.FINDINGS, relay, {**own, "smtp": {"host": "smtp.example.org", "port": 465}})
+    for reason, change in _LINTED.items():
+        yield _org(reason, relay, {**own, **change})
     yield _org(reasons.PROBE_PENDING, relay, own)
     yield _org(reasons.NOT_PROBED, relay, {"suspend": True})
     yield _org(reasons.NOT_PROBED, relay, elsewhere)
@@ -161,10 +167,14 @@ def _hosts() -> collections.abc.Iterator[State]:
     yield _host(reasons.REFERENCES_NOT_READ, {"smtp": {}})
     yield _host(reasons.NOT_LINTED, {"smtp": {}})
     yield _host(reasons.NO_FINDINGS, relay)
-    yield _host(reasons.FINDINGS, {**relay, "smtp": {"host": "relay.example.com", "port": 465}})
+    for reason, change in _LINTED.items():
+        yield _host(reason, {**relay, **change})
     yield _host(reasons.PROBE_PENDING, relay)
     yield _host(reasons.NOT_PROBED, {**relay, "suspend": True})
     for reason in _found_by_a_probe():
+        if reason == reasons.HOST_RELAY:
+            # The host's server is its own.
+            continue
         yield _host(reason, relay, probed=True)
 
 

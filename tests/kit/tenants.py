@@ -134,6 +134,7 @@ def settings(
             ),
             addresses=LOOPBACK,
             origin=vocabulary.Origin.HOST,
+            is_host_s=True,
         ),
         auth=effective.Auth(
             mechanism=vocabulary.Mechanism.ANONYMOUS, identity="", secret=None, origin=vocabulary.Origin.HOST

@@ -25,9 +25,7 @@ class Call(attacks.Attack):
 
 def _call(name: str, story: str, kind: problems.Kind, stopped_by: str, **headers: str) -> Call:
     pairs = tuple((key.replace("_", "-"), value) for key, value in headers.items())
-    return Call(
-        name=name, rules=("R3", "R13"), story=story, stopped_by=stopped_by, kind=kind, headers=pairs
-    )
+    return Call(name=name, rules=("R3", "R13"), story=story, stopped_by=stopped_by, kind=kind, headers=pairs)
 
 
 _REVIEW = "TokenReview for the audience mailtier"
@@ -35,17 +33,35 @@ _ACCESS = "SubjectAccessReview in the namespace of the request"
 
 CALLS = (
     _call("no-token", "A caller sends none.", problems.NOT_AUTHENTICATED, _REVIEW),
-    _call("token-of-another-namespace", "An application of one namespace notifies in another.", problems.NOT_ALLOWED,
-          _ACCESS),
-    _call("token-without-the-right", "A pod of the namespace that may not notify does so.", problems.NOT_ALLOWED, _ACCESS),
-    _call("token-for-the-api-server", "A caller sends the token that every pod has.", problems.NOT_AUTHENTICATED, _REVIEW),
-    _call("expired-token", "A caller sends a token that was good once, with a good signature.",
-          problems.NOT_AUTHENTICATED, "its time is looked at first, and by TokenReview"),
+    _call(
+        "token-of-another-namespace",
+        "An application of one namespace notifies in another.",
+        problems.NOT_ALLOWED,
+        _ACCESS,
+    ),
+    _call(
+        "token-without-the-right", "A pod of the namespace that may not notify does so.", problems.NOT_ALLOWED, _ACCESS
+    ),
+    _call(
+        "token-for-the-api-server", "A caller sends the token that every pod has.", problems.NOT_AUTHENTICATED, _REVIEW
+    ),
+    _call(
+        "expired-token",
+        "A caller sends a token that was good once, with a good signature.",
+        problems.NOT_AUTHENTICATED,
+        "its time is looked at first, and by TokenReview",
+    ),
     _call("forged-token", "A caller signs a token with a key of its own.", problems.NOT_AUTHENTICATED, _REVIEW),
     _call("unsigned-token", "A caller says that the algorithm is none.", problems.NOT_AUTHENTICATED, _REVIEW),
-    _call("impersonation", "A caller names another user in the headers with which Kubernetes impersonates.",
-          problems.NOT_ALLOWED, "who the caller is, the token alone says",
-          Impersonate_User="system:admin", X_Remote_User="system:admin", X_Remote_Group="system:masters"),
+    _call(
+        "impersonation",
+        "A caller names another user in the headers with which Kubernetes impersonates.",
+        problems.NOT_ALLOWED,
+        "who the caller is, the token alone says",
+        Impersonate_User="system:admin",
+        X_Remote_User="system:admin",
+        X_Remote_Group="system:masters",
+    ),
 )
 
 STORIES = (

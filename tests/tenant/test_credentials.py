@@ -382,7 +382,9 @@ def test_the_core_sends_no_password_elsewhere(attack: attacks.Judged) -> None:
 
 
 @pytest.mark.parametrize("attack", [each for each in (*SETTINGS, *ANNOTATIONS) if each.host is None], ids=str)
-def test_the_operator_sends_no_password_elsewhere(played: dict[str, arena_kit.Attacker], attack: attacks.Judged) -> None:
+def test_the_operator_sends_no_password_elsewhere(
+    played: dict[str, arena_kit.Attacker], attack: attacks.Judged
+) -> None:
     """The operator says the same of them as the core (R3, R7)."""
     attack.check_real(played[attack.name])
 
@@ -479,5 +481,3 @@ def test_the_host_s_account_is_not_guessed(attacker: arena_kit.Attacker) -> None
     attacker.until_held()
     tried = [attempt for attempt in arena.relay.auth_attempts if attempt.username == "administrator"]
     assert len(tried) == 1
-
-

@@ -120,9 +120,7 @@ def test_a_recreated_namespace_inherits_nothing(attacker: arena_kit.Attacker) ->
     heir.settings({})
     heir.until_complete(heir.post(arena_kit.ALERT | {"recipients": [f"own@{heir.namespace}.example"]}))
     found = arena.loop.run(
-        arena.client.request(
-            "GET", taken.document["status"], headers={"Authorization": f"Bearer {heir.tenant.token}"}
-        )
+        arena.client.request("GET", taken.document["status"], headers={"Authorization": f"Bearer {heir.tenant.token}"})
     )
     assert found.status == 404
     assert not [each for each in arena.relay.messages if recipient in each.rcpt_to]

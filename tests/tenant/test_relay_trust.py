@@ -38,25 +38,59 @@ _ANONYMOUS_HOST = {"auth": {"mechanism": "Anonymous"}}
 
 SPELLINGS = (
     _named("relay-once-more", "the host's endpoint", {"host": "relay.example.com"}, _relay("relay.example.com")),
-    _named("relay-in-capitals", "the host's endpoint in capitals", {"host": "RELAY.Example.COM"},
-           _relay("relay.example.com")),
-    _named("relay-with-a-final-dot", "the host's endpoint with a dot behind it", {"host": "relay.example.com."},
-           _relay("relay.example.com")),
-    _named("relay-in-long-ipv6", "the host's IPv6 address written out", {"host": "2606:4700:0:0:0:0:0:1111"},
-           _relay("2606:4700::1111")),
-    _named("relay-in-six-to-four", "the host's address wrapped in 6to4", {"host": "2002:5db8:d70e::1"},
-           _relay("93.184.215.14")),
-    _named("relay-behind-nat64", "the host's address behind NAT64", {"host": "64:ff9b::5db8:d70e"},
-           _relay("93.184.215.14")),
-    _named("relay-on-another-port", "the host's server on port 25", {"host": "relay.example.com", "port": 25},
-           _relay("relay.example.com")),
-    _named("anonymous-relay-on-another-port", "the host's server, which asks nobody for credentials, on port 25",
-           {"host": "relay.example.com", "port": 25}, _relay("relay.example.com", **_ANONYMOUS_HOST),
-           reason="FromNotAllowed"),
-    _named("anonymous-relay-once-more", "the host's endpoint, which asks nobody for credentials",
-           {"host": "relay.example.com"}, _relay("relay.example.com", **_ANONYMOUS_HOST), reason="FromNotAllowed"),
-    _named("anonymous-without-leave", "a server of somebody else, which trusts the platform's address",
-           {"host": "mx.partner.example"}, tiers.RELAY),
+    _named(
+        "relay-in-capitals",
+        "the host's endpoint in capitals",
+        {"host": "RELAY.Example.COM"},
+        _relay("relay.example.com"),
+    ),
+    _named(
+        "relay-with-a-final-dot",
+        "the host's endpoint with a dot behind it",
+        {"host": "relay.example.com."},
+        _relay("relay.example.com"),
+    ),
+    _named(
+        "relay-in-long-ipv6",
+        "the host's IPv6 address written out",
+        {"host": "2606:4700:0:0:0:0:0:1111"},
+        _relay("2606:4700::1111"),
+    ),
+    _named(
+        "relay-in-six-to-four",
+        "the host's address wrapped in 6to4",
+        {"host": "2002:5db8:d70e::1"},
+        _relay("93.184.215.14"),
+    ),
+    _named(
+        "relay-behind-nat64", "the host's address behind NAT64", {"host": "64:ff9b::5db8:d70e"}, _relay("93.184.215.14")
+    ),
+    _named(
+        "relay-on-another-port",
+        "the host's server on port 25",
+        {"host": "relay.example.com", "port": 25},
+        _relay("relay.example.com"),
+    ),
+    _named(
+        "anonymous-relay-on-another-port",
+        "the host's server, which asks nobody for credentials, on port 25",
+        {"host": "relay.example.com", "port": 25},
+        _relay("relay.example.com", **_ANONYMOUS_HOST),
+        reason="FromNotAllowed",
+    ),
+    _named(
+        "anonymous-relay-once-more",
+        "the host's endpoint, which asks nobody for credentials",
+        {"host": "relay.example.com"},
+        _relay("relay.example.com", **_ANONYMOUS_HOST),
+        reason="FromNotAllowed",
+    ),
+    _named(
+        "anonymous-without-leave",
+        "a server of somebody else, which trusts the platform's address",
+        {"host": "mx.partner.example"},
+        tiers.RELAY,
+    ),
 )
 
 
@@ -128,7 +162,8 @@ async def test_an_alias_leads_to_no_trusted_relay(tmp_path: pathlib.Path, attack
         at = sending.endpoint(relay, host=_ALIAS, origin=vocabulary.Origin.ORG)
         of = sender.settings.put(sending.settings("team-a", at, from_address="ceo@platform.example"))
         found = await sender.prober.check(of.organization)
-        assert found.reason == "AddressDenied"
+        assert (found.reason, found.stage) == ("HostRelay", vocabulary.ProbeStage.DNS)
+        assert "host's by another name" in found.owner_message
         sent = await sender.notify(of)
         await sender.until(of, sent, vocabulary.RecipientState.DEFERRED)
         assert (relay.messages, relay.transcripts) == ([], [])
@@ -140,9 +175,7 @@ def test_localhost_is_not_the_way_to_the_relay(attacker: arena_kit.Attacker) -> 
     attacker.bring("", endpoint=None)
     tls = {"serverName": arena_kit.CERTIFICATE_NAME, "caRef": {"kind": "ConfigMap", "name": "ca"}}
     attacker.settings(_ANONYMOUS | {"smtp": {"host": "localhost", "port": arena.port, "tls": tls}})
-    attacker.until_reason("AddressDenied", type_="Verified")
+    attacker.until_reason("HostRelay", type_="Verified")
     taken = attacker.post(arena_kit.ALERT)
     attacker.until_states(taken, "deferred")
     assert not any(each.mail_from == "ceo@platform.example" for each in arena.relay.messages)
-
-

@@ -34,9 +34,7 @@ class Asked(attacks.Attack):
 
 
 def _tenant(name: str, story: str, *verbs: str, rules: tuple[str, ...] = ("R3", "R8"), **what: str) -> Asked:
-    return Asked(
-        name=name, rules=rules, story=story, stopped_by="the role edit does not hold it", verbs=verbs, **what
-    )
+    return Asked(name=name, rules=rules, story=story, stopped_by="the role edit does not hold it", verbs=verbs, **what)
 
 
 def _pod(name: str, story: str, *verbs: str, **what: str) -> Asked:
@@ -52,28 +50,114 @@ def _pod(name: str, story: str, *verbs: str, **what: str) -> Asked:
 
 
 ASKED = (
-    _tenant("status-written-by-hand", "A tenant writes Ready into the status of its own settings.", "patch", "update",
-            group=names.GROUP, resource=names.ORG_PLURAL, subresource="status"),
-    _tenant("a-notification-s-status-by-hand", "A tenant writes Complete into the status of a Notification.", "patch",
-            "update", group=names.GROUP, resource=names.NOTIFICATION_PLURAL, subresource="status"),
-    _tenant("the-host-s-settings", "A tenant changes the host's settings, or reads what they are.", "get", "patch",
-            "create", "delete", group=names.GROUP, resource=names.HOST_PLURAL, namespace="*"),
-    _tenant("effective-settings-by-hand", "A tenant writes what the sender trusts, beside the operator.", "get", "create",
-            "patch", "delete", resource="configmaps", namespace=arena_kit.SYSTEM),
-    _tenant("the-host-s-secret", "A tenant reads the Secret that the host's settings name.", "get", "list", "watch",
-            resource="secrets", namespace=arena_kit.SYSTEM),
-    _tenant("settings-of-a-neighbour", "A tenant writes settings in another namespace.", "create", "patch", "delete",
-            group=names.GROUP, resource=names.ORG_PLURAL, namespace="default"),
-    _pod("all-secrets-with-a-stolen-token", "Whoever has the pod's token lists the Secrets of the cluster.", "list",
-         "watch", "create", "patch", "update", "delete", resource="secrets", namespace="*"),
-    _pod("settings-with-a-stolen-token", "Whoever has the pod's token writes settings, to have passwords sent away.",
-         "create", "patch", "update", group=names.GROUP, resource=names.ORG_PLURAL, namespace="*"),
-    _pod("pods-with-a-stolen-token", "Whoever has the pod's token runs something with it.", "create", "patch", "get",
-         resource="pods", namespace="*"),
-    _pod("more-rights-with-a-stolen-token", "Whoever has the pod's token gives it more rights.", "create", "bind",
-         "escalate", "patch", group="rbac.authorization.k8s.io", resource="clusterroles", namespace="*"),
-    _pod("other-tokens-with-a-stolen-token", "Whoever has the pod's token asks for tokens of others.", "create",
-         resource="serviceaccounts", subresource="token", namespace="*"),
+    _tenant(
+        "status-written-by-hand",
+        "A tenant writes Ready into the status of its own settings.",
+        "patch",
+        "update",
+        group=names.GROUP,
+        resource=names.ORG_PLURAL,
+        subresource="status",
+    ),
+    _tenant(
+        "a-notification-s-status-by-hand",
+        "A tenant writes Complete into the status of a Notification.",
+        "patch",
+        "update",
+        group=names.GROUP,
+        resource=names.NOTIFICATION_PLURAL,
+        subresource="status",
+    ),
+    _tenant(
+        "the-host-s-settings",
+        "A tenant changes the host's settings, or reads what they are.",
+        "get",
+        "patch",
+        "create",
+        "delete",
+        group=names.GROUP,
+        resource=names.HOST_PLURAL,
+        namespace="*",
+    ),
+    _tenant(
+        "effective-settings-by-hand",
+        "A tenant writes what the sender trusts, beside the operator.",
+        "get",
+        "create",
+        "patch",
+        "delete",
+        resource="configmaps",
+        namespace=arena_kit.SYSTEM,
+    ),
+    _tenant(
+        "the-host-s-secret",
+        "A tenant reads the Secret that the host's settings name.",
+        "get",
+        "list",
+        "watch",
+        resource="secrets",
+        namespace=arena_kit.SYSTEM,
+    ),
+    _tenant(
+        "settings-of-a-neighbour",
+        "A tenant writes settings in another namespace.",
+        "create",
+        "patch",
+        "delete",
+        group=names.GROUP,
+        resource=names.ORG_PLURAL,
+        namespace="default",
+    ),
+    _pod(
+        "all-secrets-with-a-stolen-token",
+        "Whoever has the pod's token lists the Secrets of the cluster.",
+        "list",
+        "watch",
+        "create",
+        "patch",
+        "update",
+        "delete",
+        resource="secrets",
+        namespace="*",
+    ),
+    _pod(
+        "settings-with-a-stolen-token",
+        "Whoever has the pod's token writes settings, to have passwords sent away.",
+        "create",
+        "patch",
+        "update",
+        group=names.GROUP,
+        resource=names.ORG_PLURAL,
+        namespace="*",
+    ),
+    _pod(
+        "pods-with-a-stolen-token",
+        "Whoever has the pod's token runs something with it.",
+        "create",
+        "patch",
+        "get",
+        resource="pods",
+        namespace="*",
+    ),
+    _pod(
+        "more-rights-with-a-stolen-token",
+        "Whoever has the pod's token gives it more rights.",
+        "create",
+        "bind",
+        "escalate",
+        "patch",
+        group="rbac.authorization.k8s.io",
+        resource="clusterroles",
+        namespace="*",
+    ),
+    _pod(
+        "other-tokens-with-a-stolen-token",
+        "Whoever has the pod's token asks for tokens of others.",
+        "create",
+        resource="serviceaccounts",
+        subresource="token",
+        namespace="*",
+    ),
 )
 
 STORIES = (
@@ -124,9 +208,7 @@ def test_rbac_refuses(editor: arena_kit.Attacker, attack: Asked) -> None:
                 },
             },
         }
-        status, answer = editor.arena.rest.request(
-            "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review
-        )
+        status, answer = editor.arena.rest.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
         assert status == 201, answer
         assert answer["status"]["allowed"] is False, verb
 

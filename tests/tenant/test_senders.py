@@ -39,7 +39,9 @@ SPELLINGS = (
     _written("envelope-with-parameters", "parameters of MAIL", _ADDRESS, envelope="a@b.example> SIZE=1 AUTH=<c"),
     _written("reply-to-with-nul", "NUL", _ADDRESS, replyTo="a@b.example\x00"),
     _written("name-with-a-line-break", "a header in its name", _LINE, displayName="Platform\r\nBcc: c@d.example"),
-    _written("name-with-a-separator", "a line separator in its name", _LINE, displayName="Platform\u2028Bcc: c@d.example"),
+    _written(
+        "name-with-a-separator", "a line separator in its name", _LINE, displayName="Platform\u2028Bcc: c@d.example"
+    ),
     _written("name-written-backwards", "a name in another direction", _LINE, displayName="\u202eelpmaxe.mroftalp"),
     _written("name-with-an-escape", "a terminal's control sequence", _LINE, displayName="\x1b]0;Platform\x07"),
 )
@@ -58,17 +60,26 @@ def _named(name: str, story: str, reason: str = "FromNotAllowed", **sender: str)
 
 SENDERS = (
     _named("a-colleague-of-the-host", "somebody else of the host's domain", address="ceo@platform.example"),
-    _named("another-organization", "another organization, whose address the policy gives it",
-           address="team-b@platform.example"),
+    _named(
+        "another-organization",
+        "another organization, whose address the policy gives it",
+        address="team-b@platform.example",
+    ),
     _named("the-placeholder-itself", "{namespace}, word for word", address="{namespace}@platform.example"),
     _named("a-tag-on-the-host-s-address", "the host's address with a tag", address="no-reply+x@platform.example"),
     _named("below-the-host-s-domain", "a domain below the host's", address="no-reply@mail.platform.example"),
-    _named("behind-the-host-s-domain", "a domain that begins like the host's",
-           address="no-reply@platform.example.evil.example"),
+    _named(
+        "behind-the-host-s-domain",
+        "a domain that begins like the host's",
+        address="no-reply@platform.example.evil.example",
+    ),
     _named("reply-to-elsewhere", "the host, with answers to itself", replyTo="attacker@evil.example"),
     _named("envelope-elsewhere", "the host, with bounces of others to itself", envelope="attacker@evil.example"),
-    _named("a-look-alike-domain", "an international domain that looks like the host's",
-           address="no-reply@xn--pltform-exa.example"),
+    _named(
+        "a-look-alike-domain",
+        "an international domain that looks like the host's",
+        address="no-reply@xn--pltform-exa.example",
+    ),
     attacks.Judged(
         name="own-credentials-on-the-host-s-server",
         rules=("R3",),
@@ -175,14 +186,20 @@ def test_callers_set_no_headers(attacker: arena_kit.Attacker, field: str) -> Non
     assert answer.status == 422
     assert answer.document["errors"][0]["pointer"] == f"#/{field}"
     refused = attacks.Refused(
-        name="", rules=(), story="", stopped_by="", kind=names.NOTIFICATION_KIND,
-        spec=arena_kit.ALERT | {field: "ceo@platform.example"}, says=field,
+        name="",
+        rules=(),
+        story="",
+        stopped_by="",
+        kind=names.NOTIFICATION_KIND,
+        spec=arena_kit.ALERT | {field: "ceo@platform.example"},
+        says=field,
     )
     refused.check(attacker.arena.rest)
 
 
 @pytest.mark.parametrize(
-    "recipient", ["a@b.example>\r\nDATA\r\n.\r\n", "a@b.example> NOTIFY=NEVER", "a@b.example, c@d.example", "<a@b.example>"]
+    "recipient",
+    ["a@b.example>\r\nDATA\r\n.\r\n", "a@b.example> NOTIFY=NEVER", "a@b.example, c@d.example", "<a@b.example>"],
 )
 def test_a_recipient_changes_no_command(attacker: arena_kit.Attacker, recipient: str) -> None:
     """A recipient that is more than an address is refused before anything is queued (R5)."""
@@ -200,12 +217,8 @@ def test_recipients_do_not_see_each_other(attacker: arena_kit.Attacker) -> None:
     crowd = [f"{number}@{attacker.namespace}.example" for number in range(3)]
     taken = attacker.post(arena_kit.ALERT | {"recipients": crowd})
     attacker.until_complete(taken)
-    arrived = [
-        each for each in attacker.arena.relay.messages if any(attacker.namespace in to for to in each.rcpt_to)
-    ]
+    arrived = [each for each in attacker.arena.relay.messages if any(attacker.namespace in to for to in each.rcpt_to)]
     assert sorted(each.rcpt_to for each in arrived) == [(to,) for to in crowd]
     for each in arrived:
         assert [str(each.parsed()["To"])] == list(each.rcpt_to)
         assert sum(to.encode() in each.data for to in crowd) == 1
-
-

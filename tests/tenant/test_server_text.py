@@ -40,9 +40,7 @@ class Echo(attacks.Attack):
         return self.on, hostile.echo(self.code)
 
 
-def _echo(
-    name: str, on: str, code: str, phase: classify.Phase, *states: str, verified: str = "Verified"
-) -> Echo:
+def _echo(name: str, on: str, code: str, phase: classify.Phase, *states: str, verified: str = "Verified") -> Echo:
     return Echo(
         name=f"echo-at-{name}",
         rules=("R1", "R7"),
@@ -121,21 +119,37 @@ class Words(attacks.Attack):
         return "RCPT", self.says
 
 
-def _words(name: str, story: str, says: str, *unsaid: str, stopped_by: str = "printable ASCII, 200 characters") -> Words:
+def _words(
+    name: str, story: str, says: str, *unsaid: str, stopped_by: str = "printable ASCII, 200 characters"
+) -> Words:
     return Words(
-        name=name, rules=("R7",), story=story, stopped_by=stopped_by, says=f"550 5.1.1 {says}\r\n".encode(), unsaid=unsaid
+        name=name,
+        rules=("R7",),
+        story=story,
+        stopped_by=stopped_by,
+        says=f"550 5.1.1 {says}\r\n".encode(),
+        unsaid=unsaid,
     )
 
 
 WORDS = (
-    _words("terminal-codes", "The answer clears the terminal of whoever lists organizations.", "\x1b[2J\x1b]0;x\x07",
-           "\x1b", "\x07"),
+    _words(
+        "terminal-codes",
+        "The answer clears the terminal of whoever lists organizations.",
+        "\x1b[2J\x1b]0;x\x07",
+        "\x1b",
+        "\x07",
+    ),
     _words("words-backwards", "The answer reads differently from what it is.", "\u202eneddibrof\u2066", "\u202e"),
     _words("a-line-of-its-own", "The answer forges a line of the log.", 'no\u2028{"event": "forged"}', "\u2028"),
     _words("a-novel", "The answer is two thousand letters long.", "lorem ipsum " * 150, "lorem ipsum " * 20),
-    _words("somebody-s-token", "The answer holds a token from elsewhere, for the status to publish.",
-           "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9.eyJpc3MiOiJr", "eyJhbGciOiJSUzI1NiIs",
-           stopped_by="what looks like base64 is removed"),
+    _words(
+        "somebody-s-token",
+        "The answer holds a token from elsewhere, for the status to publish.",
+        "Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6IjEyMyJ9.eyJpc3MiOiJr",
+        "eyJhbGciOiJSUzI1NiIs",
+        stopped_by="what looks like base64 is removed",
+    ),
 )
 
 STORIES = (

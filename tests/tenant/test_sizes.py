@@ -34,23 +34,51 @@ def _alert(**content: object) -> attacks.Json:
 
 
 REFUSED = (
-    _beyond("a-hundred-recipients", "A category gets a hundred recipients, each of which is a message.",
-            {"notifications": {"jobAlert": {"recipients": [f"{number}@a.example" for number in range(100)]}}},
-            "spec.notifications.jobAlert.recipients"),
-    _beyond("a-crowd-of-recipients", "A Notification names twenty-one recipients.",
-            _alert(recipients=[f"{number}@a.example" for number in range(21)]), "spec.recipients",
-            kind=names.NOTIFICATION_KIND),
-    _beyond("a-book-as-text", "A Notification holds a megabyte of text.", _alert(text="a" * 1_000_000), "spec.text",
-            kind=names.NOTIFICATION_KIND),
-    _beyond("a-book-as-data", "A Notification holds 256 KiB in its data, and text beside it.",
-            _alert(text="a" * 60_000, data={f"k{number}": "a" * 4096 for number in range(64)}), "256 KiB",
-            kind=names.NOTIFICATION_KIND),
-    _beyond("a-name-without-end", "A server's name has ten thousand letters.",
-            {"smtp": {"host": "a." * 5_000 + "example"}}, "spec.smtp.host"),
-    _beyond("an-age-without-end", "Messages are to be tried for ten years.", {"delivery": {"maxAge": "87600h"}},
-            "must be between"),
-    _beyond("a-thousand-connections", "The organization opens a thousand connections to somebody's server.",
-            {"smtp": {"host": "smtp.example.org"}, "delivery": {"maxConnections": 1000}}, "maxConnections"),
+    _beyond(
+        "a-hundred-recipients",
+        "A category gets a hundred recipients, each of which is a message.",
+        {"notifications": {"jobAlert": {"recipients": [f"{number}@a.example" for number in range(100)]}}},
+        "spec.notifications.jobAlert.recipients",
+    ),
+    _beyond(
+        "a-crowd-of-recipients",
+        "A Notification names twenty-one recipients.",
+        _alert(recipients=[f"{number}@a.example" for number in range(21)]),
+        "spec.recipients",
+        kind=names.NOTIFICATION_KIND,
+    ),
+    _beyond(
+        "a-book-as-text",
+        "A Notification holds a megabyte of text.",
+        _alert(text="a" * 1_000_000),
+        "spec.text",
+        kind=names.NOTIFICATION_KIND,
+    ),
+    _beyond(
+        "a-book-as-data",
+        "A Notification holds 256 KiB in its data, and text beside it.",
+        _alert(text="a" * 60_000, data={f"k{number}": "a" * 4096 for number in range(64)}),
+        "256 KiB",
+        kind=names.NOTIFICATION_KIND,
+    ),
+    _beyond(
+        "a-name-without-end",
+        "A server's name has ten thousand letters.",
+        {"smtp": {"host": "a." * 5_000 + "example"}},
+        "spec.smtp.host",
+    ),
+    _beyond(
+        "an-age-without-end",
+        "Messages are to be tried for ten years.",
+        {"delivery": {"maxAge": "87600h"}},
+        "must be between",
+    ),
+    _beyond(
+        "a-thousand-connections",
+        "The organization opens a thousand connections to somebody's server.",
+        {"smtp": {"host": "smtp.example.org"}, "delivery": {"maxConnections": 1000}},
+        "maxConnections",
+    ),
 )
 
 STORIES = (
@@ -117,7 +145,9 @@ def test_rules_can_be_evaluated_at_every_bound(arena: arena_kit.Arena, kind: str
         assert status in {200, 201}, answer
 
 
-@pytest.mark.parametrize("name", ["fifty-one-certificates", "a-giant-bundle", "a-bundle-of-beginnings", "a-key-in-the-bundle"])
+@pytest.mark.parametrize(
+    "name", ["fifty-one-certificates", "a-giant-bundle", "a-bundle-of-beginnings", "a-key-in-the-bundle"]
+)
 def test_a_bundle_that_costs_too_much_is_not_used(attacker: arena_kit.Attacker, name: str) -> None:
     """Core and operator refuse it, and say how many and how much are allowed (R1, R10)."""
     arena = attacker.arena
@@ -157,5 +187,3 @@ def test_an_expensive_reply_is_cheap() -> None:
     mixed = "".join(chance.choice("aA0+/=_- ") for _ in range(8192))
     assert len(replies.quotable(mixed, [mixed[start : start + 40] for start in range(0, 400, 40)])) <= 200
     assert re.fullmatch(r"[ -~]*", replies.quotable(mixed))
-
-

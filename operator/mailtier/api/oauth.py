@@ -25,8 +25,8 @@ class OAuth2SecretReference(schema.Model):
     """The Secret with what the token server is shown.
 
     Its annotation mailtier.dev/endpoint lists the SMTP endpoint and the token server, as in
-    `smtp.example.com:587,login.example.com:443`. The host's stands in the operator's namespace, an organization's in
-    its own.
+    `smtp.example.com:587,https://login.example.com`. The host's stands in the operator's namespace, an organization's in
+    its own. A Secret that lists a token server holds no password that could be used by passwordSecretRef.
     """
 
     name: types.ObjectName
@@ -40,11 +40,13 @@ class OAuth2SecretReference(schema.Model):
     """Key of the refresh token; refresh-token when absent."""
 
 
-def _grant(oauth2: "OAuth2") -> vocabulary.GrantType:
+def grant_type_of(oauth2: "OAuth2") -> vocabulary.GrantType:
+    """Return the grant that tokens are asked for with, named or by default."""
     return oauth2.grant_type or vocabulary.GrantType.CLIENT_CREDENTIALS
 
 
-def _authentication(oauth2: "OAuth2") -> vocabulary.ClientAuthentication:
+def client_authentication_of(oauth2: "OAuth2") -> vocabulary.ClientAuthentication:
+    """Return how the client shows who it is to the token server, named or by default."""
     return oauth2.client_authentication or vocabulary.ClientAuthentication.CLIENT_SECRET
 
 
@@ -74,14 +76,16 @@ class OAuth2(schema.Model):
         schema.Rule(
             cel=f"!({_IS_PUBLIC}) || ({_IS_REFRESH})",
             holds=lambda oauth2: (
-                _authentication(oauth2) != _PUBLIC or _grant(oauth2) == vocabulary.GrantType.REFRESH_TOKEN
+                client_authentication_of(oauth2) != _PUBLIC
+                or grant_type_of(oauth2) == vocabulary.GrantType.REFRESH_TOKEN
             ),
             message="clientAuthentication Public goes with grantType RefreshToken alone",
         ),
         schema.Rule(
             cel=f"({_IS_JWT}) || !(has(self.keyID) || has(self.secretRef.privateKeyKey))",
             holds=lambda oauth2: (
-                _authentication(oauth2) == _JWT or (oauth2.key_id, oauth2.secret_ref.private_key_key) == (None, None)
+                client_authentication_of(oauth2) == _JWT
+                or (oauth2.key_id, oauth2.secret_ref.private_key_key) == (None, None)
             ),
             message="keyID and secretRef.privateKeyKey act with clientAuthentication PrivateKeyJWT alone; remove them,"
             " or set it",
@@ -89,14 +93,15 @@ class OAuth2(schema.Model):
         schema.Rule(
             cel=f"!({_IS_JWT} || {_IS_PUBLIC}) || !has(self.secretRef.clientSecretKey)",
             holds=lambda oauth2: (
-                _authentication(oauth2) not in {_JWT, _PUBLIC} or oauth2.secret_ref.client_secret_key is None
+                client_authentication_of(oauth2) not in {_JWT, _PUBLIC} or oauth2.secret_ref.client_secret_key is None
             ),
             message="secretRef.clientSecretKey acts with clientAuthentication ClientSecret alone; remove it",
         ),
         schema.Rule(
             cel=f"({_IS_REFRESH}) || !has(self.secretRef.refreshTokenKey)",
             holds=lambda oauth2: (
-                _grant(oauth2) == vocabulary.GrantType.REFRESH_TOKEN or oauth2.secret_ref.refresh_token_key is None
+                grant_type_of(oauth2) == vocabulary.GrantType.REFRESH_TOKEN
+                or oauth2.secret_ref.refresh_token_key is None
             ),
             message="secretRef.refreshTokenKey acts with grantType RefreshToken alone; remove it, or set grantType",
         ),

@@ -100,8 +100,9 @@ class Policy(schema.Model):
     """What organizations may do."""
 
     mode: vocabulary.PolicyMode | None = None
-    """Enforce (a violation blocks the organization's mail; the default) or Audit (it is only told and counted). Audit
-    opens no address that is not public, sends no password elsewhere, and leaves the quota in force."""
+    """Enforce (a violation blocks the organization's mail; the default) or Audit (it is only told and counted, and so
+    organizations may send as anybody through the host's server meanwhile). Audit opens no address that is not public
+    and no port but the usual ones, sends no password elsewhere, and leaves the quota in force."""
     locked: (
         Annotated[list[vocabulary.Lockable], pydantic.Field(max_length=len(vocabulary.Lockable)), schema.SET] | None
     ) = None

@@ -231,7 +231,7 @@ def _reasons() -> str:
             if others := reason.conditions[1:]:
                 lines.append(f"- Also on: {', '.join(others)}")
             lines += [f"- Effect: {_PROGRESS[reason.progress]}", f"- What to do: {_prose(reason.remedy)}"]
-    return _GENERATED.format(source="operator/mailtier/api/reasons.py") + _REASONS + "\n".join(lines) + "\n"
+    return _GENERATED.format(source="operator/mailtier/api/reasons") + _REASONS + "\n".join(lines) + "\n"
 
 
 def _recipient_states() -> str:

@@ -1,23 +1,29 @@
 """Events on the objects whose conditions changed, for `kubectl describe` and `kubectl events`.
 
 They are told as well as it goes: conditions hold what is so, and an outage that breaks ten thousand organizations at
-once must not take ten thousand writes from what mends them. What does not fit is dropped and counted.
+once must not take ten thousand writes from what mends them. What does not fit is dropped and counted; of one namespace
+only a few fit, and namespaces take turns, so that one whose objects change over and over silences no other.
 """
 
 import asyncio
+import collections
 import datetime as dt
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 from mailtier.api import names
-from mailtier.handlers import store
+from mailtier.handlers import fairness, store
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.settings import announcements
 from mailtier.telemetry import logs, metrics
 
-_WAITING: Final = 256
+MOST_WAITING: Final = 1024
+"""Events of a kilobyte or two."""
+MOST_OF_A_NAMESPACE: Final = 8
+
 _PAUSE_SECONDS: Final = 0.1
 """Between two Events: ten a second at most, of the thousands of writes a second that an apiserver takes."""
 
@@ -25,6 +31,45 @@ _CLUSTER_NAMESPACE: Final = "default"
 """Where Events on objects without a namespace live (events.k8s.io/v1)."""
 
 _log = logs.get_logger(__name__)
+
+
+class Waiting:
+    """Events that wait to be written."""
+
+    def __init__(self) -> None:
+        """Make an empty one."""
+        self._order = fairness.Order[tuple[str, int]](lambda key: key[0])
+        self._numbers = itertools.count()
+        self._documents: dict[tuple[str, int], dict[str, Any]] = {}
+        self._of_namespace: collections.Counter[str] = collections.Counter()
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def add(self, namespace: str, document: dict[str, Any]) -> bool:
+        """Return whether there was room for an Event, which waits then.
+
+        Args:
+            namespace: Of the object; "" for one that has none.
+            document: The Event.
+        """
+        if len(self._documents) >= MOST_WAITING or self._of_namespace[namespace] >= MOST_OF_A_NAMESPACE:
+            return False
+        key = (namespace, next(self._numbers))
+        self._documents[key] = document
+        self._of_namespace[namespace] += 1
+        self._order.add(key, background=False)
+        return True
+
+    def take(self) -> dict[str, Any]:
+        """Return the Event of the namespace whose turn it is, which no longer waits.
+
+        Raises:
+            KeyError: None waits.
+        """
+        key = self._order.take()
+        self._of_namespace -= collections.Counter((key[0],))
+        return self._documents.pop(key)
 
 
 class Announcer:
@@ -41,7 +86,8 @@ class Announcer:
         self._client = client
         self._identity = identity
         self._now = now
-        self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_WAITING)
+        self._waiting = Waiting()
+        self._wake = asyncio.Event()
 
     def announce(self, kind: str, seen: store.Seen, conditions: Sequence[Mapping[str, Any]]) -> None:
         """Have the Events written that a new status is worth.
@@ -52,15 +98,18 @@ class Announcer:
             conditions: Those that it has now.
         """
         for event in announcements.of(seen.conditions, conditions):
-            try:
-                self._waiting.put_nowait(self._document(kind, seen, event))
-            except asyncio.QueueFull:
+            if self._waiting.add(seen.namespace, self._document(kind, seen, event)):
+                self._wake.set()
+            else:
                 metrics.count_event("dropped")
 
     async def run(self) -> NoReturn:
         """Write Events until cancelled."""
         while True:
-            document = await self._waiting.get()
+            while not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+            document = self._waiting.take()
             namespace = document["metadata"]["namespace"]
             try:
                 await self._client.create(paths.events(namespace), document)

@@ -313,7 +313,7 @@ class Leader:
         if names.is_ca_config_map(config_map):
             self._references.read_bundle_again(config_map)
         else:
-            self.queue.add(publishing.owner(config_map))
+            self._look_again_later(publishing.owner(config_map))
 
     def _take(self, item: sender.Item) -> None:
         if item.kind == "probe":

@@ -22,6 +22,9 @@ from mailtier.settings import conditions, effective, projection
 RECHECK_SECONDS: Final = 1800.0
 """How long what was written is taken to be there still."""
 
+_UNCHECKED: Final = (b"", 0.0)
+"""Of one that may be there, whatever it holds."""
+
 _AGAIN: Final[Mapping[conditions.Projection, dt.timedelta]] = {
     conditions.Projection.PENDING: dt.timedelta(seconds=5),
     conditions.Projection.CONFLICT: dt.timedelta(seconds=30),
@@ -83,6 +86,7 @@ class Projections:
         self._look_again = look_again
         self._monotonic = monotonic
         self._intake = projection.Intake(url=url, ca="")
+        # What was written and when; kept until it is withdrawn, because status may not name it yet.
         self._written: dict[keys.Key, tuple[bytes, float]] = {}
 
     def note_authority(self, pem: str) -> bool:
@@ -100,85 +104,121 @@ class Projections:
             seen: Its object.
             settings: Its effective settings.
         """
-        spec, is_left = seen.spec, bool(seen.projection)
+        spec = seen.spec
         if not isinstance(spec, api_settings.OrgSpec):
             # What the object means is not known: what is there stays.
-            return Outcome(found=conditions.Projection.NONE, is_left=is_left)
+            return Outcome(found=conditions.Projection.NONE, is_left=self._is_left(key, seen))
         if not spec.publish:
             return await self._withdraw(key, seen)
-        if settings.state == effective.State.BLOCKED:
+        if settings.state != effective.State.BLOCKED:
+            return await self._publish(key, seen, projection.data(settings, self._intake), is_blocked=False)
+        if not self._is_left(key, seen):
             # Nothing is published that the policy forbids, nor into a namespace that it does not select.
-            return Outcome(found=conditions.Projection.NONE, is_left=is_left)
-        return await self._publish(key, seen, projection.data(settings, self._intake))
+            return Outcome(found=conditions.Projection.NONE)
+        # Who has it already goes on handing over what is held meanwhile, and has to find and trust the intake.
+        data = projection.handover(settings.organization, self._intake)
+        outcome = await self._publish(key, seen, data, is_blocked=True)
+        return dataclasses.replace(outcome, found=conditions.Projection.NONE)
 
     def release(self, key: keys.Key) -> None:
         """Forget an organization that is gone; its projection goes with its object."""
         self._written.pop(key, None)
 
-    async def _publish(self, key: keys.Key, seen: store.Organization, data: Mapping[str, str]) -> Outcome:
+    def _is_left(self, key: keys.Key, seen: store.Organization) -> bool:
+        return bool(seen.projection) or key in self._written
+
+    async def _publish(
+        self, key: keys.Key, seen: store.Organization, data: Mapping[str, str], *, is_blocked: bool
+    ) -> Outcome:
+        """Have the ConfigMap hold data and, unless the settings are blocked, nothing else."""
         document = _document(seen, data)
         digest = store.digest(document)
-        known, checked_at = self._written.get(key, (b"", 0.0))
+        known, checked_at = self._written.get(key, _UNCHECKED)
         if known == digest and self._monotonic() - checked_at < RECHECK_SECONDS:
             return Outcome(found=conditions.Projection.WRITTEN, is_left=True)
         written, refused = False, None
         try:
-            found, written = await self._write(seen, document)
+            found, written = await self._write(key, seen, document, is_blocked=is_blocked)
         except errors.ForbiddenError:
             found = conditions.Projection.NOT_GRANTED
+            self._doubt(key)
         except errors.ConflictError:
             # Somebody else wrote, created or deleted it at the same moment.
             found = conditions.Projection.PENDING
+            self._doubt(key)
         except errors.ApiError as error:
             # An outage says nothing of what is there.
             found = conditions.Projection.WRITTEN if known == digest else conditions.Projection.PENDING
             refused = error
-        if refused is None:
+        else:
             self._note(key, found, digest)
-        is_left = bool(seen.projection) and found != conditions.Projection.CONFLICT
-        is_left = is_left or found == conditions.Projection.WRITTEN
-        return Outcome(found=found, written=written, is_left=is_left, refused=refused)
+        if refused is None and found in _AGAIN:
+            self._look_again(key, _AGAIN[found])
+        is_gone = found in {conditions.Projection.CONFLICT, conditions.Projection.NONE}
+        return Outcome(found=found, written=written, is_left=not is_gone and self._is_left(key, seen), refused=refused)
 
     def _note(self, key: keys.Key, found: conditions.Projection, digest: bytes) -> None:
+        """Remember what was found there: ours as it should be, or nothing that would have to be withdrawn."""
         if found == conditions.Projection.WRITTEN:
             self._written[key] = (digest, self._monotonic())
         else:
             self._written.pop(key, None)
-            self._look_again(key, _AGAIN[found])
+
+    def _doubt(self, key: keys.Key) -> None:
+        """Have what was written looked at the next time, and not forgotten."""
+        if key in self._written:
+            self._written[key] = _UNCHECKED
 
     async def _write(
-        self, seen: store.Organization, document: Mapping[str, Any]
+        self, key: keys.Key, seen: store.Organization, document: dict[str, Any], *, is_blocked: bool
     ) -> tuple[conditions.Projection, bool]:
         """Return what became of the ConfigMap, and whether anything was written."""
         path = paths.config_maps(seen.namespace, names.projection(seen.name))
         try:
             there = await self._client.get(path)
         except errors.NotFoundError:
-            # Not by server-side apply, which would take over one that somebody else creates at this moment.
-            await self._client.create(paths.config_maps(seen.namespace), dict(document))
-            return conditions.Projection.WRITTEN, True
+            return (conditions.Projection.NONE, False) if is_blocked else await self._create(key, seen, document)
         match _standing(there, seen):
             case _Standing.FOREIGN:
                 return conditions.Projection.CONFLICT, False
             case _Standing.LEAVING:
                 return conditions.Projection.PENDING, False
-        if there.get("data", {}) == document["data"]:
+        present, wanted = there.get("data", {}), document["data"]
+        if is_blocked:
+            others = {name: value for name, value in present.items() if not name.startswith(projection.HANDOVER_PREFIX)}
+            wanted = {**others, **wanted}
+        is_immutable = bool(there.get("immutable"))
+        if present == wanted or (is_immutable and is_blocked):
             return conditions.Projection.WRITTEN, False
-        if there.get("immutable"):
+        if is_immutable:
             await self._client.delete(path, uid=there["metadata"]["uid"])
             return conditions.Projection.PENDING, True
         # Not by server-side apply, which leaves keys that were created otherwise, such as those of a server that is
         # not the organization's own any more. The version has it fail where the object is another by now.
-        stale = dict.fromkeys(there.get("data", {}))
-        metadata = {key: there["metadata"][key] for key in ("uid", "resourceVersion")}
-        await self._client.merge(path, {"metadata": metadata, "data": {**stale, **document["data"]}})
+        metadata = {field: there["metadata"][field] for field in ("uid", "resourceVersion")}
+        await self._client.merge(path, {"metadata": metadata, "data": {**dict.fromkeys(present), **wanted}})
+        return conditions.Projection.WRITTEN, True
+
+    async def _create(
+        self, key: keys.Key, seen: store.Organization, document: dict[str, Any]
+    ) -> tuple[conditions.Projection, bool]:
+        # Before it is sent: the answer may get lost, and spec.publish be removed before the next attempt.
+        self._written[key] = _UNCHECKED
+        try:
+            # Not by server-side apply, which would take over one that somebody else creates at this moment.
+            await self._client.create(paths.config_maps(seen.namespace), document)
+        except (errors.ForbiddenError, errors.InvalidError, errors.NotFoundError):
+            # Certainly none was made.
+            del self._written[key]
+            raise
         return conditions.Projection.WRITTEN, True
 
     async def _withdraw(self, key: keys.Key, seen: store.Organization) -> Outcome:
-        self._written.pop(key, None)
         nothing = conditions.Projection.NONE
-        if not seen.projection:
+        if not self._is_left(key, seen):
             return Outcome(found=nothing)
+        # What stands there from now on is not as it was written, should it be asked for again.
+        self._doubt(key)
         path = paths.config_maps(seen.namespace, names.projection(seen.name))
         try:
             there = await self._client.get(path)
@@ -186,13 +226,14 @@ class Projections:
             if is_ours:
                 await self._client.delete(path, uid=there["metadata"]["uid"])
         except errors.NotFoundError:
-            return Outcome(found=nothing)
+            is_ours = False
         except errors.ForbiddenError:
             # Nobody asks for it any more, so that it is in nobody's way; with the object it goes in any case.
             self._look_again(key, _AGAIN[conditions.Projection.NOT_GRANTED])
             return Outcome(found=nothing, is_left=True)
         except errors.ApiError as error:
             return Outcome(found=nothing, is_left=True, refused=error)
+        self._written.pop(key, None)
         return Outcome(found=nothing, written=is_ours)
 
 

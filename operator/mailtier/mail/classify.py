@@ -53,6 +53,7 @@ class Fault(enum.StrEnum):
 
     NAME_NOT_RESOLVED = "NameNotResolved"
     ADDRESS_DENIED = "AddressDenied"
+    HOST_RELAY = "HostRelay"
     CONNECTION_FAILED = "ConnectionFailed"
     CONNECTION_LOST = "ConnectionLost"
     TIMED_OUT = "TimedOut"

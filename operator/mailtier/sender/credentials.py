@@ -3,6 +3,7 @@
 With OAuth2, the Secret holds what the token server is shown; `tokens` comes from there to a token.
 """
 
+import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TypeVar
@@ -225,7 +226,8 @@ class CredentialStore:
             )
         client = password = None
         if auth.oauth2 is not None:
-            client = _client(auth.oauth2, found.data, label)
+            # In a thread: to check a private key takes a third of a second, in which others' mail shall not wait.
+            client = await asyncio.to_thread(_client, auth.oauth2, found.data, label)
         else:
             password = _parsed(found.data, reference.key, passwords.parse, label)
         return Credentials(

@@ -30,6 +30,7 @@ _STAGES: Final = {
 _BY_CAUSE: Final = {
     _R.NAME_NOT_RESOLVED: reasons.DNS_FAILED,
     _R.ADDRESS_DENIED: reasons.ADDRESS_DENIED,
+    _R.HOST_RELAY: reasons.HOST_RELAY,
     _R.STARTTLS_NOT_OFFERED: reasons.STARTTLS_NOT_OFFERED,
     _R.MECHANISM_NOT_OFFERED: reasons.AUTH_NOT_OFFERED,
     _R.TIMED_OUT: reasons.PROBE_TIMEOUT,
@@ -61,7 +62,7 @@ _SESSION_PROOF_SECONDS: Final = 300.0
 """How long one probe's new session stands for the connection of all probes with the same credentials: thousands of
 organizations with sender addresses of their own on one relay differ in the stage mail alone."""
 
-_DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED})
+_DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED, _R.HOST_RELAY})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

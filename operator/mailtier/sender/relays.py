@@ -32,7 +32,7 @@ async def require_apart(
         names: Resolves the relay's name.
 
     Raises:
-        faults.DeliveryError: One of them is the relay's (AddressDenied), or the relay's own are not known just now.
+        faults.DeliveryError: One of them is the relay's (HostRelay), or the relay's own are not known just now.
     """
     relay = host.endpoint if host is not None else None
     if relay is None or endpoint.origin is not vocabulary.Origin.ORG:
@@ -43,4 +43,4 @@ async def require_apart(
         return
     trusted = (await names.resolve(relay.host, relay.addresses)).addresses
     if any(networks.are_same(one.host, other.host) for one in addresses for other in trusted):
-        raise faults.of(classify.Phase.CONNECT, classify.Fault.ADDRESS_DENIED)
+        raise faults.of(classify.Phase.CONNECT, classify.Fault.HOST_RELAY)

@@ -4,7 +4,6 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
-from mailtier.api import vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import lanes, ports
 from mailtier.settings import effective
@@ -26,11 +25,10 @@ class Usable:
 
     @property
     def rates(self) -> lanes.Rates:
-        """How many messages a minute may go; the host's quota is on the host's endpoint alone."""
-        is_host = self.endpoint.origin is vocabulary.Origin.HOST
+        """How many messages a minute may go; the host's quota is on the host's server alone."""
         return lanes.Rates(
             organization=self.settings.delivery.rate_per_minute,
-            namespace=self.settings.quota.rate_per_minute if is_host else None,
+            namespace=self.settings.quota.rate_per_minute if self.endpoint.is_host_s else None,
         )
 
 

@@ -12,22 +12,28 @@ from mailtier.settings import effective
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 _MAXIMUM_PORT: Final = 65535
+_HTTPS: Final = "https://"
+_HTTPS_PORT: Final = 443
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One endpoint that an annotation lists.
+    """One server that an annotation lists.
 
     Attributes:
         host: Normalized.
         port: None for every port.
+        is_token_server: Whether it is one that gives access tokens, which is written `https://host[:port]`.
     """
 
     host: str
     port: int | None
+    is_token_server: bool = False
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.is_token_server:
+            return f"{_HTTPS}{host}" if self.port == _HTTPS_PORT else f"{_HTTPS}{host}:{self.port}"
         return host if self.port is None else f"{host}:{self.port}"
 
 
@@ -66,20 +72,29 @@ def servers(endpoint: effective.Endpoint, auth: effective.Auth) -> tuple[Entry, 
     found = (Entry(host=endpoint.host, port=endpoint.port),)
     if auth.oauth2 is None:
         return found
-    return (*found, Entry(host=auth.oauth2.server.host, port=auth.oauth2.server.port))
+    server = auth.oauth2.server
+    return (*found, Entry(host=server.host, port=server.port, is_token_server=True))
+
+
+def is_for_tokens(annotation: str | None) -> bool:
+    """Return whether a Secret is one that access tokens are had with.
+
+    Nothing in it is ever a password: its owner has agreed that tokens go to the endpoint, and not that the client's
+    secret or the refresh token does, which whoever may write the settings could name as the password's key.
+    """
+    return any(entry.is_token_server for entry in parse(annotation))
 
 
 def unbound(annotation: str | None, wanted: Sequence[Entry]) -> tuple[Entry, ...]:
     """Return the servers that the annotation of a Secret does not list, so that nothing of it may be sent there.
 
-    There is no wildcard for hosts: consent is given to a server, by name.
+    There is no wildcard for hosts: consent is given to a server, by name. Consent for access tokens is none for a
+    password (see `is_for_tokens`).
     """
     listed = parse(annotation)
-    return tuple(
-        server
-        for server in wanted
-        if not any(entry.host == server.host and entry.port in {None, server.port} for entry in listed)
-    )
+    if is_for_tokens(annotation) and not any(server.is_token_server for server in wanted):
+        return tuple(wanted)
+    return tuple(server for server in wanted if not any(_covers(entry, server) for entry in listed))
 
 
 def annotate_command(*, namespace: str, name: str, annotation: str | None, wanted: Sequence[Entry]) -> str:
@@ -97,7 +112,15 @@ def annotate_command(*, namespace: str, name: str, annotation: str | None, wante
     return f"kubectl annotate secret -n {namespace} {name} '{names.ENDPOINT_ANNOTATION}={value}' --overwrite"
 
 
+def _covers(entry: Entry, server: Entry) -> bool:
+    same_kind = entry.is_token_server == server.is_token_server
+    return same_kind and entry.host == server.host and entry.port in {None, server.port}
+
+
 def _parse_entry(text: str) -> Entry | None:
+    if text.startswith(_HTTPS):
+        found = _parse_entry(text.removeprefix(_HTTPS)) if not text.startswith(_HTTPS * 2) else None
+        return None if found is None else Entry(host=found.host, port=found.port or _HTTPS_PORT, is_token_server=True)
     if text.startswith("["):
         host, closing, rest = text[1:].partition("]")
         if not closing or (rest and not rest.startswith(":")):

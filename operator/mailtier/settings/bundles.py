@@ -2,15 +2,14 @@
 
 import dataclasses
 import hashlib
-import re
 from typing import Final
 
 from cryptography import x509
 
+from mailtier.settings import pem
+
 MAXIMUM_BYTES: Final = 64 * 1024
 MAXIMUM_CERTIFICATES: Final = 50
-
-_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
 class BundleError(Exception):
@@ -40,17 +39,17 @@ def parse(text: str) -> Bundle:
     size = len(text.encode())
     if size > MAXIMUM_BYTES:
         raise BundleError(f"the bundle has {size} bytes; at most {MAXIMUM_BYTES} are allowed")
-    blocks = list(_BLOCK.finditer(text))
+    blocks = list(pem.blocks(text))
     if not blocks:
         raise BundleError("the bundle holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
     if len(blocks) > MAXIMUM_CERTIFICATES:
         raise BundleError(f"the bundle holds {len(blocks)} certificates; at most {MAXIMUM_CERTIFICATES} are allowed")
     for position, block in enumerate(blocks, start=1):
-        if block.group(1) != "CERTIFICATE":
-            raise BundleError(f"block {position} is a {block.group(1)}; only certificates belong in a CA bundle")
+        if block.label != "CERTIFICATE":
+            raise BundleError(f"block {position} is a {block.label}; only certificates belong in a CA bundle")
         try:
-            x509.load_pem_x509_certificate(block.group().encode())
+            x509.load_pem_x509_certificate(block.text.encode())
         except ValueError as error:
             raise BundleError(f"certificate {position} of the bundle cannot be read, remove or replace it") from error
-    pem = "\n".join(block.group() for block in blocks) + "\n"
-    return Bundle(pem=pem, digest=hashlib.sha256(pem.encode()).hexdigest())
+    joined = "\n".join(block.text for block in blocks) + "\n"
+    return Bundle(pem=joined, digest=hashlib.sha256(joined.encode()).hexdigest())

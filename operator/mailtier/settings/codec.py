@@ -11,7 +11,7 @@ from typing import Any, Final
 from mailtier.api import canonical, reasons, vocabulary
 from mailtier.settings import effective, view
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _HEAD: Final = '{"hash":"'
 _TAIL: Final = f',"version":{VERSION}}}'
@@ -191,6 +191,7 @@ def _endpoint_to_json(endpoint: effective.Endpoint) -> _Json:
         "host": endpoint.host,
         "port": endpoint.port,
         "origin": endpoint.origin,
+        "is_host_s": endpoint.is_host_s,
         "tls": {"mode": tls.mode, "server_name": tls.server_name, "min_version": tls.min_version, "ca": tls.ca},
         "addresses": _addresses_to_json(endpoint.addresses),
     }
@@ -202,6 +203,7 @@ def _endpoint_from_json(document: _Json) -> effective.Endpoint:
         host=document["host"],
         port=document["port"],
         origin=vocabulary.Origin(document["origin"]),
+        is_host_s=document["is_host_s"],
         tls=effective.Tls(
             mode=vocabulary.TlsMode(tls["mode"]),
             server_name=tls["server_name"],

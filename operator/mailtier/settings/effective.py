@@ -90,6 +90,8 @@ class Endpoint:
     Attributes:
         host: Lower-case DNS name without a trailing dot, or an IP address in its canonical form.
         origin: Whose endpoint it is, Host or Org.
+        is_host_s: Whether it leads to the host's server, inherited or named once more: then the host's policy on
+            senders, its limits and the namespace's quota hold.
     """
 
     host: str
@@ -97,6 +99,7 @@ class Endpoint:
     tls: Tls
     addresses: AddressRules
     origin: vocabulary.Origin
+    is_host_s: bool
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -1,10 +1,18 @@
 """The condition Linted: what a mail administrator would say of settings that work."""
 
 import datetime as dt
+from typing import Final
 
 from mailtier.api import feed, reasons, vocabulary
 from mailtier.settings import effective, resolve, transitions
 from mailtier.settings.lints import catalogue, model
+
+
+_REASONS: Final = {
+    model.Severity.ERROR: reasons.ERRORS,
+    model.Severity.WARNING: reasons.WARNINGS,
+    model.Severity.INFO: reasons.NOTES,
+}
 
 
 def condition(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.datetime) -> transitions.Wanted:
@@ -28,8 +36,13 @@ def condition(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.
         return transitions.Wanted(
             type=type_, status="True", reason=reasons.NO_FINDINGS, message=reasons.NO_FINDINGS.meaning
         )
+    # The worst comes first.
+    reason = _REASONS[found[0].lint.severity]
     return transitions.Wanted(
-        type=type_, status="False", reason=reasons.FINDINGS, message=" ".join(_sentence(finding) for finding in found)
+        type=type_,
+        status="True" if reason == reasons.NOTES else "False",
+        reason=reason,
+        message=" ".join(_sentence(finding) for finding in found),
     )
 
 

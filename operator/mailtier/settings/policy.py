@@ -66,7 +66,7 @@ def blocking(
 def _is_closed(finding: effective.Finding, case: cases.Case) -> bool:
     """Return whether a server stays closed in every mode, because its address is not public (R6)."""
     endpoint, auth = case.values.endpoint, case.values.auth
-    if finding.reason == reasons.ENDPOINT_NOT_ALLOWED:
+    if finding.reason in {reasons.ENDPOINT_NOT_ALLOWED, reasons.ENDPOINT_DENIED}:
         return endpoint is None or not endpoints.is_open(endpoint.host, endpoint.addresses)
     if finding.reason == reasons.TOKEN_SERVER_NOT_ALLOWED:
         server = auth.oauth2.server if auth and auth.oauth2 else None

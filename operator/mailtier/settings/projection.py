@@ -5,9 +5,13 @@ trusts it.
 """
 
 import dataclasses
+from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.settings import effective
+
+HANDOVER_PREFIX: Final = "MAILTIER_"
+"""Of the keys that say where notifications are handed over."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +34,7 @@ def data(settings: effective.Effective, intake: Intake) -> dict[str, str]:
     password: the host's is the host's (R3).
     """
     organization, endpoint, auth = settings.organization, settings.endpoint, settings.auth
-    values = {"MAILTIER_ORGANIZATION": str(organization)}
-    if intake.url:
-        values["MAILTIER_URL"] = (
-            f"{intake.url}/v1/namespaces/{organization.namespace}/organizations/{organization.name}/notifications"
-        )
-    if intake.ca:
-        values["MAILTIER_CA"] = intake.ca
+    values = handover(organization, intake)
     if settings.from_ is not None:
         values["MAIL_FROM"] = settings.from_.address
         if settings.from_.display_name is not None:
@@ -47,4 +45,16 @@ def data(settings: effective.Effective, intake: Intake) -> dict[str, str]:
             values |= {"SMTP_USERNAME": auth.identity, "SMTP_SECRET_NAME": auth.secret.name}
             if auth.secret.key:
                 values["SMTP_SECRET_KEY"] = auth.secret.key
+    return values
+
+
+def handover(organization: effective.OrganizationKey, intake: Intake) -> dict[str, str]:
+    """Return the part of the content with which notifications are handed over; all of it has `HANDOVER_PREFIX`."""
+    values = {"MAILTIER_ORGANIZATION": str(organization)}
+    if intake.url:
+        values["MAILTIER_URL"] = (
+            f"{intake.url}/v1/namespaces/{organization.namespace}/organizations/{organization.name}/notifications"
+        )
+    if intake.ca:
+        values["MAILTIER_CA"] = intake.ca
     return values

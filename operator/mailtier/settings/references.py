@@ -110,6 +110,13 @@ def secret_not_bound(secret: Secret) -> effective.Finding | None:
     missing = binding.unbound(secret.read.annotation, secret.wanted)
     if secret.read.outcome != observed.Outcome.FOUND or not missing:
         return None
+    if secret.field == _PASSWORD_FIELD and binding.is_for_tokens(secret.read.annotation):
+        return effective.Finding(
+            reason=reasons.SECRET_NOT_BOUND,
+            field=secret.field,
+            message=f"{secret} is for access tokens, as its annotation says, so that nothing in it is sent as a"
+            " password; put the password into another Secret",
+        )
     servers = " and ".join(str(server) for server in missing)
     return effective.Finding(
         reason=reasons.SECRET_NOT_BOUND,
@@ -126,6 +133,9 @@ def secret_key_missing(secret: Secret) -> effective.Finding | None:
     """There is no value under a key that is fit for its purpose."""
     unfit = secret.read.unfit
     if secret.read.outcome != observed.Outcome.FOUND or unfit is None:
+        return None
+    # Of a Secret whose owner has not agreed, whoever writes the settings learns nothing that is in it.
+    if binding.unbound(secret.read.annotation, secret.wanted):
         return None
     return effective.Finding(
         reason=reasons.SECRET_KEY_MISSING,

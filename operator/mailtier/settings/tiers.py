@@ -106,11 +106,13 @@ def join(
         endpoint = _endpoint(ledger, smtp, owner, policy)
         ca = _ca(smtp, namespaces[owner])
         auth, secret = credentials.choose(ledger, host, org, owner=owner, namespaces=namespaces)
+        if owner == _ORG and _names_host_s_server(host, endpoint, auth):
+            endpoint = dataclasses.replace(endpoint, is_host_s=True)
     return Values(
         endpoint=endpoint,
         auth=auth,
         from_=_from(ledger, host, org),
-        delivery=_delivery(ledger, host, org, owner),
+        delivery=_delivery(ledger, host, org, owner, is_host_s=endpoint is None or endpoint.is_host_s),
         notifications=dict(_notifications(ledger, host, org)),
         quota=_quota(ledger, policy),
         recipients=recipients.rules(policy),
@@ -150,7 +152,23 @@ def _endpoint(
         ),
         addresses=endpoints.rules(policy, origin=owner, host=host, port=port),
         origin=owner,
+        is_host_s=owner == _HOST,
     )
+
+
+def _names_host_s_server(
+    host: settings.HostSpec | None, endpoint: effective.Endpoint, auth: effective.Auth | None
+) -> bool:
+    """Return whether an organization names the host's server once more, under the host's name or address for it.
+
+    Without credentials the port does not count: a server that trusts our address does so on all of its ports. An
+    alias in DNS is not seen here, where nothing is resolved; the sender looks at it before it connects.
+    """
+    if host is None or host.smtp is None:
+        return False
+    name, port = server(host.smtp)
+    is_anonymous = auth is not None and auth.mechanism == vocabulary.Mechanism.ANONYMOUS
+    return (is_anonymous or endpoint.port == port) and endpoints.are_same_host(name, endpoint.host)
 
 
 def _ca(smtp: groups.Smtp, namespace: str) -> observed.CaNeed | None:
@@ -177,16 +195,25 @@ def _from(ledger: ledgers.Ledger, host: settings.HostSpec | None, org: settings.
 
 
 def _delivery(
-    ledger: ledgers.Ledger, host: settings.HostSpec | None, org: settings.OrgSpec, owner: vocabulary.Origin
+    ledger: ledgers.Ledger,
+    host: settings.HostSpec | None,
+    org: settings.OrgSpec,
+    owner: vocabulary.Origin,
+    *,
+    is_host_s: bool,
 ) -> effective.Delivery:
+    """Return how mail is delivered; on the host's server the host's limits are upper bounds, whoever named it."""
     mine, hosts = org.delivery or _NO_DELIVERY, (host.delivery if host else None) or _NO_DELIVERY
     theirs = mine if owner == _ORG else hosts
     timeouts = theirs.timeouts or _NO_TIMEOUTS
     helo_name = ledger.own("delivery.heloName", owner, theirs.helo_name, default=None)
-    most = hosts if owner == _HOST else _NO_DELIVERY
+    most = hosts if is_host_s else _NO_DELIVERY
+    connections = ledger.own("delivery.maxConnections", owner, theirs.max_connections, default=MAX_CONNECTIONS)
+    if is_host_s and connections > (hosts.max_connections or MAX_CONNECTIONS):
+        connections = ledger.own("delivery.maxConnections", _HOST, hosts.max_connections, default=MAX_CONNECTIONS)
     return effective.Delivery(
         helo_name=None if helo_name is None else helo_name.removesuffix("."),
-        max_connections=ledger.own("delivery.maxConnections", owner, theirs.max_connections, default=MAX_CONNECTIONS),
+        max_connections=connections,
         messages_per_connection=ledger.own(
             "delivery.messagesPerConnection", owner, theirs.messages_per_connection, default=MESSAGES_PER_CONNECTION
         ),

@@ -39,6 +39,20 @@ async def test_apply_that_changes_nothing_keeps_the_version(api: client.Client, 
     assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
 
 
+async def test_merge_changes_one_version_and_removes_what_is_null(api: client.Client, namespace: str) -> None:
+    """A merge takes keys away whoever put them there, and changes no object but the one that was looked at."""
+    path = paths.config_maps(namespace, "merged")
+    await api.create(paths.config_maps(namespace), objects.config_map(namespace, "merged", a="1", b="1"))
+    seen = (await api.get(path))["metadata"]
+    version = {"uid": seen["uid"], "resourceVersion": seen["resourceVersion"]}
+    await api.merge(path, {"metadata": version, "data": {"a": None, "b": "2"}})
+    assert (await api.get(path))["data"] == {"b": "2"}
+    with pytest.raises(errors.ConflictError):
+        await api.merge(path, {"metadata": version, "data": {"b": "3"}})
+    with pytest.raises(errors.NotFoundError):
+        await api.merge(paths.config_maps(namespace, "none"), {"data": {"b": "3"}})
+
+
 async def test_status_is_applied_by_itself(api: client.Client, namespace: str) -> None:
     """An apply of the status subresource writes the status and not the spec."""
     metadata = {"namespace": namespace, "name": "default"}

@@ -118,7 +118,7 @@ def test_an_own_server_comes_and_goes(stage: worlds.World) -> None:
 
 
 def test_what_was_published_goes_with_its_object_and_comes_with_the_next(stage: worlds.World) -> None:
-    """The garbage collector removes it; an object of the same name that comes at once waits for that, and has its own."""
+    """The garbage collector removes it; a successor of the same name waits for that, and has its own."""
     stage.namespace("publish-gone")
     stage.org("publish-gone", publish=True)
     _until_published(stage, "publish-gone")

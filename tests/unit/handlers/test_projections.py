@@ -94,6 +94,15 @@ class Projecting:
         return made
 
 
+class Silent(api.Api):
+    """An API server whose answers to creations get lost."""
+
+    async def create(self, path: str, body: api.Object, *, timeout_seconds: float | None = None) -> api.Object:
+        """Put an object into a collection, and say nothing."""
+        await super().create(path, body, timeout_seconds=timeout_seconds)
+        raise errors.UnavailableError("no answer")
+
+
 @pytest.fixture
 def world() -> Projecting:
     """Return a writer that has written nothing."""
@@ -279,6 +288,28 @@ async def test_what_nobody_wants_any_more_is_deleted(world: Projecting) -> None:
     assert world.calls() == []
 
 
+async def test_what_status_does_not_name_yet_is_deleted_too(world: Projecting) -> None:
+    """Where the status could not be written after the creation, what was created is known nevertheless."""
+    await world.reconcile()
+    world.named = ""
+    world.api.failing = errors.UnavailableError("down")
+    assert await world.reconcile({}) == projections.Outcome(found=NONE, is_left=True, refused=world.api.failing)
+    world.api.failing, world.named = None, ""
+    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+    assert world.api.objects == {}
+
+
+async def test_what_was_created_without_an_answer_is_deleted_too(world: Projecting) -> None:
+    """That the answer to the creation got lost does not say that nothing was created."""
+    world.api = Silent()
+    world.start()
+    assert (await world.reconcile()).found is PENDING
+    world.named = ""
+    assert PATH in world.api.objects
+    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+    assert world.api.objects == {}
+
+
 async def test_what_cannot_be_deleted_is_remembered_and_in_nobody_s_way(world: Projecting) -> None:
     """Without the right, status goes on naming it, so that it is deleted when the right is back."""
     await world.reconcile()
@@ -321,6 +352,48 @@ async def test_what_the_policy_blocks_is_not_published(world: Projecting) -> Non
     await world.reconcile()
     assert await world.reconcile(foreign) == projections.Outcome(found=NONE, is_left=True)
     assert world.data["MAIL_FROM"] == "no-reply@example.com"
+
+
+async def test_who_is_blocked_still_finds_and_trusts_the_intake(world: Projecting) -> None:
+    """What was published goes on saying where to hand over, with a new authority too, and nothing else of it moves."""
+    foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
+    world.projections.note_authority("first")
+    await world.reconcile()
+    world.projections.note_authority("second")
+    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, written=True, is_left=True)
+    assert world.data["MAILTIER_CA"] == "second"
+    world.calls()
+    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, is_left=True)
+    assert world.calls() == []
+    world.there["data"] = {"MAILTIER_URL": "https://elsewhere", "MAIL_FROM": "no-reply@example.com"}
+    world.now = projections.RECHECK_SECONDS
+    assert (await world.reconcile(foreign)).written is True
+    assert world.data == {
+        "MAILTIER_ORGANIZATION": "team-a/default",
+        "MAILTIER_URL": "https://intake/v1/namespaces/team-a/organizations/default/notifications",
+        "MAILTIER_CA": "second",
+        "MAIL_FROM": "no-reply@example.com",
+    }
+
+
+async def test_an_immutable_one_stays_while_its_organization_is_blocked(world: Projecting) -> None:
+    """It could not be made anew before the policy is kept again, and applications have it meanwhile."""
+    foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
+    await world.reconcile()
+    world.there["immutable"] = True
+    world.projections.note_authority("second")
+    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, is_left=True)
+    assert "MAILTIER_CA" not in world.data
+
+
+async def test_nothing_is_made_anew_while_the_policy_blocks(world: Projecting) -> None:
+    """One that was deleted meanwhile comes back with the mended settings."""
+    foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
+    await world.reconcile()
+    del world.api.objects[PATH]
+    assert await world.reconcile(foreign) == projections.Outcome(found=NONE)
+    assert world.api.objects == {}
+    assert await world.reconcile() == projections.Outcome(found=WRITTEN, written=True, is_left=True)
 
 
 async def test_new_certificates_are_published(world: Projecting) -> None:

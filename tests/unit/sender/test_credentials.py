@@ -15,6 +15,7 @@ _ENDPOINT = effective.Endpoint(
     tls=sending.PLAIN,
     addresses=sending.PUBLIC,
     origin=vocabulary.Origin.HOST,
+    is_host_s=True,
 )
 
 
@@ -146,7 +147,7 @@ _VALUES = {
     names.PRIVATE_KEY_KEY: oauth.pem(_KEY, oauth.certificate_for(_KEY)),
     names.REFRESH_TOKEN_KEY: "1//refresh",
 }
-_BOUND = "smtp.example.com:587, login.example.com:443"
+_BOUND = "smtp.example.com:587, https://login.example.com"
 
 
 async def test_a_client_is_read_whole(store: credentials.CredentialStore, secrets: sending.Secrets) -> None:

@@ -15,6 +15,7 @@ _ENDPOINT = effective.Endpoint(
     tls=sending.PLAIN,
     addresses=sending.PUBLIC,
     origin=vocabulary.Origin.ORG,
+    is_host_s=False,
 )
 
 

@@ -18,6 +18,7 @@ _ENDPOINT = effective.Endpoint(
     tls=sending.PLAIN,
     addresses=sending.PUBLIC,
     origin=vocabulary.Origin.HOST,
+    is_host_s=True,
 )
 _SETTINGS = sending.settings("team-a", _ENDPOINT)
 _LANE = sending.lane(_SETTINGS)
@@ -31,9 +32,10 @@ def test_active_settings_may_be_used() -> None:
 
 
 def test_the_namespace_s_rate_is_for_the_host_s_endpoint() -> None:
-    """An organization with an endpoint of its own is not bound by the host's quota, only by its own rate."""
-    own = dataclasses.replace(_ENDPOINT, origin=vocabulary.Origin.ORG)
-    for endpoint, namespace in ((_ENDPOINT, 7), (own, None)):
+    """The host's quota holds on the host's server, however it is named; elsewhere only an organization's own rate."""
+    own = dataclasses.replace(_ENDPOINT, origin=vocabulary.Origin.ORG, is_host_s=False)
+    once_more = dataclasses.replace(_ENDPOINT, origin=vocabulary.Origin.ORG)
+    for endpoint, namespace in ((_ENDPOINT, 7), (once_more, 7), (own, None)):
         settings = sending.settings("team-a", endpoint, rate_per_minute=3, namespace_rate=7)
         judged = standing.judge(settings, _LANE)
         assert isinstance(judged, standing.Usable)

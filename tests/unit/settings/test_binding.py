@@ -14,6 +14,10 @@ def _server(host: str, port: int = 587) -> binding.Entry:
     return binding.Entry(host=binding.normalize_host(host), port=port)
 
 
+def _login(host: str, port: int = 443) -> binding.Entry:
+    return binding.Entry(host=host, port=port, is_token_server=True)
+
+
 def _is_bound(annotation: str | None, server: binding.Entry) -> bool:
     return binding.unbound(annotation, [server]) == ()
 
@@ -100,12 +104,12 @@ def test_the_command_keeps_what_is_bound_already() -> None:
         namespace="team-a",
         name="smtp",
         annotation="Old.example.com:25, [2001:DB8::1]",
-        wanted=[_server("smtp.example.com"), _server("login.example.com", 443)],
+        wanted=[_server("smtp.example.com"), _login("login.example.com")],
     )
     assert command == (
         "kubectl annotate secret -n team-a smtp"
         " 'mailtier.dev/endpoint=old.example.com:25,[2001:db8::1],smtp.example.com:587,"
-        "login.example.com:443' --overwrite"
+        "https://login.example.com' --overwrite"
     )
 
 
@@ -136,6 +140,34 @@ def test_with_oauth2_both_servers_are_named() -> None:
     assert found.endpoint is not None
     assert found.auth is not None
     wanted = binding.servers(found.endpoint, found.auth)
-    assert [str(server) for server in wanted] == ["smtp.example.org:587", "login.example.org:443"]
+    assert [str(server) for server in wanted] == ["smtp.example.org:587", "https://login.example.org"]
     assert binding.unbound("smtp.example.org", wanted) == wanted[1:]
-    assert binding.unbound("login.example.org:443", wanted) == wanted[:1]
+    assert binding.unbound("https://login.example.org", wanted) == wanted[:1]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "entry"),
+    [
+        ("https://login.example.com", _login("login.example.com")),
+        ("https://Login.example.com.", _login("login.example.com")),
+        ("https://login.example.com:8443", _login("login.example.com", 8443)),
+        ("https://https://login.example.com", None),
+        ("https://login.example.com/", None),
+        ("https://login.example.com/token", None),
+        ("http://login.example.com", None),
+        ("https://", None),
+        ("https://u@login.example.com", None),
+    ],
+)
+def test_a_token_server_is_written_with_its_scheme(annotation: str, entry: binding.Entry | None) -> None:
+    """Scheme, name and port say it all; a path would look like a limit and be none."""
+    assert binding.parse(annotation) == (() if entry is None else (entry,))
+
+
+def test_consent_for_tokens_is_none_for_a_password() -> None:
+    """Whoever writes settings cannot have a client's secret or a refresh token sent to the server as a password."""
+    annotation = "smtp.example.org:587,https://login.example.org"
+    assert not _is_bound(annotation, _server("smtp.example.org"))
+    assert _is_bound("smtp.example.org:587", _server("smtp.example.org"))
+    assert not _is_bound("login.example.org:443", _login("login.example.org"))
+    assert not _is_bound("https://smtp.example.org:587", _server("smtp.example.org"))

@@ -48,16 +48,19 @@ def test_the_mechanism_is_xoauth2() -> None:
     assert found.auth.oauth2.server.url == "https://Login.example.org/oauth2/token"
 
 
-@pytest.mark.parametrize("annotation", ["smtp.example.org:587", "login.example.org:443", ""])
+@pytest.mark.parametrize(
+    "annotation",
+    ["smtp.example.org:587", "https://login.example.org", "smtp.example.org:587,login.example.org:443", ""],
+)
 def test_a_secret_that_names_one_server_only_is_not_bound(annotation: str) -> None:
     """Whoever may write the settings can move neither the client's secret nor the token elsewhere (R3)."""
     read = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)
     found = tiers.conclude(None, tiers.OAUTH2, secret=read).effective
     assert [finding.reason.name for finding in found.findings] == ["SecretNotBound"]
     assert found.findings[0].field == "spec.auth.oauth2.secretRef"
-    assert "smtp.example.org:587,login.example.org:443' --overwrite" in found.findings[0].message.replace(
-        "login.example.org:443,smtp.example.org:587", "smtp.example.org:587,login.example.org:443"
-    )
+    assert "/oauth2/token" not in found.findings[0].message
+    for server in ("smtp.example.org:587", "https://login.example.org"):
+        assert server in found.findings[0].message.partition("mailtier.dev/endpoint=")[2]
 
 
 def test_a_key_that_is_not_fit_is_named() -> None:
@@ -65,7 +68,7 @@ def test_a_key_that_is_not_fit_is_named() -> None:
     read = observed.SecretRead(
         outcome=observed.Outcome.FOUND,
         version="uid/1",
-        annotation="smtp.example.org,login.example.org",
+        annotation="smtp.example.org,https://login.example.org",
         unfit=observed.SecretKey(purpose=Purpose.PRIVATE_KEY, name="private-key"),
         problem="the key does not exist",
     )
@@ -115,3 +118,24 @@ def test_settings_with_tokens_travel() -> None:
     """`effective.json` carries all of it, and nothing of it is lost on the way."""
     found = tiers.settle(None, _with(grantType="RefreshToken", clientAuthentication="PrivateKeyJWT", keyID="k"))
     assert codec.decode(codec.encode(found)) == found
+
+
+def test_a_secret_for_tokens_is_no_password() -> None:
+    """An organization that may write settings and not read Secrets gets no part of one sent elsewhere (R1, R3)."""
+    read = observed.SecretRead(
+        outcome=observed.Outcome.FOUND, version="uid/1", annotation="smtp.example.org:587,https://login.example.org"
+    )
+    spec = {**tiers.OWN, "auth": {"username": "u", "passwordSecretRef": {"name": "oauth", "key": "client-secret"}}}
+    found = tiers.conclude(None, spec, secret=read).effective
+    assert [finding.reason.name for finding in found.findings] == ["SecretNotBound"]
+    assert "is for access tokens" in found.findings[0].message
+    assert "kubectl" not in found.findings[0].message
+
+
+def test_nothing_is_told_of_a_secret_that_is_not_bound() -> None:
+    """Whether a key exists, and what is wrong with its value, is the business of whoever may read the Secret."""
+    read = observed.SecretRead(
+        outcome=observed.Outcome.FOUND, version="uid/1", unfit=specs.PASSWORD, problem="the value is empty"
+    )
+    found = tiers.conclude(None, tiers.OWN, secret=read).effective
+    assert [finding.reason.name for finding in found.findings] == ["SecretNotBound"]

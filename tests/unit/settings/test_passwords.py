@@ -46,6 +46,8 @@ def test_a_key_may_have_its_certificate_beside_it(kind: str, around: tuple[bytes
         ("ed25519", "neither RSA"),
         ("two", "not one private key"),
         (b"x" * (passwords.MAXIMUM_KEY_BYTES + 1), "longer than"),
+        (b"-----BEGIN A-----" * 900, "not one private key"),
+        (b"-----BEGIN A " * 1200, "not one private key"),
     ],
 )
 def test_what_is_no_usable_key(value: bytes | str | None, part: str) -> None:

@@ -23,7 +23,14 @@ BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
                 " --overwrite`"
             ),
         ),
-        (observed.SecretRead(outcome=observed.Outcome.FORBIDDEN), "NamespaceNotGranted", "grant"),
+        (
+            observed.SecretRead(outcome=observed.Outcome.FORBIDDEN),
+            "NamespaceNotGranted",
+            (
+                "`kubectl create rolebinding mailtier-references -n team-a --clusterrole=RELEASE-references"
+                " --serviceaccount=RELEASE_NAMESPACE:RELEASE`"
+            ),
+        ),
         (observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE), "ApiUnavailable", "tries again"),
         (
             observed.SecretRead(outcome=FOUND, version="u/1", annotation="other.example.org"),
@@ -43,7 +50,10 @@ BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
                 problem="the value is empty",
             ),
             "SecretKeyMissing",
-            "Secret team-a/smtp, key password: the value is empty",
+            (
+                "Secret team-a/smtp, key password: the value is empty; put the password under this key with `kubectl"
+                """ patch secret -n team-a smtp -p '{"stringData":{"password":"PASSWORD"}}'`, or name another key"""
+            ),
         ),
     ],
 )

@@ -57,8 +57,8 @@ PROJECTION_NOT_GRANTED: Final = model.stalled(
     name="ProjectionNotGranted",
     meaning="spec.publish asks for a ConfigMap in the organization's namespace, which the operator may not write; mail"
     " is delivered nevertheless.",
-    remedy="Have the platform team install Mailtier with projections.enabled; if it has, look whether a ResourceQuota or"
-    " an admission policy of the namespace forbids the ConfigMap. Or remove spec.publish.",
+    remedy="Have the platform team install Mailtier with projections.enabled; if it has, look whether a ResourceQuota"
+    " or an admission policy of the namespace forbids the ConfigMap. Or remove spec.publish.",
 )
 PROJECTION_PENDING: Final = model.reconciling(
     vocabulary.Condition.READY,

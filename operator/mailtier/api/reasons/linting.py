@@ -10,10 +10,22 @@ _L: Final = vocabulary.Condition.LINTED
 NO_FINDINGS: Final = model.Reason(
     name="NoFindings", conditions=(_L,), meaning="No lint has anything to say.", remedy=model.NOTHING
 )
-FINDINGS: Final = model.Reason(
-    name="Findings",
+NOTES: Final = model.Reason(
+    name="Notes",
     conditions=(_L,),
-    meaning="Lints found something that is allowed, and likely to be a mistake or to cause trouble.",
+    meaning="Lints found something that is worth knowing, and nothing that is likely to be a mistake.",
+    remedy="Look at the message; the reference of lints explains each identifier in it.",
+)
+WARNINGS: Final = model.Reason(
+    name="Warnings",
+    conditions=(_L,),
+    meaning="Lints found something with which mail may be refused, lost or late.",
+    remedy="Look at the message; the reference of lints explains each identifier in it.",
+)
+ERRORS: Final = model.Reason(
+    name="Errors",
+    conditions=(_L,),
+    meaning="Lints found something with which mail does not leave, or what is secret is not safe.",
     remedy="Look at the message; the reference of lints explains each identifier in it.",
 )
 NOT_LINTED: Final = model.Reason(

@@ -12,26 +12,27 @@ SECRET_NOT_FOUND: Final = model.reconciling(
     _R,
     name="SecretNotFound",
     meaning="The Secret does not exist (yet).",
-    remedy="Create the Secret with the command that the message gives, or correct passwordSecretRef.name.",
+    remedy="Create the Secret with the command that the message gives, or correct the name in passwordSecretRef or oauth2.secretRef.",
 )
 SECRET_NOT_BOUND: Final = model.stalled(
     _R,
     name="SecretNotBound",
-    meaning="The Secret's annotation mailtier.dev/endpoint does not list the effective endpoint.",
-    remedy="Run the kubectl annotate command that the message gives, if the password may be sent to that endpoint.",
+    meaning="The Secret's annotation mailtier.dev/endpoint does not list the effective endpoint (with oauth2 the token"
+    " server beside it), or lists a token server although the Secret is named as a password's.",
+    remedy="Run the kubectl annotate command that the message gives, if what is in the Secret may be used there.",
 )
 SECRET_KEY_MISSING: Final = model.stalled(
     _R,
     name="SecretKeyMissing",
-    meaning="The Secret has no such key, or its value is empty or not UTF-8 text on one line.",
-    remedy="Put the value under the key with the command that the message gives, or correct passwordSecretRef.key.",
+    meaning="The Secret has no such key, or its value is not fit: one line of UTF-8 text, or one private key in PEM.",
+    remedy="Put the value under the key with the command that the message gives, or correct the key in passwordSecretRef or oauth2.secretRef.",
 )
 NAMESPACE_NOT_GRANTED: Final = model.reconciling(
     _R,
     name="NamespaceNotGranted",
     meaning="The operator may not read Secrets in the namespace.",
-    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the message"
-    " gives; the chart makes it where rbac.references.scope is Namespaces.",
+    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the"
+    " message gives; the chart makes it where rbac.references.scope is Namespaces.",
 )
 CA_NOT_FOUND: Final = model.reconciling(
     _R,
@@ -43,8 +44,8 @@ CA_FORBIDDEN: Final = model.reconciling(
     _R,
     name="CaForbidden",
     meaning="The operator may not read the object with the CA bundle.",
-    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the message"
-    " gives; the chart makes it where rbac.references.scope is Namespaces.",
+    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the"
+    " message gives; the chart makes it where rbac.references.scope is Namespaces.",
 )
 CA_INVALID: Final = model.stalled(
     _R,

@@ -36,6 +36,13 @@ ADDRESS_DENIED: Final = model.Reason(
     remedy="Use a public server, or have the platform team add its network to policy.endpoints.allow"
     " (for the host's own endpoint: policy.endpoints.hostAllow).",
 )
+HOST_RELAY: Final = model.Reason(
+    name="HostRelay",
+    conditions=(_V,),
+    meaning="The server's name leads to the host's server, and the settings bring no credentials for it.",
+    remedy="Inherit that server by removing spec.smtp and spec.auth, or set auth.username and auth.passwordSecretRef"
+    " instead of mechanism: Anonymous.",
+)
 CONNECT_FAILED: Final = model.Reason(
     name="ConnectFailed",
     conditions=(_V,),
@@ -70,7 +77,8 @@ AUTH_FAILED: Final = model.Reason(
     name="AuthFailed",
     conditions=(_V,),
     meaning="The server refused the credentials.",
-    remedy="Correct username or password; the sender tries again when the Secret or the settings change.",
+    remedy="Correct the username, and the password or what the token is for; the sender tries again when the Secret or"
+    " the settings change.",
 )
 AUTH_REQUIRED: Final = model.Reason(
     name="AuthRequired",
@@ -112,5 +120,6 @@ TOKEN_REFUSED: Final = model.Reason(
     name="TokenRefused",
     conditions=(_V,),
     meaning="The token server refused the client, its secret or key, or the refresh token.",
-    remedy="Correct auth.oauth2 or the Secret; the sender asks again when one of them changes.",
+    remedy="Correct auth.oauth2 or the Secret, or what the provider knows of the client; the sender asks again when the"
+    ' settings or the Secret change, as after `kubectl annotate secret NAME checked-at="$(date)" --overwrite`.',
 )

@@ -70,6 +70,7 @@ PROVIDER: Final = model.Provider(
         value=(vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN),
         source=_COMMAND_LINE,
         note="the page uses LOGIN; PLAIN stands in the server's answer to EHLO",
+        verified=False,
     ),
     oauth2=None,
     limits=model.Limits(

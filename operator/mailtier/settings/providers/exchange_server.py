@@ -45,6 +45,7 @@ PROVIDER: Final = model.Provider(
         value=(vocabulary.Mechanism.LOGIN,),
         source=_CONNECTORS,
         note="BasicAuth is the mechanism LOGIN, offered after STARTTLS (BasicAuthRequireTLS)",
+        verified=False,
     ),
     oauth2=None,
     limits=model.Limits(

@@ -23,6 +23,14 @@ _OAUTH2: Final = model.Source(
     url="https://developers.google.com/identity/protocols/oauth2",
     looked_up=_READ,
 )
+_SERVERS: Final = model.Source(
+    title="IMAP, POP, and SMTP", url="https://developers.google.com/workspace/gmail/imap/imap-smtp", looked_up=_READ
+)
+_APP_PASSWORDS: Final = model.Source(
+    title="Sign in with app passwords",
+    url="https://knowledge.workspace.google.com/kb/how-to-create-app-passwords-000009237",
+    looked_up=_READ,
+)
 _SETTINGS: Final = model.Source(
     title="Gmail SMTP settings: ports, auth, limits (Nylas)",
     url="https://developer.nylas.com/docs/cookbook/email/gmail-smtp-settings/",
@@ -40,25 +48,29 @@ PROVIDER: Final = model.Provider(
     title="Gmail",
     summary="One account of Gmail or Google Workspace sends as itself. For a whole domain, use the relay of Google"
     " Workspace.",
-    hosts=model.Fact(value=("smtp.gmail.com",), source=_SETTINGS),
-    starttls=model.Fact(value=(587,), source=_SETTINGS),
-    implicit=model.Fact(value=(465,), source=_SETTINGS),
-    anonymous=model.Fact(value=False, source=_SETTINGS, note="both ports require credentials"),
+    hosts=model.Fact(value=("smtp.gmail.com",), source=_SERVERS),
+    starttls=model.Fact(value=(587,), source=_SERVERS),
+    implicit=model.Fact(value=(465,), source=_SERVERS),
+    anonymous=model.Fact(value=False, source=_SETTINGS, note="both ports require credentials", verified=False),
     sender=model.Fact(
         value=model.SenderRule.ACCOUNT,
         source=_ALIAS,
         note="another address has to be confirmed under Settings, Accounts, Send mail as; without that the message"
         " leaves with the account's own address",
+        verified=False,
     ),
     username=model.Fact(
         value=model.UsernameRule(matches=forms.is_address, sentence="is the whole address of the account"),
         source=_SETTINGS,
-        note="the password is an app password of 16 letters, which needs 2-Step Verification, not the account's own",
+        note="the password is an app password of 16 letters, which needs 2-Step Verification, not the account's own"
+        f" ({_APP_PASSWORDS.url})",
+        verified=False,
     ),
     mechanisms=model.Fact(
         value=(_M.PLAIN, _M.LOGIN, _M.XOAUTH2),
         source=_XOAUTH2,
         note="the page describes XOAUTH2; PLAIN and LOGIN stand in the server's answer to EHLO",
+        verified=False,
     ),
     oauth2=model.Fact(
         value=model.OAuth2(
@@ -127,7 +139,8 @@ PROVIDER: Final = model.Provider(
         host="smtp.gmail.com", username="notifications@example.com", from_address="notifications@example.com"
     ),
     unverified=(
-        "Ports, username and app passwords were read at third hand (Nylas); Google's own page on them was not at hand.",
+        "That both ports ask for credentials, and the username is the whole address, was read at third hand (Nylas).",
+        "That PLAIN and LOGIN are offered beside XOAUTH2 was read in public logs.",
         "How many connections and how large a message it takes, no page said; public logs show SIZE 35882577.",
         "The number of 500 messages a day for accounts without Workspace stands on third parties' pages alone.",
         "The page of error codes could be read in part; 5.4.5, 5.7.8, 5.7.9 and 5.7.14 were seen in public logs.",

@@ -25,7 +25,7 @@ PROVIDER: Final = model.Provider(
     " administrator sets under Apps, Google Workspace, Gmail, Routing.",
     hosts=model.Fact(value=("smtp-relay.gmail.com",), source=_RELAY),
     starttls=model.Fact(value=(587, 25), source=_RELAY, note="with TLS, Google asks for 587"),
-    implicit=model.Fact(value=(465,), source=_RELAY),
+    implicit=model.Fact(value=(465,), source=_RELAY, verified=False),
     anonymous=model.Fact(
         value=True, source=_RELAY, note="from IP addresses that are registered in the relay's settings"
     ),

@@ -38,7 +38,7 @@ PROVIDER: Final = model.Provider(
     title="Mailgun",
     summary="Sends for domains that were added and verified, each with SMTP credentials of its own, in the region (US"
     " or EU) of the domain.",
-    hosts=model.Fact(value=("smtp.mailgun.org", "smtp.eu.mailgun.org"), source=_REGIONS),
+    hosts=model.Fact(value=("smtp.mailgun.org", "smtp.eu.mailgun.org"), source=_REGIONS, verified=False),
     starttls=model.Fact(value=(587, 2525, 25), source=_SEND),
     implicit=model.Fact(value=(465,), source=_SEND),
     anonymous=model.Fact(value=False, source=_CREDENTIALS, note="authentication is required to relay"),
@@ -56,6 +56,7 @@ PROVIDER: Final = model.Provider(
         value=(vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN),
         source=_PROTOCOL,
         note="the manual speaks of plain text authentication; LOGIN stands in the server's answer to EHLO",
+        verified=False,
     ),
     oauth2=None,
     limits=model.Limits(),
@@ -72,6 +73,8 @@ PROVIDER: Final = model.Provider(
         host="smtp.mailgun.org", username="postmaster@mg.example.com", from_address="notifications@mg.example.com"
     ),
     unverified=(
+        "The servers' names were read on a page of Google Cloud's; Mailgun shows them in its control panel.",
+        "That LOGIN is offered beside PLAIN was read in public logs.",
         "The manual names no limit for connections and rates; 25 MB a message stands on third parties' pages alone.",
         "The refusals of sandbox domains were not found on a page of Mailgun's.",
     ),

@@ -42,9 +42,9 @@ _DISABLED: Final = model.Source(
     "-submission",
     looked_up=_READ,
 )
-_LOG: Final = model.Source(
-    title="Git mailing list: debug log of git send-email with smtp.office365.com",
-    url="https://lore.kernel.org/git/",
+_MECHANISMS: Final = model.Source(
+    title="Office 365: first record does not look like a TLS handshake (Mattermost's tracker)",
+    url="https://github.com/mattermost/mattermost/issues/954",
     looked_up=_READ,
 )
 _M, _G = vocabulary.Mechanism, vocabulary.GrantType
@@ -70,7 +70,11 @@ PROVIDER: Final = model.Provider(
         source=_SETUP,
     ),
     mechanisms=model.Fact(
-        value=(_M.LOGIN, _M.XOAUTH2), source=_LOG, note="after STARTTLS it answers AUTH LOGIN XOAUTH2, without PLAIN"
+        value=(_M.LOGIN, _M.XOAUTH2),
+        source=_MECHANISMS,
+        note="to AUTH PLAIN the server answers 504 5.7.4 Unrecognized authentication type; XOAUTH2 is described on"
+        f" Microsoft's page about OAuth ({_OAUTH.url})",
+        verified=False,
     ),
     oauth2=model.Fact(
         value=model.OAuth2(
@@ -165,7 +169,8 @@ PROVIDER: Final = model.Provider(
     ),
     unverified=(
         "The texts of 5.7.57, 5.7.139 and SendAsDenied were seen in public logs, not on a page of Microsoft's.",
-        "That LOGIN and XOAUTH2 are offered, and PLAIN is not, was read in the server's answers in public logs.",
+        "That LOGIN is offered, and PLAIN is not, somebody of Microsoft said on another project's tracker, and public"
+        " logs show it (250-AUTH LOGIN XOAUTH2); no page of Microsoft's was found that says so.",
         "The largest message was not read on a page; the server announces SIZE 157286400 in public logs.",
     ),
 )

@@ -27,15 +27,18 @@ class Source:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Fact(Generic[_T]):
-    """One thing that a provider says of itself.
+    """One thing that is known of a provider.
 
     Attributes:
         note: What a reader has to know beside the value; without a final full stop.
+        verified: Whether a page of the provider's own, or of the server's makers, says all of it. What rests on a fact
+            that is not verified is a Warning at most.
     """
 
     value: _T
     source: Source
     note: str = ""
+    verified: bool = True
 
 
 class SenderRule(enum.Enum):

@@ -28,8 +28,12 @@ PROVIDER: Final = model.Provider(
     title="Postfix with Dovecot",
     summary="A submission server of one's own. Its main.cf and master.cf decide; here are the defaults.",
     hosts=None,
-    starttls=model.Fact(value=(587, 25), source=_SASL, note="the services submission and smtp of master.cf"),
-    implicit=model.Fact(value=(465,), source=_SASL, note="the service submissions (smtps) of master.cf"),
+    starttls=model.Fact(
+        value=(587, 25), source=_SASL, note="the services submission and smtp of master.cf", verified=False
+    ),
+    implicit=model.Fact(
+        value=(465,), source=_SASL, note="the service submissions (smtps) of master.cf", verified=False
+    ),
     anonymous=model.Fact(value=True, source=_SASL, note="from networks that mynetworks lists"),
     sender=model.Fact(
         value=model.SenderRule.SERVER,
@@ -52,7 +56,7 @@ PROVIDER: Final = model.Provider(
         connections=model.Fact(
             value=50, source=_POSTCONF, note="smtpd_client_connection_count_limit, half of default_process_limit"
         ),
-        message_bytes=model.Fact(value=10_240_000, source=_DOS, note="message_size_limit"),
+        message_bytes=model.Fact(value=10_240_000, source=_DOS, note="message_size_limit", verified=False),
     ),
     errors=(
         model.KnownError(
@@ -89,6 +93,7 @@ PROVIDER: Final = model.Provider(
         host="mail.example.com", username="notifications@example.com", from_address="notifications@example.com"
     ),
     unverified=(
+        "The default of message_size_limit was read in the manual of Red Hat Enterprise Linux.",
         "The texts of the refusals are those of Postfix as public logs show them.",
         "Of the SASL Howto an older copy was at hand; ports and mynetworks are as master.cf and main.cf come.",
     ),

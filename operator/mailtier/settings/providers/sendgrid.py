@@ -46,6 +46,7 @@ PROVIDER: Final = model.Provider(
         value=(vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN),
         source=_START,
         note="the page uses LOGIN; PLAIN stands in the server's answer to EHLO",
+        verified=False,
     ),
     oauth2=None,
     limits=model.Limits(

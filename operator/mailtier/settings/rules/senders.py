@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mailtier.api import addresses, reasons
 from mailtier.settings import effective
-from mailtier.settings.rules import cases, servers
+from mailtier.settings.rules import cases
 
 
 def from_missing(case: cases.Case) -> effective.Finding | None:
@@ -65,7 +65,8 @@ def _sender_not_allowed(case: cases.Case, name: str, *, own: Sequence[str]) -> e
         own: Which of the host's addresses, as Python names them, may stand in the field.
     """
     from_ = case.values.from_
-    if from_ is None or not servers.is_host_s_server(case):
+    endpoint = case.values.endpoint
+    if from_ is None or endpoint is None or not endpoint.is_host_s:
         return None
     # What is inherited is the host's; an envelope that follows the From address is judged with that.
     if case.values.provenance[f"from.{name}"] != cases.ORG:

@@ -54,8 +54,15 @@ def token_server_not_allowed(case: cases.Case) -> effective.Finding | None:
         return None
     server, policy = auth.oauth2.server, case.policy.endpoints if case.policy else None
     usual = endpoints.TOKEN_PORTS
-    if endpoints.judge(policy, host=server.host, port=server.port, usual=usual) == endpoints.Verdict.ALLOWED:
+    verdict = endpoints.judge(policy, host=server.host, port=server.port, usual=usual)
+    if verdict == endpoints.Verdict.ALLOWED:
         return None
+    if verdict == endpoints.Verdict.DENIED:
+        return effective.Finding(
+            reason=reasons.TOKEN_SERVER_NOT_ALLOWED,
+            field="spec.auth.oauth2.tokenURL",
+            message=f"{server} is closed by the host's policy.endpoints.deny; name another token server",
+        )
     return effective.Finding(
         reason=reasons.TOKEN_SERVER_NOT_ALLOWED,
         field="spec.auth.oauth2.tokenURL",
@@ -84,7 +91,7 @@ def anonymous_not_allowed(case: cases.Case) -> effective.Finding | None:
         return None
     if auth.mechanism != vocabulary.Mechanism.ANONYMOUS:
         return None
-    if is_host_s_server(case) and not _is_host_anonymous(case):
+    if endpoint.is_host_s and not _is_host_anonymous(case):
         return effective.Finding(
             reason=reasons.ANONYMOUS_NOT_ALLOWED,
             field="spec.auth.mechanism",
@@ -116,20 +123,6 @@ def plaintext_refused(case: cases.Case) -> effective.Finding | None:
         message=f"the password would be sent in clear, because smtp.tls.mode of {endpoint} is Disabled; remove"
         " spec.auth, or set spec.smtp to a server of your own with tls.mode StartTLS (port 587) or Implicit (port 465)",
     )
-
-
-def is_host_s_server(case: cases.Case) -> bool:
-    """Return whether the effective endpoint leads to the host's server, inherited or named once more.
-
-    Without credentials the port does not count: a server that trusts our address does so on all of its ports.
-    """
-    endpoint, hosts = case.values.endpoint, case.host.smtp if case.host else None
-    if endpoint is None or endpoint.origin == cases.HOST or hosts is None:
-        return endpoint is not None and endpoint.origin == cases.HOST
-    host, port = tiers.server(hosts)
-    auth = case.values.auth
-    is_anonymous = auth is not None and auth.mechanism == vocabulary.Mechanism.ANONYMOUS
-    return (is_anonymous or endpoint.port == port) and endpoints.are_same_host(host, endpoint.host)
 
 
 def _is_host_anonymous(case: cases.Case) -> bool:

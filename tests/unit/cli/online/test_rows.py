@@ -58,9 +58,9 @@ _RECONCILING = {"Ready": ("False", "SecretNotFound"), "Reconciling": ("True", "S
         (organization(conditions={"Ready": ("False", "HostMissing")}), State.RECONCILING, "HostMissing"),
         (organization(conditions={**_READY, "Verified": ("False", "TlsFailed")}), State.NOT_VERIFIED, "TlsFailed"),
         (organization(conditions={**_READY, "Verified": ("Unknown", "ProbePending")}), State.READY, "Published"),
-        (organization(conditions={**_READY, "Linted": ("False", "Findings")}), State.ADVICE, "Findings"),
+        (organization(conditions={**_READY, "Linted": ("False", "Warnings")}), State.ADVICE, "Warnings"),
         (
-            organization(conditions={**_READY, "Linted": ("False", "Findings"), "Verified": ("False", "TlsFailed")}),
+            organization(conditions={**_READY, "Linted": ("False", "Warnings"), "Verified": ("False", "TlsFailed")}),
             State.NOT_VERIFIED,
             "TlsFailed",
         ),
@@ -88,7 +88,7 @@ def test_an_object_without_any_status_is_not_observed() -> None:
 def test_the_worst_come_first_and_alike_by_name() -> None:
     """The order is that of the states, and the host stands before its like."""
     objects = [
-        organization("b", "beta", conditions={**_READY, "Linted": ("False", "Findings")}),
+        organization("b", "beta", conditions={**_READY, "Linted": ("False", "Warnings")}),
         organization("a", "beta", conditions=_RECONCILING),
         organization("z", "alpha", conditions=_RECONCILING),
         organization("c", "gamma", conditions=_STALLED),
@@ -111,7 +111,7 @@ def test_totals_count_what_they_say() -> None:
         rows.Row.of(organization("a", source="Host", state="Active")),
         rows.Row.of(organization("b", source="Mixed", state="Blocked", conditions=_STALLED)),
         rows.Row.of(organization("c", source="Org", conditions={**_READY, "Verified": ("False", "TlsFailed")})),
-        rows.Row.of(organization("d", source="Host", conditions={**_READY, "Linted": ("False", "Findings")})),
+        rows.Row.of(organization("d", source="Host", conditions={**_READY, "Linted": ("False", "Warnings")})),
     ]
     assert picture(*found, would_block=7).totals == rows.Totals(
         organizations=4, ready=3, blocked=1, overriding=2, not_verified=1, advised=1, would_block=7
@@ -122,7 +122,7 @@ def test_totals_count_what_they_say() -> None:
     ("conditions", "broken"),
     [
         (_READY, False),
-        ({**_READY, "Linted": ("False", "Findings")}, False),
+        ({**_READY, "Linted": ("False", "Warnings")}, False),
         ({**_READY, "Verified": ("False", "TlsFailed")}, True),
         (_RECONCILING, True),
         (_STALLED, True),
