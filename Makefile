@@ -50,7 +50,7 @@ bench: bench-operator ## Every bench, ours beside a peer or the physical limit.
 	$(RUN) -m bench.queue
 	$(RUN) -m bench.render
 
-bench-operator: $(SYNCED) ## The operator at 1,000 organizations beside the raw ceiling of the same client.
+bench-operator: $(SYNCED) ## The operator at 1,000 and 10,000 organizations beside the raw ceiling of the same client.
 	$(RUN) -m bench.operator
 
 binaries: $(SYNCED) ## Build the real parts that tests and demo run, or find them in the cache.

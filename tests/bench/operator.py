@@ -124,7 +124,7 @@ class Bench:
         ended = time.monotonic()
         await self._operator.settled(at_least=0, outcome="written")
         drained = time.monotonic() - ended
-        written = self._operator.reconciled("written") - before - len(found.latencies)
+        written = self._operator.reconciled("written") - before - len(found.published)
         self.report.state(
             f"storm: {found.edits} edits of {found.stormed} organizations, {found.edits / found.seconds:.0f}/s for"
             f" {found.seconds:.0f} s ({self._edits_alone:.0f}/s with nobody beside them); written {written} times"
@@ -132,11 +132,11 @@ class Bench:
             f" {drained:.1f} s after its end; {(self._operator.cpu_seconds() - cpu) * 1000 / found.edits:.2f} ms of CPU"
             " an edit"
         )
-        p50, p99 = (report.percentile(found.latencies, share) * 1000 for share in (0.5, 0.99))
-        self.report.state(
-            f"a single edit elsewhere under it, sent to published: p50 {p50:.0f} ms, p99 {p99:.0f} ms,"
-            f" {len(found.latencies)} edits"
-        )
+        for what, values in (("answered", found.answered), ("published", found.published)):
+            p50, p99 = (report.percentile(values, share) * 1000 for share in (0.5, 0.99))
+            self.report.state(
+                f"a single edit elsewhere under it, sent to {what}: p50 {p50:.0f} ms, p99 {p99:.0f} ms of {len(values)}"
+            )
 
     async def rotate(self) -> None:
         """Measure how soon rotated Secrets are seen, which the schedule of reads decides."""

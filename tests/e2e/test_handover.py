@@ -25,7 +25,7 @@ async def test_a_standby_catches_up(tmp_path: pathlib.Path, how: str, count: int
     async with stages.running(tmp_path, count) as stage:
         await stages.Script(stage).run()
         await wait.until_async(
-            stage.operator.is_idle, within_seconds=stages.SETTLED_SECONDS, why="the leader is idle", poll_seconds=0.5
+            stage.operator.is_idle, within_seconds=stage.patience_seconds, why="the leader is idle", poll_seconds=0.5
         )
         standby = operators.Operator(tmp_path, stage.cluster.kubeconfig, namespace=stages.SYSTEM, identity="standby")
         await asyncio.to_thread(standby.start)
@@ -54,7 +54,7 @@ async def test_a_standby_catches_up(tmp_path: pathlib.Path, how: str, count: int
                 published = names.effective_config_map(one.namespace, one.name)
                 await _until(
                     lambda name=published: _has(stage, name, "from.replyTo", reply_to),
-                    within=stages.SETTLED_SECONDS,
+                    within=stage.patience_seconds,
                     why="the rest of the fan-out",
                 )
             everything = time.monotonic() - started

@@ -28,17 +28,29 @@ ALERT: typing.Final = {"category": "JobAlert", "recipients": ["somebody@tenant.e
 
 _ACCOUNT = "mailtier"
 _RIGHTS = ROOT / "tests" / "demo" / "yaml" / "00-operator.yaml"
+# Rights that an installation gives with projections switched on.
+_PROJECTIONS_CREATE = (
+    "create", "clusterrole", "mailtier-projections", "--resource=configmaps", "--verb=get,create,patch,delete"
+)
+_PROJECTIONS_BIND = (
+    "create",
+    "clusterrolebinding",
+    "mailtier-projections",
+    "--clusterrole=mailtier-projections",
+    f"--serviceaccount={SYSTEM}:{_ACCOUNT}",
+)
 _PLURALS = {"Namespace": "namespaces", "Secret": "secrets", "ConfigMap": "configmaps"}
 _ADDRESSES_PER_BLOCK = 250
 
 Json = dict[str, typing.Any]
 
 
-def host_spec(port: int) -> Json:
+def host_spec(port: int, *others: int) -> Json:
     """Return the spec of the arena's HostEmailSettings, whose policy is as open as a sensible one may be.
 
     Args:
         port: The one on which relay and tenants' servers listen.
+        others: Further ones on which tenants' servers may listen.
     """
     return {
         "smtp": {
@@ -52,7 +64,7 @@ def host_spec(port: int) -> Json:
             "from": {"allow": ["{namespace}@platform.example"]},
             "endpoints": {
                 "hostAllow": ["127.0.0.0/8"],
-                "allow": [{"cidr": "127.0.0.0/8", "ports": [port]}, {"host": "*"}],
+                "allow": [{"cidr": "127.0.0.0/8", "ports": [port, *others]}, {"host": "*"}],
                 "deny": [
                     {"host": "closed.example.org"},
                     {"host": "*.closed.example.net"},
@@ -75,7 +87,7 @@ class Arena:
         self.folder = folder
         self.secrets: list[leaks.Secret] = []
         self.authority = certs.Authority(folder / "certificates")
-        self.port = ports_kit.free()
+        self.port, self.token_port = ports_kit.free(), ports_kit.free()
         self._leaf = self.authority.issue(CERTIFICATE_NAME)
         self._served = 0
         self._stack = contextlib.ExitStack()
@@ -103,6 +115,8 @@ class Arena:
         )
         self.cluster.apply_crds(ROOT / "crds")
         self.cluster.kubectl("apply", "-f", str(_RIGHTS))
+        self.cluster.kubectl(*_PROJECTIONS_CREATE)
+        self.cluster.kubectl(*_PROJECTIONS_BIND)
         self.account = self.cluster.kubeconfig_for(SYSTEM, _ACCOUNT)
         self.rest = rest.Rest(self.cluster)
         stack.callback(lambda: self.rest.close())
@@ -113,13 +127,15 @@ class Arena:
         self.relay = self._serve("127.0.0.1", self.starttls(users={RELAY_USER: password}, require_auth=False), stack)
         self.put(secret(SYSTEM, "relay-password", password, endpoint=f"127.0.0.1:{self.port}"))
         self.put(config_map(SYSTEM, "relay-ca", {"ca.crt": self.authority.ca_pem}))
-        self.put(worlds.document("HostEmailSettings", "default", **host_spec(self.port)))
+        self.put(worlds.document("HostEmailSettings", "default", **host_spec(self.port, self.token_port)))
         self.sender = stack.enter_context(
             sender.Sender(
                 self.folder / "sender",
                 kubeconfig=self.account,
                 namespace=SYSTEM,
                 arguments=["--full-at=1.0", f"--quota-messages={QUOTA_MESSAGES}", "--log-level=DEBUG"],
+                # Token servers are verified against the public authorities, which the arena's is for this process.
+                env={"SSL_CERT_FILE": str(self.authority.ca_path)},
             )
         )
         self.operator = stack.enter_context(
@@ -185,7 +201,9 @@ class Arena:
 
     def attacker(self) -> "Attacker":
         """Return a tenant with a namespace of its own, which holds nothing yet."""
-        return Attacker(arena=self, tenant=tenants.create(self.cluster))
+        tenant = tenants.create(self.cluster)
+        self.secrets.append(leaks.Secret(name=f"the token of {tenant.namespace}", value=tenant.token))
+        return Attacker(arena=self, tenant=tenant)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ class Sender:
         kubeconfig: Of its ServiceAccount.
         namespace: Where the effective settings are published.
         arguments: Further ones of the command line.
+        env: Variables that are added to its environment.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class Sender:
         kubeconfig: pathlib.Path,
         namespace: str,
         arguments: collections.abc.Sequence[str] = (),
+        env: collections.abc.Mapping[str, str] | None = None,
     ) -> None:
+        self._env = env
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.namespace = namespace
@@ -129,7 +132,7 @@ class Sender:
         Raises:
             RuntimeError: It ended; the text quotes its log.
         """
-        self._child = processes.start(self._argv, log=self.log, name="sender")
+        self._child = processes.start(self._argv, log=self.log, name="sender", env=self._env)
         if wait_ready:
             self.wait_ready()
 

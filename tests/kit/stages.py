@@ -15,8 +15,11 @@ from mailtier.kube import configuration, errors, paths
 
 _ROOT = pathlib.Path(__file__).parents[2]
 SYSTEM = "mailtier-system"
-SETTLED_SECONDS = 300
+_SECONDS = 300.0
 """The slowest thing on the way is a backoff of the watches after several failures."""
+
+_ORGANIZATIONS_PER_SECOND = 20
+"""How many are reconciled at least, on a machine that is busy with other things too."""
 
 _MANAGER = "script"
 
@@ -40,9 +43,24 @@ class Stage:
     clock: pathlib.Path
     step: int = 0
 
+    @property
+    def patience_seconds(self) -> float:
+        """How long anything may take that the whole cluster waits for."""
+        return _SECONDS + len(self.organizations) / _ORGANIZATIONS_PER_SECOND
+
     async def until(self, predicate: collections.abc.Callable[[], object], why: str) -> None:
         """Wait for something that has to happen."""
-        await wait.until_async(lambda: bool(predicate()), within_seconds=SETTLED_SECONDS, why=why)
+
+        async def happened() -> bool:
+            await self.keep_running()
+            return bool(predicate())
+
+        await wait.until_async(happened, within_seconds=self.patience_seconds, why=why)
+
+    async def keep_running(self) -> None:
+        """Start the operator again if it has ended, as the kubelet would: it is crash-only."""
+        if not self.operator.running:
+            await asyncio.to_thread(self.operator.start)
 
     async def in_the_middle(self) -> None:
         """Return when the script has made all objects and goes on to change them, and the operator is at work."""
@@ -59,7 +77,7 @@ async def insist(call: collections.abc.Callable[[], collections.abc.Awaitable[No
             return False
         return True
 
-    await wait.until_async(taken, within_seconds=SETTLED_SECONDS, why="the API server takes it", poll_seconds=0.2)
+    await wait.until_async(taken, within_seconds=_SECONDS, why="the API server takes it", poll_seconds=0.2)
 
 
 class Script:

@@ -30,7 +30,7 @@ def _exported(arena: arena_kit.Arena) -> dict[str, bytes]:
     """Return what both processes export, as Prometheus reads it."""
     return {
         "sender's metrics": arena.sender.get("/metrics")[1].encode(),
-        "operator's metrics": arena.operator.metrics().encode(),
+        "operator's metrics": arena.operator.metrics.encode(),
     }
 
 

@@ -1,5 +1,6 @@
 """What all attacks wrote is searched for every secret that they used; this module runs last."""
 
+import base64
 import json
 import urllib.parse
 
@@ -7,6 +8,7 @@ import pytest
 
 from kit import arena as arena_kit
 from kit import leaks
+from kit import traces as traces_kit
 
 _SECRET = leaks.Secret(name="the secret", value="tGv&7-pQ+9_xZ=4/wL?2 äM", username="robot")
 
@@ -23,7 +25,7 @@ def test_the_search_finds_every_form(form: str) -> None:
 @pytest.mark.parametrize("before", ["", "a", "ab", "\0robot\0"])
 def test_the_search_finds_what_is_encoded_with_others(before: str) -> None:
     """A secret within a longer text that was encoded as a whole is found (R1)."""
-    encoded = leaks.base64.b64encode(f"{before}{_SECRET.value} and more".encode())
+    encoded = base64.b64encode(f"{before}{_SECRET.value} and more".encode())
     assert leaks.search({"trace": encoded}, [_SECRET])
     quoted = urllib.parse.quote(f"{before}{_SECRET.value}", safe="").encode()
     assert leaks.search({"trace": quoted}, [_SECRET])
@@ -31,7 +33,7 @@ def test_the_search_finds_what_is_encoded_with_others(before: str) -> None:
 
 def test_no_attack_left_a_secret_anywhere(arena: arena_kit.Arena) -> None:
     """Logs, metrics, objects, Events, the queue's files and what commands print hold no secret of the run (R1, R11)."""
-    traces = arena.traces()
+    traces = traces_kit.collect(arena)
     needed = {
         "sender.log",
         "operator.log",
@@ -44,4 +46,3 @@ def test_no_attack_left_a_secret_anywhere(arena: arena_kit.Arena) -> None:
     assert any(where.startswith("OrgEmailSettings ") for where in traces)
     found = leaks.search(traces, arena.secrets)
     assert found == [], json.dumps([f"{leak.what} ({leak.form}) in {leak.where}" for leak in found], indent=1)
-    assert len(arena.secrets) >= 1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kit import arena as arena_kit
-from kit import attacks, tenants, wait
+from kit import attacks, tenants, wait, worlds
 from mailtier.api import names
 
 ATTACKS = (
@@ -80,7 +80,7 @@ def test_what_no_object_may_be(attacker: arena_kit.Attacker, attack: attacks.Ref
         attack.check(attacker.arena.rest)
         return
     attacker.notify("once", attack.spec)
-    document = arena_kit.worlds.document(names.NOTIFICATION_KIND, "once", attacker.namespace, category="RobotAlert")
+    document = worlds.document(names.NOTIFICATION_KIND, "once", attacker.namespace, category="RobotAlert")
     status, answer = attacker.arena.try_put(document)
     assert (status, attack.says in answer["message"]) == (422, True), answer
 
@@ -153,7 +153,7 @@ def test_an_organization_elsewhere_is_not_found(arena: arena_kit.Arena) -> None:
     other.notify("borrowed", arena_kit.ALERT | {"organization": "payroll"})
     other.until_reason("OrganizationUnknown", type_="Accepted", kind=names.NOTIFICATION_KIND, name="borrowed")
     qualified = arena_kit.ALERT | {"organization": f"{owner.namespace}/payroll"}
-    document = arena_kit.worlds.document(names.NOTIFICATION_KIND, "qualified", other.namespace, **qualified)
+    document = worlds.document(names.NOTIFICATION_KIND, "qualified", other.namespace, **qualified)
     assert arena.try_put(document)[0] == 422
 
 

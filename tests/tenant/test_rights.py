@@ -6,7 +6,7 @@ import json
 import pytest
 
 from kit import arena as arena_kit
-from kit import attacks
+from kit import attacks, wait
 from mailtier.api import names
 
 _POD = f"system:serviceaccount:{arena_kit.SYSTEM}:mailtier"
@@ -248,7 +248,7 @@ def test_drift_is_repaired_and_redirects_nothing(attacker: arena_kit.Attacker) -
             "PATCH", path, {"data": {"effective.json": forged}}, content_type="application/merge-patch+json"
         )
         assert status == 200
-        arena_kit.wait.until(
+        wait.until(
             lambda: attacker.effective() == before, within_seconds=arena_kit.WITHIN, why="the edit is undone"
         )
         attacker.until_complete(attacker.post(arena_kit.ALERT))

@@ -35,6 +35,9 @@ SPELLINGS = (
     _written("token-url-of-a-file", "file:///var/run/secrets/kubernetes.io/serviceaccount/token", "a file's path"),
     _written("token-url-in-decimal", "https://2130706433/token", "loopback as one decimal number"),
     _written("token-url-in-hexadecimal", "https://0x7f.1/token", "loopback in hexadecimal"),
+    _written("token-server-of-metadata", "https://169.254.169.254/latest/api/token", "the metadata service's address"),
+    _written("token-server-inside", "https://10.96.0.1/api/v1/secrets", "the address of the cluster's API server"),
+    _written("token-server-on-loopback", "https://[::1]/token", "the sender's own loopback"),
     _written("token-url-with-a-backslash", "https://login.example.org\\@evil.example/token", "a backslash"),
     _written("token-url-with-a-line-break", "https://login.example.org/token\r\nHost: evil.example", "a header"),
 )
@@ -53,10 +56,8 @@ def _server(name: str, url: str, story: str) -> attacks.Judged:
 
 
 SERVERS = (
-    _server("token-server-of-metadata", "https://169.254.169.254/latest/api/token", "the metadata service"),
-    _server("token-server-inside", "https://10.96.0.1/api/v1/secrets", "the API server of the cluster"),
-    _server("token-server-on-loopback", "https://127.0.0.1/token", "the sender's own loopback"),
     _server("token-server-on-another-port", "https://login.example.org:6443/token", "another port of a public machine"),
+    _server("token-server-that-is-closed", "https://closed.example.org:6443/token", "a server that the policy denies"),
 )
 
 
@@ -159,10 +160,8 @@ def test_a_token_server_gets_its_secret_and_no_more(attacker: arena_kit.Attacker
     arena = attacker.arena
     secret = arena.secret(attack.name)
     leaf = arena.authority.issue("localhost", file_name=attack.name)
-    server, target = (
-        oauth.Server(leaf, name="127.0.0.1", host=f"127.0.6.{number}", port=arena.port) for number in (1, 2)
-    )
-    server.name, target.name = server.host, target.host
+    server = oauth.Server(leaf, name="localhost", port=arena.token_port)
+    target = oauth.Server(leaf, name="127.0.6.1", host="127.0.6.1", port=arena.token_port)
 
     async def echo(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"error": secret, "error_description": f"You said {secret}."}, status=400)
@@ -175,7 +174,7 @@ def test_a_token_server_gets_its_secret_and_no_more(attacker: arena_kit.Attacker
         arena.loop.run(server.start())
         arena.loop.run(target.start())
         try:
-            attacker.bring(secret, endpoint=f"{smtp.host},{server.host}", key="client-secret")
+            attacker.bring(secret, endpoint=f"{smtp.host},localhost:{server.port}", key="client-secret")
             auth = {"username": "robot", "oauth2": _spec(server.url)["auth"]["oauth2"]}
             attacker.settings(attacker.own(smtp, auth=auth))
             told = attacker.until_reason("TokenFailed", "TokenRefused", type_="Verified")

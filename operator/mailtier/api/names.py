@@ -49,8 +49,11 @@ EFFECTIVE_KEY = "effective.json"
 HOST_CONFIG_MAP = "host"
 """The ConfigMap with the host's own effective settings, which the sender probes though nobody may inherit them."""
 
-INTAKE_CA_CONFIG_MAP = "mailtier-intake-ca"
-"""The ConfigMap with the certificates that clients of the intake verify it against, for people and programs."""
+INTAKE_CA_CONFIG_MAP = "intake-ca"
+"""The ConfigMap with the certificates that clients of the intake verify it against, for people and programs.
+
+No other of ours has that name: see `projection`, `effective_config_map` and `is_ca_config_map`.
+"""
 
 INTAKE_CA_COMPONENT = "intake-ca"
 

@@ -25,6 +25,7 @@ server, credentials and a CA that an organization inherits, only the platform te
 - Warning: mail may be refused, lost or late.
 - Info: worth knowing.
 
+What a lint rests on that no page of the provider's own says is a Warning at most, whatever the lint's severity.
 What is known of providers, and where it was read: [providers](providers/index.md).
 
 | Lint | Severity | What is wrong |
@@ -36,8 +37,9 @@ _PROVIDERS: Final = """
 # Providers
 
 What is known of mail providers, and of servers that many run themselves. Each fact has the page that says so and the
-day on which it was read; providers change their minds, so compare before you rely on a number. The
-[lints](../lints.md) and the remedies in the condition Verified use these facts.
+day on which it was read; providers change their minds, so compare before you rely on a number. A fact is verified
+where a page of the provider's own, or of the server's makers, says all of it. The [lints](../lints.md) and the remedies
+in the condition Verified use these facts.
 
 | Provider | Servers | Ports with StartTLS | Ports with Implicit |
 |---|---|---|---|
@@ -127,9 +129,13 @@ def provider_page(provider: model.Provider) -> str:
 
 
 def _facts(provider: model.Provider) -> Iterator[str]:
-    yield from ("## Facts", "", "| What | Value | Note | Source | Read on |", "|---|---|---|---|---|")
+    yield from ("## Facts", "")
+    yield from ("| What | Value | Note | Source | Read on | Verified |", "|---|---|---|---|---|---|")
     for what, value, fact in _rows(provider):
-        yield f"| {what} | {_prose(value)} | {_prose(fact.note)} | {_source(fact.source)} | {fact.source.looked_up} |"
+        yield (
+            f"| {what} | {_prose(value)} | {_prose(fact.note)} | {_source(fact.source)} | {fact.source.looked_up} |"
+            f" {'yes' if fact.verified else 'no'} |"
+        )
     yield ""
 
 

@@ -64,17 +64,19 @@ class Organizations:
         plan = resolve.plan(known)
         resolved = await self._resolver.resolve(key, plan, version=(seen.uid, seen.generation) if seen else ("", 0))
         settings = resolved.resolution.effective
-        extra = (
-            {}
-            if seen
-            else {"conditions": conditions.as_text(self._status(resolved, None, published=True)["conditions"])}
-        )
+        extra, told = {}, None
+        if seen is None:
+            # Without an object, its conditions stand in what is published.
+            told = self._status(resolved, None, published=True)
+            extra = {"conditions": conditions.as_text(told["conditions"])}
         written, refused = await publishing.attempt(self._publisher.publish(settings, extra=extra))
         projected = projections.Outcome(found=conditions.Projection.NONE)
         if seen is not None:
             projected = await self._projector.reconcile(key, seen, settings)
             written |= projected.written
-        document = self._status(resolved, seen, published=refused is None, projection=projected.found)
+        document = told
+        if document is None or refused is not None:
+            document = self._status(resolved, seen, published=refused is None, projection=projected.found)
         if projected.is_left:
             document["projection"] = names.projection(key.name)
         if seen is not None and await statuses.write(self._client, self._store, names.ORG_PLURAL, seen, document):

@@ -5,7 +5,7 @@ With OAuth2, the Secret holds what the token server is shown; `tokens` comes fro
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from mailtier.api import names, reasons, secret, vocabulary
@@ -217,13 +217,7 @@ class CredentialStore:
     ) -> Credentials:
         label = f"Secret {reference.namespace}/{reference.name}"
         found = await self._reader.read(reference.namespace, reference.name)
-        missing = binding.unbound(found.annotations.get(names.ENDPOINT_ANNOTATION), binding.servers(endpoint, auth))
-        if missing:
-            servers = " and ".join(str(server) for server in missing)
-            raise NotBoundError(
-                f"{label}: its annotation {names.ENDPOINT_ANNOTATION} does not list {servers}; add it if what is in"
-                " the Secret may be used there"
-            )
+        _require_bound(reference, found, binding.servers(endpoint, auth))
         client = password = None
         if auth.oauth2 is not None:
             # In a thread: to check a private key takes a third of a second, in which others' mail shall not wait.
@@ -242,6 +236,28 @@ class CredentialStore:
                 oauth2=auth.oauth2,
             ),
         )
+
+
+def _require_bound(reference: effective.SecretReference, found: SecretObject, wanted: Sequence[binding.Entry]) -> None:
+    """Return when what a Secret holds may be sent where it would be.
+
+    Raises:
+        NotBoundError: Its owner has not agreed.
+    """
+    annotation = found.annotations.get(names.ENDPOINT_ANNOTATION)
+    missing = binding.unbound(annotation, wanted)
+    if not missing:
+        return
+    label = f"Secret {reference.namespace}/{reference.name}"
+    if binding.is_for_tokens(annotation) and not any(server.is_token_server for server in wanted):
+        raise NotBoundError(f"{label} is for access tokens, as its annotation says; put the password into another")
+    servers = " and ".join(str(server) for server in missing)
+    command = binding.annotate_command(
+        namespace=reference.namespace, name=reference.name, annotation=annotation, wanted=wanted
+    )
+    raise NotBoundError(
+        f"{label} does not list {servers} in its annotation; if what is in it may be used there, run `{command}`"
+    )
 
 
 def _client(oauth2: effective.OAuth2, data: Mapping[str, secret.Hidden], label: str) -> oauth.Client:

@@ -7,8 +7,8 @@ from typing import Any, Final
 from mailtier.api import reasons, vocabulary
 from mailtier.settings import transitions
 
-MAXIMUM_NOTE_LENGTH: Final = 1024
-"""events.k8s.io/v1: characters of a note."""
+MAXIMUM_NOTE_BYTES: Final = 1024
+"""events.k8s.io/v1: of a note, in UTF-8."""
 
 _TOLD: Final = (vocabulary.Condition.READY, vocabulary.Condition.VERIFIED)
 
@@ -54,10 +54,15 @@ def of(previous: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, 
         yield Event(
             is_warning=not is_well,
             reason=new["reason"],
-            note=new["message"][:MAXIMUM_NOTE_LENGTH],
+            note=_shorten(new["message"]),
             at=new["lastTransitionTime"],
         )
 
 
 def _same(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:
     return old is not None and (old["status"], old["reason"]) == (new["status"], new["reason"])
+
+
+def _shorten(message: str) -> str:
+    # Half a character at the end is left out.
+    return message.encode()[:MAXIMUM_NOTE_BYTES].decode(errors="ignore")

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailtier.api import policies, vocabulary
-from mailtier.settings import effective, networks
+from mailtier.settings import effective, globs, networks
 
 SUBMISSION_PORTS: Final = (25, 465, 587, 2525)
 """RFC 5321 section 4.5.4.2, RFC 8314 section 7.3, RFC 6409, and the usual detour where 25 is closed."""
@@ -167,16 +167,12 @@ def _covers(entry: policies.EndpointPattern, port: int, *, usual: Sequence[int] 
 
 
 def _names(entry: policies.EndpointPattern, host: str) -> bool:
-    """Return whether the glob of an entry matches: `*` everything, `*.x` what is below x, else the very host."""
+    """Return whether the glob of an entry stands for a host."""
     if entry.host is None:
         return False
     glob = entry.host.lower()
-    if glob == "*":
-        return True
-    if glob.startswith("*."):
-        # An address has dots too, and its last bytes are not a domain that it is below.
-        return host.endswith(glob[1:]) and len(host) > len(glob) - 1 and not is_address(host)
-    return host == glob
+    # An address has dots too, and its last bytes are not a domain that it is below.
+    return globs.matches(glob, host) and not (globs.is_below(glob) and is_address(host))
 
 
 def _is_in(cidr: str | None, host: str) -> bool:

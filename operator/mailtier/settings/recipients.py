@@ -1,7 +1,7 @@
 """Whom organizations may write to: `policy.recipients.domains` of the host."""
 
 from mailtier.api import policies, vocabulary
-from mailtier.settings import effective
+from mailtier.settings import effective, globs
 
 
 def rules(policy: policies.Policy | None) -> effective.RecipientRules:
@@ -25,7 +25,7 @@ def is_listed(address: str, recipients: effective.RecipientRules) -> bool:
     if recipients.domains is None:
         return True
     domain = address.rpartition("@")[2].lower()
-    return any(_matches(glob, domain) for glob in recipients.domains)
+    return any(globs.matches(glob, domain) for glob in recipients.domains)
 
 
 def describe(recipients: effective.RecipientRules) -> str:
@@ -37,11 +37,3 @@ def describe(recipients: effective.RecipientRules) -> str:
     shown = ", ".join(recipients.domains[:10])
     hidden = len(recipients.domains) - 10
     return f"recipients in {shown}" + (f" and {hidden} more domains" if hidden > 0 else "")
-
-
-def _matches(glob: str, domain: str) -> bool:
-    if glob == "*":
-        return True
-    if glob.startswith("*."):
-        return domain.endswith(glob[1:]) and len(domain) > len(glob) - 1
-    return domain == glob

@@ -46,6 +46,7 @@ class World:
             namespace="system",
             now=lambda: NOW,
             look_again=self.looked.set,
+            announce=lambda *_: None,
         )
 
     async def summary(self) -> dict[str, int] | None:

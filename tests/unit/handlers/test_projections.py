@@ -10,7 +10,7 @@ from mailtier.api import names
 from mailtier.api import settings as api_settings
 from mailtier.handlers import keys, projections, store
 from mailtier.kube import errors, paths
-from mailtier.settings import conditions, effective, observed
+from mailtier.settings import conditions, observed
 
 PATH = paths.config_maps("team-a", "mailtier-default")
 KEY = keys.organization("team-a", "default")
@@ -18,6 +18,8 @@ PUBLISH: tiers.Json = {"publish": True}
 WRITTEN, PENDING = conditions.Projection.WRITTEN, conditions.Projection.PENDING
 CONFLICT, NOT_GRANTED = conditions.Projection.CONFLICT, conditions.Projection.NOT_GRANTED
 NONE = conditions.Projection.NONE
+LABELS = {"app.kubernetes.io/managed-by": "mailtier", "app.kubernetes.io/component": "projection"}
+OWNER = {"apiVersion": names.API_VERSION, "kind": names.ORG_KIND, "name": "default", "uid": "uid"}
 
 
 class Projecting:
@@ -69,13 +71,9 @@ class Projecting:
             spec=observed.parse_org(org) if spec is None else spec,
             projection=self.named,
         )
-        outcome = await self.projections.reconcile(KEY, seen, self.settings(host, org))
+        outcome = await self.projections.reconcile(KEY, seen, tiers.settle(host, org))
         self.named = names.projection("default") if outcome.is_left else ""
         return outcome
-
-    def settings(self, host: tiers.Json, org: tiers.Json) -> effective.Effective:
-        """Return the effective settings."""
-        return tiers.settle(host, org)
 
     @property
     def there(self) -> api.Object:
@@ -114,17 +112,8 @@ async def test_it_is_created_as_the_object_s_own(world: Projecting) -> None:
     assert await world.reconcile() == projections.Outcome(found=WRITTEN, written=True, is_left=True)
     metadata = world.there["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("mailtier-default", "team-a")
-    assert metadata["labels"] == {
-        "app.kubernetes.io/managed-by": "mailtier",
-        "app.kubernetes.io/component": "projection",
-    }
-    (owner,) = metadata["ownerReferences"]
-    assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
-        "OrgEmailSettings",
-        "default",
-        "uid",
-        True,
-    )
+    assert metadata["labels"] == LABELS
+    assert metadata["ownerReferences"] == [{**OWNER, "controller": True, "blockOwnerDeletion": False}]
     assert world.data["MAIL_FROM"] == "no-reply@example.com"
     assert world.calls() == ["get", "create"]
 
@@ -187,19 +176,9 @@ async def test_what_is_immutable_is_made_anew(world: Projecting) -> None:
     "metadata",
     [
         {},
-        {"labels": {"app.kubernetes.io/managed-by": "mailtier", "app.kubernetes.io/component": "projection"}},
-        {
-            "labels": {"app.kubernetes.io/managed-by": "mailtier"},
-            "ownerReferences": [
-                {"apiVersion": names.API_VERSION, "kind": names.ORG_KIND, "name": "default", "uid": "uid"}
-            ],
-        },
-        {
-            "labels": {"app.kubernetes.io/managed-by": "mailtier", "app.kubernetes.io/component": "projection"},
-            "ownerReferences": [
-                {"apiVersion": names.API_VERSION, "kind": names.ORG_KIND, "name": "another", "uid": "uid"}
-            ],
-        },
+        {"labels": LABELS},
+        {"labels": {"app.kubernetes.io/managed-by": "mailtier"}, "ownerReferences": [OWNER]},
+        {"labels": LABELS, "ownerReferences": [{**OWNER, "name": "another"}]},
     ],
     ids=["plain", "labelled", "owned", "another's"],
 )

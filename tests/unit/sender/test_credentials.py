@@ -75,9 +75,22 @@ async def test_versions_that_arrive_one_by_one_are_not_read_for_every_message(
 async def test_an_endpoint_that_is_not_listed_gets_no_password(
     store: credentials.CredentialStore, secrets: sending.Secrets, annotation: str
 ) -> None:
-    """The annotation is looked at on the read that yields the password (R1, R3)."""
+    """The annotation is looked at on the read that yields the password (R1, R3); the way to agree is told."""
     auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint=annotation))
-    with pytest.raises(credentials.NotBoundError, match="ns/smtp"):
+    with pytest.raises(credentials.NotBoundError) as caught:
+        await store.get(auth, _ENDPOINT)
+    entries = ",".join(filter(None, (annotation, "smtp.example.com:587")))
+    command = f"kubectl annotate secret -n ns smtp 'mailtier.dev/endpoint={entries}' --overwrite"
+    assert f"`{command}`" in str(caught.value)
+
+
+async def test_a_secret_for_tokens_gives_no_password(
+    store: credentials.CredentialStore, secrets: sending.Secrets
+) -> None:
+    """To list the endpoint would not help where the Secret is one that access tokens are had with (R3)."""
+    annotation = "smtp.example.com:587,https://login.example.com"
+    auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint=annotation))
+    with pytest.raises(credentials.NotBoundError, match="ns/smtp is for access tokens"):
         await store.get(auth, _ENDPOINT)
 
 

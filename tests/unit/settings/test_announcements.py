@@ -36,7 +36,7 @@ def test_ready_is_told_when_it_changes(
     """What is well from the beginning is no news, and neither is what is on its way."""
     found = list(announcements.of(_conditions(before), _conditions(now)))
     assert [(event.is_warning, event.reason) for event in found] == told
-    assert all(len(event.note) == announcements.MAXIMUM_NOTE_LENGTH for event in found)
+    assert all(len(event.note) == announcements.MAXIMUM_NOTE_BYTES for event in found)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,14 @@ def test_verified_is_told_when_it_fails_and_when_it_is_mended(
     """What is not known yet is not told."""
     found = announcements.of(_conditions(READY, before), _conditions(READY, now))
     assert [(event.is_warning, event.reason) for event in found] == told
+
+
+@pytest.mark.parametrize("text", ["あ" * 400, "é" * 600, "📧" * 256, "a" + "📧" * 300, "short"])
+def test_a_note_is_cut_by_its_encoded_length(text: str) -> None:
+    """The API server counts bytes of UTF-8, and no character is halved."""
+    (condition,) = _conditions(BROKEN)
+    (event,) = announcements.of([], [{**condition, "message": text}])
+    assert text.startswith(event.note)
+    left = len(event.note.encode()), len(text[: len(event.note) + 1].encode())
+    assert left[0] <= announcements.MAXIMUM_NOTE_BYTES
+    assert event.note == text or left[1] > announcements.MAXIMUM_NOTE_BYTES

@@ -82,7 +82,7 @@ def _issues(
     for advice in catalogue.run(linting.subject(resolution, None, now)):
         yield issues.Issue(
             rule=issues.of_lint(advice.lint),
-            severity=advice.lint.severity,
+            severity=advice.severity,
             place=document.place(advice.field),
             subject=subject,
             field=advice.field,

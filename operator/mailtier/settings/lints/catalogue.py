@@ -13,6 +13,7 @@ from mailtier.settings.lints import (
     sender,
     transport,
 )
+from mailtier.settings.providers import model as providers
 
 GROUPS: Final[tuple[tuple[str, tuple[model.Lint, ...]], ...]] = (
     ("Server and connection", transport.LINTS),
@@ -34,10 +35,20 @@ BY_IDENTIFIER: Final[dict[str, model.Lint]] = {lint.identifier: lint for lint in
 def run(subject: model.Subject) -> tuple[model.Finding, ...]:
     """Return what all lints find, the worst first, then by identifier and field; the same subject gives the same."""
     found = (
-        model.Finding(lint=lint, field=place.field, message=place.message)
+        model.Finding(
+            lint=lint, severity=_severity(lint, place, subject.provider), field=place.field, message=place.message
+        )
         for lint in ALL
         for place in lint.check(subject)
     )
-    return tuple(
-        sorted(found, key=lambda each: (each.lint.severity.rank, each.lint.identifier, each.field, each.message))
-    )
+    return tuple(sorted(found, key=lambda each: (each.severity.rank, each.lint.identifier, each.field, each.message)))
+
+
+def _severity(lint: model.Lint, place: model.Place, provider: providers.Provider | None) -> model.Severity:
+    """Return how much a finding matters: nothing that could not be verified makes an Error."""
+    if place.fact is None or provider is None:
+        return lint.severity
+    # That the server is the provider's at all is a fact too.
+    if place.fact.verified and provider.hosts is not None and provider.hosts.verified:
+        return lint.severity
+    return max(lint.severity, model.Severity.WARNING, key=lambda severity: severity.rank)

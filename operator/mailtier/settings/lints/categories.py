@@ -14,18 +14,16 @@ def _path(category: vocabulary.Category) -> str:
     return f"notifications.{tiers.CATEGORY_PATHS[category]}"
 
 
-def _was_meant(subject: model.Subject, path: str) -> bool:
-    """Return whether any tier said something of a value; what nobody named is nobody's mistake."""
-    return subject.effective.provenance.get(path, vocabulary.Origin.DEFAULT) != vocabulary.Origin.DEFAULT
-
-
 def _no_recipients(subject: model.Subject) -> Iterator[model.Place]:
+    # The host enables a category for all, and each organization names its own people: nobody's mistake by itself.
+    if subject.viewer == vocabulary.Origin.HOST:
+        return
     for category, values in subject.effective.notifications.items():
         # The recipient of a password recovery is always named by the notification.
         if category == _RECOVERY or not values.enabled or values.recipients:
             continue
         path = _path(category)
-        if _was_meant(subject, f"{path}.enabled") or _was_meant(subject, f"{path}.recipients"):
+        if subject.owns(f"{path}.enabled") or subject.owns(f"{path}.recipients"):
             yield model.Place(
                 field=f"spec.{path}.recipients",
                 message=f"is empty while {category} is enabled, so that a notification that names nobody is refused;"
@@ -83,10 +81,10 @@ LINTS: Final = (
     model.Lint(
         identifier="category-without-recipients",
         severity=model.Severity.WARNING,
-        title="An enabled category has no recipients",
+        title="An organization's enabled category has no recipients",
         explanation="A notification that names nobody goes to its category's recipients. Where there are none, the"
-        " intake refuses it with 422, and an object gets Accepted=False. Nothing is found where no tier says anything"
-        " of the category: then applications name whom they write to.",
+        " intake refuses it with 422, and an object gets Accepted=False. Nothing is found where the organization says"
+        " neither enabled nor recipients of the category: then applications name whom they write to.",
         remedy="Name recipients, or set enabled to false.",
         check=_no_recipients,
     ),

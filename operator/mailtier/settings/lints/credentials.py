@@ -21,6 +21,7 @@ def _username_form(subject: model.Subject) -> Iterator[model.Place]:
             field="spec.auth.username",
             message=f"does not look like one of {provider.title}, where it {rule.sentence}; correct it, and"
             " usernameFormat if that adds a domain",
+            fact=provider.username,
         )
 
 
@@ -36,7 +37,7 @@ def _mechanism(subject: model.Subject) -> Iterator[model.Place]:
     else:
         names = " or ".join(_name(mechanism) for mechanism in offered)
         message = f"{auth.mechanism} is not offered by {provider.title}; use {names}"
-    yield model.Place(field="spec.auth.mechanism", message=message)
+    yield model.Place(field="spec.auth.mechanism", message=message, fact=provider.mechanisms)
 
 
 def _name(mechanism: vocabulary.Mechanism) -> str:
@@ -53,6 +54,7 @@ def _passwords_end(subject: model.Subject) -> Iterator[model.Place]:
         field="spec.auth.passwordSecretRef",
         message=f"passwords {since} {day:%Y-%m-%d} at {provider.title}, until an administrator turns them on again; use"
         " auth.oauth2",
+        fact=provider.passwords_end,
     )
 
 
@@ -64,6 +66,7 @@ def _needs_credentials(subject: model.Subject) -> Iterator[model.Place]:
         field="spec.auth",
         message=f"is absent or Anonymous, and {provider.title} takes no mail without credentials; set username and"
         f" {'oauth2' if provider.passwords_end else 'passwordSecretRef'}",
+        fact=provider.anonymous,
     )
 
 
@@ -75,20 +78,18 @@ def _oauth2(subject: model.Subject) -> tuple[oauth.OAuth2, providers.Provider, p
     return group.oauth2, provider, provider.oauth2.value
 
 
-def _grant(oauth2: oauth.OAuth2) -> vocabulary.GrantType:
-    return oauth2.grant_type or vocabulary.GrantType.CLIENT_CREDENTIALS
-
-
 def _grant_not_offered(subject: model.Subject) -> Iterator[model.Place]:
     found = _oauth2(subject)
     if found is None:
         return
     oauth2, provider, known = found
     offered = [grant for grant, _ in known.scopes]
-    if _grant(oauth2) not in offered:
+    grant = oauth.grant_type_of(oauth2)
+    if grant not in offered:
         yield model.Place(
             field="spec.auth.oauth2.grantType",
-            message=f"{_grant(oauth2)} is not offered by {provider.title}; use {' or '.join(offered)}",
+            message=f"{grant} is not offered by {provider.title}; use {' or '.join(offered)}",
+            fact=provider.oauth2,
         )
 
 
@@ -97,8 +98,9 @@ def _scopes(subject: model.Subject) -> Iterator[model.Place]:
     if found is None:
         return
     oauth2, provider, known = found
-    needed = dict(known.scopes).get(_grant(oauth2), ())
-    if oauth2.scopes is None and _grant(oauth2) == vocabulary.GrantType.REFRESH_TOKEN:
+    grant = oauth.grant_type_of(oauth2)
+    needed = dict(known.scopes).get(grant, ())
+    if oauth2.scopes is None and grant == vocabulary.GrantType.REFRESH_TOKEN:
         # Without a scope, the new token has those that the account agreed to (RFC 6749 section 6).
         return
     missing = [scope for scope in needed if scope not in (oauth2.scopes or ())]
@@ -106,6 +108,7 @@ def _scopes(subject: model.Subject) -> Iterator[model.Place]:
         yield model.Place(
             field="spec.auth.oauth2.scopes",
             message=f"lacks {', '.join(missing)}, without which {provider.title} refuses the token; add it",
+            fact=provider.oauth2,
         )
 
 
@@ -134,7 +137,7 @@ LINTS: Final = (
         severity=model.Severity.ERROR,
         title="The provider does not offer the mechanism",
         explanation="The mechanism is PLAIN where auth.mechanism is absent, and no other is tried: a wrong password"
-        " would be tried more than once. Microsoft 365 offers LOGIN and XOAUTH2 alone.",
+        " would be tried more than once. Microsoft 365 is known to take LOGIN and XOAUTH2 alone.",
         remedy="Set auth.mechanism to one that the provider offers.",
         check=_mechanism,
     ),

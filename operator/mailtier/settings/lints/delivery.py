@@ -45,11 +45,8 @@ def _port(subject: model.Subject) -> Iterator[model.Place]:
     # What holds for the port everywhere is said by the lints about transport.
     if endpoint is None or provider is None or transport.expects_other_mode(endpoint):
         return
-    match endpoint.tls.mode:
-        case vocabulary.TlsMode.IMPLICIT:
-            ports = provider.implicit.value if provider.implicit else ()
-        case _:
-            ports = provider.starttls.value
+    known = provider.implicit if endpoint.tls.mode == vocabulary.TlsMode.IMPLICIT else provider.starttls
+    ports = known.value if known is not None else ()
     if endpoint.port in ports:
         return
     if not ports:
@@ -60,7 +57,7 @@ def _port(subject: model.Subject) -> Iterator[model.Place]:
     else:
         listed = " or ".join(str(port) for port in ports)
         message = f"{endpoint.port} is not a port of {provider.title} for {endpoint.tls.mode}; use {listed}"
-    yield model.Place(field="spec.smtp.port", message=message)
+    yield model.Place(field="spec.smtp.port", message=message, fact=known or provider.starttls)
 
 
 def _connections(subject: model.Subject) -> Iterator[model.Place]:
@@ -70,6 +67,7 @@ def _connections(subject: model.Subject) -> Iterator[model.Place]:
         yield model.Place(
             field="spec.delivery.maxConnections",
             message=f"{most} is more than the {limit.value} that {subject.provider.title} takes; lower it",
+            fact=limit,
         )
 
 
@@ -80,6 +78,7 @@ def _per_connection(subject: model.Subject) -> Iterator[model.Place]:
         yield model.Place(
             field="spec.delivery.messagesPerConnection",
             message=f"{most} is more than the {limit.value} that {subject.provider.title} takes; lower it",
+            fact=limit,
         )
 
 
@@ -90,6 +89,7 @@ def _rate(subject: model.Subject) -> Iterator[model.Place]:
         yield model.Place(
             field="spec.delivery.ratePerMinute",
             message=f"{rate} is more than the {limit.value} a minute that {subject.provider.title} takes; lower it",
+            fact=limit,
         )
 
 
@@ -100,6 +100,7 @@ def _no_rate(subject: model.Subject) -> Iterator[model.Place]:
             field="spec.delivery.ratePerMinute",
             message=f"is absent, and {subject.provider.title} takes {limit.value} messages a minute; set it to that or"
             " less",
+            fact=limit,
         )
 
 

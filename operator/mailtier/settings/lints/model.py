@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from mailtier.api import groups, settings, vocabulary
 from mailtier.settings import effective as values
@@ -96,10 +97,12 @@ class Place:
         field: Path of the field below the object, as in `spec.from.address`.
         message: What is so and what to do, as it follows the field; without a final full stop. It names no username,
             no Secret and no CA: a finding stands in a status (R7).
+        fact: What is known of the provider, where the message rests on that.
     """
 
     field: str
     message: str
+    fact: providers.Fact[Any] | None = None
 
 
 Check = Callable[[Subject], Iterator[Place]]
@@ -111,6 +114,7 @@ class Lint:
 
     Attributes:
         identifier: In kebab-case; it is also the anchor on the page of lints, and never changes its meaning.
+        severity: The worst that a finding of it has.
         title: What is wrong, in one line without a full stop.
         explanation: Why that matters; sentences.
         remedy: What to do; sentences.
@@ -127,8 +131,13 @@ class Lint:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a lint noticed about one field."""
+    """What a lint noticed about one field.
+
+    Attributes:
+        severity: The lint's, and at most Warning where it rests on a fact that is not verified.
+    """
 
     lint: Lint
+    severity: Severity
     field: str
     message: str

@@ -3,6 +3,8 @@
 import ipaddress
 from typing import Final
 
+from mailtier.settings import endpoints
+
 _SECOND_LEVEL: Final = frozenset({"ac", "co", "com", "edu", "gov", "gob", "go", "mil", "ne", "net", "or", "org"})
 """Labels under which countries give names out, as in `co.uk` and `or.jp`."""
 
@@ -23,20 +25,11 @@ FREEMAIL: Final = frozenset(
 """Domains whose mailboxes belong to whoever signs up; their providers disown what other servers send."""
 
 
-def is_address(host: str) -> bool:
-    """Return whether a normalized host is an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def is_loopback(host: str) -> bool:
     """Return whether a normalized host is the machine that looks it up."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    return is_address(host) and ipaddress.ip_address(host).is_loopback
+    return endpoints.is_address(host) and ipaddress.ip_address(host).is_loopback
 
 
 def is_private(name: str) -> bool:
@@ -54,8 +47,9 @@ def is_never_public(name: str) -> bool:
 def organizational(name: str) -> str:
     """Return the part of a name that somebody registered, as `example.co.uk` of `mail.example.co.uk`.
 
-    A guess without the Public Suffix List, which changes weekly and would age in a release. It errs towards the longer
-    name only below suffixes that few use, and both sides of a comparison err alike.
+    A guess without the Public Suffix List, which changes weekly and would age in a release. Below suffixes that few use
+    it returns the suffix, as `me.uk` for `mail.example.me.uk`: strangers there count as related, and a lint says
+    nothing. Where somebody registered a name such as `co.de`, it returns one label too many.
     """
     labels = name.split(".")
     country = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL  # noqa: PLR2004

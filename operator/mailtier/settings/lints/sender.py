@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from mailtier.api import vocabulary
+from mailtier.settings import endpoints
 from mailtier.settings.lints import model, names
 from mailtier.settings.providers import gmail, microsoft_365
 
@@ -26,6 +27,7 @@ def _not_the_account(subject: model.Subject, provider: str) -> Iterator[model.Pl
             field="spec.from.address",
             message=f"{from_.address} is not the username, and {subject.provider.title} sends as the account: {rule};"
             " set it to the username, or allow the address there",
+            fact=subject.provider.sender,
         )
 
 
@@ -41,7 +43,7 @@ def _unrelated_domain(subject: model.Subject) -> Iterator[model.Place]:
     endpoint, auth, from_ = subject.endpoint, subject.auth, subject.effective.from_
     if endpoint is None or from_ is None or subject.provider is not None:
         return
-    if names.is_address(endpoint.host) or names.is_private(endpoint.host):
+    if endpoints.is_address(endpoint.host) or names.is_private(endpoint.host):
         # One's own relay, whose name in the cluster says nothing of the domains that it sends for.
         return
     domain = names.domain_of(from_.address)
@@ -61,7 +63,9 @@ def _unrelated_domain(subject: model.Subject) -> Iterator[model.Place]:
 
 def _envelope_domain(subject: model.Subject) -> Iterator[model.Place]:
     from_ = subject.effective.from_
-    if from_ is None or not (subject.owns("from.envelope") or subject.owns("from.address")):
+    # On the host's server, its envelope is where the platform team reads the bounces of all.
+    address = subject.endpoint is not None and subject.owns("from.address")
+    if from_ is None or not (address or subject.owns("from.envelope")):
         return
     envelope, header = names.domain_of(from_.envelope), names.domain_of(from_.address)
     if not names.are_related(envelope, header):
@@ -137,6 +141,7 @@ def _helo_unknown(subject: model.Subject) -> Iterator[model.Place]:
             field="spec.delivery.heloName",
             message=f"is absent, and without credentials {provider.title} knows the account by the name in EHLO; set it"
             " to a domain of the account",
+            fact=provider.sender,
         )
 
 
@@ -174,7 +179,8 @@ LINTS: Final = (
         severity=model.Severity.WARNING,
         title="Envelope and From are of different domains",
         explanation="DMARC counts SPF only if the envelope's domain is the From domain or below the same registered one"
-        " (RFC 7489 section 3.1.2). Then DKIM alone has to carry the message.",
+        " (RFC 7489 section 3.1.2). Then DKIM alone has to carry the message. Nothing is found where an organization"
+        " inherits the host's server and envelope: bounces go to the platform team then.",
         remedy="Use an envelope address below the From domain, or be sure that the server signs with DKIM for it.",
         check=_envelope_domain,
     ),

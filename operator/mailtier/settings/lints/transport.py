@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings import effective
+from mailtier.settings import effective, endpoints
 from mailtier.settings.lints import model, names
 
 _TLS = vocabulary.TlsMode
@@ -67,18 +67,18 @@ def _address_without_name(subject: model.Subject) -> Iterator[model.Place]:
     endpoint = subject.endpoint
     if endpoint is None or endpoint.tls.mode == _TLS.DISABLED or endpoint.tls.server_name is not None:
         return
-    # Where a probe saw a certificate, that was for the address.
-    if names.is_address(endpoint.host) and subject.certificate_expires_at is None:
+    if endpoints.is_address(endpoint.host):
         yield model.Place(
             field="spec.smtp.tls.serverName",
             message=f"is absent, and certificates are rarely made out to an address such as {endpoint.host}; set it to"
-            " the name in the server's certificate, or smtp.host to that name",
+            " the name in the server's certificate, or smtp.host to that name, unless the certificate holds the"
+            " address",
         )
 
 
 def _unqualified_host(subject: model.Subject) -> Iterator[model.Place]:
     endpoint = subject.endpoint
-    if endpoint is None or names.is_address(endpoint.host) or names.is_loopback(endpoint.host):
+    if endpoint is None or endpoints.is_address(endpoint.host) or names.is_loopback(endpoint.host):
         return
     if "." not in endpoint.host:
         yield model.Place(
@@ -119,18 +119,6 @@ def _anonymous_submission(subject: model.Subject) -> Iterator[model.Place]:
             field="spec.auth",
             message=f"is absent or Anonymous, and servers ask for credentials on port {endpoint.port}; set username and"
             " passwordSecretRef, or ignore this if the server knows the cluster by its address",
-        )
-
-
-def _only_tls_1_3(subject: model.Subject) -> Iterator[model.Place]:
-    endpoint = subject.endpoint
-    if endpoint is None or endpoint.tls.mode == _TLS.DISABLED or subject.certificate_expires_at is not None:
-        return
-    if endpoint.tls.min_version == vocabulary.TlsVersion.V1_3:
-        yield model.Place(
-            field="spec.smtp.tls.minVersion",
-            message="TLS1.3 refuses a server that speaks TLS 1.2 at most, and none has been reached with it yet; remove"
-            " it if the probe fails at stage tls",
         )
 
 
@@ -176,12 +164,13 @@ LINTS: Final = (
     ),
     model.Lint(
         identifier="ip-address-without-server-name",
-        severity=model.Severity.WARNING,
+        severity=model.Severity.INFO,
         title="The server is an IP address, and no name is given for its certificate",
         explanation="A certificate is checked against the host. Most are made out to names alone, so that one reached"
-        " by its address does not verify, and no mail is sent. Nothing is found once a probe has verified a"
-        " certificate.",
-        remedy="Set smtp.tls.serverName to the name in the certificate, or smtp.host to that name.",
+        " by its address does not verify, and no mail is sent; then Verified says TlsFailed. A certificate of a private"
+        " CA may hold the address.",
+        remedy="Set smtp.tls.serverName to the name in the certificate, or smtp.host to that name; leave it if the"
+        " certificate holds the address.",
         check=_address_without_name,
     ),
     model.Lint(
@@ -221,14 +210,5 @@ LINTS: Final = (
         " section 4.3).",
         remedy="Set auth, or leave it if the server knows the cluster by its address.",
         check=_anonymous_submission,
-    ),
-    model.Lint(
-        identifier="only-tls-1-3",
-        severity=model.Severity.INFO,
-        title="Servers without TLS 1.3 are refused",
-        explanation="TLS 1.2 is not broken, and mail servers are replaced slowly. A server that knows no later version"
-        " is not connected to. Nothing is found once a probe has reached the server.",
-        remedy="Remove smtp.tls.minVersion if the probe fails at stage tls.",
-        check=_only_tls_1_3,
     ),
 )

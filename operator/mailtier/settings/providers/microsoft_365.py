@@ -43,7 +43,7 @@ _DISABLED: Final = model.Source(
     looked_up=_READ,
 )
 _MECHANISMS: Final = model.Source(
-    title="Office 365: first record does not look like a TLS handshake (Mattermost's tracker)",
+    title='Office 365 - SMTP error "first record does not look like a TLS handshake" (mattermost/mattermost)',
     url="https://github.com/mattermost/mattermost/issues/954",
     looked_up=_READ,
 )
@@ -169,8 +169,7 @@ PROVIDER: Final = model.Provider(
     ),
     unverified=(
         "The texts of 5.7.57, 5.7.139 and SendAsDenied were seen in public logs, not on a page of Microsoft's.",
-        "That LOGIN is offered, and PLAIN is not, somebody of Microsoft said on another project's tracker, and public"
-        " logs show it (250-AUTH LOGIN XOAUTH2); no page of Microsoft's was found that says so.",
+        "That LOGIN is offered and PLAIN is not, a Microsoft employee said on another project's tracker, and no page.",
         "The largest message was not read on a page; the server announces SIZE 157286400 in public logs.",
     ),
 )

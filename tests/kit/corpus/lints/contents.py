@@ -54,6 +54,18 @@ CASES: list[tuple[str, str, model.Subject, model.Subject]] = [
         parts.of(sender=parts.mail(envelope="bounces@mail.example.com")),
     ),
     (
+        "envelope-domain-differs",
+        "spec.from.address",
+        linting.of_org(parts.BOUNCING, {**tiers.OWN, "from": {"address": "team@example.org"}}),
+        linting.of_org(parts.BOUNCING, {"from": {"address": "team@example.org"}}),
+    ),
+    (
+        "envelope-domain-differs",
+        "spec.from.envelope",
+        linting.of_org(tiers.RELAY, {"from": {"envelope": "bounces@example.org"}}),
+        linting.of_org(parts.BOUNCING, {"from": {"displayName": "Team"}}),
+    ),
+    (
         "reply-to-nobody",
         "spec.from.replyTo",
         parts.of(sender=parts.mail(replyTo="NoReply@example.com")),
@@ -105,8 +117,14 @@ CASES: list[tuple[str, str, model.Subject, model.Subject]] = [
     (
         "category-without-recipients",
         "spec.notifications.jobAlert.recipients",
+        parts.job({"notifications": {"jobAlert": {"enabled": True}}}, recipients=[]),
         parts.job({"notifications": {"jobAlert": {"enabled": True}}}),
-        parts.job({"notifications": {"jobAlert": {"enabled": True}}}, enabled=False),
+    ),
+    (
+        "category-without-recipients",
+        "spec.notifications.jobAlert.recipients",
+        parts.job({"notifications": {"jobAlert": {"enabled": True}}}, enabled=True),
+        parts.of(notifications={"jobAlert": {"enabled": True}}),
     ),
     (
         "password-recovery-disabled",

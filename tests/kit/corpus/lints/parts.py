@@ -48,6 +48,10 @@ RELAY = smtp("smtp-relay.gmail.com")
 OFFICE_AUTH = auth("no-reply@example.com", oauth2={**OAUTH2, "scopes": ["https://outlook.office365.com/.default"]})
 
 
+BOUNCING = host(sender={"address": "no-reply@example.com", "envelope": "bounces@example.com"})
+"""A host whose platform team reads the bounces of all."""
+
+
 def mail(**fields: str) -> Json:
     """Return a from group with the relay's address."""
     return {"address": "no-reply@example.com", **fields}

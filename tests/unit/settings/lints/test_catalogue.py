@@ -8,14 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import linting, specs
+from kit.corpus import lints
+from kit.corpus.lints import parts
 from mailtier.api import settings, vocabulary
 from mailtier.mail import retry
 from mailtier.settings import effective, observed, resolve
 from mailtier.settings.lints import catalogue, delivery, model
+from mailtier.settings.providers import catalogue as providers
+from mailtier.settings.providers import model as provider_model
 
 Case = tuple[observed.Observed, observed.Reads]
 
 _DAYS = st.none() | st.sampled_from((-400, -1, 0, 1, 20, 21, 22, 90))
+_SERVERS = st.none() | st.sampled_from([provider.sample.host for provider in providers.ALL])
+"""Hosts of providers, which the lints about them need; None leaves the host as it was drawn."""
+_PROVIDERS = providers.ALL
+_SECRET = "zq7hidden"  # A word that stands nowhere else in settings, lints and providers.
+_USERNAMES = st.sampled_from((_SECRET, f"{_SECRET}@{_SECRET}.example", f"{_SECRET}\\{_SECRET}", f" {_SECRET} "))
 
 
 @pytest.mark.parametrize("lint", catalogue.ALL, ids=lambda lint: lint.identifier)
@@ -61,24 +70,48 @@ def _org(case: Case, days: int | None) -> model.Subject:
     )
 
 
-@given(case=specs.cases(), days=_DAYS)
-def test_an_organization_s_settings_never_break_a_lint(case: Case, days: int | None) -> None:
-    """Whatever two tiers come to, valid or not, findings come back, the worst first, the same each time."""
-    subject = _org(case, days)
+def _at(subject: model.Subject, server: str | None) -> model.Subject:
+    """Return the same with another host to send through, where there is one at all."""
+    endpoint = subject.effective.endpoint
+    if endpoint is None or server is None:
+        return subject
+    moved = dataclasses.replace(endpoint, host=server)
+    return dataclasses.replace(subject, effective=dataclasses.replace(subject.effective, endpoint=moved))
+
+
+def _are_well_formed(subject: model.Subject) -> bool:
+    """Return whether findings are the same each time, the worst first, each with a field and no final full stop."""
     found = catalogue.run(subject)
-    assert found == catalogue.run(subject)
-    order = [(finding.lint.severity.rank, finding.lint.identifier, finding.field) for finding in found]
-    assert order == sorted(order)
-    assert all(finding.field.startswith("spec.") and not finding.message.endswith(".") for finding in found)
+    order = [(finding.severity.rank, finding.lint.identifier, finding.field, finding.message) for finding in found]
+    named = all(finding.field.startswith("spec.") and finding.message for finding in found)
+    return (
+        found == catalogue.run(subject)
+        and order == sorted(order)
+        and named
+        and not any(finding.message.endswith(".") for finding in found)
+        and all(finding.severity.rank >= finding.lint.severity.rank for finding in found)
+    )
 
 
-@given(host=specs.hosts(), reads=specs.reads(), days=_DAYS)
+@given(case=specs.cases(), days=_DAYS, server=_SERVERS)
+def test_an_organization_s_settings_never_break_a_lint(case: Case, days: int | None, server: str | None) -> None:
+    """Whatever two tiers come to, valid or not, findings come back, the worst first, the same each time."""
+    assert _are_well_formed(_at(_org(case, days), server))
+
+
+@given(host=specs.hosts(), reads=specs.reads(), days=_DAYS, server=_SERVERS)
 def test_the_host_s_settings_never_break_a_lint(
-    host: settings.HostSpec, reads: observed.Reads, days: int | None
+    host: settings.HostSpec, reads: observed.Reads, days: int | None, server: str | None
 ) -> None:
-    """The host's own settings get findings too, however incomplete they are."""
-    subject = _host(host, reads, days)
-    assert catalogue.run(subject) == catalogue.run(subject)
+    """The host's own settings get findings too, however incomplete they are, in the same form."""
+    assert _are_well_formed(_at(_host(host, reads, days), server))
+
+
+@given(case=specs.cases(), host=specs.hosts(), reads=specs.reads())
+def test_a_finding_waits_for_no_probe(case: Case, host: settings.HostSpec, reads: observed.Reads) -> None:
+    """A probe that saw a sound certificate changes nothing; only the certificate's end ever does."""
+    for before, after in ((_org(case, None), _org(case, 90)), (_host(host, reads, None), _host(host, reads, 90))):
+        assert catalogue.run(before) == catalogue.run(after)
 
 
 _OWNERS = ("spec.smtp", "spec.auth", "spec.delivery.helo", "spec.delivery.max", "spec.delivery.timeouts", "spec.policy")
@@ -102,17 +135,83 @@ def test_of_an_inherited_endpoint_an_organization_learns_nothing(case: Case, day
     assert catalogue.run(changed) == catalogue.run(subject)
 
 
-@given(case=specs.cases(), days=_DAYS)
-def test_no_finding_names_a_username_a_secret_or_a_ca(case: Case, days: int | None) -> None:
-    """R7: findings stand in a status, where neither of these belongs."""
-    subject = _org(case, days)
-    auth, from_ = subject.effective.auth, subject.effective.from_
-    messages = " ".join(finding.message for finding in catalogue.run(subject))
-    if auth is not None and "@" in auth.identity and from_ is not None and auth.identity != from_.address:
-        assert f"{auth.identity} " not in messages.replace(from_.address, "")
+def _hiding(subject: model.Subject, username: str) -> model.Subject:
+    """Return the same with a word that stands nowhere else in the username, the Secret's name and the CA's digest."""
+    settled = subject.effective
+    auth, endpoint = settled.auth, settled.endpoint
     if auth is not None and auth.secret is not None:
-        assert f"{auth.secret.namespace}/{auth.secret.name}" not in messages
-    assert "ab" * 32 not in messages
+        secret = dataclasses.replace(auth.secret, name=_SECRET, key=_SECRET, version=_SECRET)
+        auth = dataclasses.replace(auth, identity=username, secret=secret)
+    if endpoint is not None:
+        endpoint = dataclasses.replace(endpoint, tls=dataclasses.replace(endpoint.tls, ca=_SECRET))
+    return dataclasses.replace(subject, effective=dataclasses.replace(settled, auth=auth, endpoint=endpoint))
+
+
+@given(case=specs.cases(), days=_DAYS, server=_SERVERS, username=_USERNAMES)
+def test_no_finding_names_a_username_a_secret_or_a_ca(
+    case: Case, days: int | None, server: str | None, username: str
+) -> None:
+    """R7: findings stand in a status, where neither of these belongs."""
+    subject = _at(_hiding(_org(case, days), username), server)
+    assert [finding.message for finding in catalogue.run(subject) if _SECRET in finding.message] == []
+
+
+@pytest.mark.parametrize("subject", [case[2] for case in lints.CASES], ids=[case[0] for case in lints.CASES])
+@given(username=_USERNAMES)
+def test_no_example_s_finding_names_a_username_a_secret_or_a_ca(subject: model.Subject, username: str) -> None:
+    """R7: each lint that finds something is asked, whoever reads it."""
+    assert [found for found in catalogue.run(_hiding(subject, username)) if _SECRET in found.message] == []
+
+
+def _unverified(fact: object) -> object:
+    return dataclasses.replace(fact, verified=False) if isinstance(fact, provider_model.Fact) else fact
+
+
+def _doubted(provider: provider_model.Provider) -> provider_model.Provider:
+    """Return a provider of which nothing but its servers could be verified."""
+    fields = {field.name: _unverified(getattr(provider, field.name)) for field in dataclasses.fields(provider)}
+    limits = {
+        field.name: _unverified(getattr(provider.limits, field.name)) for field in dataclasses.fields(provider.limits)
+    }
+    changed = {**fields, "hosts": provider.hosts, "limits": provider_model.Limits(**limits)}  # type: ignore[arg-type]
+    return dataclasses.replace(provider, **changed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("subject", [case[2] for case in lints.CASES], ids=[case[0] for case in lints.CASES])
+def test_what_is_not_verified_makes_no_error(subject: model.Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found only because of what is known of a provider is a Warning at most where that is in doubt."""
+    monkeypatch.setattr(providers, "ALL", ())
+    anyway = {(finding.lint.identifier, finding.field) for finding in catalogue.run(subject)}
+    monkeypatch.setattr(providers, "ALL", tuple(map(_doubted, _PROVIDERS)))
+    doubted = catalogue.run(subject)
+    errors = {
+        (finding.lint.identifier, finding.field) for finding in doubted if finding.severity == model.Severity.ERROR
+    }
+    assert errors <= anyway
+    monkeypatch.setattr(providers, "ALL", _PROVIDERS)
+    assert {(found.lint, found.field) for found in doubted} == {
+        (found.lint, found.field) for found in catalogue.run(subject)
+    }
+
+
+@pytest.mark.parametrize(
+    ("smtp", "auth", "severity"),
+    [
+        (parts.smtp("example-com.mail.protection.outlook.com", 25), parts.auth(), model.Severity.ERROR),
+        (parts.MICROSOFT, parts.auth(), model.Severity.WARNING),
+        (parts.SES, parts.auth(), model.Severity.ERROR),
+        (parts.GMAIL, parts.auth("no-reply"), model.Severity.WARNING),
+        (parts.smtp("smtp.mailgun.org"), parts.auth("postmaster"), model.Severity.WARNING),
+    ],
+)
+def test_a_finding_is_as_certain_as_its_fact(smtp: linting.Json, auth: linting.Json, severity: model.Severity) -> None:
+    """Where the provider's own page says it, mail will not leave; where others say so, it may not."""
+    identifiers = {"mechanism-not-offered", "username-form-of-provider"}
+    found = [
+        finding for finding in catalogue.run(parts.of(smtp=smtp, auth=auth)) if finding.lint.identifier in identifiers
+    ]
+    assert [finding.severity for finding in found] == [severity]
+    assert found[0].lint.severity == model.Severity.ERROR
 
 
 def test_the_pauses_are_those_of_the_schedule() -> None:

@@ -37,6 +37,16 @@ def test_complete_settings_have_no_findings() -> None:
     assert linting.found(linting.of_org(None, {})) == []
 
 
+def test_a_host_that_enables_categories_for_all_is_clean() -> None:
+    """The host enables, each organization names its people: nothing is found for the host, nor for who inherits."""
+    host = {**tiers.RELAY, "auth": parts.auth(), "notifications": {"jobAlert": {"enabled": True}}}
+    people = {"notifications": {"jobAlert": {"recipients": ["ops@example.org"]}}}
+    assert linting.found(linting.of_host(host)) == []
+    assert linting.found(linting.of_org(host, {})) == []
+    assert linting.found(linting.of_org(host, {}, has_object=False)) == []
+    assert linting.found(linting.of_org(host, people)) == []
+
+
 @pytest.mark.parametrize(
     ("day", "said"), [(dt.date(2026, 11, 25), "will be off by default from"), (dt.date(2027, 1, 1), "are off")]
 )
@@ -51,16 +61,15 @@ def test_the_end_of_passwords_is_told_by_the_day(day: dt.date, said: str) -> Non
     assert said in messages[0]
 
 
-def test_the_certificate_s_message_stays_the_same_for_a_day() -> None:
+def test_the_certificate_s_message_stays_the_same_to_its_end_and_beyond() -> None:
     """A status that would change with every look would be written with every look (R8)."""
     expires_at = linting.NOW + 10 * linting.DAY
-    subjects = [
-        linting.of_host(tiers.RELAY, days=(expires_at - now) / linting.DAY, now=now)
-        for now in (linting.NOW, linting.NOW + dt.timedelta(hours=5))
+    found = [
+        catalogue.run(linting.of_host(tiers.RELAY, days=(expires_at - now) / linting.DAY, now=now))
+        for now in (linting.NOW, linting.NOW + dt.timedelta(hours=5), expires_at, expires_at + linting.DAY)
     ]
-    first, second = (catalogue.run(subject) for subject in subjects)
-    assert first == second
-    assert len(first) == 1
+    assert len(found[0]) == 1
+    assert all(findings == found[0] for findings in found)
 
 
 def test_an_organization_is_not_told_of_the_host_s_certificate() -> None:

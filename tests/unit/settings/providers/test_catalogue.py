@@ -45,6 +45,17 @@ def test_every_fact_has_a_source_and_a_day(provider: model.Provider) -> None:
 
 
 @_PROVIDERS
+def test_what_is_not_verified_is_said(provider: model.Provider) -> None:
+    """A fact that no page of the provider's own says is marked on the page, and a sentence says what is in doubt."""
+    facts = [getattr(provider, field.name) for field in dataclasses.fields(provider)]
+    facts += [getattr(provider.limits, field.name) for field in dataclasses.fields(provider.limits)]
+    doubted = [fact for fact in facts if isinstance(fact, model.Fact) and not fact.verified]
+    page = reference_lints.provider_page(provider)
+    assert page.count("| no |\n") == len(doubted)
+    assert provider.unverified or not doubted
+
+
+@_PROVIDERS
 def test_an_example_is_valid_and_clean(provider: model.Provider) -> None:
     """A reader may copy the example of each page, and no lint says anything of it."""
     spec = catalogue.example(provider)
