@@ -50,7 +50,7 @@ def _server(name: str, url: str, story: str) -> attacks.Judged:
         story=f"The token URL names {story}.",
         stopped_by="policy.endpoints, with port 443 in place of those of mail",
         spec=_spec(url),
-        annotation="smtp.example.org,login.example.org",
+        annotation="smtp.example.org,https://login.example.org",
         reason="TokenServerNotAllowed",
     )
 
@@ -80,14 +80,23 @@ ANNOTATIONS = (
         "The Secret is bound to the mail server, and the settings send it to a token server of the attacker's.",
     ),
     _annotated(
-        "token-server-on-the-mail-server-s-word",
-        "smtp.example.org,login.example.org:587",
-        "The Secret is bound to the machine of the token server, on a port for mail.",
+        "token-server-on-a-mail-server-s-consent",
+        "smtp.example.org,login.example.org:443",
+        "The owner agreed that a password goes to a machine, and the settings name that as their token server.",
     ),
     _annotated(
         "token-for-another-mail-server",
-        "login.example.org",
+        "https://login.example.org",
         "The Secret is bound to the token server, and the token goes to a mail server of the attacker's.",
+    ),
+    attacks.Judged(
+        name="refresh-token-as-a-password",
+        rules=("R1", "R3"),
+        story="The settings name the refresh token as a password, to have it sent to the mail server itself.",
+        stopped_by="consent for access tokens is none for a password",
+        spec=attacks.server("smtp.example.org"),
+        annotation="smtp.example.org,https://login.example.org",
+        reason="SecretNotBound",
     ),
 )
 
@@ -174,7 +183,7 @@ def test_a_token_server_gets_its_secret_and_no_more(attacker: arena_kit.Attacker
         arena.loop.run(server.start())
         arena.loop.run(target.start())
         try:
-            attacker.bring(secret, endpoint=f"{smtp.host},localhost:{server.port}", key="client-secret")
+            attacker.bring(secret, endpoint=f"{smtp.host},https://localhost:{server.port}", key="client-secret")
             auth = {"username": "robot", "oauth2": _spec(server.url)["auth"]["oauth2"]}
             attacker.settings(attacker.own(smtp, auth=auth))
             told = attacker.until_reason("TokenFailed", "TokenRefused", type_="Verified")
