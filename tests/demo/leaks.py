@@ -4,12 +4,11 @@ What is searched: logs at DEBUG, the objects of the API other than Secrets, metr
 out holds them by its nature: etcd's files (Secrets are stored there), and what the SMTP servers wrote down.
 """
 
-import base64
 import json
-import quopri
 import urllib.request
 
 from demo import mail, screen, stage
+from kit import leaks
 
 _OBJECTS = "hes,oes,ntf,configmaps,events,namespaces,leases"
 _LEFT_OUT = {"cluster", "relay", "own", "open", "silent", "certificates"}
@@ -34,26 +33,15 @@ def search(on: stage.Stage, exported: dict[str, bytes]) -> int:
     Raises:
         StepFailedError: A secret was found; the text says where.
     """
-    needles = {f"the password of {user}": forms for user, forms in on.secret_forms().items()}
-    token = mail.LINK.rpartition("=")[2]
-    needles["the reset link"] = [token, *_encoded(token)]
-    needles["the text of a password recovery"] = [mail.PHRASE, *_encoded(mail.PHRASE)]
+    secrets = [
+        *on.secrets(),
+        leaks.Secret(name="the reset link", value=mail.LINK.rpartition("=")[2]),
+        leaks.Secret(name="the text of a password recovery", value=mail.PHRASE),
+    ]
     traces = exported | _traces(on)
-    for where, content in traces.items():
-        for what, forms in needles.items():
-            for form in forms:
-                screen.expect(form.encode() not in content, f"no trace of {what}", f"it in {where}")
+    for leak in leaks.search(traces, secrets):
+        screen.expect(None, f"no trace of {leak.what}", f"it in {leak.where} ({leak.form})")
     return len(traces)
-
-
-def _encoded(text: str) -> list[str]:
-    """Return the forms that a text has in mail and JSON, wherever in a longer one it stands.
-
-    Three of base64, because what stands before it moves it against the groups of three bytes.
-    """
-    content = text.encode()
-    shifted = (base64.b64encode(b"-" * shift + content).decode().rstrip("=")[4:-2] for shift in range(3))
-    return [*shifted, quopri.encodestring(content).decode().strip(), json.dumps(text)[1:-1]]
 
 
 def _traces(on: stage.Stage) -> dict[str, bytes]:

@@ -1,6 +1,5 @@
 """What the demo runs on: a cluster, SMTP servers, the operator and the sender."""
 
-import base64
 import contextlib
 import dataclasses
 import pathlib
@@ -9,7 +8,7 @@ import string
 import sys
 import typing
 
-from kit import certs, cluster, mailpit, ports, processes, smtpd
+from kit import certs, cluster, leaks, mailpit, ports, processes, smtpd
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -136,17 +135,16 @@ class Stage:
         self._stack.callback(child.stop, grace_seconds=20)
         return child
 
-    def secret_forms(self) -> dict[str, list[str]]:
-        """Return every form in which a password could show up, by what it is the password of."""
-        forms = {}
-        for user, password in (
+    def secrets(self) -> list[leaks.Secret]:
+        """Return the passwords, none of which may be found in what the run wrote."""
+        passwords = (
             ("platform", self.passwords.relay),
             ("cedar", self.passwords.cedar),
             ("grove", self.passwords.grove),
-        ):
-            plain = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-            forms[user] = [password, base64.b64encode(password.encode()).decode().rstrip("="), plain.rstrip("=")]
-        return forms
+        )
+        return [
+            leaks.Secret(name=f"the password of {user}", value=password, username=user) for user, password in passwords
+        ]
 
 
 def local_cluster(folder: pathlib.Path, stack: contextlib.ExitStack) -> cluster.LocalCluster:

@@ -30,7 +30,11 @@ _ACCOUNT = "mailtier"
 _RIGHTS = ROOT / "tests" / "demo" / "yaml" / "00-operator.yaml"
 # Rights that an installation gives with projections switched on.
 _PROJECTIONS_CREATE = (
-    "create", "clusterrole", "mailtier-projections", "--resource=configmaps", "--verb=get,create,patch,delete"
+    "create",
+    "clusterrole",
+    "mailtier-projections",
+    "--resource=configmaps",
+    "--verb=get,create,patch,delete",
 )
 _PROJECTIONS_BIND = (
     "create",
@@ -119,7 +123,7 @@ class Arena:
         self.cluster.kubectl(*_PROJECTIONS_BIND)
         self.account = self.cluster.kubeconfig_for(SYSTEM, _ACCOUNT)
         self.rest = rest.Rest(self.cluster)
-        stack.callback(lambda: self.rest.close())
+        stack.callback(self.rest.close)
         self.loop = stack.enter_context(background.Loop())
         password = self.secret("the host's password", username=RELAY_USER)
         # It takes mail from our address without AUTH, as many relays do, so that nothing but our own rules is in

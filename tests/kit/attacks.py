@@ -43,6 +43,17 @@ class Attack:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Story(Attack):
+    """An attack in several steps, which only a test of its own can tell.
+
+    Attributes:
+        test: The name of that test, in the same module.
+    """
+
+    test: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Attack):
     """An object that the API does not take.
 

@@ -9,7 +9,7 @@ import collections.abc
 import pathlib
 import sys
 
-from kit import chart, metrics_page, states_page
+from kit import attacks_page, chart, metrics_page, states_page
 from mailtier.api import crds
 from mailtier.cli import crds as crd_files
 from mailtier.cli import reference, reference_cli, reference_lints
@@ -37,6 +37,7 @@ def files() -> Texts:
         _REFERENCE / "metrics.md": metrics_page.page(),
         _REFERENCE / "states.md": states_page.page(),
         **states_page.argocd_files(),
+        pathlib.Path("docs/explanation/attacks.md"): attacks_page.page(),
         **chart.files(ROOT, examples=examples()),
     }
 

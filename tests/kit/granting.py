@@ -84,7 +84,7 @@ def log_in(
     """Return settings with a Secret that lists both servers."""
     oauth2 = oauth2 or oauth2_of(granting)
     at = sending.endpoint(smtp)
-    reference = sender.secrets.put_values(namespace, "mailbox", values, endpoint=f"{at},{oauth2.server}")
+    reference = sender.secrets.put_values(namespace, "mailbox", values, endpoint=f"{at},https://{oauth2.server}")
     auth = sending.login(reference, identity="robot@example.com", oauth2=oauth2)
     settings = sender.settings.put(sending.settings(namespace, at, auth=auth))
     return Login(sender=sender, smtp=smtp, tokens=granting, settings=settings)

@@ -53,6 +53,7 @@ TEST = (
     *CHECK,
     _PARTS,
     _pytest("contract", "tests/contract", minutes=10),
+    _pytest("tenant", "tests/tenant", minutes=8),
     _pytest("end to end", "tests/e2e", minutes=10),
     Step(name="demo", command=("python", "-m", "demo"), minutes=3),
 )

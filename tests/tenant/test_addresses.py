@@ -37,7 +37,7 @@ SPELLINGS = (
     _written("address-with-a-zone", "fe80::1%eth0", "a link-local address with its zone"),
     _written("address-in-brackets", "[::1]", "loopback in brackets"),
     _written("address-with-a-final-dot", "127.0.0.1.", "loopback with a dot behind it"),
-    _written("full-width-digits", "１２７.0.0.1", "loopback in full-width digits"),
+    _written("full-width-digits", "\uff11\uff12\uff17.0.0.1", "loopback in full-width digits"),
     _written("ideographic-dots", "127。0。0。1", "loopback with ideographic full stops"),
     _written("circled-digits", "①②⑦.⓪.⓪.①", "loopback in circled digits"),
     _written("name-and-port", "relay.platform.example:25", "a port behind the name"),
@@ -45,7 +45,7 @@ SPELLINGS = (
     _written("url", "http://169.254.169.254/latest/meta-data", "a URL"),
     _written("name-with-nul", "smtp.example.org\x00.platform.example", "NUL within the name"),
     _written("name-with-line-break", "smtp.example.org\r\nRCPT TO:<a@b.example>", "a command behind a line break"),
-    _written("international-name", "smtp.exаmple.org", "a Cyrillic letter within the name"),
+    _written("international-name", "smtp.ex\u0430mple.org", "a Cyrillic letter within the name"),
 )
 
 
@@ -67,7 +67,7 @@ SERVERS = (
     _server("metadata-of-a-container", "169.254.170.2", "the credentials endpoint of a container service"),
     _server("loopback-on-a-mail-port", "127.0.0.1", "a mail server on the sender's own loopback", port=25),
     _server("loopback-by-ipv6", "::1", "the sender's own loopback by IPv6"),
-    _server("unspecified", "0.0.0.0", "0.0.0.0, which Linux connects to loopback"),
+    _server("unspecified", "0.0.0.0", "0.0.0.0, which Linux connects to loopback"),  # noqa: S104 - Nothing is bound.
     _server("unspecified-by-ipv6", "::", "::, which Linux connects to loopback"),
     _server("internal", "10.0.0.1", "an address of the cluster's network"),
     _server("carrier-nat", "100.64.0.1", "an address of the provider's shared space"),
@@ -142,30 +142,34 @@ NAMES = (
     _resolved("name-for-a-mapped-address", "IPv4-mapped loopback", "::ffff:127.0.0.1"),
     _resolved("name-for-six-to-four", "loopback in 6to4", "2002:7f00:1::1"),
     _resolved("name-for-nat64", "the metadata service behind NAT64", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe"),
-    _resolved("name-for-the-unspecified", "0.0.0.0 and ::", "0.0.0.0", "::"),
+    _resolved("name-for-the-unspecified", "0.0.0.0 and ::", "0.0.0.0", "::"),  # noqa: S104 - Nothing is bound.
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="name-that-moves",
+        test="test_a_name_that_moves_leads_nowhere_else",
         rules=("R6",),
         story="The name resolves to a permitted address when it is checked, and to an internal one when it is used.",
         stopped_by="it is resolved once, and the connection goes to the checked address",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="good-and-bad-addresses",
+        test="test_only_checked_addresses_are_handed_on",
         rules=("R6",),
         story="The name resolves to a public address and an internal one, which is tried when the first is dead.",
         stopped_by="only checked addresses are handed on",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-thousand-addresses",
+        test="test_hundreds_of_addresses_are_cut",
         rules=("R6", "R10"),
         story="The name resolves to hundreds of addresses, each of which costs a connection attempt.",
         stopped_by="16 addresses at most, within one total",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="localhost",
+        test="test_localhost_is_not_reached",
         rules=("R6",),
         story="The organization names localhost, which the hosts file resolves on the sender's machine.",
         stopped_by="what the hosts file says is checked like any answer",

@@ -66,14 +66,16 @@ CALLS = (
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="while-the-api-server-is-away",
+        test="test_nobody_is_let_in_while_the_api_server_is_away",
         rules=("R13",),
         story="Somebody keeps the API server busy, and calls while nobody can be checked.",
         stopped_by="authorization fails closed",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-path-to-another-namespace",
+        test="test_a_path_leads_into_no_other_namespace",
         rules=("R3", "R13"),
         story="The path goes on into another namespace with dots and encoded slashes, after the check of its own.",
         stopped_by="the path is taken apart once, and what was checked is what is used",

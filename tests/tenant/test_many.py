@@ -12,34 +12,39 @@ _HELD = {"suspend": True}
 _CROWD = [f"{number}@tenant.example" for number in range(20)]
 
 ATTACKS = (
-    attacks.Attack(
+    attacks.Story(
         name="a-hundred-organizations-for-a-hundred-quotas",
+        test="test_organizations_share_their_namespace_s_quota",
         rules=("R3", "R13"),
         story="A namespace holds many organizations, to queue as much with each of them.",
         stopped_by="the quota is the namespace's",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="objects-beside-the-quota",
+        test="test_organizations_share_their_namespace_s_quota",
         rules=("R3", "R13"),
         story="What the intake refuses beyond the quota is applied as Notification objects.",
         stopped_by="both ways in have one quota",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="port-scan-by-probes",
+        test="test_a_namespace_is_no_port_scanner",
         rules=("R6", "R7"),
-        story="Many organizations of one namespace name one address after another, to read in their status who answers.",
+        story="A namespace's organizations name one address after another, to read in their status who answers.",
         stopped_by="one probe a minute and namespace, without timings in the status",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="probe-as-often-as-it-changes",
+        test="test_a_change_is_no_reason_to_probe_more",
         rules=("R7",),
         story="The organization changes its settings again and again, each time to be probed at once.",
         stopped_by="one probe a minute and namespace",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="connections-beyond-the-limit",
+        test="test_the_host_s_limit_holds_for_all_together",
         rules=("R3",),
-        story="Many organizations send through the host's relay at once, and each takes the host's limit of connections.",
+        story="Many organizations send through the host's relay at once, each up to the limit of connections.",
         stopped_by="the limit is the endpoint's, however many organizations use it",
     ),
     attacks.Refused(

@@ -9,8 +9,9 @@ from kit import attacks, tenants, wait, worlds
 from mailtier.api import names
 
 ATTACKS = (
-    attacks.Attack(
+    attacks.Story(
         name="recreated-to-mail-again",
+        test="test_a_recreated_notification_mails_once",
         rules=("R4", "R11"),
         story="A Notification is deleted and applied again, as a pipeline does it, to mail each time.",
         stopped_by="namespace uid, name and content stand for one notification",
@@ -33,38 +34,44 @@ ATTACKS = (
         spec={"category": "PasswordRecovery", "data": {"link": "https://a.example/reset"}},
         says="PasswordRecovery is taken over HTTPS only",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="the-predecessor-s-queue",
+        test="test_a_recreated_namespace_inherits_nothing",
         rules=("R3", "R11"),
         story="A namespace is deleted and made again by somebody else, who hopes for what was queued in it.",
         stopped_by="rows are keyed by the namespace's uid",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="the-predecessor-s-records",
+        test="test_a_recreated_namespace_inherits_nothing",
         rules=("R3", "R11"),
         story="The new owner of a namespace's name looks up what its predecessor sent.",
         stopped_by="rows are keyed by the namespace's uid",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="another-s-notification-by-its-id",
+        test="test_another_s_notification_is_not_found",
         rules=("R3",),
         story="A caller looks up the id of another organization's notification under an organization of its own.",
         stopped_by="a record is found under its own organization alone",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="another-s-idempotency-key",
+        test="test_another_s_notification_is_not_found",
         rules=("R3",),
         story="A caller uses the key of another organization, to read its id or to keep its notification out.",
         stopped_by="keys are the organization's",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="the-organization-of-another-namespace",
+        test="test_an_organization_elsewhere_is_not_found",
         rules=("R3",),
         story="A Notification names an organization of another namespace as its own.",
         stopped_by="an organization's name has no namespace; only those beside the object are found",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="links-left-on-the-volume",
+        test="test_a_reset_link_is_mailed_and_nowhere_else",
         rules=("R1", "R11"),
         story="Whoever copies the sender's volume looks for reset links that were mailed long ago.",
         stopped_by="payloads are wiped at the final state, from the log too",
@@ -161,12 +168,15 @@ def test_a_reset_link_is_mailed_and_nowhere_else(attacker: arena_kit.Attacker) -
     """A link arrives in its mail; that it is nowhere else, the search for leaks finds out (R1, R11)."""
     token = attacker.arena.secret("links-left-on-the-volume")
     attacker.settings({})
-    body = {
+    recipient = f"alice@{attacker.namespace}.example"
+    body: arena_kit.Json = {
         "category": "PasswordRecovery",
-        "recipients": [f"alice@{attacker.namespace}.example"],
+        "recipients": [recipient],
         "data": {"link": f"https://a.example/reset?token={token}"},
     }
     told = attacker.until_complete(attacker.post(body))
     assert token not in json.dumps(told)
-    (arrived,) = [each for each in attacker.arena.relay.messages if body["recipients"][0] in each.rcpt_to]
-    assert token in str(arrived.parsed().get_body(("plain",)).get_content())
+    (arrived,) = [each for each in attacker.arena.relay.messages if recipient in each.rcpt_to]
+    plain = arrived.parsed().get_body(("plain",))
+    assert plain is not None
+    assert token in str(plain.get_content())

@@ -12,14 +12,16 @@ _NAME = names.projection("default")
 _OURS = {names.MANAGED_BY_LABEL: names.MANAGED_BY, names.COMPONENT_LABEL: names.PROJECTION_COMPONENT}
 
 ATTACKS = (
-    attacks.Attack(
+    attacks.Story(
         name="projection-onto-an-application-s-settings",
+        test="test_what_is_not_ours_is_not_touched",
         rules=("R8",),
-        story="A ConfigMap of the projection's name is there already, and settings that say publish would overwrite it.",
+        story="A ConfigMap of the projection's name is there already, for settings that say publish to overwrite.",
         stopped_by="one that is not ours is never touched",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="projection-onto-forged-labels",
+        test="test_what_is_not_ours_is_not_touched",
         rules=("R8",),
         story="The ConfigMap carries our labels and no owner, for the operator to overwrite it or to delete it.",
         stopped_by="ours is what belongs to the organization's own object",
@@ -32,20 +34,23 @@ ATTACKS = (
         spec={"publish": True},
         says="must be a DNS label",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="what-the-host-has-in-a-projection",
+        test="test_the_host_s_server_is_not_projected",
         rules=("R3", "R7"),
         story="An organization that inherits everything reads the host's server and account in its projection.",
         stopped_by="the SMTP server is named only where it is the organization's own",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-projection-that-lies",
+        test="test_a_forged_projection_changes_nothing",
         rules=("R3", "R8"),
         story="A tenant edits its projection, to have mail sent from another address or to another server.",
         stopped_by="nothing trusts a projection",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-password-in-a-projection",
+        test="test_no_password_is_projected",
         rules=("R1",),
         story="Whoever may read ConfigMaps and not Secrets looks for the password in the projection.",
         stopped_by="it holds the Secret's name and never a value of it",

@@ -130,8 +130,9 @@ ALIASES = (
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="relay-by-localhost",
+        test="test_localhost_is_not_the_way_to_the_relay",
         rules=("R3",),
         story="The host's relay stands at an address, and the organization names the hosts file's word for it.",
         stopped_by="the sender compares the addresses of both before it connects",
@@ -143,7 +144,7 @@ ATTACKS = (*SPELLINGS, *ALIASES, *STORIES)
 
 @pytest.mark.parametrize("attack", SPELLINGS, ids=str)
 def test_the_host_s_server_is_known_again(attack: attacks.Judged) -> None:
-    """However its name or address is spelled, the host's server takes no mail for which only our address vouches (R3)."""
+    """However the host's server is spelled, it takes no mail for which our address alone vouches (R3)."""
     attack.check_core()
 
 

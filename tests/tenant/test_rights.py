@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import typing
 
 import pytest
 
@@ -33,11 +34,13 @@ class Asked(attacks.Attack):
     is_tenant: bool = True
 
 
-def _tenant(name: str, story: str, *verbs: str, rules: tuple[str, ...] = ("R3", "R8"), **what: str) -> Asked:
-    return Asked(name=name, rules=rules, story=story, stopped_by="the role edit does not hold it", verbs=verbs, **what)
+def _tenant(name: str, story: str, *verbs: str, **what: typing.Any) -> Asked:
+    return Asked(
+        name=name, rules=("R3", "R8"), story=story, stopped_by="the role edit does not hold it", verbs=verbs, **what
+    )
 
 
-def _pod(name: str, story: str, *verbs: str, **what: str) -> Asked:
+def _pod(name: str, story: str, *verbs: str, **what: typing.Any) -> Asked:
     return Asked(
         name=name,
         rules=("R9",),
@@ -161,14 +164,16 @@ ASKED = (
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="secrets-that-nobody-named",
+        test="test_no_other_secret_is_read",
         rules=("R9",),
         story="A Secret lies beside the one that settings name, and is read along with it.",
         stopped_by="Secrets are read one by one, by the name in the settings",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="drift-of-what-the-sender-trusts",
+        test="test_drift_is_repaired_and_redirects_nothing",
         rules=("R8",),
         story="Somebody in the operator's namespace edits an effective ConfigMap, to redirect one organization.",
         stopped_by="drift is repaired; the sender checks the Secret's annotation for itself",
@@ -248,8 +253,6 @@ def test_drift_is_repaired_and_redirects_nothing(attacker: arena_kit.Attacker) -
             "PATCH", path, {"data": {"effective.json": forged}}, content_type="application/merge-patch+json"
         )
         assert status == 200
-        wait.until(
-            lambda: attacker.effective() == before, within_seconds=arena_kit.WITHIN, why="the edit is undone"
-        )
+        wait.until(lambda: attacker.effective() == before, within_seconds=arena_kit.WITHIN, why="the edit is undone")
         attacker.until_complete(attacker.post(arena_kit.ALERT))
         assert elsewhere.auth_attempts == []

@@ -94,32 +94,37 @@ SENDERS = (
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="caller-sets-headers",
+        test="test_callers_set_no_headers",
         rules=("R5",),
         story="A caller of the intake sends from, replyTo, headers or bcc with its notification.",
         stopped_by="there are no such fields",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="encoded-word-as-a-name",
+        test="test_a_name_stays_a_name",
         rules=("R5",),
         story="The display name is an encoded word that decodes to a line break and another address.",
         stopped_by="what reads as an encoded word is encoded once more",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="address-as-a-name",
+        test="test_a_name_stays_a_name",
         rules=("R5",),
         story="The display name closes the quotation and goes on with an address of its own.",
         stopped_by="quotation marks and backslashes in a name are escaped",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="recipient-with-a-command",
+        test="test_a_recipient_changes_no_command",
         rules=("R5",),
         story="A caller names a recipient that ends its command and begins another.",
         stopped_by="a recipient is one plain address",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-crowd-in-one-header",
+        test="test_recipients_do_not_see_each_other",
         rules=("R5",),
         story="A caller names many recipients, so that each reads who the others are.",
         stopped_by="one message for each recipient, whose To names nobody else",

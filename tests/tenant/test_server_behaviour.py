@@ -111,20 +111,23 @@ BEHAVIOURS = (
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="a-crowd-of-silent-servers",
+        test="test_silent_servers_delay_nobody_else",
         rules=("R4", "R10"),
         story="Many organizations name servers that answer nothing, so that nobody's mail goes out any more.",
         stopped_by="a dead or slow server delays only those who use it",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="text-before-the-handshake",
+        test="test_text_before_the_handshake_is_not_believed",
         rules=("R2",),
         story="Somebody on the network puts replies behind the answer to STARTTLS, to be believed after TLS.",
         stopped_by="what came in clear before TLS is discarded",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="password-refused-for-ever",
+        test="test_a_refused_password_is_not_shown_again",
         rules=("R12",),
         story="The server refuses the password each time, to see it as often as there is mail.",
         stopped_by="one AUTH for each version of the Secret, across probe and delivery",

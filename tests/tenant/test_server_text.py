@@ -12,7 +12,6 @@ from kit import arena as arena_kit
 from kit import attacks, hostile, smtpd
 from mailtier.mail import classify, replies
 
-
 _BANNER = "zanzibar"
 
 
@@ -153,14 +152,16 @@ WORDS = (
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="echo-of-the-host-s-relay",
+        test="test_the_relay_s_words_are_not_for_tenants",
         rules=("R1", "R7"),
         story="An organization that inherits provokes an error of the host's relay, to read about relay and account.",
         stopped_by="on an inherited endpoint an organization reads codes alone",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="the-host-s-account-in-status",
+        test="test_an_inherited_endpoint_shows_no_account",
         rules=("R7",),
         story="An organization that inherits everything looks for the host's username, Secret and CA in its status.",
         stopped_by="an inherited endpoint shows neither",
@@ -259,7 +260,7 @@ def test_the_relay_s_words_are_not_for_tenants(attacker: arena_kit.Attacker) -> 
 
 
 def test_an_inherited_endpoint_shows_no_account(attacker: arena_kit.Attacker) -> None:
-    """The status of an organization that inherits names neither the host's username, nor its Secret, nor its CA (R7)."""
+    """An inherited endpoint shows neither the host's username, nor its Secret, nor its CA (R7)."""
     attacker.settings({})
     attacker.until_reason("Verified", type_="Verified")
     told = json.dumps(attacker.status())

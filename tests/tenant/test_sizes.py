@@ -82,44 +82,51 @@ REFUSED = (
 )
 
 STORIES = (
-    attacks.Attack(
+    attacks.Story(
         name="everything-at-its-bound",
+        test="test_rules_can_be_evaluated_at_every_bound",
         rules=("R10",),
         story="Every list, map and string is as large as it may be, for a rule to become too expensive to evaluate.",
         stopped_by="each CEL rule is accepted and evaluated at all bounds at once",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="fifty-one-certificates",
+        test="test_a_bundle_that_costs_too_much_is_not_used",
         rules=("R10",),
         story="The CA bundle holds one certificate more than may be loaded for each session.",
         stopped_by="at most 50 certificates",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-giant-bundle",
+        test="test_a_bundle_that_costs_too_much_is_not_used",
         rules=("R10",),
         story="The CA bundle fills its ConfigMap, and every copy of it takes memory.",
         stopped_by="at most 64 KiB",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-bundle-of-beginnings",
+        test="test_a_bundle_that_costs_too_much_is_not_used",
         rules=("R10",),
         story="The bundle begins thousands of certificates and ends none, for a pattern that looks back.",
         stopped_by="its size is looked at before its content",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-key-in-the-bundle",
+        test="test_a_bundle_that_costs_too_much_is_not_used",
         rules=("R1", "R10"),
         story="The bundle holds a private key beside its certificate, which would be published with it.",
         stopped_by="only certificates belong in a bundle",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="a-giant-annotation",
+        test="test_a_giant_annotation_is_read_and_not_repeated",
         rules=("R10",),
         story="The annotation of a Secret lists a quarter of a megabyte, to be parsed and repeated at every look.",
         stopped_by="it is parsed in linear time, and what the status repeats of it is bounded",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="an-expensive-reply",
+        test="test_an_expensive_reply_is_cheap",
         rules=("R7", "R10"),
         story="A server's reply is made for the patterns that search it for secrets.",
         stopped_by="1024 characters are examined",
@@ -181,7 +188,7 @@ def test_a_giant_annotation_is_read_and_not_repeated(attacker: arena_kit.Attacke
 
 def test_an_expensive_reply_is_cheap() -> None:
     """Whatever the text, a small part of it is examined, and the rest costs nothing (R7, R10)."""
-    chance = random.Random(7)
+    chance = random.Random(7)  # noqa: S311 - Repeatable on purpose.
     for pattern in ("A" * 8192, "aA0" * 2700, "a=" * 4000, "password: " * 800, "/+-_" * 2000):
         assert len(replies.quotable(pattern, ("secret-of-a-session",))) <= replies.MAXIMUM_QUOTE_LENGTH
     mixed = "".join(chance.choice("aA0+/=_- ") for _ in range(8192))

@@ -164,14 +164,16 @@ UNFIT = (
 )
 
 BOMBS = (
-    attacks.Attack(
+    attacks.Story(
         name="time-bomb",
+        test="test_a_bomb_is_refused",
         rules=("R10",),
         story="A template loops a billion times, to keep the sender busy.",
         stopped_by="fuel: a template does a bounded amount of work",
     ),
-    attacks.Attack(
+    attacks.Story(
         name="memory-bomb",
+        test="test_a_bomb_is_refused",
         rules=("R10",),
         story="A template doubles a text until memory is used up.",
         stopped_by="fuel, and a bound on what it writes",

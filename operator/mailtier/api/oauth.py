@@ -25,8 +25,8 @@ class OAuth2SecretReference(schema.Model):
     """The Secret with what the token server is shown.
 
     Its annotation mailtier.dev/endpoint lists the SMTP endpoint and the token server, as in
-    `smtp.example.com:587,https://login.example.com`. The host's stands in the operator's namespace, an organization's in
-    its own. A Secret that lists a token server holds no password that could be used by passwordSecretRef.
+    `smtp.example.com:587,https://login.example.com`. The host's stands in the operator's namespace, an organization's
+    in its own. A Secret that lists a token server holds no password that could be used by passwordSecretRef.
     """
 
     name: types.ObjectName
@@ -56,7 +56,7 @@ _IS_PUBLIC: Final = "has(self.clientAuthentication) && self.clientAuthentication
 
 
 class OAuth2(schema.Model):
-    """Where access tokens come from (RFC 6749); the sender asks for one when it needs one, and keeps it till its end."""
+    """Where access tokens come from (RFC 6749); the sender asks for one when it needs one, and keeps it to its end."""
 
     grant_type: vocabulary.GrantType | None = None
     """ClientCredentials (the application acts for itself; the default) or RefreshToken (for an account that agreed)."""

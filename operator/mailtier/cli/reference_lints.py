@@ -25,7 +25,7 @@ server, credentials and a CA that an organization inherits, only the platform te
 - Warning: mail may be refused, lost or late.
 - Info: worth knowing.
 
-What a lint rests on that no page of the provider's own says is a Warning at most, whatever the lint's severity.
+A finding is a Warning at most where it rests on something that no page of the provider's own says.
 What is known of providers, and where it was read: [providers](providers/index.md).
 
 | Lint | Severity | What is wrong |

@@ -7,7 +7,6 @@ from mailtier.api import feed, reasons, vocabulary
 from mailtier.settings import effective, resolve, transitions
 from mailtier.settings.lints import catalogue, model
 
-
 _REASONS: Final = {
     model.Severity.ERROR: reasons.ERRORS,
     model.Severity.WARNING: reasons.WARNINGS,
@@ -37,7 +36,7 @@ def condition(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.
             type=type_, status="True", reason=reasons.NO_FINDINGS, message=reasons.NO_FINDINGS.meaning
         )
     # The worst comes first.
-    reason = _REASONS[found[0].lint.severity]
+    reason = _REASONS[found[0].severity]
     return transitions.Wanted(
         type=type_,
         status="True" if reason == reasons.NOTES else "False",
@@ -68,4 +67,4 @@ def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.da
 
 def _sentence(finding: model.Finding) -> str:
     field = f"{finding.field}: " if finding.field else ""
-    return f"{finding.lint.severity} {finding.lint.identifier}: {field}{finding.message.rstrip('.')}."
+    return f"{finding.severity} {finding.lint.identifier}: {field}{finding.message.rstrip('.')}."

@@ -12,7 +12,8 @@ SECRET_NOT_FOUND: Final = model.reconciling(
     _R,
     name="SecretNotFound",
     meaning="The Secret does not exist (yet).",
-    remedy="Create the Secret with the command that the message gives, or correct the name in passwordSecretRef or oauth2.secretRef.",
+    remedy="Create the Secret with the command that the message gives, or correct the name in passwordSecretRef or"
+    " oauth2.secretRef.",
 )
 SECRET_NOT_BOUND: Final = model.stalled(
     _R,
@@ -25,7 +26,8 @@ SECRET_KEY_MISSING: Final = model.stalled(
     _R,
     name="SecretKeyMissing",
     meaning="The Secret has no such key, or its value is not fit: one line of UTF-8 text, or one private key in PEM.",
-    remedy="Put the value under the key with the command that the message gives, or correct the key in passwordSecretRef or oauth2.secretRef.",
+    remedy="Put the value under the key with the command that the message gives, or correct the key in passwordSecretRef"
+    " or oauth2.secretRef.",
 )
 NAMESPACE_NOT_GRANTED: Final = model.reconciling(
     _R,

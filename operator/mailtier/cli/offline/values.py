@@ -45,6 +45,8 @@ def of(settings: effective.Effective) -> dict[str, Value]:
     flat = {_as_set(settings, path): text for path, text in codec.flat_keys(settings).items() if path not in _NO_VALUES}
     if settings.endpoint is not None:
         flat["smtp.addresses"] = _addresses(settings.endpoint.addresses)
+        if settings.endpoint.is_host_s and settings.endpoint.origin == vocabulary.Origin.ORG:
+            flat["smtp.namesHostServer"] = "true"
     if settings.auth is not None and settings.auth.oauth2 is not None:
         flat |= _oauth2(settings.auth.oauth2)
     if settings.recipients.domains is not None:
