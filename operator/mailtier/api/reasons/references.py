@@ -26,8 +26,8 @@ SECRET_KEY_MISSING: Final = model.stalled(
     _R,
     name="SecretKeyMissing",
     meaning="The Secret has no such key, or its value is not fit: one line of UTF-8 text, or one private key in PEM.",
-    remedy="Put the value under the key with the command that the message gives, or correct the key in passwordSecretRef"
-    " or oauth2.secretRef.",
+    remedy="Put the value under the key with the command that the message gives, or correct the key in"
+    " passwordSecretRef or oauth2.secretRef.",
 )
 NAMESPACE_NOT_GRANTED: Final = model.reconciling(
     _R,
