@@ -22,7 +22,7 @@ test: $(SYNCED) ## The tests but their long forms, step by step, each within its
 test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.
 	@$(RUN) -m kit.steps long
 
-check: $(SYNCED) ## Lint, types, architecture, generated files, unit and property tests: 3 minutes.
+check: $(SYNCED) ## Lint, types, architecture, generated files, unit and property tests: 5 minutes.
 	@$(RUN) -m kit.steps check
 
 unit: $(SYNCED) ## Unit and property tests alone.

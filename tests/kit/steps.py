@@ -46,15 +46,15 @@ CHECK = (
     Step(name="dependencies", command=("deptry", "operator"), minutes=0.3),
     Step(name="spelling", command=("codespell",), minutes=0.3),
     Step(name="generated files", command=("python", "-m", "kit.generate", "--check"), minutes=0.3),
-    _pytest("unit", "tests/unit", minutes=2.5),
+    _pytest("unit", "tests/unit", minutes=6),
 )
 
 TEST = (
     *CHECK,
     _PARTS,
-    _pytest("contract", "tests/contract", minutes=10),
+    _pytest("contract", "tests/contract", minutes=20),
     _pytest("tenant", "tests/tenant", minutes=8),
-    _pytest("end to end", "tests/e2e", minutes=10),
+    _pytest("end to end", "tests/e2e", minutes=15),
     Step(name="demo", command=("python", "-m", "demo"), minutes=3),
 )
 
