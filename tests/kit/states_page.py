@@ -23,6 +23,8 @@ operator's own code, and is compared with the real tools in the tests.
 - `Reconciling` and `Stalled` exist only while they are True. The first says that what is missing may be on its way,
   the second that somebody has to change something.
 - A mail server that is down makes `Verified` False, and nothing else.
+- An Event is written when Ready or Verified becomes False, gets another reason there, or becomes True again; what is
+  well from the beginning, or only on its way, is no Event.
 """
 _HEADING = (
     "| Reason | On | Status | Ready | Beside it | kstatus, Flux | Argo CD | What to do |",

@@ -106,7 +106,9 @@ class Policy(schema.Model):
     locked: (
         Annotated[list[vocabulary.Lockable], pydantic.Field(max_length=len(vocabulary.Lockable)), schema.SET] | None
     ) = None
-    """Fields that no organization may set."""
+    """Fields that no organization may set: smtp, auth, from (or from.address, from.displayName, from.replyTo,
+    from.envelope), delivery (or delivery.ratePerMinute, delivery.maxAge), notifications (or one category, such as
+    notifications.jobAlert), suspend, publish."""
 
     organizations: OrganizationsPolicy | None = None
     """Those with an OrgEmailSettings when absent."""

@@ -66,7 +66,10 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any], where: 
                     name: _structural(child, definitions, f"{where}.{name}") for name, child in value.items()
                 }
             case "items":
-                found[keyword] = _structural(value, definitions, f"{where}[]")
+                entry = _structural(value, definitions, f"{where}[]")
+                # `kubectl explain` prints it right behind the list's own, as if it were one text.
+                entry.pop("description", None)
+                found[keyword] = entry
             case "additionalProperties" if value is not False:
                 found[keyword] = _structural(value, definitions, f"{where}[]")
             case "const":

@@ -26,11 +26,13 @@ class Secret:
 
     Attributes:
         wanted: The servers that what is in it is sent to, or comes to in the form of a token.
+        advise: Whether consent would help; not where one of these servers must not be used at all.
     """
 
     need: observed.SecretNeed
     read: observed.SecretRead
     wanted: Sequence[binding.Entry]
+    advise: bool = True
 
     def __str__(self) -> str:
         return f"Secret {self.need.namespace}/{self.need.name}"
@@ -118,6 +120,13 @@ def secret_not_bound(secret: Secret) -> effective.Finding | None:
             " password; put the password into another Secret",
         )
     servers = " and ".join(str(server) for server in missing)
+    if not secret.advise:
+        return effective.Finding(
+            reason=reasons.SECRET_NOT_BOUND,
+            field=secret.field,
+            message=f"{secret} does not list {servers} in its annotation; mend the other fault first, for the server"
+            " cannot be used as it stands",
+        )
     return effective.Finding(
         reason=reasons.SECRET_NOT_BOUND,
         field=secret.field,

@@ -7,12 +7,20 @@ import dataclasses
 import enum
 from typing import Final
 
-from mailtier.api import settings, vocabulary
+from mailtier.api import reasons, settings, vocabulary
 from mailtier.settings import binding, effective, observed, policy, references, tiers
 from mailtier.settings.rules import cases
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
 _NO_VALUES: Final = tiers.join(None, settings.OrgSpec(), organization=effective.HOST, operator_namespace="")
+_REFUSES_SERVER: Final = frozenset(
+    {
+        reasons.ENDPOINT_DENIED,
+        reasons.ENDPOINT_NOT_ALLOWED,
+        reasons.TOKEN_SERVER_NOT_ALLOWED,
+        reasons.PLAINTEXT_REFUSED,
+    }
+)
 _UNREAD_SECRET: Final = observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE)
 _UNREAD_CA: Final = observed.CaRead(outcome=observed.Outcome.UNAVAILABLE)
 
@@ -172,7 +180,10 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
     if planned.secret is not None and endpoint is not None and auth is not None:
         assert auth.secret is not None
         wanted = binding.servers(endpoint, auth)
-        secret = references.Secret(need=planned.secret, read=reads.secret or _UNREAD_SECRET, wanted=wanted)
+        refused = any(finding.reason in _REFUSES_SERVER for finding in planned.findings)
+        secret = references.Secret(
+            need=planned.secret, read=reads.secret or _UNREAD_SECRET, wanted=wanted, advise=not refused
+        )
         found = references.find(references.SECRET_CHECKS, secret)
         if not found:
             version = secret.read.version

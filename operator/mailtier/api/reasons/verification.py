@@ -21,7 +21,7 @@ NOT_PROBED: Final = model.Reason(
     name="NotProbed",
     conditions=(_V,),
     meaning="Nothing is connected to while the settings are blocked, unresolved or suspended.",
-    remedy="Mend what Ready says first.",
+    remedy="Mend what Ready says first; suspended settings are probed when spec.suspend is removed.",
 )
 DNS_FAILED: Final = model.Reason(
     name="DnsFailed",

@@ -80,7 +80,7 @@ def credentials_required(case: cases.Case) -> effective.Finding | None:
         reason=reasons.CREDENTIALS_REQUIRED,
         field="spec.auth",
         message=f"is absent, and the host's credentials are not sent to {case.values.endpoint}; set username and"
-        " passwordSecretRef, or mechanism: Anonymous where the host's policy allows it",
+        f" passwordSecretRef{', or mechanism: Anonymous' if _is_anonymous_allowed(case) else ''}",
     )
 
 
@@ -98,8 +98,7 @@ def anonymous_not_allowed(case: cases.Case) -> effective.Finding | None:
             message=f"Anonymous on {endpoint} is not allowed, because this is the host's server; inherit it by"
             " removing spec.smtp, or set username and passwordSecretRef",
         )
-    policy = case.policy.endpoints if case.policy else None
-    if policy is not None and policy.anonymous:
+    if _is_anonymous_allowed(case):
         return None
     return effective.Finding(
         reason=reasons.ANONYMOUS_NOT_ALLOWED,
@@ -123,6 +122,11 @@ def plaintext_refused(case: cases.Case) -> effective.Finding | None:
         message=f"the password would be sent in clear, because smtp.tls.mode of {endpoint} is Disabled; remove"
         " spec.auth, or set spec.smtp to a server of your own with tls.mode StartTLS (port 587) or Implicit (port 465)",
     )
+
+
+def _is_anonymous_allowed(case: cases.Case) -> bool:
+    policy = case.policy.endpoints if case.policy else None
+    return policy is not None and policy.anonymous is True
 
 
 def _is_host_anonymous(case: cases.Case) -> bool:
