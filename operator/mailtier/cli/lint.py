@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mailtier.cli import apps, failures
+from mailtier.cli import apps, failures, printing
 from mailtier.cli.offline import inputs, issues, linting, world
 from mailtier.cli.offline.reports import github, junit, machine, sarif, text
 from mailtier.cli.offline.reports import model as reports
@@ -25,7 +25,8 @@ Examples:
   mailtier lint -f . --severity error --ignore DuplicateObject
 
 \b
-Exit status: 0 without findings, 1 with findings, 2 for a wrong command line.
+Exit status: 0 without findings, 1 with findings of --severity or worse (a file with a fault is one), 2 for a wrong
+command line or a path that cannot be opened.
 """
 
 
@@ -50,9 +51,7 @@ class Threshold(enum.StrEnum):
 @app.command(epilog=_EXAMPLES)
 def command(
     *,
-    paths: Annotated[
-        list[str] | None, typer.Argument(metavar="PATH", help="The same as -f, for pre-commit.", show_default=False)
-    ] = None,
+    paths: inputs.Paths = None,
     filename: inputs.Files = None,
     output: Annotated[
         Format,
@@ -86,8 +85,11 @@ def command(
     found = linting.find(judge, now=dt.datetime.now(dt.UTC))  # noqa: TID251  # Here the program is wired up.
     least = model.Severity(severity.value.capitalize())
     told = [issue for issue in found if issue.severity.rank <= least.rank and issue.rule.identifier not in ignored]
-    report = reports.Report(told=told, objects=_checked(objects), rules=rules)
-    sys.stdout.writelines(_lines(report, output))
+    report = reports.Report(
+        told=told, objects=_checked(objects), read=objects.objects, files=objects.files, rules=rules
+    )
+    printing.write(_lines(report, output))
+    inputs.say_skipped(objects)
     inputs.say_if_empty(objects)
     inputs.say_if_no_host(objects)
     inputs.say_assumed(judge.assumed)

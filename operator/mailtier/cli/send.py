@@ -41,7 +41,9 @@ def command(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A value for the template, such as link; may be repeated."),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Whether to follow it to its end.")] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Whether to wait for room in the queue, and for its end.")
+    ] = True,
     timeout: online.Timeout = online.TIMEOUT,
     output: online.Output = online.Format.TEXT,
     url: online.Url = "",
@@ -105,7 +107,11 @@ async def _send(
     try:
         async with asyncio.timeout(seconds), reach.open_intake(choice, asked) as opened:
             sent = await sending.hand_over(
-                opened, asked, content, key=f"mailtier-send-{uuid.uuid4()}", wait=terminal.note
+                opened,
+                asked,
+                content,
+                key=f"mailtier-send-{uuid.uuid4()}",
+                wait=terminal.note_wait if wait else None,
             )
             if in_text:
                 print(f"{asked}   {sent.id}", flush=True)

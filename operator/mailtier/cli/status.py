@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime as dt
 import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated, Final
@@ -47,7 +46,8 @@ def command(
     """Show how many organizations are ready, and what is broken, worst first, with what to do.
 
     First comes what is stalled and needs somebody, then what is on its way, then servers that the probe found wrong,
-    then advice. It exits with 0 when nothing is broken (advice is no fault), and with 1 when something is.
+    then what the policy would block if it were enforced, then advice. It exits with 0 when nothing is broken (the last
+    two are no fault), and with 1 when something is.
     """
     if namespace and all_namespaces:
         raise typer.BadParameter("use either --namespace or --all-namespaces", param_hint="--namespace")
@@ -83,11 +83,7 @@ def _print(picture: rows.Picture, output: online.StatusFormat) -> None:
 
 
 def _lines(picture: rows.Picture, *, wide: bool) -> list[str]:
-    return board.text(picture, wide=wide, now=_now(), painter=terminal.painter(sys.stdout))
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)  # noqa: TID251  # Here the program is wired up.
+    return board.text(picture, wide=wide, now=terminal.now(), painter=terminal.painter(sys.stdout))
 
 
 async def _watch(seen: "looking.Look", *, wide: bool) -> None:
@@ -117,7 +113,7 @@ def _draw(picture: rows.Picture, *, wide: bool) -> None:
 
 
 async def _log(seen: "looking.Look") -> None:
-    """Print a line for each object whose state, reason or message changed, the present ones first."""
+    """Print a line with the time for each object whose state, reason or message changed, the present ones first."""
     shown: dict[str, str] = {}
 
     def tell(picture: rows.Picture) -> None:
@@ -125,9 +121,9 @@ async def _log(seen: "looking.Look") -> None:
         present = {str(row): board.change(row) for row in objects}
         for name, line in present.items():
             if shown.get(name) != line:
-                print(line, flush=True)
+                print(terminal.stamp(terminal.now()), line, flush=True)
         for name in shown.keys() - present.keys():
-            print(f"{name}: gone", flush=True)
+            print(terminal.stamp(terminal.now()), f"{name}: gone", flush=True)
         shown.clear()
         shown.update(present)
 

@@ -70,7 +70,7 @@ async def _verify(
     async with reach.open_intake(choice, asked) as opened:
         if in_text:
             print(name, flush=True)
-        report = await probing.follow(opened, asked, seconds=seconds, show=show, wait=terminal.note)
+        report = await probing.follow(opened, asked, seconds=seconds, show=show, wait=terminal.note_wait)
     if not in_text:
         print(probing.as_json(name, report))
     return report

@@ -245,11 +245,16 @@ class Client:
         with _transport(call):
             async with asyncio.timeout(self._timeout_seconds):
                 answer = await self._send(call, query=query, limits=limits)
-            async with answer:
+            try:
                 # Being silent or late is not a fault here: the caller watches again and learns more.
                 with contextlib.suppress(TimeoutError):
                     async for line in _lines(answer, call):
                         yield _event(line, call)
+            finally:
+                # Closed in due form, it would wait for the peer's last word of TLS, for which the session does not.
+                if answer.connection is not None and answer.connection.transport is not None:
+                    answer.connection.transport.abort()
+                answer.close()
 
     @property
     def _session(self) -> aiohttp.ClientSession:

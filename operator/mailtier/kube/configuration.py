@@ -157,7 +157,8 @@ def _from_kubeconfig(kubeconfig: pathlib.Path | None, context: str | None, names
         return _connection(found, own, _refreshed(found))
     except Exception as error:  # A file of another shape leads the library into any of them.
         # Names of entries and places in the file may be quoted in it, never their values.
-        raise errors.ConfigurationError(f"the kubeconfig cannot be used: {error}") from error
+        shown = file or os.environ.get("KUBECONFIG") or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
+        raise errors.ConfigurationError(f"the kubeconfig {shown} cannot be used: {error}") from error
 
 
 def _namespace_of(file: str | None, context: str | None) -> str:

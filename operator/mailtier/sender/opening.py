@@ -16,7 +16,7 @@ from typing import Final
 import aiosmtplib
 
 from mailtier.api import secret, vocabulary
-from mailtier.mail import classify, reasons, replies, wire
+from mailtier.mail import classify, reasons, replies, sasl, wire
 from mailtier.sender import credentials, faults, resolver, session, tls
 from mailtier.settings import effective
 
@@ -259,7 +259,9 @@ async def _authenticate(client: aiosmtplib.SMTP, plan: Plan, limit: asyncio.Time
     if mechanism is vocabulary.Mechanism.ANONYMOUS:
         return
     if mechanism.lower() not in client.server_auth_methods:
-        raise faults.of(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
+        failure = classify.classify_fault(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
+        told = sasl.not_offered(mechanism, client.server_auth_methods)
+        raise faults.DeliveryError(classify.Phase.AUTH, dataclasses.replace(failure, text=told))
     if found.failure is not None:
         raise faults.DeliveryError(classify.Phase.AUTH, found.failure)
     assert password is not None

@@ -62,6 +62,9 @@ _SESSION_PROOF_SECONDS: Final = 300.0
 """How long one probe's new session stands for the connection of all probes with the same credentials: thousands of
 organizations with sender addresses of their own on one relay differ in the stage mail alone."""
 
+_TOKEN_CAUSES: Final = frozenset({_R.TOKEN_FAILED, _R.TOKEN_REFUSED})
+"""What another server than the endpoint is to blame for."""
+
 _DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED, _R.HOST_RELAY})
 
 
@@ -71,11 +74,13 @@ class Finding:
 
     Attributes:
         host: The server's.
+        endpoint: The server's host and port, for people.
         phase: The phase that failed; None when all went through.
         failure: Why.
     """
 
     host: str
+    endpoint: str
     secret_version: str
     phase: classify.Phase | None
     failure: classify.Failure | None
@@ -159,6 +164,7 @@ def _finding(
 ) -> Finding:
     return Finding(
         host=target.key.endpoint.host,
+        endpoint=str(target.key.endpoint),
         secret_version=found.generation.version,
         phase=failed[0],
         failure=failed[1],
@@ -215,19 +221,21 @@ def report(key: str, finding: Finding, *, at: dt.datetime) -> feed.Probe:
         secret_version=finding.secret_version,
         reason=reason.name,
         stage=stage,
-        owner_message=_for_owner(finding.host, failure),
+        owner_message=_for_owner(finding, failure),
         tenant_message=faults.describe(failure, for_owner=False),
         certificate_expires_at=finding.certificate_expires_at,
         probed_at=at,
     )
 
 
-def _for_owner(host: str, failure: classify.Failure) -> str:
-    """Return what the endpoint's owner is told: what was found, and what to do where the provider's words are known."""
+def _for_owner(finding: Finding, failure: classify.Failure) -> str:
+    """Return what the endpoint's owner is told: where, what was found, and what to do if the provider is known."""
     told = faults.describe(failure, for_owner=True)
+    if failure.reason not in _TOKEN_CAUSES and finding.host not in told:
+        told = f"{finding.endpoint}: {told}"
     if failure.code is None:
         return told
-    remedy = catalogue.remedy(host, failure.code, failure.enhanced, failure.text)
+    remedy = catalogue.remedy(finding.host, failure.code, failure.enhanced, failure.text)
     return f"{told} {remedy}" if remedy else told
 
 

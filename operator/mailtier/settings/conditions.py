@@ -137,6 +137,11 @@ def as_text(conditions: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"{entry['type']}={entry['status']} {entry['reason']}: {entry['message']}\n" for entry in conditions)
 
 
+def capitalized(text: str) -> str:
+    """Return the message of a finding about no field as a sentence begins, without its full stop."""
+    return text[:1].upper() + text[1:]
+
+
 def _effective(resolution: resolve.Resolution) -> dict[str, Any]:
     nested = view.nest(resolution.effective, viewer=resolution.viewer)
     return {**nested, "provenance": view.provenance(resolution.effective, nested)}
@@ -295,7 +300,7 @@ def _tell(findings: Sequence[effective.Finding]) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + _close(text[1:])
+    return _close(capitalized(text))
 
 
 def _close(text: str) -> str:

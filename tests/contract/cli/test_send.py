@@ -93,4 +93,4 @@ def test_a_wrong_field_is_told_in_one_line(installation: installations.Installat
         "send", tenant.namespace, "--to=not an address", *installation.to_intake(tenant, tmp_path)
     )
     assert (done.status, done.err.count("\n")) == (1, 1)
-    assert "recipients" in done.err
+    assert "recipients/0 (not an address): " in done.err

@@ -1,6 +1,7 @@
 """`mailtier status` against a real apiserver and operator."""
 
 import pathlib
+import re
 import signal
 
 import pytest
@@ -32,7 +33,7 @@ def test_the_broken_come_first_with_what_to_do(
     assert (done.status, done.err) == (1, "")
     lines = done.out.splitlines()
     assert lines[0].startswith("Organizations   ")
-    assert " 1 blocked" in lines[0]
+    assert " 1 stalled, 1 reconciling;" in lines[0]
     assert lines[1].split()[0] == "Host"
     assert " Verified " in lines[1]
     assert "no pod" in lines[2]
@@ -68,19 +69,9 @@ def test_programs_read_json_and_yaml(installation: installations.Installation, b
     assert f"namespace: {broken[0].namespace}\n" in yaml.out
 
 
-def test_a_namespace_that_is_well_is_status_0(
-    installation: installations.Installation, broken: list[tenants.Tenant]
-) -> None:
-    """One namespace alone is looked at with -n, and wide shows its server and sender."""
-    done = installation.program.run("status", "-n", broken[2].namespace, "-o", "wide")
-    assert (done.status, done.err) == (0, "")
-    line = next(line for line in done.out.splitlines() if line.startswith(broken[2].namespace))
-    for expected in (f"localhost:{installation.relay.port}", "StartTLS", "no-reply@platform.example", "Host"):
-        assert expected in line
-
-
-def test_a_tenant_sees_what_it_may(installation: installations.Installation, broken: list[tenants.Tenant]) -> None:
-    """Without rights in the cluster one line names the missing right, and the own namespace can be looked at."""
+@pytest.fixture(scope="module")
+def viewer(installation: installations.Installation, broken: list[tenants.Tenant]) -> commands.Program:
+    """Return the program with the rights of somebody who may view the third tenant's namespace alone."""
     cluster, namespace = installation.world.cluster, broken[2].namespace
     cluster.kubectl("create", "serviceaccount", "viewer", "-n", namespace)
     rule = ("--verb=get,list,watch", "--resource=orgemailsettings.mailtier.dev")
@@ -88,16 +79,73 @@ def test_a_tenant_sees_what_it_may(installation: installations.Installation, bro
     cluster.kubectl(
         "create", "rolebinding", "viewer", "-n", namespace, "--role=viewer", f"--serviceaccount={namespace}:viewer"
     )
-    program = commands.Program(kubeconfig=cluster.kubeconfig_for(namespace, "viewer"))
-    everywhere = program.run("status")
+    return commands.Program(kubeconfig=cluster.kubeconfig_for(namespace, "viewer"))
+
+
+def test_a_namespace_that_is_well_is_status_0(
+    viewer: commands.Program, broken: list[tenants.Tenant], installation: installations.Installation
+) -> None:
+    """One namespace alone is looked at with -n, and wide shows its server and sender."""
+    done = viewer.run("status", "-n", broken[2].namespace, "-o", "wide")
+    assert (done.status, done.err) == (0, "")
+    line = next(line for line in done.out.splitlines() if line.startswith(broken[2].namespace))
+    for expected in (f"localhost:{installation.relay.port}", "StartTLS", "no-reply@platform.example", "Host"):
+        assert expected in line
+
+
+def test_who_may_see_the_pods_reads_that_none_is_ready(
+    installation: installations.Installation, broken: list[tenants.Tenant]
+) -> None:
+    """That Mailtier does not run where it should is a fault, also for who looks at one healthy namespace."""
+    done = installation.program.run("status", "-n", broken[2].namespace)
+    assert done.status == 1
+    assert "Mailtier        no pod in its namespace; see --operator-namespace" in done.out.splitlines()
+
+
+def test_a_namespace_that_is_not_there_is_told(installation: installations.Installation) -> None:
+    """A misspelt namespace is an error in one line; one without settings of its own is none."""
+    done = installation.program.run("status", "-n", "nope")
+    assert (done.status, done.out) == (1, "")
+    assert done.err == "mailtier: cannot look at the namespace nope: there is no such namespace\n"
+    empty = installation.program.run("status", "-n", installation.world.system)
+    assert "There is no organization." in empty.out
+
+
+def test_what_an_audit_would_block_is_listed(
+    installation: installations.Installation, broken: list[tenants.Tenant]
+) -> None:
+    """Each organization that a policy in mode Audit would block is a row with its message, after the broken ones."""
+    world, tenant = installation.world, installation.tenant(**{"from": {"address": "ceo@elsewhere.example"}})
+    host = world.get("hes", "default")
+    assert host is not None
+    spec = host["spec"]
+    world.until(lambda: world.reason(tenant.namespace) == "FromNotAllowed", "it is blocked")
+    world.host(**{**spec, "policy": {**spec["policy"], "mode": "Audit"}})
+    try:
+        world.until(lambda: world.reason(tenant.namespace) == "Published", "it would be blocked")
+        lines = installation.program.run("status").out.splitlines()
+        place = next(number for number, line in enumerate(lines) if tenant.namespace in line)
+        assert lines[place].split()[:3] == ["WouldBlock", f"{tenant.namespace}/default", "WouldBlock"]
+        assert "ceo@elsewhere.example" in lines[place + 1]
+        assert place > next(number for number, line in enumerate(lines) if broken[1].namespace in line)
+        assert " 1 would be blocked" in lines[0]
+    finally:
+        world.host(**spec)
+
+
+def test_a_tenant_sees_what_it_may(viewer: commands.Program, broken: list[tenants.Tenant]) -> None:
+    """Without rights in the cluster one line names the missing right, and the own namespace can be looked at."""
+    namespace = broken[2].namespace
+    everywhere = viewer.run("status")
     assert (everywhere.status, everywhere.out) == (1, "")
     assert everywhere.err == (
         "mailtier: you may not list orgemailsettings.mailtier.dev in all namespaces: have that right granted, or look"
         " at one namespace with --namespace\n"
     )
-    here = program.run("status", f"--namespace={namespace}")
+    here = viewer.run("status", f"--namespace={namespace}")
     assert here.status == 0, here
-    assert here.out.count("not visible to you") == 2
+    assert here.out.count("not visible to you") == 1
+    assert "Mailtier  " not in here.out
 
 
 def test_watching_without_a_terminal_prints_a_line_a_change(
@@ -124,4 +172,7 @@ def test_watching_without_a_terminal_prints_a_line_a_change(
         )
         child.send_signal(signal.SIGINT)
         assert child.wait(timeout=20) == 130
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+    changes = [line for line in out.read_text(encoding="utf-8").splitlines() if "/default: " in line]
+    assert all(re.match(stamp, line) for line in changes), changes
     installation.world.org(namespace)

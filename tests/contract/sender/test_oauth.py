@@ -341,6 +341,8 @@ async def test_a_server_without_xoauth2_costs_no_auth(login: granting.Login) -> 
     async with smtpd.Server(options) as server:
         found = await login.other(smtp=server).check()
         assert found.reason == "AuthNotOffered"
+        assert "does not offer XOAUTH2; it offers PLAIN." in found.owner_message
+        assert "XOAUTH2" not in found.tenant_message
         assert server.auth_attempts == []
 
 

@@ -171,10 +171,15 @@ def test_broken_kubeconfig_is_told(tmp_path: pathlib.Path, text: str) -> None:
         configuration.load(kubeconfig=file)
 
 
-def test_missing_kubeconfig_is_told(tmp_path: pathlib.Path) -> None:
-    """A missing file is a ConfigurationError."""
-    with pytest.raises(errors.ConfigurationError):
-        configuration.load(kubeconfig=tmp_path / "missing")
+def test_missing_kubeconfig_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing file is a ConfigurationError that names it, whoever chose it."""
+    missing = tmp_path / "missing"
+    with pytest.raises(errors.ConfigurationError, match=str(missing)):
+        configuration.load(kubeconfig=missing)
+    monkeypatch.setenv("KUBECONFIG", f"{missing}")
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(errors.ConfigurationError, match=str(missing)):
+        configuration.load()
 
 
 @pytest.mark.parametrize("missing", ["token", "ca.crt", "namespace"])

@@ -1,5 +1,6 @@
 """What is told of a probe, and to whom."""
 
+import dataclasses
 import datetime as dt
 
 import pytest
@@ -16,7 +17,12 @@ _R = delivery_reasons.DeliveryReason
 
 def _report(failure: classify.Failure, *, host: str = "smtp.example.com") -> feed.Probe:
     finding = probe.Finding(
-        host=host, secret_version="1", phase=classify.Phase.AUTH, failure=failure, certificate_expires_at=None
+        host=host,
+        endpoint=f"{host}:587",
+        secret_version="1",
+        phase=classify.Phase.AUTH,
+        failure=failure,
+        certificate_expires_at=None,
     )
     return probe.report("key", finding, at=_NOW)
 
@@ -58,6 +64,16 @@ def test_a_token_that_is_missing_is_a_matter_of_auth(
     assert (told.reason, told.stage) == (reason.name, vocabulary.ProbeStage.AUTH)
     assert told.owner_message.endswith(owner)
     assert told.tenant_message.endswith(tenant)
+
+
+def test_the_owner_reads_which_endpoint_once() -> None:
+    """Host and port stand before what was found unless it names the host itself; a tenant reads neither (R7)."""
+    fault = classify.classify_fault(classify.Phase.CONNECT, classify.Fault.NAME_NOT_RESOLVED)
+    told = _report(fault)
+    assert told.owner_message == f"smtp.example.com:587: {fault.text}"
+    assert told.tenant_message == fault.text
+    named = dataclasses.replace(fault, text="The certificate is not valid for smtp.example.com.")
+    assert _report(named).owner_message == named.text
 
 
 @pytest.mark.parametrize("reason", [reasons.AUTH_FAILED, reasons.TOKEN_REFUSED])

@@ -11,6 +11,7 @@ from mailtier.api import names
 from mailtier.cli import failures
 from mailtier.cli.offline import judging, references, sources, world
 from mailtier.cli.online import terminal
+from mailtier.settings.lints import model
 
 Files = Annotated[
     list[str] | None,
@@ -20,6 +21,9 @@ Files = Annotated[
         metavar="PATH",
         help="A file, a folder with all that is below it, or - for standard input; may be repeated.",
     ),
+]
+Paths = Annotated[
+    list[str] | None, typer.Argument(metavar="PATH", help="The same as -f, for pre-commit.", show_default=False)
 ]
 Strict = Annotated[
     bool,
@@ -47,7 +51,7 @@ def load(paths: Sequence[str]) -> world.World:
     """
     if not paths:
         raise failures.CommandError(
-            "there is nothing to read: name a file or folder with -f, or - for standard input",
+            "there is nothing to read: name a file or folder, or - for standard input",
             status=failures.Status.USAGE,
         )
     return world.build(sources.read(paths))
@@ -63,10 +67,28 @@ def say(text: str) -> None:
     print(f"mailtier: {terminal.plain(text)}", file=sys.stderr)
 
 
-def say_noted(objects: world.World) -> None:
-    """Say what is wrong with files and objects before anything is resolved."""
-    for issue in objects.noted:
+def say_noted(judge: judging.Judge) -> bool:
+    """Say what is wrong with files and objects, and return whether any of it is an error."""
+    noted = judge.noted
+    for issue in noted:
         say(f"{issue.place}: {issue.text}")
+    say_skipped(judge.world)
+    return any(issue.severity == model.Severity.ERROR for issue in noted)
+
+
+def say_skipped(objects: world.World) -> None:
+    """Say how many files were left out because they are templates, or not Mailtier's and no YAML."""
+    parts = []
+    if objects.skipped:
+        parts.append(f"{_files(objects.skipped)} that cannot be read and do not mention {names.GROUP}")
+    if objects.templates:
+        parts.append(f"{_files(objects.templates)} to be rendered first (helm template ... | mailtier ... -f -)")
+    if parts:
+        say(f"left out {' and '.join(parts)}")
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'' if number == 1 else 's'}"
 
 
 def say_assumed(assumed: references.Assumed) -> None:

@@ -57,11 +57,13 @@ def _file_rule(identifier: str, title: str, remedy: str) -> Rule:
 NOT_READABLE: Final = _file_rule(
     "NotReadable",
     "The file is not YAML or JSON.",
-    "Correct the syntax; render a template first (`helm template`, `kustomize build`) and pipe the result in.",
+    "Correct the syntax; render a template first (`helm template`, `kustomize build`) and pipe the result in. It is an"
+    " info for what looks like a template, and a file that does not mention mailtier.dev is left out.",
 )
 DUPLICATE_OBJECT: Final = _file_rule(
     "DuplicateObject",
-    "Two objects have the same kind, namespace and name, and the one that is applied last wins.",
+    "Two objects have the same kind, namespace and name, and the one that is applied last wins. It is told of"
+    " Mailtier's own objects, and of the Secrets, ConfigMaps and Namespaces that settings need; each of them is judged.",
     "Remove one of them, or lint each environment by itself.",
 )
 UNKNOWN_VERSION: Final = _file_rule(

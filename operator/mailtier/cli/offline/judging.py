@@ -1,9 +1,9 @@
 """What the operator would make of a world: the same plan and conclusion, in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mailtier.api import names, policies, settings, vocabulary
-from mailtier.cli.offline import references, world
+from mailtier.cli.offline import issues, references, world
 from mailtier.settings import effective, observed, policy, resolve
 
 
@@ -28,20 +28,29 @@ class Judge:
         """What was taken for granted so far."""
         return self._reader.assumed
 
+    @property
+    def noted(self) -> list[issues.Issue]:
+        """What is wrong with files and objects, with what stands twice of all that was referred to so far."""
+        again = (self.world.repeated[key] for key in self._reader.repeated)
+        return [*self.world.noted, *(issue for documents in again for issue in world.duplicates(documents))]
+
     def host(self) -> resolve.Resolution | None:
         """Return what the host's own settings come to; None where there are none."""
         if self.world.host is None:
             return None
         plan = resolve.plan_host(self.world.host.spec, operator_namespace=self._namespace)
-        return resolve.conclude(plan, self._reader.read(plan))
+        return self._conclude([plan])
 
     def organizations(self) -> list[effective.OrganizationKey]:
         """Return every organization that the operator would publish settings for, in the order of their names."""
         rules = self._policy()
         implicit = (
             effective.OrganizationKey(namespace=name, name=names.DEFAULT_ORGANIZATION)
-            for name, space in self.world.namespaces.items()
-            if policy.implicit_organization(rules, space.labels, has_object=name in self.world.populated)
+            for name in self.world.namespaces
+            if any(
+                policy.implicit_organization(rules, space.labels, has_object=name in self.world.populated)
+                for space in self.world.spaces(name)
+            )
         )
         listed = (key for key in self.world.organizations if key.namespace not in self.world.deleting)
         return sorted((*listed, *implicit))
@@ -63,8 +72,20 @@ class Judge:
         if spec is None:
             found = self.world.organizations.get(key)
             spec = found.spec if found else settings.OrgSpec()
-        space = self.world.namespaces[key.namespace]
-        plan = resolve.plan(
+        spaces = self.world.spaces(key.namespace)
+        if len(spaces) > 1:
+            self._reader.repeated["Namespace", "", key.namespace] = None
+        return self._conclude([self._plan(key, spec, space) for space in spaces])
+
+    def _conclude(self, plans: Sequence[resolve.Plan]) -> resolve.Resolution:
+        """Return what plans come to; of objects that stand twice, by the one that most is wrong with."""
+        found = [resolve.conclude(plan, reads) for plan in plans for reads in self._reader.read(plan)]
+        return max(found, key=lambda resolution: len(resolution.effective.findings))
+
+    def _plan(
+        self, key: effective.OrganizationKey, spec: settings.OrgSpec | observed.Invalid, space: world.Namespace
+    ) -> resolve.Plan:
+        return resolve.plan(
             observed.Observed(
                 organization=key,
                 namespace_uid=space.uid,
@@ -74,7 +95,6 @@ class Judge:
                 org=spec,
             )
         )
-        return resolve.conclude(plan, self._reader.read(plan))
 
     def _policy(self) -> policies.Policy | None:
         host = self.world.host

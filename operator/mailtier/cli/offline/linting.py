@@ -6,7 +6,7 @@ from typing import Final
 
 from mailtier.api import reasons, vocabulary
 from mailtier.cli.offline import issues, judging, sources, world
-from mailtier.settings import effective, linting, resolve
+from mailtier.settings import conditions, effective, linting, resolve
 from mailtier.settings.lints import catalogue, model
 
 _WITHOUT_HOST: Final = frozenset({reasons.INVALID, reasons.CREDENTIALS_REQUIRED, reasons.PLAINTEXT_REFUSED})
@@ -34,7 +34,8 @@ def find(judge: judging.Judge, *, now: dt.datetime) -> list[issues.Issue]:
         judge: Resolves the world.
         now: Aware UTC time, for what comes to its end.
     """
-    found = [*judge.world.noted, *_of_host(judge, now), *_of_organizations(judge, now)]
+    judged = [*_of_host(judge, now), *_of_organizations(judge, now)]
+    found = [*judge.noted, *judged]
     # Organizations without an object share a place and what is said of it.
     distinct = {(issue.rule, issue.place, issue.field, issue.message): issue for issue in found}
     return sorted(distinct.values(), key=lambda issue: (issue.place, issue.severity.rank, issue.rule.identifier))
@@ -58,6 +59,10 @@ def _of_organizations(judge: judging.Judge, now: dt.datetime) -> Iterator[issues
         # Without a host there are no organizations but those with an object.
         assert document is not None
         yield from _issues(resolution, document, f"organization {key}", now)
+    for key, superseded in objects.superseded:
+        if key.namespace not in objects.deleting:
+            resolution = judge.organization(key, spec=superseded.spec)
+            yield from _issues(resolution, superseded.document, world.subject_of(superseded.document), now)
 
 
 def _issues(
@@ -69,13 +74,14 @@ def _issues(
             if _is_told_elsewhere(finding, resolution) or not _is_certain(finding, resolution):
                 continue
             audited = severity == model.Severity.WARNING
+            message = finding.message if finding.field else conditions.capitalized(finding.message)
             yield issues.Issue(
                 rule=issues.of_reason(finding.reason),
                 severity=severity,
                 place=document.place(finding.field),
                 subject=subject,
                 field=finding.field,
-                message=f"{finding.message} (audited; not blocked)" if audited else finding.message,
+                message=f"{message} (audited; not blocked)" if audited else message,
             )
     if resolution.references == resolve.References.NOT_READ:
         return

@@ -17,7 +17,8 @@ _INTEGER: Final = "tag:yaml.org,2002:int"
 _FLOAT: Final = "tag:yaml.org,2002:float"
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _PATH_PART: Final = re.compile(r"\[([0-9]+)\]|([^.\[]+)")
-_HAS_TEMPLATE: Final = re.compile(r"\{\{|\{%")
+HAS_TEMPLATE: Final = re.compile(r"\{\{|\{%")
+"""Finds what Helm and Jinja write into YAML."""
 
 
 class UnreadableError(Exception):
@@ -198,7 +199,7 @@ def _unreadable(error: Exception, text: str) -> UnreadableError:
     if isinstance(error, RecursionError):
         problem = "it is nested too deeply"
     hint = (
-        "; this looks like a template, so render it first and pipe the result in" if _HAS_TEMPLATE.search(text) else ""
+        "; this looks like a template, so render it first and pipe the result in" if HAS_TEMPLATE.search(text) else ""
     )
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     return UnreadableError(f"{problem}{hint}", line=line, column=column)

@@ -7,6 +7,7 @@ asked for, and what was taken for granted is told.
 import base64
 import binascii
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Final
 
 from mailtier.api import names
@@ -47,17 +48,33 @@ class Reader:
         self._world = objects
         self._strict = strict
         self.assumed = Assumed()
+        self.repeated: dict[tuple[str, str, str], None] = {}
 
-    def read(self, plan: resolve.Plan) -> observed.Reads:
-        """Return what a plan needs to have read."""
-        secret = None if plan.secret is None else self._secret(plan, plan.secret)
-        ca = None if plan.ca is None else self._bundle(plan.ca)
-        return observed.Reads(secret=secret, ca=ca)
+    def read(self, plan: resolve.Plan) -> list[observed.Reads]:
+        """Return what a plan needs to have read; more than one where an object stands more than once."""
+        secrets: Sequence[observed.SecretRead | None] = (None,)
+        authorities: Sequence[observed.CaRead | None] = (None,)
+        if plan.secret is not None:
+            secrets = self._secrets(plan, plan.secret)
+        if plan.ca is not None:
+            authorities = self._bundles(plan.ca)
+        return [observed.Reads(secret=secret, ca=ca) for secret in secrets for ca in authorities]
 
-    def _secret(self, plan: resolve.Plan, need: observed.SecretNeed) -> observed.SecretRead:
-        document = self._world.secrets.get((need.namespace, need.name))
-        if document is not None:
-            return _secret_read(document, need)
+    def _secrets(self, plan: resolve.Plan, need: observed.SecretNeed) -> list[observed.SecretRead]:
+        found = self._found("Secret", need.namespace, need.name)
+        return list(dict.fromkeys(_secret_read(document, need) for document in found)) or [self._assumed_secret(plan, need)]
+
+    def _bundles(self, need: observed.CaNeed) -> list[observed.CaRead]:
+        found = self._found(need.kind, need.namespace, need.name)
+        return list(dict.fromkeys(_bundle_read(document, need) for document in found)) or [self._assumed_bundle(need)]
+
+    def _found(self, kind: str, namespace: str, name: str) -> list[sources.Document]:
+        found = self._world.all_of(kind, namespace, name)
+        if len(found) > 1:
+            self.repeated[kind, namespace, name] = None
+        return found
+
+    def _assumed_secret(self, plan: resolve.Plan, need: observed.SecretNeed) -> observed.SecretRead:
         if self._strict:
             return observed.SecretRead(outcome=observed.Outcome.NOT_FOUND)
         self.assumed.secrets.add(f"{need.namespace}/{need.name}")
@@ -68,11 +85,7 @@ class Reader:
         bound = ",".join(str(server) for server in binding.servers(endpoint, auth))
         return observed.SecretRead(outcome=observed.Outcome.FOUND, annotation=bound)
 
-    def _bundle(self, need: observed.CaNeed) -> observed.CaRead:
-        objects = self._world.secrets if need.kind == "Secret" else self._world.config_maps
-        document = objects.get((need.namespace, need.name))
-        if document is not None:
-            return _bundle_read(document, need)
+    def _assumed_bundle(self, need: observed.CaNeed) -> observed.CaRead:
         if self._strict:
             return observed.CaRead(outcome=observed.Outcome.NOT_FOUND)
         self.assumed.bundles.add(f"{need.kind} {need.namespace}/{need.name}")

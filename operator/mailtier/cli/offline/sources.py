@@ -1,18 +1,25 @@
 """The Kubernetes objects in files, folders and standard input, each with the file and line it stands at."""
 
 import dataclasses
+import enum
 import os
 import pathlib
+import re
+import stat
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
+from mailtier.api import names
 from mailtier.cli import failures
 from mailtier.cli.offline import loading
 
 STDIN: Final = "-"
 _STDIN_NAME: Final = "<stdin>"
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
+_MAXIMUM_BYTES: Final = 256 * 1024 * 1024
+"""The most that is read of one file or pipe: ten thousand organizations take a tenth of it."""
+_OURS: Final = re.compile(rf"{re.escape(names.GROUP)}|{names.HOST_KIND}|{names.ORG_KIND}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -56,12 +63,24 @@ class Document:
         return loading.locate(self.origin, field, below=self.below)
 
 
+class Unread(enum.Enum):
+    """Why a text was not read, as far as Mailtier cares."""
+
+    FAULT = enum.auto()
+    """It holds settings, or is what was piped in, and has a fault."""
+    TEMPLATE = enum.auto()
+    """It holds settings that somebody has to render first."""
+    FOREIGN = enum.auto()
+    """It says nothing of Mailtier, such as a template of another Helm chart."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
     """A file, or the rest of one, that is no YAML."""
 
     place: loading.Place
     message: str
+    why: Unread = Unread.FAULT
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +107,25 @@ def read(paths: Sequence[str]) -> Read:
     """
     documents: list[Document] = []
     unreadable: list[Unreadable] = []
-    names: list[str] = []
+    files: list[str] = []
     for name, data in _texts(paths):
-        names.append(name)
-        try:
-            text = data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            place = loading.Place(file=name, line=1, column=1)
-            unreadable.append(Unreadable(place=place, message="it is not UTF-8 text"))
-            continue
-        found = parse(name, text)
+        found = decode(name, data)
         documents += found.documents
         unreadable += found.unreadable
-    return Read(documents=tuple(documents), unreadable=tuple(unreadable), files=tuple(names))
+        files += found.files
+    return Read(documents=tuple(documents), unreadable=tuple(unreadable), files=tuple(files))
+
+
+def decode(name: str, data: bytes) -> Read:
+    """Return the objects in the bytes of one file."""
+    try:
+        return parse(name, data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        place = loading.Place(file=name, line=1, column=1)
+        why = _why(name, data.decode("latin-1"))
+        return Read(
+            documents=(), unreadable=(Unreadable(place=place, message="it is not UTF-8 text", why=why),), files=(name,)
+        )
 
 
 def parse(name: str, text: str) -> Read:
@@ -117,8 +142,46 @@ def parse(name: str, text: str) -> Read:
             documents += _objects(value, origin)
     except loading.UnreadableError as error:
         place = loading.Place(file=name, line=error.line, column=error.column)
-        unreadable = (Unreadable(place=place, message=str(error)),)
+        unreadable = (Unreadable(place=place, message=str(error), why=_why(name, text)),)
     return Read(documents=tuple(documents), unreadable=unreadable, files=(name,))
+
+
+def content(path: str) -> tuple[str, bytes]:
+    """Return how a file or standard input is called, and what it holds.
+
+    Raises:
+        CommandError: It cannot be read, is neither a file nor a pipe, or is larger than anybody's settings.
+    """
+    try:
+        if path == STDIN:
+            return _STDIN_NAME, _bounded(_STDIN_NAME, sys.stdin.buffer)
+        with pathlib.Path(path).open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
+                raise failures.CommandError(
+                    f"cannot read {path}: it is neither a file nor a pipe", status=failures.Status.USAGE
+                )
+            return path, _bounded(path, stream)
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+
+
+def _bounded(name: str, stream: BinaryIO) -> bytes:
+    data = stream.read(_MAXIMUM_BYTES + 1)
+    if len(data) > _MAXIMUM_BYTES:
+        raise failures.CommandError(
+            f"cannot read {name}: it is larger than {_MAXIMUM_BYTES // 1024**2} MiB", status=failures.Status.USAGE
+        )
+    return data
+
+
+def _why(name: str, text: str) -> Unread:
+    """Return why a text was not read; what is piped in was meant to be read, whatever it says."""
+    if name == _STDIN_NAME:
+        return Unread.FAULT
+    if _OURS.search(text) is None:
+        return Unread.FOREIGN
+    return Unread.TEMPLATE if loading.HAS_TEMPLATE.search(text) else Unread.FAULT
 
 
 def _texts(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -129,13 +192,7 @@ def _texts(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
             if real in seen:
                 continue
             seen.add(real)
-            try:
-                if name == STDIN:
-                    yield _STDIN_NAME, sys.stdin.buffer.read()
-                else:
-                    yield name, pathlib.Path(name).read_bytes()
-            except OSError as error:
-                raise _cannot_read(name, error) from error
+            yield content(name)
 
 
 def _files(path: str) -> Iterator[str]:

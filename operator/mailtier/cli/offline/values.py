@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import vocabulary
-from mailtier.settings import codec, effective, view
+from mailtier.settings import codec, conditions, effective, view
 
 _SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace", "auth.secretKey": "key"}
 """What a status and an effective ConfigMap say of the Secret that the spec refers to."""
@@ -122,7 +122,8 @@ def _addresses(rules: effective.AddressRules) -> str:
 
 def finding(entry: effective.Finding) -> str:
     """Return a finding as one line."""
-    return ": ".join(part for part in (entry.reason.name, entry.field, entry.message) if part)
+    message = entry.message if entry.field else conditions.capitalized(entry.message)
+    return ": ".join(part for part in (entry.reason.name, entry.field, message) if part)
 
 
 def to_json(value: Value | None) -> dict[str, str] | None:

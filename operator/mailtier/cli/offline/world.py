@@ -1,7 +1,7 @@
 """What a cluster would hold after the objects of some files were applied to it, as far as settings look at it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pydantic
@@ -50,10 +50,18 @@ class Namespace:
 
 @dataclasses.dataclass(slots=True, kw_only=True)
 class World:
-    """The objects by kind and key; of two with the same name the last counts, as where they are applied in order.
+    """The objects by kind and key.
+
+    Of two with the same name neither is taken for the only one: `repeated` has all of them, to be judged by each.
 
     Attributes:
+        repeated: The objects that settings refer to, where more than one has the same kind, namespace and name.
+        superseded: The organizations' objects that another one with the same name follows.
         ours: Every object of our kinds, in its order.
+        objects: How many objects were read, of whatever kind.
+        files: How many files were read.
+        skipped: How many files could not be read and say nothing of Mailtier.
+        templates: How many files have to be rendered first.
         noted: What is wrong with files and objects before anything is resolved.
         populated: The namespaces that hold an OrgEmailSettings.
         deleting: The namespaces that are on their way out, which hold no organizations.
@@ -64,10 +72,26 @@ class World:
     namespaces: dict[str, Namespace] = dataclasses.field(default_factory=dict)
     secrets: dict[tuple[str, str], sources.Document] = dataclasses.field(default_factory=dict)
     config_maps: dict[tuple[str, str], sources.Document] = dataclasses.field(default_factory=dict)
+    repeated: dict[tuple[str, str, str], list[sources.Document]] = dataclasses.field(default_factory=dict)
+    superseded: list[tuple[effective.OrganizationKey, Organization]] = dataclasses.field(default_factory=list)
     ours: list[sources.Document] = dataclasses.field(default_factory=list)
     noted: list[issues.Issue] = dataclasses.field(default_factory=list)
     populated: set[str] = dataclasses.field(default_factory=set)
     deleting: set[str] = dataclasses.field(default_factory=set)
+    objects: int = 0
+    files: int = 0
+    skipped: int = 0
+    templates: int = 0
+
+    def all_of(self, kind: str, namespace: str, name: str) -> list[sources.Document]:
+        """Return every Secret or ConfigMap of a name; none where there is none."""
+        found = (self.secrets if kind == "Secret" else self.config_maps).get((namespace, name))
+        return self.repeated.get((kind, namespace, name), [found] if found is not None else [])
+
+    def spaces(self, name: str) -> list[Namespace]:
+        """Return what is known of a namespace: more than one where it stands more than once."""
+        again = self.repeated.get(("Namespace", "", name))
+        return [self.namespaces[name]] if again is None else [_namespace(document) for document in again]
 
 
 def build(read: sources.Read) -> World:
@@ -86,7 +110,35 @@ def key_of(document: sources.Document) -> effective.OrganizationKey:
 def subject_of(document: sources.Document) -> str:
     """Return what people call an object, as in `OrgEmailSettings acme/default`."""
     key = key_of(document)
-    return f"{document.kind} {key.name if document.kind == names.HOST_KIND else key}"
+    is_cluster_wide = document.kind in {names.HOST_KIND, "Namespace"}
+    return f"{document.kind} {key.name if is_cluster_wide else key}"
+
+
+def duplicates(documents: Sequence[sources.Document]) -> Iterator[issues.Issue]:
+    """Yield an issue for every object that stands somewhere already.
+
+    Args:
+        documents: All with the same kind, namespace and name, in their order.
+    """
+    for document in documents[1:]:
+        yield issues.Issue(
+            rule=issues.DUPLICATE_OBJECT,
+            severity=model.Severity.ERROR,
+            place=document.place(),
+            subject=subject_of(document),
+            field="",
+            message=f"stands at {documents[0].place()} already; remove one of them, or look at each environment by"
+            " itself",
+        )
+
+
+def _namespace(document: sources.Document) -> Namespace:
+    labels = document.metadata.get("labels")
+    texts = {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
+    uid = document.metadata.get("uid")
+    return Namespace(
+        uid=uid if isinstance(uid, str) else "", labels={**texts, _NAME_LABEL: document.name}, document=document
+    )
 
 
 class _Builder:
@@ -95,17 +147,24 @@ class _Builder:
     def __init__(self, read: sources.Read) -> None:
         self.world = World()
         self._first: dict[tuple[str, effective.OrganizationKey], sources.Document] = {}
+        self.world.objects = len(read.documents)
         for unreadable in read.unreadable:
+            self.world.skipped += unreadable.why == sources.Unread.FOREIGN
+            self.world.templates += unreadable.why == sources.Unread.TEMPLATE
+            if unreadable.why == sources.Unread.FOREIGN:
+                continue
+            is_template = unreadable.why == sources.Unread.TEMPLATE
             self.world.noted.append(
                 issues.Issue(
                     rule=issues.NOT_READABLE,
-                    severity=model.Severity.ERROR,
+                    severity=model.Severity.INFO if is_template else model.Severity.ERROR,
                     place=unreadable.place,
                     subject="",
                     field="",
                     message=unreadable.message,
                 )
             )
+        self.world.files = len(read.files) - self.world.skipped
         for document in read.documents:
             self._take(document)
         for name in self.world.deleting:
@@ -122,9 +181,9 @@ class _Builder:
                 self._take_namespace(document)
                 return
             case "v1", "Secret":
-                self.world.secrets[key.namespace, key.name] = document
+                self._put_once(self.world.secrets, key, document)
             case "v1", "ConfigMap":
-                self.world.config_maps[key.namespace, key.name] = document
+                self._put_once(self.world.config_maps, key, document)
         if document.metadata.get("namespace"):
             self._name_namespace(key.namespace)
 
@@ -165,7 +224,22 @@ class _Builder:
                 self._add(issues.of_reason(reasons.INVALID), document, problem.field, problem.message)
         return None
 
+    def _put_once(
+        self,
+        objects: dict[tuple[str, str], sources.Document],
+        key: effective.OrganizationKey,
+        document: sources.Document,
+    ) -> None:
+        first = objects.setdefault((key.namespace, key.name), document)
+        if first is not document:
+            self._repeat((document.kind, key.namespace, key.name), first, document)
+
+    def _repeat(self, key: tuple[str, str, str], first: sources.Document, document: sources.Document) -> None:
+        self.world.repeated.setdefault(key, [first]).append(document)
+
     def _put(self, key: effective.OrganizationKey, organization: Organization) -> None:
+        if key in self.world.organizations:
+            self.world.superseded.append((key, self.world.organizations[key]))
         self.world.organizations[key] = organization
         self.world.populated.add(key.namespace)
 
@@ -173,12 +247,11 @@ class _Builder:
         if document.metadata.get("deletionTimestamp"):
             self.world.deleting.add(document.name)
             return
-        labels = document.metadata.get("labels")
-        texts = {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
-        uid = document.metadata.get("uid")
-        self.world.namespaces[document.name] = Namespace(
-            uid=uid if isinstance(uid, str) else "", labels={**texts, _NAME_LABEL: document.name}, document=document
-        )
+        known = self.world.namespaces.get(document.name)
+        if known is not None and known.document is not None:
+            self._repeat(("Namespace", "", document.name), known.document, document)
+            return
+        self.world.namespaces[document.name] = _namespace(document)
 
     def _name_namespace(self, name: str) -> None:
         if name not in self.world.namespaces:
@@ -188,8 +261,7 @@ class _Builder:
         key = document.kind, key_of(document)
         first = self._first.setdefault(key, document)
         if first is not document:
-            message = f"stands at {first.place()} already; remove one of them, or look at each environment by itself"
-            self._add(issues.DUPLICATE_OBJECT, document, "", message)
+            self.world.noted += duplicates((first, document))
 
     def _add(self, rule: issues.Rule, document: sources.Document, field: str, message: str) -> None:
         self.world.noted.append(

@@ -12,6 +12,7 @@ _COLOURS: Final = {
     rows.State.STALLED: terminal.Colour.BAD,
     rows.State.RECONCILING: terminal.Colour.WAITING,
     rows.State.NOT_VERIFIED: terminal.Colour.BAD,
+    rows.State.WOULD_BLOCK: terminal.Colour.WAITING,
     rows.State.ADVICE: terminal.Colour.WAITING,
     rows.State.READY: terminal.Colour.GOOD,
 }
@@ -45,7 +46,7 @@ def text(picture: rows.Picture, *, wide: bool, now: dt.datetime, painter: termin
         for row, line in zip(found, shown[1:], strict=True):
             lines += [line, painter.paint(f"    {terminal.plain(row.message)}", terminal.Colour.DIM)]
     else:
-        lines.append("Everything is ready.")
+        lines.append("Everything is ready." if picture.organizations else "There is no organization.")
     if wide:
         lines += ["", *_everything(picture, now, painter)]
     return lines
@@ -54,16 +55,16 @@ def text(picture: rows.Picture, *, wide: bool, now: dt.datetime, painter: termin
 def document(picture: rows.Picture) -> dict[str, Any]:
     """Return a status for programs."""
     totals = picture.totals
-    numbers: dict[str, Any] = {
+    numbers = {
         "organizations": totals.organizations,
         "ready": totals.ready,
-        "blocked": totals.blocked,
-        "overriding": totals.overriding,
+        "stalled": totals.stalled,
+        "reconciling": totals.reconciling,
         "notVerified": totals.not_verified,
-        "linted": totals.advised,
+        "withAdvice": totals.with_advice,
+        "wouldBeBlocked": totals.would_be_blocked,
+        "overriding": totals.overriding,
     }
-    if totals.would_block is not None:
-        numbers["wouldBlock"] = totals.would_block
     found: dict[str, Any] = {"totals": numbers, "broken": picture.is_broken}
     if picture.host is not None:
         found["host"] = _entry(picture.host)
@@ -109,19 +110,16 @@ def change(row: rows.Row) -> str:
 
 def _head(picture: rows.Picture, painter: terminal.Painter) -> Iterable[str]:
     totals = picture.totals
-    numbers = {
-        "ready": totals.ready,
-        "blocked": totals.blocked,
-        "overriding": totals.overriding,
-        "not verified": totals.not_verified,
-        "with advice": totals.advised,
-    }
-    if totals.would_block is not None:
-        numbers["would be blocked"] = totals.would_block
-    told = ", ".join(f"{number} {name}" for name, number in numbers.items())
+    told = (
+        f"{totals.ready} ready, {totals.stalled} stalled, {totals.reconciling} reconciling;"
+        f" of the ready {totals.not_verified} not verified, {totals.with_advice} with advice;"
+        f" {totals.would_be_blocked} would be blocked, {totals.overriding} overriding"
+    )
     yield f"{painter.paint('Organizations', terminal.Colour.BOLD)}   {totals.organizations}: {told}"
     yield f"{painter.paint('Host', terminal.Colour.BOLD)}            {_host(picture, painter)}"
-    yield f"{painter.paint('Mailtier', terminal.Colour.BOLD)}        {_pods(picture, painter)}"
+    # Who looks at one namespace has no business with the pods, unless the rights say otherwise.
+    if picture.pods is not None or not picture.namespace:
+        yield f"{painter.paint('Mailtier', terminal.Colour.BOLD)}        {_pods(picture, painter)}"
 
 
 def _host(picture: rows.Picture, painter: terminal.Painter) -> str:
@@ -137,7 +135,7 @@ def _pods(picture: rows.Picture, painter: terminal.Painter) -> str:
     if picture.pods is None:
         return _HIDDEN
     if not picture.pods:
-        return painter.paint("no pod in its namespace; see --operator-namespace", terminal.Colour.WAITING)
+        return painter.paint("no pod in its namespace; see --operator-namespace", terminal.Colour.BAD)
     return _GAP.join(
         f"{pod.name}: "
         + ", ".join(

@@ -137,7 +137,7 @@ class Intake:
         async with answer:
             if answer.status >= http.HTTPStatus.MULTIPLE_CHOICES:
                 with _transport(self._address):
-                    raise _refused(answer.status, answer.headers, await answer.read())
+                    raise _refused(answer.status, answer.headers, await answer.read(), sent=body)
             yield answer
 
 
@@ -155,18 +155,23 @@ def _document(text: bytes) -> dict[str, Any]:
     return found
 
 
-def _refused(status: int, headers: Mapping[str, str], body: bytes) -> RefusedError:
+def _refused(status: int, headers: Mapping[str, str], body: bytes, *, sent: Mapping[str, Any] | None) -> RefusedError:
     try:
         problem = json.loads(body)
     except ValueError:
         problem = None
     problem = problem if isinstance(problem, dict) else {}
-    told = problem.get("detail") or f"the intake answered with {status}"
+    told = str(problem.get("detail") or f"the intake answered with {status}")
     errors = [each for each in problem.get("errors") or () if isinstance(each, dict)]
-    fields = "; ".join(
-        f"{str(each.get('pointer', '')).removeprefix('#/')}: {each.get('detail', '')}" for each in errors
+    fields: dict[str, list[str]] = {}
+    for each in errors:
+        fields.setdefault(str(each.get("detail", "")), []).append(_field(str(each.get("pointer", "")), sent))
+    for detail in fields:
+        # What is wrong with a field is said of the field, and not once more before it.
+        told = told.removesuffix(detail).rstrip(": ")
+    text = ": ".join(
+        filter(None, (told, "; ".join(f"{', '.join(names)}: {detail}" for detail, names in fields.items())))
     )
-    text = f"{told}: {fields}" if fields else str(told)
     after = headers.get("Retry-After", "")
     may_retry = status in _BUSY and after.isascii() and after.isdigit()
     return RefusedError(
@@ -174,6 +179,16 @@ def _refused(status: int, headers: Mapping[str, str], body: bytes) -> RefusedErr
         http_status=status,
         retry_after_seconds=float(after) if may_retry else None,
     )
+
+
+def _field(pointer: str, sent: Mapping[str, Any] | None) -> str:
+    """Return what a pointer (RFC 6901 section 6) names in what was sent, with the address that stands there."""
+    path = pointer.removeprefix("#/")
+    group, _, position = path.partition("/")
+    recipients = (sent or {}).get("recipients") or ()
+    if group == "recipients" and position.isascii() and position.isdigit() and int(position) < len(recipients):
+        return f"{path} ({recipients[int(position)]})"
+    return path
 
 
 @contextlib.contextmanager

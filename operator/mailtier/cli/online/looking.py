@@ -60,7 +60,6 @@ class Look:
         self._implicit: dict[tuple[str, str], rows.Row] = {}
         self._host: rows.Row | None = None
         self._host_missing = False
-        self._would_block: int | None = None
         self._pods: list[rows.Pod] | None = None
         self._has_implicit = False
         self._versions: dict[str, str] = {}
@@ -75,14 +74,15 @@ class Look:
             host_missing=self._host_missing,
             organizations=[found[key] for key in sorted(found)],
             pods=self._pods,
-            would_block=self._would_block,
+            namespace=self._scope.namespace,
         )
 
     async def list_all(self) -> None:
         """Look at everything once.
 
         Raises:
-            CommandError: The organizations may not be listed, or the cluster does not answer.
+            CommandError: The organizations may not be listed, there is no such namespace, or the cluster does not
+                answer.
         """
         scope = self._scope
         where = f"in the namespace {scope.namespace}" if scope.namespace else "in all namespaces"
@@ -99,6 +99,8 @@ class Look:
                     await self._list_implicit()
             with contextlib.suppress(errors.ForbiddenError):
                 await self._list_pods()
+        if scope.namespace and not self.picture.organizations:
+            await self._require_namespace()
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """Yield after each change of the picture, several that come together as one, until closed."""
@@ -119,6 +121,15 @@ class Look:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _require_namespace(self) -> None:
+        """Return if there is the namespace, or nobody may say so: the list of what is in it is empty either way."""
+        namespace = self._scope.namespace
+        with (
+            cluster.explained(f"look at the namespace {namespace}", missing="there is no such namespace"),
+            contextlib.suppress(errors.ForbiddenError),
+        ):
+            await self._api.get(paths.namespaces(namespace))
 
     async def _list_host(self) -> None:
         await self._relist(paths.host_settings(), self._take_host, self._forget_host)
@@ -209,11 +220,10 @@ class Look:
             return
         mode = ((found["spec"].get("policy") or {}).get("organizations") or {}).get("mode")
         self._host, self._host_missing = rows.Row.of(found), False
-        self._would_block = rows.would_block(found)
         self._has_implicit = mode in _IMPLICIT_MODES
 
     def _forget_host(self) -> None:
-        self._host, self._would_block = None, None
+        self._host = None
 
     def _take_implicit(self, kind: str, found: _Object) -> None:
         row = rows.Row.of_config_map(found)

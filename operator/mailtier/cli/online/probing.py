@@ -38,7 +38,7 @@ async def follow(
     *,
     seconds: float,
     show: Callable[[_Json], None],
-    wait: Callable[[str], None],
+    wait: Callable[[str, float], None],
 ) -> Report:
     """Return what a fresh probe told; wait for leave to begin it if that fits into the time.
 
@@ -47,7 +47,7 @@ async def follow(
         organization: Whose endpoint; None for the host's own.
         seconds: How long it may take.
         show: Gets each line as it comes.
-        wait: Told why nothing happens yet.
+        wait: Told why nothing happens yet, and for how many seconds.
 
     Raises:
         CommandError: There was no probe, or no end of it in time.
@@ -66,7 +66,7 @@ async def follow(
                         raise failures.CommandError(
                             f"{error}; wait for it with a longer --timeout", status=failures.Status.TIMED_OUT
                         ) from error
-                    wait(f"{error}; waiting")
+                    wait(str(error), pause)
                     await asyncio.sleep(pause)
     except TimeoutError as error:
         raise failures.CommandError(

@@ -23,17 +23,19 @@ class State(enum.IntEnum):
     """It is on its way, or something that it needs is."""
     NOT_VERIFIED = 2
     """Ready, and the probe found something wrong with the server."""
-    ADVICE = 3
+    WOULD_BLOCK = 3
+    """Ready, and the host's policy, which only audits, would block it."""
+    ADVICE = 4
     """Ready, with advice."""
-    READY = 4
+    READY = 5
 
     def __str__(self) -> str:
         return self.name.title().replace("_", "")
 
     @property
     def is_broken(self) -> bool:
-        """Whether somebody should look; advice alone is no fault."""
-        return self < State.ADVICE
+        """Whether it works not as it should; advice and what a policy would block are no fault yet."""
+        return self < State.WOULD_BLOCK
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Row:
         effective: `status.effective`; empty where there is none.
         verified: Reason of Verified; "" where there is none.
         is_implicit: Whether there is no object.
+        audited: The condition that tells what the policy would block; empty where it would block nothing.
     """
 
     namespace: str
@@ -56,11 +59,11 @@ class Row:
     reason: str
     message: str
     since: dt.datetime | None = None
-    usable: str = ""
     source: str = ""
     verified: str = ""
     effective: _Json = dataclasses.field(default_factory=dict)
     is_implicit: bool = False
+    audited: _Json = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else f"HostEmailSettings {self.name}"
@@ -94,10 +97,10 @@ class Row:
             reason=decisive["reason"],
             message=decisive["message"],
             since=_moment(decisive.get("lastTransitionTime")),
-            usable=status.get("state") or "",
             source=status.get("source") or "",
             verified=conditions.get(_C.VERIFIED, {}).get("reason", ""),
             effective=status.get("effective") or {},
+            audited=_audited(conditions),
         )
 
     @classmethod
@@ -119,7 +122,6 @@ class Row:
             state=state,
             reason=decisive["reason"],
             message=decisive["message"],
-            usable=data.get("state", ""),
             source=data.get("source", ""),
             verified=conditions.get(_C.VERIFIED, {}).get("reason", ""),
             effective={
@@ -130,28 +132,42 @@ class Row:
                 "from": {"address": data.get("from.address", "")},
             },
             is_implicit=True,
+            audited=_audited(conditions),
         )
+
+    @property
+    def told(self) -> Iterable[Self]:
+        """What is told of it: itself, and once more what the policy would block where something else is worse."""
+        yield self
+        if self.audited and self.state < State.WOULD_BLOCK:
+            yield dataclasses.replace(
+                self,
+                state=State.WOULD_BLOCK,
+                reason=self.audited["reason"],
+                message=self.audited["message"],
+                since=_moment(self.audited.get("lastTransitionTime")),
+            )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """The organizations in numbers.
+    """The organizations in numbers: each is ready, stalled or reconciling.
 
     Attributes:
-        blocked: How many a finding blocks.
-        overriding: How many set something of their own.
-        not_verified: How many have a server that the probe found wrong.
-        advised: How many have advice.
-        would_block: How many the policy would block if it were enforced; None where nobody says.
+        not_verified: How many of the ready have a server that the probe found wrong.
+        with_advice: How many of the ready have nothing worse than advice.
+        would_be_blocked: How many of all the policy would block if it were enforced.
+        overriding: How many of all set something of their own.
     """
 
     organizations: int
     ready: int
-    blocked: int
-    overriding: int
+    stalled: int
+    reconciling: int
     not_verified: int
-    advised: int
-    would_block: int | None = None
+    with_advice: int
+    would_be_blocked: int
+    overriding: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,14 +179,14 @@ class Picture:
         host_missing: Whether it is known that there is none.
         organizations: In the order of their names.
         pods: Mailtier's own; None where they are not visible.
-        would_block: As the host's summary has it.
+        namespace: The one that was looked at; "" for all.
     """
 
     host: Row | None
     host_missing: bool
     organizations: Sequence[Row]
     pods: Sequence["Pod"] | None
-    would_block: int | None = None
+    namespace: str = ""
 
     @property
     def totals(self) -> Totals:
@@ -179,22 +195,23 @@ class Picture:
         return Totals(
             organizations=len(rows),
             ready=sum(1 for row in rows if row.state > State.RECONCILING),
-            blocked=sum(1 for row in rows if row.usable == "Blocked"),
-            overriding=sum(1 for row in rows if row.source not in {"", vocabulary.Source.HOST.value}),
+            stalled=sum(1 for row in rows if row.state is State.STALLED),
+            reconciling=sum(1 for row in rows if row.state is State.RECONCILING),
             not_verified=sum(1 for row in rows if row.state is State.NOT_VERIFIED),
-            advised=sum(1 for row in rows if row.state is State.ADVICE),
-            would_block=self.would_block,
+            with_advice=sum(1 for row in rows if row.state is State.ADVICE),
+            would_be_blocked=sum(1 for row in rows if row.audited),
+            overriding=sum(1 for row in rows if row.source not in {"", vocabulary.Source.HOST.value}),
         )
 
     @property
     def remarkable(self) -> list[Row]:
         """What is not simply ready, worst first; the host's settings first among their like."""
-        return worst_first(row for row in (self.host, *self.organizations) if row is not None)
+        return worst_first(told for row in (self.host, *self.organizations) if row is not None for told in row.told)
 
     @property
     def is_broken(self) -> bool:
-        """Whether anything is broken. No pod at all proves nothing: Mailtier may run elsewhere."""
-        no_pod_works = bool(self.pods) and not any(pod.is_ready for pod in self.pods or ())
+        """Whether anything is broken; Mailtier's pods count for whoever may see them."""
+        no_pod_works = self.pods is not None and not any(pod.is_ready for pod in self.pods)
         return self.host_missing or no_pod_works or any(row.state.is_broken for row in self.remarkable)
 
 
@@ -232,13 +249,6 @@ def worst_first(rows: Iterable[Row]) -> list[Row]:
     )
 
 
-def would_block(host: _Json | None) -> int | None:
-    """Return how many organizations the policy would block, as the host's summary has it while it only audits."""
-    summary = ((host or {}).get("status") or {}).get("summary") or {}
-    mode = (((host or {}).get("spec") or {}).get("policy") or {}).get("mode")
-    return summary.get("wouldBlock") if mode == "Audit" else None
-
-
 def _judge(metadata: _Json, status: _Json, conditions: Mapping[str, _Json]) -> tuple[State, _Json]:
     """Return the state, and the condition that decides it, as kstatus would."""
     if metadata.get("deletionTimestamp"):
@@ -253,10 +263,19 @@ def _judge(metadata: _Json, status: _Json, conditions: Mapping[str, _Json]) -> t
     ready = conditions.get(_C.READY)
     if ready is None or ready["status"] != "True":
         return State.RECONCILING, ready or _said("NotObserved", "It has no conditions yet.")
-    for name, state in ((_C.VERIFIED.value, State.NOT_VERIFIED), (_C.LINTED.value, State.ADVICE)):
-        if conditions.get(name, {}).get("status") == "False":
-            return state, conditions[name]
+    if conditions.get(_C.VERIFIED, {}).get("status") == "False":
+        return State.NOT_VERIFIED, conditions[_C.VERIFIED]
+    if audited := _audited(conditions):
+        return State.WOULD_BLOCK, audited
+    if conditions.get(_C.LINTED, {}).get("status") == "False":
+        return State.ADVICE, conditions[_C.LINTED]
     return State.READY, ready
+
+
+def _audited(conditions: Mapping[str, _Json]) -> _Json:
+    """Return the condition that tells what the host's policy would block if it were enforced; else an empty one."""
+    accepted = conditions.get(_C.ACCEPTED, {})
+    return accepted if accepted.get("reason") == reasons.WOULD_BLOCK.name else {}
 
 
 def _said(reason: str, message: str) -> _Json:

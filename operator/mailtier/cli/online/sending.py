@@ -62,7 +62,7 @@ async def hand_over(
     content: Mapping[str, Any],
     *,
     key: str,
-    wait: Callable[[str], None],
+    wait: Callable[[str, float], None] | None,
 ) -> Sent:
     """Return the notification once it is taken; a request whose answer is lost is sent again under the same key.
 
@@ -71,10 +71,10 @@ async def hand_over(
         organization: Whose settings deliver it.
         content: The body of the request.
         key: Its idempotency key.
-        wait: Told why nothing happens yet.
+        wait: Told why nothing happens yet, and for how many seconds; None not to wait where it may pass.
 
     Raises:
-        RefusedError: It is not taken.
+        CommandError: It is not taken.
         UnreachableError: The intake cannot be asked.
     """
     lost = 0
@@ -84,7 +84,11 @@ async def hand_over(
         except intake.RefusedError as error:
             if error.retry_after_seconds is None:
                 raise
-            wait(f"{error}; waiting")
+            if wait is None:
+                raise failures.CommandError(
+                    f"{error}; it may be sent again in {error.retry_after_seconds:g} s"
+                ) from error
+            wait(str(error), error.retry_after_seconds)
             await asyncio.sleep(error.retry_after_seconds)
         except intake.UnreachableError:
             lost += 1

@@ -1,5 +1,6 @@
 """Colours where somebody sees them: on a terminal, unless NO_COLOR says otherwise."""
 
+import datetime as dt
 import enum
 import os
 import sys
@@ -45,6 +46,17 @@ def plain(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))
 
 
-def note(text: str) -> None:
-    """Say on stderr, in one line, why nothing happens."""
-    print(f"mailtier: {plain(text)}", file=sys.stderr, flush=True)
+def now() -> dt.datetime:
+    """Return the time, aware and in UTC."""
+    return dt.datetime.now(dt.UTC)  # noqa: TID251  # Here the program is wired up.
+
+
+def stamp(at: dt.datetime) -> str:
+    """Return a time as RFC 3339 has it, in UTC."""
+    return at.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def note_wait(why: str, seconds: float) -> None:
+    """Say on stderr, in one line, why nothing happens, and until when."""
+    until = stamp(now() + dt.timedelta(seconds=seconds))
+    print(f"mailtier: {plain(why)}; waiting until {until}", file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """How a status looks."""
 
+import dataclasses
 import datetime as dt
 import io
 import json
@@ -43,7 +44,8 @@ def test_totals_come_first_and_each_fault_has_its_message() -> None:
     """A head of three lines, a table of what is not simply ready, and under each line what to do."""
     found = _picture(_row(rows.State.READY, "well"), _row(rows.State.STALLED, "ill", minutes=5))
     assert board.text(found, wide=False, now=_NOW, painter=_PLAIN) == [
-        "Organizations   2: 1 ready, 0 blocked, 0 overriding, 0 not verified, 0 with advice",
+        "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 with advice;"
+        " 0 would be blocked, 0 overriding",
         "Host            Ready   Verified   relay.example.com:587   StartTLS",
         "Mailtier        mailtier-0: operator ready, sender not ready",
         "",
@@ -89,12 +91,24 @@ def test_both_documents_hold_the_same() -> None:
     assert yaml.safe_load(board.as_yaml(found)) == document
     assert document["broken"] is True
     assert document["remarkable"][0]["since"] == "2026-01-02T03:04:05Z"
+    assert document["totals"] == {
+        **{"organizations": 1, "ready": 0, "stalled": 1, "reconciling": 0},
+        **{"notVerified": 0, "withAdvice": 0, "wouldBeBlocked": 0, "overriding": 0},
+    }
+
+
+def test_a_line_of_a_log_begins_with_the_time_of_rfc_3339() -> None:
+    """Whatever zone the clock has, it is written in UTC."""
+    elsewhere = _NOW.astimezone(dt.timezone(dt.timedelta(hours=5)))
+    assert terminal.stamp(elsewhere) == terminal.stamp(_NOW) == "2026-01-02T03:04:05Z"
 
 
 def test_what_is_not_visible_is_said_so() -> None:
-    """A tenant reads that there is more, and whoever has no host's settings reads what to do."""
+    """Who looks at everything reads that there is more, who looks at one namespace reads nothing of pods."""
     hidden = rows.Picture(host=None, host_missing=False, organizations=(), pods=None)
     assert "".join(board.text(hidden, wide=False, now=_NOW, painter=_PLAIN)).count("not visible to you") == 2
+    lines = board.text(dataclasses.replace(hidden, namespace="acme"), wide=False, now=_NOW, painter=_PLAIN)
+    assert [line.split()[0] for line in lines if line] == ["Organizations", "Host", "There"]
     missing = rows.Picture(host=None, host_missing=True, organizations=(), pods=[])
     assert "create one named default" in "".join(board.text(missing, wide=False, now=_NOW, painter=_PLAIN))
 

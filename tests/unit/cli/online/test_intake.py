@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import dataclasses
 import json
+import re
 import typing
 
 import pytest
@@ -99,6 +100,59 @@ async def test_a_refusal_is_one_line_with_its_fields(reached: Reached) -> None:
 
 
 @pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (
+            {
+                "detail": "acme/default does not let it through: is not in policy.recipients",
+                "errors": [
+                    {"pointer": "#/recipients/1", "detail": "is not in policy.recipients"},
+                    {"pointer": "#/recipients/2", "detail": "is not in policy.recipients"},
+                ],
+            },
+            "acme/default does not let it through: recipients/1 (b@example.com), recipients/2 (c@example.com):"
+            " is not in policy.recipients",
+        ),
+        (
+            {"detail": "one thing is wrong", "errors": [{"pointer": "#/recipients/9", "detail": "is long"}]},
+            "one thing is wrong: recipients/9: is long",
+        ),
+    ],
+)
+async def test_a_field_s_fault_is_said_once_with_its_address(
+    reached: Reached, problem: dict[str, object], told: str
+) -> None:
+    """What the intake points at is named by what was sent there, and nothing is said twice."""
+    sender, client = reached
+    sender.answers = [says(422, problem)]
+    content = {"recipients": ["a@example.com", "b@example.com", "c@example.com"]}
+    with pytest.raises(intake.RefusedError) as refused:
+        await client.notify(_ACME, content, key="k")
+    assert str(refused.value) == told
+
+
+async def test_a_full_queue_is_waited_for_or_not(reached: Reached) -> None:
+    """The reason and the seconds are told while it waits; without leave to wait the command ends with them."""
+    sender, client = reached
+    full = says(429, {"detail": "acme has no room"}, Retry_After="0")
+    sender.answers = [full, says(202, {"id": "1", "status": "/v1/1"})]
+    waited: list[tuple[str, float]] = []
+    await sending.hand_over(client, _ACME, {}, key="k", wait=lambda why, seconds: waited.append((why, seconds)))
+    assert waited == [("acme has no room", 0.0)]
+    sender.answers = [says(429, {"detail": "acme has no room"}, Retry_After="60")]
+    with pytest.raises(failures.CommandError, match="acme has no room; it may be sent again in 60 s") as refused:
+        await sending.hand_over(client, _ACME, {}, key="k", wait=None)
+    assert refused.value.status == failures.Status.FAILED
+
+
+def test_a_wait_says_until_when(capsys: pytest.CaptureFixture[str]) -> None:
+    """A moment in UTC, as RFC 3339 has it, in one line without controls."""
+    terminal.note_wait("no room\x1b[2J", 7)
+    told = capsys.readouterr().err
+    assert re.fullmatch(r"mailtier: no room \[2J; waiting until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\n", told)
+
+
+@pytest.mark.parametrize(
     ("status", "after", "seconds"), [(429, "7", 7.0), (503, "2", 2.0), (403, "7", None), (429, "soon", None)]
 )
 async def test_only_what_may_pass_is_asked_again(
@@ -116,7 +170,7 @@ async def test_a_lost_answer_is_sent_again_under_the_same_key(reached: Reached) 
     """Nobody knows whether it was taken: the same key makes it one notification."""
     sender, client = reached
     sender.answers = [hangs_up, says(202, {"id": "1", "status": "/v1/1"})]
-    sent = await sending.hand_over(client, _ACME, {"category": "JobAlert"}, key="k", wait=lambda _text: None)
+    sent = await sending.hand_over(client, _ACME, {"category": "JobAlert"}, key="k", wait=lambda _why, _seconds: None)
     assert (sent.id, sent.path) == ("1", "/v1/1")
     assert [headers["Idempotency-Key"] for _, headers in sender.requests] == ["k", "k"]
 
@@ -126,7 +180,7 @@ async def test_a_sender_that_is_gone_is_told(reached: Reached) -> None:
     sender, client = reached
     sender.answers = [hangs_up]
     with pytest.raises(intake.UnreachableError, match="cannot be reached"):
-        await sending.hand_over(client, _ACME, {}, key="k", wait=lambda _text: None)
+        await sending.hand_over(client, _ACME, {}, key="k", wait=lambda _why, _seconds: None)
 
 
 async def test_a_notification_is_followed_through_an_outage(reached: Reached) -> None:
@@ -155,13 +209,17 @@ async def test_a_probe_waits_for_leave_if_that_fits_into_the_time(reached: Reach
     sender, client = reached
     result = {"reason": "Verified", "ok": True, "message": "Fine."}
     sender.answers = [says(429, {"detail": "later"}, Retry_After="0"), lines({"stage": "dns", "ok": True}, result)]
-    waited: list[str] = []
+    waited: list[tuple[str, float]] = []
     shown: list[dict[str, object]] = []
-    report = await probing.follow(client, _ACME, seconds=20, show=shown.append, wait=waited.append)
-    assert (report.ok, len(report.stages), len(shown), waited) == (True, 1, 2, ["later; waiting"])
+
+    def wait(why: str, seconds: float) -> None:
+        waited.append((why, seconds))
+
+    report = await probing.follow(client, _ACME, seconds=20, show=shown.append, wait=wait)
+    assert (report.ok, len(report.stages), len(shown), waited) == (True, 1, 2, [("later", 0.0)])
     sender.answers = [says(429, {"detail": "later"}, Retry_After="60")]
     with pytest.raises(failures.CommandError, match="--timeout") as late:
-        await probing.follow(client, None, seconds=5, show=shown.append, wait=waited.append)
+        await probing.follow(client, None, seconds=5, show=shown.append, wait=wait)
     assert late.value.status == failures.Status.TIMED_OUT
     assert sender.requests[-1][0] == "/v1/host/probes"
 
@@ -179,7 +237,7 @@ async def test_a_probe_without_an_end_is_a_time_out(reached: Reached) -> None:
 
     sender.answers = [hang]
     with pytest.raises(failures.CommandError, match="no result within") as late:
-        await probing.follow(client, _ACME, seconds=0.2, show=lambda _line: None, wait=lambda _text: None)
+        await probing.follow(client, _ACME, seconds=0.2, show=lambda _line: None, wait=lambda _why, _seconds: None)
     ended.set()
     assert late.value.status == failures.Status.TIMED_OUT
 
@@ -197,7 +255,7 @@ async def test_a_probe_that_ends_in_the_middle_is_no_result(reached: Reached) ->
     sender, client = reached
     sender.answers = [lines({"stage": "dns", "ok": True, "message": ""})]
     with pytest.raises(intake.UnreachableError, match="middle"):
-        await probing.follow(client, _ACME, seconds=20, show=lambda _line: None, wait=lambda _text: None)
+        await probing.follow(client, _ACME, seconds=20, show=lambda _line: None, wait=lambda _why, _seconds: None)
 
 
 def test_lines_of_a_probe_are_for_people() -> None:

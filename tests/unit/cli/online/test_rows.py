@@ -42,6 +42,7 @@ def organization(
 
 
 _READY = {"Ready": ("True", "Published")}
+_AUDITED = {"Accepted": ("True", "WouldBlock")}
 _STALLED = {"Ready": ("False", "CredentialsRequired"), "Stalled": ("True", "CredentialsRequired")}
 _RECONCILING = {"Ready": ("False", "SecretNotFound"), "Reconciling": ("True", "SecretNotFound")}
 
@@ -59,6 +60,12 @@ _RECONCILING = {"Ready": ("False", "SecretNotFound"), "Reconciling": ("True", "S
         (organization(conditions={**_READY, "Verified": ("False", "TlsFailed")}), State.NOT_VERIFIED, "TlsFailed"),
         (organization(conditions={**_READY, "Verified": ("Unknown", "ProbePending")}), State.READY, "Published"),
         (organization(conditions={**_READY, "Linted": ("False", "Warnings")}), State.ADVICE, "Warnings"),
+        (organization(conditions={**_READY, **_AUDITED}), State.WOULD_BLOCK, "WouldBlock"),
+        (
+            organization(conditions={**_READY, **_AUDITED, "Linted": ("False", "Warnings")}),
+            State.WOULD_BLOCK,
+            "WouldBlock",
+        ),
         (
             organization(conditions={**_READY, "Linted": ("False", "Warnings"), "Verified": ("False", "TlsFailed")}),
             State.NOT_VERIFIED,
@@ -106,16 +113,42 @@ def picture(*found: rows.Row, host: rows.Row | None = None, **fields: typing.Any
 
 
 def test_totals_count_what_they_say() -> None:
-    """Ready are also those whose server is dead or that have advice, as the condition has it."""
+    """Ready, stalled and reconciling add up; ready are also those whose server is dead or that have advice."""
     found = [
         rows.Row.of(organization("a", source="Host", state="Active")),
         rows.Row.of(organization("b", source="Mixed", state="Blocked", conditions=_STALLED)),
+        rows.Row.of(
+            organization(
+                "e", state="Active", conditions={**_READY, "Stalled": ("True", "ConfigMapConflict"), **_AUDITED}
+            )
+        ),
+        rows.Row.of(organization("f", conditions=_RECONCILING)),
         rows.Row.of(organization("c", source="Org", conditions={**_READY, "Verified": ("False", "TlsFailed")})),
         rows.Row.of(organization("d", source="Host", conditions={**_READY, "Linted": ("False", "Warnings")})),
     ]
-    assert picture(*found, would_block=7).totals == rows.Totals(
-        organizations=4, ready=3, blocked=1, overriding=2, not_verified=1, advised=1, would_block=7
+    totals = picture(*found).totals
+    assert totals == rows.Totals(
+        **{"organizations": 6, "ready": 3, "stalled": 2, "reconciling": 1},
+        **{"not_verified": 1, "with_advice": 1, "would_be_blocked": 1, "overriding": 2},
     )
+    assert totals.ready + totals.stalled + totals.reconciling == totals.organizations
+
+
+def test_whatever_the_policy_would_block_is_a_row_of_its_own() -> None:
+    """Each is named with its message, after what is broken, also where something else is worse."""
+    found = [
+        rows.Row.of(organization("a", conditions={**_READY, **_AUDITED})),
+        rows.Row.of(organization("b", conditions={**_READY, **_AUDITED, "Verified": ("False", "TlsFailed")})),
+        rows.Row.of(organization("c", conditions={**_READY, "Linted": ("False", "Warnings")})),
+        rows.Row.of(organization("d")),
+    ]
+    told = [(row.name, str(row.state), row.message) for row in picture(*found).remarkable]
+    assert told == [
+        ("b", "NotVerified", "TlsFailed is so."),
+        ("a", "WouldBlock", "WouldBlock is so."),
+        ("b", "WouldBlock", "WouldBlock is so."),
+        ("c", "Advice", "Warnings is so."),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +156,7 @@ def test_totals_count_what_they_say() -> None:
     [
         (_READY, False),
         ({**_READY, "Linted": ("False", "Warnings")}, False),
+        ({**_READY, **_AUDITED}, False),
         ({**_READY, "Verified": ("False", "TlsFailed")}, True),
         (_RECONCILING, True),
         (_STALLED, True),
@@ -134,12 +168,13 @@ def test_advice_alone_breaks_nothing(conditions: dict[str, tuple[str, str]], bro
 
 
 def test_a_missing_host_and_a_dead_pod_are_broken() -> None:
-    """No HostEmailSettings is a fault, pods of which none is ready are one, and no pods at all prove nothing."""
+    """No HostEmailSettings is a fault, and so is that no pod is ready, for whoever may see the pods."""
     dead = rows.Pod(name="mailtier-0", containers={"operator": True, "sender": False})
     assert picture(host_missing=True).is_broken
     assert picture(pods=[dead]).is_broken
     assert not picture(pods=[dead, rows.Pod(name="mailtier-1", containers={"operator": True})]).is_broken
-    assert not picture(pods=[]).is_broken
+    assert picture(pods=[]).is_broken
+    assert not picture(pods=None).is_broken
 
 
 def test_an_organization_without_an_object_is_read_from_its_config_map() -> None:
@@ -160,14 +195,6 @@ def test_an_organization_without_an_object_is_read_from_its_config_map() -> None
     assert (row.host, row.tls, row.from_address) == ("relay.example.com:587", "StartTLS", "no-reply@example.com")
     del data["conditions"]
     assert rows.Row.of_config_map({"metadata": {"name": "fern.default", "labels": labels}, "data": data}) is None
-
-
-def test_the_policy_s_count_is_shown_while_it_only_audits() -> None:
-    """How many it would block is of interest until it blocks them."""
-    host = {"spec": {"policy": {"mode": "Audit"}}, "status": {"summary": {"wouldBlock": 3}}}
-    assert rows.would_block(host) == 3
-    assert rows.would_block({**host, "spec": {}}) is None
-    assert rows.would_block(None) is None
 
 
 def test_every_reason_that_the_program_knows_has_its_remedy() -> None:

@@ -24,7 +24,8 @@ def lines(report: reports.Report) -> Iterator[str]:
             for issue in report.told
         ],
         "summary": {
-            "objects": len(report.objects),
+            "objects": report.read,
+            "files": report.files,
             **{severity.value: number for severity, number in report.counts().items()},
         },
     }

@@ -29,11 +29,15 @@ class Report:
     Attributes:
         told: In the order of their places.
         objects: Every object of our kinds.
+        read: How many objects were read, of whatever kind.
+        files: How many files were read.
         rules: Every rule that there is.
     """
 
     told: Sequence[issues.Issue]
     objects: Sequence[Checked]
+    read: int
+    files: int
     rules: Sequence[issues.Rule]
 
     def counts(self) -> dict[model.Severity, int]:

@@ -12,28 +12,27 @@ _COLOURS: Final = {
     model.Severity.WARNING: terminal.Colour.WAITING,
     model.Severity.INFO: terminal.Colour.DIM,
 }
-_NOUNS: Final = {model.Severity.ERROR: "error", model.Severity.WARNING: "warning", model.Severity.INFO: "note"}
 
 
 def lines(report: reports.Report, painter: terminal.Painter) -> Iterator[str]:
     """Yield the lines of a report; the last sums it up."""
     for issue in report.told:
-        severity = painter.paint(_NOUNS[issue.severity], _COLOURS[issue.severity])
+        severity = painter.paint(issue.severity.value.lower(), _COLOURS[issue.severity])
         rule = painter.paint(f"[{issue.rule.identifier}]", terminal.Colour.DIM)
         yield f"{terminal.plain(str(issue.place))}: {severity}: {terminal.plain(issue.text)} {rule}\n"
     pages = dict.fromkeys(issue.rule.page for issue in report.told)
     if pages:
         yield "\n" + "".join(f"{painter.paint(page, terminal.Colour.DIM)}\n" for page in pages)
-    counts = [
-        f"{number} {_NOUNS[severity]}{'' if number == 1 else 's'}"
-        for severity, number in report.counts().items()
-        if number
-    ]
-    files = len({checked.file for checked in report.objects})
+    counts = [_counted(severity, number) for severity, number in report.counts().items() if number]
     yield (
-        f"{', '.join(counts) or 'no findings'} in {_several(len(report.objects), 'object')} of"
-        f" {_several(files, 'file')}\n"
+        f"{', '.join(counts) or 'no findings'} in {_several(report.read, 'object')} of"
+        f" {_several(report.files, 'file')}\n"
     )
+
+
+def _counted(severity: model.Severity, number: int) -> str:
+    noun = severity.value.lower()
+    return f"{number} {noun}" if severity == model.Severity.INFO else _several(number, noun)
 
 
 def _several(number: int, noun: str) -> str:
