@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mailtier.api import names
-from mailtier.cli import apps, documents, failures
+from mailtier.cli import apps, documents, failures, printing
 from mailtier.cli import options as common
 from mailtier.cli.offline import explaining, inputs, judging, narrating, rendering, world
 from mailtier.cli.online import board, options, target, terminal
@@ -78,18 +78,14 @@ def command(
     if filename:
         judge = inputs.judge(inputs.load(filename), namespace=operator_namespace, strict=strict_references)
         found = _offline(judge, key)
-        inputs.say_noted(judge.world)
+        inputs.say_noted(judge)
         inputs.say_assumed(judge.assumed)
     else:
         found = _online(key, namespace=operator_namespace, context=context, kubeconfig=kubeconfig)
     rows = found.explanation.rows
     if field and not (rows := explaining.select(found.explanation, field)):
-        raise typer.BadParameter(
-            f"{found.explanation.name} has no field {field!r}; the fields are"
-            f" {', '.join(explaining.fields(found.explanation))}",
-            param_hint="FIELD",
-        )
-    sys.stdout.writelines(_lines(found, rows, output, detailed=bool(field)))
+        raise typer.BadParameter(explaining.unknown(found.explanation, field), param_hint="FIELD")
+    printing.write(_lines(found, rows, output, detailed=bool(field)))
     return failures.Status.OK
 
 

@@ -4,6 +4,7 @@ Each command is a module of its own, `mailtier.cli.<command>`, with a Typer appl
 when the command is run and not before, so that `mailtier --help` is quick whatever the commands import.
 """
 
+import difflib
 import importlib
 import os
 import sys
@@ -14,7 +15,7 @@ import typer
 from typer import completion, core
 
 import mailtier
-from mailtier.cli import apps, failures
+from mailtier.cli import apps, failures, printing
 
 COMMANDS: Final = {
     "operator": "Watch the settings, publish the effective ones, and write status.",
@@ -31,6 +32,10 @@ COMMANDS: Final = {
 """Each command's name and one sentence for the list of commands."""
 
 
+_PREFIX: Final = "Value error, "
+"""What Typer's validation puts before the sentence that says what is wrong."""
+
+
 class _Commands(core.TyperGroup):
     """The group of all commands, which imports the one that is run."""
 
@@ -44,6 +49,14 @@ class _Commands(core.TyperGroup):
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is named, or say which one may have been meant."""
+        name = args[0]
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        if near and name not in COMMANDS:
+            ctx.fail(f"No such command {name!r}; did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
         """Return the commands that begin so, without importing any of them."""
@@ -67,6 +80,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     invoke_without_command=True,
+    context_settings={**apps.CONTEXT},
 )
 
 
@@ -94,10 +108,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         completion.completion_init()  # type: ignore[attr-defined]  # Typer re-exports it without saying so.
     try:
         status = command(arguments, prog_name=apps.PROGRAM, standalone_mode=False)
+        printing.flush()
     except typer.TyperException as error:
-        return _say(f"{error.format_message().rstrip('.')}; see {_path(error)} --help", error.exit_code)
+        message = error.format_message().replace(_PREFIX, "").rstrip(".?")
+        return _say(f"{message}; see {_path(error)} --help", error.exit_code)
     except failures.CommandError as error:
         return _say(str(error), error.status)
+    except OSError as error:
+        # Help is printed where no command can catch what becomes of it.
+        if not printing.is_ours(error):
+            raise
+        return _say(f"cannot write to standard output: {error.strerror}", failures.Status.FAILED)
     except (typer.Abort, KeyboardInterrupt):
         return _say("interrupted", failures.Status.INTERRUPTED)
     return int(status or failures.Status.OK)

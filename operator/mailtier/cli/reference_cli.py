@@ -33,9 +33,10 @@ Beside these, `mailtier lint` names the [reasons](reasons.md) that would block s
 {rules}"""
 
 _MEANINGS: Final = {
-    failures.Status.OK: "Done; nothing was found.",
-    failures.Status.FAILED: "Findings, or a failure.",
-    failures.Status.USAGE: "The command line is wrong, or names what cannot be read.",
+    failures.Status.OK: "Done; `lint` found nothing, `render` rendered everything, be it blocked or not.",
+    failures.Status.FAILED: "A failure; `lint` has findings, `render` met a file or an object that could not be read or"
+    " judged, or with `--exit-code` a difference.",
+    failures.Status.USAGE: "The command line is wrong, or names what cannot be opened.",
     failures.Status.TIMED_OUT: "What was waited for did not happen in time.",
     failures.Status.INTERRUPTED: "Interrupted, as by Ctrl-C.",
 }
@@ -44,7 +45,7 @@ _MEANINGS: Final = {
 def pages() -> dict[str, str]:
     """Return the page by the name of its file."""
     root = typer.main.get_command(main.app)
-    context = typer.Context(root, info_name=apps.PROGRAM, terminal_width=_WIDTH)
+    context = typer.Context(root, info_name=apps.PROGRAM, terminal_width=_WIDTH, **apps.CONTEXT)
     statuses = "\n".join(f"| {int(status)} | {meaning} |" for status, meaning in _MEANINGS.items())
     commands = "".join(f"\n## {name}\n\n```text\n{_help(context, name)}\n```\n" for name in main.COMMANDS)
     rules = "".join(f"\n### {rule.identifier}\n\n{rule.title} {rule.remedy}\n" for rule in issues.FILE_RULES)

@@ -1,5 +1,6 @@
 """`mailtier render`: the effective settings of every organization in a folder, and what a change alters."""
 
+import dataclasses
 import json
 import pathlib
 import sys
@@ -8,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from mailtier.cli import apps, documents, failures
-from mailtier.cli.offline import diffing, inputs, judging, rendering
+from mailtier.cli import apps, documents, failures, printing
+from mailtier.cli.offline import diffing, inputs, judging, rendering, sources, world
 from mailtier.cli.online import options, terminal
 
 app = apps.new()
@@ -20,12 +21,30 @@ Examples:
   kustomize build overlays/production | mailtier render -f -
   mailtier render -f clusters/production -o json > before.json
   mailtier render -f clusters/production --diff before.json --exit-code
+
+\b
+Exit status: 0 rendered, whatever is blocked; 1 if a file or object could not be read or judged, or with --exit-code
+if anything differs; 2 for a wrong command line, a path that cannot be opened, or an OLD that is neither objects nor
+a rendering.
 """
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """What is compared with.
+
+    Attributes:
+        has_errors: Whether something of it could not be read or judged.
+    """
+
+    settings: rendering.Settings
+    has_errors: bool
 
 
 @app.command(epilog=_EXAMPLES)
 def command(
     *,
+    paths: inputs.Paths = None,
     filename: inputs.Files = None,
     output: Annotated[
         inputs.Format,
@@ -41,8 +60,8 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="OLD",
-            help="Show what differs from OLD instead: a file, a folder, or what `render -o json` printed; may be"
-            " repeated.",
+            help="Show what differs from OLD instead: a file, a folder, or what `render -o json` or `-o yaml` printed;"
+            " may be repeated.",
         ),
     ] = None,
     exit_code: Annotated[
@@ -59,20 +78,20 @@ def command(
     if exit_code and not diff:
         raise typer.BadParameter("goes with --diff", param_hint="--exit-code")
     before = [_before(path, namespace=operator_namespace, strict=strict_references) for path in diff or ()]
-    objects = inputs.load(filename or [])
+    objects = inputs.load([*(filename or []), *(paths or [])])
     judge = inputs.judge(objects, namespace=operator_namespace, strict=strict_references)
     rendered = _settings(judge)
-    inputs.say_noted(objects)
+    has_errors = inputs.say_noted(judge) or any(part.has_errors for part in before)
     inputs.say_if_empty(objects)
     inputs.say_if_no_host(objects)
     inputs.say_assumed(judge.assumed)
-    status = failures.Status.FAILED if objects.noted else failures.Status.OK
+    status = failures.Status.FAILED if has_errors else failures.Status.OK
     if not before:
-        sys.stdout.writelines(_lines(rendered, output))
+        printing.write(_lines(rendered, output))
         return status
-    old = {name: settings for part in before for name, settings in part.items()}
+    old = {name: settings for part in before for name, settings in part.settings.items()}
     comparison = diffing.compare(old, rendered)
-    sys.stdout.writelines(_difference(comparison, output))
+    printing.write(_difference(comparison, output))
     return failures.Status.FAILED if exit_code and comparison.differences else status
 
 
@@ -84,20 +103,37 @@ def _settings(judge: judging.Judge) -> rendering.Settings:
     }
 
 
-def _before(path: str, *, namespace: str, strict: bool) -> rendering.Settings:
-    """Return the settings to compare with: rendered already, or to be rendered from files."""
-    file = pathlib.Path(path)
+def _before(path: str, *, namespace: str, strict: bool) -> _Before:
+    """Return the settings to compare with: rendered already, or to be rendered from files.
+
+    Raises:
+        CommandError: It is a file that holds neither; an empty past would make everything look added.
+    """
+    if pathlib.Path(path).is_dir():
+        return _of_objects(inputs.load([path]), namespace=namespace, strict=strict)
+    # Read once, because it may be a pipe.
+    name, data = sources.content(path)
     try:
-        printed = rendering.from_json(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except (OSError, UnicodeDecodeError):
-        printed = None  # What cannot be read is told by whoever reads it as YAML.
+        printed = rendering.parse(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        printed = None
     except rendering.NoRenderingError as error:
-        raise failures.CommandError(f"{path}: {error}", status=failures.Status.USAGE) from error
+        raise failures.CommandError(f"{name}: {error}", status=failures.Status.USAGE) from error
     if printed is not None:
-        return printed
-    objects = inputs.load([path])
-    inputs.say_noted(objects)
-    return _settings(inputs.judge(objects, namespace=namespace, strict=strict))
+        return _Before(settings=printed, has_errors=False)
+    read = sources.decode(name, data)
+    if not read.documents:
+        raise failures.CommandError(
+            f"{name} holds neither Kubernetes objects nor what `render -o json` or `render -o yaml` printed",
+            status=failures.Status.USAGE,
+        )
+    return _of_objects(world.build(read), namespace=namespace, strict=strict)
+
+
+def _of_objects(objects: world.World, *, namespace: str, strict: bool) -> _Before:
+    judge = inputs.judge(objects, namespace=namespace, strict=strict)
+    settings = _settings(judge)
+    return _Before(settings=settings, has_errors=inputs.say_noted(judge))
 
 
 def _lines(rendered: rendering.Settings, output: inputs.Format) -> Iterator[str]:

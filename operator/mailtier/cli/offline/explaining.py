@@ -66,8 +66,10 @@ class Explanation:
 
 
 def host(resolution: resolve.Resolution) -> Explanation:
-    """Return the explanation of the host's own settings, which override nothing."""
-    return _explanation("host", resolution, {}, {})
+    """Return the explanation of the host's own settings, which override nothing, and of its policy."""
+    explanation = _explanation(_HOST, resolution, {}, {})
+    policy = resolution.host.policy if resolution.host is not None else None
+    return dataclasses.replace(explanation, rows=(*explanation.rows, *policies.rows(policy)))
 
 
 def organization(judge: judging.Judge, key: effective.OrganizationKey) -> Explanation:

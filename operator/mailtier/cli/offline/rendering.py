@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from mailtier.api import canonical, vocabulary
 from mailtier.cli import documents
-from mailtier.cli.offline import diffing, values
+from mailtier.cli.offline import diffing, loading, values
 from mailtier.cli.online import board, terminal
 from mailtier.settings import codec, effective, view
 
 HOST: Final = "host"
 """Stands for the host's own settings among the names of organizations, which all have a slash."""
 
+_WHOLE: Final = "effective.json"
 _HEADINGS: Final = ("ORGANIZATION", "STATE", "SOURCE", "HOST", "TLS", "AUTH", "FROM")
 _NAMES_SHOWN: Final = 5
 _COLOURS: Final = {
@@ -27,7 +28,7 @@ Settings = Mapping[str, effective.Effective]
 
 
 class NoRenderingError(ValueError):
-    """The text is not what `render -o json` printed, or another release printed it."""
+    """The text is a rendering that somebody edited, or another release printed."""
 
 
 def as_json(rendered: Settings) -> Iterator[str]:
@@ -39,8 +40,8 @@ def as_json(rendered: Settings) -> Iterator[str]:
     yield from _enclose("{", lines, "}")
 
 
-def from_json(text: str) -> Settings | None:
-    """Return what `as_json` printed; None where the text is something else.
+def parse(text: str) -> Settings | None:
+    """Return what `as_json` or `as_yaml` printed; None where the text is something else.
 
     Raises:
         NoRenderingError: It is a rendering, but not one of this release, or it was edited.
@@ -48,17 +49,46 @@ def from_json(text: str) -> Settings | None:
     try:
         document = json.loads(text)
     except ValueError:
+        return _from_yaml(text)
+    if not isinstance(document, dict) or not all(map(_is_rendered, document.values())):
         return None
-    if not isinstance(document, dict) or "kind" in document:
-        return None
+    return {name: _decode(canonical.encode(entry)) for name, entry in document.items()}
+
+
+def _is_rendered(entry: Any) -> bool:
+    return isinstance(entry, dict) and {"hash", "settings", "version"} <= entry.keys()
+
+
+def _from_yaml(text: str) -> Settings | None:
     try:
-        return {name: codec.decode(canonical.encode(entry)) for name, entry in document.items()}
+        printed = [document for document, _ in loading.documents("", text)]
+    except loading.UnreadableError:
+        return None
+    if not printed or not all(isinstance(entry, dict) and {"organization", "state"} <= entry.keys() for entry in printed):
+        return None
+    found = {}
+    for entry in printed:
+        if not isinstance(entry.get(_WHOLE), str):
+            raise NoRenderingError(f"it has no {_WHOLE}, as another release or somebody else prints it; render it again")
+        name, settings = str(entry["organization"]), _decode(entry[_WHOLE])
+        if entry != _document(name, settings):
+            raise NoRenderingError(f"what it says of {name} does not match its {_WHOLE}; it was edited, render it again")
+        found[name] = settings
+    return found
+
+
+def _decode(text: str) -> effective.Effective:
+    try:
+        return codec.decode(text)
     except codec.CodecError as error:
         raise NoRenderingError(str(error)) from error
 
 
 def as_yaml(rendered: Settings) -> Iterator[str]:
-    """Yield one YAML document an organization: its values in the shape of a spec, and where each came from."""
+    """Yield one YAML document an organization: its values in the shape of a spec, and where each came from.
+
+    The last entry of each is the text of `effective.json`, as the operator publishes it.
+    """
     for name, settings in rendered.items():
         yield f"---\n{documents.dump(_document(name, settings))}"
 
@@ -140,6 +170,8 @@ def _document(name: str, settings: effective.Effective) -> dict[str, Any]:
                 {"reason": finding.reason.name, "field": finding.field, "message": finding.message}
                 for finding in findings
             ]
+    # What stands above leaves out what few people ask for; `--diff` compares all of it.
+    document[_WHOLE] = codec.encode(settings)
     return document
 
 

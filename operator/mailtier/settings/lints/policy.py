@@ -116,8 +116,8 @@ LINTS: Final = (
         identifier="policy-anonymous-everywhere",
         severity=model.Severity.WARNING,
         title="Organizations may use any server without credentials",
-        explanation="A relay that trusts the cluster's address trusts every organization then: under another name or"
-        " address it is not recognized as the host's, and From is not bound there.",
+        explanation="A relay that trusts the cluster's address trusts every organization then. The host's own is known"
+        " by the addresses that DNS answers at the moment; any other relay is not, and From is not bound there.",
         remedy="List the servers that may be used without credentials in policy.endpoints.allow.",
         check=_anonymous_everywhere,
     ),
