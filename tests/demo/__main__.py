@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 
-from demo import existing, mail, scenario, screen, stage
+from demo import existing, mail, program, scenario, screen, stage
 from kit import binaries
 
 
@@ -55,7 +55,9 @@ def run(folder: pathlib.Path, *, context: str | None) -> None:
         screen.title("4. Notifications")
         story.send()
         story.check()
-        screen.title("5. Traces")
+        screen.title("5. The command line")
+        program.run(on)
+        screen.title("6. Traces")
         traces = story.search()
         screen.title("Summary")
         last = story.summary(traces)
@@ -65,6 +67,7 @@ def run(folder: pathlib.Path, *, context: str | None) -> None:
             screen.title("Left in your cluster")
             screen.say(
                 f"kubectl --context {context} delete namespace mailtier-system acme birch cedar dune elm fern grove\n"
+                f"kubectl --context {context} delete clusterrole,clusterrolebinding mailtier-demo-platform\n"
                 f"kubectl --context {context} delete -f crds"
             )
         print(f"\n{last}", flush=True)
@@ -80,6 +83,8 @@ kubectl describe oes -n elm default      # what a stranger is told
 kubectl explain oes.spec.smtp.tls
 kubectl edit oes -n birch default        # try an address of somebody else
 curl -s {on.relay.url}/api/v1/messages   # the relay's mail
+
+{program.shown(on)}
 
 # The intake is {on.intake_url}, its CA {on.intake_ca}
 TOKEN=$(kubectl create token app -n birch --audience=mailtier)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import typing
 import urllib.parse
 
@@ -54,8 +55,21 @@ class Rest:
         """
         target = f"{path}?{urllib.parse.urlencode(query)}" if query else path
         data = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        headers = {**self._headers, "Content-Type": content_type}
+        was_open = self._connection.sock is not None
         try:
-            self._connection.request(method, target, data, {**self._headers, "Content-Type": content_type})
+            return self._exchange(method, target, data, headers)
+        except (ConnectionError, ssl.SSLEOFError):
+            # The server may close a connection that was idle just as it is used again.
+            if not was_open:
+                raise
+        return self._exchange(method, target, data, headers)
+
+    def _exchange(
+        self, method: str, target: str, data: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, dict[str, typing.Any]]:
+        try:
+            self._connection.request(method, target, data, headers)
             answer = self._connection.getresponse()
             text = answer.read()
         except BaseException:

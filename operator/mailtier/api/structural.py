@@ -67,8 +67,9 @@ def _structural(node: Mapping[str, Any], definitions: Mapping[str, Any], where: 
                 }
             case "items":
                 entry = _structural(value, definitions, f"{where}[]")
-                # `kubectl explain` prints it right behind the list's own, as if it were one text.
-                entry.pop("description", None)
+                if "properties" not in entry:
+                    # `kubectl explain` prints it right behind the list's own, as if it were one text.
+                    entry.pop("description", None)
                 found[keyword] = entry
             case "additionalProperties" if value is not False:
                 found[keyword] = _structural(value, definitions, f"{where}[]")

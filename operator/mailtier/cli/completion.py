@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer import completion as scripts
 
-from mailtier.cli import apps
+from mailtier.cli import apps, printing
 
 app = apps.new()
 
@@ -33,4 +33,4 @@ def command(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, 
     script = scripts.get_completion_script(  # type: ignore[attr-defined]  # Typer re-exports it without saying so.
         prog_name=apps.PROGRAM, complete_var=apps.COMPLETION_VARIABLE, shell=shell.value
     )
-    print(script)
+    printing.write([f"{script}\n"])

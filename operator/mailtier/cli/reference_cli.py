@@ -45,7 +45,9 @@ _MEANINGS: Final = {
 def pages() -> dict[str, str]:
     """Return the page by the name of its file."""
     root = typer.main.get_command(main.app)
-    context = typer.Context(root, info_name=apps.PROGRAM, terminal_width=_WIDTH, **apps.CONTEXT)
+    context = typer.Context(
+        root, info_name=apps.PROGRAM, terminal_width=_WIDTH, help_option_names=apps.CONTEXT["help_option_names"]
+    )
     statuses = "\n".join(f"| {int(status)} | {meaning} |" for status, meaning in _MEANINGS.items())
     commands = "".join(f"\n## {name}\n\n```text\n{_help(context, name)}\n```\n" for name in main.COMMANDS)
     rules = "".join(f"\n### {rule.identifier}\n\n{rule.title} {rule.remedy}\n" for rule in issues.FILE_RULES)

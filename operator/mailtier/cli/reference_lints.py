@@ -33,6 +33,11 @@ What is known of providers, and where it was read: [providers](providers/index.m
 {rows}
 """
 
+_UNVERIFIED: Final = (
+    "It is a Warning where what is known of the provider is not [verified](providers/index.md): no page of the"
+    " provider's own says it."
+)
+
 _PROVIDERS: Final = """
 # Providers
 
@@ -87,6 +92,8 @@ def lints_page() -> str:
 
 def _lint(lint: lint_model.Lint) -> Iterator[str]:
     yield from (f"### {lint.identifier}", "", f"{lint.severity}: {_prose(lint.title)}.", "")
+    if lint.by_facts and lint.severity == lint_model.Severity.ERROR:
+        yield from (_UNVERIFIED, "")
     yield from (_prose(lint.explanation), "", f"What to do: {_prose(lint.remedy)}", "")
 
 

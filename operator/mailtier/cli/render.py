@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from mailtier.api import names
 from mailtier.cli import apps, documents, failures, printing
 from mailtier.cli.offline import diffing, inputs, judging, rendering, sources, world
 from mailtier.cli.online import options, terminal
@@ -110,7 +111,7 @@ def _before(path: str, *, namespace: str, strict: bool) -> _Before:
         CommandError: It is a file that holds neither; an empty past would make everything look added.
     """
     if pathlib.Path(path).is_dir():
-        return _of_objects(inputs.load([path]), namespace=namespace, strict=strict)
+        return _of_objects(path, inputs.load([path]), namespace=namespace, strict=strict)
     # Read once, because it may be a pipe.
     name, data = sources.content(path)
     try:
@@ -127,10 +128,12 @@ def _before(path: str, *, namespace: str, strict: bool) -> _Before:
             f"{name} holds neither Kubernetes objects nor what `render -o json` or `render -o yaml` printed",
             status=failures.Status.USAGE,
         )
-    return _of_objects(world.build(read), namespace=namespace, strict=strict)
+    return _of_objects(name, world.build(read), namespace=namespace, strict=strict)
 
 
-def _of_objects(objects: world.World, *, namespace: str, strict: bool) -> _Before:
+def _of_objects(name: str, objects: world.World, *, namespace: str, strict: bool) -> _Before:
+    if not objects.ours:
+        inputs.say(f"there are no objects of {names.GROUP} in {name}, so that everything is new")
     judge = inputs.judge(objects, namespace=namespace, strict=strict)
     settings = _settings(judge)
     return _Before(settings=settings, has_errors=inputs.say_noted(judge))

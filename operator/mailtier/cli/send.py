@@ -103,14 +103,16 @@ async def _send(
         if in_text:
             print(sending.line(recipient, painter), flush=True)
 
+    deadline = asyncio.get_running_loop().time() + seconds
     sent: sending.Sent | None = None
     try:
-        async with asyncio.timeout(seconds), reach.open_intake(choice, asked) as opened:
+        async with asyncio.timeout_at(deadline), reach.open_intake(choice, asked) as opened:
             sent = await sending.hand_over(
                 opened,
                 asked,
                 content,
                 key=f"mailtier-send-{uuid.uuid4()}",
+                deadline=deadline,
                 wait=terminal.note_wait if wait else None,
             )
             if in_text:

@@ -72,6 +72,26 @@ def test_nobody_waits_who_does_not_want_to(installation: installations.Installat
     assert done.document["status"].endswith(done.document["id"])
 
 
+def test_a_full_queue_is_told(installation: installations.Installation, tmp_path: pathlib.Path) -> None:
+    """Without leave to wait, or time for it, the command ends at once with the reason and when there may be room."""
+    world = installation.world
+    host = world.get("hes", "default")
+    assert host is not None
+    spec = host["spec"]
+    world.host(**{**spec, "policy": {**spec["policy"], "quota": {"queuedMessages": 1}}})
+    try:
+        tenant = installation.tenant(suspend=True)
+        send = ("send", tenant.namespace, "--to=ops@example.com", *installation.to_intake(tenant, tmp_path))
+        assert installation.program.run(*send, "--no-wait").status == 0
+        for option, status in (("--no-wait", 1), ("--timeout=5s", 124)):
+            full = installation.program.run(*send, option)
+            assert (full.status, full.out, full.err.count("\n")) == (status, "", 1), full
+            assert "may have 1 message" in full.err
+            assert "it may be sent again in " in full.err
+    finally:
+        world.host(**spec)
+
+
 def test_a_token_is_asked_for(installation: installations.Installation) -> None:
     """Who may ask for a ServiceAccount's token needs no file; who is not allowed reads of which right."""
     tenant = installation.tenant()

@@ -63,7 +63,14 @@ def test_host_is_explained_too(file: pathlib.Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["acme", "from.postbox"], 2, "acme/default has no field 'from.postbox'; the fields are auth, auth.mechanism"),
+        (
+            ["acme", "from.postbox"],
+            2,
+            "no field 'from.postbox'; the groups are smtp, auth, from, delivery, notifications, quota, suspend",
+        ),
+        (["acme", "from.adress"], 2, "acme/default has no field 'from.adress'; nearest are from.address; the groups"),
+        (["acme", "policy.quota"], 2, "policy is the host's alone; `mailtier explain host policy.quota` shows it"),
+        (["acme", "-o", "html"], 2, "Invalid value for '--output' / '-o': 'html' is not one of 'text', 'yaml', 'json'"),
         (["nobody"], 1, "there is no organization nobody/default in the input; there are acme/default"),
         (["a/b/c"], 2, "'a/b/c' is not NAMESPACE/NAME"),
         ([], 2, "Missing argument 'ORGANIZATION'"),
@@ -82,3 +89,42 @@ def test_host_that_is_missing_is_told(tmp_path: pathlib.Path, capsys: pytest.Cap
     """There is nothing to explain of a host that is not in the input."""
     file = offline.write(tmp_path / "a.yaml", offline.org("acme"))
     assert _run(capsys, "host", "-f", file) == (1, "", "mailtier: there is no HostEmailSettings default in the input\n")
+
+
+def test_quota_is_explained_whether_it_is_set_or_not(
+    tmp_path: pathlib.Path, file: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the host's policy that says it, and where that says none the sender's own limit holds."""
+    status, out, _ = _run(capsys, "acme", "quota", "-f", file)
+    assert status == 0
+    assert "quota.queuedMessages: (none) (Policy)\n  changed by: platform team\n" in out
+    assert "says none; the sender's own limit holds" in out
+    set_ = offline.write(tmp_path / "q.yaml", offline.host(policy={"quota": {"queuedMessages": 5}}), offline.org("b"))
+    out = _run(capsys, "b", "quota", "-f", set_)[1]
+    assert "quota.queuedMessages: 5 (Host)\n  changed by: platform team\n  rule: it follows from spec.policy" in out
+    assert "says none; the rate is not limited" in out
+
+
+def test_policy_is_explained_as_the_hosts_alone(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every field of the policy has its present value, and nobody but the platform team changes it."""
+    policy = {
+        "locked": ["suspend", "smtp"],
+        "endpoints": {"allow": [{"host": "*.example.com", "ports": [25, 587]}, {"cidr": "10.0.0.0/8"}]},
+        "recipients": {"domains": []},
+    }
+    file = offline.write(tmp_path / "a.yaml", offline.host(policy=policy))
+    status, out, _ = _run(capsys, "host", "policy", "-f", file)
+    assert status == 0
+    assert "policy.locked: suspend smtp (Host)\n  changed by: platform team\n  rule: it is the host's alone" in out
+    assert "policy.endpoints.allow: host *.example.com, ports 25 587; cidr 10.0.0.0/8 (Host)" in out
+    assert "policy.recipients.domains: nobody (Host)" in out
+    assert "policy.mode: (none) (Default)" in out
+
+
+def test_authority_is_named_as_in_the_spec(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody wrote the digest of a bundle, and of one that is not in the input there is none."""
+    reference = {"kind": "ConfigMap", "name": "ca"}
+    smtp = {"host": "smtp.acme.example", "tls": {"caRef": reference}}
+    file = offline.write(tmp_path / "a.yaml", offline.host(), offline.org("acme", smtp=smtp))
+    out = _run(capsys, "acme", "smtp.tls.caRef", "-f", file)[1]
+    assert "smtp.tls.caRef: ConfigMap ca, key ca.crt (Org)\n" in out

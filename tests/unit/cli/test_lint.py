@@ -90,12 +90,44 @@ def test_no_secret_value_is_printed(form: str, tmp_path: pathlib.Path, capsys: p
 def test_json_names_file_and_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be read is an issue with a place, like any other."""
     file = tmp_path / "a.yaml"
-    file.write_text("kind: OrgEmailSettings\nspec: {{ .Values.x }}\n", encoding="utf-8")
+    file.write_text("kind: OrgEmailSettings\nspec: [\n", encoding="utf-8")
     status, out, _ = _run(capsys, file, "-o", "json")
     (issue,) = json.loads(out)["issues"]
     assert status == 1
-    assert (issue["rule"], issue["file"], issue["line"]) == ("NotReadable", str(file), 2)
-    assert "render it first" in issue["message"]
+    assert (issue["rule"], issue["file"], issue["line"]) == ("NotReadable", str(file), 3)
+
+
+def test_charts_do_not_fail_the_hook(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Templates that are nobody's fault are left out and counted, those of ours are to be rendered first."""
+    host = offline.write(tmp_path / "host.yaml", offline.host(), offline.org("acme"))
+    other = tmp_path / "deployment.yaml"
+    other.write_text("{{- if .Values.on }}\nkind: Deployment\n{{- end }}\n", encoding="utf-8")
+    ours = tmp_path / "org.yaml"
+    ours.write_text("apiVersion: mailtier.dev/v1alpha1\nspec: {{ .Values.x }}\n", encoding="utf-8")
+    status, out, err = _run(capsys, host, other, ours)
+    assert (status, out) == (0, "no findings in 2 objects of 2 files\n")
+    told = [line for line in err.splitlines() if "left out" in line]
+    assert len(told) == 1
+    assert "1 file that cannot be read and does not mention mailtier.dev and 1 file to be rendered first" in told[0]
+    assert f"{ours}:2:8: info: " in _run(capsys, ours, "--severity", "info")[1]
+    assert "render it first" in _run(capsys, ours, "--severity", "info")[1]
+
+
+def test_what_was_read_is_counted(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Objects of other kinds and files without ours were looked at too."""
+    offline.write(tmp_path / "a.yaml", offline.host(), offline.org("acme"))
+    offline.write(tmp_path / "b.yaml", offline.namespace("acme"), offline.secret("acme", "s"))
+    offline.write(tmp_path / "c.yaml", offline.namespace("other"))
+    assert _run(capsys, tmp_path, "--severity", "error")[1] == "no findings in 5 objects of 3 files\n"
+
+
+def test_endless_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A device is no file to read to its end."""
+    assert _run(capsys, "-f", "/dev/full") == (
+        2,
+        "",
+        "mailtier: cannot read /dev/full: it is neither a file nor a pipe\n",
+    )
 
 
 def test_colours_are_for_terminals_alone(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

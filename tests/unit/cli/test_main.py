@@ -1,6 +1,7 @@
 """The program's frame: version, help, usage errors, and what a failure looks like."""
 
 import importlib
+import os
 import pathlib
 import subprocess
 import sys
@@ -41,7 +42,9 @@ def test_nothing_to_do_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["crd"], "mailtier: No such command 'crd'"),
+        (["crd"], "mailtier: No such command 'crd'; did you mean crds; see"),
+        (["frobnicate"], "mailtier: No such command 'frobnicate'; see"),
+        (["operator", "--log-level", "loud"], "mailtier: Invalid value for '--log-level' (env var"),
         (["--verbose"], "mailtier: No such option: --verbose"),
         (["crds", "--verbose"], "mailtier: No such option: --verbose"),
         (["crds", "Secret"], "mailtier: Invalid value for KIND: there is no kind 'Secret'; the kinds are"),
@@ -58,6 +61,7 @@ def test_usage_error_is_one_line_with_a_hint(
     assert err.count("\n") == 1
     assert "; see mailtier" in err
     assert err.endswith(" --help\n")
+    assert "Value error" not in err
 
 
 @pytest.mark.parametrize("name", main.COMMANDS)
@@ -76,6 +80,39 @@ def test_failure_of_a_command_is_one_line(capsys: pytest.CaptureFixture[str], tm
     status, out, err = _run(capsys, "crds", "--output-dir", str(taken))
     assert (status, out) == (failures.Status.FAILED, "")
     assert err == f"mailtier: cannot write into {taken}: File exists\n"
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["lint", "-h"]])
+def test_short_option_helps_too(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """-h is --help, for the program and for every command."""
+    status, out, _ = _run(capsys, *arguments)
+    assert (status, "-h, --help" in out) == (0, True)
+
+
+@pytest.mark.parametrize("arguments", [["crds"], ["--help"], ["lint", "--help"], ["completion", "bash"], ["--version"]])
+def test_full_disk_is_one_line(arguments: list[str]) -> None:
+    """What cannot be written ends with status 1 and one line, and no traceback."""
+    with pathlib.Path("/dev/full").open("w", encoding="utf-8") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "mailtier", *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (result.returncode, result.stderr) == (
+        1,
+        "mailtier: cannot write to standard output: No space left on device\n",
+    )
+
+
+def test_reader_that_is_gone_is_no_failure() -> None:
+    """`mailtier ... | head` is quiet and keeps its status, however much there is to print."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "mailtier", "crds"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_help_imports_nothing_heavy() -> None:

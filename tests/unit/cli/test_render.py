@@ -5,12 +5,14 @@ import pathlib
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 import yaml
 
-from kit import offline
+from kit import offline, specs
 from mailtier.api import canonical
 from mailtier.cli import main
+from mailtier.cli.offline import rendering
 from mailtier.settings import codec, effective
 
 _ACME = offline.org("acme", **{"from": {"displayName": "Acme"}})
@@ -92,7 +94,7 @@ def test_nothing_to_read_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     assert _run(capsys) == (
         2,
         "",
-        "mailtier: there is nothing to read: name a file or folder with -f, or - for standard input\n",
+        "mailtier: there is nothing to read: name a file or folder, or - for standard input\n",
     )
     assert _run(capsys, "-f", "x", "--exit-code")[0] == 2
 
@@ -103,20 +105,53 @@ def test_what_is_missing_is_said(tmp_path: pathlib.Path, capsys: pytest.CaptureF
     assert "there are no objects of mailtier.dev in the input" in _run(capsys, "-f", empty)[2]
     orgs = offline.write(tmp_path / "b.yaml", offline.org("a"))
     status, out, err = _run(capsys, "-f", orgs)
-    assert (status, "there is no HostEmailSettings named default" in out) == (0, True)
+    assert (status, "There is no HostEmailSettings named default" in out) == (0, True)
     assert "there is no HostEmailSettings in the input" in err
 
 
-@pytest.mark.parametrize("old", ["folder", "json"])
+@hypothesis.given(host=specs.host_documents(), org=specs.org_documents())
+def test_rendering_is_read_again_in_full(host: offline.Json, org: offline.Json) -> None:
+    """What either form prints holds all that is compared: servers, CAs, tokens, addresses, quotas and findings."""
+    document = offline.host()
+    document["spec"] = host
+    judge = offline.judge(document, offline.org("acme", **org))
+    rendered = {str(key): resolution.effective for key, resolution in judge.resolutions()}
+    for form in (rendering.as_json, rendering.as_yaml):
+        assert rendering.parse("".join(form(rendered))) == rendered
+
+
+@pytest.mark.parametrize("text", ["", "no: rendering\n", "[1, 2]\n", "a: [\n", '{"a": 1}', "\x00"])
+def test_past_that_is_nothing_is_refused(text: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is neither objects nor a rendering is no empty past, in which everything would be new."""
+    file = offline.write(tmp_path / "a.yaml", offline.host(), _ACME)
+    old = tmp_path / "old"
+    old.write_text(text, encoding="utf-8")
+    assert _run(capsys, file, "--diff", old) == (
+        2,
+        "",
+        f"mailtier: {old} holds neither Kubernetes objects nor what `render -o json` or `render -o yaml` printed\n",
+    )
+
+
+def test_past_without_objects_of_ours_is_said(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first settings of a repository are new, and so they seem where somebody names another folder."""
+    file = offline.write(tmp_path / "a.yaml", offline.host())
+    old = offline.write(tmp_path / "old" / "b.yaml", offline.namespace("a")).parent
+    status, out, err = _run(capsys, file, "--diff", old)
+    assert (status, out.splitlines()[-1]) == (0, "1 added, 0 unchanged")
+    assert f"there are no objects of mailtier.dev in {old}, so that everything is new" in err
+
+
+@pytest.mark.parametrize("old", ["folder", "json", "yaml"])
 def test_difference_is_shown_against_files_and_renderings(
     old: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A pull request is compared with the branch that it is for, or with what was printed of it."""
     before = offline.write(tmp_path / "before" / "a.yaml", offline.host(), _ACME).parent
     after = offline.write(tmp_path / "after.yaml", offline.host(), offline.org("acme", suspend=True))
-    if old == "json":
-        _, out, _ = _run(capsys, "-f", before, "-o", "json")
-        before = tmp_path / "before.json"
+    if old != "folder":
+        _, out, _ = _run(capsys, before, "-o", old)
+        before = tmp_path / "before.txt"
         before.write_text(out, encoding="utf-8")
     status, out, _ = _run(capsys, "-f", after, "--diff", before)
     assert status == 0
@@ -145,13 +180,34 @@ def test_difference_is_there_for_programs(tmp_path: pathlib.Path, capsys: pytest
     }
 
 
-def test_edited_rendering_is_refused(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("form", "edit", "said"),
+    [
+        ("json", ("Acme", "Acne"), "does not match its hash"),
+        ("yaml", ("displayName: Acme", "displayName: Acne"), "does not match its effective.json"),
+        ("yaml", ("effective.json:", "whole:"), "it has no effective.json"),
+    ],
+)
+def test_edited_rendering_is_refused(
+    form: str, edit: tuple[str, str], said: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A comparison with something that no release printed would be a lie."""
     file = offline.write(tmp_path / "a.yaml", offline.host(), _ACME)
-    old = tmp_path / "old.json"
-    old.write_text(_run(capsys, "-f", file, "-o", "json")[1].replace("Acme", "Acne"), encoding="utf-8")
+    old = tmp_path / "old"
+    old.write_text(_run(capsys, "-f", file, "-o", form)[1].replace(*edit), encoding="utf-8")
     status, _, err = _run(capsys, "-f", file, "--diff", old)
-    assert (status, "does not match its hash" in err) == (2, True)
+    assert (status, said in err, err.count("\n")) == (2, True, 1)
+
+
+def test_status_says_whether_everything_was_judged(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Blocked is content (0); a broken file is not, in what is rendered or in what it is compared with (1)."""
+    well = offline.write(tmp_path / "a.yaml", offline.host(), offline.org("a", **{"from": {"address": "x@b.example"}}))
+    ill = tmp_path / "b.yaml"
+    ill.write_text(well.read_text(encoding="utf-8") + "---\nspec: [\n", encoding="utf-8")
+    assert _run(capsys, well)[0] == 0
+    assert _run(capsys, well, ill)[0] == 1
+    assert _run(capsys, well, "--diff", ill)[0] == 1
+    assert _run(capsys, tmp_path / "absent")[0] == 2
 
 
 def test_offline_commands_import_nothing_of_a_cluster(folder: pathlib.Path) -> None:

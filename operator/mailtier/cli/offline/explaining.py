@@ -1,17 +1,29 @@
 """Why each effective value is what it is, who may change it, and what it would be without an override."""
 
 import dataclasses
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mailtier.api import names, settings, vocabulary
-from mailtier.cli.offline import diffing, judging, sources, values
+from mailtier.api import groups, names, settings, vocabulary
+from mailtier.cli.offline import diffing, judging, policies, sources, values
 from mailtier.settings import effective, observed, resolve
 
 PLATFORM: Final = "platform team"
 ORGANIZATION: Final = "organization"
 _ATOMIC: Final = frozenset({"smtp", "auth"})
 _OWNERS: Final = frozenset({"heloName", "maxConnections", "messagesPerConnection", "timeouts"})
+_HOST: Final = "host"
+_NEAR: Final = 0.8
+"""How like a field a name is that may mean it, from 0 to 1."""
+_CA: Final = "smtp.tls.caRef"
+_CA_KEY: Final = "ca.crt"
+_SENDERS: Final = "the sender's own limit holds"
+_WITHOUT_QUOTA: Final = {
+    "quota.queuedMessages": _SENDERS,
+    "quota.queuedBytes": _SENDERS,
+    "quota.ratePerMinute": "the rate is not limited",
+}
 _CAPPED: Final = frozenset({"delivery.ratePerMinute", "delivery.maxAge"})
 
 
@@ -69,7 +81,11 @@ def host(resolution: resolve.Resolution) -> Explanation:
     """Return the explanation of the host's own settings, which override nothing, and of its policy."""
     explanation = _explanation(_HOST, resolution, {}, {})
     policy = resolution.host.policy if resolution.host is not None else None
-    return dataclasses.replace(explanation, rows=(*explanation.rows, *policies.rows(policy)))
+    rows = tuple(
+        Row(path=path, value=value, override="", changed_by=PLATFORM, notes=(policies.NOTE,), findings=())
+        for path, value in policies.of(policy).items()
+    )
+    return dataclasses.replace(explanation, rows=(*explanation.rows, *rows))
 
 
 def organization(judge: judging.Judge, key: effective.OrganizationKey) -> Explanation:
@@ -97,7 +113,7 @@ def from_status(name: str, status: Mapping[str, Any]) -> Explanation:
 
 def select(explanation: Explanation, field: str) -> tuple[Row, ...]:
     """Return the rows of a field or a group of fields, in any case and with or without `spec.`; none if unknown."""
-    wanted = field.strip(".").lower().removeprefix("spec.").removeprefix("status.effective.")
+    wanted = _plain(field)
     return tuple(row for row in explanation.rows if f"{row.path.lower()}.".startswith(f"{wanted}."))
 
 
@@ -111,9 +127,25 @@ def fields(explanation: Explanation) -> Sequence[str]:
     return sorted(known)
 
 
+def unknown(explanation: Explanation, field: str) -> str:
+    """Return what to tell whoever asks for a field that there is not: the nearest ones, and the groups."""
+    wanted = _plain(field)
+    if wanted.partition(".")[0] == policies.GROUP and explanation.name != _HOST:
+        return f"policy is the host's alone; `mailtier explain {_HOST} {wanted}` shows it"
+    known = {name.lower(): name for name in fields(explanation)}
+    near = [known[name] for name in difflib.get_close_matches(wanted, known, n=3, cutoff=_NEAR)]
+    heads = dict.fromkeys(row.path.partition(".")[0] for row in explanation.rows)
+    suggestion = f"; nearest are {', '.join(near)}" if near else ""
+    return f"{explanation.name} has no field {field!r}{suggestion}; the groups are {', '.join(heads)}"
+
+
 def place(document: sources.Document, override: str) -> str:
     """Return where an override is written."""
     return str(document.place(f"spec.{override}"))
+
+
+def _plain(field: str) -> str:
+    return field.strip(".").lower().removeprefix("spec.").removeprefix("status.effective.")
 
 
 def _explanation(
@@ -126,7 +158,7 @@ def _explanation(
         rows.append(
             Row(
                 path=path,
-                value=value,
+                value=_named(path, value, resolution),
                 override=_override(path) if value.is_own and document else "",
                 changed_by=_changed_by(path, value, resolution),
                 notes=tuple(_notes(path, value, resolution, document)),
@@ -141,6 +173,25 @@ def _explanation(
         rows=tuple(rows),
         without=without,
     )
+
+
+def _named(path: str, value: values.Value, resolution: resolve.Resolution) -> values.Value:
+    """Return a value as the spec names it: effective settings hold a digest of a CA bundle, which nobody wrote."""
+    reference = _authority(resolution) if path == _CA else None
+    if reference is None:
+        return value
+    named = f"{reference.kind} {reference.name}, key {reference.key or _CA_KEY}"
+    return dataclasses.replace(value, text=named)
+
+
+def _authority(resolution: resolve.Resolution) -> groups.CaReference | None:
+    """Return the reference to the bundle that the endpoint in use is verified against."""
+    endpoint = resolution.effective.endpoint
+    is_own = endpoint is not None and endpoint.origin == vocabulary.Origin.ORG
+    spec = resolution.org if is_own else resolution.host
+    if endpoint is None or spec is None or spec.smtp is None or spec.smtp.tls is None:
+        return None
+    return spec.smtp.tls.ca_ref
 
 
 def _document(spec: settings.OrgSpec) -> dict[str, Any]:
@@ -233,6 +284,9 @@ def _notes(
 ) -> Iterator[str]:
     """Yield the rules of the resolution that made a value what it is."""
     if resolution.viewer == vocabulary.Origin.HOST:
+        return
+    if path.startswith("quota.") and not value.text:
+        yield f"spec.policy.quota of HostEmailSettings {names.HOST_NAME} says none; {_WITHOUT_QUOTA[path]}"
         return
     if value.origin is None or path.startswith("quota."):
         yield f"it follows from spec.policy of HostEmailSettings {names.HOST_NAME}"

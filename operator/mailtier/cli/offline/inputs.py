@@ -80,7 +80,8 @@ def say_skipped(objects: world.World) -> None:
     """Say how many files were left out because they are templates, or not Mailtier's and no YAML."""
     parts = []
     if objects.skipped:
-        parts.append(f"{_files(objects.skipped)} that cannot be read and do not mention {names.GROUP}")
+        do = "does" if objects.skipped == 1 else "do"
+        parts.append(f"{_files(objects.skipped)} that cannot be read and {do} not mention {names.GROUP}")
     if objects.templates:
         parts.append(f"{_files(objects.templates)} to be rendered first (helm template ... | mailtier ... -f -)")
     if parts:

@@ -63,7 +63,7 @@ NOT_READABLE: Final = _file_rule(
 DUPLICATE_OBJECT: Final = _file_rule(
     "DuplicateObject",
     "Two objects have the same kind, namespace and name, and the one that is applied last wins. It is told of"
-    " Mailtier's own objects, and of the Secrets, ConfigMaps and Namespaces that settings need; each of them is judged.",
+    " Mailtier's own objects, and of the Secrets, ConfigMaps and Namespaces that settings need; each one is judged.",
     "Remove one of them, or lint each environment by itself.",
 )
 UNKNOWN_VERSION: Final = _file_rule(

@@ -62,7 +62,9 @@ class Reader:
 
     def _secrets(self, plan: resolve.Plan, need: observed.SecretNeed) -> list[observed.SecretRead]:
         found = self._found("Secret", need.namespace, need.name)
-        return list(dict.fromkeys(_secret_read(document, need) for document in found)) or [self._assumed_secret(plan, need)]
+        return list(dict.fromkeys(_secret_read(document, need) for document in found)) or [
+            self._assumed_secret(plan, need)
+        ]
 
     def _bundles(self, need: observed.CaNeed) -> list[observed.CaRead]:
         found = self._found(need.kind, need.namespace, need.name)

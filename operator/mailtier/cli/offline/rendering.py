@@ -64,15 +64,21 @@ def _from_yaml(text: str) -> Settings | None:
         printed = [document for document, _ in loading.documents("", text)]
     except loading.UnreadableError:
         return None
-    if not printed or not all(isinstance(entry, dict) and {"organization", "state"} <= entry.keys() for entry in printed):
+    if not printed or not all(
+        isinstance(entry, dict) and {"organization", "state"} <= entry.keys() for entry in printed
+    ):
         return None
     found = {}
     for entry in printed:
         if not isinstance(entry.get(_WHOLE), str):
-            raise NoRenderingError(f"it has no {_WHOLE}, as another release or somebody else prints it; render it again")
+            raise NoRenderingError(
+                f"it has no {_WHOLE}, as another release or somebody else prints it; render it again"
+            )
         name, settings = str(entry["organization"]), _decode(entry[_WHOLE])
         if entry != _document(name, settings):
-            raise NoRenderingError(f"what it says of {name} does not match its {_WHOLE}; it was edited, render it again")
+            raise NoRenderingError(
+                f"what it says of {name} does not match its {_WHOLE}; it was edited, render it again"
+            )
         found[name] = settings
     return found
 

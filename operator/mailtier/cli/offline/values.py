@@ -11,6 +11,7 @@ _SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace"
 """What a status and an effective ConfigMap say of the Secret that the spec refers to."""
 
 _NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited"})
+_QUOTA: Final = ("quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinute")
 _HEADS: Final = ("smtp", "auth", "from", "delivery", "notifications")
 
 
@@ -53,6 +54,7 @@ def of(settings: effective.Effective) -> dict[str, Value]:
         domains = ", ".join(settings.recipients.domains) or "nobody"
         flat["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
     flat["suspend"] = _suspend(settings)
+    flat = {**dict.fromkeys(_QUOTA, ""), **flat}
     inner = {path.rpartition(".")[0] for path in flat}
     # What has an origin and no value is a default that is an absence.
     flat |= {path: "" for path in settings.provenance if path not in flat and path not in inner}

@@ -62,6 +62,7 @@ async def hand_over(
     content: Mapping[str, Any],
     *,
     key: str,
+    deadline: float,
     wait: Callable[[str, float], None] | None,
 ) -> Sent:
     """Return the notification once it is taken; a request whose answer is lost is sent again under the same key.
@@ -71,6 +72,7 @@ async def hand_over(
         organization: Whose settings deliver it.
         content: The body of the request.
         key: Its idempotency key.
+        deadline: Until when it may wait, by the clock of the event loop.
         wait: Told why nothing happens yet, and for how many seconds; None not to wait where it may pass.
 
     Raises:
@@ -84,12 +86,16 @@ async def hand_over(
         except intake.RefusedError as error:
             if error.retry_after_seconds is None:
                 raise
+            pause = error.retry_after_seconds
             if wait is None:
+                raise failures.CommandError(f"{error}; it may be sent again in {pause:g} s") from error
+            if asyncio.get_running_loop().time() + pause >= deadline:
                 raise failures.CommandError(
-                    f"{error}; it may be sent again in {error.retry_after_seconds:g} s"
+                    f"{error}; it may be sent again in {pause:g} s: wait for that with a longer --timeout",
+                    status=failures.Status.TIMED_OUT,
                 ) from error
-            wait(str(error), error.retry_after_seconds)
-            await asyncio.sleep(error.retry_after_seconds)
+            wait(str(error), pause)
+            await asyncio.sleep(pause)
         except intake.UnreachableError:
             lost += 1
             if lost > _MOST_LOST:

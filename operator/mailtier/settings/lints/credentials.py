@@ -131,6 +131,7 @@ LINTS: Final = (
         " with 535, and the reply does not say that the form is the reason.",
         remedy="Take the username from the page on which the provider shows its SMTP credentials.",
         check=_username_form,
+        by_facts=True,
     ),
     model.Lint(
         identifier="mechanism-not-offered",
@@ -140,6 +141,7 @@ LINTS: Final = (
         " would be tried more than once. Microsoft 365 is known to take LOGIN and XOAUTH2 alone.",
         remedy="Set auth.mechanism to one that the provider offers.",
         check=_mechanism,
+        by_facts=True,
     ),
     model.Lint(
         identifier="microsoft-365-password",
@@ -150,6 +152,7 @@ LINTS: Final = (
         " day on which it ends for good is announced in the second half of 2027. Then 550 5.7.30 is the answer.",
         remedy="Register an application in Microsoft Entra ID, and replace auth.passwordSecretRef by auth.oauth2.",
         check=_passwords_end,
+        by_facts=True,
     ),
     model.Lint(
         identifier="provider-needs-credentials",
@@ -159,6 +162,7 @@ LINTS: Final = (
         " MAIL FROM.",
         remedy="Set auth.",
         check=_needs_credentials,
+        by_facts=True,
     ),
     model.Lint(
         identifier="oauth-grant-not-offered",
@@ -168,6 +172,7 @@ LINTS: Final = (
         " Microsoft gives tokens to the application itself (ClientCredentials) too.",
         remedy="Set auth.oauth2.grantType to one that the provider offers.",
         check=_grant_not_offered,
+        by_facts=True,
     ),
     model.Lint(
         identifier="oauth-scope-missing",
@@ -177,6 +182,7 @@ LINTS: Final = (
         " for SMTP with 535, or the token server refuses to give one without any scope.",
         remedy="Add the scope that the message names to auth.oauth2.scopes.",
         check=_scopes,
+        by_facts=True,
     ),
     model.Lint(
         identifier="username-with-blanks",

@@ -160,6 +160,7 @@ LINTS: Final = (
         " something else does.",
         remedy="Use a port from the provider's page.",
         check=_port,
+        by_facts=True,
     ),
     model.Lint(
         identifier="connections-above-provider",
@@ -169,6 +170,7 @@ LINTS: Final = (
         " use the account count too.",
         remedy="Lower delivery.maxConnections to the provider's limit or below.",
         check=_connections,
+        by_facts=True,
     ),
     model.Lint(
         identifier="messages-per-connection-above-provider",
@@ -177,6 +179,7 @@ LINTS: Final = (
         explanation="The provider ends the connection in the middle, and the message at hand is tried again.",
         remedy="Lower delivery.messagesPerConnection.",
         check=_per_connection,
+        by_facts=True,
     ),
     model.Lint(
         identifier="rate-above-provider",
@@ -187,6 +190,7 @@ LINTS: Final = (
         remedy="Lower delivery.ratePerMinute. It holds for each organization: what all of them send together is bounded"
         " by the provider alone.",
         check=_rate,
+        by_facts=True,
     ),
     model.Lint(
         identifier="no-rate-at-limited-provider",
@@ -195,6 +199,7 @@ LINTS: Final = (
         explanation="A burst of alerts goes out as fast as connections allow, and runs into the provider's limit.",
         remedy="Set delivery.ratePerMinute to the provider's rate or below.",
         check=_no_rate,
+        by_facts=True,
     ),
     model.Lint(
         identifier="max-age-shorter-than-retries",

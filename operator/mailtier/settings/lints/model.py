@@ -119,6 +119,7 @@ class Lint:
         explanation: Why that matters; sentences.
         remedy: What to do; sentences.
         check: Yields what it notices; it raises nothing, whatever the settings are.
+        by_facts: Whether what it says rests on what is known of a provider, which may not be verified.
     """
 
     identifier: str
@@ -127,6 +128,7 @@ class Lint:
     explanation: str
     remedy: str
     check: Check
+    by_facts: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

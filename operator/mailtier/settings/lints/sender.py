@@ -154,6 +154,7 @@ LINTS: Final = (
         " confirmed under Settings, Accounts, Send mail as: recipients then see an address that nobody configured.",
         remedy="Set from.address to auth.username, confirm the address in Gmail, or send through smtp-relay.gmail.com.",
         check=_gmail_account,
+        by_facts=True,
     ),
     model.Lint(
         identifier="microsoft-365-from-not-username",
@@ -163,6 +164,7 @@ LINTS: Final = (
         " the mailbox has the permission Send As on the other address.",
         remedy="Set from.address to auth.username, or grant Send As.",
         check=_microsoft_account,
+        by_facts=True,
     ),
     model.Lint(
         identifier="from-domain-unrelated",
@@ -228,5 +230,6 @@ LINTS: Final = (
         " the envelope's sender if that domain is the account's. Otherwise it answers 550 5.7.0 Mail relay denied.",
         remedy="Set delivery.heloName to a domain of the account.",
         check=_helo_unknown,
+        by_facts=True,
     ),
 )

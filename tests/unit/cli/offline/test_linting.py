@@ -1,9 +1,12 @@
 """Issues are what the API, the policy, the references and the lints say, each once and at its place."""
 
 import datetime as dt
+import pathlib
 
-from kit import offline
-from mailtier.cli.offline import issues, linting
+import pytest
+
+from kit import certs, offline, tutorial
+from mailtier.cli.offline import issues, judging, linting, sources, world
 from mailtier.settings.lints import catalogue, model
 
 _NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
@@ -102,3 +105,82 @@ def test_issues_are_in_the_order_of_their_places() -> None:
     found = _find(offline.org("a", smtp={}), offline.org("b", smtp={}), offline.org("c", smtp={}))
     assert [issue.place for issue in found] == sorted(issue.place for issue in found)
     assert len(found) == 3
+
+
+_OWN: offline.Json = {
+    "smtp": {"host": "smtp.acme.example", "tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}},
+    "auth": {"username": "a", "passwordSecretRef": {"name": "s"}},
+    "from": {"address": "a@acme.example"},
+}
+
+
+def _bundle(text: str) -> offline.Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "ca", "namespace": "acme"},
+        "data": {"ca.crt": text},
+    }
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_secret_that_stands_twice_is_told_and_judged_by_each(turn: int) -> None:
+    """A Secret that is right does not hide the one that is wrong, whichever of them is last."""
+    right = offline.secret("acme", "s", endpoint="smtp.acme.example:587", password="x")
+    wrong = offline.secret("acme", "s", endpoint="smtp.other.example:587", password="x")
+    found = _find(offline.host(), offline.org("acme", **_OWN), *[right, wrong][::turn])
+    assert sorted(_rules(found)) == ["DuplicateObject", "SecretNotBound"]
+    (twice,) = [issue for issue in found if issue.rule == issues.DUPLICATE_OBJECT]
+    assert twice.subject == "Secret acme/s"
+    assert "stands at input.yaml:" in twice.message
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_bundle_that_stands_twice_is_told_and_judged_by_each(turn: int, tmp_path: pathlib.Path) -> None:
+    """A CA bundle that is mended in another file is still broken in this one."""
+    bundles = [_bundle(certs.Authority(tmp_path).ca_pem), _bundle("no certificate")][::turn]
+    found = _find(offline.host(), offline.org("acme", **_OWN), *bundles)
+    assert sorted(_rules(found)) == ["CaInvalid", "DuplicateObject"]
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_namespace_that_stands_twice_is_told_and_judged_by_each(turn: int) -> None:
+    """Labels that one of two Namespaces lacks may be the ones that the cluster ends with."""
+    host = offline.host(policy={"organizations": {"mode": "Selector", "selector": {"matchLabels": {"mail": "on"}}}})
+    spaces = [offline.namespace("acme", mail="on"), offline.namespace("acme")][::turn]
+    found = _find(host, offline.org("acme"), *spaces)
+    assert sorted(_rules(found)) == ["DuplicateObject", "NamespaceNotAllowed"]
+    assert "Namespace acme" in [issue.subject for issue in found]
+
+
+def test_what_no_settings_refer_to_may_stand_twice() -> None:
+    """Other applications' Secrets, ConfigMaps and Namespaces are not Mailtier's to judge."""
+    other = {**_bundle("x"), "metadata": {"name": "other", "namespace": "acme"}}
+    secret = offline.secret("acme", "other", password="x")
+    space = offline.namespace("elsewhere")
+    assert _rules(_find(offline.host(), offline.org("acme"), other, other, secret, secret, space, space)) == []
+
+
+def test_each_of_two_organizations_with_one_name_is_judged() -> None:
+    """The object that is applied last does not hide what is wrong with the one before it."""
+    blocked = offline.org("acme", **{"from": {"address": "ceo@example.com"}})
+    found = _find(offline.host(), blocked, offline.org("acme"))
+    assert sorted(_rules(found)) == ["DuplicateObject", "FromNotAllowed"]
+
+
+def test_finding_about_no_field_begins_as_in_a_status() -> None:
+    """What `kubectl describe` says and what lint says is one sentence."""
+    host = offline.host(policy={"organizations": {"mode": "Selector", "selector": {"matchLabels": {"mail": "on"}}}})
+    found = _find(host, offline.org("acme"), offline.namespace("acme"))
+    (issue,) = [issue for issue in found if issue.rule.identifier == "NamespaceNotAllowed"]
+    assert issue.message.startswith("Organizations are allowed only in namespaces labelled mail=on")
+
+
+def test_broken_examples_of_the_tutorial_are_found_beside_a_solution() -> None:
+    """A solution that is linted together with its example does not turn the example green."""
+    folder = tutorial.folder()
+    judge = judging.Judge(world.build(sources.read([str(folder)])), operator_namespace="mailtier-system")
+    found = linting.find(judge, now=_NOW)
+    by_file = {pathlib.Path(issue.place.file).name for issue in found if issue.severity == model.Severity.ERROR}
+    assert "10-certificate.yaml" in by_file
+    assert {"CaInvalid", "DuplicateObject"} <= set(_rules(found))

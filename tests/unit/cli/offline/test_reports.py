@@ -1,5 +1,6 @@
 """Each form of a report holds every issue, and what a file holds becomes nothing but text in it."""
 
+import dataclasses
 import datetime as dt
 import json
 import re
@@ -24,7 +25,13 @@ def _report(*documents: offline.Json) -> reports.Report:
         for document in judge.world.ours
     ]
     found = linting.find(judge, now=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
-    return reports.Report(told=found, objects=objects, rules=linting.rules())
+    return reports.Report(
+        told=found,
+        objects=objects,
+        read=judge.world.objects,
+        files=judge.world.files,
+        rules=linting.rules(),
+    )
 
 
 @pytest.fixture(name="report")
@@ -52,7 +59,7 @@ def hostile_report() -> reports.Report:
             message=_HOSTILE,
         )
     ]
-    return reports.Report(told=told, objects=(), rules=linting.rules())
+    return reports.Report(told=told, objects=(), read=0, files=0, rules=linting.rules())
 
 
 def test_text_is_a_line_an_issue(report: reports.Report) -> None:
@@ -66,9 +73,19 @@ def test_text_is_a_line_an_issue(report: reports.Report) -> None:
 
 def test_text_of_nothing_says_so() -> None:
     """Without issues the report still says what was looked at."""
-    assert list(text.lines(reports.Report(told=(), objects=(), rules=()), terminal.Painter(on=False))) == [
-        "no findings in 0 objects of 0 files\n"
-    ]
+    empty = reports.Report(told=(), objects=(), read=0, files=0, rules=())
+    assert list(text.lines(empty, terminal.Painter(on=False))) == ["no findings in 0 objects of 0 files\n"]
+
+
+@pytest.mark.parametrize("severity", model.Severity)
+def test_text_names_severities_as_the_option_does(severity: model.Severity) -> None:
+    """What --severity takes is what a line says, and what the last line counts."""
+    issue = dataclasses.replace(_report(offline.org("acme", smtp={})).told[0], severity=severity)
+    report = reports.Report(told=(issue,), objects=(), read=7, files=3, rules=())
+    lines = list(text.lines(report, terminal.Painter(on=False)))
+    word = severity.value.lower()
+    assert f": {word}: " in lines[0]
+    assert lines[-1] == f"1 {word} in 7 objects of 3 files\n"
 
 
 def test_json_holds_every_issue(report: reports.Report) -> None:

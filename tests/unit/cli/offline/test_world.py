@@ -4,6 +4,7 @@ import pytest
 
 from kit import corpus, offline
 from mailtier.cli.offline import sources, world
+from mailtier.settings.lints import model
 
 
 def _noted(*documents: offline.Json) -> list[tuple[str, str]]:
@@ -81,6 +82,23 @@ def test_namespace_that_is_deleted_holds_nothing() -> None:
 
 
 def test_unreadable_text_is_noted() -> None:
-    """A file that is no YAML is an issue like any other."""
-    found = world.build(sources.parse("f.yaml", "a: [\n"))
-    assert [(issue.rule.identifier, str(issue.place)) for issue in found.noted] == [("NotReadable", "f.yaml:2:1")]
+    """A file of ours that is no YAML is an issue like any other."""
+    found = world.build(sources.parse("f.yaml", "kind: OrgEmailSettings\na: [\n"))
+    assert [(issue.rule.identifier, str(issue.place)) for issue in found.noted] == [("NotReadable", "f.yaml:3:1")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "noted"),
+    [
+        ("a.yaml", "image: {{ .Values.image }}\n", []),
+        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: {{ .Values.x }}\n", [model.Severity.INFO]),
+        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: [\n", [model.Severity.ERROR]),
+        ("<stdin>", "Error: chart not found: [\n", [model.Severity.ERROR]),
+    ],
+)
+def test_unreadable_text_matters_as_far_as_it_is_ours(name: str, text: str, noted: list[model.Severity]) -> None:
+    """Another chart's template is nobody's fault, our own is to be rendered, and what was piped in has to be read."""
+    found = world.build(sources.parse(name, text))
+    assert [issue.severity for issue in found.noted] == noted
+    assert (found.skipped, found.templates) == (int(not noted), int(noted == [model.Severity.INFO]))
+    assert found.files == int(bool(noted))

@@ -44,8 +44,10 @@ def test_totals_come_first_and_each_fault_has_its_message() -> None:
     """A head of three lines, a table of what is not simply ready, and under each line what to do."""
     found = _picture(_row(rows.State.READY, "well"), _row(rows.State.STALLED, "ill", minutes=5))
     assert board.text(found, wide=False, now=_NOW, painter=_PLAIN) == [
-        "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 with advice;"
-        " 0 would be blocked, 0 overriding",
+        (
+            "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 with advice;"
+            " 0 would be blocked, 0 overriding"
+        ),
         "Host            Ready   Verified   relay.example.com:587   StartTLS",
         "Mailtier        mailtier-0: operator ready, sender not ready",
         "",
@@ -92,8 +94,14 @@ def test_both_documents_hold_the_same() -> None:
     assert document["broken"] is True
     assert document["remarkable"][0]["since"] == "2026-01-02T03:04:05Z"
     assert document["totals"] == {
-        **{"organizations": 1, "ready": 0, "stalled": 1, "reconciling": 0},
-        **{"notVerified": 0, "withAdvice": 0, "wouldBeBlocked": 0, "overriding": 0},
+        "organizations": 1,
+        "ready": 0,
+        "stalled": 1,
+        "reconciling": 0,
+        "notVerified": 0,
+        "withAdvice": 0,
+        "wouldBeBlocked": 0,
+        "overriding": 0,
     }
 
 

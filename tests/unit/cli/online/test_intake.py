@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import dataclasses
 import json
+import math
 import re
 import typing
 
@@ -110,8 +111,10 @@ async def test_a_refusal_is_one_line_with_its_fields(reached: Reached) -> None:
                     {"pointer": "#/recipients/2", "detail": "is not in policy.recipients"},
                 ],
             },
-            "acme/default does not let it through: recipients/1 (b@example.com), recipients/2 (c@example.com):"
-            " is not in policy.recipients",
+            (
+                "acme/default does not let it through: recipients/1 (b@example.com), recipients/2 (c@example.com):"
+                " is not in policy.recipients"
+            ),
         ),
         (
             {"detail": "one thing is wrong", "errors": [{"pointer": "#/recipients/9", "detail": "is long"}]},
@@ -132,17 +135,23 @@ async def test_a_field_s_fault_is_said_once_with_its_address(
 
 
 async def test_a_full_queue_is_waited_for_or_not(reached: Reached) -> None:
-    """The reason and the seconds are told while it waits; without leave to wait the command ends with them."""
+    """The reason and the seconds are told while it waits; without leave or time to wait the command ends with them."""
     sender, client = reached
     full = says(429, {"detail": "acme has no room"}, Retry_After="0")
     sender.answers = [full, says(202, {"id": "1", "status": "/v1/1"})]
     waited: list[tuple[str, float]] = []
-    await sending.hand_over(client, _ACME, {}, key="k", wait=lambda why, seconds: waited.append((why, seconds)))
+    await sending.hand_over(
+        client, _ACME, {}, key="k", deadline=math.inf, wait=lambda why, seconds: waited.append((why, seconds))
+    )
     assert waited == [("acme has no room", 0.0)]
     sender.answers = [says(429, {"detail": "acme has no room"}, Retry_After="60")]
     with pytest.raises(failures.CommandError, match="acme has no room; it may be sent again in 60 s") as refused:
-        await sending.hand_over(client, _ACME, {}, key="k", wait=None)
+        await sending.hand_over(client, _ACME, {}, key="k", deadline=math.inf, wait=None)
     assert refused.value.status == failures.Status.FAILED
+    soon = asyncio.get_running_loop().time() + 30
+    with pytest.raises(failures.CommandError, match="in 60 s: wait for that with a longer --timeout") as late:
+        await sending.hand_over(client, _ACME, {}, key="k", deadline=soon, wait=lambda _why, _seconds: None)
+    assert late.value.status == failures.Status.TIMED_OUT
 
 
 def test_a_wait_says_until_when(capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +179,9 @@ async def test_a_lost_answer_is_sent_again_under_the_same_key(reached: Reached) 
     """Nobody knows whether it was taken: the same key makes it one notification."""
     sender, client = reached
     sender.answers = [hangs_up, says(202, {"id": "1", "status": "/v1/1"})]
-    sent = await sending.hand_over(client, _ACME, {"category": "JobAlert"}, key="k", wait=lambda _why, _seconds: None)
+    sent = await sending.hand_over(
+        client, _ACME, {"category": "JobAlert"}, key="k", deadline=math.inf, wait=lambda _why, _seconds: None
+    )
     assert (sent.id, sent.path) == ("1", "/v1/1")
     assert [headers["Idempotency-Key"] for _, headers in sender.requests] == ["k", "k"]
 
@@ -180,7 +191,7 @@ async def test_a_sender_that_is_gone_is_told(reached: Reached) -> None:
     sender, client = reached
     sender.answers = [hangs_up]
     with pytest.raises(intake.UnreachableError, match="cannot be reached"):
-        await sending.hand_over(client, _ACME, {}, key="k", wait=lambda _why, _seconds: None)
+        await sending.hand_over(client, _ACME, {}, key="k", deadline=math.inf, wait=lambda _why, _seconds: None)
 
 
 async def test_a_notification_is_followed_through_an_outage(reached: Reached) -> None:

@@ -128,8 +128,14 @@ def test_totals_count_what_they_say() -> None:
     ]
     totals = picture(*found).totals
     assert totals == rows.Totals(
-        **{"organizations": 6, "ready": 3, "stalled": 2, "reconciling": 1},
-        **{"not_verified": 1, "with_advice": 1, "would_be_blocked": 1, "overriding": 2},
+        organizations=6,
+        ready=3,
+        stalled=2,
+        reconciling=1,
+        not_verified=1,
+        with_advice=1,
+        would_be_blocked=1,
+        overriding=2,
     )
     assert totals.ready + totals.stalled + totals.reconciling == totals.organizations
 

@@ -7,6 +7,7 @@ import pytest
 from kit import linting, tiers
 from kit.corpus import lints
 from kit.corpus.lints import parts
+from mailtier.cli import reference_lints
 from mailtier.settings.lints import catalogue, model
 
 
@@ -25,6 +26,22 @@ def test_a_lint_is_silent_about_what_is_near(identifier: str, subject: model.Sub
 def test_every_lint_has_examples() -> None:
     """No lint is without an example."""
     assert {case[0] for case in lints.CASES} == set(catalogue.BY_IDENTIFIER)
+
+
+def test_lints_say_whether_they_rest_on_facts() -> None:
+    """A lint that may be less than an Error, because of a fact that is not verified, says so on its page."""
+    by_facts = {
+        lint.identifier
+        for lint in catalogue.ALL
+        for _, _, subject, *_ in lints.CASES
+        if any(place.fact is not None for place in lint.check(subject))
+    }
+    assert {lint.identifier for lint in catalogue.ALL if lint.by_facts} == by_facts
+    entries = reference_lints.lints_page().split("\n### ")[1:]
+    softened = {entry.partition("\n")[0] for entry in entries if "\nIt is a Warning where" in entry}
+    errors = {lint.identifier for lint in catalogue.ALL if lint.severity == model.Severity.ERROR}
+    assert softened == by_facts & errors
+    assert softened
 
 
 def test_complete_settings_have_no_findings() -> None:
