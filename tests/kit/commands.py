@@ -5,11 +5,17 @@ import dataclasses
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import typing
 
 _SECONDS = 120
+
+
+def _hear_interrupts() -> None:
+    """Have a child end on SIGINT, which a shell that runs the tests in its background has ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +61,13 @@ class Program:
         """Give a command that runs, whose output goes into a file; it is killed at the end if it still does."""
         with (
             out.open("wb") as file,
-            subprocess.Popen(self._argv(command, arguments), env=self._env(), stdout=file, stderr=file) as child,
+            subprocess.Popen(
+                self._argv(command, arguments),
+                env=self._env(),
+                stdout=file,
+                stderr=file,
+                preexec_fn=_hear_interrupts,  # noqa: PLW1509 - no thread holds a lock that it needs.
+            ) as child,
         ):
             try:
                 yield child
