@@ -68,7 +68,7 @@ def test_host_is_explained_too(file: pathlib.Path, capsys: pytest.CaptureFixture
             2,
             "no field 'from.postbox'; the groups are smtp, auth, from, delivery, notifications, quota, suspend",
         ),
-        (["acme", "from.adress"], 2, "acme/default has no field 'from.adress'; nearest are from.address; the groups"),
+        (["acme", "from.addr"], 2, "acme/default has no field 'from.addr'; nearest are from.address"),
         (["acme", "policy.quota"], 2, "policy is the host's alone; `mailtier explain host policy.quota` shows it"),
         (["acme", "-o", "html"], 2, "Invalid value for '--output' / '-o': 'html' is not one of 'text', 'yaml', 'json'"),
         (["nobody"], 1, "there is no organization nobody/default in the input; there are acme/default"),
