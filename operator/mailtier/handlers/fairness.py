@@ -60,6 +60,9 @@ class _Line(Generic[Key]):
             key, _ = keys.popitem(last=False)
             self.others[flow] = keys
             self.waiting -= 1
+            # Where every key is a new flow's, the others have no turn in which those that are empty would go.
+            if not next(iter(self.others.values())):
+                self.others.popitem(last=False)
             return key
 
 

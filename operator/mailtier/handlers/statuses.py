@@ -52,6 +52,8 @@ async def write(
         # The object is gone, or another of that name has come: its own events lead to its own status.
         return False
     current = objects.find(plural, seen.namespace, seen.name)
-    if current is not None and current.uid == seen.uid:
+    # Only where nothing was heard meanwhile: what the watch has shown is later than the answer, and may be of somebody
+    # who wrote over it. Whatever it is, it has its own event, and the next look compares with that.
+    if current is not None and (current.uid, current.status_digest) == (seen.uid, seen.status_digest):
         objects.note_status(current, document)
     return True

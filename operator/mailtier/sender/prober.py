@@ -47,6 +47,10 @@ class NotProbeableError(Exception):
     """Nothing is connected to with these settings; the text says why."""
 
 
+class StartingError(Exception):
+    """It is not known yet what earlier processes learned of refused credentials."""
+
+
 class TooSoonError(Exception):
     """The endpoint was probed a moment ago (R7).
 
@@ -199,10 +203,13 @@ class Prober:
             organization: Whose endpoint; the host's own with an empty namespace.
 
         Raises:
+            StartingError: The sender has not read yet what it has to know first (R3, R12).
             NotProbeableError: Its settings are unknown, blocked, unresolved or suspended.
             TooSoonError: The namespace had a probe less than a minute ago (R7). That goes for an inherited endpoint
                 too, whose connections all organizations share.
         """
+        if not self._loaded:
+            raise StartingError
         self.note_settings(organization)
         target = self._targets.get(self._keys.get(organization, ""))
         if target is None:
@@ -222,7 +229,7 @@ class Prober:
         self, settings: effective.Effective, generation: credentials.Generation, state: opening.AuthState
     ) -> None:
         """Mark a credential generation as refused if an earlier process reported that (R12)."""
-        if state.is_recalled or not generation.version:
+        if state.is_recalled or not generation.version or not self._loaded:
             return
         state.is_recalled = True
         for known in self._refused.get(generation.version, ()):

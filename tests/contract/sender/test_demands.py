@@ -38,6 +38,7 @@ async def test_a_demanded_probe_tells_its_stages(sender: sending.Sender, login: 
 async def test_a_demand_joins_the_probe_under_way(sender: sending.Sender, serve: Serve) -> None:
     """Two who ask at once read the same stages, and one connection is made."""
     server = await serve()
+    await sender.prober.load()
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
     told = [sender.prober.demand(of.organization) for _ in range(2)]
     assert told[0] is told[1]
@@ -52,6 +53,7 @@ async def test_demands_are_one_a_minute_and_namespace(
 ) -> None:
     """Another organization of the namespace waits too, whosever the endpoint is; another namespace does not (R7)."""
     server = await serve()
+    await sender.prober.load()
     at = sending.endpoint(server, origin=origin)
     first, sister = (
         sender.settings.put(sending.settings("team-a", at, name=name, from_address=f"{name}@example.com"))
@@ -97,6 +99,27 @@ async def test_a_demand_without_a_secret_says_which_reason(sender: sending.Sende
 async def test_a_demand_for_blocked_settings_says_so(sender: sending.Sender, serve: Serve) -> None:
     """The text is what a held message says."""
     server = await serve()
+    await sender.prober.load()
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), state=effective.State.SUSPENDED))
     with pytest.raises(prober.NotProbeableError, match="suspend"):
         sender.prober.demand(of.organization)
+
+
+async def test_a_sender_that_has_just_begun_sends_no_refused_password(
+    sender: sending.Sender, login: logins.Login
+) -> None:
+    """Before it is known what earlier processes learned, nobody has a probe; then it is remembered (R12)."""
+    login.server.script.on("AUTH", "535 5.7.8 Wrong")
+    await sender.prober.check(sender.settings.put(login.settings).organization)
+    await sender.stop()
+    await sender.queue.close()
+    async with sending.Sender(sender.folder, before=sender) as again:
+        again.settings.put(login.settings)
+        with pytest.raises(prober.StartingError):
+            again.prober.demand(login.settings.organization)
+        await again.prober.load()
+        told = again.prober.demand(login.settings.organization)
+        assert (await _followed(told))[-1] == ("auth", False)
+        assert told.result is not None
+        assert told.result.reason == "AuthFailed"
+    assert len(login.server.auth_attempts) == 1

@@ -1,5 +1,7 @@
 """Whose request it is, and whose settings it speaks of."""
 
+from typing import Final
+
 from aiohttp import web
 
 from mailtier.api import names
@@ -8,8 +10,16 @@ from mailtier.sender import settings_source
 from mailtier.sender.intake import access, problems
 from mailtier.settings import effective
 
-_HOST = effective.OrganizationKey(namespace="", name=names.HOST_NAME)
-_STARTING_SECONDS = 2
+_STARTING_SECONDS: Final = 2
+
+
+def starting() -> problems.Problem:
+    """Return the answer of a sender that has just begun."""
+    return problems.Problem(
+        problems.UNAVAILABLE,
+        "the sender has not read the settings yet; send the request again",
+        headers={"Retry-After": str(_STARTING_SECONDS)},
+    )
 
 
 class Entrance:
@@ -41,16 +51,12 @@ class Entrance:
             Problem: The caller may not, or there are none.
         """
         caller = await self._gate.admit_platform(request.headers.get("Authorization"))
-        return caller, self._find(_HOST, f"there is no HostEmailSettings {names.HOST_NAME}; create it")
+        return caller, self._find(effective.HOST, f"there is no HostEmailSettings {names.HOST_NAME}; create it")
 
     def _find(self, key: effective.OrganizationKey, missing: str) -> effective.Effective:
         settings = self._settings.get(key)
         if settings is None and not self._settings.synced:
-            raise problems.Problem(
-                problems.UNAVAILABLE,
-                "the sender has not read the settings yet; send the request again",
-                headers={"Retry-After": str(_STARTING_SECONDS)},
-            )
+            raise starting()
         if settings is None:
             raise problems.Problem(problems.UNKNOWN_ORGANIZATION, missing)
         return settings

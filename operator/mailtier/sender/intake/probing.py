@@ -43,6 +43,8 @@ class Probing:
     async def _probe(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
         try:
             told = self._probes.demand(settings.organization)
+        except prober.StartingError:
+            raise entrance.starting() from None
         except prober.NotProbeableError as error:
             raise problems.Problem(problems.NOT_PROBEABLE, str(error)) from None
         except prober.TooSoonError as error:
