@@ -172,7 +172,7 @@ def _hosts() -> collections.abc.Iterator[State]:
     yield _host(reasons.PROBE_PENDING, relay)
     yield _host(reasons.NOT_PROBED, {**relay, "suspend": True})
     for reason in _found_by_a_probe():
-        if reason == reasons.HOST_RELAY:
+        if reason in {reasons.HOST_RELAY, reasons.HOST_RELAY_UNKNOWN}:
             # The host's server is its own.
             continue
         yield _host(reason, relay, probed=True)

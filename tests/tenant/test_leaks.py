@@ -9,7 +9,9 @@ import pytest
 from kit import arena as arena_kit
 from kit import leaks
 from kit import traces as traces_kit
+from mailtier.api import names
 
+_REPORTER = f'"{names.GROUP}/operator"'.encode()
 _SECRET = leaks.Secret(name="the secret", value="tGv&7-pQ+9_xZ=4/wL?2 äM", username="robot")
 
 
@@ -44,5 +46,6 @@ def test_no_attack_left_a_secret_anywhere(arena: arena_kit.Arena) -> None:
     }
     assert not [name for name in needed if not any(name in where for where in traces)], sorted(traces)
     assert any(where.startswith("OrgEmailSettings ") for where in traces)
+    assert any(where.startswith("Event ") and _REPORTER in content for where, content in traces.items())
     found = leaks.search(traces, arena.secrets)
     assert found == [], json.dumps([f"{leak.what} ({leak.form}) in {leak.where}" for leak in found], indent=1)

@@ -13,10 +13,10 @@ _CROWD = [f"{number}@tenant.example" for number in range(20)]
 
 ATTACKS = (
     attacks.Story(
-        name="a-hundred-organizations-for-a-hundred-quotas",
+        name="eight-organizations-for-eight-quotas",
         test="test_organizations_share_their_namespace_s_quota",
         rules=("R3", "R13"),
-        story="A namespace holds many organizations, to queue as much with each of them.",
+        story="A namespace holds eight organizations, to queue as much with each of them.",
         stopped_by="the quota is the namespace's",
     ),
     attacks.Story(
@@ -121,8 +121,9 @@ def test_a_change_is_no_reason_to_probe_more(attacker: arena_kit.Attacker) -> No
             within_seconds=arena_kit.WITHIN,
             why="the last change is published",
         )
+        wait.until(lambda: server.transcripts, within_seconds=arena_kit.WITHIN, why="the server was probed")
         _until_another_is_probed(arena)
-        assert len(server.transcripts) <= 1
+        assert len(server.transcripts) == 1
 
 
 def _until_another_is_probed(arena: arena_kit.Arena) -> None:
@@ -148,8 +149,8 @@ def test_the_host_s_limit_holds_for_all_together(arena: arena_kit.Arena) -> None
     ]
     for attacker, answer in taken:
         attacker.until_states(answer, "accepted")
-    # A probe may be under way beside them.
-    assert arena.relay.peak_connections <= 3
+    # More than one, for they do send at once; a probe takes one of the host's three too.
+    assert 2 <= arena.relay.peak_connections <= 3
 
 
 @pytest.mark.parametrize("attack", [each for each in ATTACKS if isinstance(each, attacks.Refused)], ids=str)

@@ -190,32 +190,63 @@ def editor(arena: arena_kit.Arena) -> arena_kit.Attacker:
     arena.cluster.kubectl(
         "create", "rolebinding", "editor", "-n", attacker.namespace, "--clusterrole=edit", "--user=editor"
     )
+    # What RBAC refuses before the role is aggregated and bound would be refused to anybody.
+    wait.until(
+        lambda: _is_allowed(
+            arena, verb="patch", group=names.GROUP, resource=names.ORG_PLURAL, namespace=attacker.namespace
+        ),
+        within_seconds=arena_kit.WITHIN,
+        why="the editor may write settings",
+        poll_seconds=0.1,
+    )
     return attacker
+
+
+def _is_allowed(arena: arena_kit.Arena, *, is_tenant: bool = True, **attributes: str) -> bool:
+    """Return what RBAC says to a request of the editor, or of the pod's account.
+
+    Args:
+        arena: Whose API server is asked.
+        is_tenant: Whether it is the editor's.
+        attributes: Of the request, as in a review.
+    """
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": "editor" if is_tenant else _POD,
+            "groups": ["system:authenticated", *([] if is_tenant else ["system:serviceaccounts"])],
+            "resourceAttributes": attributes,
+        },
+    }
+    status, answer = arena.rest.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    assert status == 201, answer
+    return bool(answer["status"]["allowed"])
 
 
 @pytest.mark.parametrize("attack", ASKED, ids=str)
 def test_rbac_refuses(editor: arena_kit.Attacker, attack: Asked) -> None:
     """Neither the role edit nor the pod's account may do it (R3, R8, R9)."""
     for verb in attack.verbs:
-        where = {} if attack.namespace == "*" else {"namespace": attack.namespace or editor.namespace}
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {
-                "user": "editor" if attack.is_tenant else _POD,
-                "groups": ["system:authenticated", *([] if attack.is_tenant else ["system:serviceaccounts"])],
-                "resourceAttributes": {
-                    "verb": verb,
-                    "group": attack.group,
-                    "resource": attack.resource,
-                    "subresource": attack.subresource,
-                    **where,
-                },
-            },
-        }
-        status, answer = editor.arena.rest.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-        assert status == 201, answer
-        assert answer["status"]["allowed"] is False, verb
+        # A review without a namespace asks for all of them.
+        namespace = "" if attack.namespace == "*" else attack.namespace or editor.namespace
+        assert not _is_allowed(
+            editor.arena,
+            is_tenant=attack.is_tenant,
+            verb=verb,
+            group=attack.group,
+            resource=attack.resource,
+            subresource=attack.subresource,
+            namespace=namespace,
+        ), verb
+
+
+def test_the_pod_s_account_may_do_its_work(arena: arena_kit.Arena) -> None:
+    """What is refused to the pod's account is refused to one that has rights (R9)."""
+    assert _is_allowed(arena, is_tenant=False, verb="get", resource="secrets")
+    assert _is_allowed(
+        arena, is_tenant=False, verb="patch", group=names.GROUP, resource=names.ORG_PLURAL, subresource="status"
+    )
 
 
 def test_no_other_secret_is_read(attacker: arena_kit.Attacker) -> None:

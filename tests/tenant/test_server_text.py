@@ -9,7 +9,7 @@ import json
 import pytest
 
 from kit import arena as arena_kit
-from kit import attacks, hostile, smtpd
+from kit import attacks, hostile, smtpd, wait
 from mailtier.mail import classify, replies
 
 _BANNER = "zanzibar"
@@ -37,6 +37,11 @@ class Echo(attacks.Attack):
     def rule(self) -> tuple[str, smtpd.Behaviour]:
         """What the server's script is told."""
         return self.on, hostile.echo(self.code)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The reasons of the Events that quote the server; what is well from the beginning is none."""
+        return () if self.verified == "Verified" else (self.verified,)
 
 
 def _echo(name: str, on: str, code: str, phase: classify.Phase, *states: str, verified: str = "Verified") -> Echo:
@@ -210,12 +215,23 @@ def played(arena: arena_kit.Arena) -> collections.abc.Iterator[dict[str, _Played
         yield found
 
 
+def _events(attacker: arena_kit.Attacker, *reasons: str) -> str:
+    """Return the Events of an attacker's namespace as JSON, once there is one for each of these reasons."""
+
+    def told() -> str:
+        text = attacker.arena.cluster.kubectl("get", "events", "-n", attacker.namespace, "-o", "json").stdout
+        return text if set(reasons) <= {event["reason"] for event in json.loads(text)["items"]} else ""
+
+    why = f"there are Events for {reasons}"
+    return wait.until(told, within_seconds=arena_kit.WITHIN, why=why, poll_seconds=0.2)
+
+
 @pytest.mark.parametrize("attack", ECHOES, ids=str)
 def test_an_echo_is_told_to_nobody(played: dict[str, _Played], attack: Echo) -> None:
-    """Status and record of a real delivery hold no piece of the password (R1, R7)."""
+    """Status, Events and record of a real delivery hold no piece of the password (R1, R7)."""
     attacker, password = played[attack.name].attacker, played[attack.name].password
     attacker.until_reason(attack.verified, type_="Verified")
-    told = json.dumps(attacker.status())
+    told = json.dumps(attacker.status()) + _events(attacker, *attack.events)
     if attack.states:
         told += json.dumps(attacker.until_states(attacker.post(arena_kit.ALERT), *attack.states))
     assert {attempt.password for attempt in played[attack.name].server.auth_attempts} == {password}

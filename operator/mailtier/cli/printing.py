@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from mailtier.cli import failures
 
 
-def write(lines: Iterable[str]) -> None:
+def write(lines: Iterable[str]) -> bool:
     """Print lines; where the reader is gone, as with `| head`, the rest is of no use and dropped.
+
+    Returns:
+        Whether the reader is still there, as far as this shows.
 
     Raises:
         CommandError: They cannot be written.
@@ -18,11 +21,12 @@ def write(lines: Iterable[str]) -> None:
         sys.stdout.writelines(lines)
     except OSError as error:
         _give_up(error)
-    flush()
+        return False
+    return flush()
 
 
-def flush() -> None:
-    """Write out what was printed.
+def flush() -> bool:
+    """Write out what was printed, and return whether the reader is still there.
 
     Raises:
         CommandError: It cannot be written.
@@ -31,6 +35,8 @@ def flush() -> None:
         sys.stdout.flush()
     except OSError as error:
         _give_up(error)
+        return False
+    return True
 
 
 def is_ours(error: OSError) -> bool:

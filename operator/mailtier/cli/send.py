@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from mailtier.api import vocabulary
-from mailtier.cli import apps, failures, options
+from mailtier.cli import apps, failures, options, printing
 from mailtier.cli.online import options as online
 from mailtier.cli.online import reach, sending, target, terminal
 
@@ -101,7 +101,7 @@ async def _send(
 
     def show(recipient: dict[str, Any]) -> None:
         if in_text:
-            print(sending.line(recipient, painter), flush=True)
+            printing.write([f"{sending.line(recipient, painter)}\n"])
 
     deadline = asyncio.get_running_loop().time() + seconds
     sent: sending.Sent | None = None
@@ -116,13 +116,13 @@ async def _send(
                 wait=terminal.note_wait if wait else None,
             )
             if in_text:
-                print(f"{asked}   {sent.id}", flush=True)
+                printing.write([f"{asked}   {sent.id}\n"])
             if wait:
                 await sending.follow(opened, sent, show=show)
     except TimeoutError as error:
         raise sending.timed_out(sent, seconds) from error
     if not in_text:
-        print(sending.as_json(sent))
+        printing.write([f"{sending.as_json(sent)}\n"])
     return sent
 
 

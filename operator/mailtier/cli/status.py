@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mailtier.cli import apps, failures, options
+from mailtier.cli import apps, failures, options, printing
 from mailtier.cli.online import board, rows, terminal
 from mailtier.cli.online import options as online
 
@@ -75,11 +75,12 @@ def command(
 def _print(picture: rows.Picture, output: online.StatusFormat) -> None:
     match output:
         case online.StatusFormat.JSON:
-            print(board.as_json(picture))
+            text = board.as_json(picture)
         case online.StatusFormat.YAML:
-            print(board.as_yaml(picture))
+            text = board.as_yaml(picture)
         case _:
-            print("\n".join(_lines(picture, wide=output is online.StatusFormat.WIDE)))
+            text = "\n".join(_lines(picture, wide=output is online.StatusFormat.WIDE))
+    printing.write([f"{text}\n"])
 
 
 def _lines(picture: rows.Picture, *, wide: bool) -> list[str]:
@@ -113,21 +114,24 @@ def _draw(picture: rows.Picture, *, wide: bool) -> None:
 
 
 async def _log(seen: "looking.Look") -> None:
-    """Print a line with the time for each object whose state, reason or message changed, the present ones first."""
+    """Print a line with the time for each object whose state, reason or message changed, the present ones first.
+
+    It ends when nobody reads them any more.
+    """
     shown: dict[str, str] = {}
 
-    def tell(picture: rows.Picture) -> None:
+    def tell(picture: rows.Picture) -> bool:
         objects = [row for row in (picture.host, *picture.organizations) if row is not None]
         present = {str(row): board.change(row) for row in objects}
-        for name, line in present.items():
-            if shown.get(name) != line:
-                print(terminal.stamp(terminal.now()), line, flush=True)
-        for name in shown.keys() - present.keys():
-            print(terminal.stamp(terminal.now()), f"{name}: gone", flush=True)
+        changed = [line for name, line in present.items() if shown.get(name) != line]
+        gone = [f"{name}: gone" for name in shown.keys() - present.keys()]
         shown.clear()
         shown.update(present)
+        return printing.write(f"{terminal.stamp(terminal.now())} {line}\n" for line in (*changed, *gone))
 
-    tell(seen.picture)
+    if not tell(seen.picture):
+        return
     async with contextlib.aclosing(seen.changes()) as changes:
         async for _ in changes:
-            tell(seen.picture)
+            if not tell(seen.picture):
+                return

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mailtier.cli import apps, failures, options
+from mailtier.cli import apps, failures, options, printing
 from mailtier.cli.online import options as online
 from mailtier.cli.online import probing, reach, target, terminal
 
@@ -65,12 +65,12 @@ async def _verify(
 
     def show(line: dict[str, object]) -> None:
         if in_text:
-            print(probing.line(line, painter), flush=True)
+            printing.write([f"{probing.line(line, painter)}\n"])
 
     async with reach.open_intake(choice, asked) as opened:
         if in_text:
-            print(name, flush=True)
+            printing.write([f"{name}\n"])
         report = await probing.follow(opened, asked, seconds=seconds, show=show, wait=terminal.note_wait)
     if not in_text:
-        print(probing.as_json(name, report))
+        printing.write([f"{probing.as_json(name, report)}\n"])
     return report

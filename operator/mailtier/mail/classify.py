@@ -54,6 +54,7 @@ class Fault(enum.StrEnum):
     NAME_NOT_RESOLVED = "NameNotResolved"
     ADDRESS_DENIED = "AddressDenied"
     HOST_RELAY = "HostRelay"
+    HOST_RELAY_UNKNOWN = "HostRelayUnknown"
     CONNECTION_FAILED = "ConnectionFailed"
     CONNECTION_LOST = "ConnectionLost"
     TIMED_OUT = "TimedOut"

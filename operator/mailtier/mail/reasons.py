@@ -13,6 +13,7 @@ class DeliveryReason(enum.StrEnum):
     NAME_NOT_RESOLVED = "NameNotResolved"
     ADDRESS_DENIED = "AddressDenied"
     HOST_RELAY = "HostRelay"
+    HOST_RELAY_UNKNOWN = "HostRelayUnknown"
     CONNECTION_FAILED = "ConnectionFailed"
     CONNECTION_LOST = "ConnectionLost"
     TIMED_OUT = "TimedOut"
@@ -53,6 +54,8 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.NAME_NOT_RESOLVED: "The SMTP server's name has no address.",
     DeliveryReason.ADDRESS_DENIED: "The SMTP server's address is one that the policy does not allow.",
     DeliveryReason.HOST_RELAY: "The SMTP server is the host's by another name, and is not used without credentials.",
+    DeliveryReason.HOST_RELAY_UNKNOWN: "The SMTP server cannot be compared with the host's now, as it must be without"
+    " credentials; the platform team finds the cause.",
     DeliveryReason.CONNECTION_FAILED: "No connection to the SMTP server came about.",
     DeliveryReason.CONNECTION_LOST: "The connection was lost before the message was handed over.",
     DeliveryReason.TIMED_OUT: "The SMTP server did not answer in time.",

@@ -61,12 +61,14 @@ class Entry:
     Attributes:
         pending: What the queue says of it, replaced when that changes.
         crashes: How often building its message crashed.
+        charges: What the rates took for it when it was picked last, until it is clear that it goes.
     """
 
     pending: ports.Pending
     organization: "Organization"
     place: Place = Place.WAITING
     crashes: int = 0
+    charges: tuple[limiter.Charge, ...] = ()
 
     @property
     def lane(self) -> "Lane":
@@ -176,8 +178,9 @@ class Organization:
     def give_back(self, entry: Entry) -> None:
         """Put an entry that was picked first in its lane again, and do not count it against the rates."""
         entry.lane.ready.appendleft(entry)
-        for limit in self._limits(entry.lane):
-            limit.give_back()
+        for charge in entry.charges:
+            charge.give_back()
+        entry.charges = ()
 
     def namespace_allowed_at(self, now: float) -> float:
         """Return when the rate of its namespace lets the next message go."""
@@ -199,8 +202,7 @@ class Organization:
             lane_at = max(lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now)
             if lane_at <= now:
                 lane.ready.popleft()
-                for limit in self._limits(lane):
-                    limit.take(now)
+                entry.charges = tuple(limit.take(now) for limit in self._limits(lane))
                 return entry
             allowed_at = min(allowed_at, lane_at)
         return allowed_at if allowed_at < float("inf") else None

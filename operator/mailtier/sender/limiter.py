@@ -1,5 +1,7 @@
 """How many messages a minute: the generic cell rate algorithm."""
 
+import dataclasses
+
 _MINUTE_SECONDS = 60.0
 _BURST_SHARE = 10
 """A tenth of a minute's messages may go at once, so that a handful of notifications does not wait."""
@@ -15,6 +17,18 @@ class Meter:
 
     def __init__(self) -> None:
         self.next_at = float("-inf")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Charge:
+    """What one message cost; the limiter that took it may have another rate by now, or be gone."""
+
+    meter: Meter
+    seconds: float
+
+    def give_back(self) -> None:
+        """Count a message less: it did not go after all."""
+        self.meter.next_at -= self.seconds
 
 
 class RateLimiter:
@@ -44,10 +58,7 @@ class RateLimiter:
         """Return when the next message may go, in seconds of the clock of `now`; at most `now` if it may go now."""
         return max(now, self._meter.next_at - self._tolerance_seconds)
 
-    def take(self, now: float) -> None:
-        """Count a message that goes now."""
+    def take(self, now: float) -> Charge:
+        """Count a message that goes now, and return what it costs."""
         self._meter.next_at = max(now, self._meter.next_at) + self._interval_seconds
-
-    def give_back(self) -> None:
-        """Count a message less: it did not go after all."""
-        self._meter.next_at -= self._interval_seconds
+        return Charge(self._meter, self._interval_seconds)

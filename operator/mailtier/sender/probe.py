@@ -31,6 +31,7 @@ _BY_CAUSE: Final = {
     _R.NAME_NOT_RESOLVED: reasons.DNS_FAILED,
     _R.ADDRESS_DENIED: reasons.ADDRESS_DENIED,
     _R.HOST_RELAY: reasons.HOST_RELAY,
+    _R.HOST_RELAY_UNKNOWN: reasons.HOST_RELAY_UNKNOWN,
     _R.STARTTLS_NOT_OFFERED: reasons.STARTTLS_NOT_OFFERED,
     _R.MECHANISM_NOT_OFFERED: reasons.AUTH_NOT_OFFERED,
     _R.TIMED_OUT: reasons.PROBE_TIMEOUT,
@@ -65,7 +66,7 @@ organizations with sender addresses of their own on one relay differ in the stag
 _TOKEN_CAUSES: Final = frozenset({_R.TOKEN_FAILED, _R.TOKEN_REFUSED})
 """What another server than the endpoint is to blame for."""
 
-_DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED, _R.HOST_RELAY})
+_DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED, _R.HOST_RELAY, _R.HOST_RELAY_UNKNOWN})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

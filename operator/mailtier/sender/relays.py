@@ -32,7 +32,8 @@ async def require_apart(
         names: Resolves the relay's name.
 
     Raises:
-        faults.DeliveryError: One of them is the relay's (HostRelay), or the relay's own are not known just now.
+        faults.DeliveryError: One of them is the relay's (HostRelay), or the relay's own are not known just now
+            (HostRelayUnknown).
     """
     relay = host.endpoint if host is not None else None
     if relay is None or endpoint.origin is not vocabulary.Origin.ORG:
@@ -41,6 +42,16 @@ async def require_apart(
         return
     if endpoints.are_same_host(endpoint.host, relay.host):
         return
-    trusted = (await names.resolve(relay.host, relay.addresses)).addresses
+    trusted = await _addresses_of(relay, names)
+    if trusted is None:
+        # What is wrong with the host's server is neither this endpoint's fault nor its owner's to read (R7).
+        raise faults.of(classify.Phase.CONNECT, classify.Fault.HOST_RELAY_UNKNOWN)
     if any(networks.are_same(one.host, other.host) for one in addresses for other in trusted):
         raise faults.of(classify.Phase.CONNECT, classify.Fault.HOST_RELAY)
+
+
+async def _addresses_of(relay: effective.Endpoint, names: resolver.Resolver) -> tuple[resolver.Address, ...] | None:
+    try:
+        return (await names.resolve(relay.host, relay.addresses)).addresses
+    except faults.DeliveryError:
+        return None

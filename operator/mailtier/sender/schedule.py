@@ -175,6 +175,7 @@ class Schedule:
     def put_back(self, entry: lanes.Entry, pending: ports.Pending, *, due_at: float) -> None:
         """Let an entry that was taken wait until it is due."""
         entry.pending = pending
+        entry.charges = ()
         self._wait(entry, due_at)
 
     def put_first(self, entry: lanes.Entry) -> None:

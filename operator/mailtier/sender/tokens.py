@@ -6,7 +6,6 @@ while a token is waited for, and only those who need that token wait.
 
 import asyncio
 import base64
-import collections
 import contextlib
 import dataclasses
 import socket
@@ -18,9 +17,9 @@ from typing import Final
 import aiohttp
 from aiohttp import abc
 
-from mailtier.api import secret, vocabulary
+from mailtier.api import vocabulary
 from mailtier.mail import classify, oauth, reasons
-from mailtier.sender import breaker, clock, credentials, faults, recorder, resolver, tls
+from mailtier.sender import breaker, clock, credentials, faults, recorder, resolver, tls, token_states
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
 
@@ -30,8 +29,6 @@ TOTAL_SECONDS: Final = 10.0
 _CONCURRENT: Final = 200
 _CONCURRENT_PER_NAMESPACE: Final = 4
 """Whose token servers are dead has no more of them asked at the same time, and others are asked meanwhile."""
-
-_REMEMBERED: Final = 20_000
 
 _MARGIN_SECONDS: Final = 60.0
 """How long before its end a token is no longer used: a session may take half a minute to AUTH (R10), clocks differ."""
@@ -59,29 +56,6 @@ _R: Final = reasons.DeliveryReason
 _log = logs.get_logger(__name__)
 
 
-@dataclasses.dataclass(slots=True)
-class _State:
-    """What is known of one credential generation at its token server.
-
-    Attributes:
-        token: The last one that was granted.
-        usable_until: Seconds of the monotonic clock.
-        refusal: Why the server refused the generation; from then on it is not asked again (R12).
-        fault: Why there was no token last time.
-        pause: How long the server is left alone after that.
-        asking: The request under way.
-        used_at: When somebody last wanted a token; seconds of the monotonic clock.
-    """
-
-    token: secret.Hidden | None = None
-    usable_until: float = float("-inf")
-    refusal: classify.Failure | None = None
-    fault: classify.Failure | None = None
-    pause: breaker.Breaker = dataclasses.field(default_factory=breaker.Breaker)
-    asking: asyncio.Task[None] | None = None
-    used_at: float = 0.0
-
-
 class Tokens:
     """Gives credentials their access tokens.
 
@@ -104,14 +78,14 @@ class Tokens:
         self._contexts = contexts
         self._clock = time
         self._entropy = entropy
-        self._states: collections.OrderedDict[credentials.Generation, _State] = collections.OrderedDict()
+        self._states = token_states.States()
         self._room = asyncio.Semaphore(_CONCURRENT)
         self._rooms: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
         self._background = recorder.Background()
 
     def __len__(self) -> int:
         """Return how many tokens are in memory."""
-        return sum(state.token is not None for state in self._states.values())
+        return sum(state.token is not None for _, state in self._states)
 
     async def close(self) -> None:
         """Give up what is under way."""
@@ -153,37 +127,32 @@ class Tokens:
     def forget_old(self) -> None:
         """Drop tokens that have ended, and those that nobody has wanted for as long as a password is kept."""
         now = self._clock.monotonic()
-        for generation, state in list(self._states.items()):
+        for generation, state in list(self._states):
             is_unwanted = state.used_at + credentials.KEPT_SECONDS <= now
             if state.usable_until <= now or is_unwanted:
                 state.token = None
             if is_unwanted and state.refusal is None and state.asking is None:
-                del self._states[generation]
+                self._states.forget(generation)
 
-    def _state(self, generation: credentials.Generation) -> _State:
-        state = self._states.get(generation)
-        if state is None:
-            state = self._states[generation] = _State()
-            if len(self._states) > _REMEMBERED:
-                self._states.popitem(last=False)
-        self._states.move_to_end(generation)
+    def _state(self, generation: credentials.Generation) -> token_states.State:
+        state = self._states.use(generation)
         state.used_at = self._clock.monotonic()
         return state
 
-    def _known(self, found: credentials.Credentials, state: _State) -> credentials.Credentials | None:
+    def _known(self, found: credentials.Credentials, state: token_states.State) -> credentials.Credentials | None:
         if state.refusal is not None:
             return dataclasses.replace(found, failure=state.refusal)
         if state.token is not None and self._clock.monotonic() < state.usable_until:
             return dataclasses.replace(found, password=state.token)
         return None
 
-    def _ask(self, found: credentials.Credentials, state: _State) -> asyncio.Task[None]:
+    def _ask(self, found: credentials.Credentials, state: token_states.State) -> asyncio.Task[None]:
         """Return the one request for a generation that is under way."""
         if state.asking is None:
             state.asking = self._background.spawn(self._learn(found, state))
         return state.asking
 
-    async def _learn(self, found: credentials.Credentials, state: _State) -> None:
+    async def _learn(self, found: credentials.Credentials, state: token_states.State) -> None:
         """Ask for a token, and remember what comes of it."""
         oauth2, client = found.generation.oauth2, found.client
         assert oauth2 is not None
@@ -203,7 +172,7 @@ class Tokens:
                 state.pause.succeed()
                 metrics.count_token_request(outcome="granted")
             case oauth.Refused():
-                state.refusal = oauth.judge(answer)
+                self._states.refuse(found.generation, state, oauth.judge(answer))
                 metrics.count_token_request(outcome="refused")
                 _log.warning(
                     "a token server refused its client", of=whose, server=str(oauth2.server), error=answer.code

@@ -57,9 +57,9 @@ def test_a_handful_goes_at_once() -> None:
 def test_what_did_not_go_is_given_back() -> None:
     """A message that was counted and did not go leaves its place to another."""
     rate = limiter.RateLimiter(1)
-    rate.take(0.0)
+    charge = rate.take(0.0)
     assert rate.allowed_at(0.0) == 60.0
-    rate.give_back()
+    charge.give_back()
     assert rate.allowed_at(0.0) == 0.0
 
 

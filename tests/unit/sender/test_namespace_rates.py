@@ -91,6 +91,23 @@ def test_what_was_not_attempted_leaves_the_namespace_s_rate_to_another() -> None
     assert other.organization is not entry.organization
 
 
+@hypothesis.given(strategies.none() | strategies.integers(1, 120), strategies.none() | strategies.integers(1, 120))
+def test_what_is_given_back_is_what_was_charged(before: int | None, after: int | None) -> None:
+    """Rates that change while a message is under way neither forgive nor cost anything when it did not go."""
+    mail = mailbags.Mail()
+    key = mailbags.lane("ns")
+    mail.add(key, rate=before, namespace_rate=before)
+    entry = mail.take()
+    assert entry is not None
+    mail.schedule.attach(key, "relay", rates=lanes.Rates(organization=after, namespace=after))
+    mail.schedule.put_first(entry)
+    mail.schedule.attach(key, "relay", rates=lanes.Rates(organization=1, namespace=1))
+    mail.add(key, rate=1, namespace_rate=1)
+    assert len(mail.drain(now=0.0)) == 1
+    assert mail.drain(now=59.0) == []
+    assert len(mail.drain(now=60.0)) == 1
+
+
 def test_a_held_organization_leaves_those_that_wait_for_the_rate() -> None:
     """Detached while its namespace waits, it is not asked when the time has come."""
     mail = mailbags.Mail()

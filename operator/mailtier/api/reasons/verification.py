@@ -43,6 +43,13 @@ HOST_RELAY: Final = model.Reason(
     remedy="Inherit that server by removing spec.smtp and spec.auth, or set auth.username and auth.passwordSecretRef"
     " instead of mechanism: Anonymous.",
 )
+HOST_RELAY_UNKNOWN: Final = model.Reason(
+    name="HostRelayUnknown",
+    conditions=(_V,),
+    meaning="The settings bring no credentials, and their server could not be compared with the host's just now.",
+    remedy="Have the platform team look at Verified of HostEmailSettings default and find the cause; the probe is"
+    " repeated every few minutes.",
+)
 CONNECT_FAILED: Final = model.Reason(
     name="ConnectFailed",
     conditions=(_V,),

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from typing import Any, Final, Self
 
 import aiohttp
+from aiohttp import http_exceptions
 
 import mailtier
 from mailtier.api import secret
@@ -18,6 +19,10 @@ from mailtier.cli.online import target, terminal
 
 _CONNECT_SECONDS: Final = 15.0
 _DETAIL_LENGTH: Final = 600
+_NOT_THE_INTAKE_S: Final = "the answer is not the intake's; is it Mailtier that listens there?"
+_RECIPIENT: Final = ("address", "state", "reason", "message")
+"""What is told of each recipient."""
+
 _BUSY: Final = frozenset({http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -91,7 +96,7 @@ class Intake:
         path = "/v1/host/probes" if organization is None else f"{_base(organization)}/probes"
         async with self._request("POST", path) as answer:
             with _transport(self._address):
-                async for line in answer.content:
+                while line := await _line(answer.content):
                     yield _document(line)
 
     async def notify(
@@ -106,7 +111,10 @@ class Intake:
         path = f"{_base(organization)}/notifications"
         async with self._request("POST", path, body=content, headers={"Idempotency-Key": key}) as answer:
             with _transport(self._address):
-                return _document(await answer.read())
+                taken = _document(await answer.read())
+        if not (_are_texts(taken, "id", "status") and taken["status"].startswith("/")):
+            raise UnreachableError(_NOT_THE_INTAKE_S)
+        return taken
 
     async def look_up(self, path: str) -> dict[str, Any]:
         """Return where a notification's recipients stand.
@@ -117,7 +125,11 @@ class Intake:
         """
         async with self._request("GET", path) as answer:
             with _transport(self._address):
-                return _document(await answer.read())
+                record = _document(await answer.read())
+        recipients = record.get("recipients")
+        if not isinstance(recipients, list) or not all(_are_texts(each, *_RECIPIENT) for each in recipients):
+            raise UnreachableError(_NOT_THE_INTAKE_S)
+        return record
 
     @contextlib.asynccontextmanager
     async def _request(
@@ -151,8 +163,22 @@ def _document(text: bytes) -> dict[str, Any]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise UnreachableError("the answer is not the intake's; is it Mailtier that listens there?")
+        raise UnreachableError(_NOT_THE_INTAKE_S)
     return found
+
+
+def _are_texts(document: object, *names: str) -> bool:
+    """Return whether a document is an object in which each of these is a text."""
+    return isinstance(document, dict) and all(isinstance(document.get(name), str) for name in names)
+
+
+async def _line(content: aiohttp.StreamReader) -> bytes:
+    """Return the next line; an empty one at the end."""
+    try:
+        return await content.readline()
+    except http_exceptions.LineTooLong as error:
+        # It is longer than aiohttp reads, and any line of a probe is far shorter.
+        raise UnreachableError(_NOT_THE_INTAKE_S) from error
 
 
 def _refused(status: int, headers: Mapping[str, str], body: bytes, *, sent: Mapping[str, Any] | None) -> RefusedError:

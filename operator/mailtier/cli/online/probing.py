@@ -103,7 +103,8 @@ def line(told: _Json, painter: terminal.Painter) -> str:
     )
     told_also = [f"{reason}: {message}"]
     if told.get("certificateExpiresAt"):
-        told_also.append(f"  The server's certificate is valid until {str(told['certificateExpiresAt'])[:10]}.")
+        expires_on = terminal.plain(str(told["certificateExpiresAt"]))[:10]
+        told_also.append(f"  The server's certificate is valid until {expires_on}.")
     if told.get("remedy"):
         told_also.append(f"  {terminal.plain(str(told['remedy']))}")
     return "\n".join(told_also)

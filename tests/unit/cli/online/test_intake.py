@@ -261,6 +261,34 @@ async def test_an_answer_of_somebody_else_is_told(reached: Reached) -> None:
         await client.look_up("/v1/x")
 
 
+@pytest.mark.parametrize(
+    "document", [{}, {"id": "1"}, {"id": 1, "status": "/v1/1"}, {"id": "1", "status": "@elsewhere.example/"}]
+)
+async def test_what_takes_nothing_is_not_the_intake(reached: Reached, document: dict[str, object]) -> None:
+    """An object without an id and a path, as another server may answer, is told and no traceback."""
+    sender, client = reached
+    sender.answers = [says(200, document)]
+    with pytest.raises(intake.UnreachableError, match="is it Mailtier"):
+        await client.notify(_ACME, {}, key="k")
+
+
+@pytest.mark.parametrize("recipients", [None, {}, ["a"], [{"address": "a@example.com", "state": "queued"}]])
+async def test_what_tells_of_no_recipients_is_not_the_intake(reached: Reached, recipients: object) -> None:
+    """A record whose recipients are none, or are told of in half, is somebody else's."""
+    sender, client = reached
+    sender.answers = [says(200, {"complete": False, "recipients": recipients})]
+    with pytest.raises(intake.UnreachableError, match="is it Mailtier"):
+        await client.look_up("/v1/x")
+
+
+async def test_a_line_without_an_end_is_not_the_intake_s(reached: Reached) -> None:
+    """A probe's line that is longer than any of ours is told, and not read on."""
+    sender, client = reached
+    sender.answers = [lines({"stage": "dns", "message": "x" * 1_000_000})]
+    with pytest.raises(intake.UnreachableError, match="is it Mailtier"):
+        await probing.follow(client, _ACME, seconds=20, show=lambda _line: None, wait=lambda _why, _seconds: None)
+
+
 async def test_a_probe_that_ends_in_the_middle_is_no_result(reached: Reached) -> None:
     """Stages without a result are a loss, not a success."""
     sender, client = reached
@@ -277,6 +305,7 @@ def test_lines_of_a_probe_are_for_people() -> None:
     assert probing.line(result, plain) == "TlsFailed: No.\n  Do this."
     well = {"reason": "Verified", "ok": True, "message": "Fine.", "certificateExpiresAt": "2027-01-02T00:00:00Z"}
     assert probing.line(well, plain).endswith("valid until 2027-01-02.")
+    assert "\x1b" not in probing.line({**well, "certificateExpiresAt": "\x1b[2J"}, plain)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("acme", "acme/default"), ("acme/sales", "acme/sales")])
