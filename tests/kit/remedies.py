@@ -80,6 +80,8 @@ class Stranger:
 
     def _follow(self, fault: str, field: str) -> None:
         """Do what one sentence says of a field."""
+        if "mend the other fault first" in fault:
+            return
         if commands := _COMMAND.findall(fault):
             for command in commands:
                 self._run(command)
