@@ -33,7 +33,10 @@ def test_the_broken_come_first_with_what_to_do(
     assert (done.status, done.err) == (1, "")
     lines = done.out.splitlines()
     assert lines[0].startswith("Organizations   ")
-    assert " 1 stalled, 1 reconciling;" in lines[0]
+    # Other tests leave organizations in the cluster, which are counted too.
+    totals = re.search(r" (\d+) stalled, (\d+) reconciling;", lines[0])
+    assert totals is not None
+    assert all(int(count) >= 1 for count in totals.groups())
     assert lines[1].split()[0] == "Host"
     assert " Verified " in lines[1]
     assert "no pod" in lines[2]
@@ -57,11 +60,11 @@ def test_programs_read_json_and_yaml(installation: installations.Installation, b
     document = done.document
     assert document["broken"] is True
     assert document["totals"]["organizations"] == len(document["organizations"]) >= 3
-    first, second = document["remarkable"][:2]
-    assert [(entry["namespace"], entry["state"]) for entry in (first, second)] == [
-        (broken[0].namespace, "Stalled"),
-        (broken[1].namespace, "Reconciling"),
-    ]
+    states = [entry["state"] for entry in document["remarkable"]]
+    assert states == sorted(states, key=["Stalled", "Reconciling", "NotVerified", "WouldBlock", "Advice"].index)
+    found = {entry.get("namespace"): entry for entry in document["remarkable"]}
+    first, second = (found[tenant.namespace] for tenant in broken[:2])
+    assert (first["state"], second["state"]) == ("Stalled", "Reconciling")
     assert first["remedy"]
     assert document["host"]["verified"] == "Verified"
     yaml = installation.program.run("status", "-o", "yaml")
@@ -176,3 +179,4 @@ def test_watching_without_a_terminal_prints_a_line_a_change(
     changes = [line for line in out.read_text(encoding="utf-8").splitlines() if "/default: " in line]
     assert all(re.match(stamp, line) for line in changes), changes
     installation.world.org(namespace)
+    installation.world.until(lambda: installation.world.reason(namespace) == "Published", "it is as it was")
