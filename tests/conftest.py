@@ -2,6 +2,7 @@
 
 import collections.abc
 import contextlib
+import inspect
 import pathlib
 import secrets
 import typing
@@ -10,13 +11,27 @@ import hypothesis
 import pytest
 import pytest_asyncio
 
-from kit import certs, cluster, mailpit, smtpd
+from kit import certs, cluster, farewells, mailpit, smtpd
 
 # A machine that is busy with other things is no finding of a property test.
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
 
 _CRDS = pathlib.Path(__file__).parents[1] / "crds"
+
+
+@pytest_asyncio.fixture
+async def farewell() -> collections.abc.AsyncIterator[None]:
+    """Have the loop of a test see the end of what the test closed."""
+    yield
+    await farewells.over()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test that has a loop of its own the fixture `farewell`, before its others, so that it ends last."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.fixturenames.insert(0, "farewell")
 
 
 @pytest.fixture(scope="session")

@@ -156,14 +156,17 @@ class Kubelet:
             return socket
         reader, writer = await asyncio.open_connection("127.0.0.1", backend)
         downwards = asyncio.create_task(_pour(reader, socket))
-        async for message in socket:
-            assert message.data[:1] == _DATA
-            writer.write(message.data[1:])
-            await writer.drain()
-        downwards.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await downwards
-        writer.close()
+        try:
+            async for message in socket:
+                assert message.data[:1] == _DATA
+                writer.write(message.data[1:])
+                await writer.drain()
+        finally:
+            # However it ends: the loop may be closed before a connection that is merely dropped.
+            downwards.cancel()
+            writer.transport.abort()
+            with contextlib.suppress(asyncio.CancelledError, OSError):
+                await asyncio.gather(downwards, writer.wait_closed(), return_exceptions=True)
         return socket
 
 
