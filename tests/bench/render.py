@@ -89,7 +89,7 @@ def resolved(objects: list[offline.Json]) -> Iterator[tuple[str, str]]:
                 org=observed.parse_org(document["spec"]),
             )
         )
-        read = observed.SecretRead(outcome=observed.Outcome.FOUND, annotation="relay.example.com:587")
+        read = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, annotation="relay.example.com:587")
         yield str(key), codec.encode(resolve.conclude(plan, observed.Reads(secret=read)).effective)
 
 

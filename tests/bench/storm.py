@@ -23,7 +23,7 @@ _PUBLISHED_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class StormResult:
     """What a storm came to.
 
     Attributes:
@@ -85,7 +85,7 @@ async def run(
     organizations: list[population.Organization],
     *,
     system: str,
-) -> Outcome:
+) -> StormResult:
     """Edit as fast as the API server takes it, and measure single edits elsewhere.
 
     Args:
@@ -120,7 +120,7 @@ async def run(
         measured = asyncio.create_task(elsewhere(published))
         edits, seconds = await _storm(client, stormed, SECONDS)
         await measured
-    return Outcome(edits=edits, stormed=len(stormed), seconds=seconds, answered=answered, published=seen_after)
+    return StormResult(edits=edits, stormed=len(stormed), seconds=seconds, answered=answered, published=seen_after)
 
 
 async def alone(client: kube_client.Client, organizations: list[population.Organization]) -> float:

@@ -105,7 +105,7 @@ class Judged(Attack):
         """Return what the pure core makes of it."""
         host = self.host or arena.host_spec(_PORT)
         annotation = self.endpoint(host) if self.annotation == BOUND else self.annotation
-        found = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)
+        found = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1", annotation=annotation)
         return tiers.conclude(host, self.spec, secret=found)
 
     def check_core(self) -> None:

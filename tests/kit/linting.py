@@ -6,7 +6,7 @@ from typing import Any, Final
 from kit import specs, tiers
 from mailtier.api import settings, vocabulary
 from mailtier.settings import effective
-from mailtier.settings.lints import catalogue, model
+from mailtier.settings.lints import catalogue, terms
 
 Json = dict[str, Any]
 
@@ -14,7 +14,7 @@ NOW: Final = specs.NOW
 DAY: Final = dt.timedelta(days=1)
 
 
-def of_host(host: Json, *, days: float | None = None, now: dt.datetime = NOW) -> model.Subject:
+def of_host(host: Json, *, days: float | None = None, now: dt.datetime = NOW) -> terms.Subject:
     """Return what the host sees of its own settings.
 
     Args:
@@ -22,7 +22,7 @@ def of_host(host: Json, *, days: float | None = None, now: dt.datetime = NOW) ->
         days: Until the server's certificate ends, negative once it has; None where no probe saw one.
         now: The time.
     """
-    return model.Subject(
+    return terms.Subject(
         viewer=vocabulary.Origin.HOST,
         organization=effective.HOST,
         effective=tiers.conclude_host(host).effective,
@@ -35,9 +35,9 @@ def of_host(host: Json, *, days: float | None = None, now: dt.datetime = NOW) ->
 
 def of_org(
     host: Json | None, org: Json, *, days: float | None = None, now: dt.datetime = NOW, has_object: bool = True
-) -> model.Subject:
+) -> terms.Subject:
     """Return what the organization team-a/default sees; of one without an object `org` is {}."""
-    return model.Subject(
+    return terms.Subject(
         viewer=vocabulary.Origin.ORG,
         organization=effective.OrganizationKey(namespace="team-a", name="default"),
         effective=tiers.settle(host, org),
@@ -48,6 +48,6 @@ def of_org(
     )
 
 
-def found(subject: model.Subject) -> list[tuple[str, str]]:
+def found(subject: terms.Subject) -> list[tuple[str, str]]:
     """Return identifier and field of every finding."""
     return [(finding.lint.identifier, finding.field) for finding in catalogue.run(subject)]

@@ -69,7 +69,7 @@ class Clock:
         return clock.Clock(wall=self.wall, monotonic=self.monotonic, random=lambda: self.chance)
 
 
-class Settings:
+class WrittenSettings:
     """Effective settings that a test writes itself; CA bundles too.
 
     Attributes:
@@ -94,7 +94,7 @@ class Settings:
         """Have a callback told of changes."""
         self._callbacks.append(callback)
 
-    def take_over(self, former: "Settings") -> None:
+    def take_over(self, former: "WrittenSettings") -> None:
         """Have the same settings and bundles, and tell nobody."""
         self._settings = dict(former._settings)
         self._bundles = dict(former._bundles)
@@ -216,7 +216,7 @@ class Sender:
     def __init__(self, folder: pathlib.Path, *, nameserver: str | None = None, before: "Sender | None" = None) -> None:
         self.folder = folder
         self.clock: Clock = before.clock if before else Clock()
-        self.settings = Settings()
+        self.settings = WrittenSettings()
         self.secrets: Secrets = before.secrets if before else Secrets()
         if before:
             self.settings.take_over(before.settings)

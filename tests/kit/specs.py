@@ -290,11 +290,11 @@ def cases(draw: st.DrawFn) -> tuple[observed.Observed, observed.Reads]:
         right = st.just(",".join(str(server) for server in binding.servers(values.endpoint, values.auth)))
     fine = st.builds(
         observed.SecretRead,
-        outcome=st.just(observed.Outcome.FOUND),
+        outcome=st.just(observed.ReadOutcome.FOUND),
         version=st.sampled_from(("uid/1", "uid/2")),
         annotation=right,
     )
-    found = observed.CaRead(outcome=observed.Outcome.FOUND, digest="ab" * 32)
+    found = observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest="ab" * 32)
     well = st.builds(observed.Reads, secret=fine, ca=st.just(found))
     return situation, draw(well | reads())
 
@@ -308,7 +308,7 @@ def annotations() -> st.SearchStrategy[str | None]:
 
 def reads() -> st.SearchStrategy[observed.Reads]:
     """Return what may be found where a Secret or a CA bundle is looked for."""
-    outcome = st.sampled_from((*[observed.Outcome.FOUND] * 4, *observed.Outcome))
+    outcome = st.sampled_from((*[observed.ReadOutcome.FOUND] * 4, *observed.ReadOutcome))
     fit: dict[str, Any] = {}
     unfit = {"unfit": PASSWORD, "problem": "the value is empty"}
     secret = st.builds(
@@ -322,9 +322,9 @@ def reads() -> st.SearchStrategy[observed.Reads]:
     )
     ca = st.sampled_from(
         (
-            observed.CaRead(outcome=observed.Outcome.FOUND, digest="ab" * 32),
-            observed.CaRead(outcome=observed.Outcome.FOUND, problem="it holds no certificate"),
-            observed.CaRead(outcome=observed.Outcome.NOT_FOUND),
+            observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest="ab" * 32),
+            observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem="it holds no certificate"),
+            observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND),
         )
     )
     return st.builds(observed.Reads, secret=st.none() | secret | secret, ca=st.none() | ca | ca)

@@ -10,7 +10,7 @@ import typing
 
 from kit import specs, tiers
 from mailtier.api import feed, names, reasons, vocabulary
-from mailtier.handlers import outcomes
+from mailtier.handlers import notification_status
 from mailtier.settings import codec, conditions, observed, resolve
 
 GENERATION: typing.Final = 3
@@ -30,22 +30,24 @@ _LINTED: typing.Final[dict[reasons.Reason, dict[str, typing.Any]]] = {
     reasons.NOTES: {"from": {"address": "team@another-company.com"}},
 }
 _SECRET_READS: typing.Final = {
-    reasons.SECRET_NOT_FOUND: observed.SecretRead(outcome=observed.Outcome.NOT_FOUND),
-    reasons.NAMESPACE_NOT_GRANTED: observed.SecretRead(outcome=observed.Outcome.FORBIDDEN),
-    reasons.SECRET_NOT_BOUND: observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1"),
+    reasons.SECRET_NOT_FOUND: observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND),
+    reasons.NAMESPACE_NOT_GRANTED: observed.SecretRead(outcome=observed.ReadOutcome.FORBIDDEN),
+    reasons.SECRET_NOT_BOUND: observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1"),
     reasons.SECRET_KEY_MISSING: observed.SecretRead(
-        outcome=observed.Outcome.FOUND,
+        outcome=observed.ReadOutcome.FOUND,
         version="uid/1",
         annotation="smtp.example.org,relay.example.com",
         unfit=observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password"),
         problem="there is no such key",
     ),
-    reasons.API_UNAVAILABLE: observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE),
+    reasons.API_UNAVAILABLE: observed.SecretRead(outcome=observed.ReadOutcome.UNAVAILABLE),
 }
 _CA_READS: typing.Final = {
-    reasons.CA_NOT_FOUND: observed.CaRead(outcome=observed.Outcome.NOT_FOUND),
-    reasons.CA_FORBIDDEN: observed.CaRead(outcome=observed.Outcome.FORBIDDEN),
-    reasons.CA_INVALID: observed.CaRead(outcome=observed.Outcome.FOUND, problem="the bundle holds no PEM certificate"),
+    reasons.CA_NOT_FOUND: observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND),
+    reasons.CA_FORBIDDEN: observed.CaRead(outcome=observed.ReadOutcome.FORBIDDEN),
+    reasons.CA_INVALID: observed.CaRead(
+        outcome=observed.ReadOutcome.FOUND, problem="the bundle holds no PEM certificate"
+    ),
 }
 _PROJECTIONS: typing.Final = {
     reasons.PROJECTION_CONFLICT: conditions.Projection.CONFLICT,
@@ -187,7 +189,7 @@ def _notifications() -> collections.abc.Iterator[State]:
     yield _notification(reasons.PARTLY_FAILED, _taken(accepted, failed))
     yield _notification(reasons.FAILED, _taken(failed))
     yield _notification(reasons.REFUSED, feed.Refused(reason="OfAnotherVersion", message="it is too old", retry=False))
-    yield _notification(reasons.SENDER_UNAVAILABLE, outcomes.Unavailable())
+    yield _notification(reasons.SENDER_UNAVAILABLE, notification_status.Unavailable())
     yield _notification(reasons.INVALID, observed.Invalid(field="spec.category", message="is required"))
     for reason in (
         reasons.ORGANIZATION_UNKNOWN,
@@ -255,8 +257,8 @@ def _host(
     return State(reason=reason, kind=_HOST, status=status)
 
 
-def _notification(reason: reasons.Reason, answer: outcomes.Answer) -> State:
-    status = outcomes.status(answer, generation=GENERATION, previous=(), now=specs.NOW)
+def _notification(reason: reasons.Reason, answer: notification_status.Answer) -> State:
+    status = notification_status.status(answer, generation=GENERATION, previous=(), now=specs.NOW)
     return State(reason=reason, kind=_NOTIFICATION, status=status)
 
 

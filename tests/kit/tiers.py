@@ -36,7 +36,7 @@ OAUTH2: Final[Json] = {
 }
 """The spec of an organization of that kind that has access tokens instead of a password."""
 
-CA: Final = observed.CaRead(outcome=observed.Outcome.FOUND, digest="ab" * 32)
+CA: Final = observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest="ab" * 32)
 
 
 def plan(host: Json | None, org: Json, *, labels: dict[str, str] | None = None) -> resolve.Plan:
@@ -90,4 +90,4 @@ def _bound(planned: resolve.Plan) -> observed.SecretRead:
     annotation = None
     if endpoint is not None and auth is not None:
         annotation = ",".join(str(server) for server in binding.servers(endpoint, auth))
-    return observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)
+    return observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1", annotation=annotation)

@@ -10,10 +10,10 @@ import typer
 
 from mailtier.cli import apps, failures, printing
 from mailtier.cli.offline import inputs, issues, linting, world
+from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.offline.reports import github, junit, machine, sarif, text
-from mailtier.cli.offline.reports import model as reports
 from mailtier.cli.online import options, terminal
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 app = apps.new()
 
@@ -83,7 +83,7 @@ def command(
     objects = inputs.load([*(filename or []), *(paths or [])])
     judge = inputs.judge(objects, namespace=operator_namespace, strict=strict_references)
     found = linting.find(judge, now=dt.datetime.now(dt.UTC))  # noqa: TID251  # Here the program is wired up.
-    least = model.Severity(severity.value.capitalize())
+    least = terms.Severity(severity.value.capitalize())
     told = [issue for issue in found if issue.severity.rank <= least.rank and issue.rule.identifier not in ignored]
     report = reports.Report(
         told=told, objects=_checked(objects), read=objects.objects, files=objects.files, rules=rules

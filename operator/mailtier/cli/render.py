@@ -38,7 +38,7 @@ class _Before:
         has_errors: Whether something of it could not be read or judged.
     """
 
-    settings: rendering.Settings
+    settings: rendering.Rendered
     has_errors: bool
 
 
@@ -96,7 +96,7 @@ def command(
     return failures.Status.FAILED if exit_code and comparison.differences else status
 
 
-def _settings(judge: judging.Judge) -> rendering.Settings:
+def _settings(judge: judging.Judge) -> rendering.Rendered:
     host = judge.host()
     return {
         **({} if host is None else {rendering.HOST: host.effective}),
@@ -139,7 +139,7 @@ def _of_objects(name: str, objects: world.World, *, namespace: str, strict: bool
     return _Before(settings=settings, has_errors=inputs.say_noted(judge))
 
 
-def _lines(rendered: rendering.Settings, output: inputs.Format) -> Iterator[str]:
+def _lines(rendered: rendering.Rendered, output: inputs.Format) -> Iterator[str]:
     match output:
         case inputs.Format.JSON:
             return rendering.as_json(rendered)

@@ -121,7 +121,7 @@ class Announcer:
                 metrics.count_event("written")
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    def _document(self, kind: str, seen: store.Seen, event: announcements.Event) -> dict[str, Any]:
+    def _document(self, kind: str, seen: store.Seen, event: announcements.Announcement) -> dict[str, Any]:
         namespace = seen.namespace or _CLUSTER_NAMESPACE
         unique = hashlib.sha256(f"{seen.uid} {event.reason} {event.at} {self._now()}".encode()).hexdigest()[:16]
         regarding = {"apiVersion": names.API_VERSION, "kind": kind, "name": seen.name, "uid": seen.uid}

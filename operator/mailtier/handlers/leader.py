@@ -19,7 +19,7 @@ from mailtier.api import names
 from mailtier.api import settings as api_settings
 from mailtier.handlers import (
     announcing,
-    events,
+    feed_client,
     hosts,
     intake_authority,
     keys,
@@ -28,10 +28,10 @@ from mailtier.handlers import (
     probes,
     projections,
     publishing,
-    references,
+    reads,
     resolving,
-    sender,
     store,
+    watch_events,
     watching,
     workqueue,
 )
@@ -130,9 +130,9 @@ class Leader:
             flow=keys.flow,
         )
         self._router = _Router(self.queue, self._offers)
-        self._sender = sender.Sender(context.socket)
+        self._sender = feed_client.FeedClient(context.socket)
         self._publisher = publishing.Publisher(client, namespace=context.namespace)
-        self._references = references.References(
+        self._references = reads.Reads(
             client,
             changed=self._look_again_later,
             publish=self._publisher.publish_bundle,
@@ -183,7 +183,7 @@ class Leader:
         self._watching = watching.Watching(
             connection=context.connection,
             client=client,
-            take=events.Events(self.store, self._router),
+            take=watch_events.WatchEvents(self.store, self._router),
             seen=self._seen,
             identity=context.identity,
             on_started=lambda: tasks.stop_on_signals(stop),
@@ -287,7 +287,7 @@ class Leader:
                 if self._projections.note_authority(self._authority.pem):
                     self._project_again()
                 await self._sender.forget_namespaces(self.store.namespace_uids)
-            except (errors.ApiError, sender.SenderUnavailableError) as error:
+            except (errors.ApiError, feed_client.SenderUnavailableError) as error:
                 _log.debug("upkeep failed; it is done again", error=str(error))
             await asyncio.sleep(_UPKEEP_SECONDS)
 
@@ -315,7 +315,7 @@ class Leader:
         else:
             self._look_again_later(publishing.owner(config_map))
 
-    def _take(self, item: sender.Item) -> None:
+    def _take(self, item: feed_client.Item) -> None:
         if item.kind == "probe":
             self._probes.take(item)
         else:

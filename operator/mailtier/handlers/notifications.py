@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import canonical, feed, names, notification
-from mailtier.handlers import keys, outcomes, sender, statuses, store, workqueue
+from mailtier.handlers import feed_client, keys, notification_status, statuses, store, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.settings import observed
@@ -34,9 +34,9 @@ def spec_hash(spec: notification.NotificationSpec) -> str:
     return canonical.digest(document)
 
 
-def _is_for_now(answer: outcomes.Answer) -> bool:
+def _is_for_now(answer: notification_status.Answer) -> bool:
     """Return whether an answer may be another one soon."""
-    return isinstance(answer, outcomes.Unavailable) or (isinstance(answer, feed.Refused) and answer.retry)
+    return isinstance(answer, notification_status.Unavailable) or (isinstance(answer, feed.Refused) and answer.retry)
 
 
 class Notifications:
@@ -46,7 +46,7 @@ class Notifications:
         self,
         objects: store.Store,
         client: kube_client.Client,
-        link: sender.Sender,
+        link: feed_client.FeedClient,
         *,
         look_again: Callable[[keys.Key, dt.timedelta], None],
         now: Callable[[], dt.datetime],
@@ -94,20 +94,24 @@ class Notifications:
             self._taken.pop((key.namespace, key.name), None)
             self._failures.pop(key, None)
             return None
-        finished_at = outcomes.finished_at(seen.conditions, generation=seen.generation)
+        finished_at = notification_status.finished_at(seen.conditions, generation=seen.generation)
         if finished_at is not None:
             return await self._expire(key, seen, finished_at)
         answer = await self._ask(key, seen)
-        if answer is None or (_is_for_now(answer) and outcomes.was_accepted(seen.conditions, seen.generation)):
+        if answer is None or (
+            _is_for_now(answer) and notification_status.was_accepted(seen.conditions, seen.generation)
+        ):
             # What was acknowledged stays acknowledged, whether or not the sender answers at the moment (R4).
             return False
-        document = outcomes.status(answer, generation=seen.generation, previous=seen.conditions, now=self._now())
+        document = notification_status.status(
+            answer, generation=seen.generation, previous=seen.conditions, now=self._now()
+        )
         written = await statuses.write(self._client, self._store, names.NOTIFICATION_PLURAL, seen, document)
         if written:
             self._look_again(key, dt.timedelta(0))
         return written
 
-    async def _ask(self, key: keys.Key, seen: store.Notification) -> outcomes.Answer | None:
+    async def _ask(self, key: keys.Key, seen: store.Notification) -> notification_status.Answer | None:
         """Return what is known of an object, offering it where nothing is."""
         if isinstance(seen.spec, observed.Invalid):
             return seen.spec
@@ -130,10 +134,10 @@ class Notifications:
         )
         try:
             answer = await self._link.offer(offer)
-        except sender.SenderUnavailableError as error:
+        except feed_client.SenderUnavailableError as error:
             _log.warning("a Notification could not be offered; it is offered again", error=str(error))
             self._offer_later(key)
-            return outcomes.Unavailable()
+            return notification_status.Unavailable()
         if isinstance(answer, feed.Taken):
             self._taken[key.namespace, key.name] = answer
             self._failures.pop(key, None)
@@ -148,7 +152,7 @@ class Notifications:
     async def _expire(self, key: keys.Key, seen: store.Notification, finished_at: dt.datetime) -> bool:
         """Remove a finished object when its time has come."""
         self._taken.pop((key.namespace, key.name), None)
-        keep = KEEP_ACCEPTED if outcomes.all_accepted(seen.conditions) else KEEP_OTHERS
+        keep = KEEP_ACCEPTED if notification_status.all_accepted(seen.conditions) else KEEP_OTHERS
         left = finished_at + keep - self._now()
         if left > dt.timedelta(0):
             self._look_again(key, left)

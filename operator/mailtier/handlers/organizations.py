@@ -70,7 +70,7 @@ class Organizations:
             told = self._status(resolved, None, published=True)
             extra = {"conditions": conditions.as_text(told["conditions"])}
         written, refused = await publishing.attempt(self._publisher.publish(settings, extra=extra))
-        projected = projections.Outcome(found=conditions.Projection.NONE)
+        projected = projections.Projected(found=conditions.Projection.NONE)
         if seen is not None:
             projected = await self._projector.reconcile(key, seen, settings)
             written |= projected.written

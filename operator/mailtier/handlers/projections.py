@@ -46,7 +46,7 @@ class _Standing(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Projected:
     """What became of a projection.
 
     Attributes:
@@ -96,7 +96,7 @@ class Projections:
         self._intake = projection.Intake(url=self._intake.url, ca=pem)
         return True
 
-    async def reconcile(self, key: keys.Key, seen: store.Organization, settings: effective.Effective) -> Outcome:
+    async def reconcile(self, key: keys.Key, seen: store.Organization, settings: effective.Effective) -> Projected:
         """Bring an organization's projection to what its object says.
 
         Args:
@@ -107,14 +107,14 @@ class Projections:
         spec = seen.spec
         if not isinstance(spec, api_settings.OrgSpec):
             # What the object means is not known: what is there stays.
-            return Outcome(found=conditions.Projection.NONE, is_left=self._is_left(key, seen))
+            return Projected(found=conditions.Projection.NONE, is_left=self._is_left(key, seen))
         if not spec.publish:
             return await self._withdraw(key, seen)
         if settings.state != effective.State.BLOCKED:
             return await self._publish(key, seen, projection.data(settings, self._intake), is_blocked=False)
         if not self._is_left(key, seen):
             # Nothing is published that the policy forbids, nor into a namespace that it does not select.
-            return Outcome(found=conditions.Projection.NONE)
+            return Projected(found=conditions.Projection.NONE)
         # Who has it already goes on handing over what is held meanwhile, and has to find and trust the intake.
         data = projection.handover(settings.organization, self._intake)
         outcome = await self._publish(key, seen, data, is_blocked=True)
@@ -129,13 +129,13 @@ class Projections:
 
     async def _publish(
         self, key: keys.Key, seen: store.Organization, data: Mapping[str, str], *, is_blocked: bool
-    ) -> Outcome:
+    ) -> Projected:
         """Have the ConfigMap hold data and, unless the settings are blocked, nothing else."""
         document = _document(seen, data)
         digest = store.digest(document)
         known, checked_at = self._written.get(key, _UNCHECKED)
         if known == digest and self._monotonic() - checked_at < RECHECK_SECONDS:
-            return Outcome(found=conditions.Projection.WRITTEN, is_left=True)
+            return Projected(found=conditions.Projection.WRITTEN, is_left=True)
         written, refused = False, None
         try:
             found, written = await self._write(key, seen, document, is_blocked=is_blocked)
@@ -155,7 +155,9 @@ class Projections:
         if refused is None and found in _AGAIN:
             self._look_again(key, _AGAIN[found])
         is_gone = found in {conditions.Projection.CONFLICT, conditions.Projection.NONE}
-        return Outcome(found=found, written=written, is_left=not is_gone and self._is_left(key, seen), refused=refused)
+        return Projected(
+            found=found, written=written, is_left=not is_gone and self._is_left(key, seen), refused=refused
+        )
 
     def _note(self, key: keys.Key, found: conditions.Projection, digest: bytes) -> None:
         """Remember what was found there: ours as it should be, or nothing that would have to be withdrawn."""
@@ -213,10 +215,10 @@ class Projections:
             raise
         return conditions.Projection.WRITTEN, True
 
-    async def _withdraw(self, key: keys.Key, seen: store.Organization) -> Outcome:
+    async def _withdraw(self, key: keys.Key, seen: store.Organization) -> Projected:
         nothing = conditions.Projection.NONE
         if not self._is_left(key, seen):
-            return Outcome(found=nothing)
+            return Projected(found=nothing)
         # What stands there from now on is not as it was written, should it be asked for again.
         self._doubt(key)
         path = paths.config_maps(seen.namespace, names.projection(seen.name))
@@ -230,11 +232,11 @@ class Projections:
         except errors.ForbiddenError:
             # Nobody asks for it any more, so that it is in nobody's way; with the object it goes in any case.
             self._look_again(key, _AGAIN[conditions.Projection.NOT_GRANTED])
-            return Outcome(found=nothing, is_left=True)
+            return Projected(found=nothing, is_left=True)
         except errors.ApiError as error:
-            return Outcome(found=nothing, is_left=True, refused=error)
+            return Projected(found=nothing, is_left=True, refused=error)
         self._written.pop(key, None)
-        return Outcome(found=nothing, written=is_ours)
+        return Projected(found=nothing, written=is_ours)
 
 
 def _document(seen: store.Organization, data: Mapping[str, str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Host and organizations go the same way; only what they plan, and where they writ
 import dataclasses
 
 from mailtier.api import feed, vocabulary
-from mailtier.handlers import keys, probes, references
+from mailtier.handlers import keys, probes, reads
 from mailtier.settings import codec, effective, resolve
 
 
@@ -31,7 +31,7 @@ def _is_unfit(resolution: resolve.Resolution) -> bool:
 class Resolver:
     """Resolves plans, and remembers for which version of a user's settings its references were read."""
 
-    def __init__(self, reader: references.References, results: probes.Probes) -> None:
+    def __init__(self, reader: reads.Reads, results: probes.Probes) -> None:
         """Make a resolver.
 
         Args:
@@ -51,9 +51,9 @@ class Resolver:
             version: uid and generation of the user's own object: with a new one, references are read anew;
                 otherwise the schedule has read them.
         """
-        reads = await self._reader.read_for(key, plan, fresh=self._read_for.get(key) != version)
+        found = await self._reader.read_for(key, plan, fresh=self._read_for.get(key) != version)
         self._read_for[key] = version
-        resolution = resolve.conclude(plan, reads)
+        resolution = resolve.conclude(plan, found)
         state = resolution.effective.state
         self._reader.judge(key, satisfied=not _is_unfit(resolution))
         if state != effective.State.ACTIVE:

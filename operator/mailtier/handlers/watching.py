@@ -19,7 +19,7 @@ import aiohttp
 import kopf
 
 from mailtier.api import names
-from mailtier.handlers import events, streams
+from mailtier.handlers import streams, watch_events
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, errors, paths
 from mailtier.telemetry import logs, metrics
@@ -30,7 +30,7 @@ _PATHS: Final = {
     names.HOST_PLURAL: paths.host_settings(),
     names.ORG_PLURAL: paths.org_settings(),
     names.NOTIFICATION_PLURAL: paths.notifications(),
-    events.NAMESPACES: paths.namespaces(),
+    watch_events.NAMESPACES: paths.namespaces(),
 }
 
 
@@ -152,7 +152,7 @@ class Watching:
         *,
         connection: configuration.Connection,
         client: kube_client.Client,
-        take: events.Events,
+        take: watch_events.WatchEvents,
         seen: Seen,
         identity: str,
         on_started: Callable[[], None],
@@ -173,7 +173,7 @@ class Watching:
             names.HOST_PLURAL: lambda _namespace, name, document: take.host(name, document),
             names.ORG_PLURAL: take.organization,
             names.NOTIFICATION_PLURAL: take.notification,
-            events.NAMESPACES: lambda _namespace, name, document: take.namespace(name, document),
+            watch_events.NAMESPACES: lambda _namespace, name, document: take.namespace(name, document),
         }
         self._response_class = streams.response_class(frozenset(_PATHS), take.is_echo)
         self._seen = seen
@@ -254,7 +254,7 @@ class Watching:
                 _log.exception("an event could not be taken in", resource=plural, namespace=namespace, name=name)
             self._changed.set()
 
-        group, version = ("", "v1") if plural == events.NAMESPACES else (names.GROUP, names.VERSION)
+        group, version = ("", "v1") if plural == watch_events.NAMESPACES else (names.GROUP, names.VERSION)
         kopf.on.event(group=group, version=version, plural=plural, registry=registry, id=plural)(on_event)
 
     async def _on_request(self, _session: Any, _context: Any, request: aiohttp.TraceRequestStartParams) -> None:
@@ -288,7 +288,7 @@ class Watching:
             listed = {
                 (item["metadata"].get("namespace", ""), item["metadata"]["name"])
                 for item in listing.items
-                if events.is_counted(plural, item["metadata"])
+                if watch_events.is_counted(plural, item["metadata"])
             }
             for namespace, name in before - listed:
                 self._takes[plural](namespace, name, None)

@@ -104,7 +104,7 @@ class IllegalInput(Exception):  # noqa: N818 - h11's LocalProtocolError; this wo
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RecipientResult:
     """What became of one recipient.
 
     Attributes:
@@ -171,7 +171,7 @@ class Transaction:
         self._offered = offered
         self._secrets = tuple(secrets)
         self._state = State.IDLE
-        self._outcomes = [Outcome(recipient=address) for address in rcpt_to]
+        self._outcomes = [RecipientResult(recipient=address) for address in rcpt_to]
         # Indexes of the recipients that get a RCPT, and how many of those have been answered.
         self._targets: list[int] = []
         self._answered = 0
@@ -198,7 +198,7 @@ class Transaction:
         return _PHASES.get(self._state)
 
     @property
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[RecipientResult, ...]:
         """One for each recipient, in the order they were given."""
         return tuple(self._outcomes)
 

@@ -24,8 +24,8 @@ from mailtier.sender import (
     credentials,
     delivery,
     destination,
+    feed_server,
     ids,
-    objects,
     opening,
     ports,
     prober,
@@ -176,7 +176,7 @@ class _Parts:
         self._settings.subscribe(self._delivery.note_settings)
         self._upkeep = upkeep.Upkeep(queue, directory=options.data_dir / QUEUE_FOLDER, time=ticking)
         identifiers = ids.TimeSortedIds(now=ticking.wall, entropy=os.urandom)
-        self._objects = objects.ObjectServer(
+        self._objects = feed_server.FeedServer(
             queue,
             self._settings,
             identifiers=identifiers,
@@ -239,7 +239,7 @@ class _Parts:
         await part.run()
 
     @staticmethod
-    async def _until_cancelled(part: objects.ObjectServer | server.Server) -> None:
+    async def _until_cancelled(part: feed_server.FeedServer | server.Server) -> None:
         try:
             await asyncio.Event().wait()
         finally:

@@ -58,7 +58,7 @@ class Attempts:
         self,
         *,
         queue: ports.Queue,
-        settings: settings_source.Settings,
+        settings: settings_source.KnownSettings,
         passwords: credentials.CredentialStore,
         access: tokens.Tokens,
         messages: builder.Builder,

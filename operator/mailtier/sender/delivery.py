@@ -59,7 +59,7 @@ class Delivery:
         self,
         *,
         queue: ports.Queue,
-        settings: settings_source.Settings,
+        settings: settings_source.KnownSettings,
         destinations: destination.Destinations,
         passwords: credentials.CredentialStore,
         access: tokens.Tokens,

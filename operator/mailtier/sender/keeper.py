@@ -46,7 +46,7 @@ class Keeper:
     def __init__(
         self,
         *,
-        settings: settings_source.Settings,
+        settings: settings_source.KnownSettings,
         destinations: destination.Destinations,
         waiting: schedule.Schedule,
         outcomes: recorder.Recorder,

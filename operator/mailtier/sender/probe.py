@@ -70,7 +70,7 @@ _DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED, _R.HOST
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ProbeResult:
     """What a probe found.
 
     Attributes:
@@ -97,7 +97,7 @@ async def look(
     time: clock.Clock,
     fresh: bool = False,
     observe: Callable[[classify.Phase], None] = lambda _phase: None,
-) -> Finding:
+) -> ProbeResult:
     """Probe an endpoint and return what was found; tells the breaker as a delivery does.
 
     Args:
@@ -131,7 +131,7 @@ async def _look(
     *,
     time: clock.Clock,
     fresh: bool,
-) -> Finding:
+) -> ProbeResult:
     """Return what one session finds.
 
     Raises:
@@ -162,8 +162,8 @@ def _finding(
     found: credentials.Credentials,
     progress: opening.Progress,
     failed: tuple[classify.Phase | None, classify.Failure | None],
-) -> Finding:
-    return Finding(
+) -> ProbeResult:
+    return ProbeResult(
         host=target.key.endpoint.host,
         endpoint=str(target.key.endpoint),
         secret_version=found.generation.version,
@@ -195,7 +195,7 @@ async def _go_through(
     return (None, None) if failure is None else (classify.Phase.MAIL, failure)
 
 
-def report(key: str, finding: Finding, *, at: dt.datetime) -> feed.Probe:
+def report(key: str, finding: ProbeResult, *, at: dt.datetime) -> feed.Probe:
     """Return what is told of a finding.
 
     Args:
@@ -229,7 +229,7 @@ def report(key: str, finding: Finding, *, at: dt.datetime) -> feed.Probe:
     )
 
 
-def _for_owner(finding: Finding, failure: classify.Failure) -> str:
+def _for_owner(finding: ProbeResult, failure: classify.Failure) -> str:
     """Return what the endpoint's owner is told: where, what was found, and what to do if the provider is known."""
     told = faults.describe(failure, for_owner=True)
     if failure.reason not in _TOKEN_CAUSES and finding.host not in told:

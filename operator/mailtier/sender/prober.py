@@ -63,7 +63,7 @@ class TooSoonError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Settings(settings_source.Settings, Protocol):
+class ListedSettings(settings_source.KnownSettings, Protocol):
     """What the prober asks of the settings."""
 
     def organizations(self) -> list[effective.Effective]:
@@ -108,7 +108,7 @@ class Prober:
         self,
         *,
         queue: ports.Queue,
-        settings: Settings,
+        settings: ListedSettings,
         destinations: destination.Destinations,
         passwords: credentials.CredentialStore,
         access: tokens.Tokens,

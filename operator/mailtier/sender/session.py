@@ -124,7 +124,7 @@ class Result:
         is_stale: The server had closed the idle session before the transaction began: nobody's fault.
     """
 
-    outcome: transaction.Outcome
+    outcome: transaction.RecipientResult
     is_stale: bool
 
 

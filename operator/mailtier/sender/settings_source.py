@@ -17,7 +17,7 @@ OnChange = Callable[[effective.OrganizationKey], None]
 _log = logs.get_logger(__name__)
 
 
-class Settings(Protocol):
+class KnownSettings(Protocol):
     """What the rest of the sender asks."""
 
     def get(self, organization: effective.OrganizationKey) -> effective.Effective | None:

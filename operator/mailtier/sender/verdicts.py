@@ -36,7 +36,7 @@ class Context:
     secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
 
-def accepted(job: ports.Job, outcome: transaction.Outcome, context: Context) -> ports.Outcome:
+def accepted(job: ports.Job, outcome: transaction.RecipientResult, context: Context) -> ports.Outcome:
     """Return the outcome of a message that the next hop took."""
     reply = outcome.reply
     said = ""

@@ -14,7 +14,7 @@ _TOLD: Final = (vocabulary.Condition.READY, vocabulary.Condition.VERIFIED)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Announcement:
     """What happened to an object.
 
     Attributes:
@@ -30,7 +30,7 @@ class Event:
     at: str
 
 
-def of(previous: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
+def of(previous: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, Any]]) -> Iterator[Announcement]:
     """Yield the events of a new status.
 
     Ready and Verified are told when they change. What is well from the beginning is nothing to tell, and what is only
@@ -51,7 +51,7 @@ def of(previous: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, 
         reason = reasons.BY_NAME[new["reason"]]
         if reason.progress == vocabulary.Progress.RECONCILING and old is None:
             continue
-        yield Event(
+        yield Announcement(
             is_warning=not is_well,
             reason=new["reason"],
             note=_shorten(new["message"]),

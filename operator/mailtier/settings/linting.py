@@ -5,12 +5,12 @@ from typing import Final
 
 from mailtier.api import feed, reasons, vocabulary
 from mailtier.settings import effective, resolve, transitions
-from mailtier.settings.lints import catalogue, model
+from mailtier.settings.lints import catalogue, terms
 
 _REASONS: Final = {
-    model.Severity.ERROR: reasons.ERRORS,
-    model.Severity.WARNING: reasons.WARNINGS,
-    model.Severity.INFO: reasons.NOTES,
+    terms.Severity.ERROR: reasons.ERRORS,
+    terms.Severity.WARNING: reasons.WARNINGS,
+    terms.Severity.INFO: reasons.NOTES,
 }
 
 
@@ -45,7 +45,7 @@ def condition(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.
     )
 
 
-def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.datetime) -> model.Subject:
+def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.datetime) -> terms.Subject:
     """Return what lints look at.
 
     Args:
@@ -54,7 +54,7 @@ def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.da
         now: Aware UTC time.
     """
     settings: effective.Effective = resolution.effective
-    return model.Subject(
+    return terms.Subject(
         viewer=resolution.viewer,
         organization=settings.organization,
         effective=settings,
@@ -65,6 +65,6 @@ def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.da
     )
 
 
-def _sentence(finding: model.Finding) -> str:
+def _sentence(finding: terms.LintFinding) -> str:
     field = f"{finding.field}: " if finding.field else ""
     return f"{finding.severity} {finding.lint.identifier}: {field}{finding.message.rstrip('.')}."

@@ -84,7 +84,7 @@ class CaNeed:
     key: str
 
 
-class Outcome(enum.StrEnum):
+class ReadOutcome(enum.StrEnum):
     """How a read ended."""
 
     FOUND = "found"
@@ -105,7 +105,7 @@ class SecretRead:
         problem: Why it is not (`passwords.problem` says); "" where all are.
     """
 
-    outcome: Outcome
+    outcome: ReadOutcome
     version: str = ""
     annotation: str | None = None
     unfit: SecretKey | None = None
@@ -121,7 +121,7 @@ class CaRead:
         problem: Why it cannot be used, without a final full stop; "" where it can.
     """
 
-    outcome: Outcome
+    outcome: ReadOutcome
     digest: str = ""
     problem: str = ""
 

@@ -77,14 +77,14 @@ def find(
 
 def secret_unavailable(secret: Secret) -> effective.Finding | None:
     """The Secret could not be read."""
-    if secret.read.outcome != observed.Outcome.UNAVAILABLE:
+    if secret.read.outcome != observed.ReadOutcome.UNAVAILABLE:
         return None
     return effective.Finding(reason=reasons.API_UNAVAILABLE, field=secret.field, message=f"{secret}: {_AGAIN}")
 
 
 def secret_forbidden(secret: Secret) -> effective.Finding | None:
     """The operator lacks the right."""
-    if secret.read.outcome != observed.Outcome.FORBIDDEN:
+    if secret.read.outcome != observed.ReadOutcome.FORBIDDEN:
         return None
     return effective.Finding(
         reason=reasons.NAMESPACE_NOT_GRANTED,
@@ -95,7 +95,7 @@ def secret_forbidden(secret: Secret) -> effective.Finding | None:
 
 def secret_not_found(secret: Secret) -> effective.Finding | None:
     """There is no such Secret."""
-    if secret.read.outcome != observed.Outcome.NOT_FOUND:
+    if secret.read.outcome != observed.ReadOutcome.NOT_FOUND:
         return None
     need = secret.need
     values = " ".join(_literal(key) for key in need.keys)
@@ -110,7 +110,7 @@ def secret_not_found(secret: Secret) -> effective.Finding | None:
 def secret_not_bound(secret: Secret) -> effective.Finding | None:
     """The Secret's owner has not agreed that what is in it is used with these servers."""
     missing = binding.unbound(secret.read.annotation, secret.wanted)
-    if secret.read.outcome != observed.Outcome.FOUND or not missing:
+    if secret.read.outcome != observed.ReadOutcome.FOUND or not missing:
         return None
     if secret.field == _PASSWORD_FIELD and binding.is_for_tokens(secret.read.annotation):
         return effective.Finding(
@@ -141,7 +141,7 @@ def secret_not_bound(secret: Secret) -> effective.Finding | None:
 def secret_key_missing(secret: Secret) -> effective.Finding | None:
     """There is no value under a key that is fit for its purpose."""
     unfit = secret.read.unfit
-    if secret.read.outcome != observed.Outcome.FOUND or unfit is None:
+    if secret.read.outcome != observed.ReadOutcome.FOUND or unfit is None:
         return None
     # Of a Secret whose owner has not agreed, whoever writes the settings learns nothing that is in it.
     if binding.unbound(secret.read.annotation, secret.wanted):
@@ -184,14 +184,14 @@ def _literal(key: observed.SecretKey) -> str:
 
 def ca_unavailable(ca: Ca) -> effective.Finding | None:
     """The bundle could not be read."""
-    if ca.read.outcome != observed.Outcome.UNAVAILABLE:
+    if ca.read.outcome != observed.ReadOutcome.UNAVAILABLE:
         return None
     return effective.Finding(reason=reasons.API_UNAVAILABLE, field=_CA_FIELD, message=f"{ca}: {_AGAIN}")
 
 
 def ca_forbidden(ca: Ca) -> effective.Finding | None:
     """The operator lacks the right."""
-    if ca.read.outcome != observed.Outcome.FORBIDDEN:
+    if ca.read.outcome != observed.ReadOutcome.FORBIDDEN:
         return None
     return effective.Finding(
         reason=reasons.CA_FORBIDDEN,
@@ -202,7 +202,7 @@ def ca_forbidden(ca: Ca) -> effective.Finding | None:
 
 def ca_not_found(ca: Ca) -> effective.Finding | None:
     """There is no such object."""
-    if ca.read.outcome != observed.Outcome.NOT_FOUND:
+    if ca.read.outcome != observed.ReadOutcome.NOT_FOUND:
         return None
     kind = "configmap" if ca.need.kind == "ConfigMap" else "secret generic"
     return effective.Finding(
@@ -216,7 +216,7 @@ def ca_not_found(ca: Ca) -> effective.Finding | None:
 
 def ca_invalid(ca: Ca) -> effective.Finding | None:
     """The bundle cannot be used."""
-    if ca.read.outcome != observed.Outcome.FOUND or (ca.read.digest and not ca.read.problem):
+    if ca.read.outcome != observed.ReadOutcome.FOUND or (ca.read.digest and not ca.read.problem):
         return None
     return effective.Finding(
         reason=reasons.CA_INVALID,

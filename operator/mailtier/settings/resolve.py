@@ -21,8 +21,8 @@ _REFUSES_SERVER: Final = frozenset(
         reasons.PLAINTEXT_REFUSED,
     }
 )
-_UNREAD_SECRET: Final = observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE)
-_UNREAD_CA: Final = observed.CaRead(outcome=observed.Outcome.UNAVAILABLE)
+_UNREAD_SECRET: Final = observed.SecretRead(outcome=observed.ReadOutcome.UNAVAILABLE)
+_UNREAD_CA: Final = observed.CaRead(outcome=observed.ReadOutcome.UNAVAILABLE)
 
 
 class References(enum.Enum):

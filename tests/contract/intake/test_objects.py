@@ -12,14 +12,14 @@ import pytest_asyncio
 
 from kit import intake, sender, tenants, wait
 from mailtier.api import feed, notification, vocabulary
-from mailtier.handlers import sender as link
+from mailtier.handlers import feed_client
 from mailtier.settings import effective
 
 
 @pytest_asyncio.fixture
-async def operator(sender: sender.Sender) -> collections.abc.AsyncIterator[link.Sender]:
+async def operator(sender: sender.Sender) -> collections.abc.AsyncIterator[feed_client.FeedClient]:
     """Return the operator's client of the sender's socket."""
-    connected = link.Sender(sender.socket)
+    connected = feed_client.FeedClient(sender.socket)
     yield connected
     await connected.close()
 
@@ -45,7 +45,7 @@ async def _following(running: sender.Sender) -> collections.abc.AsyncIterator[di
         if isinstance(item, feed.Taken):
             seen[item.name] = item
 
-    connected = link.Sender(running.socket)
+    connected = feed_client.FeedClient(running.socket)
     task = asyncio.create_task(connected.follow(take, lambda _connected: None))
     try:
         yield seen
@@ -63,7 +63,7 @@ async def _until_accepted(seen: dict[str, feed.Taken], name: str) -> feed.Taken:
 
 
 async def test_offer_is_taken_delivered_and_told(
-    operator: link.Sender, organization: tenants.Tenant, sender: sender.Sender
+    operator: feed_client.FeedClient, organization: tenants.Tenant, sender: sender.Sender
 ) -> None:
     """An offer is answered with its record, the feed tells its acceptance, to a restarted operator again (R4)."""
     offered = _offer(organization)
@@ -79,7 +79,7 @@ async def test_offer_is_taken_delivered_and_told(
 
 
 async def test_repeated_offer_is_the_same_notification(
-    operator: link.Sender, organization: tenants.Tenant, stage: tenants.Stage
+    operator: feed_client.FeedClient, organization: tenants.Tenant, stage: tenants.Stage
 ) -> None:
     """An object that is offered again, or recreated, does not mail again."""
     offered = _offer(organization)
@@ -100,7 +100,7 @@ async def test_repeated_offer_is_the_same_notification(
 
 
 async def test_what_was_taken_stays_taken(
-    operator: link.Sender, organization: tenants.Tenant, stage: tenants.Stage
+    operator: feed_client.FeedClient, organization: tenants.Tenant, stage: tenants.Stage
 ) -> None:
     """An offer that was taken before is answered with its record, also when the settings refuse its like since."""
     offered = _offer(organization)
@@ -117,7 +117,7 @@ async def test_what_was_taken_stays_taken(
     assert again.id == first.id
 
 
-async def test_what_is_refused_for_good(operator: link.Sender, organization: tenants.Tenant) -> None:
+async def test_what_is_refused_for_good(operator: feed_client.FeedClient, organization: tenants.Tenant) -> None:
     """A disabled category, a notification for nobody and a password recovery are refused, and need not be retried."""
     recovery = _offer(organization)
     spec = notification.NotificationSpec.model_construct(
@@ -132,12 +132,12 @@ async def test_what_is_refused_for_good(operator: link.Sender, organization: ten
         assert (refused.reason, refused.retry) == (reason, False)
         assert refused.message
     # The operator cannot have seen such an object: the apiserver and the model refuse it.
-    with pytest.raises(link.SenderUnavailableError, match="422"):
+    with pytest.raises(feed_client.SenderUnavailableError, match="422"):
         await operator.offer(recovery.model_copy(update={"spec": spec}))
 
 
 async def test_recipients_that_the_host_does_not_list_are_refused(
-    operator: link.Sender, tenant: tenants.Tenant, stage: tenants.Stage, client: intake.Client
+    operator: feed_client.FeedClient, tenant: tenants.Tenant, stage: tenants.Stage, client: intake.Client
 ) -> None:
     """An object that names such a recipient is refused for good, and reads which one and what is allowed."""
     stage.publish(tenant, domains=["example.org"])
@@ -150,7 +150,7 @@ async def test_recipients_that_the_host_does_not_list_are_refused(
 
 
 async def test_objects_count_for_the_quota_of_their_namespace(
-    operator: link.Sender, tenant: tenants.Tenant, stage: tenants.Stage, client: intake.Client
+    operator: feed_client.FeedClient, tenant: tenants.Tenant, stage: tenants.Stage, client: intake.Client
 ) -> None:
     """What came over HTTP for one organization is in the way of an object of another in the same namespace."""
     for organization in ("default", "second"):
@@ -165,7 +165,7 @@ async def test_objects_count_for_the_quota_of_their_namespace(
 
 
 async def test_what_may_be_taken_later(
-    operator: link.Sender, organization: tenants.Tenant, stage: tenants.Stage, client: intake.Client
+    operator: feed_client.FeedClient, organization: tenants.Tenant, stage: tenants.Stage, client: intake.Client
 ) -> None:
     """An unknown organization, a recreated namespace and a used-up quota are refused for now."""
     unknown = await operator.offer(_offer(organization, organization="none"))

@@ -47,7 +47,7 @@ class _Rig:
     """What opens sessions, without anything around it."""
 
     def __init__(self, authority: certs.Authority) -> None:
-        self.settings = sending.Settings()
+        self.settings = sending.WrittenSettings()
         self.ca = self.settings.publish(authority.ca_pem)
         self.nameservers: tuple[str, ...] | None = None
         self.progress = opening.Progress()
@@ -347,7 +347,7 @@ async def test_names_that_are_never_answered_do_not_delay_others() -> None:
 async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
     """All sessions of a destination share one resolution (R6)."""
     server = await serve()
-    settings = sending.Settings()
+    settings = sending.WrittenSettings()
     async with (
         dns.Server({"smtp.example.com": ["127.0.0.1"]}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,)) as names,

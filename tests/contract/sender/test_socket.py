@@ -10,8 +10,8 @@ import pytest
 
 from kit import sending, smtpd
 from mailtier.api import feed, notification, vocabulary
-from mailtier.handlers import sender as link
-from mailtier.sender import ids, objects, ports
+from mailtier.handlers import feed_client
+from mailtier.sender import feed_server, ids, ports
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
@@ -19,9 +19,11 @@ Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 
 
 @pytest.fixture
-async def operator(sender: sending.Sender, tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[link.Sender]:
+async def operator(
+    sender: sending.Sender, tmp_path: pathlib.Path
+) -> collections.abc.AsyncIterator[feed_client.FeedClient]:
     """Return the operator's client of the sender's socket."""
-    served = objects.ObjectServer(
+    served = feed_server.FeedServer(
         sender.queue,
         sender.settings,
         identifiers=ids.TimeSortedIds(now=sender.clock.wall, entropy=os.urandom),
@@ -32,14 +34,14 @@ async def operator(sender: sending.Sender, tmp_path: pathlib.Path) -> collection
         now=sender.clock.wall,
     )
     await served.open(tmp_path)
-    connected = link.Sender(tmp_path / feed.SOCKET_NAME)
+    connected = feed_client.FeedClient(tmp_path / feed.SOCKET_NAME)
     yield connected
     await connected.close()
     await served.close()
 
 
 async def test_before_the_settings_are_known_nothing_is_said_of_organizations(
-    operator: link.Sender, sender: sending.Sender
+    operator: feed_client.FeedClient, sender: sending.Sender
 ) -> None:
     """An offer that comes too early is put off as what it is; nobody is told that the organization is unknown."""
     sender.settings.synced = False
@@ -54,7 +56,7 @@ async def test_before_the_settings_are_known_nothing_is_said_of_organizations(
 
 
 async def test_a_deleted_namespace_takes_what_is_queued_with_it(
-    operator: link.Sender, sender: sending.Sender, serve: Serve
+    operator: feed_client.FeedClient, sender: sending.Sender, serve: Serve
 ) -> None:
     """What is queued for a namespace that is gone fails at once and is wiped; the others' mail stays (R11)."""
     at = sending.endpoint(await serve())

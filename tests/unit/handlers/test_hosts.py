@@ -6,7 +6,7 @@ import typing
 
 from kit import api, tiers
 from mailtier.api import names
-from mailtier.handlers import hosts, probes, publishing, references, resolving, store
+from mailtier.handlers import hosts, probes, publishing, reads, resolving, store
 from mailtier.settings import observed
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
@@ -31,7 +31,7 @@ class World:
             summary=summary,
         )
         self.looked = asyncio.Event()
-        reader = references.References(
+        reader = reads.Reads(
             client,
             changed=lambda _: None,
             publish=lambda _: None,

@@ -7,7 +7,7 @@ import pytest
 
 from kit import api
 from mailtier.api import feed, notification, vocabulary
-from mailtier.handlers import keys, notifications, sender, store
+from mailtier.handlers import feed_client, keys, notifications, store
 from mailtier.kube import paths
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
@@ -26,7 +26,7 @@ class Link:
         """Answer an offer."""
         self.offers.append(offer)
         if self.answer is None:
-            raise sender.SenderUnavailableError("no socket")
+            raise feed_client.SenderUnavailableError("no socket")
         return self.answer
 
 

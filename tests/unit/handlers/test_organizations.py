@@ -14,7 +14,7 @@ from mailtier.handlers import (
     probes,
     projections,
     publishing,
-    references,
+    reads,
     resolving,
     store,
 )
@@ -55,7 +55,7 @@ class World:
             spec=observed.parse_host(relay),
             summary=None,
         )
-        reader = references.References(
+        reader = reads.Reads(
             client, changed=lambda _: None, publish=lambda _: None, monotonic=lambda: 0.0, jitter=lambda: 0.5
         )
         self.organizations = organizations.Organizations(

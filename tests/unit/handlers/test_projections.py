@@ -58,7 +58,7 @@ class Projecting:
         *,
         host: tiers.Json = tiers.RELAY,
         spec: api_settings.OrgSpec | observed.Invalid | None = None,
-    ) -> projections.Outcome:
+    ) -> projections.Projected:
         """Return what becomes of the projection of team-a/default, whose status then names what is left."""
         org = PUBLISH if org is None else org
         seen = store.Organization(
@@ -109,7 +109,7 @@ def world() -> Projecting:
 
 async def test_it_is_created_as_the_object_s_own(world: Projecting) -> None:
     """Labels say whose it is, and with its owner it is collected as garbage."""
-    assert await world.reconcile() == projections.Outcome(found=WRITTEN, written=True, is_left=True)
+    assert await world.reconcile() == projections.Projected(found=WRITTEN, written=True, is_left=True)
     metadata = world.there["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("mailtier-default", "team-a")
     assert metadata["labels"] == LABELS
@@ -122,12 +122,12 @@ async def test_a_steady_state_makes_no_call(world: Projecting) -> None:
     """What was written is taken to be there for a while, and then looked at without a write (R8)."""
     await world.reconcile()
     world.calls()
-    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True)
+    assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True)
     assert world.calls() == []
     world.now = projections.RECHECK_SECONDS
-    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True)
+    assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True)
     assert world.calls() == ["get"]
-    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True)
+    assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True)
     assert (world.calls(), world.again) == ([], [])
 
 
@@ -146,7 +146,7 @@ async def test_drift_is_repaired_when_it_is_looked_at_again(world: Projecting) -
     before = dict(world.data)
     world.there["data"] = {"MAIL_FROM": "ceo@example.com", "LD_PRELOAD": "x.so"}
     world.now = projections.RECHECK_SECONDS
-    assert await world.reconcile() == projections.Outcome(found=WRITTEN, written=True, is_left=True)
+    assert await world.reconcile() == projections.Projected(found=WRITTEN, written=True, is_left=True)
     assert world.data == before
     del world.api.objects[PATH]
     world.now *= 2
@@ -186,8 +186,8 @@ async def test_a_foreign_one_is_never_touched(world: Projecting, metadata: dict[
     """One of that name that is not ours stays as it is, however much of ours it imitates (R8)."""
     world.api.objects[PATH] = {"metadata": {"uid": "1", "resourceVersion": "1", **metadata}, "data": {"a": "b"}}
     for _ in range(2):
-        assert await world.reconcile() == projections.Outcome(found=CONFLICT)
-    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+        assert await world.reconcile() == projections.Projected(found=CONFLICT)
+    assert await world.reconcile({}) == projections.Projected(found=NONE)
     assert world.data == {"a": "b"}
     assert set(world.calls()) == {"get"}
     assert world.again == [30, 30]
@@ -198,8 +198,8 @@ async def test_one_that_became_foreign_is_left_alone(world: Projecting) -> None:
     await world.reconcile()
     world.there["metadata"]["labels"] = {}
     world.now = projections.RECHECK_SECONDS
-    assert await world.reconcile() == projections.Outcome(found=CONFLICT)
-    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+    assert await world.reconcile() == projections.Projected(found=CONFLICT)
+    assert await world.reconcile({}) == projections.Projected(found=NONE)
     assert PATH in world.api.objects
 
 
@@ -208,7 +208,7 @@ async def test_a_predecessor_s_is_waited_for(world: Projecting) -> None:
     await world.reconcile()
     world.uid, world.named = "another", ""
     world.start()
-    assert await world.reconcile() == projections.Outcome(found=PENDING)
+    assert await world.reconcile() == projections.Projected(found=PENDING)
     assert world.again == [5]
     del world.api.objects[PATH]
     assert (await world.reconcile()).found is WRITTEN
@@ -227,7 +227,7 @@ async def test_one_that_is_being_deleted_is_waited_for(world: Projecting) -> Non
 async def test_a_missing_right_is_told(world: Projecting) -> None:
     """Where nobody granted the writing, status says so, and it is tried again every minute."""
     world.api.failing = errors.ForbiddenError("no", status=403)
-    assert await world.reconcile() == projections.Outcome(found=NOT_GRANTED)
+    assert await world.reconcile() == projections.Projected(found=NOT_GRANTED)
     assert world.again == [60]
     world.api.failing = None
     assert (await world.reconcile()).found is WRITTEN
@@ -236,34 +236,34 @@ async def test_a_missing_right_is_told(world: Projecting) -> None:
 async def test_somebody_at_the_same_time_is_no_fault(world: Projecting) -> None:
     """Who comes too late looks again soon."""
     world.api.failing = errors.ConflictError("no", status=409)
-    assert await world.reconcile() == projections.Outcome(found=PENDING)
+    assert await world.reconcile() == projections.Projected(found=PENDING)
     assert world.again == [5]
 
 
 async def test_an_outage_is_told_to_who_asked_and_says_nothing_of_what_is_there(world: Projecting) -> None:
     """What was written stands through it; what was not is pending, and either is tried again with patience."""
     world.api.failing = errors.UnavailableError("down")
-    assert await world.reconcile() == projections.Outcome(found=PENDING, refused=world.api.failing)
+    assert await world.reconcile() == projections.Projected(found=PENDING, refused=world.api.failing)
     world.api.failing = None
     await world.reconcile()
     world.api.failing = errors.UnavailableError("down")
     world.now = projections.RECHECK_SECONDS
     refused = world.api.failing
-    assert await world.reconcile() == projections.Outcome(found=WRITTEN, is_left=True, refused=refused)
+    assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True, refused=refused)
     changed = await world.reconcile({**PUBLISH, "from": {"displayName": "New"}})
-    assert changed == projections.Outcome(found=PENDING, is_left=True, refused=refused)
+    assert changed == projections.Projected(found=PENDING, is_left=True, refused=refused)
     assert world.again == []
 
 
 async def test_what_nobody_wants_any_more_is_deleted(world: Projecting) -> None:
     """Removing spec.publish removes what it asked for, and where nothing was there nothing is asked for."""
-    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+    assert await world.reconcile({}) == projections.Projected(found=NONE)
     assert world.calls() == []
     await world.reconcile()
-    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+    assert await world.reconcile({}) == projections.Projected(found=NONE, written=True)
     assert PATH not in world.api.objects
     world.calls()
-    assert await world.reconcile({"publish": False}) == projections.Outcome(found=NONE)
+    assert await world.reconcile({"publish": False}) == projections.Projected(found=NONE)
     assert world.calls() == []
 
 
@@ -272,9 +272,9 @@ async def test_what_status_does_not_name_yet_is_deleted_too(world: Projecting) -
     await world.reconcile()
     world.named = ""
     world.api.failing = errors.UnavailableError("down")
-    assert await world.reconcile({}) == projections.Outcome(found=NONE, is_left=True, refused=world.api.failing)
+    assert await world.reconcile({}) == projections.Projected(found=NONE, is_left=True, refused=world.api.failing)
     world.api.failing, world.named = None, ""
-    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+    assert await world.reconcile({}) == projections.Projected(found=NONE, written=True)
     assert world.api.objects == {}
 
 
@@ -285,7 +285,7 @@ async def test_what_was_created_without_an_answer_is_deleted_too(world: Projecti
     assert (await world.reconcile()).found is PENDING
     world.named = ""
     assert PATH in world.api.objects
-    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+    assert await world.reconcile({}) == projections.Projected(found=NONE, written=True)
     assert world.api.objects == {}
 
 
@@ -294,29 +294,29 @@ async def test_what_cannot_be_deleted_is_remembered_and_in_nobody_s_way(world: P
     await world.reconcile()
     world.api.failing = errors.ForbiddenError("no", status=403)
     world.now = projections.RECHECK_SECONDS
-    assert await world.reconcile() == projections.Outcome(found=NOT_GRANTED, is_left=True)
-    assert await world.reconcile({}) == projections.Outcome(found=NONE, is_left=True)
+    assert await world.reconcile() == projections.Projected(found=NOT_GRANTED, is_left=True)
+    assert await world.reconcile({}) == projections.Projected(found=NONE, is_left=True)
     world.api.failing = errors.UnavailableError("down")
-    assert await world.reconcile({}) == projections.Outcome(found=NONE, is_left=True, refused=world.api.failing)
+    assert await world.reconcile({}) == projections.Projected(found=NONE, is_left=True, refused=world.api.failing)
     assert world.again == [60, 60]
     world.api.failing = None
-    assert await world.reconcile({}) == projections.Outcome(found=NONE, written=True)
+    assert await world.reconcile({}) == projections.Projected(found=NONE, written=True)
 
 
 async def test_one_that_is_gone_already_is_gone(world: Projecting) -> None:
     """Who deleted it by hand needs no deletion."""
     await world.reconcile()
     del world.api.objects[PATH]
-    assert await world.reconcile({}) == projections.Outcome(found=NONE)
+    assert await world.reconcile({}) == projections.Projected(found=NONE)
 
 
 async def test_an_object_that_does_not_fit_keeps_what_is_there(world: Projecting) -> None:
     """What its author meant is not known, so that applications keep what they have."""
     invalid = observed.Invalid(field="spec.publish", message="is required")
-    assert await world.reconcile(spec=invalid) == projections.Outcome(found=NONE)
+    assert await world.reconcile(spec=invalid) == projections.Projected(found=NONE)
     await world.reconcile()
     world.calls()
-    assert await world.reconcile(spec=invalid) == projections.Outcome(found=NONE, is_left=True)
+    assert await world.reconcile(spec=invalid) == projections.Projected(found=NONE, is_left=True)
     assert world.calls() == []
 
 
@@ -324,12 +324,12 @@ async def test_what_the_policy_blocks_is_not_published(world: Projecting) -> Non
     """Neither into a namespace that is not selected nor with an address that is not allowed; what was there stays."""
     selector = {"mode": "Selector", "selector": {"matchLabels": {"mail": "on"}}}
     closed = {**tiers.RELAY, "policy": {"organizations": selector}}
-    assert await world.reconcile(host=closed) == projections.Outcome(found=NONE)
+    assert await world.reconcile(host=closed) == projections.Projected(found=NONE)
     foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
-    assert await world.reconcile(foreign) == projections.Outcome(found=NONE)
+    assert await world.reconcile(foreign) == projections.Projected(found=NONE)
     assert world.calls() == []
     await world.reconcile()
-    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, is_left=True)
+    assert await world.reconcile(foreign) == projections.Projected(found=NONE, is_left=True)
     assert world.data["MAIL_FROM"] == "no-reply@example.com"
 
 
@@ -339,10 +339,10 @@ async def test_who_is_blocked_still_finds_and_trusts_the_intake(world: Projectin
     world.projections.note_authority("first")
     await world.reconcile()
     world.projections.note_authority("second")
-    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, written=True, is_left=True)
+    assert await world.reconcile(foreign) == projections.Projected(found=NONE, written=True, is_left=True)
     assert world.data["MAILTIER_CA"] == "second"
     world.calls()
-    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, is_left=True)
+    assert await world.reconcile(foreign) == projections.Projected(found=NONE, is_left=True)
     assert world.calls() == []
     world.there["data"] = {"MAILTIER_URL": "https://elsewhere", "MAIL_FROM": "no-reply@example.com"}
     world.now = projections.RECHECK_SECONDS
@@ -361,7 +361,7 @@ async def test_an_immutable_one_stays_while_its_organization_is_blocked(world: P
     await world.reconcile()
     world.there["immutable"] = True
     world.projections.note_authority("second")
-    assert await world.reconcile(foreign) == projections.Outcome(found=NONE, is_left=True)
+    assert await world.reconcile(foreign) == projections.Projected(found=NONE, is_left=True)
     assert "MAILTIER_CA" not in world.data
 
 
@@ -370,9 +370,9 @@ async def test_nothing_is_made_anew_while_the_policy_blocks(world: Projecting) -
     foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
     await world.reconcile()
     del world.api.objects[PATH]
-    assert await world.reconcile(foreign) == projections.Outcome(found=NONE)
+    assert await world.reconcile(foreign) == projections.Projected(found=NONE)
     assert world.api.objects == {}
-    assert await world.reconcile() == projections.Outcome(found=WRITTEN, written=True, is_left=True)
+    assert await world.reconcile() == projections.Projected(found=WRITTEN, written=True, is_left=True)
 
 
 async def test_new_certificates_are_published(world: Projecting) -> None:

@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from mailtier.handlers import events, streams
 from mailtier.handlers import store as store_module
+from mailtier.handlers import streams, watch_events
 
 _PLURAL = "orgemailsettings"
 
@@ -138,7 +138,7 @@ class _Queue:
 def test_an_echo_is_what_is_known_or_being_written() -> None:
     """The status that is there, and the one on its way, are no news; another status, spec or object is."""
     objects = store_module.Store()
-    take = events.Events(objects, _Queue())
+    take = watch_events.WatchEvents(objects, _Queue())
     document = json.loads(line(spec={}, status={"state": "Active"}))["object"]
     take.organization("acme", "default", document)
 

@@ -25,7 +25,7 @@ async def destinations() -> destination.Destinations:
     made = destination.Destinations(
         helo_name="sender.test",
         names=resolver.Resolver(),
-        opener=opening.Opener(tls.Contexts(sending.Settings())),
+        opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
         time=sending.Clock().as_clock(),
         host=lambda: None,
     )

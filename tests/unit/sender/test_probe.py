@@ -16,7 +16,7 @@ _R = delivery_reasons.DeliveryReason
 
 
 def _report(failure: classify.Failure, *, host: str = "smtp.example.com") -> feed.Probe:
-    finding = probe.Finding(
+    finding = probe.ProbeResult(
         host=host,
         endpoint=f"{host}:587",
         secret_version="1",

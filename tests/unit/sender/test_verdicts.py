@@ -104,7 +104,7 @@ def test_what_the_server_said_is_for_the_owner() -> None:
 def test_an_acceptance_quotes_no_secret() -> None:
     """A server that answers the dot with the password gets it into no record (R1)."""
     (reply,) = replies.ReplyParser().receive(b"250 2.0.0 Thanks for correct-horse-battery\r\n")
-    outcome = transaction.Outcome(recipient="a@example.org", verdict=transaction.Verdict.ACCEPTED, reply=reply)
+    outcome = transaction.RecipientResult(recipient="a@example.org", verdict=transaction.Verdict.ACCEPTED, reply=reply)
     context = dataclasses.replace(_CONTEXT, for_owner=True, secrets=("correct-horse-battery",))
     told = verdicts.accepted(_JOB, outcome, context)
     assert "horse" not in told.message

@@ -73,7 +73,7 @@ def test_people_read_flat_keys() -> None:
     """Beside the JSON stand the values by their paths, where they came from, and what is wrong."""
     org = {**tiers.OWN, "from": {"address": "team@example.org", "displayName": "Team Ä"}}
     flat = codec.flat_keys(
-        tiers.conclude(tiers.RELAY, org, secret=observed.SecretRead(outcome=observed.Outcome.FOUND)).effective
+        tiers.conclude(tiers.RELAY, org, secret=observed.SecretRead(outcome=observed.ReadOutcome.FOUND)).effective
     )
     assert flat["state"] == "Unresolved"
     assert flat["source"] == "Org"
@@ -105,7 +105,7 @@ def test_who_shares_server_credentials_and_envelope_shares_a_probe() -> None:
     key = _key(tiers.RELAY, {})
     assert codec.probe_key(tiers.conclude_host(tiers.RELAY).effective) == key
     assert _key(tiers.RELAY, {"from": {"displayName": "A"}, "delivery": {"ratePerMinute": 5}, "suspend": True}) == key
-    newer = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/2", annotation="relay.example.com")
+    newer = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/2", annotation="relay.example.com")
     assert codec.probe_key(tiers.conclude(tiers.RELAY, {}, secret=newer).effective) == key
 
 

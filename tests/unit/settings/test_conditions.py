@@ -139,19 +139,19 @@ def test_one_finding_gives_the_reason_and_the_message_tells_all() -> None:
 def test_what_needs_somebody_outweighs_what_may_come() -> None:
     """A missing host may be on its way, but an unbound Secret is not mended by waiting."""
     org = {name: group for name, group in tiers.OWN.items() if name != "from"}
-    unbound = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1")
+    unbound = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1")
     summed = _summed(_status(tiers.conclude(None, org, secret=unbound)))
     assert summed["Ready"] == ("False", "HostSettingsMissing")
     assert summed["ResolvedRefs"] == ("False", "SecretNotBound")
     assert summed["Stalled"] == ("True", "SecretNotBound")
-    missing = observed.SecretRead(outcome=observed.Outcome.NOT_FOUND)
+    missing = observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND)
     summed = _summed(_status(tiers.conclude(None, org, secret=missing)))
     assert summed["Reconciling"] == ("True", "HostSettingsMissing")
 
 
 def test_an_unbound_secret_is_told_with_the_command() -> None:
     """Whoever reads the status can paste the line that mends it."""
-    unbound = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1")
+    unbound = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1")
     document = _status(tiers.conclude(tiers.RELAY, tiers.OWN, secret=unbound))
     command = "kubectl annotate secret -n team-a smtp 'mailtier.dev/endpoint=smtp.example.org:587' --overwrite"
     for type_ in ("ResolvedRefs", "Ready", "Stalled"):
@@ -261,7 +261,7 @@ def test_an_inherited_endpoint_shows_neither_username_nor_secret() -> None:
 def test_a_long_message_is_cut() -> None:
     """The apiserver takes 32768 characters."""
     entries = ",".join(f"host-{number}.{'x' * 60}.example.com" for number in range(1000))
-    read = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=entries)
+    read = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1", annotation=entries)
     document = _status(tiers.conclude(tiers.RELAY, tiers.OWN, secret=read))
     assert len(_message(document, "ResolvedRefs")) == 32768
 

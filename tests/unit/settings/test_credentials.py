@@ -54,7 +54,7 @@ def test_the_mechanism_is_xoauth2() -> None:
 )
 def test_a_secret_that_names_one_server_only_is_not_bound(annotation: str) -> None:
     """Whoever may write the settings can move neither the client's secret nor the token elsewhere (R3)."""
-    read = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1", annotation=annotation)
+    read = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1", annotation=annotation)
     found = tiers.conclude(None, tiers.OAUTH2, secret=read).effective
     assert [finding.reason.name for finding in found.findings] == ["SecretNotBound"]
     assert found.findings[0].field == "spec.auth.oauth2.secretRef"
@@ -66,7 +66,7 @@ def test_a_secret_that_names_one_server_only_is_not_bound(annotation: str) -> No
 def test_a_key_that_is_not_fit_is_named() -> None:
     """The message names the field that chooses the key, and the purpose."""
     read = observed.SecretRead(
-        outcome=observed.Outcome.FOUND,
+        outcome=observed.ReadOutcome.FOUND,
         version="uid/1",
         annotation="smtp.example.org,https://login.example.org",
         unfit=observed.SecretKey(purpose=Purpose.PRIVATE_KEY, name="private-key"),
@@ -123,7 +123,7 @@ def test_settings_with_tokens_travel() -> None:
 def test_a_secret_for_tokens_is_no_password() -> None:
     """An organization that may write settings and not read Secrets gets no part of one sent elsewhere (R1, R3)."""
     read = observed.SecretRead(
-        outcome=observed.Outcome.FOUND, version="uid/1", annotation="smtp.example.org:587,https://login.example.org"
+        outcome=observed.ReadOutcome.FOUND, version="uid/1", annotation="smtp.example.org:587,https://login.example.org"
     )
     spec = {**tiers.OWN, "auth": {"username": "u", "passwordSecretRef": {"name": "oauth", "key": "client-secret"}}}
     found = tiers.conclude(None, spec, secret=read).effective
@@ -135,7 +135,7 @@ def test_a_secret_for_tokens_is_no_password() -> None:
 def test_nothing_is_told_of_a_secret_that_is_not_bound() -> None:
     """Whether a key exists, and what is wrong with its value, is the business of whoever may read the Secret."""
     read = observed.SecretRead(
-        outcome=observed.Outcome.FOUND, version="uid/1", unfit=specs.PASSWORD, problem="the value is empty"
+        outcome=observed.ReadOutcome.FOUND, version="uid/1", unfit=specs.PASSWORD, problem="the value is empty"
     )
     found = tiers.conclude(None, tiers.OWN, secret=read).effective
     assert [finding.reason.name for finding in found.findings] == ["SecretNotBound"]

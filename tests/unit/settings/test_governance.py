@@ -101,7 +101,7 @@ def test_audit_lets_no_password_go() -> None:
     """Binding, missing credentials and plaintext block in every mode (R2, R3)."""
     host = {**tiers.RELAY, "policy": {"mode": "Audit"}}
     assert tiers.findings(host, {"smtp": {"host": "smtp.example.org"}}) == [("CredentialsRequired", "spec.auth")]
-    unbound = observed.SecretRead(outcome=observed.Outcome.FOUND, version="uid/1")
+    unbound = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1")
     found = tiers.conclude(host, tiers.OWN, secret=unbound).effective
     assert [finding.reason.name for finding in found.findings] == ["SecretNotBound"]
 

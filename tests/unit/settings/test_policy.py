@@ -305,9 +305,9 @@ def test_every_finding_is_reported_at_once() -> None:
         {},
         org,
         secret=observed.SecretRead(
-            outcome=observed.Outcome.FOUND, unfit=specs.PASSWORD, problem="the key does not exist"
+            outcome=observed.ReadOutcome.FOUND, unfit=specs.PASSWORD, problem="the key does not exist"
         ),
-        ca=observed.CaRead(outcome=observed.Outcome.NOT_FOUND),
+        ca=observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND),
     ).effective
     assert [finding.reason.name for finding in found.findings] == [
         "EndpointNotAllowed",

@@ -46,7 +46,7 @@ def test_a_password_reaches_no_endpoint_that_its_secret_does_not_name(case: Case
         return
     assert found.endpoint is not None
     assert reads.secret is not None
-    assert reads.secret.outcome is observed.Outcome.FOUND
+    assert reads.secret.outcome is observed.ReadOutcome.FOUND
     assert binding.unbound(reads.secret.annotation, binding.servers(found.endpoint, found.auth)) == ()
     assert found.auth.secret.version == reads.secret.version
     if found.auth.secret.namespace == situation.operator_namespace:

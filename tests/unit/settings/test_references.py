@@ -7,7 +7,7 @@ import pytest
 from kit import specs, tiers
 from mailtier.settings import effective, observed, resolve
 
-FOUND = observed.Outcome.FOUND
+FOUND = observed.ReadOutcome.FOUND
 BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
 
 
@@ -15,7 +15,7 @@ BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
     ("read", "reason", "part"),
     [
         (
-            observed.SecretRead(outcome=observed.Outcome.NOT_FOUND),
+            observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND),
             "SecretNotFound",
             (
                 "`kubectl create secret generic -n team-a smtp --from-literal=password='PASSWORD'` and bind it to the"
@@ -24,14 +24,14 @@ BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
             ),
         ),
         (
-            observed.SecretRead(outcome=observed.Outcome.FORBIDDEN),
+            observed.SecretRead(outcome=observed.ReadOutcome.FORBIDDEN),
             "NamespaceNotGranted",
             (
                 "`kubectl create rolebinding mailtier-references -n team-a --clusterrole=RELEASE-references"
                 " --serviceaccount=RELEASE_NAMESPACE:RELEASE`"
             ),
         ),
-        (observed.SecretRead(outcome=observed.Outcome.UNAVAILABLE), "ApiUnavailable", "tries again"),
+        (observed.SecretRead(outcome=observed.ReadOutcome.UNAVAILABLE), "ApiUnavailable", "tries again"),
         (
             observed.SecretRead(outcome=FOUND, version="u/1", annotation="other.example.org"),
             "SecretNotBound",
@@ -68,8 +68,8 @@ def test_an_own_secret_that_cannot_be_used(read: observed.SecretRead, reason: st
     assert found.auth.secret.version == ""
 
 
-@pytest.mark.parametrize("outcome", list(observed.Outcome))
-def test_the_host_s_secret_is_not_named_to_an_organization(outcome: observed.Outcome) -> None:
+@pytest.mark.parametrize("outcome", list(observed.ReadOutcome))
+def test_the_host_s_secret_is_not_named_to_an_organization(outcome: observed.ReadOutcome) -> None:
     """An organization learns the reason and that the platform team has to act; its owner learns everything (R7)."""
     read = observed.SecretRead(outcome=outcome, annotation="elsewhere.example.com")
     (finding,) = tiers.conclude(tiers.RELAY, {}, secret=read).effective.findings
@@ -83,9 +83,9 @@ def test_the_host_s_secret_is_not_named_to_an_organization(outcome: observed.Out
 @pytest.mark.parametrize(
     ("read", "reason"),
     [
-        (observed.CaRead(outcome=observed.Outcome.NOT_FOUND), "CaNotFound"),
-        (observed.CaRead(outcome=observed.Outcome.FORBIDDEN), "CaForbidden"),
-        (observed.CaRead(outcome=observed.Outcome.UNAVAILABLE), "ApiUnavailable"),
+        (observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND), "CaNotFound"),
+        (observed.CaRead(outcome=observed.ReadOutcome.FORBIDDEN), "CaForbidden"),
+        (observed.CaRead(outcome=observed.ReadOutcome.UNAVAILABLE), "ApiUnavailable"),
         (observed.CaRead(outcome=FOUND, problem="it has no key ca.crt"), "CaInvalid"),
         (observed.CaRead(outcome=FOUND), "CaInvalid"),
     ],

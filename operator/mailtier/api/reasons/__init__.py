@@ -5,18 +5,18 @@
 
 from typing import Final
 
-from mailtier.api.reasons import acceptance, linting, model, notification, references, verification
+from mailtier.api.reasons import acceptance, definition, linting, notification, resolved_refs, verification
 from mailtier.api.reasons.acceptance import *  # noqa: F403  # The modules are one list, cut by condition.
 from mailtier.api.reasons.linting import *  # noqa: F403
 from mailtier.api.reasons.notification import *  # noqa: F403
-from mailtier.api.reasons.references import *  # noqa: F403
+from mailtier.api.reasons.resolved_refs import *  # noqa: F403
 from mailtier.api.reasons.verification import *  # noqa: F403
 
-Reason = model.Reason
+Reason = definition.Reason
 
 ALL: Final[tuple[Reason, ...]] = tuple(
     value
-    for part in (acceptance, references, verification, linting, notification)
+    for part in (acceptance, resolved_refs, verification, linting, notification)
     for value in vars(part).values()
     if isinstance(value, Reason)
 )

@@ -3,46 +3,46 @@
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.api.reasons import model
+from mailtier.api.reasons import definition
 
 _A: Final = vocabulary.Condition.ACCEPTED
 _C: Final = vocabulary.Condition.COMPLETE
 
 # What became of a notification.
-QUEUED: Final = model.Reason(
-    name="Queued", conditions=(_A,), meaning="The notification is durably queued.", remedy=model.NOTHING
+QUEUED: Final = definition.Reason(
+    name="Queued", conditions=(_A,), meaning="The notification is durably queued.", remedy=definition.NOTHING
 )
-DELIVERING: Final = model.reconciling(
+DELIVERING: Final = definition.reconciling(
     _C,
     name="Delivering",
     meaning="Some recipients have no final state yet.",
     remedy="Wait.",
 )
-DELIVERED: Final = model.Reason(
+DELIVERED: Final = definition.Reason(
     name="Delivered",
     conditions=(_C,),
     meaning="The SMTP server accepted the message for every recipient; bounces go to the envelope address.",
-    remedy=model.NOTHING,
+    remedy=definition.NOTHING,
 )
-PARTLY_FAILED: Final = model.stalled(
+PARTLY_FAILED: Final = definition.stalled(
     _C,
     name="PartlyFailed",
     meaning="Some recipients were accepted, and others ended otherwise.",
     remedy="Look at status.recipients.",
 )
-FAILED: Final = model.stalled(
+FAILED: Final = definition.stalled(
     _C,
     name="Failed",
     meaning="No recipient was accepted.",
     remedy="Look at status.recipients; each says why.",
 )
-REFUSED: Final = model.stalled(
+REFUSED: Final = definition.stalled(
     _A,
     name="Refused",
     meaning="The sender does not take the notification.",
     remedy="Correct what the message names, and create the Notification again.",
 )
-SENDER_UNAVAILABLE: Final = model.reconciling(
+SENDER_UNAVAILABLE: Final = definition.reconciling(
     _A,
     name="SenderUnavailable",
     meaning="The sender does not answer; the notification is offered again.",
@@ -50,37 +50,37 @@ SENDER_UNAVAILABLE: Final = model.reconciling(
 )
 
 # Why the sender does not take a notification.
-ORGANIZATION_UNKNOWN: Final = model.reconciling(
+ORGANIZATION_UNKNOWN: Final = definition.reconciling(
     _A,
     name="OrganizationUnknown",
     meaning="The namespace has no such organization, or its settings have not reached the sender yet.",
     remedy="Create the OrgEmailSettings, or correct spec.organization of the Notification.",
 )
-CATEGORY_DISABLED: Final = model.stalled(
+CATEGORY_DISABLED: Final = definition.stalled(
     _A,
     name="CategoryDisabled",
     meaning="The organization's settings switch the notification's category off.",
     remedy="Enable the category under spec.notifications, or do not send it; then create the Notification again.",
 )
-NO_RECIPIENTS: Final = model.stalled(
+NO_RECIPIENTS: Final = definition.stalled(
     _A,
     name="NoRecipients",
     meaning="Neither the notification nor the settings of its category name a recipient.",
     remedy="Name recipients, or set them under spec.notifications; then create the Notification again.",
 )
-HTTPS_ONLY: Final = model.stalled(
+HTTPS_ONLY: Final = definition.stalled(
     _A,
     name="HttpsOnly",
     meaning="A category whose links must not lie in etcd came as an object.",
     remedy="POST it to the sender's HTTPS intake.",
 )
-QUOTA_EXCEEDED: Final = model.reconciling(
+QUOTA_EXCEEDED: Final = definition.reconciling(
     _A,
     name="QuotaExceeded",
     meaning="The namespace has as many messages waiting as it may.",
     remedy="Wait for delivery; if it does not go on, look at Verified of the settings.",
 )
-STORAGE_FULL: Final = model.reconciling(
+STORAGE_FULL: Final = definition.reconciling(
     _A,
     name="StorageFull",
     meaning="The sender's volume is too full for new messages; what was taken is safe.",

@@ -3,127 +3,127 @@
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.api.reasons import model
+from mailtier.api.reasons import definition
 
 _V: Final = vocabulary.Condition.VERIFIED
 
 # What the sender's probe found.
-VERIFIED: Final = model.Reason(
-    name="Verified", conditions=(_V,), meaning="The probe went through every stage.", remedy=model.NOTHING
+VERIFIED: Final = definition.Reason(
+    name="Verified", conditions=(_V,), meaning="The probe went through every stage.", remedy=definition.NOTHING
 )
-PROBE_PENDING: Final = model.Reason(
+PROBE_PENDING: Final = definition.Reason(
     name="ProbePending",
     conditions=(_V,),
     meaning="The sender has not reported on these settings yet.",
     remedy="Wait: endpoints of organizations are probed one a minute and namespace.",
 )
-NOT_PROBED: Final = model.Reason(
+NOT_PROBED: Final = definition.Reason(
     name="NotProbed",
     conditions=(_V,),
     meaning="Nothing is connected to while the settings are blocked, unresolved or suspended.",
     remedy="Mend what Ready says first; suspended settings are probed when spec.suspend is removed.",
 )
-DNS_FAILED: Final = model.Reason(
+DNS_FAILED: Final = definition.Reason(
     name="DnsFailed",
     conditions=(_V,),
     meaning="The server's name could not be resolved.",
     remedy="Check smtp.host for a typing error, and the cluster's DNS.",
 )
-ADDRESS_DENIED: Final = model.Reason(
+ADDRESS_DENIED: Final = definition.Reason(
     name="AddressDenied",
     conditions=(_V,),
     meaning="The server's name resolves to an address that is not public, and the policy does not open it.",
     remedy="Use a public server, or have the platform team add its network to policy.endpoints.allow"
     " (for the host's own endpoint: policy.endpoints.hostAllow).",
 )
-HOST_RELAY: Final = model.Reason(
+HOST_RELAY: Final = definition.Reason(
     name="HostRelay",
     conditions=(_V,),
     meaning="The server's name leads to the host's server, and the settings bring no credentials for it.",
     remedy="Inherit that server by removing spec.smtp and spec.auth, or set auth.username and auth.passwordSecretRef"
     " instead of mechanism: Anonymous.",
 )
-HOST_RELAY_UNKNOWN: Final = model.Reason(
+HOST_RELAY_UNKNOWN: Final = definition.Reason(
     name="HostRelayUnknown",
     conditions=(_V,),
     meaning="The settings bring no credentials, and their server could not be compared with the host's just now.",
     remedy="Have the platform team look at Verified of HostEmailSettings default and find the cause; the probe is"
     " repeated every few minutes.",
 )
-CONNECT_FAILED: Final = model.Reason(
+CONNECT_FAILED: Final = definition.Reason(
     name="ConnectFailed",
     conditions=(_V,),
     meaning="No TCP connection came about.",
     remedy="Check host and port, firewalls and NetworkPolicies between the sender and the server.",
 )
-GREETING_FAILED: Final = model.Reason(
+GREETING_FAILED: Final = definition.Reason(
     name="GreetingFailed",
     conditions=(_V,),
     meaning="The server did not greet as an SMTP server does, or refused the session.",
     remedy="Check that the port speaks SMTP: Implicit TLS belongs on 465, StartTLS on 587.",
 )
-TLS_FAILED: Final = model.Reason(
+TLS_FAILED: Final = definition.Reason(
     name="TlsFailed",
     conditions=(_V,),
     meaning="The TLS handshake failed, or the certificate did not verify.",
     remedy="Check smtp.tls: mode, serverName, and caRef for a private CA.",
 )
-STARTTLS_NOT_OFFERED: Final = model.Reason(
+STARTTLS_NOT_OFFERED: Final = definition.Reason(
     name="StartTlsNotOffered",
     conditions=(_V,),
     meaning="The server does not offer STARTTLS, which these settings require.",
     remedy="Use the server's submission port (587), or tls.mode: Implicit on 465.",
 )
-EHLO_FAILED: Final = model.Reason(
+EHLO_FAILED: Final = definition.Reason(
     name="EhloFailed",
     conditions=(_V,),
     meaning="The server refused EHLO.",
     remedy="Set delivery.heloName to a name the server takes.",
 )
-AUTH_FAILED: Final = model.Reason(
+AUTH_FAILED: Final = definition.Reason(
     name="AuthFailed",
     conditions=(_V,),
     meaning="The server refused the credentials.",
     remedy="Correct the username, and the password or what the token is for; the sender tries again when the Secret or"
     " the settings change.",
 )
-AUTH_REQUIRED: Final = model.Reason(
+AUTH_REQUIRED: Final = definition.Reason(
     name="AuthRequired",
     conditions=(_V,),
     meaning="The server takes no mail without authentication, and the settings say mechanism: Anonymous.",
     remedy="Set auth.username and auth.passwordSecretRef instead of mechanism: Anonymous.",
 )
-AUTH_NOT_OFFERED: Final = model.Reason(
+AUTH_NOT_OFFERED: Final = definition.Reason(
     name="AuthNotOffered",
     conditions=(_V,),
     meaning="The server does not offer the mechanism that auth.mechanism names.",
     remedy="Choose a mechanism that the server offers.",
 )
-SENDER_REFUSED: Final = model.Reason(
+SENDER_REFUSED: Final = definition.Reason(
     name="SenderRefused",
     conditions=(_V,),
     meaning="The server refused the sender address at MAIL FROM.",
     remedy="Use a from.envelope or from.address that the account may send as.",
 )
-SERVER_UNAVAILABLE: Final = model.Reason(
+SERVER_UNAVAILABLE: Final = definition.Reason(
     name="ServerUnavailable",
     conditions=(_V,),
     meaning="The server ended the session after it had begun, or cannot do what was asked at present.",
     remedy="Look at the server; the probe is repeated every few minutes.",
 )
-PROBE_TIMEOUT: Final = model.Reason(
+PROBE_TIMEOUT: Final = definition.Reason(
     name="TimedOut",
     conditions=(_V,),
     meaning="A stage of the probe did not end within its total.",
     remedy="Check the server's load and the network between it and the sender.",
 )
-TOKEN_FAILED: Final = model.Reason(
+TOKEN_FAILED: Final = definition.Reason(
     name="TokenFailed",
     conditions=(_V,),
     meaning="The token server could not be reached, or did not answer with an access token.",
     remedy="Check auth.oauth2.tokenURL and scopes, and the network between the sender and the token server.",
 )
-TOKEN_REFUSED: Final = model.Reason(
+TOKEN_REFUSED: Final = definition.Reason(
     name="TokenRefused",
     conditions=(_V,),
     meaning="The token server refused the client, its secret or key, or the refresh token.",

@@ -9,9 +9,9 @@ import typer
 
 from mailtier.api import names
 from mailtier.cli import failures
-from mailtier.cli.offline import judging, references, sources, world
+from mailtier.cli.offline import file_reads, judging, sources, world
 from mailtier.cli.online import terminal
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 Files = Annotated[
     list[str] | None,
@@ -73,7 +73,7 @@ def say_noted(judge: judging.Judge) -> bool:
     for issue in noted:
         say(f"{issue.place}: {issue.text}")
     say_skipped(judge.world)
-    return any(issue.severity == model.Severity.ERROR for issue in noted)
+    return any(issue.severity == terms.Severity.ERROR for issue in noted)
 
 
 def say_skipped(objects: world.World) -> None:
@@ -92,7 +92,7 @@ def _files(number: int) -> str:
     return f"{number} file{'' if number == 1 else 's'}"
 
 
-def say_assumed(assumed: references.Assumed) -> None:
+def say_assumed(assumed: file_reads.Assumed) -> None:
     """Say what was taken for granted; once, and nothing where nothing was."""
     if text := str(assumed):
         say(f"assumed {text}; add them to the input, or judge what is there with --strict-references")

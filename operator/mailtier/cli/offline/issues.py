@@ -5,7 +5,7 @@ from typing import Final
 
 from mailtier.api import names, reasons
 from mailtier.cli.offline import loading
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 _PAGES: Final = f"https://{names.GROUP}/docs/reference"
 
@@ -38,7 +38,7 @@ class Issue:
     """
 
     rule: Rule
-    severity: model.Severity
+    severity: terms.Severity
     place: loading.Place
     subject: str
     field: str
@@ -80,7 +80,7 @@ FILE_RULES: Final = (NOT_READABLE, DUPLICATE_OBJECT, UNKNOWN_VERSION, UNKNOWN_KI
 """What is found in files before anything is resolved; the reference of the command line describes them."""
 
 
-def of_lint(lint: model.Lint) -> Rule:
+def of_lint(lint: terms.Lint) -> Rule:
     """Return the rule that a lint is."""
     return Rule(
         identifier=lint.identifier,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mailtier.api import names, policies, settings, vocabulary
-from mailtier.cli.offline import issues, references, world
+from mailtier.cli.offline import file_reads, issues, world
 from mailtier.settings import effective, observed, policy, resolve
 
 
@@ -21,10 +21,10 @@ class Judge:
         self.world = objects
         self._namespace = operator_namespace
         self._strict = strict
-        self._reader = references.Reader(objects, strict=strict)
+        self._reader = file_reads.FileReads(objects, strict=strict)
 
     @property
-    def assumed(self) -> references.Assumed:
+    def assumed(self) -> file_reads.Assumed:
         """What was taken for granted so far."""
         return self._reader.assumed
 

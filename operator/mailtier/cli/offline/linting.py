@@ -7,7 +7,7 @@ from typing import Final
 from mailtier.api import reasons, vocabulary
 from mailtier.cli.offline import issues, judging, sources, world
 from mailtier.settings import conditions, effective, linting, resolve
-from mailtier.settings.lints import catalogue, model
+from mailtier.settings.lints import catalogue, terms
 
 _WITHOUT_HOST: Final = frozenset({reasons.INVALID, reasons.CREDENTIALS_REQUIRED, reasons.PLAINTEXT_REFUSED})
 """What is certain of an organization whose host is not in the input, beside what its own references are."""
@@ -69,11 +69,11 @@ def _issues(
     resolution: resolve.Resolution, document: sources.Document, subject: str, now: dt.datetime
 ) -> Iterator[issues.Issue]:
     settings = resolution.effective
-    for severity, findings in ((model.Severity.ERROR, settings.findings), (model.Severity.WARNING, settings.audited)):
+    for severity, findings in ((terms.Severity.ERROR, settings.findings), (terms.Severity.WARNING, settings.audited)):
         for finding in findings:
             if _is_told_elsewhere(finding, resolution) or not _is_certain(finding, resolution):
                 continue
-            audited = severity == model.Severity.WARNING
+            audited = severity == terms.Severity.WARNING
             message = finding.message if finding.field else conditions.capitalized(finding.message)
             yield issues.Issue(
                 rule=issues.of_reason(finding.reason),

@@ -23,7 +23,7 @@ _COLOURS: Final = {
     effective.State.SUSPENDED: terminal.Colour.WAITING,
 }
 
-Settings = Mapping[str, effective.Effective]
+Rendered = Mapping[str, effective.Effective]
 """Effective settings by the organization's name, the host's own under `host`."""
 
 
@@ -31,7 +31,7 @@ class NoRenderingError(ValueError):
     """The text is a rendering that somebody edited, or another release printed."""
 
 
-def as_json(rendered: Settings) -> Iterator[str]:
+def as_json(rendered: Rendered) -> Iterator[str]:
     """Yield the lines of one JSON object, an organization a line.
 
     Each value is the text of `effective.json`, as the operator publishes it for the same objects.
@@ -40,7 +40,7 @@ def as_json(rendered: Settings) -> Iterator[str]:
     yield from _enclose("{", lines, "}")
 
 
-def parse(text: str) -> Settings | None:
+def parse(text: str) -> Rendered | None:
     """Return what `as_json` or `as_yaml` printed; None where the text is something else.
 
     Raises:
@@ -59,7 +59,7 @@ def _is_rendered(entry: Any) -> bool:
     return isinstance(entry, dict) and {"hash", "settings", "version"} <= entry.keys()
 
 
-def _from_yaml(text: str) -> Settings | None:
+def _from_yaml(text: str) -> Rendered | None:
     try:
         printed = [document for document, _ in loading.documents("", text)]
     except loading.UnreadableError:
@@ -90,7 +90,7 @@ def _decode(text: str) -> effective.Effective:
         raise NoRenderingError(str(error)) from error
 
 
-def as_yaml(rendered: Settings) -> Iterator[str]:
+def as_yaml(rendered: Rendered) -> Iterator[str]:
     """Yield one YAML document an organization: its values in the shape of a spec, and where each came from.
 
     The last entry of each is the text of `effective.json`, as the operator publishes it.
@@ -99,7 +99,7 @@ def as_yaml(rendered: Settings) -> Iterator[str]:
         yield f"---\n{documents.dump(_document(name, settings))}"
 
 
-def as_text(rendered: Settings, painter: terminal.Painter) -> Iterator[str]:
+def as_text(rendered: Rendered, painter: terminal.Painter) -> Iterator[str]:
     """Yield a table, and below it what is wrong with whom."""
     body = [_row(name, settings) for name, settings in rendered.items()]
     if body:

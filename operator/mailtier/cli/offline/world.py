@@ -9,7 +9,7 @@ import pydantic
 from mailtier.api import kinds, names, problems, reasons, settings
 from mailtier.cli.offline import issues, sources
 from mailtier.settings import effective, observed
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 _DEFAULT_NAMESPACE: Final = "default"
 _NAME_LABEL: Final = "kubernetes.io/metadata.name"
@@ -123,7 +123,7 @@ def duplicates(documents: Sequence[sources.Document]) -> Iterator[issues.Issue]:
     for document in documents[1:]:
         yield issues.Issue(
             rule=issues.DUPLICATE_OBJECT,
-            severity=model.Severity.ERROR,
+            severity=terms.Severity.ERROR,
             place=document.place(),
             subject=subject_of(document),
             field="",
@@ -157,7 +157,7 @@ class _Builder:
             self.world.noted.append(
                 issues.Issue(
                     rule=issues.NOT_READABLE,
-                    severity=model.Severity.INFO if is_template else model.Severity.ERROR,
+                    severity=terms.Severity.INFO if is_template else terms.Severity.ERROR,
                     place=unreadable.place,
                     subject="",
                     field="",
@@ -267,7 +267,7 @@ class _Builder:
         self.world.noted.append(
             issues.Issue(
                 rule=rule,
-                severity=model.Severity.ERROR,
+                severity=terms.Severity.ERROR,
                 place=document.place(field),
                 subject=subject_of(document),
                 field=field,

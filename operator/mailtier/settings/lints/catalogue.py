@@ -7,15 +7,15 @@ from mailtier.settings.lints import (
     certificates,
     credentials,
     delivery,
-    model,
     overrides,
     policy,
     sender,
+    terms,
     transport,
 )
-from mailtier.settings.providers import model as providers
+from mailtier.settings.providers import facts as providers
 
-GROUPS: Final[tuple[tuple[str, tuple[model.Lint, ...]], ...]] = (
+GROUPS: Final[tuple[tuple[str, tuple[terms.Lint, ...]], ...]] = (
     ("Server and connection", transport.LINTS),
     ("Certificate", certificates.LINTS),
     ("Credentials", credentials.LINTS),
@@ -27,15 +27,15 @@ GROUPS: Final[tuple[tuple[str, tuple[model.Lint, ...]], ...]] = (
 )
 """Lints by their subject, as the page has them."""
 
-ALL: Final[tuple[model.Lint, ...]] = tuple(lint for _, lints in GROUPS for lint in lints)
+ALL: Final[tuple[terms.Lint, ...]] = tuple(lint for _, lints in GROUPS for lint in lints)
 
-BY_IDENTIFIER: Final[dict[str, model.Lint]] = {lint.identifier: lint for lint in ALL}
+BY_IDENTIFIER: Final[dict[str, terms.Lint]] = {lint.identifier: lint for lint in ALL}
 
 
-def run(subject: model.Subject) -> tuple[model.Finding, ...]:
+def run(subject: terms.Subject) -> tuple[terms.LintFinding, ...]:
     """Return what all lints find, the worst first, then by identifier and field; the same subject gives the same."""
     found = (
-        model.Finding(
+        terms.LintFinding(
             lint=lint, severity=_severity(lint, place, subject.provider), field=place.field, message=place.message
         )
         for lint in ALL
@@ -44,11 +44,11 @@ def run(subject: model.Subject) -> tuple[model.Finding, ...]:
     return tuple(sorted(found, key=lambda each: (each.severity.rank, each.lint.identifier, each.field, each.message)))
 
 
-def _severity(lint: model.Lint, place: model.Place, provider: providers.Provider | None) -> model.Severity:
+def _severity(lint: terms.Lint, place: terms.Place, provider: providers.Provider | None) -> terms.Severity:
     """Return how much a finding matters: nothing that could not be verified makes an Error."""
     if place.fact is None or provider is None:
         return lint.severity
     # That the server is the provider's at all is a fact too.
     if place.fact.verified and provider.hosts is not None and provider.hosts.verified:
         return lint.severity
-    return max(lint.severity, model.Severity.WARNING, key=lambda severity: severity.rank)
+    return max(lint.severity, terms.Severity.WARNING, key=lambda severity: severity.rank)

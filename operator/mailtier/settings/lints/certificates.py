@@ -4,18 +4,18 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Final
 
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 NOTICE: Final = dt.timedelta(days=21)
 """Three weeks: what renews by itself does so a month before the end (Let's Encrypt, cert-manager), so that by then
 something failed; and a person has time to act."""
 
 
-def _expires_soon(subject: model.Subject) -> Iterator[model.Place]:
+def _expires_soon(subject: terms.Subject) -> Iterator[terms.Place]:
     expires_at = subject.certificate_expires_at
     if expires_at is not None and subject.endpoint is not None and expires_at - subject.now <= NOTICE:
         # The day and not what is left: a message that changed with every look would be written to the status each time.
-        yield model.Place(
+        yield terms.Place(
             field="spec.smtp.tls",
             message=f"the server's certificate is valid until {expires_at:%Y-%m-%d}, and mail stops with it; have it"
             " renewed",
@@ -23,9 +23,9 @@ def _expires_soon(subject: model.Subject) -> Iterator[model.Place]:
 
 
 LINTS: Final = (
-    model.Lint(
+    terms.Lint(
         identifier="certificate-expires-soon",
-        severity=model.Severity.WARNING,
+        severity=terms.Severity.WARNING,
         title="The server's certificate ends within 21 days",
         explanation="What renews by itself has done so by now. When the certificate ends, all mail through the server"
         " waits from one moment to the next, and Verified says TlsFailed.",

@@ -4,26 +4,26 @@ from collections.abc import Iterator
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
 _SENDERS: Final = (("address", "address"), ("displayName", "display_name"), ("replyTo", "reply_to"))
 _CAPPED: Final = (("ratePerMinute", "rate_per_minute"), ("maxAge", "max_age"))
 
 
-def _capped(subject: model.Subject) -> Iterator[model.Place]:
+def _capped(subject: terms.Subject) -> Iterator[terms.Place]:
     delivery = subject.org.delivery if subject.org is not None and subject.viewer == _ORG else None
     for name, attribute in _CAPPED:
         is_set = delivery is not None and getattr(delivery, attribute) is not None
         if is_set and subject.effective.provenance.get(f"delivery.{name}") == _HOST:
-            yield model.Place(
+            yield terms.Place(
                 field=f"spec.delivery.{name}",
                 message="is above the host's limit, which is used instead while the endpoint is inherited; lower or"
                 " remove it",
             )
 
 
-def _repeated(subject: model.Subject) -> Iterator[model.Place]:
+def _repeated(subject: terms.Subject) -> Iterator[terms.Place]:
     if subject.viewer != _ORG or subject.org is None or subject.host is None:
         return
     mine, hosts = subject.org.from_, subject.host.from_
@@ -32,25 +32,25 @@ def _repeated(subject: model.Subject) -> Iterator[model.Place]:
     for name, attribute in _SENDERS:
         value = getattr(mine, attribute)
         if value is not None and value == getattr(hosts, attribute):
-            yield model.Place(
+            yield terms.Place(
                 field=f"spec.from.{name}",
                 message="repeats what the host says, and stays behind when the host changes it; remove it",
             )
 
 
 LINTS: Final = (
-    model.Lint(
+    terms.Lint(
         identifier="limit-above-host",
-        severity=model.Severity.WARNING,
+        severity=terms.Severity.WARNING,
         title="A limit has no effect, because the host's is lower",
         explanation="On an inherited endpoint an organization may be slower and less patient than the host says, not"
         " faster or more patient; the lower value is used.",
         remedy="Lower the limit, or remove it.",
         check=_capped,
     ),
-    model.Lint(
+    terms.Lint(
         identifier="override-repeats-host",
-        severity=model.Severity.INFO,
+        severity=terms.Severity.INFO,
         title="An override repeats the host's value",
         explanation="It changes nothing today. When the platform team changes the host's value, this organization keeps"
         " the old one.",

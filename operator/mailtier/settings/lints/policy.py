@@ -5,7 +5,7 @@ from typing import Final
 
 from mailtier.api import policies, settings, vocabulary
 from mailtier.settings import networks
-from mailtier.settings.lints import model, names
+from mailtier.settings.lints import names, terms
 
 _METADATA: Final = ("169.254.169.254", "fd00:ec2::254")
 _INTERNAL: Final = ("10.0.0.1", "172.16.0.1", "192.168.0.1", "fd00::1")
@@ -13,90 +13,90 @@ _WIDE: Final = 2
 """A network that holds this many of the private ones was not drawn for one relay."""
 
 
-def _host(subject: model.Subject) -> settings.HostSpec | None:
+def _host(subject: terms.Subject) -> settings.HostSpec | None:
     return subject.host if subject.viewer == vocabulary.Origin.HOST else None
 
 
-def _policy(subject: model.Subject) -> policies.Policy | None:
+def _policy(subject: terms.Subject) -> policies.Policy | None:
     host = _host(subject)
     return host.policy if host is not None else None
 
 
-def _endpoints(subject: model.Subject) -> policies.EndpointsPolicy | None:
+def _endpoints(subject: terms.Subject) -> policies.EndpointsPolicy | None:
     policy = _policy(subject)
     return policy.endpoints if policy is not None else None
 
 
-def _every_network(subject: model.Subject) -> Iterator[model.Place]:
+def _every_network(subject: terms.Subject) -> Iterator[terms.Place]:
     endpoints = _endpoints(subject)
     for index, entry in enumerate((endpoints.allow if endpoints else None) or ()):
         cidr = entry.cidr
         if cidr is not None and sum(networks.holds(cidr, address) for address in _INTERNAL) >= _WIDE:
-            yield model.Place(
+            yield terms.Place(
                 field=f"spec.policy.endpoints.allow[{index}].cidr",
                 message=f"{cidr} opens every private network to organizations, that of the cluster included; name the"
                 " networks of the mail servers",
             )
 
 
-def _metadata(subject: model.Subject) -> Iterator[model.Place]:
+def _metadata(subject: terms.Subject) -> Iterator[terms.Place]:
     endpoints = _endpoints(subject)
     for cidr in (endpoints.host_allow if endpoints else None) or ():
         if any(networks.holds(cidr, address) for address in _METADATA):
-            yield model.Place(
+            yield terms.Place(
                 field="spec.policy.endpoints.hostAllow",
                 message=f"{cidr} holds the cloud's metadata service, where no mail server stands; name the server's own"
                 " network",
             )
 
 
-def _anonymous_everywhere(subject: model.Subject) -> Iterator[model.Place]:
+def _anonymous_everywhere(subject: terms.Subject) -> Iterator[terms.Place]:
     endpoints = _endpoints(subject)
     if endpoints is not None and endpoints.anonymous and endpoints.allow is None:
-        yield model.Place(
+        yield terms.Place(
             field="spec.policy.endpoints.anonymous",
             message="true without allow lets organizations use every relay that trusts the cluster's address; list the"
             " servers in allow",
         )
 
 
-def _foreign_domain(subject: model.Subject) -> Iterator[model.Place]:
+def _foreign_domain(subject: terms.Subject) -> Iterator[terms.Place]:
     policy = _policy(subject)
     for entry in policy.from_.allow if policy is not None and policy.from_ is not None else ():
         if names.domain_of(entry) in names.FREEMAIL:
-            yield model.Place(
+            yield terms.Place(
                 field="spec.policy.from.allow",
                 message=f"{entry} is of a domain of everybody's mailboxes, whose DMARC record disowns mail from your"
                 " server; allow domains of your own",
             )
 
 
-def _idle_plaintext(subject: model.Subject) -> Iterator[model.Place]:
+def _idle_plaintext(subject: terms.Subject) -> Iterator[terms.Place]:
     host = _host(subject)
     if host is None or host.auth is None or not host.auth.allow_plaintext:
         return
     endpoint = subject.effective.endpoint
     if endpoint is not None and endpoint.tls.mode != vocabulary.TlsMode.DISABLED:
-        yield model.Place(
+        yield terms.Place(
             field="spec.auth.allowPlaintext",
             message="true does nothing while the connection has TLS, and would let the password out as soon as somebody"
             " sets mode Disabled; remove it",
         )
 
 
-def _audit(subject: model.Subject) -> Iterator[model.Place]:
+def _audit(subject: terms.Subject) -> Iterator[terms.Place]:
     policy = _policy(subject)
     if policy is not None and policy.mode == vocabulary.PolicyMode.AUDIT:
-        yield model.Place(
+        yield terms.Place(
             field="spec.policy.mode",
             message="Audit blocks nothing; set Enforce when status.summary.wouldBlock is 0, or as low as you want it",
         )
 
 
 LINTS: Final = (
-    model.Lint(
+    terms.Lint(
         identifier="policy-opens-private-networks",
-        severity=model.Severity.ERROR,
+        severity=terms.Severity.ERROR,
         title="The policy opens every private network to organizations",
         explanation="A network in policy.endpoints.allow admits whatever name resolves into it. One that holds the"
         " private ranges lets organizations connect to Services and machines that were never meant for them, and learn"
@@ -104,44 +104,44 @@ LINTS: Final = (
         remedy="Name the networks of the mail servers, as small as they are.",
         check=_every_network,
     ),
-    model.Lint(
+    terms.Lint(
         identifier="policy-opens-metadata",
-        severity=model.Severity.ERROR,
+        severity=terms.Severity.ERROR,
         title="The policy opens the cloud's metadata service",
         explanation="169.254.169.254 and its like hand out credentials of the machine. No mail server stands there.",
         remedy="Name the server's own network in policy.endpoints.hostAllow.",
         check=_metadata,
     ),
-    model.Lint(
+    terms.Lint(
         identifier="policy-anonymous-everywhere",
-        severity=model.Severity.WARNING,
+        severity=terms.Severity.WARNING,
         title="Organizations may use any server without credentials",
         explanation="A relay that trusts the cluster's address trusts every organization then. The host's own is known"
         " by the addresses that DNS answers at the moment; any other relay is not, and From is not bound there.",
         remedy="List the servers that may be used without credentials in policy.endpoints.allow.",
         check=_anonymous_everywhere,
     ),
-    model.Lint(
+    terms.Lint(
         identifier="policy-allows-freemail-from",
-        severity=model.Severity.WARNING,
+        severity=terms.Severity.WARNING,
         title="The policy allows From addresses of a free mail provider",
         explanation="Such mail fails DMARC, and refusals hurt the reputation of the server that all organizations"
         " share.",
         remedy="Allow domains of your own.",
         check=_foreign_domain,
     ),
-    model.Lint(
+    terms.Lint(
         identifier="allow-plaintext-idle",
-        severity=model.Severity.WARNING,
+        severity=terms.Severity.WARNING,
         title="A permission to send the password in clear lies ready",
         explanation="auth.allowPlaintext does nothing while the connection has TLS. It takes away the question that"
         " would be asked when somebody turns TLS off.",
         remedy="Remove auth.allowPlaintext.",
         check=_idle_plaintext,
     ),
-    model.Lint(
+    terms.Lint(
         identifier="policy-in-audit-mode",
-        severity=model.Severity.INFO,
+        severity=terms.Severity.INFO,
         title="The policy is not in force",
         explanation="In mode Audit violations are told and counted, and mail goes out nevertheless. That is meant for"
         " the time in which a policy is tried out.",

@@ -5,33 +5,33 @@ import re
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings.providers import model
+from mailtier.settings.providers import facts
 
 _READ: Final = dt.date(2026, 11, 25)
-_CONNECT: Final = model.Source(
+_CONNECT: Final = facts.Source(
     title="Connecting to an Amazon SES SMTP endpoint",
     url="https://docs.aws.amazon.com/ses/latest/dg/smtp-connect.html",
     looked_up=_READ,
 )
-_CREDENTIALS: Final = model.Source(
+_CREDENTIALS: Final = facts.Source(
     title="Obtaining Amazon SES SMTP credentials",
     url="https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html",
     looked_up=_READ,
 )
-_QUOTAS: Final = model.Source(
+_QUOTAS: Final = facts.Source(
     title="Service quotas in Amazon SES", url="https://docs.aws.amazon.com/ses/latest/dg/quotas.html", looked_up=_READ
 )
-_QUOTA_ERRORS: Final = model.Source(
+_QUOTA_ERRORS: Final = facts.Source(
     title="Errors related to the sending quotas for your Amazon SES account",
     url="https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html",
     looked_up=_READ,
 )
-_TROUBLE: Final = model.Source(
+_TROUBLE: Final = facts.Source(
     title="Amazon SES SMTP issues",
     url="https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-smtp.html",
     looked_up=_READ,
 )
-_COMMAND_LINE: Final = model.Source(
+_COMMAND_LINE: Final = facts.Source(
     title="Testing your connection to the Amazon SES SMTP interface using the command line",
     url="https://docs.aws.amazon.com/ses/latest/dg/send-email-smtp-client-command-line.html",
     looked_up=_READ,
@@ -43,22 +43,22 @@ def _is_access_key(username: str) -> bool:
     return _ACCESS_KEY.fullmatch(username) is not None
 
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="amazon-ses",
     title="Amazon SES",
     summary="Sends for domains and addresses that were verified, in the region that the host names. New accounts are"
     " in a sandbox, where recipients have to be verified too.",
-    hosts=model.Fact(value=("email-smtp.*.amazonaws.com",), source=_COMMAND_LINE),
-    starttls=model.Fact(value=(587, 2587, 25), source=_CONNECT, note="Amazon EC2 throttles port 25 by default"),
-    implicit=model.Fact(value=(465, 2465), source=_CONNECT),
-    anonymous=model.Fact(value=False, source=_TROUBLE, note="530 Authentication required"),
-    sender=model.Fact(
-        value=model.SenderRule.VERIFIED,
+    hosts=facts.Fact(value=("email-smtp.*.amazonaws.com",), source=_COMMAND_LINE),
+    starttls=facts.Fact(value=(587, 2587, 25), source=_CONNECT, note="Amazon EC2 throttles port 25 by default"),
+    implicit=facts.Fact(value=(465, 2465), source=_CONNECT),
+    anonymous=facts.Fact(value=False, source=_TROUBLE, note="530 Authentication required"),
+    sender=facts.Fact(
+        value=facts.SenderRule.VERIFIED,
         source=_TROUBLE,
         note="From, Sender and Return-Path; each region has its own list",
     ),
-    username=model.Fact(
-        value=model.UsernameRule(
+    username=facts.Fact(
+        value=facts.UsernameRule(
             matches=_is_access_key,
             sentence="is the SMTP user name that SES shows, an access key ID that begins with AKIA",
         ),
@@ -66,21 +66,21 @@ PROVIDER: Final = model.Provider(
         note="the SMTP password is derived from the secret access key and is not that key; temporary keys (ASIA) do"
         " not work",
     ),
-    mechanisms=model.Fact(
+    mechanisms=facts.Fact(
         value=(vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN),
         source=_COMMAND_LINE,
         note="the page uses LOGIN; PLAIN stands in the server's answer to EHLO",
         verified=False,
     ),
     oauth2=None,
-    limits=model.Limits(
-        recipients_per_message=model.Fact(value=50, source=_QUOTAS),
-        message_bytes=model.Fact(
+    limits=facts.Limits(
+        recipients_per_message=facts.Fact(value=50, source=_QUOTAS),
+        message_bytes=facts.Fact(
             value=40_000_000, source=_QUOTAS, note="40 MB after encoding; above 10 MB the bandwidth is throttled"
         ),
     ),
     errors=(
-        model.KnownError(
+        facts.KnownError(
             code=535,
             text="authentication credentials invalid",
             meaning="these are not SMTP credentials of this region",
@@ -88,49 +88,49 @@ PROVIDER: Final = model.Provider(
             " key is not an SMTP password.",
             source=_TROUBLE,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=535,
             text="account not subscribed to ses",
             meaning="the AWS account does not use SES",
             remedy="Sign the AWS account up for SES, or use the credentials of another.",
             source=_TROUBLE,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=554,
             text="email address is not verified",
             meaning="From or envelope (in the sandbox the recipient too) is not verified in this region",
             remedy="Verify the domain of from.address in SES in this region, and ask for production access.",
             source=_TROUBLE,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=554,
             text="is not authorized to perform",
             meaning="the IAM user may not send as this identity",
             remedy="Give the IAM user a policy that allows ses:SendRawEmail for the identity.",
             source=_TROUBLE,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=454,
             text="maximum sending rate exceeded",
             meaning="more messages a second than the account may send",
             remedy="Set delivery.ratePerMinute to 60 times the rate that SES shows, or ask for a higher one.",
             source=_QUOTA_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=454,
             text="daily message quota exceeded",
             meaning="the account's number for 24 hours is reached",
             remedy="Wait, or ask for a higher quota in the SES console.",
             source=_QUOTA_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=421,
             text="too many concurrent smtp connections",
             meaning="too many connections at the same time",
             remedy="Lower delivery.maxConnections.",
             source=_TROUBLE,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=530,
             text="authentication required",
             meaning="the session did not authenticate",
@@ -138,7 +138,7 @@ PROVIDER: Final = model.Provider(
             source=_TROUBLE,
         ),
     ),
-    sample=model.Sample(
+    sample=facts.Sample(
         host="email-smtp.eu-west-1.amazonaws.com",
         username="AKIAIOSFODNN7EXAMPLE",
         from_address="notifications@example.com",

@@ -8,17 +8,17 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import (
     amazon_ses,
     exchange_server,
+    facts,
     gmail,
     google_workspace_relay,
     mailgun,
     microsoft_365,
     microsoft_365_connector,
-    model,
     postfix_dovecot,
     sendgrid,
 )
 
-ALL: Final[tuple[model.Provider, ...]] = (
+ALL: Final[tuple[facts.Provider, ...]] = (
     gmail.PROVIDER,
     google_workspace_relay.PROVIDER,
     microsoft_365.PROVIDER,
@@ -30,13 +30,13 @@ ALL: Final[tuple[model.Provider, ...]] = (
     postfix_dovecot.PROVIDER,
 )
 
-BY_NAME: Final[dict[str, model.Provider]] = {provider.name: provider for provider in ALL}
+BY_NAME: Final[dict[str, facts.Provider]] = {provider.name: provider for provider in ALL}
 
 _OWN_SERVERS: Final = tuple(provider for provider in ALL if provider.hosts is None)
 _SECRET: Final = "smtp-credentials"  # noqa: S105  # The name of a Secret.
 
 
-def find(host: str) -> model.Provider | None:
+def find(host: str) -> facts.Provider | None:
     """Return the provider that a server belongs to; None for a server of one's own.
 
     Args:
@@ -72,7 +72,7 @@ def remedy(host: str, code: int, enhanced: str | None, text: str) -> str | None:
     return _first(tuple(known), code, enhanced, said)
 
 
-def example(provider: model.Provider) -> dict[str, Any]:
+def example(provider: facts.Provider) -> dict[str, Any]:
     """Return a HostEmailSettings for a provider as YAML would hold it, made from the facts."""
     sample, limits = provider.sample, provider.limits
     smtp = {
@@ -96,7 +96,7 @@ def example(provider: model.Provider) -> dict[str, Any]:
     return spec
 
 
-def _auth(provider: model.Provider, sample: model.Sample, username: str) -> dict[str, Any]:
+def _auth(provider: facts.Provider, sample: facts.Sample, username: str) -> dict[str, Any]:
     auth: dict[str, Any] = {"username": username}
     if sample.token_url is None or sample.grant is None or provider.oauth2 is None:
         if sample.mechanism is not None:
@@ -112,14 +112,14 @@ def _auth(provider: model.Provider, sample: model.Sample, username: str) -> dict
     return {**auth, "oauth2": oauth2}
 
 
-def _first(errors: tuple[model.KnownError, ...], code: int, enhanced: str | None, said: str) -> str | None:
+def _first(errors: tuple[facts.KnownError, ...], code: int, enhanced: str | None, said: str) -> str | None:
     """Return the remedy of the error that says most of the reply, so that a text wins over a code alone."""
     fitting = [error for error in errors if _fits(error, code, enhanced, said)]
     fitting.sort(key=lambda error: (error.text is None, error.enhanced is None))
     return fitting[0].remedy if fitting else None
 
 
-def _fits(error: model.KnownError, code: int, enhanced: str | None, said: str) -> bool:
+def _fits(error: facts.KnownError, code: int, enhanced: str | None, said: str) -> bool:
     if error.code != code or (error.text is not None and error.text not in said):
         return False
     # A text is distinctive enough where a server leaves its enhanced code out.

@@ -4,60 +4,60 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings.providers import forms, model
+from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_CONNECTORS: Final = model.Source(
+_CONNECTORS: Final = facts.Source(
     title="Receive connectors",
     url="https://learn.microsoft.com/exchange/mail-flow/connectors/receive-connectors",
     looked_up=_READ,
 )
-_RATES: Final = model.Source(
+_RATES: Final = facts.Source(
     title="Message rate limits and throttling",
     url="https://learn.microsoft.com/exchange/mail-flow/message-rate-limits",
     looked_up=_READ,
 )
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="exchange-server",
     title="Exchange Server",
     summary="Exchange 2016, 2019 or Subscription Edition in one's own network. The connector Client Frontend takes"
     " authenticated sessions on port 587.",
     hosts=None,
-    starttls=model.Fact(value=(587, 25), source=_CONNECTORS, note="587 is Client Frontend, 25 is Default Frontend"),
+    starttls=facts.Fact(value=(587, 25), source=_CONNECTORS, note="587 is Client Frontend, 25 is Default Frontend"),
     implicit=None,
-    anonymous=model.Fact(
+    anonymous=facts.Fact(
         value=True,
         source=_CONNECTORS,
         note="on port 25 to the organization's own recipients; to others only through a connector that allows relay",
     ),
-    sender=model.Fact(
-        value=model.SenderRule.ACCOUNT,
+    sender=facts.Fact(
+        value=facts.SenderRule.ACCOUNT,
         source=_CONNECTORS,
         note="members of ExchangeUsers send as themselves; another address needs Send As",
     ),
-    username=model.Fact(
-        value=model.UsernameRule(matches=forms.is_domain_account, sentence="is user@domain or DOMAIN\\user"),
+    username=facts.Fact(
+        value=facts.UsernameRule(matches=forms.is_domain_account, sentence="is user@domain or DOMAIN\\user"),
         source=_CONNECTORS,
         note="the connector authenticates accounts of Active Directory; auth.domain with usernameFormat renders both",
     ),
-    mechanisms=model.Fact(
+    mechanisms=facts.Fact(
         value=(vocabulary.Mechanism.LOGIN,),
         source=_CONNECTORS,
         note="BasicAuth is the mechanism LOGIN, offered after STARTTLS (BasicAuthRequireTLS)",
         verified=False,
     ),
     oauth2=None,
-    limits=model.Limits(
-        messages_per_minute=model.Fact(
+    limits=facts.Limits(
+        messages_per_minute=facts.Fact(
             value=5, source=_RATES, note="for each user on Client Frontend; Set-ReceiveConnector -MessageRateLimit"
         ),
-        connections=model.Fact(
+        connections=facts.Fact(
             value=20, source=_RATES, note="from one source; Set-ReceiveConnector -MaxInboundConnectionPerSource"
         ),
     ),
     errors=(
-        model.KnownError(
+        facts.KnownError(
             code=421,
             enhanced="4.4.2",
             text="message submission rate for this client has exceeded the configured limit",
@@ -65,7 +65,7 @@ PROVIDER: Final = model.Provider(
             remedy="Raise it with Set-ReceiveConnector -MessageRateLimit, or set delivery.ratePerMinute below it.",
             source=_RATES,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=421,
             enhanced="4.3.2",
             text="maximum number of concurrent connections has exceeded a limit",
@@ -74,7 +74,7 @@ PROVIDER: Final = model.Provider(
             " delivery.maxConnections.",
             source=_RATES,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             enhanced="5.7.60",
             text="does not have permissions to send as this sender",
@@ -83,7 +83,7 @@ PROVIDER: Final = model.Provider(
             source=_CONNECTORS,
         ),
     ),
-    sample=model.Sample(
+    sample=facts.Sample(
         host="mail.example.com",
         username="notifications@example.com",
         from_address="notifications@example.com",

@@ -4,91 +4,91 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings.providers import forms, model
+from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_LIMITS: Final = model.Source(
+_LIMITS: Final = facts.Source(
     title="Gmail sending limits in Google Workspace", url="https://support.google.com/a/answer/166852", looked_up=_READ
 )
-_ERRORS: Final = model.Source(
+_ERRORS: Final = facts.Source(
     title="Gmail SMTP errors and codes", url="https://support.google.com/a/answer/3726730", looked_up=_READ
 )
-_XOAUTH2: Final = model.Source(
+_XOAUTH2: Final = facts.Source(
     title="OAuth 2.0 mechanism (XOAUTH2 protocol)",
     url="https://developers.google.com/workspace/gmail/imap/xoauth2-protocol",
     looked_up=_READ,
 )
-_OAUTH2: Final = model.Source(
+_OAUTH2: Final = facts.Source(
     title="Using OAuth 2.0 to Access Google APIs",
     url="https://developers.google.com/identity/protocols/oauth2",
     looked_up=_READ,
 )
-_SERVERS: Final = model.Source(
+_SERVERS: Final = facts.Source(
     title="IMAP, POP, and SMTP", url="https://developers.google.com/workspace/gmail/imap/imap-smtp", looked_up=_READ
 )
-_APP_PASSWORDS: Final = model.Source(
+_APP_PASSWORDS: Final = facts.Source(
     title="Sign in with app passwords",
     url="https://knowledge.workspace.google.com/kb/how-to-create-app-passwords-000009237",
     looked_up=_READ,
 )
-_SETTINGS: Final = model.Source(
+_SETTINGS: Final = facts.Source(
     title="Gmail SMTP settings: ports, auth, limits (Nylas)",
     url="https://developer.nylas.com/docs/cookbook/email/gmail-smtp-settings/",
     looked_up=_READ,
 )
-_ALIAS: Final = model.Source(
+_ALIAS: Final = facts.Source(
     title="Sending mail from a different address",
     url="https://support.google.com/mail/answer/22370",
     looked_up=_READ,
 )
 _M: Final = vocabulary.Mechanism
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="gmail",
     title="Gmail",
     summary="One account of Gmail or Google Workspace sends as itself. For a whole domain, use the relay of Google"
     " Workspace.",
-    hosts=model.Fact(value=("smtp.gmail.com",), source=_SERVERS),
-    starttls=model.Fact(value=(587,), source=_SERVERS),
-    implicit=model.Fact(value=(465,), source=_SERVERS),
-    anonymous=model.Fact(value=False, source=_SETTINGS, note="both ports require credentials", verified=False),
-    sender=model.Fact(
-        value=model.SenderRule.ACCOUNT,
+    hosts=facts.Fact(value=("smtp.gmail.com",), source=_SERVERS),
+    starttls=facts.Fact(value=(587,), source=_SERVERS),
+    implicit=facts.Fact(value=(465,), source=_SERVERS),
+    anonymous=facts.Fact(value=False, source=_SETTINGS, note="both ports require credentials", verified=False),
+    sender=facts.Fact(
+        value=facts.SenderRule.ACCOUNT,
         source=_ALIAS,
         note="another address has to be confirmed under Settings, Accounts, Send mail as; without that the message"
         " leaves with the account's own address",
         verified=False,
     ),
-    username=model.Fact(
-        value=model.UsernameRule(matches=forms.is_address, sentence="is the whole address of the account"),
+    username=facts.Fact(
+        value=facts.UsernameRule(matches=forms.is_address, sentence="is the whole address of the account"),
         source=_SETTINGS,
         note="the password is an app password of 16 letters, which needs 2-Step Verification, not the account's own"
         f" ({_APP_PASSWORDS.url})",
         verified=False,
     ),
-    mechanisms=model.Fact(
+    mechanisms=facts.Fact(
         value=(_M.PLAIN, _M.LOGIN, _M.XOAUTH2),
         source=_XOAUTH2,
         note="the page describes XOAUTH2; PLAIN and LOGIN stand in the server's answer to EHLO",
         verified=False,
     ),
-    oauth2=model.Fact(
-        value=model.OAuth2(
+    oauth2=facts.Fact(
+        value=facts.OAuth2(
             token_url="https://oauth2.googleapis.com/token",  # noqa: S106  # An address.
             scopes=((vocabulary.GrantType.REFRESH_TOKEN, ("https://mail.google.com/",)),),
         ),
         source=_XOAUTH2,
         note=f"the account agrees once; client credentials are not among the flows that Google lists ({_OAUTH2.url})",
     ),
-    limits=model.Limits(
-        messages_per_day=model.Fact(
+    limits=facts.Limits(
+        messages_per_day=facts.Fact(
             value=2000, source=_LIMITS, note="500 for trial accounts; counted over any 24 hours"
         ),
-        recipients_per_day=model.Fact(value=10_000, source=_LIMITS),
-        recipients_per_message=model.Fact(value=100, source=_LIMITS, note="through SMTP"),
+        recipients_per_day=facts.Fact(value=10_000, source=_LIMITS),
+        recipients_per_message=facts.Fact(value=100, source=_LIMITS, note="through SMTP"),
     ),
     errors=(
-        model.KnownError(
+        facts.KnownError(
             code=535,
             enhanced="5.7.8",
             meaning="username and password are not accepted",
@@ -97,21 +97,21 @@ PROVIDER: Final = model.Provider(
             " the account agree to the scope https://mail.google.com/ once more.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=534,
             enhanced="5.7.9",
             meaning="the account's own password is not taken from an application",
             remedy="Turn on 2-Step Verification, make an app password and put that into the Secret, or use oauth2.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=534,
             enhanced="5.7.14",
             meaning="Google wants the account's owner to sign in with a browser",
             remedy="Sign in to the account with a browser once and confirm what it asks, then probe again.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=530,
             enhanced="5.7.0",
             text="starttls",
@@ -119,14 +119,14 @@ PROVIDER: Final = model.Provider(
             remedy="Set smtp.tls.mode to StartTLS with port 587, or Implicit with 465.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             enhanced="5.4.5",
             meaning="the account's limit for a day is reached",
             remedy="Wait up to 24 hours, or send through smtp-relay.gmail.com, which allows more.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=421,
             enhanced="4.7.0",
             text="unusual rate",
@@ -135,7 +135,7 @@ PROVIDER: Final = model.Provider(
             source=_ERRORS,
         ),
     ),
-    sample=model.Sample(
+    sample=facts.Sample(
         host="smtp.gmail.com", username="notifications@example.com", from_address="notifications@example.com"
     ),
     unverified=(

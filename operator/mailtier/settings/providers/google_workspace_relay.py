@@ -3,55 +3,55 @@
 import datetime as dt
 from typing import Final
 
-from mailtier.settings.providers import forms, model
+from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_RELAY: Final = model.Source(
+_RELAY: Final = facts.Source(
     title="Route outgoing SMTP relay messages through Google",
     url="https://support.google.com/a/answer/2956491",
     looked_up=_READ,
 )
-_ERRORS: Final = model.Source(
+_ERRORS: Final = facts.Source(
     title="SMTP relay service error messages", url="https://support.google.com/a/answer/6140680", looked_up=_READ
 )
-_LIMITS: Final = model.Source(
+_LIMITS: Final = facts.Source(
     title="Gmail sending limits in Google Workspace", url="https://support.google.com/a/answer/166852", looked_up=_READ
 )
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="google-workspace-relay",
     title="Google Workspace relay",
     summary="Relays for the domains of a Google Workspace account, known by its IP address or by credentials, as the"
     " administrator sets under Apps, Google Workspace, Gmail, Routing.",
-    hosts=model.Fact(value=("smtp-relay.gmail.com",), source=_RELAY),
-    starttls=model.Fact(value=(587, 25), source=_RELAY, note="with TLS, Google asks for 587"),
-    implicit=model.Fact(value=(465,), source=_RELAY, verified=False),
-    anonymous=model.Fact(
+    hosts=facts.Fact(value=("smtp-relay.gmail.com",), source=_RELAY),
+    starttls=facts.Fact(value=(587, 25), source=_RELAY, note="with TLS, Google asks for 587"),
+    implicit=facts.Fact(value=(465,), source=_RELAY, verified=False),
+    anonymous=facts.Fact(
         value=True, source=_RELAY, note="from IP addresses that are registered in the relay's settings"
     ),
-    sender=model.Fact(
-        value=model.SenderRule.VERIFIED,
+    sender=facts.Fact(
+        value=facts.SenderRule.VERIFIED,
         source=_ERRORS,
         note="the domain has to be one of the account's; else the session needs credentials, or one of these domains"
         " in EHLO",
     ),
-    username=model.Fact(
-        value=model.UsernameRule(matches=forms.is_address, sentence="is the whole address of a user of the account"),
+    username=facts.Fact(
+        value=facts.UsernameRule(matches=forms.is_address, sentence="is the whole address of a user of the account"),
         source=_RELAY,
     ),
     mechanisms=None,
     oauth2=None,
-    limits=model.Limits(
-        messages_per_day=model.Fact(value=10_000, source=_RELAY, note="for each user, by the envelope's sender"),
-        recipients_per_day=model.Fact(
+    limits=facts.Limits(
+        messages_per_day=facts.Fact(value=10_000, source=_RELAY, note="for each user, by the envelope's sender"),
+        recipients_per_day=facts.Fact(
             value=4_600_000,
             source=_RELAY,
             note="for the whole account, with 319,444 in ten minutes; smaller accounts have less",
         ),
-        recipients_per_message=model.Fact(value=100, source=_LIMITS, note="for each transaction"),
+        recipients_per_message=facts.Fact(value=100, source=_LIMITS, note="for each transaction"),
     ),
     errors=(
-        model.KnownError(
+        facts.KnownError(
             code=550,
             enhanced="5.7.0",
             text="mail relay denied",
@@ -60,7 +60,7 @@ PROVIDER: Final = model.Provider(
             " delivery.heloName and from.envelope to a domain of the account.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             enhanced="5.7.1",
             text="invalid credentials for relay",
@@ -68,7 +68,7 @@ PROVIDER: Final = model.Provider(
             remedy="Set delivery.heloName to a domain of the account, or authenticate with a user of it.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             enhanced="5.7.1",
             text="daily smtp relay limit exceeded for customer",
@@ -76,14 +76,14 @@ PROVIDER: Final = model.Provider(
             remedy="Wait up to 24 hours, and set delivery.ratePerMinute so that the day's number is not reached.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             enhanced="5.4.5",
             meaning="the user's limit for a day is reached",
             remedy="Wait up to 24 hours, or set from.envelope to an address that is not a registered user's.",
             source=_RELAY,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=450,
             enhanced="4.2.1",
             text="peak smtp relay limit",
@@ -92,7 +92,7 @@ PROVIDER: Final = model.Provider(
             source=_ERRORS,
         ),
     ),
-    sample=model.Sample(
+    sample=facts.Sample(
         host="smtp-relay.gmail.com",
         username=None,
         from_address="notifications@example.com",

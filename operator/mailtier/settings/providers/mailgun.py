@@ -4,64 +4,64 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings.providers import forms, model
+from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_SEND: Final = model.Source(
+_SEND: Final = facts.Source(
     title="Send via SMTP",
     url="https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-smtp",
     looked_up=_READ,
 )
-_PROTOCOL: Final = model.Source(
+_PROTOCOL: Final = facts.Source(
     title="SMTP Protocol",
     url="https://documentation.mailgun.com/docs/mailgun/user-manual/smtp-protocol/",
     looked_up=_READ,
 )
-_RELAY: Final = model.Source(
+_RELAY: Final = facts.Source(
     title="SMTP Relay",
     url="https://documentation.mailgun.com/docs/mailgun/user-manual/smtp-protocol/smtp-relay",
     looked_up=_READ,
 )
-_REGIONS: Final = model.Source(
+_REGIONS: Final = facts.Source(
     title="Sending email with Mailgun (Google Cloud)",
     url="https://cloud.google.com/compute/docs/tutorials/sending-mail/using-mailgun",
     looked_up=_READ,
 )
-_CREDENTIALS: Final = model.Source(
+_CREDENTIALS: Final = facts.Source(
     title="Where can I find my API keys and SMTP credentials?",
     url="https://help.mailgun.com/hc/en-us/articles/203380100-Where-can-I-find-my-API-keys-and-SMTP-credentials",
     looked_up=_READ,
 )
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="mailgun",
     title="Mailgun",
     summary="Sends for domains that were added and verified, each with SMTP credentials of its own, in the region (US"
     " or EU) of the domain.",
-    hosts=model.Fact(value=("smtp.mailgun.org", "smtp.eu.mailgun.org"), source=_REGIONS, verified=False),
-    starttls=model.Fact(value=(587, 2525, 25), source=_SEND),
-    implicit=model.Fact(value=(465,), source=_SEND),
-    anonymous=model.Fact(value=False, source=_CREDENTIALS, note="authentication is required to relay"),
-    sender=model.Fact(
-        value=model.SenderRule.VERIFIED, source=_RELAY, note="send from the domain that the credentials belong to"
+    hosts=facts.Fact(value=("smtp.mailgun.org", "smtp.eu.mailgun.org"), source=_REGIONS, verified=False),
+    starttls=facts.Fact(value=(587, 2525, 25), source=_SEND),
+    implicit=facts.Fact(value=(465,), source=_SEND),
+    anonymous=facts.Fact(value=False, source=_CREDENTIALS, note="authentication is required to relay"),
+    sender=facts.Fact(
+        value=facts.SenderRule.VERIFIED, source=_RELAY, note="send from the domain that the credentials belong to"
     ),
-    username=model.Fact(
-        value=model.UsernameRule(
+    username=facts.Fact(
+        value=facts.UsernameRule(
             matches=forms.is_address, sentence="is the whole SMTP user of a domain, as in postmaster@mg.example.com"
         ),
         source=_PROTOCOL,
         note="the password is the SMTP user's, not an API key",
     ),
-    mechanisms=model.Fact(
+    mechanisms=facts.Fact(
         value=(vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN),
         source=_PROTOCOL,
         note="the manual speaks of plain text authentication; LOGIN stands in the server's answer to EHLO",
         verified=False,
     ),
     oauth2=None,
-    limits=model.Limits(),
+    limits=facts.Limits(),
     errors=(
-        model.KnownError(
+        facts.KnownError(
             code=535,
             meaning="username or password is not accepted",
             remedy="Use the SMTP credentials of the domain (Sending, Domain settings, SMTP credentials), not an API"
@@ -69,7 +69,7 @@ PROVIDER: Final = model.Provider(
             source=_CREDENTIALS,
         ),
     ),
-    sample=model.Sample(
+    sample=facts.Sample(
         host="smtp.mailgun.org", username="postmaster@mg.example.com", from_address="notifications@mg.example.com"
     ),
     unverified=(

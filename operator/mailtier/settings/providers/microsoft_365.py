@@ -4,80 +4,80 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings.providers import forms, model
+from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_SETUP: Final = model.Source(
+_SETUP: Final = facts.Source(
     title="How to set up a multifunction device or application to send emails using Microsoft 365 or Office 365",
     url="https://learn.microsoft.com/exchange/mail-flow-best-practices/how-to-set-up-a-multifunction-device-or"
     "-application-to-send-email-using-microsoft-365-or-office-365",
     looked_up=_READ,
 )
-_THROTTLING: Final = model.Source(
+_THROTTLING: Final = facts.Source(
     title="Message storage and concurrent connection throttling for SMTP Authenticated Submission",
     url="https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements",
     looked_up=_READ,
 )
-_OAUTH: Final = model.Source(
+_OAUTH: Final = facts.Source(
     title="Authenticate an IMAP, POP or SMTP connection using OAuth",
     url="https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp"
     "-application-by-using-oauth",
     looked_up=_READ,
 )
-_BASIC: Final = model.Source(
+_BASIC: Final = facts.Source(
     title="Updated Exchange Online SMTP AUTH Basic Authentication Deprecation Timeline",
     url="https://techcommunity.microsoft.com/blog/exchange/updated-exchange-online-smtp-auth-basic-authentication"
     "-deprecation-timeline/4489835",
     looked_up=_READ,
 )
-_RETIREMENT: Final = model.Source(
+_RETIREMENT: Final = facts.Source(
     title="Exchange Online to retire Basic auth for Client Submission (SMTP AUTH)",
     url="https://techcommunity.microsoft.com/t5/exchange-team-blog/exchange-online-to-retire-basic-auth-for-client"
     "-submission-smtp/ba-p/4114750",
     looked_up=_READ,
 )
-_DISABLED: Final = model.Source(
+_DISABLED: Final = facts.Source(
     title="Enable or disable authenticated client SMTP submission (SMTP AUTH) in Exchange Online",
     url="https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp"
     "-submission",
     looked_up=_READ,
 )
-_MECHANISMS: Final = model.Source(
+_MECHANISMS: Final = facts.Source(
     title='Office 365 - SMTP error "first record does not look like a TLS handshake" (mattermost/mattermost)',
     url="https://github.com/mattermost/mattermost/issues/954",
     looked_up=_READ,
 )
 _M, _G = vocabulary.Mechanism, vocabulary.GrantType
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="microsoft-365",
     title="Microsoft 365",
     summary="One mailbox of Exchange Online sends as itself (SMTP AUTH, client submission). For many senders, use a"
     " connector and the tenant's own server instead.",
-    hosts=model.Fact(value=("smtp.office365.com", "smtp-legacy.office365.com"), source=_RETIREMENT),
-    starttls=model.Fact(value=(587, 25), source=_SETUP, note="Microsoft recommends 587"),
+    hosts=facts.Fact(value=("smtp.office365.com", "smtp-legacy.office365.com"), source=_RETIREMENT),
+    starttls=facts.Fact(value=(587, 25), source=_SETUP, note="Microsoft recommends 587"),
     implicit=None,
-    anonymous=model.Fact(value=False, source=_SETUP, note="a licensed mailbox is required"),
-    sender=model.Fact(
-        value=model.SenderRule.ACCOUNT,
+    anonymous=facts.Fact(value=False, source=_SETUP, note="a licensed mailbox is required"),
+    sender=facts.Fact(
+        value=facts.SenderRule.ACCOUNT,
         source=_SETUP,
         note="another address needs the permission Send As on its mailbox; without it the message is refused",
     ),
-    username=model.Fact(
-        value=model.UsernameRule(
+    username=facts.Fact(
+        value=facts.UsernameRule(
             matches=forms.is_address, sentence="is the user principal name of the mailbox, user@domain"
         ),
         source=_SETUP,
     ),
-    mechanisms=model.Fact(
+    mechanisms=facts.Fact(
         value=(_M.LOGIN, _M.XOAUTH2),
         source=_MECHANISMS,
         note="to AUTH PLAIN the server answers 504 5.7.4 Unrecognized authentication type; XOAUTH2 is described on"
         f" Microsoft's page about OAuth ({_OAUTH.url})",
         verified=False,
     ),
-    oauth2=model.Fact(
-        value=model.OAuth2(
+    oauth2=facts.Fact(
+        value=facts.OAuth2(
             token_url="https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token",  # noqa: S106  # An address.
             scopes=(
                 (_G.CLIENT_CREDENTIALS, ("https://outlook.office365.com/.default",)),
@@ -88,13 +88,13 @@ PROVIDER: Final = model.Provider(
         note="for client credentials the application has the permission SMTP.SendAsApp, an administrator's consent,"
         " and its service principal full access to the mailbox",
     ),
-    limits=model.Limits(
-        recipients_per_day=model.Fact(value=10_000, source=_THROTTLING),
-        messages_per_minute=model.Fact(value=30, source=_THROTTLING, note="for each mailbox"),
-        connections=model.Fact(value=3, source=_THROTTLING, note="for each mailbox"),
+    limits=facts.Limits(
+        recipients_per_day=facts.Fact(value=10_000, source=_THROTTLING),
+        messages_per_minute=facts.Fact(value=30, source=_THROTTLING, note="for each mailbox"),
+        connections=facts.Fact(value=3, source=_THROTTLING, note="for each mailbox"),
     ),
     errors=(
-        model.KnownError(
+        facts.KnownError(
             code=535,
             enhanced="5.7.139",
             meaning="SMTP AUTH is turned off for the mailbox or the tenant, or a policy forbids passwords",
@@ -102,14 +102,14 @@ PROVIDER: Final = model.Provider(
             " -SmtpClientAuthenticationDisabled $false and turn off security defaults.",
             source=_DISABLED,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             enhanced="5.7.30",
             meaning="passwords are not accepted any more for client submission",
             remedy="Replace auth.passwordSecretRef by auth.oauth2.",
             source=_RETIREMENT,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=535,
             enhanced="5.7.3",
             meaning="the credentials or the token are not accepted",
@@ -117,35 +117,35 @@ PROVIDER: Final = model.Provider(
             " administrator's consent and the service principal's access to the mailbox.",
             source=_OAUTH,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=432,
             enhanced="4.3.2",
             meaning="more than three connections at the same time",
             remedy="Set delivery.maxConnections to 3 or less, and less if others use the mailbox too.",
             source=_THROTTLING,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=554,
             enhanced="5.2.0",
             meaning="the mailbox's number of recipients for a day is reached",
             remedy="Wait up to 24 hours, or send through a connector, which has no such limit.",
             source=_THROTTLING,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=554,
             enhanced="5.2.2",
             meaning="the mailbox is full, because sent messages are kept in it",
             remedy="Empty Sent Items of the mailbox, and give the folder a retention policy.",
             source=_THROTTLING,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=554,
             text="sendasdenied",
             meaning="the mailbox may not send as the From address",
             remedy="Set from.address to the mailbox's own address, or grant the permission Send As.",
             source=_SETUP,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=530,
             enhanced="5.7.57",
             meaning="the session did not authenticate",
@@ -153,14 +153,14 @@ PROVIDER: Final = model.Provider(
             source=_SETUP,
         ),
     ),
-    sample=model.Sample(
+    sample=facts.Sample(
         host="smtp.office365.com",
         username="notifications@example.com",
         from_address="notifications@example.com",
         token_url="https://login.microsoftonline.com/example.onmicrosoft.com/oauth2/v2.0/token",  # noqa: S106
         grant=_G.CLIENT_CREDENTIALS,
     ),
-    passwords_end=model.Fact(
+    passwords_end=facts.Fact(
         value=dt.date(2026, 12, 31),
         source=_BASIC,
         note="turned off by default in existing tenants at the end of December 2026, where administrators may turn it"

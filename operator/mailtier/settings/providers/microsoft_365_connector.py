@@ -3,36 +3,36 @@
 import datetime as dt
 from typing import Final
 
-from mailtier.settings.providers import model
+from mailtier.settings.providers import facts
 
 _READ: Final = dt.date(2026, 11, 25)
-_SETUP: Final = model.Source(
+_SETUP: Final = facts.Source(
     title="How to set up a multifunction device or application to send emails using Microsoft 365 or Office 365",
     url="https://learn.microsoft.com/exchange/mail-flow-best-practices/how-to-set-up-a-multifunction-device-or"
     "-application-to-send-email-using-microsoft-365-or-office-365",
     looked_up=_READ,
 )
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="microsoft-365-connector",
     title="Microsoft 365 connector",
     summary="The tenant's MX. A connector that knows the cluster's public IP address or its certificate relays to"
     " everybody; without one (direct send) only the tenant's own recipients get the mail.",
-    hosts=model.Fact(value=("*.mail.protection.outlook.com",), source=_SETUP),
-    starttls=model.Fact(value=(25,), source=_SETUP),
+    hosts=facts.Fact(value=("*.mail.protection.outlook.com",), source=_SETUP),
+    starttls=facts.Fact(value=(25,), source=_SETUP),
     implicit=None,
-    anonymous=model.Fact(value=True, source=_SETUP, note="credentials are not asked for, and not taken"),
-    sender=model.Fact(
-        value=model.SenderRule.VERIFIED,
+    anonymous=facts.Fact(value=True, source=_SETUP, note="credentials are not asked for, and not taken"),
+    sender=facts.Fact(
+        value=facts.SenderRule.VERIFIED,
         source=_SETUP,
         note="any address of an accepted domain of the tenant; its SPF record should list the cluster's address",
     ),
     username=None,
-    mechanisms=model.Fact(value=(), source=_SETUP, note="the connection is known by its address or certificate"),
+    mechanisms=facts.Fact(value=(), source=_SETUP, note="the connection is known by its address or certificate"),
     oauth2=None,
-    limits=model.Limits(),
+    limits=facts.Limits(),
     errors=(),
-    sample=model.Sample(
+    sample=facts.Sample(
         host="example-com.mail.protection.outlook.com", username=None, from_address="notifications@example.com"
     ),
     unverified=(

@@ -4,20 +4,20 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.settings.providers import model
+from mailtier.settings.providers import facts
 
 _READ: Final = dt.date(2026, 11, 25)
-_INTEGRATE: Final = model.Source(
+_INTEGRATE: Final = facts.Source(
     title="Integrating with the SMTP API",
     url="https://www.twilio.com/docs/sendgrid/for-developers/sending-email/integrating-with-the-smtp-api",
     looked_up=_READ,
 )
-_START: Final = model.Source(
+_START: Final = facts.Source(
     title="How to Send an SMTP Email",
     url="https://www.twilio.com/docs/sendgrid/for-developers/sending-email/getting-started-smtp",
     looked_up=_READ,
 )
-_ERRORS: Final = model.Source(
+_ERRORS: Final = facts.Source(
     title="SMTP Errors and Troubleshooting",
     url="https://www.twilio.com/docs/sendgrid/for-developers/sending-email/smtp-errors-and-troubleshooting",
     looked_up=_READ,
@@ -28,40 +28,40 @@ def _is_apikey(username: str) -> bool:
     return username == "apikey"
 
 
-PROVIDER: Final = model.Provider(
+PROVIDER: Final = facts.Provider(
     name="sendgrid",
     title="SendGrid",
     summary="Sends for domains and addresses that are verified as Sender Identity; the API key is the password.",
-    hosts=model.Fact(value=("smtp.sendgrid.net",), source=_INTEGRATE),
-    starttls=model.Fact(value=(587, 2525, 25), source=_INTEGRATE),
-    implicit=model.Fact(value=(465,), source=_INTEGRATE),
-    anonymous=model.Fact(value=False, source=_ERRORS, note="550 Unauthenticated senders not allowed"),
-    sender=model.Fact(value=model.SenderRule.VERIFIED, source=_ERRORS, note="others are refused"),
-    username=model.Fact(
-        value=model.UsernameRule(matches=_is_apikey, sentence="is the word apikey"),
+    hosts=facts.Fact(value=("smtp.sendgrid.net",), source=_INTEGRATE),
+    starttls=facts.Fact(value=(587, 2525, 25), source=_INTEGRATE),
+    implicit=facts.Fact(value=(465,), source=_INTEGRATE),
+    anonymous=facts.Fact(value=False, source=_ERRORS, note="550 Unauthenticated senders not allowed"),
+    sender=facts.Fact(value=facts.SenderRule.VERIFIED, source=_ERRORS, note="others are refused"),
+    username=facts.Fact(
+        value=facts.UsernameRule(matches=_is_apikey, sentence="is the word apikey"),
         source=_INTEGRATE,
         note="the password is an API key with the permission Mail Send",
     ),
-    mechanisms=model.Fact(
+    mechanisms=facts.Fact(
         value=(vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN),
         source=_START,
         note="the page uses LOGIN; PLAIN stands in the server's answer to EHLO",
         verified=False,
     ),
     oauth2=None,
-    limits=model.Limits(
-        connections=model.Fact(value=10_000, source=_INTEGRATE, note="from one server"),
-        messages_per_connection=model.Fact(value=5000, source=_INTEGRATE),
+    limits=facts.Limits(
+        connections=facts.Fact(value=10_000, source=_INTEGRATE, note="from one server"),
+        messages_per_connection=facts.Fact(value=5000, source=_INTEGRATE),
     ),
     errors=(
-        model.KnownError(
+        facts.KnownError(
             code=535,
             meaning="username or API key is not accepted",
             remedy="Set auth.username to the word apikey, and put an API key with the permission Mail Send into the"
             " Secret, without a line break at its end.",
             source=_INTEGRATE,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             text="does not match a verified sender identity",
             meaning="the From address is not verified",
@@ -69,14 +69,14 @@ PROVIDER: Final = model.Provider(
             " Authentication.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=550,
             text="unauthenticated senders not allowed",
             meaning="the session did not authenticate",
             remedy="Set auth.username to the word apikey, and auth.passwordSecretRef to a Secret with an API key.",
             source=_ERRORS,
         ),
-        model.KnownError(
+        facts.KnownError(
             code=451,
             text="maximum credits exceeded",
             meaning="the plan's number of messages is used up",
@@ -84,7 +84,7 @@ PROVIDER: Final = model.Provider(
             source=_ERRORS,
         ),
     ),
-    sample=model.Sample(host="smtp.sendgrid.net", username="apikey", from_address="notifications@example.com"),
+    sample=facts.Sample(host="smtp.sendgrid.net", username="apikey", from_address="notifications@example.com"),
     unverified=(
         "The largest message was not read on a page; the server announces SIZE 31457280 in public logs.",
         "That PLAIN is offered beside LOGIN was read in public logs.",

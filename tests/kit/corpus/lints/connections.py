@@ -2,9 +2,9 @@
 
 from kit import linting, tiers
 from kit.corpus.lints import parts
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
-CASES: list[tuple[str, str, model.Subject, model.Subject]] = [
+CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
     (
         "starttls-on-implicit-tls-port",
         "spec.smtp.tls.mode",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kit import linting, tiers
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 Json = dict[str, Any]
 
@@ -36,7 +36,7 @@ def auth(username: str = "relay@example.com", **fields: Any) -> Json:
     return {"username": username, **(fields if "oauth2" in fields else {**_PASSWORD, **fields})}
 
 
-def of(**groups: Any) -> model.Subject:
+def of(**groups: Any) -> terms.Subject:
     """Return what the host sees of the relay's spec with other groups."""
     return linting.of_host(host(**groups))
 
@@ -57,12 +57,12 @@ def mail(**fields: str) -> Json:
     return {"address": "no-reply@example.com", **fields}
 
 
-def policy(**endpoints: Any) -> model.Subject:
+def policy(**endpoints: Any) -> terms.Subject:
     """Return what the host sees of the relay's spec with policy.endpoints."""
     return of(policy={"endpoints": endpoints})
 
 
-def job(hosts: Json | None = None, **fields: Any) -> model.Subject:
+def job(hosts: Json | None = None, **fields: Any) -> terms.Subject:
     """Return what an organization sees that says something of JobAlert, or nothing at all.
 
     Args:

@@ -69,7 +69,7 @@ def test_result_is_the_operators_byte_for_byte(
         needed = plan.secret.keys if plan.secret else ()
         unfit = next((key for key in needed if passwords.problem(values[key.name].encode(), key.purpose)), None)
         read = observed.SecretRead(
-            outcome=observed.Outcome.FOUND,
+            outcome=observed.ReadOutcome.FOUND,
             version="uid/1",
             annotation=annotation,
             unfit=unfit,

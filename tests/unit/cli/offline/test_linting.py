@@ -7,7 +7,7 @@ import pytest
 
 from kit import certs, offline, tutorial
 from mailtier.cli.offline import issues, judging, linting, sources, world
-from mailtier.settings.lints import catalogue, model
+from mailtier.settings.lints import catalogue, terms
 
 _NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)
 
@@ -16,14 +16,14 @@ def _find(*documents: offline.Json, strict: bool = False) -> list[issues.Issue]:
     return linting.find(offline.judge(*documents, strict=strict), now=_NOW)
 
 
-def _rules(found: list[issues.Issue], severity: model.Severity = model.Severity.ERROR) -> list[str]:
+def _rules(found: list[issues.Issue], severity: terms.Severity = terms.Severity.ERROR) -> list[str]:
     return [issue.rule.identifier for issue in found if issue.severity == severity]
 
 
 def test_fault_of_an_object_is_told_at_its_field() -> None:
     """What would be blocked names object, field and line."""
     found = _find(offline.host(), offline.org("acme", **{"from": {"address": "ceo@example.com"}}))
-    (issue,) = [issue for issue in found if issue.severity == model.Severity.ERROR]
+    (issue,) = [issue for issue in found if issue.severity == terms.Severity.ERROR]
     assert (issue.rule.identifier, issue.subject, issue.field) == (
         "FromNotAllowed",
         "OrgEmailSettings acme/default",
@@ -77,7 +77,7 @@ def test_audited_violations_are_warnings() -> None:
     host = offline.host(policy={"mode": "Audit", "locked": ["from.displayName"]})
     found = _find(host, offline.org("acme", **{"from": {"displayName": "Acme"}}))
     assert _rules(found) == []
-    assert "FieldLocked" in _rules(found, model.Severity.WARNING)
+    assert "FieldLocked" in _rules(found, terms.Severity.WARNING)
     assert any("audited; not blocked" in issue.message for issue in found)
 
 
@@ -181,6 +181,6 @@ def test_broken_examples_of_the_tutorial_are_found_beside_a_solution() -> None:
     folder = tutorial.folder()
     judge = judging.Judge(world.build(sources.read([str(folder)])), operator_namespace="mailtier-system")
     found = linting.find(judge, now=_NOW)
-    by_file = {pathlib.Path(issue.place.file).name for issue in found if issue.severity == model.Severity.ERROR}
+    by_file = {pathlib.Path(issue.place.file).name for issue in found if issue.severity == terms.Severity.ERROR}
     assert "10-certificate.yaml" in by_file
     assert {"CaInvalid", "DuplicateObject"} <= set(_rules(found))

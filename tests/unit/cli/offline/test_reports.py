@@ -10,10 +10,10 @@ import pytest
 
 from kit import offline
 from mailtier.cli.offline import issues, linting
+from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.offline.reports import github, junit, machine, sarif, text
-from mailtier.cli.offline.reports import model as reports
 from mailtier.cli.online import terminal
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 _HOSTILE = "x\n::error file=a::owned\x1b[31m]]>\x00<b>&\u202e\ud800"
 
@@ -52,7 +52,7 @@ def hostile_report() -> reports.Report:
     told = [
         issues.Issue(
             rule=issue.rule,
-            severity=model.Severity.ERROR,
+            severity=terms.Severity.ERROR,
             place=place,
             subject=_HOSTILE,
             field=_HOSTILE,
@@ -77,8 +77,8 @@ def test_text_of_nothing_says_so() -> None:
     assert list(text.lines(empty, terminal.Painter(on=False))) == ["no findings in 0 objects of 0 files\n"]
 
 
-@pytest.mark.parametrize("severity", model.Severity)
-def test_text_names_severities_as_the_option_does(severity: model.Severity) -> None:
+@pytest.mark.parametrize("severity", terms.Severity)
+def test_text_names_severities_as_the_option_does(severity: terms.Severity) -> None:
     """What --severity takes is what a line says, and what the last line counts."""
     issue = dataclasses.replace(_report(offline.org("acme", smtp={})).told[0], severity=severity)
     report = reports.Report(told=(issue,), objects=(), read=7, files=3, rules=())

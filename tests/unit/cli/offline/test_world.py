@@ -4,7 +4,7 @@ import pytest
 
 from kit import corpus, offline
 from mailtier.cli.offline import sources, world
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 
 def _noted(*documents: offline.Json) -> list[tuple[str, str]]:
@@ -91,14 +91,14 @@ def test_unreadable_text_is_noted() -> None:
     ("name", "text", "noted"),
     [
         ("a.yaml", "image: {{ .Values.image }}\n", []),
-        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: {{ .Values.x }}\n", [model.Severity.INFO]),
-        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: [\n", [model.Severity.ERROR]),
-        ("<stdin>", "Error: chart not found: [\n", [model.Severity.ERROR]),
+        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: {{ .Values.x }}\n", [terms.Severity.INFO]),
+        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: [\n", [terms.Severity.ERROR]),
+        ("<stdin>", "Error: chart not found: [\n", [terms.Severity.ERROR]),
     ],
 )
-def test_unreadable_text_matters_as_far_as_it_is_ours(name: str, text: str, noted: list[model.Severity]) -> None:
+def test_unreadable_text_matters_as_far_as_it_is_ours(name: str, text: str, noted: list[terms.Severity]) -> None:
     """Another chart's template is nobody's fault, our own is to be rendered, and what was piped in has to be read."""
     found = world.build(sources.parse(name, text))
     assert [issue.severity for issue in found.noted] == noted
-    assert (found.skipped, found.templates) == (int(not noted), int(noted == [model.Severity.INFO]))
+    assert (found.skipped, found.templates) == (int(not noted), int(noted == [terms.Severity.INFO]))
     assert found.files == int(bool(noted))

@@ -13,9 +13,9 @@ from kit.corpus.lints import parts
 from mailtier.api import settings, vocabulary
 from mailtier.mail import retry
 from mailtier.settings import effective, observed, resolve
-from mailtier.settings.lints import catalogue, delivery, model
+from mailtier.settings.lints import catalogue, delivery, terms
 from mailtier.settings.providers import catalogue as providers
-from mailtier.settings.providers import model as provider_model
+from mailtier.settings.providers import facts as provider_model
 
 Case = tuple[observed.Observed, observed.Reads]
 
@@ -28,7 +28,7 @@ _USERNAMES = st.sampled_from((_SECRET, f"{_SECRET}@{_SECRET}.example", f"{_SECRE
 
 
 @pytest.mark.parametrize("lint", catalogue.ALL, ids=lambda lint: lint.identifier)
-def test_a_lint_says_what_is_wrong_why_and_what_to_do(lint: model.Lint) -> None:
+def test_a_lint_says_what_is_wrong_why_and_what_to_do(lint: terms.Lint) -> None:
     """Each has an identifier that can be an anchor, a title, and sentences."""
     assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", lint.identifier)
     assert lint.title
@@ -43,9 +43,9 @@ def test_no_two_lints_have_one_identifier() -> None:
     assert all(catalogue.BY_IDENTIFIER[lint.identifier] is lint for lint in catalogue.ALL)
 
 
-def _host(spec: settings.HostSpec, reads: observed.Reads, days: int | None) -> model.Subject:
+def _host(spec: settings.HostSpec, reads: observed.Reads, days: int | None) -> terms.Subject:
     planned = resolve.plan_host(spec, operator_namespace=specs.OPERATOR_NAMESPACE)
-    return model.Subject(
+    return terms.Subject(
         viewer=vocabulary.Origin.HOST,
         organization=effective.HOST,
         effective=resolve.conclude(planned, reads).effective,
@@ -56,10 +56,10 @@ def _host(spec: settings.HostSpec, reads: observed.Reads, days: int | None) -> m
     )
 
 
-def _org(case: Case, days: int | None) -> model.Subject:
+def _org(case: Case, days: int | None) -> terms.Subject:
     situation, reads = case
     host, org = situation.host, situation.org
-    return model.Subject(
+    return terms.Subject(
         viewer=vocabulary.Origin.ORG,
         organization=situation.organization,
         effective=resolve.conclude(resolve.plan(situation), reads).effective,
@@ -70,7 +70,7 @@ def _org(case: Case, days: int | None) -> model.Subject:
     )
 
 
-def _at(subject: model.Subject, server: str | None) -> model.Subject:
+def _at(subject: terms.Subject, server: str | None) -> terms.Subject:
     """Return the same with another host to send through, where there is one at all."""
     endpoint = subject.effective.endpoint
     if endpoint is None or server is None:
@@ -79,7 +79,7 @@ def _at(subject: model.Subject, server: str | None) -> model.Subject:
     return dataclasses.replace(subject, effective=dataclasses.replace(subject.effective, endpoint=moved))
 
 
-def _are_well_formed(subject: model.Subject) -> bool:
+def _are_well_formed(subject: terms.Subject) -> bool:
     """Return whether findings are the same each time, the worst first, each with a field and no final full stop."""
     found = catalogue.run(subject)
     order = [(finding.severity.rank, finding.lint.identifier, finding.field, finding.message) for finding in found]
@@ -135,7 +135,7 @@ def test_of_an_inherited_endpoint_an_organization_learns_nothing(case: Case, day
     assert catalogue.run(changed) == catalogue.run(subject)
 
 
-def _hiding(subject: model.Subject, username: str) -> model.Subject:
+def _hiding(subject: terms.Subject, username: str) -> terms.Subject:
     """Return the same with a word that stands nowhere else in the username, the Secret's name and the CA's digest."""
     settled = subject.effective
     auth, endpoint = settled.auth, settled.endpoint
@@ -158,7 +158,7 @@ def test_no_finding_names_a_username_a_secret_or_a_ca(
 
 @pytest.mark.parametrize("subject", [case[2] for case in lints.CASES], ids=[case[0] for case in lints.CASES])
 @given(username=_USERNAMES)
-def test_no_example_s_finding_names_a_username_a_secret_or_a_ca(subject: model.Subject, username: str) -> None:
+def test_no_example_s_finding_names_a_username_a_secret_or_a_ca(subject: terms.Subject, username: str) -> None:
     """R7: each lint that finds something is asked, whoever reads it."""
     assert [found for found in catalogue.run(_hiding(subject, username)) if _SECRET in found.message] == []
 
@@ -178,14 +178,14 @@ def _doubted(provider: provider_model.Provider) -> provider_model.Provider:
 
 
 @pytest.mark.parametrize("subject", [case[2] for case in lints.CASES], ids=[case[0] for case in lints.CASES])
-def test_what_is_not_verified_makes_no_error(subject: model.Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_verified_makes_no_error(subject: terms.Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found only because of what is known of a provider is a Warning at most where that is in doubt."""
     monkeypatch.setattr(providers, "ALL", ())
     anyway = {(finding.lint.identifier, finding.field) for finding in catalogue.run(subject)}
     monkeypatch.setattr(providers, "ALL", tuple(map(_doubted, _PROVIDERS)))
     doubted = catalogue.run(subject)
     errors = {
-        (finding.lint.identifier, finding.field) for finding in doubted if finding.severity == model.Severity.ERROR
+        (finding.lint.identifier, finding.field) for finding in doubted if finding.severity == terms.Severity.ERROR
     }
     assert errors <= anyway
     monkeypatch.setattr(providers, "ALL", _PROVIDERS)
@@ -197,21 +197,21 @@ def test_what_is_not_verified_makes_no_error(subject: model.Subject, monkeypatch
 @pytest.mark.parametrize(
     ("smtp", "auth", "severity"),
     [
-        (parts.smtp("example-com.mail.protection.outlook.com", 25), parts.auth(), model.Severity.ERROR),
-        (parts.MICROSOFT, parts.auth(), model.Severity.WARNING),
-        (parts.SES, parts.auth(), model.Severity.ERROR),
-        (parts.GMAIL, parts.auth("no-reply"), model.Severity.WARNING),
-        (parts.smtp("smtp.mailgun.org"), parts.auth("postmaster"), model.Severity.WARNING),
+        (parts.smtp("example-com.mail.protection.outlook.com", 25), parts.auth(), terms.Severity.ERROR),
+        (parts.MICROSOFT, parts.auth(), terms.Severity.WARNING),
+        (parts.SES, parts.auth(), terms.Severity.ERROR),
+        (parts.GMAIL, parts.auth("no-reply"), terms.Severity.WARNING),
+        (parts.smtp("smtp.mailgun.org"), parts.auth("postmaster"), terms.Severity.WARNING),
     ],
 )
-def test_a_finding_is_as_certain_as_its_fact(smtp: linting.Json, auth: linting.Json, severity: model.Severity) -> None:
+def test_a_finding_is_as_certain_as_its_fact(smtp: linting.Json, auth: linting.Json, severity: terms.Severity) -> None:
     """Where the provider's own page says it, mail will not leave; where others say so, it may not."""
     identifiers = {"mechanism-not-offered", "username-form-of-provider"}
     found = [
         finding for finding in catalogue.run(parts.of(smtp=smtp, auth=auth)) if finding.lint.identifier in identifiers
     ]
     assert [finding.severity for finding in found] == [severity]
-    assert found[0].lint.severity == model.Severity.ERROR
+    assert found[0].lint.severity == terms.Severity.ERROR
 
 
 def test_the_pauses_are_those_of_the_schedule() -> None:

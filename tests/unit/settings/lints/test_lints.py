@@ -8,17 +8,17 @@ from kit import linting, tiers
 from kit.corpus import lints
 from kit.corpus.lints import parts
 from mailtier.cli import reference_lints
-from mailtier.settings.lints import catalogue, model
+from mailtier.settings.lints import catalogue, terms
 
 
 @pytest.mark.parametrize(("identifier", "field", "subject"), [case[:3] for case in lints.CASES])
-def test_a_lint_finds_what_it_is_for(identifier: str, field: str, subject: model.Subject) -> None:
+def test_a_lint_finds_what_it_is_for(identifier: str, field: str, subject: terms.Subject) -> None:
     """Each lint has an example in which it names the field."""
     assert (identifier, field) in linting.found(subject)
 
 
 @pytest.mark.parametrize(("identifier", "subject"), [(case[0], case[3]) for case in lints.CASES])
-def test_a_lint_is_silent_about_what_is_near(identifier: str, subject: model.Subject) -> None:
+def test_a_lint_is_silent_about_what_is_near(identifier: str, subject: terms.Subject) -> None:
     """Each lint has an example that looks alike and is right, about which it says nothing."""
     assert identifier not in [name for name, _ in linting.found(subject)]
 
@@ -39,7 +39,7 @@ def test_lints_say_whether_they_rest_on_facts() -> None:
     assert {lint.identifier for lint in catalogue.ALL if lint.by_facts} == by_facts
     entries = reference_lints.lints_page().split("\n### ")[1:]
     softened = {entry.partition("\n")[0] for entry in entries if "\nIt is a Warning where" in entry}
-    errors = {lint.identifier for lint in catalogue.ALL if lint.severity == model.Severity.ERROR}
+    errors = {lint.identifier for lint in catalogue.ALL if lint.severity == terms.Severity.ERROR}
     assert softened == by_facts & errors
     assert softened
 

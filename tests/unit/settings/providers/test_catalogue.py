@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from kit import linting
 from mailtier.api import settings
 from mailtier.cli import reference_lints
-from mailtier.settings.providers import catalogue, model
+from mailtier.settings.providers import catalogue, facts
 
 _PROVIDERS = pytest.mark.parametrize("provider", catalogue.ALL, ids=lambda provider: provider.name)
 
 
-def _sources(value: Any) -> Iterator[model.Source]:
+def _sources(value: Any) -> Iterator[facts.Source]:
     """Yield every source in a value, however deep."""
-    if isinstance(value, model.Source):
+    if isinstance(value, facts.Source):
         yield value
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
@@ -31,11 +31,11 @@ def _sources(value: Any) -> Iterator[model.Source]:
 
 
 @_PROVIDERS
-def test_every_fact_has_a_source_and_a_day(provider: model.Provider) -> None:
+def test_every_fact_has_a_source_and_a_day(provider: facts.Provider) -> None:
     """Whoever doubts a number finds the page, and when it said so."""
-    facts = [getattr(provider, field.name) for field in dataclasses.fields(provider)]
-    facts += [getattr(provider.limits, field.name) for field in dataclasses.fields(provider.limits)]
-    found = [fact for fact in facts if isinstance(fact, model.Fact)]
+    known = [getattr(provider, field.name) for field in dataclasses.fields(provider)]
+    known += [getattr(provider.limits, field.name) for field in dataclasses.fields(provider.limits)]
+    found = [fact for fact in known if isinstance(fact, facts.Fact)]
     assert len(found) >= 4
     for source in [fact.source for fact in found] + [error.source for error in provider.errors]:
         assert source.title
@@ -45,18 +45,18 @@ def test_every_fact_has_a_source_and_a_day(provider: model.Provider) -> None:
 
 
 @_PROVIDERS
-def test_what_is_not_verified_is_said(provider: model.Provider) -> None:
+def test_what_is_not_verified_is_said(provider: facts.Provider) -> None:
     """A fact that no page of the provider's own says is marked on the page, and a sentence says what is in doubt."""
-    facts = [getattr(provider, field.name) for field in dataclasses.fields(provider)]
-    facts += [getattr(provider.limits, field.name) for field in dataclasses.fields(provider.limits)]
-    doubted = [fact for fact in facts if isinstance(fact, model.Fact) and not fact.verified]
+    known = [getattr(provider, field.name) for field in dataclasses.fields(provider)]
+    known += [getattr(provider.limits, field.name) for field in dataclasses.fields(provider.limits)]
+    doubted = [fact for fact in known if isinstance(fact, facts.Fact) and not fact.verified]
     page = reference_lints.provider_page(provider)
     assert page.count("| no |\n") == len(doubted)
     assert provider.unverified or not doubted
 
 
 @_PROVIDERS
-def test_an_example_is_valid_and_clean(provider: model.Provider) -> None:
+def test_an_example_is_valid_and_clean(provider: facts.Provider) -> None:
     """A reader may copy the example of each page, and no lint says anything of it."""
     spec = catalogue.example(provider)
     settings.HostSpec.model_validate(spec)
@@ -64,13 +64,13 @@ def test_an_example_is_valid_and_clean(provider: model.Provider) -> None:
 
 
 @_PROVIDERS
-def test_an_example_s_server_is_the_provider_s(provider: model.Provider) -> None:
+def test_an_example_s_server_is_the_provider_s(provider: facts.Provider) -> None:
     """The example names a server of the provider, or one of nobody's for what people run themselves."""
     assert catalogue.find(provider.sample.host) is (None if provider.hosts is None else provider)
 
 
 @_PROVIDERS
-def test_a_provider_s_own_username_has_its_form(provider: model.Provider) -> None:
+def test_a_provider_s_own_username_has_its_form(provider: facts.Provider) -> None:
     """The example's username passes the rule that the lint applies; an empty one never does."""
     if provider.username is not None and provider.sample.username is not None:
         assert provider.username.value.matches(provider.sample.username)
@@ -120,7 +120,7 @@ def test_an_ses_username_is_a_long_term_access_key(username: str, fits: bool) ->
 
 
 @_PROVIDERS
-def test_every_known_error_is_recognized(provider: model.Provider) -> None:
+def test_every_known_error_is_recognized(provider: facts.Provider) -> None:
     """Each refusal, as the server would say it, gives the remedy that stands beside it."""
     host = provider.sample.host
     for error in provider.errors:

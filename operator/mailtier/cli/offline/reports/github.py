@@ -7,11 +7,11 @@ Source:
 from collections.abc import Iterator
 from typing import Final
 
-from mailtier.cli.offline.reports import model as reports
+from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.online import terminal
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
-_COMMANDS: Final = {model.Severity.ERROR: "error", model.Severity.WARNING: "warning", model.Severity.INFO: "notice"}
+_COMMANDS: Final = {terms.Severity.ERROR: "error", terms.Severity.WARNING: "warning", terms.Severity.INFO: "notice"}
 
 
 def lines(report: reports.Report) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mailtier.cli.offline import issues
-from mailtier.cli.offline.reports import model as reports
+from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.online import terminal
 
 # XML 1.0 section 2.2: what no document may hold, not even as a reference, and what is left of it after `plain`.

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from mailtier.cli.offline.reports import model as reports
+from mailtier.cli.offline.reports import content as reports
 
 
 def lines(report: reports.Report) -> Iterator[str]:

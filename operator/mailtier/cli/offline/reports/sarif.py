@@ -15,11 +15,11 @@ from typing import Any, Final
 import mailtier
 from mailtier.api import names
 from mailtier.cli.offline import issues
-from mailtier.cli.offline.reports import model as reports
-from mailtier.settings.lints import model
+from mailtier.cli.offline.reports import content as reports
+from mailtier.settings.lints import terms
 
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_LEVELS: Final = {model.Severity.ERROR: "error", model.Severity.WARNING: "warning", model.Severity.INFO: "note"}
+_LEVELS: Final = {terms.Severity.ERROR: "error", terms.Severity.WARNING: "warning", terms.Severity.INFO: "note"}
 
 
 def lines(report: reports.Report) -> Iterator[str]:

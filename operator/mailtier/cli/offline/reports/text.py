@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from typing import Final
 
-from mailtier.cli.offline.reports import model as reports
+from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.online import terminal
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 _COLOURS: Final = {
-    model.Severity.ERROR: terminal.Colour.BAD,
-    model.Severity.WARNING: terminal.Colour.WAITING,
-    model.Severity.INFO: terminal.Colour.DIM,
+    terms.Severity.ERROR: terminal.Colour.BAD,
+    terms.Severity.WARNING: terminal.Colour.WAITING,
+    terms.Severity.INFO: terminal.Colour.DIM,
 }
 
 
@@ -30,9 +30,9 @@ def lines(report: reports.Report, painter: terminal.Painter) -> Iterator[str]:
     )
 
 
-def _counted(severity: model.Severity, number: int) -> str:
+def _counted(severity: terms.Severity, number: int) -> str:
     noun = severity.value.lower()
-    return f"{number} {noun}" if severity == model.Severity.INFO else _several(number, noun)
+    return f"{number} {noun}" if severity == terms.Severity.INFO else _several(number, noun)
 
 
 def _several(number: int, noun: str) -> str:

@@ -51,14 +51,14 @@ class _Entry:
         An outage of the API server says nothing: what was read before stands, or every refresh during one would
         hold everybody's mail.
         """
-        if self.result is not None and result.outcome == observed.Outcome.UNAVAILABLE:
+        if self.result is not None and result.outcome == observed.ReadOutcome.UNAVAILABLE:
             return False
         changed = result != self.result
         self.result = result
         return changed
 
 
-class References:
+class Reads:
     """Reads references for reconcilers, and keeps reading them."""
 
     def __init__(
@@ -207,7 +207,7 @@ class References:
         # In a thread: to check a private key takes a third of a second, in which others' keys shall not wait.
         unfit, problem = await asyncio.to_thread(passwords.unfit, need, value)
         return observed.SecretRead(
-            outcome=observed.Outcome.FOUND,
+            outcome=observed.ReadOutcome.FOUND,
             version=f"{found.uid}/{found.resource_version}",
             annotation=found.annotations.get(names.ENDPOINT_ANNOTATION),
             unfit=unfit,
@@ -220,14 +220,14 @@ class References:
         except errors.ApiError as error:
             return observed.CaRead(outcome=_outcome(error))
         if text is None:
-            return observed.CaRead(outcome=observed.Outcome.FOUND, problem=f"it has no key {need.key}")
+            return observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem=f"it has no key {need.key}")
         try:
             bundle = await asyncio.to_thread(bundles.parse, text)
         except bundles.BundleError as error:
-            return observed.CaRead(outcome=observed.Outcome.FOUND, problem=str(error))
+            return observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem=str(error))
         if not self.may_publish(need.namespace, bundle.digest):
             return observed.CaRead(
-                outcome=observed.Outcome.FOUND,
+                outcome=observed.ReadOutcome.FOUND,
                 problem=f"the namespace has had {BUNDLES_PER_NAMESPACE} CA bundles within {_BUNDLES_SECONDS:g} seconds;"
                 " wait, or let its organizations share bundles",
             )
@@ -235,8 +235,8 @@ class References:
             await self._publish(bundle)
         except errors.ApiError:
             # The digest is not given out before the sender can have the bundle.
-            return observed.CaRead(outcome=observed.Outcome.UNAVAILABLE)
-        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=bundle.digest)
+            return observed.CaRead(outcome=observed.ReadOutcome.UNAVAILABLE)
+        return observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=bundle.digest)
 
     def may_publish(self, namespace: str, digest: str) -> bool:
         """Return whether a namespace may have this bundle published: what it fills is the operator's namespace."""
@@ -260,11 +260,11 @@ class References:
         return text if isinstance(text, str) else None
 
 
-def _outcome(error: errors.ApiError) -> observed.Outcome:
+def _outcome(error: errors.ApiError) -> observed.ReadOutcome:
     match error:
         case errors.NotFoundError():
-            return observed.Outcome.NOT_FOUND
+            return observed.ReadOutcome.NOT_FOUND
         case errors.ForbiddenError():
-            return observed.Outcome.FORBIDDEN
+            return observed.ReadOutcome.FORBIDDEN
         case _:
-            return observed.Outcome.UNAVAILABLE
+            return observed.ReadOutcome.UNAVAILABLE

@@ -29,7 +29,7 @@ _STARTING: Final = "the sender has not read the settings yet; the notification i
 _log = logs.get_logger(__name__)
 
 
-class Settings(settings_source.Settings, Protocol):
+class SyncedSettings(settings_source.KnownSettings, Protocol):
     """What the socket asks of the settings."""
 
     @property
@@ -37,7 +37,7 @@ class Settings(settings_source.Settings, Protocol):
         """Whether they were listed once: before that an unknown organization means nothing."""
 
 
-class ObjectServer:
+class FeedServer:
     """Takes offers in and hands changes out.
 
     Args:
@@ -53,7 +53,7 @@ class ObjectServer:
     def __init__(
         self,
         queue: ports.Queue,
-        settings: Settings,
+        settings: SyncedSettings,
         *,
         identifiers: ids.TimeSortedIds,
         on_pending: Callable[[Sequence[ports.Pending]], None],

@@ -35,7 +35,7 @@ class Assumed:
         return ", ".join(f"{number} {noun}{'s' * (number > 1)} to {what}" for number, noun, what in counted if number)
 
 
-class Reader:
+class FileReads:
     """Answers what plans need to have read."""
 
     def __init__(self, objects: world.World, *, strict: bool) -> None:
@@ -78,20 +78,20 @@ class Reader:
 
     def _assumed_secret(self, plan: resolve.Plan, need: observed.SecretNeed) -> observed.SecretRead:
         if self._strict:
-            return observed.SecretRead(outcome=observed.Outcome.NOT_FOUND)
+            return observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND)
         self.assumed.secrets.add(f"{need.namespace}/{need.name}")
         endpoint, auth = plan.values.endpoint, plan.values.auth
         # Nothing is read for settings without an endpoint or credentials.
         assert endpoint is not None
         assert auth is not None
         bound = ",".join(str(server) for server in binding.servers(endpoint, auth))
-        return observed.SecretRead(outcome=observed.Outcome.FOUND, annotation=bound)
+        return observed.SecretRead(outcome=observed.ReadOutcome.FOUND, annotation=bound)
 
     def _assumed_bundle(self, need: observed.CaNeed) -> observed.CaRead:
         if self._strict:
-            return observed.CaRead(outcome=observed.Outcome.NOT_FOUND)
+            return observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND)
         self.assumed.bundles.add(f"{need.kind} {need.namespace}/{need.name}")
-        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=UNKNOWN_BUNDLE)
+        return observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=UNKNOWN_BUNDLE)
 
 
 def _secret_read(document: sources.Document, need: observed.SecretNeed) -> observed.SecretRead:
@@ -104,7 +104,7 @@ def _secret_read(document: sources.Document, need: observed.SecretNeed) -> obser
         judged = dataclasses.replace(need, keys=tuple(key for key in need.keys if _value(document, key.name) is None))
     unfit, problem = passwords.unfit(judged, lambda key: _secret_value(document, key))
     return observed.SecretRead(
-        outcome=observed.Outcome.FOUND,
+        outcome=observed.ReadOutcome.FOUND,
         version=f"{uid}/{resource_version}" if uid and resource_version else "",
         annotation=annotation if isinstance(annotation, str) else None,
         unfit=unfit,
@@ -120,13 +120,13 @@ def _secret_value(document: sources.Document, key: str) -> bytes | None:
 def _bundle_read(document: sources.Document, need: observed.CaNeed) -> observed.CaRead:
     value = _value(document, need.key)
     if value is None:
-        return observed.CaRead(outcome=observed.Outcome.FOUND, problem=f"it has no key {need.key}")
+        return observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem=f"it has no key {need.key}")
     if "sops" in document.body:
-        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=UNKNOWN_BUNDLE)
+        return observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=UNKNOWN_BUNDLE)
     try:
-        return observed.CaRead(outcome=observed.Outcome.FOUND, digest=bundles.parse(value).digest)
+        return observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=bundles.parse(value).digest)
     except bundles.BundleError as error:
-        return observed.CaRead(outcome=observed.Outcome.FOUND, problem=str(error))
+        return observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem=str(error))
 
 
 def _value(document: sources.Document, key: str) -> str | None:

@@ -7,13 +7,13 @@ import pytest
 import trustme
 
 from kit import api, tiers
-from mailtier.handlers import keys, references
+from mailtier.handlers import keys, reads
 from mailtier.kube import errors, paths
 from mailtier.settings import bundles, observed, resolve
 
 USER = keys.organization("team-a", "default")
 SECRET = paths.secrets("team-a", "smtp")
-OUTCOME = observed.Outcome
+OUTCOME = observed.ReadOutcome
 
 
 class World:
@@ -25,7 +25,7 @@ class World:
         self.changed: list[keys.Key] = []
         self.published: list[str] = []
         self.refused: errors.ApiError | None = None
-        self.reader = references.References(
+        self.reader = reads.Reads(
             typing.cast("typing.Any", self.api),
             changed=self.changed.append,
             publish=self._publish,
@@ -87,9 +87,9 @@ async def test_an_outage_says_nothing_about_a_secret_that_was_read(world: World)
 async def test_an_outage_at_the_first_read_is_told(world: World) -> None:
     """What was never read is not known to be there."""
     world.api.failing = errors.UnavailableError("down")
-    reads = await world.reader.read_for(USER, plan(), fresh=True)
-    assert reads.secret is not None
-    assert reads.secret.outcome == OUTCOME.UNAVAILABLE
+    found = await world.reader.read_for(USER, plan(), fresh=True)
+    assert found.secret is not None
+    assert found.secret.outcome == OUTCOME.UNAVAILABLE
 
 
 async def test_a_user_that_changes_its_mind_after_a_failed_read_is_served(world: World) -> None:
@@ -101,17 +101,17 @@ async def test_a_user_that_changes_its_mind_after_a_failed_read_is_served(world:
     # Sets have no order, so that either need may be the one that is read first.
     await world.reader.read_for(USER, plan(**ca), fresh=True)
     for _ in range(3):
-        reads = await world.reader.read_for(USER, plan(), fresh=True)
-        assert reads.secret is not None
+        found = await world.reader.read_for(USER, plan(), fresh=True)
+        assert found.secret is not None
     world.reader.release(USER)
 
 
 async def test_a_namespace_cannot_fill_the_operators_namespace_with_bundles(world: World) -> None:
     """Each new bundle becomes a ConfigMap of the operator's; one namespace gets only so many within minutes (R3)."""
     allowed = [
-        world.reader.may_publish("team-a", f"{number:064x}") for number in range(references.BUNDLES_PER_NAMESPACE + 2)
+        world.reader.may_publish("team-a", f"{number:064x}") for number in range(reads.BUNDLES_PER_NAMESPACE + 2)
     ]
-    assert allowed.count(True) == references.BUNDLES_PER_NAMESPACE
+    assert allowed.count(True) == reads.BUNDLES_PER_NAMESPACE
     assert world.reader.may_publish("team-a", f"{0:064x}")
     assert world.reader.may_publish("team-b", f"{99:064x}")
     world.now += 3600

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from mailtier.cli.offline import issues
-from mailtier.settings.lints import model
+from mailtier.settings.lints import terms
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Report:
     files: int
     rules: Sequence[issues.Rule]
 
-    def counts(self) -> dict[model.Severity, int]:
+    def counts(self) -> dict[terms.Severity, int]:
         """Return how many issues there are of each severity, worst first."""
         found = collections.Counter(issue.severity for issue in self.told)
-        return {severity: found[severity] for severity in model.Severity}
+        return {severity: found[severity] for severity in terms.Severity}

@@ -9,7 +9,7 @@ from typing import Any
 from mailtier.api import groups, settings, vocabulary
 from mailtier.settings import effective as values
 from mailtier.settings.providers import catalogue
-from mailtier.settings.providers import model as providers
+from mailtier.settings.providers import facts as providers
 
 
 class Severity(enum.StrEnum):
@@ -132,7 +132,7 @@ class Lint:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class LintFinding:
     """What a lint noticed about one field.
 
     Attributes:

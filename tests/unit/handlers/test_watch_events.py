@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mailtier.handlers import events, keys, store
+from mailtier.handlers import keys, store, watch_events
 from mailtier.settings import observed
 
 
@@ -37,9 +37,9 @@ def objects() -> store.Store:
 
 
 @pytest.fixture
-def take(objects: store.Store, recorder: Recorder) -> events.Events:
+def take(objects: store.Store, recorder: Recorder) -> watch_events.WatchEvents:
     """Return what takes events in."""
-    return events.Events(objects, recorder)
+    return watch_events.WatchEvents(objects, recorder)
 
 
 def document(name: str = "default", **fields: Any) -> dict[str, Any]:
@@ -53,14 +53,16 @@ def space(name: str, **metadata: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": f"uid-{name}", "labels": {}, **metadata}}
 
 
-def test_a_new_organization_is_looked_at(take: events.Events, objects: store.Store, recorder: Recorder) -> None:
+def test_a_new_organization_is_looked_at(
+    take: watch_events.WatchEvents, objects: store.Store, recorder: Recorder
+) -> None:
     """An object that appears is reconciled."""
     take.organization("acme", "default", document())
     assert keys.organization("acme", "default") in recorder.taken()
     assert objects.has_organizations("acme")
 
 
-def test_our_own_status_write_is_no_news(take: events.Events, recorder: Recorder) -> None:
+def test_our_own_status_write_is_no_news(take: watch_events.WatchEvents, recorder: Recorder) -> None:
     """The event that a status write causes costs nothing (R8)."""
     take.organization("acme", "default", document())
     recorder.taken()
@@ -68,7 +70,7 @@ def test_our_own_status_write_is_no_news(take: events.Events, recorder: Recorder
     assert recorder.taken() == set()
 
 
-def test_a_status_that_somebody_else_wrote_is_looked_at(take: events.Events, recorder: Recorder) -> None:
+def test_a_status_that_somebody_else_wrote_is_looked_at(take: watch_events.WatchEvents, recorder: Recorder) -> None:
     """Drift of the status is repaired."""
     take.organization("acme", "default", document())
     recorder.taken()
@@ -77,7 +79,7 @@ def test_a_status_that_somebody_else_wrote_is_looked_at(take: events.Events, rec
 
 
 def test_a_new_generation_of_the_host_reaches_every_organization_and_its_status_does_not(
-    take: events.Events, recorder: Recorder
+    take: watch_events.WatchEvents, recorder: Recorder
 ) -> None:
     """A host change fans out once; what the operator writes into its status does not."""
     take.namespace("acme", space("acme"))
@@ -95,14 +97,16 @@ def test_a_new_generation_of_the_host_reaches_every_organization_and_its_status_
     assert recorder.taken() == {keys.HOST}
 
 
-def test_a_host_of_another_name_is_ignored(take: events.Events, objects: store.Store, recorder: Recorder) -> None:
+def test_a_host_of_another_name_is_ignored(
+    take: watch_events.WatchEvents, objects: store.Store, recorder: Recorder
+) -> None:
     """Only the singleton counts, whatever got past the CRD's rule."""
     take.host("other", document(name="other"))
     assert objects.host is None
     assert recorder.taken() == set()
 
 
-def test_a_recreated_object_is_another_object(take: events.Events, objects: store.Store) -> None:
+def test_a_recreated_object_is_another_object(take: watch_events.WatchEvents, objects: store.Store) -> None:
     """The same generation under another uid is read anew."""
     take.organization("acme", "default", document(spec={"suspend": True}))
     take.organization("acme", "default", document(metadata={"uid": "u2"}, spec={}))
@@ -111,7 +115,9 @@ def test_a_recreated_object_is_another_object(take: events.Events, objects: stor
     assert spec.suspend is None
 
 
-def test_an_object_that_does_not_fit_is_kept_with_what_is_wrong(take: events.Events, objects: store.Store) -> None:
+def test_an_object_that_does_not_fit_is_kept_with_what_is_wrong(
+    take: watch_events.WatchEvents, objects: store.Store
+) -> None:
     """A spec of another version of the CRD is judged, not dropped, and its values are not repeated."""
     take.organization("acme", "default", document(spec={"smtp": {"host": "smtp.acme.example", "port": "s3cret"}}))
     spec = objects.organizations["acme", "default"].spec
@@ -121,7 +127,7 @@ def test_an_object_that_does_not_fit_is_kept_with_what_is_wrong(take: events.Eve
 
 
 def test_the_last_object_of_a_namespace_leaves_an_implicit_organization_to_look_at(
-    take: events.Events, objects: store.Store, recorder: Recorder
+    take: watch_events.WatchEvents, objects: store.Store, recorder: Recorder
 ) -> None:
     """Deleting acme/sales may make acme/default exist by the host's policy."""
     take.namespace("acme", space("acme"))
@@ -133,7 +139,7 @@ def test_the_last_object_of_a_namespace_leaves_an_implicit_organization_to_look_
 
 
 def test_a_namespace_that_is_being_deleted_is_gone(
-    take: events.Events, objects: store.Store, recorder: Recorder
+    take: watch_events.WatchEvents, objects: store.Store, recorder: Recorder
 ) -> None:
     """Nothing is delivered for a namespace in its last seconds, and its organizations are looked at."""
     take.namespace("acme", space("acme"))
@@ -144,7 +150,7 @@ def test_a_namespace_that_is_being_deleted_is_gone(
     assert recorder.taken() == {keys.organization("acme", "default")}
 
 
-def test_only_labels_and_uid_of_a_namespace_are_news(take: events.Events, recorder: Recorder) -> None:
+def test_only_labels_and_uid_of_a_namespace_are_news(take: watch_events.WatchEvents, recorder: Recorder) -> None:
     """An annotation on a namespace wakes nobody; a label may change who belongs."""
     take.namespace("acme", space("acme"))
     recorder.taken()
@@ -154,7 +160,7 @@ def test_only_labels_and_uid_of_a_namespace_are_news(take: events.Events, record
     assert recorder.taken() == {keys.organization("acme", "default")}
 
 
-def test_a_deletion_seen_twice_is_one(take: events.Events, recorder: Recorder) -> None:
+def test_a_deletion_seen_twice_is_one(take: watch_events.WatchEvents, recorder: Recorder) -> None:
     """The sweep after a relist and a late event do not disturb each other (R8)."""
     take.organization("acme", "default", document())
     take.organization("acme", "default", None)

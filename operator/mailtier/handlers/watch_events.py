@@ -60,7 +60,7 @@ def _unchanged(old: store.Seen | None, seen: Mapping[str, Any]) -> bool:
     return old is not None and old.uid == seen["uid"] and old.generation == seen["generation"]
 
 
-class Events:
+class WatchEvents:
     """Takes in watch events, one method a kind; `None` for an object that is gone."""
 
     def __init__(self, objects: store.Store, queue: Queue) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mailtier.api import feed, vocabulary
-from mailtier.handlers import outcomes
+from mailtier.handlers import notification_status
 from mailtier.settings import observed
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
@@ -40,9 +40,11 @@ def taken(*states: STATE, reason: str = "", message: str = "") -> feed.Taken:
     )
 
 
-def conditions(answer: outcomes.Answer, previous: tuple[dict[str, Any], ...] = ()) -> dict[str, tuple[str, str]]:
+def conditions(
+    answer: notification_status.Answer, previous: tuple[dict[str, Any], ...] = ()
+) -> dict[str, tuple[str, str]]:
     """Return status and reason of each condition."""
-    document = outcomes.status(answer, generation=1, previous=previous, now=NOW)
+    document = notification_status.status(answer, generation=1, previous=previous, now=NOW)
     return {condition["type"]: (condition["status"], condition["reason"]) for condition in document["conditions"]}
 
 
@@ -97,7 +99,7 @@ def conditions(answer: outcomes.Answer, previous: tuple[dict[str, Any], ...] = (
             },
         ),
         (
-            outcomes.Unavailable(),
+            notification_status.Unavailable(),
             {
                 "Accepted": ("False", "SenderUnavailable"),
                 "Ready": ("False", "SenderUnavailable"),
@@ -110,21 +112,23 @@ def conditions(answer: outcomes.Answer, previous: tuple[dict[str, Any], ...] = (
         ),
     ],
 )
-def test_conditions_say_what_the_sender_said(answer: outcomes.Answer, expected: dict[str, tuple[str, str]]) -> None:
+def test_conditions_say_what_the_sender_said(
+    answer: notification_status.Answer, expected: dict[str, tuple[str, str]]
+) -> None:
     """Every answer has its conditions, and Reconciling or Stalled exist only while they are true."""
     assert conditions(answer) == expected
 
 
 def test_a_recipient_in_work_reads_as_queued_so_that_going_well_takes_two_writes() -> None:
     """Queued and active are the same status, to the byte: nothing is written between taken and complete."""
-    queued = outcomes.status(taken(STATE.QUEUED), generation=1, previous=(), now=NOW)
-    active = outcomes.status(taken(STATE.ACTIVE), generation=1, previous=(), now=NOW)
+    queued = notification_status.status(taken(STATE.QUEUED), generation=1, previous=(), now=NOW)
+    active = notification_status.status(taken(STATE.ACTIVE), generation=1, previous=(), now=NOW)
     assert queued == active
 
 
 def test_a_failure_says_who_and_why() -> None:
     """The message names the recipient and the reason, for somebody who sees only one line."""
-    document = outcomes.status(
+    document = notification_status.status(
         taken(STATE.FAILED, reason="RecipientRefused", message="550 5.1.1"), generation=1, previous=(), now=NOW
     )
     ready = next(condition for condition in document["conditions"] if condition["type"] == "Ready")
@@ -141,23 +145,23 @@ def test_a_failure_says_who_and_why() -> None:
         (taken(STATE.ACCEPTED, STATE.FAILED), True, False),
         (feed.Refused(reason="NoRecipients", message="nobody", retry=False), True, False),
         (feed.Refused(reason="QuotaExceeded", message="full", retry=True), False, False),
-        (outcomes.Unavailable(), False, False),
+        (notification_status.Unavailable(), False, False),
     ],
 )
-def test_the_status_itself_tells_when_it_ended(answer: outcomes.Answer, finished: bool, well: bool) -> None:
+def test_the_status_itself_tells_when_it_ended(answer: notification_status.Answer, finished: bool, well: bool) -> None:
     """After a restart the operator knows from the object alone whether there is anything left to do."""
-    document = outcomes.status(answer, generation=3, previous=(), now=NOW)
-    ended = outcomes.finished_at(document["conditions"], generation=3)
+    document = notification_status.status(answer, generation=3, previous=(), now=NOW)
+    ended = notification_status.finished_at(document["conditions"], generation=3)
     assert (ended == NOW) is finished
-    assert outcomes.all_accepted(document["conditions"]) is well
-    assert outcomes.finished_at(document["conditions"], generation=4) is None
+    assert notification_status.all_accepted(document["conditions"]) is well
+    assert notification_status.finished_at(document["conditions"], generation=4) is None
 
 
 def test_the_time_of_transition_moves_only_with_the_status() -> None:
     """A message that changes does not make a condition younger."""
-    first = outcomes.status(taken(STATE.QUEUED), generation=1, previous=(), now=NOW)
+    first = notification_status.status(taken(STATE.QUEUED), generation=1, previous=(), now=NOW)
     later = NOW + dt.timedelta(minutes=5)
-    second = outcomes.status(
+    second = notification_status.status(
         taken(STATE.DEFERRED, reason="TimedOut"), generation=1, previous=first["conditions"], now=later
     )
     times = {condition["type"]: condition["lastTransitionTime"] for condition in second["conditions"]}

@@ -30,7 +30,7 @@ class SenderUnavailableError(Exception):
     """The sender does not answer, or not in a way that is understood."""
 
 
-class Sender:
+class FeedClient:
     """What the operator asks of the sender."""
 
     def __init__(self, socket: pathlib.Path) -> None:
