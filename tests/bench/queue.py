@@ -20,7 +20,7 @@ _CONCURRENCY = 64
 _NOTIFICATIONS = 6_400
 _SYNCS = 400
 _PENDING = 20_000
-_QUOTA = ports.Quota(messages=1_000_000, payload_bytes=10**10)
+_QUOTA = ports.QueueQuota(messages=1_000_000, payload_bytes=10**10)
 
 
 def syncs_per_second(directory: pathlib.Path) -> float:

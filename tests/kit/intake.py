@@ -106,7 +106,7 @@ class Client:
         return found.document
 
 
-def require(answer: Answer, kind: problems.Kind) -> dict[str, typing.Any]:
+def require(answer: Answer, kind: problems.ProblemKind) -> dict[str, typing.Any]:
     """Check that an answer is a whole problem document of a kind, and return it."""
     assert (answer.status, answer.slug) == (kind.status, kind.slug), answer
     assert answer.headers["Content-Type"].startswith(problems.MEDIA_TYPE)

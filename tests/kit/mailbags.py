@@ -48,14 +48,14 @@ class Mail:
         if destination:
             self.schedule.attach(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
 
-    def take(self, now: float = 0.0, destination: str = "relay") -> lanes.Entry | None:
+    def take(self, now: float = 0.0, destination: str = "relay") -> lanes.LaneEntry | None:
         """Return the message whose turn it is."""
         self.schedule.advance(now)
         return self.schedule.take(destination, now)
 
-    def drain(self, now: float = 0.0, destination: str = "relay", limit: int = 10_000) -> list[lanes.Entry]:
+    def drain(self, now: float = 0.0, destination: str = "relay", limit: int = 10_000) -> list[lanes.LaneEntry]:
         """Return everything that may go now, in its order."""
-        taken: list[lanes.Entry] = []
+        taken: list[lanes.LaneEntry] = []
         while len(taken) < limit and (entry := self.take(now, destination)) is not None:
             taken.append(entry)
         return taken

@@ -21,7 +21,7 @@ from mailtier.sender.storage import embedded
 
 START: Final = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
 
-LIMITS: Final = embedded.Limits(
+LIMITS: Final = embedded.VolumeLimits(
     # Whatever else fills the disk of the machine that runs the tests.
     full_at=2.0,
     reserve_bytes=64 * 1024,
@@ -30,7 +30,7 @@ LIMITS: Final = embedded.Limits(
 )
 
 LANE: Final = ports.LaneKey(namespace_uid="uid-a", namespace="team-a", organization="default")
-QUOTA: Final = ports.Quota()
+QUOTA: Final = ports.QueueQuota()
 SNAPSHOT: Final = ports.Snapshot(settings='{"from":"noreply@example.org"}')
 
 Opener = collections.abc.Callable[[pathlib.Path, "Clock"], collections.abc.Awaitable[ports.Queue]]

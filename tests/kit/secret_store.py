@@ -58,5 +58,5 @@ class Secrets:
         self.reads += 1
         found = self._secrets.get((namespace, name))
         if found is None:
-            raise credentials.NotFoundError(f"Secret {namespace}/{name} does not exist")
+            raise credentials.SecretNotFoundError(f"Secret {namespace}/{name} does not exist")
         return found

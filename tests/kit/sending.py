@@ -250,7 +250,7 @@ class Sender:
             access=self.tokens,
             time=time_,
         )
-        self.delivery = delivery.Delivery(
+        self.delivery = delivery.Deliverer(
             queue=self.queue,
             settings=self.settings,
             destinations=self.destinations,
@@ -323,7 +323,7 @@ class Sender:
                 digest=f"{number:064x}",
                 source=None,
             ),
-            quota=ports.Quota(messages=100_000),
+            quota=ports.QueueQuota(messages=100_000),
         )
         self.delivery.offer(enqueued.pending)
         return enqueued.id

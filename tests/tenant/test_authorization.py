@@ -20,11 +20,11 @@ class Call(attacks.Attack):
         headers: Beside the token.
     """
 
-    kind: problems.Kind
+    kind: problems.ProblemKind
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def _call(name: str, story: str, kind: problems.Kind, stopped_by: str, **headers: str) -> Call:
+def _call(name: str, story: str, kind: problems.ProblemKind, stopped_by: str, **headers: str) -> Call:
     pairs = tuple((key.replace("_", "-"), value) for key, value in headers.items())
     return Call(name=name, rules=("R3", "R13"), story=story, stopped_by=stopped_by, kind=kind, headers=pairs)
 

@@ -222,7 +222,7 @@ def test_words_that_are_more_than_words_are_refused(organization: arena_kit.Atta
 @pytest.mark.parametrize("attack", BOMBS, ids=str)
 def test_a_bomb_is_refused(attack: attacks.Attack) -> None:
     """A template that would go on for ever is stopped, and the error holds nothing of the values (R10)."""
-    values = render.Values(
+    values = render.NotificationValues(
         organization="Acme",
         category=vocabulary.Category.JOB_ALERT,
         severity=vocabulary.Severity.INFO,

@@ -25,13 +25,13 @@ FEED_PATH = "/v1/feed"
 NAMESPACES_PATH = "/v1/namespaces"
 
 
-class Message(pydantic.BaseModel):
+class FeedModel(pydantic.BaseModel):
     """A frozen message of the socket; both ends are of one version, so that an unknown field is an error."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
 
-class Offer(Message):
+class Offer(FeedModel):
     """A Notification object that the operator saw.
 
     Attributes:
@@ -49,7 +49,7 @@ class Offer(Message):
     spec: notification.NotificationSpec
 
 
-class Recipient(Message):
+class Recipient(FeedModel):
     """Where one recipient stands.
 
     Attributes:
@@ -68,7 +68,7 @@ class Recipient(Message):
     changed_at: dt.datetime
 
 
-class Taken(Message):
+class Taken(FeedModel):
     """The record of a Notification object in the queue.
 
     Attributes:
@@ -88,7 +88,7 @@ class Taken(Message):
     recipients: tuple[Recipient, ...]
 
 
-class Refused(Message):
+class Refused(FeedModel):
     """Why the sender does not take an offer; `retry` tells "not now" from "never".
 
     Attributes:
@@ -102,7 +102,7 @@ class Refused(Message):
     retry: bool
 
 
-class Probe(Message):
+class Probe(FeedModel):
     """What the sender's last probe of an endpoint found.
 
     Attributes:
@@ -127,7 +127,7 @@ class Probe(Message):
     probed_at: dt.datetime
 
 
-class Namespaces(Message):
+class Namespaces(FeedModel):
     """The namespaces that something is queued for.
 
     Attributes:
@@ -137,7 +137,7 @@ class Namespaces(Message):
     uids: tuple[str, ...]
 
 
-class Feed(Message):
+class Feed(FeedModel):
     """What changed after a cursor.
 
     Attributes:

@@ -62,8 +62,8 @@ def command(
     *,
     filename: inputs.Files = None,
     output: Annotated[
-        inputs.Format, typer.Option("--output", "-o", help="For people, or for programs.", case_sensitive=False)
-    ] = inputs.Format.TEXT,
+        inputs.SettingsFormat, typer.Option("--output", "-o", help="For people, or for programs.", case_sensitive=False)
+    ] = inputs.SettingsFormat.TEXT,
     strict_references: inputs.Strict = False,
     operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
     context: common.Context = "",
@@ -90,7 +90,7 @@ def command(
 
 
 def _key(text: str) -> effective.OrganizationKey:
-    parsed = target.Organization.parse(text)
+    parsed = target.OrganizationName.parse(text)
     return effective.OrganizationKey(namespace=parsed.namespace, name=parsed.name)
 
 
@@ -154,8 +154,10 @@ def _alternatives(known: Sequence[effective.OrganizationKey], objects: world.Wor
     return f"there are {shown}" + (f" and {len(known) - 5} more" if len(known) > 5 else "")  # noqa: PLR2004  # As shown.
 
 
-def _lines(found: _Found, rows: Sequence[explaining.Row], output: inputs.Format, *, detailed: bool) -> Iterator[str]:
-    if output == inputs.Format.TEXT:
+def _lines(
+    found: _Found, rows: Sequence[explaining.ExplainedValue], output: inputs.SettingsFormat, *, detailed: bool
+) -> Iterator[str]:
+    if output == inputs.SettingsFormat.TEXT:
         painter = terminal.painter(sys.stdout)
         yield from narrating.as_text(found.explanation, rows, detailed=detailed, places=found.places, painter=painter)
         if found.conditions and not detailed:
@@ -165,7 +167,7 @@ def _lines(found: _Found, rows: Sequence[explaining.Row], output: inputs.Format,
     document = narrating.to_json(found.explanation, rows, found.places)
     if found.conditions:
         document["conditions"] = list(found.conditions)
-    if output == inputs.Format.YAML:
+    if output == inputs.SettingsFormat.YAML:
         yield documents.dump(document)
     else:
         yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"

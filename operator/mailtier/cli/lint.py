@@ -30,7 +30,7 @@ command line or a path that cannot be opened.
 """
 
 
-class Format(enum.StrEnum):
+class ReportFormat(enum.StrEnum):
     """How issues are printed."""
 
     TEXT = "text"
@@ -54,7 +54,7 @@ def command(
     paths: inputs.Paths = None,
     filename: inputs.Files = None,
     output: Annotated[
-        Format,
+        ReportFormat,
         typer.Option(
             "--output",
             "-o",
@@ -62,7 +62,7 @@ def command(
             " other pipelines.",
             case_sensitive=False,
         ),
-    ] = Format.TEXT,
+    ] = ReportFormat.TEXT,
     severity: Annotated[
         Threshold, typer.Option(help="The least severe finding that is told and that fails.", case_sensitive=False)
     ] = Threshold.WARNING,
@@ -83,7 +83,7 @@ def command(
     objects = inputs.load([*(filename or []), *(paths or [])])
     judge = inputs.judge(objects, namespace=operator_namespace, strict=strict_references)
     found = linting.find(judge, now=dt.datetime.now(dt.UTC))  # noqa: TID251  # Here the program is wired up.
-    least = terms.Severity(severity.value.capitalize())
+    least = terms.LintSeverity(severity.value.capitalize())
     told = [issue for issue in found if issue.severity.rank <= least.rank and issue.rule.identifier not in ignored]
     report = reports.Report(
         told=told, objects=_checked(objects), read=objects.objects, files=objects.files, rules=rules
@@ -96,7 +96,7 @@ def command(
     return failures.Status.FAILED if told else failures.Status.OK
 
 
-def _known(ignore: list[str], rules: tuple[issues.Rule, ...]) -> set[str]:
+def _known(ignore: list[str], rules: tuple[issues.IssueRule, ...]) -> set[str]:
     unknown = set(ignore) - {rule.identifier for rule in rules}
     if unknown:
         raise typer.BadParameter(
@@ -106,23 +106,23 @@ def _known(ignore: list[str], rules: tuple[issues.Rule, ...]) -> set[str]:
     return set(ignore)
 
 
-def _checked(objects: world.World) -> list[reports.Checked]:
+def _checked(objects: world.World) -> list[reports.CheckedObject]:
     checked = []
     for document in objects.ours:
         place = document.place()
-        checked.append(reports.Checked(file=place.file, line=place.line, subject=world.subject_of(document)))
+        checked.append(reports.CheckedObject(file=place.file, line=place.line, subject=world.subject_of(document)))
     return checked
 
 
-def _lines(report: reports.Report, output: Format) -> Iterator[str]:
+def _lines(report: reports.Report, output: ReportFormat) -> Iterator[str]:
     match output:
-        case Format.TEXT:
+        case ReportFormat.TEXT:
             return text.lines(report, terminal.painter(sys.stdout))
-        case Format.JSON:
+        case ReportFormat.JSON:
             return machine.lines(report)
-        case Format.SARIF:
+        case ReportFormat.SARIF:
             return sarif.lines(report)
-        case Format.GITHUB:
+        case ReportFormat.GITHUB:
             return github.lines(report)
-        case Format.JUNIT:
+        case ReportFormat.JUNIT:
             return junit.lines(report)

@@ -54,7 +54,7 @@ def command(
         connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
         asyncio.run(
             process.run(
-                process.Options(
+                process.OperatorOptions(
                     connection=connection,
                     namespace=connection.namespace,
                     identity=identity or _identity(),

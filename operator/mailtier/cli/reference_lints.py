@@ -92,7 +92,7 @@ def lints_page() -> str:
 
 def _lint(lint: lint_model.Lint) -> Iterator[str]:
     yield from (f"### {lint.identifier}", "", f"{lint.severity}: {_prose(lint.title)}.", "")
-    if lint.by_facts and lint.severity == lint_model.Severity.ERROR:
+    if lint.by_facts and lint.severity == lint_model.LintSeverity.ERROR:
         yield from (_UNVERIFIED, "")
     yield from (_prose(lint.explanation), "", f"What to do: {_prose(lint.remedy)}", "")
 
@@ -200,7 +200,7 @@ def _join(values: Sequence[int]) -> str:
     return ", ".join(str(value) for value in values)
 
 
-def _source(source: facts.Source) -> str:
+def _source(source: facts.FactSource) -> str:
     return f"[{_prose(source.title)}]({source.url})"
 
 

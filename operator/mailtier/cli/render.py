@@ -48,7 +48,7 @@ def command(
     paths: inputs.Paths = None,
     filename: inputs.Files = None,
     output: Annotated[
-        inputs.Format,
+        inputs.SettingsFormat,
         typer.Option(
             "--output",
             "-o",
@@ -56,7 +56,7 @@ def command(
             " operator publishes it.",
             case_sensitive=False,
         ),
-    ] = inputs.Format.TEXT,
+    ] = inputs.SettingsFormat.TEXT,
     diff: Annotated[
         list[str] | None,
         typer.Option(
@@ -139,21 +139,21 @@ def _of_objects(name: str, objects: world.World, *, namespace: str, strict: bool
     return _Before(settings=settings, has_errors=inputs.say_noted(judge))
 
 
-def _lines(rendered: rendering.Rendered, output: inputs.Format) -> Iterator[str]:
+def _lines(rendered: rendering.Rendered, output: inputs.SettingsFormat) -> Iterator[str]:
     match output:
-        case inputs.Format.JSON:
+        case inputs.SettingsFormat.JSON:
             return rendering.as_json(rendered)
-        case inputs.Format.YAML:
+        case inputs.SettingsFormat.YAML:
             return rendering.as_yaml(rendered)
-        case inputs.Format.TEXT:
+        case inputs.SettingsFormat.TEXT:
             return rendering.as_text(rendered, terminal.painter(sys.stdout))
 
 
-def _difference(comparison: diffing.Comparison, output: inputs.Format) -> Iterable[str]:
+def _difference(comparison: diffing.Comparison, output: inputs.SettingsFormat) -> Iterable[str]:
     match output:
-        case inputs.Format.JSON:
+        case inputs.SettingsFormat.JSON:
             return (json.dumps(diffing.to_json(comparison), indent=2, ensure_ascii=False), "\n")
-        case inputs.Format.YAML:
+        case inputs.SettingsFormat.YAML:
             return (documents.dump(diffing.to_json(comparison)),)
-        case inputs.Format.TEXT:
+        case inputs.SettingsFormat.TEXT:
             return rendering.difference_as_text(comparison, terminal.painter(sys.stdout))

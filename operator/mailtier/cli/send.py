@@ -60,7 +60,7 @@ def command(
     It exits with 0 when the SMTP server took it for everybody, 1 when it failed or expired, and 124 when it had no end
     in time, as while it is held. That the server took it does not mean that it arrived: bounces are not read.
     """
-    asked = target.Organization.parse(organization)
+    asked = target.OrganizationName.parse(organization)
     content: dict[str, Any] = {
         "category": category.value,
         "severity": severity.value,
@@ -89,7 +89,7 @@ def command(
 
 async def _send(
     choice: reach.Choice,
-    asked: target.Organization,
+    asked: target.OrganizationName,
     content: dict[str, Any],
     *,
     seconds: float,

@@ -67,14 +67,14 @@ def command(
     ] = "",
     quota_messages: Annotated[
         int, typer.Option(help="Messages that one namespace may have queued, unless the host's policy says.", min=1)
-    ] = ports.Quota().messages,
+    ] = ports.QueueQuota().messages,
     quota_bytes: Annotated[
         int,
         typer.Option(
             help="Bytes of subject, text and data that one namespace may have queued, unless the host's policy says.",
             min=1,
         ),
-    ] = ports.Quota().payload_bytes,
+    ] = ports.QueueQuota().payload_bytes,
     full_at: Annotated[
         float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
     ] = volume.FULL_AT,
@@ -100,7 +100,7 @@ def command(
         connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
         asyncio.run(
             process.run(
-                process.Options(
+                process.SenderOptions(
                     connection=connection,
                     namespace=connection.namespace,
                     data_dir=data_dir,
@@ -113,7 +113,7 @@ def command(
                     tls_names=tls_name or _names(connection.namespace),
                     authority_file=ca_file,
                     helo_name=helo_name or socket.gethostname(),
-                    quota=ports.Quota(messages=quota_messages, payload_bytes=quota_bytes),
+                    quota=ports.QueueQuota(messages=quota_messages, payload_bytes=quota_bytes),
                     full_at=full_at,
                     in_doubt_delays=delays,
                 )

@@ -56,7 +56,7 @@ def command(
     # The kubernetes package takes a quarter of a second to import, which --help shall not.
     from mailtier.cli.online import cluster, looking  # noqa: PLC0415 - As above.
 
-    scope = looking.Scope(namespace=namespace, operator_namespace=operator_namespace)
+    scope = looking.Selection(namespace=namespace, operator_namespace=operator_namespace)
 
     async def look() -> rows.Picture:
         async with cluster.connect(context=context, kubeconfig=kubeconfig) as api:

@@ -40,7 +40,7 @@ def command(
     """
     if bool(organization) == host:
         raise typer.BadParameter("name an organization, or use --host, and not both", param_hint="ORGANIZATION")
-    asked = None if host else target.Organization.parse(organization)
+    asked = None if host else target.OrganizationName.parse(organization)
     choice = reach.Choice(
         url=url,
         ca=ca,
@@ -57,8 +57,8 @@ def command(
 
 
 async def _verify(
-    choice: reach.Choice, asked: target.Organization | None, *, seconds: float, output: online.Format
-) -> probing.Report:
+    choice: reach.Choice, asked: target.OrganizationName | None, *, seconds: float, output: online.Format
+) -> probing.ProbeReport:
     painter = terminal.painter(sys.stdout)
     name = str(asked or "HostEmailSettings default")
     in_text = output is online.Format.TEXT

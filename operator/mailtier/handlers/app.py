@@ -22,7 +22,7 @@ _log = logs.get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class OperatorOptions:
     """What the command line says.
 
     Attributes:
@@ -59,7 +59,7 @@ def _spare_collections() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-async def run(options: Options) -> None:
+async def run(options: OperatorOptions) -> None:
     """Run until SIGTERM or SIGINT, and give the Lease up.
 
     Raises:

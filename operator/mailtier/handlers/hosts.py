@@ -77,14 +77,14 @@ def _read_summary(summary: Mapping[str, int] | None) -> conditions.Summary | Non
         return None
 
 
-class Hosts:
+class HostReconciler:
     """The reconciler of the host's tier."""
 
     def __init__(
         self,
         objects: store.Store,
         client: kube_client.Client,
-        resolver: resolving.Resolver,
+        resolver: resolving.PlanResolver,
         publisher: publishing.Publisher,
         *,
         namespace: str,

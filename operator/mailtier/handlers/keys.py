@@ -6,7 +6,7 @@ from typing import NamedTuple
 from mailtier.api import names
 
 
-class Subject(enum.Enum):
+class WorkKind(enum.Enum):
     """The kinds of work."""
 
     HOST = "host"
@@ -17,7 +17,7 @@ class Subject(enum.Enum):
 class Key(NamedTuple):
     """One thing to reconcile; a tuple, because hundreds of thousands are hashed."""
 
-    subject: Subject
+    subject: WorkKind
     namespace: str
     name: str
 
@@ -25,7 +25,7 @@ class Key(NamedTuple):
         return f"{self.subject.value} {self.namespace}/{self.name}" if self.namespace else self.subject.value
 
 
-HOST = Key(Subject.HOST, "", names.HOST_NAME)
+HOST = Key(WorkKind.HOST, "", names.HOST_NAME)
 
 
 def flow(key: Key) -> str:
@@ -35,9 +35,9 @@ def flow(key: Key) -> str:
 
 def organization(namespace: str, name: str) -> Key:
     """Return the key of an organization."""
-    return Key(Subject.ORGANIZATION, namespace, name)
+    return Key(WorkKind.ORGANIZATION, namespace, name)
 
 
 def notification(namespace: str, name: str) -> Key:
     """Return the key of a Notification object."""
-    return Key(Subject.NOTIFICATION, namespace, name)
+    return Key(WorkKind.NOTIFICATION, namespace, name)

@@ -92,7 +92,7 @@ class _Router:
 
     def of(self, key: keys.Key) -> workqueue.WorkQueue[keys.Key]:
         """Return the queue that a key belongs in."""
-        return self.offers if key.subject == keys.Subject.NOTIFICATION else self.settings
+        return self.offers if key.subject == keys.WorkKind.NOTIFICATION else self.settings
 
 
 class Leader:
@@ -140,9 +140,9 @@ class Leader:
             jitter=context.jitter,
         )
         self._probes = probes.Probes(self._look_again_later)
-        resolver = resolving.Resolver(self._references, self._probes)
+        resolver = resolving.PlanResolver(self._references, self._probes)
         self._announcer = announcing.Announcer(client, identity=context.identity, now=context.now)
-        self._hosts = hosts.Hosts(
+        self._hosts = hosts.HostReconciler(
             self.store,
             client,
             resolver,
@@ -155,7 +155,7 @@ class Leader:
         self._projections = projections.Projections(
             client, url=context.intake_url, look_again=self.queue.add_after, monotonic=time.monotonic
         )
-        self._organizations = organizations.Organizations(
+        self._organizations = organizations.OrganizationReconciler(
             self.store,
             client,
             resolver,
@@ -166,7 +166,7 @@ class Leader:
             settled=self._hosts.count,
             announce=self._announcer.announce,
         )
-        self._notifications = notifications.Notifications(
+        self._notifications = notifications.NotificationReconciler(
             self.store, client, self._sender, look_again=self._offers.add_after, now=context.now
         )
         self._authority = intake_authority.IntakeAuthority(
@@ -266,11 +266,11 @@ class Leader:
     async def _reconcile(self, key: keys.Key) -> bool | None:
         """Return whether anything was written; None if what the key names is gone."""
         match key.subject:
-            case keys.Subject.HOST:
+            case keys.WorkKind.HOST:
                 return await self._hosts.reconcile()
-            case keys.Subject.ORGANIZATION:
+            case keys.WorkKind.ORGANIZATION:
                 return await self._organizations.reconcile(key)
-            case keys.Subject.NOTIFICATION:
+            case keys.WorkKind.NOTIFICATION:
                 return await self._notifications.reconcile(key)
 
     async def _keep_up(self) -> None:

@@ -39,7 +39,7 @@ def _is_for_now(answer: notification_status.Answer) -> bool:
     return isinstance(answer, notification_status.Unavailable) or (isinstance(answer, feed.Refused) and answer.retry)
 
 
-class Notifications:
+class NotificationReconciler:
     """The reconciler of Notification objects."""
 
     def __init__(

@@ -11,14 +11,14 @@ from mailtier.kube import client as kube_client
 from mailtier.settings import conditions, effective, observed, policy, resolve
 
 
-class Organizations:
+class OrganizationReconciler:
     """The reconciler of organizations, with an object or without."""
 
     def __init__(
         self,
         objects: store.Store,
         client: kube_client.Client,
-        resolver: resolving.Resolver,
+        resolver: resolving.PlanResolver,
         publisher: publishing.Publisher,
         projector: projections.Projections,
         *,

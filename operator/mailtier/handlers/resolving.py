@@ -28,7 +28,7 @@ def _is_unfit(resolution: resolve.Resolution) -> bool:
     return any(refs in finding.reason.conditions for finding in resolution.effective.findings)
 
 
-class Resolver:
+class PlanResolver:
     """Resolves plans, and remembers for which version of a user's settings its references were read."""
 
     def __init__(self, reader: reads.Reads, results: probes.Probes) -> None:

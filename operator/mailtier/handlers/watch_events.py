@@ -18,7 +18,7 @@ NAMESPACES: Final = "namespaces"
 """The plural of the one kind that is watched and not ours."""
 
 
-class Queue(Protocol):
+class KeyQueue(Protocol):
     """Where keys go."""
 
     def add(self, key: keys.Key, *, background: bool = False) -> None:
@@ -63,7 +63,7 @@ def _unchanged(old: store.Seen | None, seen: Mapping[str, Any]) -> bool:
 class WatchEvents:
     """Takes in watch events, one method a kind; `None` for an object that is gone."""
 
-    def __init__(self, objects: store.Store, queue: Queue) -> None:
+    def __init__(self, objects: store.Store, queue: KeyQueue) -> None:
         self._store = objects
         self._queue = queue
 

@@ -64,7 +64,7 @@ class Listing:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class WatchEvent:
     """One line of a watch.
 
     Attributes:
@@ -216,7 +216,7 @@ class Client:
 
     async def watch(
         self, path: str, *, resource_version: str, labels: str = "", timeout_seconds: int = _WATCH_SECONDS
-    ) -> AsyncGenerator[Event, None]:
+    ) -> AsyncGenerator[WatchEvent, None]:
         """Yield what happens to a collection after a resource version, bookmarks included.
 
         It ends when the time is over or the peer fell silent: watch again from the last version seen.
@@ -375,14 +375,14 @@ def _object(body: bytes, call: _Call) -> Object:
     return found
 
 
-def _event(line: bytes, call: _Call) -> Event:
+def _event(line: bytes, call: _Call) -> WatchEvent:
     found = _object(line, call)
     if found.get("type") == "ERROR":
         told = found.get("object")
         code = told.get("code") if isinstance(told, dict) else None
         status = code if isinstance(code, int) else http.HTTPStatus.INTERNAL_SERVER_ERROR
         raise errors.from_status(told, status=status, request=str(call), resource=call.resource)
-    return Event(type=str(found["type"]), object=found["object"])
+    return WatchEvent(type=str(found["type"]), object=found["object"])
 
 
 async def _lines(answer: aiohttp.ClientResponse, call: _Call) -> AsyncIterator[bytes]:

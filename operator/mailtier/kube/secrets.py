@@ -36,7 +36,7 @@ class Data(Mapping[str, secret.Hidden]):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SecretRead:
+class SecretContents:
     """A Secret as one read found it: the annotation that permits its use and the values stand side by side.
 
     Attributes:
@@ -50,7 +50,7 @@ class SecretRead:
     data: Data
 
 
-async def read(api: client.Client, namespace: str, name: str) -> SecretRead:
+async def read(api: client.Client, namespace: str, name: str) -> SecretContents:
     """Return a Secret.
 
     Raises:
@@ -60,7 +60,7 @@ async def read(api: client.Client, namespace: str, name: str) -> SecretRead:
     """
     found = await api.get(paths.secrets(namespace, name))
     metadata = found["metadata"]
-    return SecretRead(
+    return SecretContents(
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         annotations=metadata.get("annotations") or {},

@@ -76,7 +76,7 @@ class SigningKey:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
+class OAuthClient:
     """Who asks a token server, for what, and how it proves who it is.
 
     Attributes:
@@ -126,7 +126,7 @@ class Granted:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class TokenRefused:
     """The server refuses the client or its grant; the same request is not worth repeating (R12).
 
     Attributes:
@@ -149,7 +149,7 @@ class Unusable:
     problem: str
 
 
-Answer = Granted | Refused | Unusable
+Answer = Granted | TokenRefused | Unusable
 
 
 def certificate_of(pem: bytes, private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> x509.Certificate | None:
@@ -162,7 +162,7 @@ def certificate_of(pem: bytes, private: rsa.RSAPrivateKey | ec.EllipticCurvePriv
     return next((certificate for certificate in found if certificate.public_key() == public), None)
 
 
-def request(client: Client, *, now: dt.datetime, jti: str) -> Request:
+def request(client: OAuthClient, *, now: dt.datetime, jti: str) -> Request:
     """Return the request for a token.
 
     Args:
@@ -211,18 +211,18 @@ def parse(status: int, body: bytes, *, secrets: Iterable[str] = ()) -> Answer:
     code = document.get("error")
     if isinstance(code, str) and code in _REFUSALS:
         described = document.get("error_description")
-        return Refused(code=code, said=replies.quotable(described, secrets) if isinstance(described, str) else "")
+        return TokenRefused(code=code, said=replies.quotable(described, secrets) if isinstance(described, str) else "")
     if status != _OK or code is not None:
         return Unusable(problem=f"answered {status} with an error that RFC 6749 does not know")
     return _granted(document)
 
 
-def judge(answer: Refused | Unusable) -> classify.Failure:
+def judge(answer: TokenRefused | Unusable) -> classify.Failure:
     """Return what it means for a delivery that there is no token.
 
     Neither concerns the SMTP server: whoever else uses it goes on.
     """
-    if isinstance(answer, Refused):
+    if isinstance(answer, TokenRefused):
         return classify.Failure(
             scope=classify.Scope.CREDENTIALS,
             permanence=classify.Permanence.PERMANENT,
@@ -270,7 +270,7 @@ def _lifetime(value: Any) -> dt.timedelta:
     return dt.timedelta(seconds=max(0.0, min(value, LONGEST_LIFETIME.total_seconds())))
 
 
-def _assertion(client: Client, key: SigningKey, *, issued_at: int, jti: str) -> str:
+def _assertion(client: OAuthClient, key: SigningKey, *, issued_at: int, jti: str) -> str:
     is_rsa = isinstance(key.private, rsa.RSAPrivateKey)
     header = {"alg": "RS256" if is_rsa else "ES256", "typ": "JWT"}
     if key.key_id is not None:

@@ -67,7 +67,7 @@ class Sources:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Values:
+class NotificationValues:
     """What a notification says.
 
     Attributes:
@@ -136,7 +136,7 @@ class Renderer:
             if source is not None:
                 self._compile(name, source)
 
-    def render(self, values: Values) -> Rendered:
+    def render(self, values: NotificationValues) -> Rendered:
         """Return subject and bodies.
 
         Raises:
@@ -180,7 +180,7 @@ def _is_html(name: str) -> bool:
     return name.endswith(".html")
 
 
-def _context(values: Values) -> dict[str, object]:
+def _context(values: NotificationValues) -> dict[str, object]:
     if values.at.tzinfo is None:
         raise ValueError("the time of a notification is an aware time")
     context: dict[str, object] = {

@@ -19,7 +19,7 @@ FINAL: Final = frozenset({_S.ACCEPTED, _S.FAILED, _S.EXPIRED, _S.SUPPRESSED})
 """States that nothing leaves: payloads are wiped there (R11)."""
 
 
-class Event(enum.StrEnum):
+class RecipientEvent(enum.StrEnum):
     """What can happen to a recipient."""
 
     START = "start"
@@ -55,52 +55,52 @@ class IllegalTransition(Exception):  # noqa: N818 - the field's word, as h11 and
 # Resending after a loss begins from IN_DOUBT like any attempt. A recipient in doubt neither expires nor is
 # suppressed or held: it may have been delivered, and a record that says otherwise would be untrue. It ends as
 # accepted, rejected, or failed with the reason InDoubt.
-TRANSITIONS: Final[Mapping[vocabulary.RecipientState, Mapping[Event, vocabulary.RecipientState]]] = (
+TRANSITIONS: Final[Mapping[vocabulary.RecipientState, Mapping[RecipientEvent, vocabulary.RecipientState]]] = (
     types.MappingProxyType(
         {
             _S.QUEUED: types.MappingProxyType(
                 {
-                    Event.START: _S.ACTIVE,
-                    Event.HOLD: _S.HELD,
-                    Event.FAIL: _S.FAILED,
-                    Event.EXPIRE: _S.EXPIRED,
-                    Event.SUPPRESS: _S.SUPPRESSED,
+                    RecipientEvent.START: _S.ACTIVE,
+                    RecipientEvent.HOLD: _S.HELD,
+                    RecipientEvent.FAIL: _S.FAILED,
+                    RecipientEvent.EXPIRE: _S.EXPIRED,
+                    RecipientEvent.SUPPRESS: _S.SUPPRESSED,
                 }
             ),
             _S.ACTIVE: types.MappingProxyType(
                 {
-                    Event.ACCEPT: _S.ACCEPTED,
-                    Event.REJECT: _S.FAILED,
-                    Event.DEFER: _S.DEFERRED,
-                    Event.LOSE_AFTER_DOT: _S.IN_DOUBT,
-                    Event.RETURN: _S.QUEUED,
-                    Event.HOLD: _S.HELD,
-                    Event.FAIL: _S.FAILED,
-                    Event.EXPIRE: _S.EXPIRED,
+                    RecipientEvent.ACCEPT: _S.ACCEPTED,
+                    RecipientEvent.REJECT: _S.FAILED,
+                    RecipientEvent.DEFER: _S.DEFERRED,
+                    RecipientEvent.LOSE_AFTER_DOT: _S.IN_DOUBT,
+                    RecipientEvent.RETURN: _S.QUEUED,
+                    RecipientEvent.HOLD: _S.HELD,
+                    RecipientEvent.FAIL: _S.FAILED,
+                    RecipientEvent.EXPIRE: _S.EXPIRED,
                 }
             ),
             _S.IN_DOUBT: types.MappingProxyType(
                 {
-                    Event.START: _S.ACTIVE,
-                    Event.FAIL: _S.FAILED,
+                    RecipientEvent.START: _S.ACTIVE,
+                    RecipientEvent.FAIL: _S.FAILED,
                 }
             ),
             _S.DEFERRED: types.MappingProxyType(
                 {
-                    Event.START: _S.ACTIVE,
-                    Event.RETRY: _S.QUEUED,
-                    Event.HOLD: _S.HELD,
-                    Event.FAIL: _S.FAILED,
-                    Event.EXPIRE: _S.EXPIRED,
-                    Event.SUPPRESS: _S.SUPPRESSED,
+                    RecipientEvent.START: _S.ACTIVE,
+                    RecipientEvent.RETRY: _S.QUEUED,
+                    RecipientEvent.HOLD: _S.HELD,
+                    RecipientEvent.FAIL: _S.FAILED,
+                    RecipientEvent.EXPIRE: _S.EXPIRED,
+                    RecipientEvent.SUPPRESS: _S.SUPPRESSED,
                 }
             ),
             _S.HELD: types.MappingProxyType(
                 {
-                    Event.RELEASE: _S.QUEUED,
-                    Event.FAIL: _S.FAILED,
-                    Event.EXPIRE: _S.EXPIRED,
-                    Event.SUPPRESS: _S.SUPPRESSED,
+                    RecipientEvent.RELEASE: _S.QUEUED,
+                    RecipientEvent.FAIL: _S.FAILED,
+                    RecipientEvent.EXPIRE: _S.EXPIRED,
+                    RecipientEvent.SUPPRESS: _S.SUPPRESSED,
                 }
             ),
             _S.ACCEPTED: types.MappingProxyType({}),
@@ -112,7 +112,7 @@ TRANSITIONS: Final[Mapping[vocabulary.RecipientState, Mapping[Event, vocabulary.
 )
 
 
-def advance(state: vocabulary.RecipientState, event: Event) -> vocabulary.RecipientState:
+def advance(state: vocabulary.RecipientState, event: RecipientEvent) -> vocabulary.RecipientState:
     """Return the state that follows.
 
     Raises:

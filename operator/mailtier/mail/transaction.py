@@ -16,7 +16,7 @@ from typing import Final
 from mailtier.mail import classify, preflight, replies, wire
 
 
-class State(enum.StrEnum):
+class TransactionState(enum.StrEnum):
     """Which command the next reply answers."""
 
     IDLE = "idle"
@@ -31,7 +31,7 @@ class State(enum.StrEnum):
     ENDED = "ended"
 
 
-class Event(enum.StrEnum):
+class TransactionEvent(enum.StrEnum):
     """What can happen to a transaction."""
 
     START = "start"
@@ -47,39 +47,39 @@ class Event(enum.StrEnum):
     """Every outcome is known and no reply is outstanding, or none will come."""
 
 
-TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = types.MappingProxyType(
+TRANSITIONS: Final[Mapping[tuple[TransactionState, TransactionEvent], TransactionState]] = types.MappingProxyType(
     {
-        (State.IDLE, Event.START): State.MAIL,
-        (State.IDLE, Event.END): State.ENDED,
-        (State.MAIL, Event.PROCEED): State.RCPT,
-        (State.MAIL, Event.ABANDON): State.DRAIN,
-        (State.MAIL, Event.END): State.ENDED,
-        (State.RCPT, Event.REPEAT): State.RCPT,
-        (State.RCPT, Event.PROCEED): State.DATA,
-        (State.RCPT, Event.ABANDON): State.DRAIN,
-        (State.RCPT, Event.END): State.ENDED,
-        (State.DATA, Event.PROCEED): State.DOT,
-        (State.DATA, Event.END): State.ENDED,
-        (State.DOT, Event.END): State.ENDED,
-        (State.DRAIN, Event.REPEAT): State.DRAIN,
-        (State.DRAIN, Event.CLOSE_EMPTY): State.EMPTY_DOT,
-        (State.DRAIN, Event.END): State.ENDED,
-        (State.EMPTY_DOT, Event.END): State.ENDED,
+        (TransactionState.IDLE, TransactionEvent.START): TransactionState.MAIL,
+        (TransactionState.IDLE, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.MAIL, TransactionEvent.PROCEED): TransactionState.RCPT,
+        (TransactionState.MAIL, TransactionEvent.ABANDON): TransactionState.DRAIN,
+        (TransactionState.MAIL, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.RCPT, TransactionEvent.REPEAT): TransactionState.RCPT,
+        (TransactionState.RCPT, TransactionEvent.PROCEED): TransactionState.DATA,
+        (TransactionState.RCPT, TransactionEvent.ABANDON): TransactionState.DRAIN,
+        (TransactionState.RCPT, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.DATA, TransactionEvent.PROCEED): TransactionState.DOT,
+        (TransactionState.DATA, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.DOT, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.DRAIN, TransactionEvent.REPEAT): TransactionState.DRAIN,
+        (TransactionState.DRAIN, TransactionEvent.CLOSE_EMPTY): TransactionState.EMPTY_DOT,
+        (TransactionState.DRAIN, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.EMPTY_DOT, TransactionEvent.END): TransactionState.ENDED,
     }
 )
 
 _PHASES: Final = {
-    State.MAIL: classify.Phase.MAIL,
-    State.RCPT: classify.Phase.RCPT,
-    State.DATA: classify.Phase.DATA,
-    State.DOT: classify.Phase.DOT,
+    TransactionState.MAIL: classify.Phase.MAIL,
+    TransactionState.RCPT: classify.Phase.RCPT,
+    TransactionState.DATA: classify.Phase.DATA,
+    TransactionState.DOT: classify.Phase.DOT,
     # No outcome depends on these two any more.
-    State.DRAIN: classify.Phase.DATA,
-    State.EMPTY_DOT: classify.Phase.DATA,
+    TransactionState.DRAIN: classify.Phase.DATA,
+    TransactionState.EMPTY_DOT: classify.Phase.DATA,
 }
 
 
-class Verdict(enum.StrEnum):
+class RecipientVerdict(enum.StrEnum):
     """What is known of one recipient."""
 
     PENDING = "pending"
@@ -88,7 +88,7 @@ class Verdict(enum.StrEnum):
     IN_DOUBT = "in doubt"
 
 
-class Session(enum.StrEnum):
+class SessionAfter(enum.StrEnum):
     """What may be done with the session now."""
 
     REUSE = "reuse"
@@ -115,7 +115,7 @@ class RecipientResult:
     """
 
     recipient: str
-    verdict: Verdict = Verdict.PENDING
+    verdict: RecipientVerdict = RecipientVerdict.PENDING
     failure: classify.Failure | None = None
     reply: replies.Reply | None = None
 
@@ -170,13 +170,13 @@ class Transaction:
         self._message = message
         self._offered = offered
         self._secrets = tuple(secrets)
-        self._state = State.IDLE
+        self._state = TransactionState.IDLE
         self._outcomes = [RecipientResult(recipient=address) for address in rcpt_to]
         # Indexes of the recipients that get a RCPT, and how many of those have been answered.
         self._targets: list[int] = []
         self._answered = 0
         self.dot_sent = False
-        self.session = Session.CLOSE
+        self.session = SessionAfter.CLOSE
 
     def __repr__(self) -> str:
         # No address, no message, no secret (R1).
@@ -185,10 +185,10 @@ class Transaction:
     @property
     def is_ended(self) -> bool:
         """Whether every outcome is known and nothing more is to be sent or received."""
-        return self._state is State.ENDED
+        return self._state is TransactionState.ENDED
 
     @property
-    def state(self) -> State:
+    def state(self) -> TransactionState:
         """Which command the next reply answers."""
         return self._state
 
@@ -208,7 +208,7 @@ class Transaction:
         Raises:
             IllegalInput: It was started before.
         """
-        self._require(State.IDLE)
+        self._require(TransactionState.IDLE)
         unsendable = preflight.find_unsendable(
             mail_from=self._mail_from,
             rcpt_to=[outcome.recipient for outcome in self._outcomes],
@@ -220,8 +220,8 @@ class Transaction:
                 self._fail(index, failure)
         self._targets = self._pending()
         if not self._targets:
-            return self._end(Session.REUSE)
-        self._advance(Event.START)
+            return self._end(SessionAfter.REUSE)
+        self._advance(TransactionEvent.START)
         is_utf8 = not all(a.isascii() for a in (self._mail_from, *map(self._recipient, self._targets)))
         mail = wire.mail(
             self._mail_from,
@@ -244,20 +244,20 @@ class Transaction:
         self._require(*_PHASES)
         if reply.code == replies.SERVICE_NOT_AVAILABLE:
             self._fail_pending(self._classified(reply))
-            return self._end(Session.CLOSE)
+            return self._end(SessionAfter.CLOSE)
         match self._state:
-            case State.MAIL:
+            case TransactionState.MAIL:
                 return self._receive_mail(reply)
-            case State.RCPT:
+            case TransactionState.RCPT:
                 return self._receive_rcpt(reply)
-            case State.DATA:
+            case TransactionState.DATA:
                 return self._receive_data(reply)
-            case State.DOT:
+            case TransactionState.DOT:
                 return self._receive_dot(reply)
-            case State.DRAIN:
+            case TransactionState.DRAIN:
                 return self._receive_drained(reply)
             case _:
-                return self._end(Session.RESET)
+                return self._end(SessionAfter.RESET)
 
     def lose(self, fault: classify.Fault) -> None:
         """End the transaction because no further reply can be had: lost, timed out, cancelled, unreadable.
@@ -274,10 +274,10 @@ class Transaction:
         if reply.is_intermediate:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_positive:
-            self._advance(Event.PROCEED)
+            self._advance(TransactionEvent.PROCEED)
             return self._unless_grouped(wire.rcpt(self._recipient(self._targets[0])))
         self._fail_pending(self._classified(reply))
-        return self._abandon(Session.REUSE)
+        return self._abandon(SessionAfter.REUSE)
 
     def _receive_rcpt(self, reply: replies.Reply) -> bytes:
         if reply.is_intermediate:
@@ -286,11 +286,11 @@ class Transaction:
             self._fail(self._targets[self._answered], self._classified(reply))
         self._answered += 1
         if self._answered < len(self._targets):
-            self._advance(Event.REPEAT)
+            self._advance(TransactionEvent.REPEAT)
             return self._unless_grouped(wire.rcpt(self._recipient(self._targets[self._answered])))
         if not self._pending():
-            return self._abandon(Session.RESET)
-        self._advance(Event.PROCEED)
+            return self._abandon(SessionAfter.RESET)
+        self._advance(TransactionEvent.PROCEED)
         return self._unless_grouped(wire.DATA)
 
     def _receive_data(self, reply: replies.Reply) -> bytes:
@@ -298,54 +298,54 @@ class Transaction:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_intermediate:
             data = wire.data(self._message)
-            self._advance(Event.PROCEED)
+            self._advance(TransactionEvent.PROCEED)
             self.dot_sent = True
             return data
         self._fail_pending(self._classified(reply))
-        return self._end(Session.RESET)
+        return self._end(SessionAfter.RESET)
 
     def _receive_dot(self, reply: replies.Reply) -> bytes:
         if reply.is_intermediate:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_positive:
             for index in self._pending():
-                self._settle(index, verdict=Verdict.ACCEPTED, reply=reply)
+                self._settle(index, verdict=RecipientVerdict.ACCEPTED, reply=reply)
         else:
             self._fail_pending(self._classified(reply))
         # Taken or refused, the server's buffers are empty (RFC 5321 section 4.1.1.4).
-        return self._end(Session.REUSE)
+        return self._end(SessionAfter.REUSE)
 
     def _receive_drained(self, reply: replies.Reply) -> bytes:
         if self._answered < len(self._targets):
             self._answered += 1
-            self._advance(Event.REPEAT)
+            self._advance(TransactionEvent.REPEAT)
             return b""
         if reply.is_positive:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_intermediate:
-            self._advance(Event.CLOSE_EMPTY)
+            self._advance(TransactionEvent.CLOSE_EMPTY)
             return wire.EMPTY_MESSAGE
-        return self._end(Session.RESET)
+        return self._end(SessionAfter.RESET)
 
     def _unless_grouped(self, command: bytes) -> bytes:
         return b"" if self._offered.pipelining else command
 
-    def _abandon(self, session: Session) -> bytes:
+    def _abandon(self, session: SessionAfter) -> bytes:
         """Go on without a recipient: to the end, or to the replies that a group still brings."""
         if not self._offered.pipelining:
             return self._end(session)
-        self._advance(Event.ABANDON)
+        self._advance(TransactionEvent.ABANDON)
         return b""
 
     def _break(self, fault: classify.Fault) -> bytes:
         failure = classify.classify_fault(_PHASES[self._state], fault)
-        verdict = Verdict.IN_DOUBT if self.dot_sent else Verdict.FAILED
+        verdict = RecipientVerdict.IN_DOUBT if self.dot_sent else RecipientVerdict.FAILED
         for index in self._pending():
             self._settle(index, verdict=verdict, failure=failure)
-        return self._end(Session.CLOSE)
+        return self._end(SessionAfter.CLOSE)
 
-    def _end(self, session: Session) -> bytes:
-        self._advance(Event.END)
+    def _end(self, session: SessionAfter) -> bytes:
+        self._advance(TransactionEvent.END)
         self.session = session
         return b""
 
@@ -353,10 +353,10 @@ class Transaction:
         return self._outcomes[index].recipient
 
     def _pending(self) -> list[int]:
-        return [i for i, outcome in enumerate(self._outcomes) if outcome.verdict is Verdict.PENDING]
+        return [i for i, outcome in enumerate(self._outcomes) if outcome.verdict is RecipientVerdict.PENDING]
 
     def _fail(self, index: int, failure: classify.Failure) -> None:
-        self._settle(index, verdict=Verdict.FAILED, failure=failure)
+        self._settle(index, verdict=RecipientVerdict.FAILED, failure=failure)
 
     def _fail_pending(self, failure: classify.Failure) -> None:
         for index in self._pending():
@@ -366,7 +366,7 @@ class Transaction:
         self,
         index: int,
         *,
-        verdict: Verdict,
+        verdict: RecipientVerdict,
         failure: classify.Failure | None = None,
         reply: replies.Reply | None = None,
     ) -> None:
@@ -377,11 +377,11 @@ class Transaction:
     def _classified(self, reply: replies.Reply) -> classify.Failure:
         return classify.classify_reply(_PHASES[self._state], reply, secrets=self._secrets)
 
-    def _require(self, *states: State) -> None:
+    def _require(self, *states: TransactionState) -> None:
         if self._state not in states:
             raise IllegalInput(f"a transaction that is {self._state.value} cannot take this")
 
-    def _advance(self, event: Event) -> None:
+    def _advance(self, event: TransactionEvent) -> None:
         try:
             self._state = TRANSITIONS[self._state, event]
         except KeyError:

@@ -52,7 +52,7 @@ _log = logs.get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class SenderOptions:
     """What the command line says.
 
     Attributes:
@@ -87,7 +87,7 @@ class Options:
     tls_names: Sequence[str]
     authority_file: pathlib.Path | None
     helo_name: str
-    quota: ports.Quota = dataclasses.field(default_factory=ports.Quota)
+    quota: ports.QueueQuota = dataclasses.field(default_factory=ports.QueueQuota)
     full_at: float = volume.FULL_AT
     connections: int = listener.CONNECTIONS
     connections_per_client: int = listener.CONNECTIONS_PER_CLIENT
@@ -98,7 +98,7 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)  # noqa: TID251  # Here the program is wired up.
 
 
-async def run(options: Options) -> None:
+async def run(options: SenderOptions) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
@@ -118,7 +118,7 @@ async def run(options: Options) -> None:
             options.data_dir / QUEUE_FOLDER,
             now=_now,
             in_doubt=_decide_in_doubt(options.in_doubt_delays),
-            limits=embedded.Limits(full_at=options.full_at),
+            limits=embedded.VolumeLimits(full_at=options.full_at),
         )
         stack.push_async_callback(queue.close)
         api = await stack.enter_async_context(client.Client(options.connection))
@@ -135,7 +135,7 @@ class _Parts:
 
     def __init__(
         self,
-        options: Options,
+        options: SenderOptions,
         *,
         queue: ports.Queue,
         api: client.Client,
@@ -162,7 +162,7 @@ class _Parts:
             access=self._tokens,
             time=ticking,
         )
-        self._delivery = delivery.Delivery(
+        self._delivery = delivery.Deliverer(
             queue=queue,
             settings=self._settings,
             destinations=destinations,
@@ -233,7 +233,7 @@ class _Parts:
             "certificate": self._intake.run(),
         }
 
-    async def _once_synced(self, part: delivery.Delivery | prober.Prober) -> NoReturn:
+    async def _once_synced(self, part: delivery.Deliverer | prober.Prober) -> NoReturn:
         """Run a part once the settings are known: before that every organization would look deleted."""
         await self._settings.wait_until_synced()
         await part.run()
@@ -252,7 +252,7 @@ class _Parts:
         return None if self._delivery.loaded else "what was queued before the start has not been read yet"
 
 
-def _certificates(options: Options) -> certificates.Certificates:
+def _certificates(options: SenderOptions) -> certificates.Certificates:
     if options.tls_dir is not None:
         return certificates.MountedCertificates(options.tls_dir)
     return certificates.OwnCertificates(options.data_dir / CERTIFICATE_FOLDER, names=options.tls_names, now=_now)

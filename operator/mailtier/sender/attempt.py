@@ -83,7 +83,7 @@ class Attempts:
         self._probes = probes
         self._wake = wake
 
-    async def carry_out(self, entry: lanes.Entry, target: destination.Destination, slot: destination.Slot) -> None:
+    async def carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: destination.Slot) -> None:
         """Try to deliver to one recipient, over the slot's session or another one."""
         try:
             await self._outcomes.wait_for_room()
@@ -93,11 +93,11 @@ class Attempts:
         except Exception as error:  # noqa: BLE001 - one message must not stop the others.
             # Without the traceback: what raises here may have held a message.
             _log.error("an attempt failed by a defect", recipient=entry.pending.recipient, error=_place(error))
-            if entry.place is lanes.Place.ACTIVE:
+            if entry.place is lanes.EntryPlace.ACTIVE:
                 due_at = self._clock.monotonic() + _REPAIRED_SECONDS
                 self._schedule.put_back(entry, entry.pending, due_at=due_at)
 
-    async def _carry_out(self, entry: lanes.Entry, target: destination.Destination, slot: destination.Slot) -> None:
+    async def _carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: destination.Slot) -> None:
         key = entry.organization.key
         usable = standing.judge(self._settings.get(lanes.organization_of(key)), key)
         if not isinstance(usable, standing.Usable) or entry.organization.destination != target.key:
@@ -123,7 +123,7 @@ class Attempts:
         await self._deliver(_Try(entry=entry, job=job, usable=usable, built=built, found=found), target, slot)
 
     async def _credentials(
-        self, entry: lanes.Entry, usable: standing.Usable, target: destination.Destination
+        self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
     ) -> credentials.Credentials | None:
         """Return the credentials to use, or None with the organization held, or waiting for a token."""
         key = entry.organization.key
@@ -156,7 +156,7 @@ class Attempts:
         self._hold_for(key, ready.failure, for_owner=_is_owner(usable))
         return None
 
-    def _await_token(self, entry: lanes.Entry, found: credentials.Credentials, usable: standing.Usable) -> None:
+    def _await_token(self, entry: lanes.LaneEntry, found: credentials.Credentials, usable: standing.Usable) -> None:
         """Let an organization's messages wait until its token server has answered; the slot is for others meanwhile."""
         key = entry.organization.key
 
@@ -170,7 +170,7 @@ class Attempts:
         self._keeper.park(key)
         self._tokens.fetch(found, go_on)
 
-    def _build(self, entry: lanes.Entry, job: ports.Job, usable: standing.Usable) -> builder.Built | None:
+    def _build(self, entry: lanes.LaneEntry, job: ports.Job, usable: standing.Usable) -> builder.Built | None:
         """Return the message, or None with the recipient's outcome stored."""
         try:
             return self._messages.build(job, usable.from_)
@@ -222,7 +222,7 @@ class Attempts:
         outcome, context = result.outcome, self._context(attempt.usable, attempt.found)
         lane = attempt.entry.lane
         match outcome.verdict:
-            case transaction.Verdict.ACCEPTED:
+            case transaction.RecipientVerdict.ACCEPTED:
                 # First of all: from here on a defect must not send it again.
                 self._queue.note_accepted(attempt.job.recipient)
                 self._store(attempt.entry, verdicts.accepted(attempt.job, outcome, context))
@@ -230,7 +230,7 @@ class Attempts:
                 metrics.observe_delivery(category=attempt.job.category, seconds=age)
                 target.breaker.succeed()
                 lane.refused_recipients.clear()
-            case transaction.Verdict.IN_DOUBT:
+            case transaction.RecipientVerdict.IN_DOUBT:
                 assert outcome.failure is not None
                 self._break(target)
                 self._store(attempt.entry, verdicts.in_doubt(attempt.job, outcome.failure, context))
@@ -288,7 +288,7 @@ class Attempts:
     def _break(self, target: destination.Destination) -> None:
         target.breaker.fail(self._clock.monotonic(), jitter=self._clock.random())
 
-    def _store(self, entry: lanes.Entry, outcome: ports.Outcome) -> None:
+    def _store(self, entry: lanes.LaneEntry, outcome: ports.Outcome) -> None:
         if outcome.state in states.FINAL:
             self._schedule.remove(entry)
             self._outcomes.store(outcome)
@@ -312,7 +312,7 @@ class Attempts:
 
         self._outcomes.store(outcome, wait)
 
-    def _returned(self, entry: lanes.Entry) -> ports.Outcome:
+    def _returned(self, entry: lanes.LaneEntry) -> ports.Outcome:
         now = self._clock.wall()
         return ports.Outcome(
             recipient=entry.pending.recipient,
@@ -324,8 +324,8 @@ class Attempts:
             at=now,
         )
 
-    def _context(self, usable: standing.Usable, found: credentials.Credentials) -> verdicts.Context:
-        return verdicts.Context(
+    def _context(self, usable: standing.Usable, found: credentials.Credentials) -> verdicts.VerdictContext:
+        return verdicts.VerdictContext(
             now=self._clock.wall(),
             jitter=self._clock.random(),
             expiry_paused=self._guard.is_paused(),
@@ -338,7 +338,7 @@ class Attempts:
 class _Try:
     """Everything that one attempt is made with."""
 
-    entry: lanes.Entry
+    entry: lanes.LaneEntry
     job: ports.Job
     usable: standing.Usable
     built: builder.Built

@@ -6,7 +6,7 @@ FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
 
 
-class State(enum.StrEnum):
+class BreakerState(enum.StrEnum):
     """Whether sessions may be opened."""
 
     CLOSED = "closed"
@@ -31,11 +31,11 @@ class Breaker:
         self._retry_at = 0.0
         self._trial = False
 
-    def state(self, now: float) -> State:
+    def state(self, now: float) -> BreakerState:
         """Return whether sessions may be opened."""
         if self._faults == 0 and self._proven:
-            return State.CLOSED
-        return State.HALF_OPEN if now >= self._retry_at else State.OPEN
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if now >= self._retry_at else BreakerState.OPEN
 
     @property
     def retry_at(self) -> float:
@@ -45,11 +45,11 @@ class Breaker:
     def acquire(self, now: float) -> bool:
         """Return whether a session may be used now; half open, only one at a time gets leave."""
         match self.state(now):
-            case State.CLOSED:
+            case BreakerState.CLOSED:
                 return True
-            case State.OPEN:
+            case BreakerState.OPEN:
                 return False
-            case State.HALF_OPEN:
+            case BreakerState.HALF_OPEN:
                 if self._trial:
                     return False
                 self._trial = True
@@ -77,7 +77,7 @@ class Breaker:
             jitter: Random number in [0, 1): the pause is drawn from its upper half.
         """
         self._trial = False
-        if self.state(now) is State.OPEN:
+        if self.state(now) is BreakerState.OPEN:
             return
         pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._faults, 16), LONGEST_PAUSE_SECONDS)
         self._faults += 1

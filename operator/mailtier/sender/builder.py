@@ -76,7 +76,7 @@ class Builder:
             design = _restore(snapshot)
             from_ = design.from_
         rendered = self._renderer(design.sources).render(
-            render.Values(
+            render.NotificationValues(
                 organization=_shown(job.lane),
                 category=job.category,
                 severity=job.severity,

@@ -38,13 +38,13 @@ class NotBoundError(CredentialsError):
     reason = reasons.SECRET_NOT_BOUND
 
 
-class NotFoundError(CredentialsError):
+class SecretNotFoundError(CredentialsError):
     """The Secret does not exist."""
 
     reason = reasons.SECRET_NOT_FOUND
 
 
-class ForbiddenError(CredentialsError):
+class SecretForbiddenError(CredentialsError):
     """The Secret may not be read."""
 
     reason = reasons.NAMESPACE_NOT_GRANTED
@@ -56,7 +56,7 @@ class KeyMissingError(CredentialsError):
     reason = reasons.SECRET_KEY_MISSING
 
 
-class UnavailableError(CredentialsError):
+class SecretUnavailableError(CredentialsError):
     """The apiserver did not answer."""
 
     reason = reasons.API_UNAVAILABLE
@@ -125,7 +125,7 @@ class Credentials:
     identity: str
     password: secret.Hidden | None
     generation: Generation
-    client: oauth.Client | None = None
+    client: oauth.OAuthClient | None = None
     failure: classify.Failure | None = None
 
     def secrets(self) -> tuple[str, ...]:
@@ -238,7 +238,9 @@ class CredentialStore:
         )
 
 
-def _require_bound(reference: effective.SecretReference, found: SecretObject, wanted: Sequence[binding.Entry]) -> None:
+def _require_bound(
+    reference: effective.SecretReference, found: SecretObject, wanted: Sequence[binding.BoundServer]
+) -> None:
     """Return when what a Secret holds may be sent where it would be.
 
     Raises:
@@ -260,7 +262,7 @@ def _require_bound(reference: effective.SecretReference, found: SecretObject, wa
     )
 
 
-def _client(oauth2: effective.OAuth2, data: Mapping[str, secret.Hidden], label: str) -> oauth.Client:
+def _client(oauth2: effective.OAuth2, data: Mapping[str, secret.Hidden], label: str) -> oauth.OAuthClient:
     """Return what asks for tokens, with all that the Secret holds for it."""
     signing_key = client_secret = refresh_token = None
     if oauth2.private_key_key is not None:
@@ -273,7 +275,7 @@ def _client(oauth2: effective.OAuth2, data: Mapping[str, secret.Hidden], label: 
         client_secret = _parsed(data, oauth2.client_secret_key, passwords.parse, label)
     if oauth2.refresh_token_key is not None:
         refresh_token = _parsed(data, oauth2.refresh_token_key, passwords.parse, label)
-    return oauth.Client(
+    return oauth.OAuthClient(
         url=oauth2.server.url,
         client_id=oauth2.client_id,
         grant_type=oauth2.grant_type,

@@ -41,7 +41,7 @@ _RECORD_GRACE_SECONDS: Final = 5.0
 _log = logs.get_logger(__name__)
 
 
-class Delivery:
+class Deliverer:
     """Delivers everything that is queued.
 
     Args:
@@ -78,10 +78,10 @@ class Delivery:
         self._outcomes = recorder.Recorder(queue, on_broken=self._wake.set)
         self._workers = recorder.Background()
         # Destinations to look at although nothing new is ready for them, and when.
-        self._touched: set[destination.Key] = set()
-        self._retries: list[tuple[float, int, destination.Key]] = []
+        self._touched: set[destination.DestinationKey] = set()
+        self._retries: list[tuple[float, int, destination.DestinationKey]] = []
         self._retry_number = 0
-        self._retry_at: dict[destination.Key, float] = {}
+        self._retry_at: dict[destination.DestinationKey, float] = {}
         self._next_sweep = 0.0
         self._next_prune = 0.0
         guard = clock.JumpGuard(time)
@@ -210,7 +210,7 @@ class Delivery:
                 self._touched.add(again)
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
-            found = self._destinations.find(key) if isinstance(key, destination.Key) else None
+            found = self._destinations.find(key) if isinstance(key, destination.DestinationKey) else None
             if found is not None:
                 self._start_workers(found, now)
         nexts = [self._next_sweep, self._schedule.next_event(), self._retries[0][0] if self._retries else None]
@@ -250,17 +250,17 @@ class Delivery:
             self._retry_number += 1
             heapq.heappush(self._retries, (at, self._retry_number, target.key))
 
-    def _note_free(self, key: destination.Key) -> None:
+    def _note_free(self, key: destination.DestinationKey) -> None:
         self._touched.add(key)
         self._wake.set()
 
-    async def _work(self, target: destination.Destination, slot: destination.Slot, entry: lanes.Entry) -> None:
+    async def _work(self, target: destination.Destination, slot: destination.Slot, entry: lanes.LaneEntry) -> None:
         """Deliver one message after the other over one slot, until there is none or others should have it."""
-        following: lanes.Entry | None = entry
+        following: lanes.LaneEntry | None = entry
         try:
             while following is not None:
                 await self._attempts.carry_out(following, target, slot)
-                if slot.is_trial and target.breaker.state(self._clock.monotonic()) is breaker.State.CLOSED:
+                if slot.is_trial and target.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
                     # The server works again: this slot is one like the others, which may be used as well.
                     slot.is_trial = False
                     self._note_free(target.key)

@@ -23,7 +23,7 @@ _IDLE_SECONDS: Final = 5.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class DestinationLimits:
     """What the owner of an endpoint says of its use."""
 
     max_connections: int
@@ -34,7 +34,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class DestinationKey:
     """What makes two organizations users of the same destination.
 
     Attributes:
@@ -45,12 +45,12 @@ class Key:
 
     endpoint: effective.Endpoint
     helo_name: str | None
-    limits: Limits | None
+    limits: DestinationLimits | None
 
 
-def limits_of(delivery: effective.Delivery) -> Limits:
+def limits_of(delivery: effective.Delivery) -> DestinationLimits:
     """Return the part of the delivery settings that belongs to the endpoint's owner."""
-    return Limits(
+    return DestinationLimits(
         max_connections=delivery.max_connections,
         messages_per_connection=delivery.messages_per_connection,
         session_timeout=delivery.session_timeout,
@@ -59,10 +59,12 @@ def limits_of(delivery: effective.Delivery) -> Limits:
     )
 
 
-def key_of(endpoint: effective.Endpoint, delivery: effective.Delivery) -> Key:
+def key_of(endpoint: effective.Endpoint, delivery: effective.Delivery) -> DestinationKey:
     """Return the key of the destination that effective settings name."""
     is_host = endpoint.origin is vocabulary.Origin.HOST
-    return Key(endpoint=endpoint, helo_name=delivery.helo_name, limits=None if is_host else limits_of(delivery))
+    return DestinationKey(
+        endpoint=endpoint, helo_name=delivery.helo_name, limits=None if is_host else limits_of(delivery)
+    )
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -98,16 +100,16 @@ class Destination:
 
     def __init__(
         self,
-        key: Key,
+        key: DestinationKey,
         *,
-        limits: Limits,
+        limits: DestinationLimits,
         helo_name: str,
         names: resolver.Resolver,
         opener: opening.Opener,
         auth: opening.AuthStates,
         time: clock.Clock,
         host: Callable[[], effective.Effective | None],
-        on_free: Callable[[Key], None],
+        on_free: Callable[[DestinationKey], None],
     ) -> None:
         self.key = key
         self.limits = limits
@@ -123,7 +125,7 @@ class Destination:
         self._idle: list[session.Session] = []
         self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
         self._auth = auth
-        self._resolution: resolver.Resolution | None = None
+        self._resolution: resolver.ResolvedName | None = None
         self._resolved_until = 0.0
         self._resolving = asyncio.Lock()
 
@@ -146,7 +148,7 @@ class Destination:
         now = self._clock.monotonic()
         if self._waiting or self.busy >= self.limits.max_connections or not self.breaker.acquire(now):
             return None
-        return self._take(is_trial=self.breaker.state(now) is breaker.State.HALF_OPEN)
+        return self._take(is_trial=self.breaker.state(now) is breaker.BreakerState.HALF_OPEN)
 
     async def reserve_for_probe(self) -> Slot:
         """Return a slot as soon as one is free; deliveries give way. A probe may look behind an open breaker."""
@@ -186,7 +188,7 @@ class Destination:
         slot: Slot,
         found: credentials.Credentials,
         *,
-        progress: opening.Progress | None = None,
+        progress: opening.OpeningProgress | None = None,
         fresh: bool = False,
     ) -> session.Session:
         """Return a session for a message: the slot's own if it fits, else an idle one, else a new one.
@@ -206,7 +208,7 @@ class Destination:
         if slot.carried is None and not fresh:
             slot.carried = self._reuse(found.generation)
         if slot.carried is None:
-            slot.carried = await self._open(slot, found, progress or opening.Progress())
+            slot.carried = await self._open(slot, found, progress or opening.OpeningProgress())
         return slot.carried
 
     def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:
@@ -267,7 +269,9 @@ class Destination:
                 return self._idle.pop(position)
         return None
 
-    async def _open(self, slot: Slot, found: credentials.Credentials, progress: opening.Progress) -> session.Session:
+    async def _open(
+        self, slot: Slot, found: credentials.Credentials, progress: opening.OpeningProgress
+    ) -> session.Session:
         while self._idle and self.connections > self.limits.max_connections:
             # The slot holds the connection while it is being closed, so that it goes on to count.
             slot.carried = self._idle.pop(0)
@@ -279,7 +283,7 @@ class Destination:
         )
         # Again, for whoever follows the phases: the name is resolved.
         progress.phase = classify.Phase.CONNECT
-        plan = opening.Plan(
+        plan = opening.OpeningPlan(
             endpoint=self.key.endpoint,
             addresses=resolution.addresses,
             credentials=found,
@@ -304,7 +308,7 @@ class Destination:
         self.last_used = self._clock.monotonic()
         return Slot(is_trial)
 
-    async def _resolve(self) -> resolver.Resolution:
+    async def _resolve(self) -> resolver.ResolvedName:
         async with self._resolving:
             if self._resolution is None or self._clock.monotonic() >= self._resolved_until:
                 self._resolution = None
@@ -338,18 +342,18 @@ class Destinations:
         self._opener = opener
         self._clock = time
         self._host = host
-        self._known: dict[Key, Destination] = {}
+        self._known: dict[DestinationKey, Destination] = {}
         self._auth = opening.AuthStates()
-        self._listener: Callable[[Key], None] | None = None
+        self._listener: Callable[[DestinationKey], None] | None = None
 
-    def listen(self, on_free: Callable[[Key], None]) -> None:
+    def listen(self, on_free: Callable[[DestinationKey], None]) -> None:
         """Have somebody told of every slot that becomes free."""
         self._listener = on_free
 
     def __iter__(self) -> Iterator[Destination]:
         return iter(list(self._known.values()))
 
-    def find(self, key: Key) -> Destination | None:
+    def find(self, key: DestinationKey) -> Destination | None:
         """Return a destination that is in use."""
         return self._known.get(key)
 
@@ -373,7 +377,7 @@ class Destinations:
         found.last_used = self._clock.monotonic()
         return found
 
-    def _note_free(self, key: Key) -> None:
+    def _note_free(self, key: DestinationKey) -> None:
         if self._listener is not None:
             self._listener(key)
 

@@ -59,7 +59,7 @@ class FeedServer:
         on_pending: Callable[[Sequence[ports.Pending]], None],
         namespaces: Callable[[], Sequence[str]],
         on_namespace_deleted: Callable[[str], None],
-        quota: ports.Quota,
+        quota: ports.QueueQuota,
         now: Callable[[], dt.datetime],
     ) -> None:
         self._queue = queue

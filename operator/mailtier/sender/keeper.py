@@ -64,7 +64,7 @@ class Keeper:
         self._holds = holds.Holds()
         self._keys: dict[effective.OrganizationKey, set[ports.LaneKey]] = {}
         self._unjudged: set[ports.LaneKey] = set()
-        self._stranded: list[lanes.Entry] = []
+        self._stranded: list[lanes.LaneEntry] = []
 
     def held(self) -> dict[ports.LaneKey, standing.Held]:
         """Return the organizations whose messages are held, and why."""
@@ -167,7 +167,7 @@ class Keeper:
             if left > 0:
                 # The wall clock was set back since; nothing is older than it says.
                 self._schedule.watch_expiry(entry, at=now + left)
-            elif is_paused or entry.place is lanes.Place.ACTIVE:
+            elif is_paused or entry.place is lanes.EntryPlace.ACTIVE:
                 self._schedule.watch_expiry(entry, at=now + _ACTIVE_RECHECK_SECONDS)
             else:
                 self._finish(entry, *self._expiry_of(entry))
@@ -179,7 +179,7 @@ class Keeper:
         for entry in self._stranded:
             key = entry.organization.key
             hold = self._holds.find(key)
-            if entry.place is not lanes.Place.READY or hold is None:
+            if entry.place is not lanes.EntryPlace.READY or hold is None:
                 continue
             if told >= _TOLD_AT_ONCE or not self._holds.is_told(key, now):
                 kept.append(entry)
@@ -188,7 +188,7 @@ class Keeper:
                 self._store_held(entry, hold.held)
         self._stranded = kept
 
-    def _store_held(self, entry: lanes.Entry, held: standing.Held) -> None:
+    def _store_held(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
         at = self._clock.wall()
         entry.pending = dataclasses.replace(entry.pending, state=_S.HELD)
         self._outcomes.store(
@@ -203,7 +203,7 @@ class Keeper:
             )
         )
 
-    def _expiry_of(self, entry: lanes.Entry) -> tuple[vocabulary.RecipientState, reasons.DeliveryReason, str]:
+    def _expiry_of(self, entry: lanes.LaneEntry) -> tuple[vocabulary.RecipientState, reasons.DeliveryReason, str]:
         if entry.pending.state is _S.IN_DOUBT:
             # It may have been delivered; "expired" would say that it was not.
             reason = reasons.DeliveryReason.IN_DOUBT
@@ -212,13 +212,13 @@ class Keeper:
         message = reasons.MEANINGS[reason]
         return _S.EXPIRED, reason, f"{message} {hold.held.message}" if hold else message
 
-    def _fail_all(self, organization: lanes.Organization, reason: reasons.DeliveryReason) -> None:
+    def _fail_all(self, organization: lanes.OrganizationLanes, reason: reasons.DeliveryReason) -> None:
         for entry in list(organization.entries.values()):
-            if entry.place is not lanes.Place.ACTIVE:
+            if entry.place is not lanes.EntryPlace.ACTIVE:
                 self._finish(entry, _S.FAILED, reason, reasons.MEANINGS[reason])
 
     def _finish(
-        self, entry: lanes.Entry, state: vocabulary.RecipientState, reason: reasons.DeliveryReason, message: str
+        self, entry: lanes.LaneEntry, state: vocabulary.RecipientState, reason: reasons.DeliveryReason, message: str
     ) -> None:
         self._schedule.remove(entry)
         self._outcomes.store(

@@ -41,7 +41,7 @@ def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
     return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
 
 
-class Place(enum.Enum):
+class EntryPlace(enum.Enum):
     """Where an entry is."""
 
     WAITING = enum.auto()
@@ -55,7 +55,7 @@ class Place(enum.Enum):
 
 
 @dataclasses.dataclass(slots=True, eq=False)
-class Entry:
+class LaneEntry:
     """One recipient in memory.
 
     Attributes:
@@ -65,8 +65,8 @@ class Entry:
     """
 
     pending: ports.Pending
-    organization: "Organization"
-    place: Place = Place.WAITING
+    organization: "OrganizationLanes"
+    place: EntryPlace = EntryPlace.WAITING
     crashes: int = 0
     charges: tuple[limiter.Charge, ...] = ()
 
@@ -82,15 +82,15 @@ class Lane:
     __slots__ = ("held_until", "limiter", "ready", "refused_recipients")
 
     def __init__(self, lane_class: LaneClass) -> None:
-        self.ready: collections.deque[Entry] = collections.deque()
+        self.ready: collections.deque[LaneEntry] = collections.deque()
         self.limiter = limiter.RateLimiter(PASSWORD_RECOVERIES_PER_MINUTE) if lane_class is LaneClass.PASSWORD else None
         self.held_until = float("-inf")
         self.refused_recipients: set[str] = set()
 
-    def head(self) -> Entry | None:
+    def head(self) -> LaneEntry | None:
         """Return the next entry; those that left meanwhile are dropped on the way."""
         while self.ready:
-            if self.ready[0].place is Place.READY:
+            if self.ready[0].place is EntryPlace.READY:
                 return self.ready[0]
             self.ready.popleft()
         return None
@@ -117,7 +117,7 @@ class Rates:
 UNLIMITED: Final = Rates()
 
 
-class Organization:
+class OrganizationLanes:
     """The lanes of one organization, and the destination that its settings name now.
 
     Attributes:
@@ -150,7 +150,7 @@ class Organization:
         self.namespace_limiter: limiter.RateLimiter | None = None
         self.parked_until: float | None = None
         self.taken_at = float("-inf")
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, LaneEntry] = {}
         self._lanes: dict[LaneClass, Lane] = {}
 
     def lane(self, lane_class: LaneClass) -> Lane:
@@ -165,17 +165,17 @@ class Organization:
         self.limiter = _limiter(rates.organization, self._meter)
         self.namespace_limiter = _limiter(rates.namespace, self._namespace_meter)
 
-    def ready(self) -> Iterator[Entry]:
+    def ready(self) -> Iterator[LaneEntry]:
         """Yield what waits for nothing but its turn."""
         for lane in self._lanes.values():
-            yield from (entry for entry in lane.ready if entry.place is Place.READY)
+            yield from (entry for entry in lane.ready if entry.place is EntryPlace.READY)
 
     @property
     def has_ready(self) -> bool:
         """Whether any lane has an entry."""
         return any(lane.head() for lane in self._lanes.values())
 
-    def give_back(self, entry: Entry) -> None:
+    def give_back(self, entry: LaneEntry) -> None:
         """Put an entry that was picked first in its lane again, and do not count it against the rates."""
         entry.lane.ready.appendleft(entry)
         for charge in entry.charges:
@@ -186,7 +186,7 @@ class Organization:
         """Return when the rate of its namespace lets the next message go."""
         return self.namespace_limiter.allowed_at(now) if self.namespace_limiter else now
 
-    def pick(self, now: float) -> Entry | float | None:
+    def pick(self, now: float) -> LaneEntry | float | None:
         """Take the next entry out of the most urgent lane that may go, and count it against the rates.
 
         The namespace's rate is not asked: it is not for one organization to wait for it (`namespace_allowed_at`).
@@ -216,7 +216,7 @@ def _limiter(per_minute: int | None, meter: limiter.Meter) -> limiter.RateLimite
 
 
 @dataclasses.dataclass(slots=True)
-class Namespace:
+class ReadyNamespace:
     """The organizations of one namespace that have something ready for one destination.
 
     Attributes:
@@ -226,4 +226,4 @@ class Namespace:
     uid: str
     destination: Hashable
     parked_until: float | None = None
-    organizations: rotation.Rotation[str, Organization] = dataclasses.field(default_factory=rotation.Rotation)
+    organizations: rotation.Rotation[str, OrganizationLanes] = dataclasses.field(default_factory=rotation.Rotation)

@@ -75,7 +75,7 @@ class AuthStates:
         return state
 
 
-class Progress:
+class OpeningProgress:
     """How far an opening has come; it stays readable when the opening fails.
 
     Args:
@@ -102,7 +102,7 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class OpeningPlan:
     """Everything that a session is opened with.
 
     Attributes:
@@ -136,7 +136,7 @@ class Opener:
         self._contexts = contexts
         self._room = asyncio.Semaphore(_CONCURRENT)
 
-    async def open(self, plan: Plan, progress: Progress) -> session.Session:
+    async def open(self, plan: OpeningPlan, progress: OpeningProgress) -> session.Session:
         """Return an open session.
 
         Raises:
@@ -154,7 +154,7 @@ class Opener:
             failed = faults.DeliveryError(progress.phase, failure)
         raise failed
 
-    async def _open(self, plan: Plan, progress: Progress, limit: asyncio.Timeout) -> session.Session:
+    async def _open(self, plan: OpeningPlan, progress: OpeningProgress, limit: asyncio.Timeout) -> session.Session:
         settings = plan.endpoint.tls
         is_implicit = settings.mode is vocabulary.TlsMode.IMPLICIT
         is_plain = settings.mode is vocabulary.TlsMode.DISABLED
@@ -222,20 +222,20 @@ async def _connect(addresses: Sequence[resolver.Address], port: int, limit: asyn
     raise faults.of(classify.Phase.CONNECT, fault)
 
 
-async def _greet(client: aiosmtplib.SMTP, progress: Progress) -> None:
+async def _greet(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
     progress.phase = classify.Phase.EHLO
     response = await client.ehlo()
     _as_reply(response.code, response.message)
 
 
-async def _start_tls(client: aiosmtplib.SMTP, progress: Progress) -> None:
+async def _start_tls(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
     progress.phase = classify.Phase.TLS
     if not client.supports_extension("starttls"):
         raise faults.of(classify.Phase.TLS, classify.Fault.STARTTLS_NOT_OFFERED)
     await client.starttls()
 
 
-def _require_protection(client: aiosmtplib.SMTP, plan: Plan) -> None:
+def _require_protection(client: aiosmtplib.SMTP, plan: OpeningPlan) -> None:
     """Return when the connection is protected, or is meant not to be: the last look before AUTH (R2)."""
     is_protected = client.get_transport_info("sslcontext") is not None
     if not is_protected and plan.endpoint.tls.mode is not vocabulary.TlsMode.DISABLED:
@@ -249,7 +249,7 @@ def _transport(client: aiosmtplib.SMTP) -> asyncio.BaseTransport:
     return client.transport
 
 
-async def _authenticate(client: aiosmtplib.SMTP, plan: Plan, limit: asyncio.Timeout) -> None:
+async def _authenticate(client: aiosmtplib.SMTP, plan: OpeningPlan, limit: asyncio.Timeout) -> None:
     """Send one AUTH, with the one mechanism of the settings; `login` would try all that are offered.
 
     XOAUTH2 is refused with a challenge, which aiosmtplib answers as it has to be; the refusal comes after that.
@@ -296,7 +296,7 @@ async def _authenticate(client: aiosmtplib.SMTP, plan: Plan, limit: asyncio.Time
     raise faults.DeliveryError(classify.Phase.AUTH, failure)
 
 
-def _judge(error: BaseException, progress: Progress, plan: Plan) -> classify.Failure:
+def _judge(error: BaseException, progress: OpeningProgress, plan: OpeningPlan) -> classify.Failure:
     """Return what an exception of the opening means; moves the phase where the exception knows it better."""
     match error:
         case aiosmtplib.SMTPConnectResponseError():
@@ -322,7 +322,7 @@ def _judge(error: BaseException, progress: Progress, plan: Plan) -> classify.Fai
             return classify.classify_fault(progress.phase, classify.Fault.PROTOCOL_ERROR)
 
 
-def _judge_reply(phase: classify.Phase, code: int, message: str, plan: Plan) -> classify.Failure:
+def _judge_reply(phase: classify.Phase, code: int, message: str, plan: OpeningPlan) -> classify.Failure:
     try:
         reply = _as_reply(code, message)
     except replies.ReplyError:

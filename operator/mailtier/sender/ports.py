@@ -62,7 +62,7 @@ class NewNotification:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Quota:
+class QueueQuota:
     """What one namespace may have queued."""
 
     messages: int = 5_000
@@ -197,7 +197,7 @@ class Queue(Protocol):
     Where the storage has failed for good they raise StorageBrokenError.
     """
 
-    async def enqueue(self, notification: NewNotification, *, quota: Quota) -> Enqueued:
+    async def enqueue(self, notification: NewNotification, *, quota: QueueQuota) -> Enqueued:
         """Store a notification, or find the same one.
 
         A caller that may be cancelled shields this call and hands `pending` to the scheduler in any case: what is

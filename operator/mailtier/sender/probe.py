@@ -109,7 +109,7 @@ async def look(
         fresh: Whether it has to be a new session, however lately another probe opened one.
         observe: Told each phase as it begins.
     """
-    progress = opening.Progress(observe)
+    progress = opening.OpeningProgress(observe)
     state = target.auth_state(found.generation)
     failure = None
     for _ in range(_TOKENS):
@@ -127,7 +127,7 @@ async def _look(
     usable: standing.Usable,
     target: destination.Destination,
     found: credentials.Credentials,
-    progress: opening.Progress,
+    progress: opening.OpeningProgress,
     *,
     time: clock.Clock,
     fresh: bool,
@@ -160,7 +160,7 @@ async def _look(
 def _finding(
     target: destination.Destination,
     found: credentials.Credentials,
-    progress: opening.Progress,
+    progress: opening.OpeningProgress,
     failed: tuple[classify.Phase | None, classify.Failure | None],
 ) -> ProbeResult:
     return ProbeResult(
@@ -178,7 +178,7 @@ async def _go_through(
     target: destination.Destination,
     found: credentials.Credentials,
     slot: destination.Slot,
-    progress: opening.Progress,
+    progress: opening.OpeningProgress,
     *,
     fresh: bool,
 ) -> tuple[classify.Phase | None, classify.Failure | None]:

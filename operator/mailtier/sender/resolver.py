@@ -40,7 +40,7 @@ class Address:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class ResolvedName:
     """The addresses of a name that the rules permit.
 
     Attributes:
@@ -73,7 +73,7 @@ class Resolver:
         """Give up what is under way."""
         await self._dns.close()
 
-    async def resolve(self, host: str, rules: effective.AddressRules) -> Resolution:
+    async def resolve(self, host: str, rules: effective.AddressRules) -> ResolvedName:
         """Return the permitted addresses of a name; an IP address stands for itself.
 
         Raises:
@@ -86,7 +86,7 @@ class Resolver:
         if not permitted:
             raise faults.of(classify.Phase.CONNECT, classify.Fault.ADDRESS_DENIED)
         ttl = min(ttl for _, ttl in found)
-        return Resolution(
+        return ResolvedName(
             addresses=tuple(dict.fromkeys(permitted))[:_MAXIMUM_ADDRESSES],
             ttl_seconds=max(_SHORTEST_TTL_SECONDS, min(ttl, _LONGEST_TTL_SECONDS)),
         )

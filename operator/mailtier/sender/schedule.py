@@ -23,18 +23,18 @@ class Schedule:
     """All recipients without a final state. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
-        self._organizations: dict[ports.LaneKey, lanes.Organization] = {}
-        self._entries: dict[int, lanes.Entry] = {}
-        self._rotations: dict[Hashable, rotation.Rotation[str, lanes.Namespace]] = {}
-        self._due: list[tuple[float, int, lanes.Entry]] = []
-        self._expiring: list[tuple[float, int, lanes.Entry]] = []
-        self._parked: list[tuple[float, int, lanes.Organization | lanes.Namespace]] = []
+        self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
+        self._entries: dict[int, lanes.LaneEntry] = {}
+        self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
+        self._due: list[tuple[float, int, lanes.LaneEntry]] = []
+        self._expiring: list[tuple[float, int, lanes.LaneEntry]] = []
+        self._parked: list[tuple[float, int, lanes.OrganizationLanes | lanes.ReadyNamespace]] = []
         # By the namespace's uid: what it sent, and those of its parts that wait for its rate, by destination.
         self._meters: dict[str, limiter.Meter] = {}
-        self._waiting: dict[str, dict[Hashable, lanes.Namespace]] = {}
+        self._waiting: dict[str, dict[Hashable, lanes.ReadyNamespace]] = {}
         self._sequence = itertools.count()
         self._touched: set[Hashable] = set()
-        self._stranded: list[lanes.Entry] = []
+        self._stranded: list[lanes.LaneEntry] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -42,15 +42,15 @@ class Schedule:
     def __contains__(self, recipient: int) -> bool:
         return recipient in self._entries
 
-    def organization(self, key: ports.LaneKey) -> lanes.Organization | None:
+    def organization(self, key: ports.LaneKey) -> lanes.OrganizationLanes | None:
         """Return an organization that has or had messages."""
         return self._organizations.get(key)
 
-    def organizations(self) -> Iterator[lanes.Organization]:
+    def organizations(self) -> Iterator[lanes.OrganizationLanes]:
         """Yield every organization in memory."""
         yield from self._organizations.values()
 
-    def offer(self, pending: ports.Pending, *, due_at: float, expires_at: float) -> lanes.Entry | None:
+    def offer(self, pending: ports.Pending, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:
         """Take a recipient in; None if it is here already.
 
         Its organization has no destination until `attach` names one.
@@ -60,8 +60,8 @@ class Schedule:
         organization = self._organizations.get(pending.lane)
         if organization is None:
             meter = self._meters.setdefault(pending.lane.namespace_uid, limiter.Meter())
-            organization = self._organizations[pending.lane] = lanes.Organization(pending.lane, meter)
-        entry = lanes.Entry(pending=pending, organization=organization)
+            organization = self._organizations[pending.lane] = lanes.OrganizationLanes(pending.lane, meter)
+        entry = lanes.LaneEntry(pending=pending, organization=organization)
         self._entries[pending.recipient] = entry
         organization.entries[pending.recipient] = entry
         self.watch_expiry(entry, at=expires_at)
@@ -97,14 +97,14 @@ class Schedule:
         """Let in what has become due, and organizations whose rates or holds have passed."""
         while self._due and self._due[0][0] <= now:
             entry = heapq.heappop(self._due)[2]
-            if entry.place is lanes.Place.WAITING:
+            if entry.place is lanes.EntryPlace.WAITING:
                 self._make_ready(entry)
         while self._parked and self._parked[0][0] <= now:
             at, _, parked = heapq.heappop(self._parked)
             if parked.parked_until != at:
                 continue
             parked.parked_until = None
-            if isinstance(parked, lanes.Namespace):
+            if isinstance(parked, lanes.ReadyNamespace):
                 self._let_in(parked.uid)
             else:
                 self._join(parked)
@@ -114,14 +114,14 @@ class Schedule:
         firsts = [heap[0][0] for heap in (self._due, self._expiring, self._parked) if heap]
         return min(firsts, default=None)
 
-    def expired(self, now: float) -> Iterator[lanes.Entry]:
+    def expired(self, now: float) -> Iterator[lanes.LaneEntry]:
         """Yield what reaches its expiry by `now`, each once; the caller decides, or calls `watch_expiry` again."""
         while self._expiring and self._expiring[0][0] <= now:
             entry = heapq.heappop(self._expiring)[2]
-            if entry.place is not lanes.Place.GONE:
+            if entry.place is not lanes.EntryPlace.GONE:
                 yield entry
 
-    def watch_expiry(self, entry: lanes.Entry, *, at: float) -> None:
+    def watch_expiry(self, entry: lanes.LaneEntry, *, at: float) -> None:
         """Have `expired` yield the entry at a time."""
         heapq.heappush(self._expiring, (at, next(self._sequence), entry))
 
@@ -130,7 +130,7 @@ class Schedule:
         touched, self._touched = self._touched, set()
         return touched
 
-    def take_stranded(self) -> list[lanes.Entry]:
+    def take_stranded(self) -> list[lanes.LaneEntry]:
         """Return what became ready while its organization was held, since this was asked last."""
         stranded, self._stranded = self._stranded, []
         return stranded
@@ -139,7 +139,7 @@ class Schedule:
         """Return whether something may be ready for a destination."""
         return destination in self._rotations
 
-    def take(self, destination: Hashable, now: float) -> lanes.Entry | None:
+    def take(self, destination: Hashable, now: float) -> lanes.LaneEntry | None:
         """Take the entry whose turn it is, None if there is none; it is ACTIVE until `put_back` or `remove`."""
         namespaces = self._rotations.get(destination)
         while namespaces and (namespace := namespaces.turn()) is not None:
@@ -152,8 +152,8 @@ class Schedule:
                 self._park(namespace, until=allowed_at)
                 continue
             picked = organization.pick(now)
-            if isinstance(picked, lanes.Entry):
-                picked.place = lanes.Place.ACTIVE
+            if isinstance(picked, lanes.LaneEntry):
+                picked.place = lanes.EntryPlace.ACTIVE
                 organization.taken_at = now
                 self.charge(picked, 1)
                 return picked
@@ -163,7 +163,7 @@ class Schedule:
         self._rotations.pop(destination, None)
         return None
 
-    def charge(self, entry: lanes.Entry, cost: int) -> None:
+    def charge(self, entry: lanes.LaneEntry, cost: int) -> None:
         """Charge an entry's namespace and organization for what it takes of a destination."""
         key = entry.organization.key
         namespaces = self._rotations.get(entry.organization.destination)
@@ -172,31 +172,31 @@ class Schedule:
             namespace.organizations.charge(key.organization, cost)
             namespaces.charge(key.namespace_uid, cost)
 
-    def put_back(self, entry: lanes.Entry, pending: ports.Pending, *, due_at: float) -> None:
+    def put_back(self, entry: lanes.LaneEntry, pending: ports.Pending, *, due_at: float) -> None:
         """Let an entry that was taken wait until it is due."""
         entry.pending = pending
         entry.charges = ()
         self._wait(entry, due_at)
 
-    def put_first(self, entry: lanes.Entry) -> None:
+    def put_first(self, entry: lanes.LaneEntry) -> None:
         """Let an entry that was taken be the next of its lane: it was not attempted."""
-        entry.place = lanes.Place.READY
+        entry.place = lanes.EntryPlace.READY
         entry.organization.give_back(entry)
         entry.organization.parked_until = None
         self._join(entry.organization)
         # What it did not use of the namespace's rate another may have.
         self._let_in(entry.organization.key.namespace_uid)
 
-    def remove(self, entry: lanes.Entry) -> None:
+    def remove(self, entry: lanes.LaneEntry) -> None:
         """Forget an entry: its state is final."""
-        entry.place = lanes.Place.GONE
+        entry.place = lanes.EntryPlace.GONE
         self._entries.pop(entry.pending.recipient, None)
         organization = entry.organization
         organization.entries.pop(entry.pending.recipient, None)
         # What is final would otherwise stay in memory until its max age, which is up to a week. More than half are
         # gone when this happens, so that each entry pays for one other.
         if len(self._expiring) > max(2 * len(self._entries), _COMPACTED_ABOVE):
-            self._expiring = [each for each in self._expiring if each[2].place is not lanes.Place.GONE]
+            self._expiring = [each for each in self._expiring if each[2].place is not lanes.EntryPlace.GONE]
             heapq.heapify(self._expiring)
 
     def prune(self, now: float) -> list[ports.LaneKey]:
@@ -227,12 +227,12 @@ class Schedule:
         """Return how many organizations have messages that wait for their namespace's rate."""
         return sum(len(part.organizations) for parts in self._waiting.values() for part in parts.values())
 
-    def _wait(self, entry: lanes.Entry, due_at: float) -> None:
-        entry.place = lanes.Place.WAITING
+    def _wait(self, entry: lanes.LaneEntry, due_at: float) -> None:
+        entry.place = lanes.EntryPlace.WAITING
         heapq.heappush(self._due, (due_at, next(self._sequence), entry))
 
-    def _make_ready(self, entry: lanes.Entry) -> None:
-        entry.place = lanes.Place.READY
+    def _make_ready(self, entry: lanes.LaneEntry) -> None:
+        entry.place = lanes.EntryPlace.READY
         entry.lane.ready.append(entry)
         # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
         entry.organization.parked_until = None
@@ -240,7 +240,7 @@ class Schedule:
             self._stranded.append(entry)
         self._join(entry.organization)
 
-    def _join(self, organization: lanes.Organization) -> None:
+    def _join(self, organization: lanes.OrganizationLanes) -> None:
         destination = organization.destination
         if destination is None:
             return
@@ -248,12 +248,12 @@ class Schedule:
             return
         namespace = self._find(organization)
         if namespace is None:
-            namespace = lanes.Namespace(organization.key.namespace_uid, destination)
+            namespace = lanes.ReadyNamespace(organization.key.namespace_uid, destination)
             self._add(namespace)
         namespace.organizations.add(organization.key.organization, organization)
         self._touched.add(destination)
 
-    def _leave(self, organization: lanes.Organization) -> None:
+    def _leave(self, organization: lanes.OrganizationLanes) -> None:
         organization.parked_until = None
         namespace = self._find(organization)
         if namespace is None:
@@ -268,7 +268,7 @@ class Schedule:
             if not namespaces:
                 del self._rotations[namespace.destination]
 
-    def _find(self, organization: lanes.Organization) -> lanes.Namespace | None:
+    def _find(self, organization: lanes.OrganizationLanes) -> lanes.ReadyNamespace | None:
         """Return the part of its namespace that has something ready for the same destination, parked or not."""
         uid, destination = organization.key.namespace_uid, organization.destination
         if (parked := self._waiting.get(uid, {}).get(destination)) is not None:
@@ -276,7 +276,7 @@ class Schedule:
         namespaces = self._rotations.get(destination)
         return namespaces.get(uid) if namespaces else None
 
-    def _add(self, namespace: lanes.Namespace) -> None:
+    def _add(self, namespace: lanes.ReadyNamespace) -> None:
         """Let a namespace take part at its destination, after all others."""
         namespaces = self._rotations.get(namespace.destination)
         if namespaces is None:
@@ -284,12 +284,12 @@ class Schedule:
         namespaces.add(namespace.uid, namespace)
         self._touched.add(namespace.destination)
 
-    def _park(self, namespace: lanes.Namespace, *, until: float) -> None:
+    def _park(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
         """Let a namespace wait for its rate."""
         self._waiting.setdefault(namespace.uid, {})[namespace.destination] = namespace
         self._wake_at(namespace, until)
 
-    def _unpark(self, namespace: lanes.Namespace) -> None:
+    def _unpark(self, namespace: lanes.ReadyNamespace) -> None:
         namespace.parked_until = None
         parts = self._waiting.get(namespace.uid, {})
         if parts.get(namespace.destination) is namespace:
@@ -303,6 +303,6 @@ class Schedule:
             self._unpark(namespace)
             self._add(namespace)
 
-    def _wake_at(self, parked: lanes.Organization | lanes.Namespace, at: float) -> None:
+    def _wake_at(self, parked: lanes.OrganizationLanes | lanes.ReadyNamespace, at: float) -> None:
         parked.parked_until = at
         heapq.heappush(self._parked, (at, next(self._sequence), parked))

@@ -10,7 +10,7 @@ class KubernetesSecrets:
     def __init__(self, api: client.Client) -> None:
         self._api = api
 
-    async def read(self, namespace: str, name: str) -> secrets.SecretRead:
+    async def read(self, namespace: str, name: str) -> secrets.SecretContents:
         """Return a Secret.
 
         Raises:
@@ -20,10 +20,12 @@ class KubernetesSecrets:
         try:
             return await secrets.read(self._api, namespace, name)
         except errors.NotFoundError:
-            raise credentials.NotFoundError(f"{label} does not exist; create it") from None
+            raise credentials.SecretNotFoundError(f"{label} does not exist; create it") from None
         except errors.ForbiddenError:
-            raise credentials.ForbiddenError(
+            raise credentials.SecretForbiddenError(
                 f"{label} may not be read; grant the sender's ServiceAccount get on Secrets there"
             ) from None
         except errors.ApiError as error:
-            raise credentials.UnavailableError(f"{label} could not be read: the apiserver does not answer") from error
+            raise credentials.SecretUnavailableError(
+                f"{label} could not be read: the apiserver does not answer"
+            ) from error

@@ -203,11 +203,11 @@ class Session:
                     reply = await self._connection.reply()
                     interrupted = reply.code == replies.SERVICE_NOT_AVAILABLE
                     answered = answered or not interrupted
-                    if machine.state is transaction.State.DATA:
+                    if machine.state is transaction.TransactionState.DATA:
                         # A reply to a message that was not sent yet is no reply to it.
                         self._connection.require_quiet()
                     data = machine.receive(reply)
-                    if machine.dot_sent and machine.state is transaction.State.DOT:
+                    if machine.dot_sent and machine.state is transaction.TransactionState.DOT:
                         limit.reschedule(loop.time() + message_timeout.total_seconds())
                         await before_dot()
         except TimeoutError:
@@ -217,9 +217,13 @@ class Session:
             self._give_up(machine, error.fault)
         finally:
             self._connection.is_expecting = False
-            if not machine.is_ended or machine.session is transaction.Session.CLOSE or not self._connection.is_quiet:
+            if (
+                not machine.is_ended
+                or machine.session is transaction.SessionAfter.CLOSE
+                or not self._connection.is_quiet
+            ):
                 self._connection.end(classify.Fault.CONNECTION_LOST)
-            self._needs_reset = machine.session is transaction.Session.RESET
+            self._needs_reset = machine.session is transaction.SessionAfter.RESET
         return Result(outcome=machine.outcomes[0], is_stale=is_reused and interrupted and not answered)
 
     async def check_sender(self, mail_from: str, *, within: dt.timedelta) -> classify.Failure | None:
@@ -285,7 +289,7 @@ class Session:
 
     @staticmethod
     def _give_up(machine: transaction.Transaction, fault: classify.Fault) -> None:
-        if machine.state is transaction.State.IDLE:
+        if machine.state is transaction.TransactionState.IDLE:
             # The loss came before MAIL; the machine learns of it as if it had come with MAIL.
             machine.start()
         if not machine.is_ended:

@@ -14,7 +14,7 @@ _REMEMBERED: Final = 20_000
 
 
 @dataclasses.dataclass(slots=True)
-class State:
+class TokenState:
     """What is known of one credential generation at its token server.
 
     Attributes:
@@ -47,32 +47,32 @@ class States:
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:
         self._remembered = remembered
-        self._open: collections.OrderedDict[credentials.Generation, State] = collections.OrderedDict()
-        self._refused: collections.OrderedDict[credentials.Generation, State] = collections.OrderedDict()
+        self._open: collections.OrderedDict[credentials.Generation, TokenState] = collections.OrderedDict()
+        self._refused: collections.OrderedDict[credentials.Generation, TokenState] = collections.OrderedDict()
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self._open) + len(self._refused)
 
-    def __iter__(self) -> Iterator[tuple[credentials.Generation, State]]:
+    def __iter__(self) -> Iterator[tuple[credentials.Generation, TokenState]]:
         """Yield each generation with its state."""
         yield from self._open.items()
         yield from self._refused.items()
 
-    def get(self, generation: credentials.Generation) -> State | None:
+    def get(self, generation: credentials.Generation) -> TokenState | None:
         """Return the state of a generation; None if nothing is known of it."""
         return self._refused.get(generation) or self._open.get(generation)
 
-    def use(self, generation: credentials.Generation) -> State:
+    def use(self, generation: credentials.Generation) -> TokenState:
         """Return the state of a generation, a new one if nothing is known of it."""
         state = self.get(generation)
         if state is None:
-            state = State()
+            state = TokenState()
             self._put(self._open, generation, state)
         (self._open if state.refusal is None else self._refused).move_to_end(generation)
         return state
 
-    def refuse(self, generation: credentials.Generation, state: State, refusal: classify.Failure) -> None:
+    def refuse(self, generation: credentials.Generation, state: TokenState, refusal: classify.Failure) -> None:
         """Keep that a generation was refused, also where its state made room for others meanwhile."""
         state.refusal = refusal
         self.forget(generation)
@@ -85,9 +85,9 @@ class States:
 
     def _put(
         self,
-        states: collections.OrderedDict[credentials.Generation, State],
+        states: collections.OrderedDict[credentials.Generation, TokenState],
         generation: credentials.Generation,
-        state: State,
+        state: TokenState,
     ) -> None:
         if len(self) >= self._remembered:
             (self._open or self._refused).popitem(last=False)

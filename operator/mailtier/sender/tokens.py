@@ -99,7 +99,7 @@ class Tokens:
         if found.client is None:
             return found
         state = self._state(found.generation)
-        if state.fault is not None and state.pause.state(self._clock.monotonic()) is breaker.State.OPEN:
+        if state.fault is not None and state.pause.state(self._clock.monotonic()) is breaker.BreakerState.OPEN:
             return self._known(found, state) or dataclasses.replace(found, failure=state.fault)
         return self._known(found, state)
 
@@ -134,25 +134,25 @@ class Tokens:
             if is_unwanted and state.refusal is None and state.asking is None:
                 self._states.forget(generation)
 
-    def _state(self, generation: credentials.Generation) -> token_states.State:
+    def _state(self, generation: credentials.Generation) -> token_states.TokenState:
         state = self._states.use(generation)
         state.used_at = self._clock.monotonic()
         return state
 
-    def _known(self, found: credentials.Credentials, state: token_states.State) -> credentials.Credentials | None:
+    def _known(self, found: credentials.Credentials, state: token_states.TokenState) -> credentials.Credentials | None:
         if state.refusal is not None:
             return dataclasses.replace(found, failure=state.refusal)
         if state.token is not None and self._clock.monotonic() < state.usable_until:
             return dataclasses.replace(found, password=state.token)
         return None
 
-    def _ask(self, found: credentials.Credentials, state: token_states.State) -> asyncio.Task[None]:
+    def _ask(self, found: credentials.Credentials, state: token_states.TokenState) -> asyncio.Task[None]:
         """Return the one request for a generation that is under way."""
         if state.asking is None:
             state.asking = self._background.spawn(self._learn(found, state))
         return state.asking
 
-    async def _learn(self, found: credentials.Credentials, state: token_states.State) -> None:
+    async def _learn(self, found: credentials.Credentials, state: token_states.TokenState) -> None:
         """Ask for a token, and remember what comes of it."""
         oauth2, client = found.generation.oauth2, found.client
         assert oauth2 is not None
@@ -171,7 +171,7 @@ class Tokens:
                 state.usable_until = now + seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_PART)
                 state.pause.succeed()
                 metrics.count_token_request(outcome="granted")
-            case oauth.Refused():
+            case oauth.TokenRefused():
                 self._states.refuse(found.generation, state, oauth.judge(answer))
                 metrics.count_token_request(outcome="refused")
                 _log.warning(
@@ -183,7 +183,7 @@ class Tokens:
                 metrics.count_token_request(outcome="failed")
                 _log.warning("no token from a token server", of=whose, server=str(oauth2.server), error=answer.problem)
 
-    async def _request(self, server: effective.TokenServer, client: oauth.Client, namespace: str) -> oauth.Answer:
+    async def _request(self, server: effective.TokenServer, client: oauth.OAuthClient, namespace: str) -> oauth.Answer:
         """Return what a token server answers, or what kept it from that."""
         room = self._rooms.get(namespace)
         if room is None:
@@ -196,7 +196,7 @@ class Tokens:
         except Exception as error:  # noqa: BLE001 - what a library raises here is not to be quoted.
             return oauth.Unusable(problem=_problem(error))
 
-    async def _exchange(self, server: effective.TokenServer, client: oauth.Client) -> oauth.Answer:
+    async def _exchange(self, server: effective.TokenServer, client: oauth.OAuthClient) -> oauth.Answer:
         resolution = await self._resolver.resolve(server.host, server.addresses)
         jti = base64.urlsafe_b64encode(self._entropy(_JTI_BYTES)).decode("ascii").rstrip("=")
         request = oauth.request(client, now=self._clock.wall(), jti=jti)

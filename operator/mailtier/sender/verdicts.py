@@ -18,7 +18,7 @@ _PATIENT_ATTEMPTS: Final = 100
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class VerdictContext:
     """What a verdict depends on beside the result.
 
     Attributes:
@@ -36,7 +36,7 @@ class Context:
     secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
 
-def accepted(job: ports.Job, outcome: transaction.RecipientResult, context: Context) -> ports.Outcome:
+def accepted(job: ports.Job, outcome: transaction.RecipientResult, context: VerdictContext) -> ports.Outcome:
     """Return the outcome of a message that the next hop took."""
     reply = outcome.reply
     said = ""
@@ -47,7 +47,7 @@ def accepted(job: ports.Job, outcome: transaction.RecipientResult, context: Cont
     return _outcome(job, context, state=_S.ACCEPTED, due_at=None, reason="", message=said, attempted=True)
 
 
-def in_doubt(job: ports.Job, failure: classify.Failure, context: Context) -> ports.Outcome:
+def in_doubt(job: ports.Job, failure: classify.Failure, context: VerdictContext) -> ports.Outcome:
     """Return the outcome of a message that was lost after its final dot: resent later, or given up."""
     decision = retry.next_in_doubt(
         _policy(job, context), queued_at=job.accepted_at, losses=job.doubts + 1, now=context.now
@@ -63,7 +63,7 @@ def in_doubt(job: ports.Job, failure: classify.Failure, context: Context) -> por
 
 
 def failed(
-    job: ports.Job, failure: classify.Failure, context: Context, *, server_back_at: dt.datetime
+    job: ports.Job, failure: classify.Failure, context: VerdictContext, *, server_back_at: dt.datetime
 ) -> ports.Outcome:
     """Return the outcome of an attempt that the failure ended.
 
@@ -94,7 +94,9 @@ def failed(
             return _deferred(job, failure.reason, message, context)
 
 
-def not_built(job: ports.Job, message: str, context: Context, *, again_after: dt.timedelta | None) -> ports.Outcome:
+def not_built(
+    job: ports.Job, message: str, context: VerdictContext, *, again_after: dt.timedelta | None
+) -> ports.Outcome:
     """Return the outcome of a message that could not be built: another try, or None: none."""
     reason = reasons.DeliveryReason.NOT_BUILDABLE
     if again_after is None:
@@ -110,7 +112,7 @@ def not_built(job: ports.Job, message: str, context: Context, *, again_after: dt
     )
 
 
-def _deferred(job: ports.Job, reason: reasons.DeliveryReason, message: str, context: Context) -> ports.Outcome:
+def _deferred(job: ports.Job, reason: reasons.DeliveryReason, message: str, context: VerdictContext) -> ports.Outcome:
     is_doubtful = job.doubts > 0
     decision = retry.next_attempt(
         _policy(job, context),
@@ -131,7 +133,7 @@ def _deferred(job: ports.Job, reason: reasons.DeliveryReason, message: str, cont
 
 
 def _still_in_doubt(
-    job: ports.Job, decision: retry.RetryDecision, reason: reasons.DeliveryReason, message: str, context: Context
+    job: ports.Job, decision: retry.RetryDecision, reason: reasons.DeliveryReason, message: str, context: VerdictContext
 ) -> ports.Outcome:
     """Return the outcome of a resend that was put off: it is no further loss, and the first copy may have arrived."""
     if isinstance(decision, retry.Retry):
@@ -143,7 +145,7 @@ def _still_in_doubt(
     return _outcome(job, context, state=_S.FAILED, due_at=None, reason=given_up, message=last, attempted=True)
 
 
-def _policy(job: ports.Job, context: Context) -> retry.RetryPolicy:
+def _policy(job: ports.Job, context: VerdictContext) -> retry.RetryPolicy:
     # What was promised at acceptance counts, not what the settings say since.
     max_age = _UNLIMITED if context.expiry_paused else job.expires_at - job.accepted_at
     return dataclasses.replace(retry.POLICIES[job.category], max_age=max_age)
@@ -151,7 +153,7 @@ def _policy(job: ports.Job, context: Context) -> retry.RetryPolicy:
 
 def _outcome(
     job: ports.Job,
-    context: Context,
+    context: VerdictContext,
     *,
     state: vocabulary.RecipientState,
     due_at: dt.datetime | None,

@@ -17,7 +17,7 @@ _HTTPS_PORT: Final = 443
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class BoundServer:
     """One server that an annotation lists.
 
     Attributes:
@@ -53,7 +53,7 @@ def normalize_host(host: str) -> str:
         return lowered
 
 
-def parse(annotation: str | None) -> tuple[Entry, ...]:
+def parse(annotation: str | None) -> tuple[BoundServer, ...]:
     """Return the endpoints that an annotation lists; what cannot be read as one lists nothing.
 
     Args:
@@ -63,17 +63,17 @@ def parse(annotation: str | None) -> tuple[Entry, ...]:
     return tuple(entry for entry in entries if entry is not None)
 
 
-def servers(endpoint: effective.Endpoint, auth: effective.Auth) -> tuple[Entry, ...]:
+def servers(endpoint: effective.Endpoint, auth: effective.Auth) -> tuple[BoundServer, ...]:
     """Return every server that what comes from a Secret is sent to: the endpoint, and with OAuth2 the token server.
 
     The endpoint gets the token. If its consent were not needed, whoever may write the settings could have tokens for
     somebody's mailbox sent to a server of their own.
     """
-    found = (Entry(host=endpoint.host, port=endpoint.port),)
+    found = (BoundServer(host=endpoint.host, port=endpoint.port),)
     if auth.oauth2 is None:
         return found
     server = auth.oauth2.server
-    return (*found, Entry(host=server.host, port=server.port, is_token_server=True))
+    return (*found, BoundServer(host=server.host, port=server.port, is_token_server=True))
 
 
 def is_for_tokens(annotation: str | None) -> bool:
@@ -85,7 +85,7 @@ def is_for_tokens(annotation: str | None) -> bool:
     return any(entry.is_token_server for entry in parse(annotation))
 
 
-def unbound(annotation: str | None, wanted: Sequence[Entry]) -> tuple[Entry, ...]:
+def unbound(annotation: str | None, wanted: Sequence[BoundServer]) -> tuple[BoundServer, ...]:
     """Return the servers that the annotation of a Secret does not list, so that nothing of it may be sent there.
 
     There is no wildcard for hosts: consent is given to a server, by name. Consent for access tokens is none for a
@@ -97,7 +97,7 @@ def unbound(annotation: str | None, wanted: Sequence[Entry]) -> tuple[Entry, ...
     return tuple(server for server in wanted if not any(_covers(entry, server) for entry in listed))
 
 
-def annotate_command(*, namespace: str, name: str, annotation: str | None, wanted: Sequence[Entry]) -> str:
+def annotate_command(*, namespace: str, name: str, annotation: str | None, wanted: Sequence[BoundServer]) -> str:
     """Return the kubectl line that binds a Secret to an endpoint, and keeps the bindings it has.
 
     Args:
@@ -112,15 +112,19 @@ def annotate_command(*, namespace: str, name: str, annotation: str | None, wante
     return f"kubectl annotate secret -n {namespace} {name} '{names.ENDPOINT_ANNOTATION}={value}' --overwrite"
 
 
-def _covers(entry: Entry, server: Entry) -> bool:
+def _covers(entry: BoundServer, server: BoundServer) -> bool:
     same_kind = entry.is_token_server == server.is_token_server
     return same_kind and entry.host == server.host and entry.port in {None, server.port}
 
 
-def _parse_entry(text: str) -> Entry | None:
+def _parse_entry(text: str) -> BoundServer | None:
     if text.startswith(_HTTPS):
         found = _parse_entry(text.removeprefix(_HTTPS)) if not text.startswith(_HTTPS * 2) else None
-        return None if found is None else Entry(host=found.host, port=found.port or _HTTPS_PORT, is_token_server=True)
+        return (
+            None
+            if found is None
+            else BoundServer(host=found.host, port=found.port or _HTTPS_PORT, is_token_server=True)
+        )
     if text.startswith("["):
         host, closing, rest = text[1:].partition("]")
         if not closing or (rest and not rest.startswith(":")):
@@ -135,7 +139,7 @@ def _parse_entry(text: str) -> Entry | None:
         return None
     if has_port and (_PORT.fullmatch(port) is None or int(port) > _MAXIMUM_PORT):
         return None
-    return Entry(host=normalized, port=int(port) if has_port else None)
+    return BoundServer(host=normalized, port=int(port) if has_port else None)
 
 
 def _is_host(normalized: str) -> bool:

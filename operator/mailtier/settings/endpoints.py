@@ -35,7 +35,7 @@ TOKEN_PORTS: Final = (443,)
 _NOWHERE: Final = effective.AddressRules(public=False, private=False, allow=(), deny=())
 
 
-class Verdict(enum.Enum):
+class EndpointVerdict(enum.Enum):
     """Whether a server may be named."""
 
     ALLOWED = enum.auto()
@@ -107,7 +107,7 @@ def org_rules(
 
 def judge(
     policy: policies.EndpointsPolicy | None, *, host: str, port: int, usual: Sequence[int] = SUBMISSION_PORTS
-) -> Verdict:
+) -> EndpointVerdict:
     """Return whether an organization may name a server.
 
     Args:
@@ -118,9 +118,9 @@ def judge(
     """
     for entry in (policy.deny if policy else None) or ():
         if _covers(entry, port, usual=None) and (_names(entry, host) or _is_in(entry.cidr, host)):
-            return Verdict.DENIED
+            return EndpointVerdict.DENIED
     rules = org_rules(policy, host=host, port=port, usual=usual)
-    return Verdict.ALLOWED if is_open(host, rules) else Verdict.NOT_ALLOWED
+    return EndpointVerdict.ALLOWED if is_open(host, rules) else EndpointVerdict.NOT_ALLOWED
 
 
 def is_open(host: str, rules: effective.AddressRules) -> bool:

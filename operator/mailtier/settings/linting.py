@@ -8,9 +8,9 @@ from mailtier.settings import effective, resolve, transitions
 from mailtier.settings.lints import catalogue, terms
 
 _REASONS: Final = {
-    terms.Severity.ERROR: reasons.ERRORS,
-    terms.Severity.WARNING: reasons.WARNINGS,
-    terms.Severity.INFO: reasons.NOTES,
+    terms.LintSeverity.ERROR: reasons.ERRORS,
+    terms.LintSeverity.WARNING: reasons.WARNINGS,
+    terms.LintSeverity.INFO: reasons.NOTES,
 }
 
 

@@ -17,7 +17,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Kind(enum.StrEnum):
+class AddressUse(enum.StrEnum):
     """What an address is for."""
 
     PUBLIC = "public"
@@ -33,7 +33,7 @@ class Kind(enum.StrEnum):
     RESERVED = "reserved"
 
 
-INTERNAL: Final = frozenset({Kind.PRIVATE, Kind.SHARED, Kind.BENCHMARK})
+INTERNAL: Final = frozenset({AddressUse.PRIVATE, AddressUse.SHARED, AddressUse.BENCHMARK})
 """Networks that a platform's own servers stand in; labs and service meshes use the benchmarking one."""
 
 
@@ -46,60 +46,60 @@ class Range:
     """
 
     network: _Network
-    kind: Kind
+    kind: AddressUse
     source: str
 
 
-def _ranges(*rows: tuple[str, Kind, str]) -> tuple[Range, ...]:
+def _ranges(*rows: tuple[str, AddressUse, str]) -> tuple[Range, ...]:
     ranges = (Range(ipaddress.ip_network(network), kind, source) for network, kind, source in rows)
     return tuple(sorted(ranges, key=lambda entry: -entry.network.prefixlen))
 
 
 # Most specific first; the first that holds an address decides.
 RANGES_V4: Final = _ranges(
-    ("0.0.0.0/0", Kind.PUBLIC, "IANA IPv4 Address Space Registry"),
-    ("0.0.0.0/8", Kind.UNSPECIFIED, "RFC 1122 section 3.2.1.3; Linux connects 0.0.0.0 to loopback"),
-    ("10.0.0.0/8", Kind.PRIVATE, "RFC 1918"),
-    ("100.64.0.0/10", Kind.SHARED, "RFC 6598"),
-    ("100.100.100.200/32", Kind.METADATA, "Alibaba Cloud instance metadata"),
-    ("127.0.0.0/8", Kind.LOOPBACK, "RFC 1122 section 3.2.1.3"),
-    ("168.63.129.16/32", Kind.METADATA, "Azure platform address (WireServer)"),
-    ("169.254.0.0/16", Kind.LINK_LOCAL, "RFC 3927"),
-    ("169.254.169.254/32", Kind.METADATA, "AWS, Azure, Google Cloud, OpenStack and others"),
-    ("169.254.170.2/32", Kind.METADATA, "Amazon ECS task credentials"),
-    ("169.254.170.23/32", Kind.METADATA, "Amazon EKS Pod Identity credentials"),
-    ("172.16.0.0/12", Kind.PRIVATE, "RFC 1918"),
-    ("192.0.0.0/24", Kind.RESERVED, "RFC 6890 section 2.1"),
-    ("192.0.0.192/32", Kind.METADATA, "Oracle Cloud instance metadata"),
-    ("192.0.2.0/24", Kind.DOCUMENTATION, "RFC 5737"),
-    ("192.88.99.0/24", Kind.RESERVED, "RFC 7526 (6to4 relays, deprecated)"),
-    ("192.168.0.0/16", Kind.PRIVATE, "RFC 1918"),
-    ("198.18.0.0/15", Kind.BENCHMARK, "RFC 2544"),
-    ("198.51.100.0/24", Kind.DOCUMENTATION, "RFC 5737"),
-    ("203.0.113.0/24", Kind.DOCUMENTATION, "RFC 5737"),
-    ("224.0.0.0/4", Kind.MULTICAST, "RFC 5771"),
-    ("240.0.0.0/4", Kind.RESERVED, "RFC 1112 section 4; 255.255.255.255: RFC 919"),
+    ("0.0.0.0/0", AddressUse.PUBLIC, "IANA IPv4 Address Space Registry"),
+    ("0.0.0.0/8", AddressUse.UNSPECIFIED, "RFC 1122 section 3.2.1.3; Linux connects 0.0.0.0 to loopback"),
+    ("10.0.0.0/8", AddressUse.PRIVATE, "RFC 1918"),
+    ("100.64.0.0/10", AddressUse.SHARED, "RFC 6598"),
+    ("100.100.100.200/32", AddressUse.METADATA, "Alibaba Cloud instance metadata"),
+    ("127.0.0.0/8", AddressUse.LOOPBACK, "RFC 1122 section 3.2.1.3"),
+    ("168.63.129.16/32", AddressUse.METADATA, "Azure platform address (WireServer)"),
+    ("169.254.0.0/16", AddressUse.LINK_LOCAL, "RFC 3927"),
+    ("169.254.169.254/32", AddressUse.METADATA, "AWS, Azure, Google Cloud, OpenStack and others"),
+    ("169.254.170.2/32", AddressUse.METADATA, "Amazon ECS task credentials"),
+    ("169.254.170.23/32", AddressUse.METADATA, "Amazon EKS Pod Identity credentials"),
+    ("172.16.0.0/12", AddressUse.PRIVATE, "RFC 1918"),
+    ("192.0.0.0/24", AddressUse.RESERVED, "RFC 6890 section 2.1"),
+    ("192.0.0.192/32", AddressUse.METADATA, "Oracle Cloud instance metadata"),
+    ("192.0.2.0/24", AddressUse.DOCUMENTATION, "RFC 5737"),
+    ("192.88.99.0/24", AddressUse.RESERVED, "RFC 7526 (6to4 relays, deprecated)"),
+    ("192.168.0.0/16", AddressUse.PRIVATE, "RFC 1918"),
+    ("198.18.0.0/15", AddressUse.BENCHMARK, "RFC 2544"),
+    ("198.51.100.0/24", AddressUse.DOCUMENTATION, "RFC 5737"),
+    ("203.0.113.0/24", AddressUse.DOCUMENTATION, "RFC 5737"),
+    ("224.0.0.0/4", AddressUse.MULTICAST, "RFC 5771"),
+    ("240.0.0.0/4", AddressUse.RESERVED, "RFC 1112 section 4; 255.255.255.255: RFC 919"),
 )
 RANGES_V6: Final = _ranges(
     # Only 2000::/3 is given out as global unicast; whatever no row names is not ours to connect to.
-    ("::/0", Kind.RESERVED, "RFC 4291 section 2.4"),
-    ("2000::/3", Kind.PUBLIC, "IANA IPv6 Global Unicast Address Assignments"),
-    ("::/128", Kind.UNSPECIFIED, "RFC 4291 section 2.5.2; Linux connects it to loopback"),
-    ("::1/128", Kind.LOOPBACK, "RFC 4291 section 2.5.3"),
-    ("100::/64", Kind.RESERVED, "RFC 6666 (discard)"),
-    ("2001::/23", Kind.RESERVED, "RFC 2928 (protocol assignments, with Teredo: RFC 4380, and ORCHID: RFC 7343)"),
-    ("2001:2::/48", Kind.BENCHMARK, "RFC 5180"),
-    ("2001:db8::/32", Kind.DOCUMENTATION, "RFC 3849"),
-    ("3fff::/20", Kind.DOCUMENTATION, "RFC 9637"),
-    ("5f00::/16", Kind.RESERVED, "RFC 9602 (segment routing)"),
-    ("fc00::/7", Kind.PRIVATE, "RFC 4193"),
-    ("fd00:ec2::23/128", Kind.METADATA, "Amazon EKS Pod Identity credentials"),
-    ("fd00:ec2::254/128", Kind.METADATA, "AWS instance metadata"),
-    ("fd20:ce::254/128", Kind.METADATA, "Google Cloud instance metadata"),
-    ("fe80::/10", Kind.LINK_LOCAL, "RFC 4291 section 2.5.6"),
-    ("fe80::a9fe:a9fe/128", Kind.METADATA, "OpenStack instance metadata"),
-    ("fec0::/10", Kind.PRIVATE, "RFC 3879 (site-local, deprecated)"),
-    ("ff00::/8", Kind.MULTICAST, "RFC 4291 section 2.7"),
+    ("::/0", AddressUse.RESERVED, "RFC 4291 section 2.4"),
+    ("2000::/3", AddressUse.PUBLIC, "IANA IPv6 Global Unicast Address Assignments"),
+    ("::/128", AddressUse.UNSPECIFIED, "RFC 4291 section 2.5.2; Linux connects it to loopback"),
+    ("::1/128", AddressUse.LOOPBACK, "RFC 4291 section 2.5.3"),
+    ("100::/64", AddressUse.RESERVED, "RFC 6666 (discard)"),
+    ("2001::/23", AddressUse.RESERVED, "RFC 2928 (protocol assignments, with Teredo: RFC 4380, and ORCHID: RFC 7343)"),
+    ("2001:2::/48", AddressUse.BENCHMARK, "RFC 5180"),
+    ("2001:db8::/32", AddressUse.DOCUMENTATION, "RFC 3849"),
+    ("3fff::/20", AddressUse.DOCUMENTATION, "RFC 9637"),
+    ("5f00::/16", AddressUse.RESERVED, "RFC 9602 (segment routing)"),
+    ("fc00::/7", AddressUse.PRIVATE, "RFC 4193"),
+    ("fd00:ec2::23/128", AddressUse.METADATA, "Amazon EKS Pod Identity credentials"),
+    ("fd00:ec2::254/128", AddressUse.METADATA, "AWS instance metadata"),
+    ("fd20:ce::254/128", AddressUse.METADATA, "Google Cloud instance metadata"),
+    ("fe80::/10", AddressUse.LINK_LOCAL, "RFC 4291 section 2.5.6"),
+    ("fe80::a9fe:a9fe/128", AddressUse.METADATA, "OpenStack instance metadata"),
+    ("fec0::/10", AddressUse.PRIVATE, "RFC 3879 (site-local, deprecated)"),
+    ("ff00::/8", AddressUse.MULTICAST, "RFC 4291 section 2.7"),
 )
 
 
@@ -114,7 +114,7 @@ class _Wrapper:
 
     network: ipaddress.IPv6Network
     embedded: Callable[[int], tuple[int, ...]]
-    least: Kind
+    least: AddressUse
     source: str
 
 
@@ -142,31 +142,33 @@ def _local_nat64(number: int) -> tuple[int, ...]:
 
 
 _WRAPPERS: Final = (
-    _Wrapper(ipaddress.IPv6Network("::ffff:0:0/96"), _last, Kind.PUBLIC, "RFC 4291 section 2.5.5.2 (IPv4-mapped)"),
-    _Wrapper(ipaddress.IPv6Network("::ffff:0:0:0/96"), _last, Kind.RESERVED, "RFC 2765 (IPv4-translated)"),
-    _Wrapper(ipaddress.IPv6Network("64:ff9b::/96"), _last, Kind.PUBLIC, "RFC 6052 (NAT64)"),
-    _Wrapper(ipaddress.IPv6Network("64:ff9b:1::/48"), _local_nat64, Kind.PRIVATE, "RFC 8215 (local NAT64)"),
-    _Wrapper(ipaddress.IPv6Network("2002::/16"), _six_to_four, Kind.PUBLIC, "RFC 3056 (6to4)"),
-    _Wrapper(ipaddress.IPv6Network("2001::/32"), _teredo, Kind.RESERVED, "RFC 4380 (Teredo)"),
-    _Wrapper(ipaddress.IPv6Network("::/96"), _last, Kind.RESERVED, "RFC 4291 section 2.5.5.1 (IPv4-compatible)"),
+    _Wrapper(
+        ipaddress.IPv6Network("::ffff:0:0/96"), _last, AddressUse.PUBLIC, "RFC 4291 section 2.5.5.2 (IPv4-mapped)"
+    ),
+    _Wrapper(ipaddress.IPv6Network("::ffff:0:0:0/96"), _last, AddressUse.RESERVED, "RFC 2765 (IPv4-translated)"),
+    _Wrapper(ipaddress.IPv6Network("64:ff9b::/96"), _last, AddressUse.PUBLIC, "RFC 6052 (NAT64)"),
+    _Wrapper(ipaddress.IPv6Network("64:ff9b:1::/48"), _local_nat64, AddressUse.PRIVATE, "RFC 8215 (local NAT64)"),
+    _Wrapper(ipaddress.IPv6Network("2002::/16"), _six_to_four, AddressUse.PUBLIC, "RFC 3056 (6to4)"),
+    _Wrapper(ipaddress.IPv6Network("2001::/32"), _teredo, AddressUse.RESERVED, "RFC 4380 (Teredo)"),
+    _Wrapper(ipaddress.IPv6Network("::/96"), _last, AddressUse.RESERVED, "RFC 4291 section 2.5.5.1 (IPv4-compatible)"),
 )
 # What an address is as a whole when it may lead to several: the first of these that any of them is.
 _GRAVITY: Final = (
-    Kind.METADATA,
-    Kind.LOOPBACK,
-    Kind.LINK_LOCAL,
-    Kind.UNSPECIFIED,
-    Kind.MULTICAST,
-    Kind.RESERVED,
-    Kind.DOCUMENTATION,
-    Kind.BENCHMARK,
-    Kind.SHARED,
-    Kind.PRIVATE,
-    Kind.PUBLIC,
+    AddressUse.METADATA,
+    AddressUse.LOOPBACK,
+    AddressUse.LINK_LOCAL,
+    AddressUse.UNSPECIFIED,
+    AddressUse.MULTICAST,
+    AddressUse.RESERVED,
+    AddressUse.DOCUMENTATION,
+    AddressUse.BENCHMARK,
+    AddressUse.SHARED,
+    AddressUse.PRIVATE,
+    AddressUse.PUBLIC,
 )
 
 
-def classify(address: str) -> Kind:
+def classify(address: str) -> AddressUse:
     """Return what an address is for, IPv4 inside IPv6 unwrapped.
 
     Args:
@@ -200,7 +202,7 @@ def permitted(address: str, rules: effective.AddressRules) -> bool:
     if any(_holds(network, form) for network in rules.deny for form in forms):
         return False
     found = _find(parsed)
-    if (found.kind == Kind.PUBLIC and rules.public) or (found.kind in INTERNAL and rules.private):
+    if (found.kind == AddressUse.PUBLIC and rules.public) or (found.kind in INTERNAL and rules.private):
         return True
     return any(_opens(network, forms, found) for network in rules.allow)
 
@@ -228,7 +230,7 @@ def are_same(first: str, second: str) -> bool:
 def _opens(network: str, forms: tuple[_Address, ...], found: Range) -> bool:
     if not any(_holds(network, form) for form in forms):
         return False
-    if found.kind == Kind.PUBLIC or found.kind in INTERNAL:
+    if found.kind == AddressUse.PUBLIC or found.kind in INTERNAL:
         return True
     opened = _parse_network(network)
     return opened.version == found.network.version and opened.prefixlen >= found.network.prefixlen
@@ -243,7 +245,7 @@ def _find(address: _Address) -> Range:
     if wrapper is None or own.network.prefixlen == address.max_prefixlen:
         return own
     inner = min((_look_up(form) for form in _unwrap(address)), key=lambda entry: _GRAVITY.index(entry.kind))
-    if inner.kind == Kind.PUBLIC:
+    if inner.kind == AddressUse.PUBLIC:
         return Range(wrapper.network, wrapper.least, wrapper.source)
     return inner
 

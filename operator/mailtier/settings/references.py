@@ -31,7 +31,7 @@ class Secret:
 
     need: observed.SecretNeed
     read: observed.SecretRead
-    wanted: Sequence[binding.Entry]
+    wanted: Sequence[binding.BoundServer]
     advise: bool = True
 
     def __str__(self) -> str:

@@ -91,7 +91,7 @@ class Sequences(stateful.RuleBasedStateMachine):
         return sorted(
             recipient
             for recipient, state in self.known.items()
-            if states.Event.START in states.TRANSITIONS[state] and self.notes.get(recipient) != "accepted"
+            if states.RecipientEvent.START in states.TRANSITIONS[state] and self.notes.get(recipient) != "accepted"
         )
 
     @stateful.precondition(lambda self: self._attemptable())

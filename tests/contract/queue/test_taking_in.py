@@ -151,7 +151,7 @@ async def test_a_recreated_namespace_inherits_nothing(queue: ports.Queue) -> Non
 
 async def test_messages_are_limited_by_quota(queue: ports.Queue) -> None:
     """The quota counts recipients without a final state, of one namespace, and a finished one makes room."""
-    quota = ports.Quota(messages=3)
+    quota = ports.QueueQuota(messages=3)
     enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
     with pytest.raises(ports.QuotaExceededError):
         await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
@@ -164,7 +164,7 @@ async def test_messages_are_limited_by_quota(queue: ports.Queue) -> None:
 async def test_payload_is_limited_by_quota(queue_factory: queues.Factory) -> None:
     """The quota counts the payload of what is not finished, over restarts, in bytes."""
     queue = await queue_factory.open()
-    quota = ports.Quota(payload_bytes=1_500)
+    quota = ports.QueueQuota(payload_bytes=1_500)
     enqueued = await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
     queue = await queue_factory.reopen()
     with pytest.raises(ports.QuotaExceededError):
@@ -175,7 +175,7 @@ async def test_payload_is_limited_by_quota(queue_factory: queues.Factory) -> Non
 
 async def test_a_repeat_is_found_when_the_quota_is_used_up(queue: ports.Queue) -> None:
     """Whoever asks again for what is queued hears its id, not that there is no room."""
-    quota = ports.Quota(messages=1)
+    quota = ports.QueueQuota(messages=1)
     new = queues.notification(idempotency_key="key", digest="d")
     await queue.enqueue(new, quota=quota)
     assert (await queue.enqueue(new, quota=quota)).repeated
@@ -189,7 +189,7 @@ async def test_one_that_fails_takes_no_other_with_it(queue: ports.Queue) -> None
     )
     assert [isinstance(result, Exception) for result in results] == [False, True, False]
     assert await queue.counts() == {S.QUEUED: 3}
-    await queue.enqueue(queues.notification(), quota=ports.Quota(messages=4))
+    await queue.enqueue(queues.notification(), quota=ports.QueueQuota(messages=4))
 
 
 async def test_finished_ones_are_removed_after_their_retention(queue: ports.Queue) -> None:

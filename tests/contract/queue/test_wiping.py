@@ -62,7 +62,7 @@ async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path: pathlib.Path
     queue = await embedded.open_queue(
         directory,
         now=queues.Clock(),
-        limits=embedded.Limits(
+        limits=embedded.VolumeLimits(
             full_at=queues.LIMITS.full_at,
             reserve_bytes=queues.LIMITS.reserve_bytes,
             truncate_every=dt.timedelta(milliseconds=50),

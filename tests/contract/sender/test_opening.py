@@ -50,7 +50,7 @@ class _Rig:
         self.settings = sending.WrittenSettings()
         self.ca = self.settings.publish(authority.ca_pem)
         self.nameservers: tuple[str, ...] | None = None
-        self.progress = opening.Progress()
+        self.progress = opening.OpeningProgress()
 
     async def open(
         self,
@@ -64,7 +64,7 @@ class _Rig:
         async with resolver.Resolver(nameservers=self.nameservers) as names:
             resolved = await names.resolve(at.host, at.addresses)
         return await opening.Opener(tls.Contexts(self.settings)).open(
-            opening.Plan(
+            opening.OpeningPlan(
                 endpoint=at,
                 addresses=resolved.addresses,
                 credentials=found,
@@ -311,7 +311,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked(rig: _Rig, se
             with pytest.raises(faults.DeliveryError):
                 await names.resolve("smtp.example.com", only)
     opened = await opening.Opener(tls.Contexts(rig.settings)).open(
-        opening.Plan(
+        opening.OpeningPlan(
             endpoint=sending.endpoint(checked, host="smtp.example.com", addresses=only),
             addresses=resolved.addresses,
             credentials=credentials.ANONYMOUS,
@@ -341,7 +341,7 @@ async def test_names_that_are_never_answered_do_not_delay_others() -> None:
             task.cancel()
         results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [address.host for address in resolved.addresses] == ["93.184.215.14"]
-    assert not any(isinstance(result, resolver.Resolution) for result in results)
+    assert not any(isinstance(result, resolver.ResolvedName) for result in results)
 
 
 async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:

@@ -30,7 +30,7 @@ async def operator(
         on_pending=sender.delivery.offer,
         namespaces=sender.delivery.namespaces,
         on_namespace_deleted=sender.delivery.note_namespace_deleted,
-        quota=ports.Quota(),
+        quota=ports.QueueQuota(),
         now=sender.clock.wall,
     )
     await served.open(tmp_path)

@@ -38,10 +38,10 @@ class World:
             monotonic=lambda: 0.0,
             jitter=lambda: 0.5,
         )
-        self.hosts = hosts.Hosts(
+        self.hosts = hosts.HostReconciler(
             self.objects,
             client,
-            resolving.Resolver(reader, probes.Probes(lambda _: None)),
+            resolving.PlanResolver(reader, probes.Probes(lambda _: None)),
             publishing.Publisher(client, namespace="system"),
             namespace="system",
             now=lambda: NOW,

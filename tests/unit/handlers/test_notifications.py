@@ -63,7 +63,7 @@ class World:
             status_digest=b"",
             spec=SPEC,
         )
-        self.reconciler = notifications.Notifications(
+        self.reconciler = notifications.NotificationReconciler(
             self.objects,
             typing.cast("typing.Any", self.api),
             typing.cast("typing.Any", self.link),
@@ -124,7 +124,7 @@ async def test_a_finished_object_is_removed_after_a_while(world: World) -> None:
     assert world.again[-1] == notifications.KEEP_ACCEPTED
     later = World()
     later.api, later.objects.notifications = world.api, world.objects.notifications
-    later.reconciler = notifications.Notifications(
+    later.reconciler = notifications.NotificationReconciler(
         later.objects,
         typing.cast("typing.Any", later.api),
         typing.cast("typing.Any", later.link),

@@ -58,10 +58,10 @@ class World:
         reader = reads.Reads(
             client, changed=lambda _: None, publish=lambda _: None, monotonic=lambda: 0.0, jitter=lambda: 0.5
         )
-        self.organizations = organizations.Organizations(
+        self.organizations = organizations.OrganizationReconciler(
             objects,
             client,
-            resolving.Resolver(reader, probes.Probes(lambda _: None)),
+            resolving.PlanResolver(reader, probes.Probes(lambda _: None)),
             publishing.Publisher(client, namespace="system"),
             projections.Projections(client, url="", look_again=lambda *_: None, monotonic=lambda: 0.0),
             namespace="system",

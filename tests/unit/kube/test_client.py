@@ -24,7 +24,7 @@ def event(kind: str, version: int = 1, **rest: typing.Any) -> bytes:
     return json.dumps({"type": kind, "object": found}).encode() + b"\n"
 
 
-async def watched(api: client.Client) -> list[client.Event]:
+async def watched(api: client.Client) -> list[client.WatchEvent]:
     """Return all events of a watch."""
     return [found async for found in api.watch(paths.config_maps("a"), resource_version="1")]
 

@@ -26,17 +26,17 @@ _CERTIFICATES = {key: kit_oauth.certificate_for(key) for key in (_RSA, _P256)}
 _GRANT = vocabulary.GrantType
 
 
-def _client(**changes: typing.Any) -> oauth.Client:
+def _client(**changes: typing.Any) -> oauth.OAuthClient:
     usual: dict[str, typing.Any] = {
         "url": _URL,
         "client_id": "app",
         "grant_type": _GRANT.CLIENT_CREDENTIALS,
         "scopes": ("https://mail.example.com/", "offline_access"),
     }
-    return oauth.Client(**{**usual, **changes})
+    return oauth.OAuthClient(**{**usual, **changes})
 
 
-def _form(client: oauth.Client) -> dict[str, str]:
+def _form(client: oauth.OAuthClient) -> dict[str, str]:
     body = oauth.request(client, now=_NOW, jti="one").body.reveal
     return dict(urllib.parse.parse_qsl(body, strict_parsing=True))
 
@@ -192,7 +192,7 @@ def test_the_longest_token_fits_a_line_of_auth() -> None:
 def test_an_error_of_the_rfc_is_a_refusal(status: int, code: str) -> None:
     """The errors of RFC 6749 section 5.2 hold the credentials, whoever else uses the servers goes on (R12)."""
     refused = oauth.parse(status, json.dumps({"error": code, "error_description": "AADSTS7000215: Wrong"}).encode())
-    assert refused == oauth.Refused(code=code, said="AADSTS7000215: Wrong")
+    assert refused == oauth.TokenRefused(code=code, said="AADSTS7000215: Wrong")
     failure = oauth.judge(refused)
     assert (failure.scope, failure.reason) == (classify.Scope.CREDENTIALS, reasons.DeliveryReason.TOKEN_REFUSED)
     assert failure.is_permanent
@@ -252,7 +252,7 @@ def test_every_answer_means_something(status: int, body: bytes) -> None:
             assert status == 200
             assert set(answer.token.reveal) <= set(string.printable) - set(string.whitespace)
             assert oauth.SHORTEST_LIFETIME <= answer.lifetime <= oauth.LONGEST_LIFETIME
-        case oauth.Refused():
+        case oauth.TokenRefused():
             assert len(answer.said) <= 200
             assert answer.said.isprintable()
             assert answer.said.isascii()
@@ -271,7 +271,7 @@ def test_an_echo_of_the_request_is_cut_out(before: str, after: str) -> None:
     for echoed in ("refresh-0123456789", assertion[-40:]):
         body = json.dumps({"error": "invalid_grant", "error_description": f"{before}{echoed}{after}"}).encode()
         refused = oauth.parse(400, body, secrets=request.secrets)
-        assert isinstance(refused, oauth.Refused)
+        assert isinstance(refused, oauth.TokenRefused)
         assert echoed[4:12] not in refused.said
 
 

@@ -14,14 +14,14 @@ from mailtier.mail import render
 AT = dt.datetime(2026, 11, 24, 18, 30, tzinfo=dt.timezone(dt.timedelta(hours=9)))
 
 
-def _values(**values: object) -> render.Values:
+def _values(**values: object) -> render.NotificationValues:
     given_ = {
         "organization": "acme",
         "category": vocabulary.Category.JOB_ALERT,
         "severity": vocabulary.Severity.ERROR,
         "at": AT,
     }
-    return render.Values(**(given_ | values))  # type: ignore[arg-type]
+    return render.NotificationValues(**(given_ | values))  # type: ignore[arg-type]
 
 
 def _renderer(

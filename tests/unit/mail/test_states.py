@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mailtier.api import vocabulary
 from mailtier.mail import states
 
-S, E = vocabulary.RecipientState, states.Event
+S, E = vocabulary.RecipientState, states.RecipientEvent
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ S, E = vocabulary.RecipientState, states.Event
     ],
 )
 def test_a_recipient_moves_on(
-    state: vocabulary.RecipientState, event: states.Event, following: vocabulary.RecipientState
+    state: vocabulary.RecipientState, event: states.RecipientEvent, following: vocabulary.RecipientState
 ) -> None:
     """The ordinary courses of a delivery are in the table."""
     assert states.advance(state, event) is following
@@ -78,7 +78,7 @@ def test_in_doubt_does_not_end_as_if_nothing_was_sent() -> None:
 
 
 @given(st.lists(st.sampled_from(E), max_size=40))
-def test_any_course_ends_once(events: list[states.Event]) -> None:
+def test_any_course_ends_once(events: list[states.RecipientEvent]) -> None:
     """Whatever happens in whatever order, a final state is never left, and an illegal event changes nothing."""
     state = states.INITIAL
     for event in events:

@@ -50,7 +50,7 @@ def _render(
         "severity": vocabulary.Severity.WARN,
         "at": dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC),
     }
-    return _renderer(category, locale).render(render.Values(**(given_ | values)))  # type: ignore[arg-type]
+    return _renderer(category, locale).render(render.NotificationValues(**(given_ | values)))  # type: ignore[arg-type]
 
 
 class _Page(html.parser.HTMLParser):

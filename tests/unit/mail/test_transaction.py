@@ -14,7 +14,7 @@ MESSAGE = b"Subject: x\r\n\r\n.dot\r\nbody\r\n"
 DATA = b"Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n"
 SEQUENTIAL = wire.Extensions()
 PIPELINED = wire.Extensions(pipelining=True)
-V, W, T = transaction.Verdict, transaction.Session, transaction.State
+V, W, T = transaction.RecipientVerdict, transaction.SessionAfter, transaction.TransactionState
 OK, GO, DEFER, REFUSE, LEAVE = 250, 354, 450, 550, 421
 LOST = 0
 
@@ -31,7 +31,7 @@ def _reply(code: int, enhanced: str = "") -> replies.Reply:
     return reply
 
 
-def _verdicts(machine: Machine) -> list[transaction.Verdict]:
+def _verdicts(machine: Machine) -> list[transaction.RecipientVerdict]:
     return [outcome.verdict for outcome in machine.outcomes]
 
 
@@ -107,9 +107,9 @@ def test_with_pipelining_all_commands_up_to_data_go_out_at_once() -> None:
 )
 def test_one_recipient_every_ending(
     codes: list[int],
-    verdict: transaction.Verdict,
+    verdict: transaction.RecipientVerdict,
     scope: str | None,
-    session: transaction.Session,
+    session: transaction.SessionAfter,
     dot_sent: bool,
 ) -> None:
     """Each way a transaction can end gives a verdict, a scope, and what may be done with the session."""
@@ -197,7 +197,9 @@ def _kinds_of_reply() -> list[int]:
     return [OK, GO, DEFER, REFUSE, LEAVE, LOST]
 
 
-def _walk(build: Callable[[], Machine], prefix: list[int]) -> set[tuple[transaction.State, transaction.State]]:
+def _walk(
+    build: Callable[[], Machine], prefix: list[int]
+) -> set[tuple[transaction.TransactionState, transaction.TransactionState]]:
     """Return every pair of consecutive states that any sequence of replies brings about."""
     machine = build()
     before = machine.state

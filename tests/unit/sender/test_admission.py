@@ -135,12 +135,12 @@ def test_another_locale_is_another_request() -> None:
 
 def test_the_host_s_quota_replaces_the_sender_s() -> None:
     """Each of the two limits is the host's where it sets one, else the sender's."""
-    own = ports.Quota(messages=5, payload_bytes=6)
+    own = ports.QueueQuota(messages=5, payload_bytes=6)
     assert admission.quota(_settings(), own) == own
     by_messages = _settings(quota=effective.Quota(queued_messages=1))
-    assert admission.quota(by_messages, own) == ports.Quota(messages=1, payload_bytes=6)
+    assert admission.quota(by_messages, own) == ports.QueueQuota(messages=1, payload_bytes=6)
     by_bytes = _settings(quota=effective.Quota(queued_bytes=2))
-    assert admission.quota(by_bytes, own) == ports.Quota(messages=5, payload_bytes=2)
+    assert admission.quota(by_bytes, own) == ports.QueueQuota(messages=5, payload_bytes=2)
 
 
 @pytest.mark.parametrize("state", list(effective.State))

@@ -55,7 +55,7 @@ def test_a_success_closes_it() -> None:
     for _ in range(5):
         switch.fail(switch.retry_at, jitter=1.0)
     switch.succeed()
-    assert switch.state(0.0) is breaker.State.CLOSED
+    assert switch.state(0.0) is breaker.BreakerState.CLOSED
     assert switch.acquire(0.0)
     assert switch.acquire(0.0)
 

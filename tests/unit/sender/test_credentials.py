@@ -115,7 +115,7 @@ async def test_a_secret_that_is_missing_says_so(store: credentials.CredentialSto
     with pytest.raises(credentials.KeyMissingError):
         await store.get(other_key, _ENDPOINT)
     secrets.remove("ns", "smtp")
-    with pytest.raises(credentials.NotFoundError):
+    with pytest.raises(credentials.SecretNotFoundError):
         await store.get(auth, _ENDPOINT)
 
 

@@ -43,7 +43,7 @@ def test_a_known_refusal_comes_with_its_provider_s_remedy() -> None:
     ("answer", "reason", "owner", "tenant"),
     [
         (
-            oauth.Refused(code="invalid_grant", said="The refresh token has expired."),
+            oauth.TokenRefused(code="invalid_grant", said="The refresh token has expired."),
             reasons.TOKEN_REFUSED,
             'It answered invalid_grant, "The refresh token has expired.".',
             "It answered invalid_grant.",
@@ -57,7 +57,7 @@ def test_a_known_refusal_comes_with_its_provider_s_remedy() -> None:
     ],
 )
 def test_a_token_that_is_missing_is_a_matter_of_auth(
-    answer: oauth.Refused | oauth.Unusable, reason: reasons.Reason, owner: str, tenant: str
+    answer: oauth.TokenRefused | oauth.Unusable, reason: reasons.Reason, owner: str, tenant: str
 ) -> None:
     """The token server's error code is for everybody, its words and ours about it for the endpoint's owner (R7)."""
     told = _report(oauth.judge(answer))

@@ -11,7 +11,7 @@ from mailtier.sender import ports, verdicts
 
 _S = vocabulary.RecipientState
 _NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
-_CONTEXT = verdicts.Context(now=_NOW, jitter=0.0, expiry_paused=False, for_owner=False)
+_CONTEXT = verdicts.VerdictContext(now=_NOW, jitter=0.0, expiry_paused=False, for_owner=False)
 _BACK = _NOW + dt.timedelta(seconds=3)
 _JOB = ports.Job(
     recipient=1,
@@ -104,7 +104,9 @@ def test_what_the_server_said_is_for_the_owner() -> None:
 def test_an_acceptance_quotes_no_secret() -> None:
     """A server that answers the dot with the password gets it into no record (R1)."""
     (reply,) = replies.ReplyParser().receive(b"250 2.0.0 Thanks for correct-horse-battery\r\n")
-    outcome = transaction.RecipientResult(recipient="a@example.org", verdict=transaction.Verdict.ACCEPTED, reply=reply)
+    outcome = transaction.RecipientResult(
+        recipient="a@example.org", verdict=transaction.RecipientVerdict.ACCEPTED, reply=reply
+    )
     context = dataclasses.replace(_CONTEXT, for_owner=True, secrets=("correct-horse-battery",))
     told = verdicts.accepted(_JOB, outcome, context)
     assert "horse" not in told.message

@@ -10,15 +10,15 @@ from kit import specs, tiers
 from mailtier.settings import binding
 
 
-def _server(host: str, port: int = 587) -> binding.Entry:
-    return binding.Entry(host=binding.normalize_host(host), port=port)
+def _server(host: str, port: int = 587) -> binding.BoundServer:
+    return binding.BoundServer(host=binding.normalize_host(host), port=port)
 
 
-def _login(host: str, port: int = 443) -> binding.Entry:
-    return binding.Entry(host=host, port=port, is_token_server=True)
+def _login(host: str, port: int = 443) -> binding.BoundServer:
+    return binding.BoundServer(host=host, port=port, is_token_server=True)
 
 
-def _is_bound(annotation: str | None, server: binding.Entry) -> bool:
+def _is_bound(annotation: str | None, server: binding.BoundServer) -> bool:
     return binding.unbound(annotation, [server]) == ()
 
 
@@ -159,7 +159,7 @@ def test_with_oauth2_both_servers_are_named() -> None:
         ("https://u@login.example.com", None),
     ],
 )
-def test_a_token_server_is_written_with_its_scheme(annotation: str, entry: binding.Entry | None) -> None:
+def test_a_token_server_is_written_with_its_scheme(annotation: str, entry: binding.BoundServer | None) -> None:
     """Scheme, name and port say it all; a path would look like a limit and be none."""
     assert binding.parse(annotation) == (() if entry is None else (entry,))
 

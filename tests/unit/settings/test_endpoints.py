@@ -16,7 +16,11 @@ def _own(policy: policies.EndpointsPolicy | None, host: str, port: int) -> effec
     return endpoints.org_rules(policy, host=binding.normalize_host(host), port=port)
 
 
-ALLOWED, DENIED, NOT_ALLOWED = endpoints.Verdict.ALLOWED, endpoints.Verdict.DENIED, endpoints.Verdict.NOT_ALLOWED
+ALLOWED, DENIED, NOT_ALLOWED = (
+    endpoints.EndpointVerdict.ALLOWED,
+    endpoints.EndpointVerdict.DENIED,
+    endpoints.EndpointVerdict.NOT_ALLOWED,
+)
 RELAY = {"host": "relay.example.com"}
 BELOW = {"host": "*.example.com"}
 ANY = {"host": "*"}
@@ -72,7 +76,7 @@ LAN = {"cidr": "10.0.0.0/8"}
     ],
 )
 def test_what_an_organization_may_name(
-    policy: dict[str, Any], host: str, port: int, verdict: endpoints.Verdict
+    policy: dict[str, Any], host: str, port: int, verdict: endpoints.EndpointVerdict
 ) -> None:
     """A name or an address is judged by the entries for its port (R6)."""
     parsed = _policy(**policy)

@@ -39,11 +39,11 @@ def test_recipients_and_endpoints_read_a_glob_alike(glob: str, name: str) -> Non
     policy = policies.EndpointsPolicy.model_validate({"allow": [{"host": glob}]})
     listed = recipients.is_listed(f"a@{name}", rules)
     assert listed is globs.matches(glob, name)
-    assert (endpoints.judge(policy, host=name, port=587) == endpoints.Verdict.ALLOWED) is listed
+    assert (endpoints.judge(policy, host=name, port=587) == endpoints.EndpointVerdict.ALLOWED) is listed
 
 
 @pytest.mark.parametrize(("glob", "host"), [("*.8.8", "8.8.8.8"), ("*.8", "8.8.8.8"), ("*.4.4", "8.8.4.4")])
 def test_an_address_is_not_below_a_domain(glob: str, host: str) -> None:
     """The last bytes of an address look like a domain, and a glob for that domain admits no address."""
     policy = policies.EndpointsPolicy.model_validate({"allow": [{"host": glob}]})
-    assert endpoints.judge(policy, host=host, port=587) == endpoints.Verdict.NOT_ALLOWED
+    assert endpoints.judge(policy, host=host, port=587) == endpoints.EndpointVerdict.NOT_ALLOWED

@@ -10,7 +10,7 @@ from mailtier.settings import effective, networks
 
 ORG = effective.AddressRules(public=True, private=False, allow=(), deny=())
 HOST = effective.AddressRules(public=True, private=True, allow=(), deny=())
-K = networks.Kind
+K = networks.AddressUse
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ K = networks.Kind
         ("255.255.255.255", K.RESERVED),
     ],
 )
-def test_ipv4_by_its_range(address: str, kind: networks.Kind) -> None:
+def test_ipv4_by_its_range(address: str, kind: networks.AddressUse) -> None:
     """An IPv4 address is what the most specific range that holds it is for (R6)."""
     assert networks.classify(address) is kind
 
@@ -92,7 +92,7 @@ def test_ipv4_by_its_range(address: str, kind: networks.Kind) -> None:
         ("64:ff9a::1", K.RESERVED),
     ],
 )
-def test_ipv6_by_its_range(address: str, kind: networks.Kind) -> None:
+def test_ipv6_by_its_range(address: str, kind: networks.AddressUse) -> None:
     """An IPv6 address is public only within 2000::/3, and not where a special range lies in it (R6)."""
     assert networks.classify(address) is kind
 
@@ -141,7 +141,7 @@ def test_ipv6_by_its_range(address: str, kind: networks.Kind) -> None:
         ("2001:0:808:808::f7f7:f7f7", K.RESERVED),
     ],
 )
-def test_ipv4_inside_ipv6_is_unwrapped(address: str, kind: networks.Kind) -> None:
+def test_ipv4_inside_ipv6_is_unwrapped(address: str, kind: networks.AddressUse) -> None:
     """What leads to an IPv4 address is what that address is, and never more public than the form itself (R6)."""
     assert networks.classify(address) is kind
 

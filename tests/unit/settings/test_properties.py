@@ -136,7 +136,7 @@ def test_an_own_endpoint_never_reaches_this_machine_by_a_wide_network(case: Case
         assert not rules.private
         for special in ("169.254.169.254", "::ffff:169.254.169.254", "::1", "fd00:ec2::254", "0.0.0.0"):  # noqa: S104 - nothing is bound.
             assert not networks.permitted(special, rules)
-        if networks.permitted(str(address), rules) and networks.classify(str(address)) != networks.Kind.PUBLIC:
+        if networks.permitted(str(address), rules) and networks.classify(str(address)) != networks.AddressUse.PUBLIC:
             assert any(networks.holds(network, str(address)) for network in rules.allow)
 
 

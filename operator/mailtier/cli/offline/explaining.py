@@ -28,7 +28,7 @@ _CAPPED: Final = frozenset({"delivery.ratePerMinute", "delivery.maxAge"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ExplainedValue:
     """One value, explained.
 
     Attributes:
@@ -73,7 +73,7 @@ class Explanation:
     name: str
     state: str
     findings: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ExplainedValue, ...]
     without: Mapping[str, Without]
 
 
@@ -82,7 +82,7 @@ def host(resolution: resolve.Resolution) -> Explanation:
     explanation = _explanation(_HOST, resolution, {}, {})
     policy = resolution.host.policy if resolution.host is not None else None
     rows = tuple(
-        Row(path=path, value=value, override="", changed_by=PLATFORM, notes=(policies.NOTE,), findings=())
+        ExplainedValue(path=path, value=value, override="", changed_by=PLATFORM, notes=(policies.NOTE,), findings=())
         for path, value in policies.of(policy).items()
     )
     return dataclasses.replace(explanation, rows=(*explanation.rows, *rows))
@@ -105,13 +105,15 @@ def organization(judge: judging.Judge, key: effective.OrganizationKey) -> Explan
 def from_status(name: str, status: Mapping[str, Any]) -> Explanation:
     """Return what an object's status tells by itself, to somebody who may not read the host's settings."""
     rows = tuple(
-        Row(path=path, value=value, override="", changed_by=ORGANIZATION if value.is_own else "", notes=(), findings=())
+        ExplainedValue(
+            path=path, value=value, override="", changed_by=ORGANIZATION if value.is_own else "", notes=(), findings=()
+        )
         for path, value in values.of_status(status.get("effective", {})).items()
     )
     return Explanation(name=name, state=str(status.get("state", "")), findings=(), rows=rows, without={})
 
 
-def select(explanation: Explanation, field: str) -> tuple[Row, ...]:
+def select(explanation: Explanation, field: str) -> tuple[ExplainedValue, ...]:
     """Return the rows of a field or a group of fields, in any case and with or without `spec.`; none if unknown."""
     wanted = _plain(field)
     return tuple(row for row in explanation.rows if f"{row.path.lower()}.".startswith(f"{wanted}."))
@@ -156,7 +158,7 @@ def _explanation(
     for path, value in values.of(found).items():
         about = [finding for finding in (*found.findings, *found.audited) if _is_about(finding.field, path)]
         rows.append(
-            Row(
+            ExplainedValue(
                 path=path,
                 value=_named(path, value, resolution),
                 override=_override(path) if value.is_own and document else "",

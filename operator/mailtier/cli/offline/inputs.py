@@ -35,7 +35,7 @@ Strict = Annotated[
 ]
 
 
-class Format(enum.StrEnum):
+class SettingsFormat(enum.StrEnum):
     """How settings are printed."""
 
     TEXT = "text"
@@ -73,7 +73,7 @@ def say_noted(judge: judging.Judge) -> bool:
     for issue in noted:
         say(f"{issue.place}: {issue.text}")
     say_skipped(judge.world)
-    return any(issue.severity == terms.Severity.ERROR for issue in noted)
+    return any(issue.severity == terms.LintSeverity.ERROR for issue in noted)
 
 
 def say_skipped(objects: world.World) -> None:

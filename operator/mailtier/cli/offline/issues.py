@@ -11,7 +11,7 @@ _PAGES: Final = f"https://{names.GROUP}/docs/reference"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class IssueRule:
     """What an issue is an instance of.
 
     Attributes:
@@ -37,8 +37,8 @@ class Issue:
         message: What is so and what to do, without a final full stop; holds no secret value.
     """
 
-    rule: Rule
-    severity: terms.Severity
+    rule: IssueRule
+    severity: terms.LintSeverity
     place: loading.Place
     subject: str
     field: str
@@ -50,8 +50,8 @@ class Issue:
         return ": ".join(part for part in (self.subject, self.field, self.message) if part)
 
 
-def _file_rule(identifier: str, title: str, remedy: str) -> Rule:
-    return Rule(identifier=identifier, title=title, remedy=remedy, page=f"{_PAGES}/cli#{identifier.lower()}")
+def _file_rule(identifier: str, title: str, remedy: str) -> IssueRule:
+    return IssueRule(identifier=identifier, title=title, remedy=remedy, page=f"{_PAGES}/cli#{identifier.lower()}")
 
 
 NOT_READABLE: Final = _file_rule(
@@ -80,9 +80,9 @@ FILE_RULES: Final = (NOT_READABLE, DUPLICATE_OBJECT, UNKNOWN_VERSION, UNKNOWN_KI
 """What is found in files before anything is resolved; the reference of the command line describes them."""
 
 
-def of_lint(lint: terms.Lint) -> Rule:
+def of_lint(lint: terms.Lint) -> IssueRule:
     """Return the rule that a lint is."""
-    return Rule(
+    return IssueRule(
         identifier=lint.identifier,
         title=f"{lint.title.rstrip('.')}.",
         remedy=lint.remedy,
@@ -90,9 +90,9 @@ def of_lint(lint: terms.Lint) -> Rule:
     )
 
 
-def of_reason(reason: reasons.Reason) -> Rule:
+def of_reason(reason: reasons.Reason) -> IssueRule:
     """Return the rule that a reason of a condition stands for."""
-    return Rule(
+    return IssueRule(
         identifier=reason.name,
         title=reason.meaning,
         remedy=reason.remedy,

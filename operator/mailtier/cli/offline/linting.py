@@ -13,7 +13,7 @@ _WITHOUT_HOST: Final = frozenset({reasons.INVALID, reasons.CREDENTIALS_REQUIRED,
 """What is certain of an organization whose host is not in the input, beside what its own references are."""
 
 
-def rules() -> tuple[issues.Rule, ...]:
+def rules() -> tuple[issues.IssueRule, ...]:
     """Return every rule that an issue can be an instance of, each identifier once."""
     blocking = (
         reason
@@ -69,11 +69,14 @@ def _issues(
     resolution: resolve.Resolution, document: sources.Document, subject: str, now: dt.datetime
 ) -> Iterator[issues.Issue]:
     settings = resolution.effective
-    for severity, findings in ((terms.Severity.ERROR, settings.findings), (terms.Severity.WARNING, settings.audited)):
+    for severity, findings in (
+        (terms.LintSeverity.ERROR, settings.findings),
+        (terms.LintSeverity.WARNING, settings.audited),
+    ):
         for finding in findings:
             if _is_told_elsewhere(finding, resolution) or not _is_certain(finding, resolution):
                 continue
-            audited = severity == terms.Severity.WARNING
+            audited = severity == terms.LintSeverity.WARNING
             message = finding.message if finding.field else conditions.capitalized(finding.message)
             yield issues.Issue(
                 rule=issues.of_reason(finding.reason),

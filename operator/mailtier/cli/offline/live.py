@@ -12,7 +12,7 @@ from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.settings import effective
 
-_WHERE: Final = loading.Origin(file="the cluster", text="", line=1)
+_WHERE: Final = loading.DocumentText(file="the cluster", text="", line=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class UnreadableError(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Origin:
+class DocumentText:
     """The text of one YAML document, kept to find the places of its fields when somebody asks.
 
     Attributes:
@@ -96,7 +96,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def documents(file: str, text: str) -> Iterator[tuple[Any, Origin]]:
+def documents(file: str, text: str) -> Iterator[tuple[Any, DocumentText]]:
     """Yield the documents of a text.
 
     Args:
@@ -109,7 +109,7 @@ def documents(file: str, text: str) -> Iterator[tuple[Any, Origin]]:
     if text.lstrip()[:1] in {"{", "["}:
         value = _json(text)
         if value is not None:
-            yield value, Origin(file=file, text=text, line=1)
+            yield value, DocumentText(file=file, text=text, line=1)
             return
     try:
         # The loader looks for characters that no YAML may hold as soon as it is made.
@@ -118,7 +118,7 @@ def documents(file: str, text: str) -> Iterator[tuple[Any, Origin]]:
             node = loader.get_node()
             assert node is not None
             start = _start_of(text, node.start_mark)
-            origin = Origin(
+            origin = DocumentText(
                 file=file,
                 text=text[start : node.end_mark.index],
                 line=node.start_mark.line + 1,
@@ -129,7 +129,7 @@ def documents(file: str, text: str) -> Iterator[tuple[Any, Origin]]:
         raise _unreadable(error, text) from None
 
 
-def locate(origin: Origin, field: str, *, below: str = "") -> Place:
+def locate(origin: DocumentText, field: str, *, below: str = "") -> Place:
     """Return where a field stands; where it does not exist, the place of what would hold it.
 
     Args:
@@ -163,7 +163,7 @@ def _step(node: yaml.Node, index: str, name: str) -> tuple[yaml.Node, yaml.Node]
 
 # A list of ten thousand objects is one document, and each of its findings asks for it.
 @functools.lru_cache(maxsize=4)
-def _compose(origin: Origin) -> yaml.Node | None:
+def _compose(origin: DocumentText) -> yaml.Node | None:
     loader = _Loader(origin.text)
     try:
         return loader.get_node() if loader.check_node() else None

@@ -11,7 +11,7 @@ _HEADINGS: Final = ("FIELD", "VALUE", "FROM", "CHANGED BY", "WITHOUT THE OVERRID
 
 def as_text(
     explanation: explaining.Explanation,
-    rows: Sequence[explaining.Row],
+    rows: Sequence[explaining.ExplainedValue],
     *,
     detailed: bool,
     places: Mapping[str, str],
@@ -43,7 +43,7 @@ def as_text(
 
 
 def to_json(
-    explanation: explaining.Explanation, rows: Sequence[explaining.Row], places: Mapping[str, str]
+    explanation: explaining.Explanation, rows: Sequence[explaining.ExplainedValue], places: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return an explanation as JSON."""
     overrides = dict.fromkeys(row.override for row in rows if row.override in explanation.without)
@@ -58,7 +58,7 @@ def to_json(
     }
 
 
-def _cells(explanation: explaining.Explanation, row: explaining.Row) -> tuple[board.Cell, ...]:
+def _cells(explanation: explaining.Explanation, row: explaining.ExplainedValue) -> tuple[board.Cell, ...]:
     colour = terminal.Colour.BAD if row.findings else None
     without = explanation.without.get(row.override)
     then = str(without.value.get(row.path) or "(none)") if without else ""
@@ -71,7 +71,7 @@ def _cells(explanation: explaining.Explanation, row: explaining.Row) -> tuple[bo
     )
 
 
-def _details(row: explaining.Row, places: Mapping[str, str], painter: terminal.Painter) -> Iterator[str]:
+def _details(row: explaining.ExplainedValue, places: Mapping[str, str], painter: terminal.Painter) -> Iterator[str]:
     yield f"{painter.paint(row.path, terminal.Colour.BOLD)}: {terminal.plain(str(row.value))}\n"
     if row.override:
         where = f", {places[row.override]}" if row.override in places else ""
@@ -95,7 +95,7 @@ def _consequences(without: explaining.Without, painter: terminal.Painter) -> Ite
     yield from rendering.changes_as_text(without.difference, painter)
 
 
-def _row_to_json(row: explaining.Row, places: Mapping[str, str]) -> dict[str, Any]:
+def _row_to_json(row: explaining.ExplainedValue, places: Mapping[str, str]) -> dict[str, Any]:
     document: dict[str, Any] = {
         "value": row.value.text,
         "origin": row.value.tier,

@@ -33,7 +33,7 @@ class Document:
     """
 
     body: dict[str, Any]
-    origin: loading.Origin
+    origin: loading.DocumentText
     below: str = ""
 
     @property
@@ -218,7 +218,7 @@ def _cannot_read(name: str, error: OSError) -> failures.CommandError:
     )
 
 
-def _objects(value: Any, origin: loading.Origin) -> Iterator[Document]:
+def _objects(value: Any, origin: loading.DocumentText) -> Iterator[Document]:
     """Yield the objects of a YAML document; what is no Kubernetes object, such as a chart's values, is none of them."""
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         return

@@ -123,7 +123,7 @@ def duplicates(documents: Sequence[sources.Document]) -> Iterator[issues.Issue]:
     for document in documents[1:]:
         yield issues.Issue(
             rule=issues.DUPLICATE_OBJECT,
-            severity=terms.Severity.ERROR,
+            severity=terms.LintSeverity.ERROR,
             place=document.place(),
             subject=subject_of(document),
             field="",
@@ -157,7 +157,7 @@ class _Builder:
             self.world.noted.append(
                 issues.Issue(
                     rule=issues.NOT_READABLE,
-                    severity=terms.Severity.INFO if is_template else terms.Severity.ERROR,
+                    severity=terms.LintSeverity.INFO if is_template else terms.LintSeverity.ERROR,
                     place=unreadable.place,
                     subject="",
                     field="",
@@ -263,11 +263,11 @@ class _Builder:
         if first is not document:
             self.world.noted += duplicates((first, document))
 
-    def _add(self, rule: issues.Rule, document: sources.Document, field: str, message: str) -> None:
+    def _add(self, rule: issues.IssueRule, document: sources.Document, field: str, message: str) -> None:
         self.world.noted.append(
             issues.Issue(
                 rule=rule,
-                severity=terms.Severity.ERROR,
+                severity=terms.LintSeverity.ERROR,
                 place=document.place(field),
                 subject=subject_of(document),
                 field=field,

@@ -9,12 +9,12 @@ from mailtier.cli import documents
 from mailtier.cli.online import rows, terminal
 
 _COLOURS: Final = {
-    rows.State.STALLED: terminal.Colour.BAD,
-    rows.State.RECONCILING: terminal.Colour.WAITING,
-    rows.State.NOT_VERIFIED: terminal.Colour.BAD,
-    rows.State.WOULD_BLOCK: terminal.Colour.WAITING,
-    rows.State.ADVICE: terminal.Colour.WAITING,
-    rows.State.READY: terminal.Colour.GOOD,
+    rows.RowState.STALLED: terminal.Colour.BAD,
+    rows.RowState.RECONCILING: terminal.Colour.WAITING,
+    rows.RowState.NOT_VERIFIED: terminal.Colour.BAD,
+    rows.RowState.WOULD_BLOCK: terminal.Colour.WAITING,
+    rows.RowState.ADVICE: terminal.Colour.WAITING,
+    rows.RowState.READY: terminal.Colour.GOOD,
 }
 _GAP: Final = "   "
 _HIDDEN: Final = "not visible to you"

@@ -45,7 +45,7 @@ class UnreachableError(failures.CommandError):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class IntakeAddress:
     """Where the intake is, and how it is trusted.
 
     Attributes:
@@ -60,7 +60,7 @@ class Address:
     server_name: str | None = None
 
 
-class Intake:
+class IntakeClient:
     """The intake, while its context is entered.
 
     Args:
@@ -68,7 +68,7 @@ class Intake:
         token: The caller's.
     """
 
-    def __init__(self, address: Address, token: secret.Hidden) -> None:
+    def __init__(self, address: IntakeAddress, token: secret.Hidden) -> None:
         self._address = address
         self._token = token
         self._entered: aiohttp.ClientSession | None = None
@@ -86,7 +86,7 @@ class Intake:
         assert self._entered is not None
         await self._entered.close()
 
-    async def probe(self, organization: target.Organization | None) -> AsyncGenerator[dict[str, Any], None]:
+    async def probe(self, organization: target.OrganizationName | None) -> AsyncGenerator[dict[str, Any], None]:
         """Probe an organization's endpoint, or the host's own; yield what comes, line by line.
 
         Raises:
@@ -100,7 +100,7 @@ class Intake:
                     yield _document(line)
 
     async def notify(
-        self, organization: target.Organization, content: Mapping[str, Any], *, key: str
+        self, organization: target.OrganizationName, content: Mapping[str, Any], *, key: str
     ) -> dict[str, Any]:
         """Hand a notification over, and return its id and the path to look it up at.
 
@@ -153,7 +153,7 @@ class Intake:
             yield answer
 
 
-def _base(organization: target.Organization) -> str:
+def _base(organization: target.OrganizationName) -> str:
     return f"/v1/namespaces/{organization.namespace}/organizations/{organization.name}"
 
 
@@ -218,7 +218,7 @@ def _field(pointer: str, sent: Mapping[str, Any] | None) -> str:
 
 
 @contextlib.contextmanager
-def _transport(address: Address) -> Iterator[None]:
+def _transport(address: IntakeAddress) -> Iterator[None]:
     """Turn what goes wrong below HTTP into one line."""
     try:
         yield

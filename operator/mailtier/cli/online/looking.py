@@ -20,7 +20,7 @@ _IMPLICIT_MODES: Final = {"All", "Selector"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class Selection:
     """What is looked at.
 
     Attributes:
@@ -53,7 +53,7 @@ class Look:
         scope: What is looked at.
     """
 
-    def __init__(self, api: client.Client, scope: Scope) -> None:
+    def __init__(self, api: client.Client, scope: Selection) -> None:
         self._api = api
         self._scope = scope
         self._organizations: dict[tuple[str, str], rows.Row] = {}

@@ -15,7 +15,7 @@ _Json = dict[str, Any]
 
 
 @dataclasses.dataclass(slots=True)
-class Report:
+class ProbeReport:
     """What a probe told.
 
     Attributes:
@@ -33,13 +33,13 @@ class Report:
 
 
 async def follow(
-    asked: intake.Intake,
-    organization: target.Organization | None,
+    asked: intake.IntakeClient,
+    organization: target.OrganizationName | None,
     *,
     seconds: float,
     show: Callable[[_Json], None],
     wait: Callable[[str, float], None],
-) -> Report:
+) -> ProbeReport:
     """Return what a fresh probe told; wait for leave to begin it if that fits into the time.
 
     Args:
@@ -76,9 +76,9 @@ async def follow(
 
 
 async def _once(
-    asked: intake.Intake, organization: target.Organization | None, show: Callable[[_Json], None]
-) -> Report:
-    report = Report()
+    asked: intake.IntakeClient, organization: target.OrganizationName | None, show: Callable[[_Json], None]
+) -> ProbeReport:
+    report = ProbeReport()
     async with contextlib.aclosing(asked.probe(organization)) as lines:
         async for line in lines:
             show(line)
@@ -110,6 +110,6 @@ def line(told: _Json, painter: terminal.Painter) -> str:
     return "\n".join(told_also)
 
 
-def as_json(name: str, report: Report) -> str:
+def as_json(name: str, report: ProbeReport) -> str:
     """Return a probe as a document for programs."""
     return json.dumps({"name": name, "stages": report.stages, "result": report.result}, indent=2, ensure_ascii=False)

@@ -32,7 +32,9 @@ class Choice:
 
 
 @contextlib.asynccontextmanager
-async def open_intake(choice: Choice, organization: target.Organization | None) -> AsyncIterator[intake.Intake]:
+async def open_intake(
+    choice: Choice, organization: target.OrganizationName | None
+) -> AsyncIterator[intake.IntakeClient]:
     """Give a client of the intake that speaks for a ServiceAccount.
 
     Args:
@@ -63,28 +65,28 @@ async def open_intake(choice: Choice, organization: target.Organization | None) 
                         own_ca=choice.ca is not None,
                     )
                 )
-        yield await stack.enter_async_context(intake.Intake(address, token))
+        yield await stack.enter_async_context(intake.IntakeClient(address, token))
 
 
-def _account(choice: Choice, organization: target.Organization | None) -> target.Organization:
+def _account(choice: Choice, organization: target.OrganizationName | None) -> target.OrganizationName:
     """Return whose token is asked for."""
     if not choice.as_service_account:
         namespace = choice.operator_namespace if organization is None else organization.namespace
-        return target.Organization(namespace=namespace, name=_DEFAULT_ACCOUNT)
+        return target.OrganizationName(namespace=namespace, name=_DEFAULT_ACCOUNT)
     namespace, slash, name = choice.as_service_account.partition("/")
     if not slash or not namespace or not name:
         raise typer.BadParameter(
             f"{choice.as_service_account!r} is not NAMESPACE/NAME", param_hint="--as-service-account"
         )
-    return target.Organization(namespace=namespace, name=name)
+    return target.OrganizationName(namespace=namespace, name=name)
 
 
-def _address_of(choice: Choice) -> intake.Address:
+def _address_of(choice: Choice) -> intake.IntakeAddress:
     parts = urllib.parse.urlsplit(choice.url)
     if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
         raise typer.BadParameter(f"{choice.url!r} is not the address of an intake, https://...", param_hint="--url")
     url = choice.url.rstrip("/")
-    return intake.Address(shown=url, url=url, tls=_trust(choice.ca, None), server_name=choice.server_name or None)
+    return intake.IntakeAddress(shown=url, url=url, tls=_trust(choice.ca, None), server_name=choice.server_name or None)
 
 
 def _trust(file: pathlib.Path | None, pem: str | None) -> ssl.SSLContext:

@@ -14,7 +14,7 @@ _C = vocabulary.Condition
 _CONDITION_LINE: Final = re.compile(r"(\w+)=(True|False|Unknown) (\w+): (.*)")
 
 
-class State(enum.IntEnum):
+class RowState(enum.IntEnum):
     """How an object stands, worst first."""
 
     STALLED = 0
@@ -35,7 +35,7 @@ class State(enum.IntEnum):
     @property
     def is_broken(self) -> bool:
         """Whether it works not as it should; advice and what a policy would block are no fault yet."""
-        return self < State.WOULD_BLOCK
+        return self < RowState.WOULD_BLOCK
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Row:
 
     namespace: str
     name: str
-    state: State
+    state: RowState
     reason: str
     message: str
     since: dt.datetime | None = None
@@ -139,10 +139,10 @@ class Row:
     def told(self) -> Iterable[Self]:
         """What is told of it: itself, and once more what the policy would block where something else is worse."""
         yield self
-        if self.audited and self.state < State.WOULD_BLOCK:
+        if self.audited and self.state < RowState.WOULD_BLOCK:
             yield dataclasses.replace(
                 self,
-                state=State.WOULD_BLOCK,
+                state=RowState.WOULD_BLOCK,
                 reason=self.audited["reason"],
                 message=self.audited["message"],
                 since=_moment(self.audited.get("lastTransitionTime")),
@@ -194,11 +194,11 @@ class Picture:
         rows = self.organizations
         return Totals(
             organizations=len(rows),
-            ready=sum(1 for row in rows if row.state > State.RECONCILING),
-            stalled=sum(1 for row in rows if row.state is State.STALLED),
-            reconciling=sum(1 for row in rows if row.state is State.RECONCILING),
-            not_verified=sum(1 for row in rows if row.state is State.NOT_VERIFIED),
-            with_advice=sum(1 for row in rows if row.state is State.ADVICE),
+            ready=sum(1 for row in rows if row.state > RowState.RECONCILING),
+            stalled=sum(1 for row in rows if row.state is RowState.STALLED),
+            reconciling=sum(1 for row in rows if row.state is RowState.RECONCILING),
+            not_verified=sum(1 for row in rows if row.state is RowState.NOT_VERIFIED),
+            with_advice=sum(1 for row in rows if row.state is RowState.ADVICE),
             would_be_blocked=sum(1 for row in rows if row.audited),
             overriding=sum(1 for row in rows if row.source not in {"", vocabulary.Source.HOST.value}),
         )
@@ -245,31 +245,31 @@ class Pod:
 def worst_first(rows: Iterable[Row]) -> list[Row]:
     """Return what is not simply ready, worst first, those alike by name; the host's settings come first of these."""
     return sorted(
-        (row for row in rows if row.state is not State.READY), key=lambda row: (row.state, row.namespace, row.name)
+        (row for row in rows if row.state is not RowState.READY), key=lambda row: (row.state, row.namespace, row.name)
     )
 
 
-def _judge(metadata: _Json, status: _Json, conditions: Mapping[str, _Json]) -> tuple[State, _Json]:
+def _judge(metadata: _Json, status: _Json, conditions: Mapping[str, _Json]) -> tuple[RowState, _Json]:
     """Return the state, and the condition that decides it, as kstatus would."""
     if metadata.get("deletionTimestamp"):
-        return State.RECONCILING, _said("Terminating", "It is being deleted.")
+        return RowState.RECONCILING, _said("Terminating", "It is being deleted.")
     if metadata and status.get("observedGeneration") != metadata.get("generation"):
-        return State.RECONCILING, _said(
+        return RowState.RECONCILING, _said(
             "NotObserved", "The operator has not looked at it since it changed; see whether its pod works."
         )
-    for type_, state in ((_C.STALLED, State.STALLED), (_C.RECONCILING, State.RECONCILING)):
+    for type_, state in ((_C.STALLED, RowState.STALLED), (_C.RECONCILING, RowState.RECONCILING)):
         if conditions.get(type_, {}).get("status") == "True":
             return state, conditions[type_]
     ready = conditions.get(_C.READY)
     if ready is None or ready["status"] != "True":
-        return State.RECONCILING, ready or _said("NotObserved", "It has no conditions yet.")
+        return RowState.RECONCILING, ready or _said("NotObserved", "It has no conditions yet.")
     if conditions.get(_C.VERIFIED, {}).get("status") == "False":
-        return State.NOT_VERIFIED, conditions[_C.VERIFIED]
+        return RowState.NOT_VERIFIED, conditions[_C.VERIFIED]
     if audited := _audited(conditions):
-        return State.WOULD_BLOCK, audited
+        return RowState.WOULD_BLOCK, audited
     if conditions.get(_C.LINTED, {}).get("status") == "False":
-        return State.ADVICE, conditions[_C.LINTED]
-    return State.READY, ready
+        return RowState.ADVICE, conditions[_C.LINTED]
+    return RowState.READY, ready
 
 
 def _audited(conditions: Mapping[str, _Json]) -> _Json:

@@ -57,8 +57,8 @@ class Sent:
 
 
 async def hand_over(
-    asked: intake.Intake,
-    organization: target.Organization,
+    asked: intake.IntakeClient,
+    organization: target.OrganizationName,
     content: Mapping[str, Any],
     *,
     key: str,
@@ -105,7 +105,7 @@ async def hand_over(
             return Sent(id=str(answer["id"]), path=str(answer["status"]))
 
 
-async def follow(asked: intake.Intake, sent: Sent, *, show: Callable[[_Json], None]) -> None:
+async def follow(asked: intake.IntakeClient, sent: Sent, *, show: Callable[[_Json], None]) -> None:
     """Return when every recipient has a final state.
 
     Args:

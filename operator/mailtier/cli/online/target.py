@@ -12,7 +12,7 @@ _LONGEST = dt.timedelta(hours=24)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Organization:
+class OrganizationName:
     """An organization by its names."""
 
     namespace: str

@@ -12,7 +12,7 @@ from mailtier.kube import client, forwarding
 @contextlib.asynccontextmanager
 async def address(
     api: client.Client, *, namespace: str, server_name: str, trust: Callable[[str | None], ssl.SSLContext], own_ca: bool
-) -> AsyncIterator[intake.Address]:
+) -> AsyncIterator[intake.IntakeAddress]:
     """Give the intake's address on loopback, as long as the context lasts.
 
     Args:
@@ -29,7 +29,7 @@ async def address(
     published = None if own_ca else await cluster.find_authority(api, namespace)
     async with forwarding.Forward(api.connection, namespace=pod.namespace, pod=pod.name, port=pod.port) as forward:
         with _explained(forward, pod):
-            yield intake.Address(
+            yield intake.IntakeAddress(
                 shown=f"pod {pod.namespace}/{pod.name}",
                 url=f"https://127.0.0.1:{forward.port}",
                 tls=trust(published),

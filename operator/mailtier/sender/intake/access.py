@@ -34,7 +34,7 @@ class Gate:
             authorization, lambda caller: self._authorizer.may_notify(caller, namespace)
         )
         if not allowed:
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.NOT_ALLOWED,
                 f"{caller.username} may not create notifications.mailtier.dev in the namespace {namespace}; bind a"
                 " Role that grants it there",
@@ -52,7 +52,7 @@ class Gate:
         """
         caller, allowed = await self._check(authorization, self._authorizer.may_change_host)
         if not allowed:
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.NOT_ALLOWED,
                 f"{caller.username} may not update hostemailsettings.mailtier.dev; bind a ClusterRole that grants it",
             )
@@ -67,14 +67,14 @@ class Gate:
             identity = await self._authenticator.authenticate(token)
             return identity, await ask(identity)
         except reviews.UnauthenticatedError as error:
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.NOT_AUTHENTICATED,
                 str(error),
                 headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"'},
             ) from None
         except errors.UnavailableError as error:
             _log.warning("a caller could not be checked; nobody is let in", error=str(error))
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.UNAVAILABLE,
                 "the Kubernetes API does not answer, so that the caller cannot be checked; send the request again",
                 headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
@@ -85,7 +85,7 @@ def _bearer(authorization: str | None) -> str:
     """Return the token of an Authorization header (RFC 6750 section 2.1)."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise problems.Problem(
+        raise problems.HttpProblem(
             problems.NOT_AUTHENTICATED,
             "send the header `Authorization: Bearer TOKEN` with a ServiceAccount token for the audience mailtier",
             headers={"WWW-Authenticate": _CHALLENGE},

@@ -49,10 +49,12 @@ def pointer(parts: Sequence[str]) -> str:
     return "/".join(segments)
 
 
-def _problem(error: pydantic.ValidationError) -> problems.Problem:
+def _problem(error: pydantic.ValidationError) -> problems.HttpProblem:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return problems.Problem(problems.MALFORMED, f"the body is not JSON in UTF-8{_position(first['msg'])}; mend it")
+        return problems.HttpProblem(
+            problems.MALFORMED, f"the body is not JSON in UTF-8{_position(first['msg'])}; mend it"
+        )
     found = findings.listed(error)
     errors = [
         problems.FieldError(pointer=pointer(_PATH_PART.findall(each.field)), detail=each.message)
@@ -60,7 +62,9 @@ def _problem(error: pydantic.ValidationError) -> problems.Problem:
     ]
     count = "one thing is" if len(found) == 1 else f"{len(found)} things are"
     more = f"; the first {_MAXIMUM_ERRORS} of them" if len(found) > _MAXIMUM_ERRORS else ""
-    return problems.Problem(problems.INVALID, f"{count} wrong with the notification, see errors{more}", errors=errors)
+    return problems.HttpProblem(
+        problems.INVALID, f"{count} wrong with the notification, see errors{more}", errors=errors
+    )
 
 
 def _position(message: str) -> str:

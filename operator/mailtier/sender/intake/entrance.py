@@ -13,9 +13,9 @@ from mailtier.settings import effective
 _STARTING_SECONDS: Final = 2
 
 
-def starting() -> problems.Problem:
+def starting() -> problems.HttpProblem:
     """Return the answer of a sender that has just begun."""
-    return problems.Problem(
+    return problems.HttpProblem(
         problems.UNAVAILABLE,
         "the sender has not read the settings yet; send the request again",
         headers={"Retry-After": str(_STARTING_SECONDS)},
@@ -58,5 +58,5 @@ class Entrance:
         if settings is None and not self._settings.synced:
             raise starting()
         if settings is None:
-            raise problems.Problem(problems.UNKNOWN_ORGANIZATION, missing)
+            raise problems.HttpProblem(problems.UNKNOWN_ORGANIZATION, missing)
         return settings

@@ -130,8 +130,8 @@ def _parameters(*found: str) -> list[dict[str, Any]]:
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in found]
 
 
-def _problems(*kinds: problems.Kind) -> dict[str, Any]:
-    by_status: dict[int, list[problems.Kind]] = {}
+def _problems(*kinds: problems.ProblemKind) -> dict[str, Any]:
+    by_status: dict[int, list[problems.ProblemKind]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind)
     return {

@@ -46,10 +46,10 @@ class Probing:
         except prober.StartingError:
             raise entrance.starting() from None
         except prober.NotProbeableError as error:
-            raise problems.Problem(problems.NOT_PROBEABLE, str(error)) from None
+            raise problems.HttpProblem(problems.NOT_PROBEABLE, str(error)) from None
         except prober.TooSoonError as error:
             seconds = math.ceil(error.retry_after_seconds)
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.PROBED_LATELY,
                 f"it was probed a moment ago, and a namespace has one probe a minute; the next in {seconds} s",
                 headers={"Retry-After": str(seconds)},

@@ -15,7 +15,7 @@ TYPE_BASE: Final = "https://mailtier.dev/docs/reference/problems#"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ProblemKind:
     """A class of problems.
 
     Attributes:
@@ -35,20 +35,20 @@ class Kind:
         return TYPE_BASE + self.slug
 
 
-MALFORMED: Final = Kind(
+MALFORMED: Final = ProblemKind(
     slug="malformed",
     status=400,
     title="The request cannot be read",
     meaning="The body is not JSON in UTF-8, or a header is not what it should be; `detail` says where.",
 )
-NOT_AUTHENTICATED: Final = Kind(
+NOT_AUTHENTICATED: Final = ProblemKind(
     slug="not-authenticated",
     status=401,
     title="The request carries no token that the cluster accepts",
     meaning="Send `Authorization: Bearer TOKEN` with a ServiceAccount token for the audience `mailtier`: a projected"
     " volume with `serviceAccountToken.audience: mailtier`, or `kubectl create token NAME --audience=mailtier`.",
 )
-NOT_ALLOWED: Final = Kind(
+NOT_ALLOWED: Final = ProblemKind(
     slug="not-allowed",
     status=403,
     title="The caller may not do this in the namespace",
@@ -56,71 +56,71 @@ NOT_ALLOWED: Final = Kind(
     " `mailtier.dev`, to send, to look up what was sent, and to probe. To probe the host's endpoint takes a ClusterRole"
     " that grants `update` on `hostemailsettings`. A change takes up to ten seconds to be seen.",
 )
-NOT_FOUND: Final = Kind(
+NOT_FOUND: Final = ProblemKind(
     slug="not-found",
     status=404,
     title="There is nothing at this path",
     meaning="Look at `/openapi.json` for the paths. A notification is kept for a while after its end, and found only"
     " under the organization that it was sent for.",
 )
-UNKNOWN_ORGANIZATION: Final = Kind(
+UNKNOWN_ORGANIZATION: Final = ProblemKind(
     slug="unknown-organization",
     status=404,
     title="The namespace has no such organization",
     meaning="Create an OrgEmailSettings of that name in the namespace; `spec: {}` inherits everything. Right after it"
     " was created, wait a second and try again.",
 )
-METHOD_NOT_ALLOWED: Final = Kind(
+METHOD_NOT_ALLOWED: Final = ProblemKind(
     slug="method-not-allowed",
     status=405,
     title="The path does not take this method",
     meaning="Use a method that the header `Allow` names.",
 )
-TOO_SLOW: Final = Kind(
+TOO_SLOW: Final = ProblemKind(
     slug="too-slow",
     status=408,
     title="The request did not arrive in time",
     meaning="A request has to be there as a whole within a quarter of a minute. Send it again.",
 )
-KEY_REUSED: Final = Kind(
+KEY_REUSED: Final = ProblemKind(
     slug="idempotency-key-reused",
     status=409,
     title="The idempotency key belongs to another notification",
     meaning="A key stands for one notification for as long as that is kept. Use a new key for a new notification.",
 )
-NOT_PROBEABLE: Final = Kind(
+NOT_PROBEABLE: Final = ProblemKind(
     slug="not-probeable",
     status=409,
     title="Nothing is connected to with these settings",
     meaning="The settings are blocked, unresolved or suspended; `detail` says which. Mend what the condition Ready of"
     " the object says first.",
 )
-TOO_LARGE: Final = Kind(
+TOO_LARGE: Final = ProblemKind(
     slug="too-large",
     status=413,
     title="The notification is too large",
     meaning="A notification holds at most 256 KiB in all. Shorten it, or link to what is long.",
 )
-NOT_JSON: Final = Kind(
+NOT_JSON: Final = ProblemKind(
     slug="not-json",
     status=415,
     title="The body is not declared as JSON",
     meaning="Send `Content-Type: application/json`, in UTF-8, without `Content-Encoding`.",
 )
-INVALID: Final = Kind(
+INVALID: Final = ProblemKind(
     slug="invalid",
     status=422,
     title="The notification is not valid",
     meaning="`errors` names each field at fault as a JSON pointer, and says what is allowed.",
 )
-NOT_TAKEN: Final = Kind(
+NOT_TAKEN: Final = ProblemKind(
     slug="not-taken",
     status=422,
     title="The organization's settings do not let this notification through",
     meaning="The category is switched off, nobody is named who would get it, or a recipient is in a domain that the"
     " host's policy does not list. `errors` says what to change where.",
 )
-TOO_MANY: Final = Kind(
+TOO_MANY: Final = ProblemKind(
     slug="too-many",
     status=429,
     title="Too many notifications are waiting or arriving",
@@ -128,7 +128,7 @@ TOO_MANY: Final = Kind(
     " 5,000 and 64 MiB, and an organization sends at most 30 password recoveries a minute. `detail` says which it is"
     " and what is allowed. Wait as long as `Retry-After` says. If it lasts, look why delivery does not go on.",
 )
-PROBED_LATELY: Final = Kind(
+PROBED_LATELY: Final = ProblemKind(
     slug="probed-lately",
     status=429,
     title="The endpoint was probed a moment ago",
@@ -136,20 +136,20 @@ PROBED_LATELY: Final = Kind(
     " probes of an organization's endpoint count. Wait as long as `Retry-After` says; what the last one found stands in"
     " the condition Verified.",
 )
-BROKEN: Final = Kind(
+BROKEN: Final = ProblemKind(
     slug="broken",
     status=500,
     title="The sender failed",
     meaning="A defect of the sender; its log has the details. Send the request again with the same idempotency key.",
 )
-UNAVAILABLE: Final = Kind(
+UNAVAILABLE: Final = ProblemKind(
     slug="unavailable",
     status=503,
     title="The sender cannot check or take requests at present",
     meaning="The Kubernetes API does not answer, so that nobody can be let in, or the sender is starting or ending."
     " Send the request again after `Retry-After`, with the same idempotency key.",
 )
-FULL: Final = Kind(
+FULL: Final = ProblemKind(
     slug="storage-full",
     status=507,
     title="The sender's volume is full",
@@ -157,7 +157,9 @@ FULL: Final = Kind(
     " the volume.",
 )
 
-ALL: Final[tuple[Kind, ...]] = tuple(value for value in list(globals().values()) if isinstance(value, Kind))
+ALL: Final[tuple[ProblemKind, ...]] = tuple(
+    value for value in list(globals().values()) if isinstance(value, ProblemKind)
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,7 @@ class FieldError:
     detail: str
 
 
-class Problem(Exception):  # noqa: N818  # The word of RFC 9457.
+class HttpProblem(Exception):  # noqa: N818  # The word of RFC 9457.
     """The request is refused.
 
     Args:
@@ -182,7 +184,7 @@ class Problem(Exception):  # noqa: N818  # The word of RFC 9457.
 
     def __init__(
         self,
-        kind: Kind,
+        kind: ProblemKind,
         detail: str,
         *,
         errors: Sequence[FieldError] = (),

@@ -135,7 +135,7 @@ def application(handlers: service.Service, probes: probing.Probing) -> web.Appli
 async def _problems_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         answer = await handler(request)
-    except problems.Problem as problem:
+    except problems.HttpProblem as problem:
         answer = problem.response()
     except web.HTTPException as error:
         answer = _problem_of(error).response()
@@ -149,29 +149,29 @@ async def _problems_as_json(request: web.Request, handler: Handler) -> web.Strea
             error=type(error).__name__,
             where="".join(traceback.format_tb(error.__traceback__)),
         )
-        answer = problems.Problem(
+        answer = problems.HttpProblem(
             problems.BROKEN, "the sender failed; send the request again with the same idempotency key"
         ).response()
     metrics.count_intake_request(route=_route(request), code=answer.status)
     return answer
 
 
-def _problem_of(error: web.HTTPException) -> problems.Problem:
+def _problem_of(error: web.HTTPException) -> problems.HttpProblem:
     match error:
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
-            return problems.Problem(
+            return problems.HttpProblem(
                 problems.METHOD_NOT_ALLOWED, f"this path takes {allowed}", headers={"Allow": allowed}
             )
         case web.HTTPNotFound():
-            return problems.Problem(problems.NOT_FOUND, f"look at {openapi.PATH} for the paths")
+            return problems.HttpProblem(problems.NOT_FOUND, f"look at {openapi.PATH} for the paths")
         case web.HTTPRequestEntityTooLarge():
-            return problems.Problem(
+            return problems.HttpProblem(
                 problems.TOO_LARGE,
                 f"a request holds at most {notification.MAXIMUM_TOTAL_BYTES} bytes; shorten it, or send a link instead",
             )
         case _:
-            return problems.Problem(problems.MALFORMED, "the request cannot be read")
+            return problems.HttpProblem(problems.MALFORMED, "the request cannot be read")
 
 
 def _route(request: web.Request) -> str:

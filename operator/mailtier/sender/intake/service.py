@@ -24,7 +24,7 @@ _STARTING_SECONDS: Final = 2
 _QUOTA_SECONDS: Final = 60
 _FULL_SECONDS: Final = 300
 
-_NOTHING: Final = ports.Quota(messages=0, payload_bytes=0)
+_NOTHING: Final = ports.QueueQuota(messages=0, payload_bytes=0)
 """What may be queued where a request may be a repeat: the earlier one is found, and a new one is not stored."""
 
 KEY_HEADER: Final = "Idempotency-Key"
@@ -53,7 +53,7 @@ class Parts:
     identifiers: ids.TimeSortedIds
     on_pending: Callable[[Sequence[ports.Pending]], None]
     awaited_rate: Callable[[ports.LaneKey], int | None]
-    quota: ports.Quota
+    quota: ports.QueueQuota
     now: Callable[[], dt.datetime]
     monotonic: Callable[[], float]
 
@@ -75,7 +75,7 @@ class Service:
         refusal = admission.refuse(content, settings)
         if refusal is not None:
             metrics.count_refused(category=content.category, reason=str(refusal.reason))
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.NOT_TAKEN,
                 f"{settings.organization} does not let it through: {refusal.message}",
                 errors=[
@@ -107,7 +107,7 @@ class Service:
         lane = admission.lane(settings)
         record = await self._parts.queue.find(lane, request.match_info["id"])
         if record is None:
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.NOT_FOUND,
                 f"{settings.organization} has no notification with this id, or none any more",
             )
@@ -151,11 +151,11 @@ class Service:
             raise _too_many(content, str(error), _QUOTA_SECONDS) from None
         except ports.StorageFullError as error:
             metrics.count_refused(category=content.category, reason=problems.FULL.slug)
-            raise problems.Problem(problems.FULL, str(error), headers=_retry_after(_FULL_SECONDS)) from None
+            raise problems.HttpProblem(problems.FULL, str(error), headers=_retry_after(_FULL_SECONDS)) from None
         except ports.IdempotencyConflictError as error:
-            raise problems.Problem(problems.KEY_REUSED, str(error)) from None
+            raise problems.HttpProblem(problems.KEY_REUSED, str(error)) from None
         except (TimeoutError, ports.StorageBrokenError):
-            raise problems.Problem(
+            raise problems.HttpProblem(
                 problems.UNAVAILABLE,
                 "the queue did not answer in time, so that nobody knows whether the notification was stored; send it"
                 " again with the same idempotency key",
@@ -166,7 +166,7 @@ class Service:
                 self._recoveries.give_back(lane)
         return enqueued
 
-    async def _store(self, added: ports.NewNotification, quota: ports.Quota) -> ports.Enqueued:
+    async def _store(self, added: ports.NewNotification, quota: ports.QueueQuota) -> ports.Enqueued:
         enqueued = await self._parts.queue.enqueue(added, quota=quota)
         self._parts.on_pending(enqueued.pending)
         return enqueued
@@ -182,14 +182,14 @@ async def _read(request: web.Request) -> bytes:
         Problem: It is not declared as plain JSON, is too large, or does not arrive in time.
     """
     if request.content_type != "application/json" or request.charset not in {None, "utf-8", "UTF-8"}:
-        raise problems.Problem(problems.NOT_JSON, "send the header `Content-Type: application/json`")
+        raise problems.HttpProblem(problems.NOT_JSON, "send the header `Content-Type: application/json`")
     if "Content-Encoding" in request.headers:
-        raise problems.Problem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
+        raise problems.HttpProblem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError:
-        raise problems.Problem(
+        raise problems.HttpProblem(
             problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"
         ) from None
 
@@ -199,16 +199,16 @@ def _idempotency_key(request: web.Request) -> str | None:
     if not found:
         return None
     if len(found) > 1 or not _KEY.fullmatch(found[0]):
-        raise problems.Problem(
+        raise problems.HttpProblem(
             problems.MALFORMED,
             f"{KEY_HEADER} has to be one word of 1 to 255 printable ASCII characters, such as a UUID",
         )
     return found[0]
 
 
-def _too_many(content: notification.Content, detail: str, wait_seconds: float) -> problems.Problem:
+def _too_many(content: notification.Content, detail: str, wait_seconds: float) -> problems.HttpProblem:
     metrics.count_refused(category=content.category, reason=problems.TOO_MANY.slug)
-    return problems.Problem(problems.TOO_MANY, detail, headers=_retry_after(wait_seconds))
+    return problems.HttpProblem(problems.TOO_MANY, detail, headers=_retry_after(wait_seconds))
 
 
 def _retry_after(seconds: float) -> dict[str, str]:

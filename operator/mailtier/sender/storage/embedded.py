@@ -38,7 +38,7 @@ _PURGE_PAYLOAD_ROWS: Final = 2_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class VolumeLimits:
     """How the queue treats its volume.
 
     Attributes:
@@ -57,7 +57,7 @@ async def open_queue(
     *,
     now: Callable[[], dt.datetime],
     in_doubt: recovery.InDoubtDecision = recovery.decide_in_doubt,
-    limits: Limits | None = None,
+    limits: VolumeLimits | None = None,
 ) -> "EmbeddedQueue":
     """Return the open queue, with what a dead process left behind recovered.
 
@@ -74,12 +74,12 @@ async def open_queue(
         schema.NewerSchemaError: A newer version of this program wrote it.
     """
     async with contextlib.AsyncExitStack() as opened:
-        room, connection, notes = await asyncio.to_thread(_prepare, directory, limits or Limits(), opened)
+        room, connection, notes = await asyncio.to_thread(_prepare, directory, limits or VolumeLimits(), opened)
         news = _News()
         commits = writer.Writer(
             connection,
             room=room,
-            truncate_every=(limits or Limits()).truncate_every,
+            truncate_every=(limits or VolumeLimits()).truncate_every,
             on_change=news.announce,
         )
         opened.push_async_callback(commits.close)
@@ -104,7 +104,7 @@ async def open_queue(
 
 
 def _prepare(
-    directory: pathlib.Path, limits: Limits, opened: contextlib.AsyncExitStack
+    directory: pathlib.Path, limits: VolumeLimits, opened: contextlib.AsyncExitStack
 ) -> tuple[volume.Room, sqlite3.Connection, Sequence[journal.Note]]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = volume.Lock(directory / _LOCK)
@@ -156,7 +156,7 @@ class EmbeddedQueue:
         self._snapshots: dict[bytes, int] = {}
         self._used_snapshots: set[bytes] = set()
 
-    async def enqueue(self, notification: ports.NewNotification, *, quota: ports.Quota) -> ports.Enqueued:
+    async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
         """Store a notification, or find the same one; see `ports.Queue`."""
         payload = rows.encode_payload(notification)
         return await self._writer.submit(

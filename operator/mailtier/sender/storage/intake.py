@@ -21,7 +21,7 @@ def enqueue(
     *,
     notification: ports.NewNotification,
     payload: bytes,
-    quota: ports.Quota,
+    quota: ports.QueueQuota,
     room: volume.Room,
 ) -> ports.Enqueued:
     """Store a notification, or find the same one, in the transaction that is open.
@@ -90,7 +90,7 @@ def _find_key(connection: sqlite3.Connection, notification: ports.NewNotificatio
 
 
 def _charge(
-    connection: sqlite3.Connection, notification: ports.NewNotification, payload_bytes: int, quota: ports.Quota
+    connection: sqlite3.Connection, notification: ports.NewNotification, payload_bytes: int, quota: ports.QueueQuota
 ) -> None:
     uid = notification.lane.namespace_uid
     row = connection.execute("SELECT messages, payload_bytes FROM usage WHERE namespace_uid = ?", (uid,)).fetchone()

@@ -79,7 +79,10 @@ def require_path(stored: vocabulary.RecipientState, reported: vocabulary.Recipie
     following = states.TRANSITIONS[stored]
     if reported in following.values():
         return
-    if states.Event.START in following and reported in states.TRANSITIONS[following[states.Event.START]].values():
+    if (
+        states.RecipientEvent.START in following
+        and reported in states.TRANSITIONS[following[states.RecipientEvent.START]].values()
+    ):
         return
     raise states.IllegalTransition(f"a recipient that is {stored.value} cannot become {reported.value}")
 

@@ -44,11 +44,11 @@ def run(subject: terms.Subject) -> tuple[terms.LintFinding, ...]:
     return tuple(sorted(found, key=lambda each: (each.severity.rank, each.lint.identifier, each.field, each.message)))
 
 
-def _severity(lint: terms.Lint, place: terms.Place, provider: providers.Provider | None) -> terms.Severity:
+def _severity(lint: terms.Lint, place: terms.Notice, provider: providers.Provider | None) -> terms.LintSeverity:
     """Return how much a finding matters: nothing that could not be verified makes an Error."""
     if place.fact is None or provider is None:
         return lint.severity
     # That the server is the provider's at all is a fact too.
     if place.fact.verified and provider.hosts is not None and provider.hosts.verified:
         return lint.severity
-    return max(lint.severity, terms.Severity.WARNING, key=lambda severity: severity.rank)
+    return max(lint.severity, terms.LintSeverity.WARNING, key=lambda severity: severity.rank)

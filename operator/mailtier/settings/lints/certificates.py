@@ -11,11 +11,11 @@ NOTICE: Final = dt.timedelta(days=21)
 something failed; and a person has time to act."""
 
 
-def _expires_soon(subject: terms.Subject) -> Iterator[terms.Place]:
+def _expires_soon(subject: terms.Subject) -> Iterator[terms.Notice]:
     expires_at = subject.certificate_expires_at
     if expires_at is not None and subject.endpoint is not None and expires_at - subject.now <= NOTICE:
         # The day and not what is left: a message that changed with every look would be written to the status each time.
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.tls",
             message=f"the server's certificate is valid until {expires_at:%Y-%m-%d}, and mail stops with it; have it"
             " renewed",
@@ -25,7 +25,7 @@ def _expires_soon(subject: terms.Subject) -> Iterator[terms.Place]:
 LINTS: Final = (
     terms.Lint(
         identifier="certificate-expires-soon",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The server's certificate ends within 21 days",
         explanation="What renews by itself has done so by now. When the certificate ends, all mail through the server"
         " waits from one moment to the next, and Verified says TlsFailed.",

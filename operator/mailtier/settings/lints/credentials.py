@@ -11,13 +11,13 @@ _M: Final = vocabulary.Mechanism
 _PASSWORDS: Final = (_M.PLAIN, _M.LOGIN)
 
 
-def _username_form(subject: terms.Subject) -> Iterator[terms.Place]:
+def _username_form(subject: terms.Subject) -> Iterator[terms.Notice]:
     auth, provider = subject.auth, subject.provider
     if auth is None or provider is None or provider.username is None or auth.mechanism == _M.ANONYMOUS:
         return
     rule = provider.username.value
     if not rule.matches(auth.identity):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.auth.username",
             message=f"does not look like one of {provider.title}, where it {rule.sentence}; correct it, and"
             " usernameFormat if that adds a domain",
@@ -25,7 +25,7 @@ def _username_form(subject: terms.Subject) -> Iterator[terms.Place]:
         )
 
 
-def _mechanism(subject: terms.Subject) -> Iterator[terms.Place]:
+def _mechanism(subject: terms.Subject) -> Iterator[terms.Notice]:
     auth, provider = subject.auth, subject.provider
     if auth is None or provider is None or provider.mechanisms is None or auth.mechanism == _M.ANONYMOUS:
         return
@@ -37,20 +37,20 @@ def _mechanism(subject: terms.Subject) -> Iterator[terms.Place]:
     else:
         names = " or ".join(_name(mechanism) for mechanism in offered)
         message = f"{auth.mechanism} is not offered by {provider.title}; use {names}"
-    yield terms.Place(field="spec.auth.mechanism", message=message, fact=provider.mechanisms)
+    yield terms.Notice(field="spec.auth.mechanism", message=message, fact=provider.mechanisms)
 
 
 def _name(mechanism: vocabulary.Mechanism) -> str:
     return f"{mechanism} (with auth.oauth2)" if mechanism == _M.XOAUTH2 else str(mechanism)
 
 
-def _passwords_end(subject: terms.Subject) -> Iterator[terms.Place]:
+def _passwords_end(subject: terms.Subject) -> Iterator[terms.Notice]:
     auth, provider = subject.auth, subject.provider
     if auth is None or provider is None or provider.passwords_end is None or auth.mechanism not in _PASSWORDS:
         return
     day = provider.passwords_end.value
     since = "are off by default since" if subject.now.date() > day else "will be off by default from"
-    yield terms.Place(
+    yield terms.Notice(
         field="spec.auth.passwordSecretRef",
         message=f"passwords {since} {day:%Y-%m-%d} at {provider.title}, until an administrator turns them on again; use"
         " auth.oauth2",
@@ -58,11 +58,11 @@ def _passwords_end(subject: terms.Subject) -> Iterator[terms.Place]:
     )
 
 
-def _needs_credentials(subject: terms.Subject) -> Iterator[terms.Place]:
+def _needs_credentials(subject: terms.Subject) -> Iterator[terms.Notice]:
     auth, provider = subject.auth, subject.provider
     if auth is None or provider is None or auth.mechanism != _M.ANONYMOUS or provider.anonymous.value:
         return
-    yield terms.Place(
+    yield terms.Notice(
         field="spec.auth",
         message=f"is absent or Anonymous, and {provider.title} takes no mail without credentials; set username and"
         f" {'oauth2' if provider.passwords_end else 'passwordSecretRef'}",
@@ -70,7 +70,7 @@ def _needs_credentials(subject: terms.Subject) -> Iterator[terms.Place]:
     )
 
 
-def _oauth2(subject: terms.Subject) -> tuple[oauth.OAuth2, providers.Provider, providers.OAuth2] | None:
+def _oauth2(subject: terms.Subject) -> tuple[oauth.OAuth2, providers.Provider, providers.OAuth2Facts] | None:
     """Return an own oauth2 group with what its provider says of such; None where there is nothing to compare."""
     group, provider = subject.auth_group, subject.provider
     if group is None or group.oauth2 is None or provider is None or provider.oauth2 is None:
@@ -78,7 +78,7 @@ def _oauth2(subject: terms.Subject) -> tuple[oauth.OAuth2, providers.Provider, p
     return group.oauth2, provider, provider.oauth2.value
 
 
-def _grant_not_offered(subject: terms.Subject) -> Iterator[terms.Place]:
+def _grant_not_offered(subject: terms.Subject) -> Iterator[terms.Notice]:
     found = _oauth2(subject)
     if found is None:
         return
@@ -86,14 +86,14 @@ def _grant_not_offered(subject: terms.Subject) -> Iterator[terms.Place]:
     offered = [grant for grant, _ in known.scopes]
     grant = oauth.grant_type_of(oauth2)
     if grant not in offered:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.auth.oauth2.grantType",
             message=f"{grant} is not offered by {provider.title}; use {' or '.join(offered)}",
             fact=provider.oauth2,
         )
 
 
-def _scopes(subject: terms.Subject) -> Iterator[terms.Place]:
+def _scopes(subject: terms.Subject) -> Iterator[terms.Notice]:
     found = _oauth2(subject)
     if found is None:
         return
@@ -105,17 +105,17 @@ def _scopes(subject: terms.Subject) -> Iterator[terms.Place]:
         return
     missing = [scope for scope in needed if scope not in (oauth2.scopes or ())]
     if missing:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.auth.oauth2.scopes",
             message=f"lacks {', '.join(missing)}, without which {provider.title} refuses the token; add it",
             fact=provider.oauth2,
         )
 
 
-def _username_blanks(subject: terms.Subject) -> Iterator[terms.Place]:
+def _username_blanks(subject: terms.Subject) -> Iterator[terms.Notice]:
     auth = subject.auth
     if auth is not None and auth.identity != auth.identity.strip():
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.auth.username",
             message="begins or ends with a blank, which is part of the name to a server; remove it",
         )
@@ -124,7 +124,7 @@ def _username_blanks(subject: terms.Subject) -> Iterator[terms.Place]:
 LINTS: Final = (
     terms.Lint(
         identifier="username-form-of-provider",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="The username is not one that the provider gives out",
         explanation="Each provider has its form: at Amazon SES an access key ID that begins with AKIA, at SendGrid the"
         " word apikey, at Gmail, Google Workspace, Microsoft 365 and Mailgun a whole address. Another one is refused"
@@ -135,7 +135,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="mechanism-not-offered",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="The provider does not offer the mechanism",
         explanation="The mechanism is PLAIN where auth.mechanism is absent, and no other is tried: a wrong password"
         " would be tried more than once. Microsoft 365 is known to take LOGIN and XOAUTH2 alone.",
@@ -145,7 +145,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="microsoft-365-password",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="A password where the provider turns passwords off",
         explanation="Microsoft turns SMTP AUTH with passwords off by default at the end of December 2026 in existing"
         " tenants, where an administrator may turn it on again; tenants created later do not have it by default. The"
@@ -156,7 +156,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="provider-needs-credentials",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="No credentials for a provider that needs them",
         explanation="The provider takes mail from accounts alone; a session that does not authenticate is refused at"
         " MAIL FROM.",
@@ -166,7 +166,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="oauth-grant-not-offered",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="The provider does not offer the grant",
         explanation="How a token is got differs: Google wants the account's owner to agree once (RefreshToken),"
         " Microsoft gives tokens to the application itself (ClientCredentials) too.",
@@ -176,7 +176,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="oauth-scope-missing",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="A scope is missing without which the token cannot send",
         explanation="The token server gives a token for what was asked for; the SMTP server refuses one that is not"
         " for SMTP with 535, or the token server refuses to give one without any scope.",
@@ -186,7 +186,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="username-with-blanks",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The username begins or ends with a blank",
         explanation="It is sent as it stands, and to a server that is another name.",
         remedy="Remove the blank.",

@@ -40,7 +40,7 @@ def _limit(subject: terms.Subject, name: str) -> providers.Fact[int] | None:
     return found
 
 
-def _port(subject: terms.Subject) -> Iterator[terms.Place]:
+def _port(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint, provider = subject.endpoint, subject.provider
     # What holds for the port everywhere is said by the lints about transport.
     if endpoint is None or provider is None or transport.expects_other_mode(endpoint):
@@ -57,46 +57,46 @@ def _port(subject: terms.Subject) -> Iterator[terms.Place]:
     else:
         listed = " or ".join(str(port) for port in ports)
         message = f"{endpoint.port} is not a port of {provider.title} for {endpoint.tls.mode}; use {listed}"
-    yield terms.Place(field="spec.smtp.port", message=message, fact=known or provider.starttls)
+    yield terms.Notice(field="spec.smtp.port", message=message, fact=known or provider.starttls)
 
 
-def _connections(subject: terms.Subject) -> Iterator[terms.Place]:
+def _connections(subject: terms.Subject) -> Iterator[terms.Notice]:
     limit = _limit(subject, "connections")
     most = subject.effective.delivery.max_connections
     if limit is not None and subject.provider is not None and most > limit.value:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.maxConnections",
             message=f"{most} is more than the {limit.value} that {subject.provider.title} takes; lower it",
             fact=limit,
         )
 
 
-def _per_connection(subject: terms.Subject) -> Iterator[terms.Place]:
+def _per_connection(subject: terms.Subject) -> Iterator[terms.Notice]:
     limit = _limit(subject, "messages_per_connection")
     most = subject.effective.delivery.messages_per_connection
     if limit is not None and subject.provider is not None and most > limit.value:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.messagesPerConnection",
             message=f"{most} is more than the {limit.value} that {subject.provider.title} takes; lower it",
             fact=limit,
         )
 
 
-def _rate(subject: terms.Subject) -> Iterator[terms.Place]:
+def _rate(subject: terms.Subject) -> Iterator[terms.Notice]:
     limit = _limit(subject, "messages_per_minute")
     rate = subject.effective.delivery.rate_per_minute
     if limit is not None and subject.provider is not None and rate is not None and rate > limit.value:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.ratePerMinute",
             message=f"{rate} is more than the {limit.value} a minute that {subject.provider.title} takes; lower it",
             fact=limit,
         )
 
 
-def _no_rate(subject: terms.Subject) -> Iterator[terms.Place]:
+def _no_rate(subject: terms.Subject) -> Iterator[terms.Notice]:
     limit = _limit(subject, "messages_per_minute")
     if limit is not None and subject.provider is not None and subject.effective.delivery.rate_per_minute is None:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.ratePerMinute",
             message=f"is absent, and {subject.provider.title} takes {limit.value} messages a minute; set it to that or"
             " less",
@@ -104,7 +104,7 @@ def _no_rate(subject: terms.Subject) -> Iterator[terms.Place]:
         )
 
 
-def _short_age(subject: terms.Subject) -> Iterator[terms.Place]:
+def _short_age(subject: terms.Subject) -> Iterator[terms.Notice]:
     max_age = subject.effective.delivery.max_age
     if max_age is None or not subject.owns("delivery.maxAge"):
         return
@@ -115,37 +115,37 @@ def _short_age(subject: terms.Subject) -> Iterator[terms.Place]:
     ]
     if late:
         listed = ", ".join(sorted(late))
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.maxAge",
             message=f"{scalars.format_duration(max_age)} is shorter than the pause between two attempts for {listed},"
             " so that mail fails while a server restarts; set 4h or more, or remove it",
         )
 
 
-def _short_session(subject: terms.Subject) -> Iterator[terms.Place]:
+def _short_session(subject: terms.Subject) -> Iterator[terms.Notice]:
     timeout = subject.effective.delivery.session_timeout
     if subject.endpoint is not None and timeout < SHORT_SESSION:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.timeouts.session",
             message=f"{scalars.format_duration(timeout)} is less than careful servers wait before they greet; set 10s"
             " or more, or remove it",
         )
 
 
-def _short_message(subject: terms.Subject) -> Iterator[terms.Place]:
+def _short_message(subject: terms.Subject) -> Iterator[terms.Notice]:
     timeout = subject.effective.delivery.message_timeout
     if subject.endpoint is not None and timeout < SHORT_MESSAGE:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.timeouts.message",
             message=f"{scalars.format_duration(timeout)} gives up on servers that scan a message before they reply,"
             " which then arrives twice; set 2m or more, or remove it",
         )
 
 
-def _helo(subject: terms.Subject) -> Iterator[terms.Place]:
+def _helo(subject: terms.Subject) -> Iterator[terms.Notice]:
     name = subject.effective.delivery.helo_name
     if subject.endpoint is not None and name is not None and ("." not in name or names.is_loopback(name)):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.heloName",
             message=f"{name} is not a full name, and servers refuse it (504); write one that resolves, or remove it",
         )
@@ -154,7 +154,7 @@ def _helo(subject: terms.Subject) -> Iterator[terms.Place]:
 LINTS: Final = (
     terms.Lint(
         identifier="port-not-of-provider",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The provider does not listen on the port",
         explanation="The provider's pages list its ports for each way to begin TLS; on another one nothing answers, or"
         " something else does.",
@@ -164,7 +164,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="connections-above-provider",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="More connections than the provider takes",
         explanation="Connections above the limit are refused, or the whole account is slowed down. Other programs that"
         " use the account count too.",
@@ -174,7 +174,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="messages-per-connection-above-provider",
-        severity=terms.Severity.INFO,
+        severity=terms.LintSeverity.INFO,
         title="More messages in a connection than the provider takes",
         explanation="The provider ends the connection in the middle, and the message at hand is tried again.",
         remedy="Lower delivery.messagesPerConnection.",
@@ -183,7 +183,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="rate-above-provider",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="A higher rate than the provider takes",
         explanation="What is above the provider's rate is refused for a while and tried again, later than it would have"
         " been with a rate that fits.",
@@ -194,7 +194,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="no-rate-at-limited-provider",
-        severity=terms.Severity.INFO,
+        severity=terms.LintSeverity.INFO,
         title="No rate is set, and the provider has a low one",
         explanation="A burst of alerts goes out as fast as connections allow, and runs into the provider's limit.",
         remedy="Set delivery.ratePerMinute to the provider's rate or below.",
@@ -203,7 +203,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="max-age-shorter-than-retries",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="Mail fails before it is tried a second time",
         explanation="Between two attempts lie up to 30 minutes for alerts, an hour for licence status and 67 minutes"
         " for product updates. With a shorter max age one restart of the server is enough to lose mail.",
@@ -212,7 +212,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="session-timeout-short",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="Little time to connect, greet and authenticate",
         explanation="Many servers wait some seconds before they greet, to see who talks first; DNS and TLS come before"
         " and after. A session that is given up looks like a dead server.",
@@ -221,7 +221,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="message-timeout-short",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="Little time for the reply to a message",
         explanation="A server may have taken a message whose reply was not waited for; it is then sent again and"
         " arrives twice (RFC 1047, RFC 5321 section 4.5.3.2.6).",
@@ -230,7 +230,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="helo-name-not-qualified",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The name in EHLO is not a full one",
         explanation="RFC 5321 section 2.3.5 asks for a name that resolves; servers with reject_non_fqdn_helo_hostname"
         " and its like answer 504, and filters count it.",

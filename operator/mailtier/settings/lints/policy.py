@@ -27,67 +27,67 @@ def _endpoints(subject: terms.Subject) -> policies.EndpointsPolicy | None:
     return policy.endpoints if policy is not None else None
 
 
-def _every_network(subject: terms.Subject) -> Iterator[terms.Place]:
+def _every_network(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoints = _endpoints(subject)
     for index, entry in enumerate((endpoints.allow if endpoints else None) or ()):
         cidr = entry.cidr
         if cidr is not None and sum(networks.holds(cidr, address) for address in _INTERNAL) >= _WIDE:
-            yield terms.Place(
+            yield terms.Notice(
                 field=f"spec.policy.endpoints.allow[{index}].cidr",
                 message=f"{cidr} opens every private network to organizations, that of the cluster included; name the"
                 " networks of the mail servers",
             )
 
 
-def _metadata(subject: terms.Subject) -> Iterator[terms.Place]:
+def _metadata(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoints = _endpoints(subject)
     for cidr in (endpoints.host_allow if endpoints else None) or ():
         if any(networks.holds(cidr, address) for address in _METADATA):
-            yield terms.Place(
+            yield terms.Notice(
                 field="spec.policy.endpoints.hostAllow",
                 message=f"{cidr} holds the cloud's metadata service, where no mail server stands; name the server's own"
                 " network",
             )
 
 
-def _anonymous_everywhere(subject: terms.Subject) -> Iterator[terms.Place]:
+def _anonymous_everywhere(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoints = _endpoints(subject)
     if endpoints is not None and endpoints.anonymous and endpoints.allow is None:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.policy.endpoints.anonymous",
             message="true without allow lets organizations use every relay that trusts the cluster's address; list the"
             " servers in allow",
         )
 
 
-def _foreign_domain(subject: terms.Subject) -> Iterator[terms.Place]:
+def _foreign_domain(subject: terms.Subject) -> Iterator[terms.Notice]:
     policy = _policy(subject)
     for entry in policy.from_.allow if policy is not None and policy.from_ is not None else ():
         if names.domain_of(entry) in names.FREEMAIL:
-            yield terms.Place(
+            yield terms.Notice(
                 field="spec.policy.from.allow",
                 message=f"{entry} is of a domain of everybody's mailboxes, whose DMARC record disowns mail from your"
                 " server; allow domains of your own",
             )
 
 
-def _idle_plaintext(subject: terms.Subject) -> Iterator[terms.Place]:
+def _idle_plaintext(subject: terms.Subject) -> Iterator[terms.Notice]:
     host = _host(subject)
     if host is None or host.auth is None or not host.auth.allow_plaintext:
         return
     endpoint = subject.effective.endpoint
     if endpoint is not None and endpoint.tls.mode != vocabulary.TlsMode.DISABLED:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.auth.allowPlaintext",
             message="true does nothing while the connection has TLS, and would let the password out as soon as somebody"
             " sets mode Disabled; remove it",
         )
 
 
-def _audit(subject: terms.Subject) -> Iterator[terms.Place]:
+def _audit(subject: terms.Subject) -> Iterator[terms.Notice]:
     policy = _policy(subject)
     if policy is not None and policy.mode == vocabulary.PolicyMode.AUDIT:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.policy.mode",
             message="Audit blocks nothing; set Enforce when status.summary.wouldBlock is 0, or as low as you want it",
         )
@@ -96,7 +96,7 @@ def _audit(subject: terms.Subject) -> Iterator[terms.Place]:
 LINTS: Final = (
     terms.Lint(
         identifier="policy-opens-private-networks",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="The policy opens every private network to organizations",
         explanation="A network in policy.endpoints.allow admits whatever name resolves into it. One that holds the"
         " private ranges lets organizations connect to Services and machines that were never meant for them, and learn"
@@ -106,7 +106,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="policy-opens-metadata",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="The policy opens the cloud's metadata service",
         explanation="169.254.169.254 and its like hand out credentials of the machine. No mail server stands there.",
         remedy="Name the server's own network in policy.endpoints.hostAllow.",
@@ -114,7 +114,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="policy-anonymous-everywhere",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="Organizations may use any server without credentials",
         explanation="A relay that trusts the cluster's address trusts every organization then. The host's own is known"
         " by the addresses that DNS answers at the moment; any other relay is not, and From is not bound there.",
@@ -123,7 +123,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="policy-allows-freemail-from",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The policy allows From addresses of a free mail provider",
         explanation="Such mail fails DMARC, and refusals hurt the reputation of the server that all organizations"
         " share.",
@@ -132,7 +132,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="allow-plaintext-idle",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="A permission to send the password in clear lies ready",
         explanation="auth.allowPlaintext does nothing while the connection has TLS. It takes away the question that"
         " would be asked when somebody turns TLS off.",
@@ -141,7 +141,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="policy-in-audit-mode",
-        severity=terms.Severity.INFO,
+        severity=terms.LintSeverity.INFO,
         title="The policy is not in force",
         explanation="In mode Audit violations are told and counted, and mail goes out nevertheless. That is meant for"
         " the time in which a policy is tried out.",

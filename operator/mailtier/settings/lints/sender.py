@@ -15,7 +15,7 @@ _FREEMAIL_SERVERS: Final = {"gmail.com": ("gmail",), "googlemail.com": ("gmail",
 """Which providers send for a domain of everybody's mailboxes."""
 
 
-def _not_the_account(subject: terms.Subject, provider: str) -> Iterator[terms.Place]:
+def _not_the_account(subject: terms.Subject, provider: str) -> Iterator[terms.Notice]:
     """Yield that From is not the account, to whoever owns both."""
     auth, from_ = subject.auth, subject.effective.from_
     if subject.provider is None or subject.provider.name != provider or auth is None or from_ is None:
@@ -23,7 +23,7 @@ def _not_the_account(subject: terms.Subject, provider: str) -> Iterator[terms.Pl
     # A username of another form is another lint's finding.
     if "@" in auth.identity and auth.identity.lower() != from_.address.lower():
         rule = subject.provider.sender.note
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.from.address",
             message=f"{from_.address} is not the username, and {subject.provider.title} sends as the account: {rule};"
             " set it to the username, or allow the address there",
@@ -31,15 +31,15 @@ def _not_the_account(subject: terms.Subject, provider: str) -> Iterator[terms.Pl
         )
 
 
-def _gmail_account(subject: terms.Subject) -> Iterator[terms.Place]:
+def _gmail_account(subject: terms.Subject) -> Iterator[terms.Notice]:
     return _not_the_account(subject, gmail.PROVIDER.name)
 
 
-def _microsoft_account(subject: terms.Subject) -> Iterator[terms.Place]:
+def _microsoft_account(subject: terms.Subject) -> Iterator[terms.Notice]:
     return _not_the_account(subject, microsoft_365.PROVIDER.name)
 
 
-def _unrelated_domain(subject: terms.Subject) -> Iterator[terms.Place]:
+def _unrelated_domain(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint, auth, from_ = subject.endpoint, subject.auth, subject.effective.from_
     if endpoint is None or from_ is None or subject.provider is not None:
         return
@@ -54,14 +54,14 @@ def _unrelated_domain(subject: terms.Subject) -> Iterator[terms.Place]:
         # Who has a mailbox of the domain at the server is served there for it.
         known.append(names.domain_of(auth.identity))
     if not any(names.are_related(domain, name) for name in known):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.from.address",
             message=f"{domain} has nothing in common with {endpoint.host}; have the SPF record of {domain} name that"
             " server, and the server sign with DKIM for it",
         )
 
 
-def _envelope_domain(subject: terms.Subject) -> Iterator[terms.Place]:
+def _envelope_domain(subject: terms.Subject) -> Iterator[terms.Notice]:
     from_ = subject.effective.from_
     # On the host's server, its envelope is where the platform team reads the bounces of all.
     address = subject.endpoint is not None and subject.owns("from.address")
@@ -70,26 +70,26 @@ def _envelope_domain(subject: terms.Subject) -> Iterator[terms.Place]:
     envelope, header = names.domain_of(from_.envelope), names.domain_of(from_.address)
     if not names.are_related(envelope, header):
         field = "spec.from.envelope" if subject.owns("from.envelope") else "spec.from.address"
-        yield terms.Place(
+        yield terms.Notice(
             field=field,
             message=f"SPF is checked for {envelope}, and DMARC asks for {header}, so that SPF does not count; use an"
             f" envelope below {header}, or be sure that the server signs with DKIM for it",
         )
 
 
-def _reply_to_nobody(subject: terms.Subject) -> Iterator[terms.Place]:
+def _reply_to_nobody(subject: terms.Subject) -> Iterator[terms.Notice]:
     from_ = subject.effective.from_
     if from_ is None or from_.reply_to is None or not subject.owns("from.replyTo"):
         return
     if from_.reply_to.rpartition("@")[0].lower() in _NOBODY:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.from.replyTo",
             message=f"{from_.reply_to} reads like a mailbox that nobody reads, and invites to write to it; name one"
             " that is read, or remove it",
         )
 
 
-def _freemail(subject: terms.Subject) -> Iterator[terms.Place]:
+def _freemail(subject: terms.Subject) -> Iterator[terms.Notice]:
     from_ = subject.effective.from_
     if from_ is None or not subject.owns("from.address"):
         return
@@ -101,43 +101,43 @@ def _freemail(subject: terms.Subject) -> Iterator[terms.Place]:
     endpoint = subject.effective.endpoint
     if endpoint is not None and names.are_related(domain, endpoint.host):
         return
-    yield terms.Place(
+    yield terms.Notice(
         field="spec.from.address",
         message=f"{domain} belongs to a provider of mailboxes, whose DMARC record disowns mail from other servers; use"
         " an address of a domain of your own",
     )
 
 
-def _name_like_address(subject: terms.Subject) -> Iterator[terms.Place]:
+def _name_like_address(subject: terms.Subject) -> Iterator[terms.Notice]:
     from_ = subject.effective.from_
     if from_ is None or from_.display_name is None or not subject.owns("from.displayName"):
         return
     if "@" in from_.display_name and from_.address.lower() not in from_.display_name.lower():
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.from.displayName",
             message="shows an address other than from.address, as phishing does, and filters count it; use a name",
         )
 
 
-def _domain_not_public(subject: terms.Subject) -> Iterator[terms.Place]:
+def _domain_not_public(subject: terms.Subject) -> Iterator[terms.Notice]:
     from_ = subject.effective.from_
     if from_ is None:
         return
     for path, address in (("from.address", from_.address), ("from.envelope", from_.envelope)):
         if subject.owns(path) and names.is_never_public(names.domain_of(address)):
-            yield terms.Place(
+            yield terms.Notice(
                 field=f"spec.{path}",
                 message=f"{names.domain_of(address)} is no domain of the internet: receivers there refuse mail from"
                 " it, and bounces find no way back; use one that is",
             )
 
 
-def _helo_unknown(subject: terms.Subject) -> Iterator[terms.Place]:
+def _helo_unknown(subject: terms.Subject) -> Iterator[terms.Notice]:
     auth, provider = subject.effective.auth, subject.provider
     if subject.endpoint is None or auth is None or provider is None or not provider.names_itself:
         return
     if auth.mechanism == vocabulary.Mechanism.ANONYMOUS and subject.effective.delivery.helo_name is None:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.delivery.heloName",
             message=f"is absent, and without credentials {provider.title} knows the account by the name in EHLO; set it"
             " to a domain of the account",
@@ -148,7 +148,7 @@ def _helo_unknown(subject: terms.Subject) -> Iterator[terms.Place]:
 LINTS: Final = (
     terms.Lint(
         identifier="gmail-from-not-username",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="From is not the account that signs in to Gmail",
         explanation="Gmail sends as the account. Another From address is replaced by the account's own, unless it was"
         " confirmed under Settings, Accounts, Send mail as: recipients then see an address that nobody configured.",
@@ -158,7 +158,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="microsoft-365-from-not-username",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="From is not the mailbox that signs in to Microsoft 365",
         explanation="Exchange Online refuses a message whose From is not the mailbox's own (554 SendAsDenied), unless"
         " the mailbox has the permission Send As on the other address.",
@@ -168,7 +168,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="from-domain-unrelated",
-        severity=terms.Severity.INFO,
+        severity=terms.LintSeverity.INFO,
         title="The From domain has nothing in common with the server",
         explanation="Receivers ask the From domain whether the server may send for it (SPF, DKIM, DMARC). That a server"
         " of another name may is usual, and worth a look once. Nothing is found for known providers, for addresses,"
@@ -178,7 +178,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="envelope-domain-differs",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="Envelope and From are of different domains",
         explanation="DMARC counts SPF only if the envelope's domain is the From domain or below the same registered one"
         " (RFC 7489 section 3.1.2). Then DKIM alone has to carry the message. Nothing is found where an organization"
@@ -188,7 +188,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="reply-to-nobody",
-        severity=terms.Severity.INFO,
+        severity=terms.LintSeverity.INFO,
         title="Replies go to a mailbox that nobody reads",
         explanation="A Reply-To header is there to send replies somewhere else than From. Without it a reply to a"
         " no-reply From is at least known to go nowhere.",
@@ -197,7 +197,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="from-freemail-domain",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="From is a mailbox of a free mail provider",
         explanation="The domain is not yours: its DMARC record tells receivers to refuse or to sort out what other"
         " servers send in its name.",
@@ -206,7 +206,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="display-name-shows-address",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The display name shows another address",
         explanation="A name that is an address other than the real one is what phishing looks like. Filters count it,"
         " and mail programs may show it in place of the address.",
@@ -215,7 +215,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="sender-domain-not-public",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The sender's domain does not exist on the internet",
         explanation="Receivers look the sender's domain up and refuse mail from one that does not resolve; a bounce to"
         " it has no way back. Between servers of one's own it may work.",
@@ -224,7 +224,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="helo-name-of-account-missing",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The relay is not told whose session it is",
         explanation="Without credentials, the relay of Google Workspace finds the account by the domain in EHLO, or by"
         " the envelope's sender if that domain is the account's. Otherwise it answers 550 5.7.0 Mail relay denied.",

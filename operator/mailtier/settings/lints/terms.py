@@ -12,7 +12,7 @@ from mailtier.settings.providers import catalogue
 from mailtier.settings.providers import facts as providers
 
 
-class Severity(enum.StrEnum):
+class LintSeverity(enum.StrEnum):
     """How much a finding matters."""
 
     ERROR = "Error"
@@ -25,7 +25,7 @@ class Severity(enum.StrEnum):
     @property
     def rank(self) -> int:
         """Its place in an order that has the worst first."""
-        return tuple(Severity).index(self)
+        return tuple(LintSeverity).index(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Subject:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Notice:
     """One thing that a lint noticed.
 
     Attributes:
@@ -105,7 +105,7 @@ class Place:
     fact: providers.Fact[Any] | None = None
 
 
-Check = Callable[[Subject], Iterator[Place]]
+Check = Callable[[Subject], Iterator[Notice]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +123,7 @@ class Lint:
     """
 
     identifier: str
-    severity: Severity
+    severity: LintSeverity
     title: str
     explanation: str
     remedy: str
@@ -140,6 +140,6 @@ class LintFinding:
     """
 
     lint: Lint
-    severity: Severity
+    severity: LintSeverity
     field: str
     message: str

@@ -21,54 +21,54 @@ def expects_other_mode(endpoint: effective.Endpoint) -> bool:
     return endpoint.tls.mode == _TLS.IMPLICIT and endpoint.port in _STARTTLS_PORTS
 
 
-def _starttls_on_implicit(subject: terms.Subject) -> Iterator[terms.Place]:
+def _starttls_on_implicit(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint = subject.endpoint
     if endpoint is not None and endpoint.tls.mode == _TLS.STARTTLS and expects_other_mode(endpoint):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.tls.mode",
             message=f"StartTLS does not go with port {endpoint.port}, where servers expect TLS from the first byte; set"
             " mode to Implicit, or port to 587",
         )
 
 
-def _implicit_on_starttls(subject: terms.Subject) -> Iterator[terms.Place]:
+def _implicit_on_starttls(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint = subject.endpoint
     if endpoint is not None and endpoint.tls.mode == _TLS.IMPLICIT and expects_other_mode(endpoint):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.tls.mode",
             message=f"Implicit does not go with port {endpoint.port}, where servers speak in clear until STARTTLS; set"
             " mode to StartTLS, or port to 465",
         )
 
 
-def _password_in_clear(subject: terms.Subject) -> Iterator[terms.Place]:
+def _password_in_clear(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint, auth = subject.endpoint, subject.effective.auth
     if endpoint is None or auth is None or endpoint.tls.mode != _TLS.DISABLED:
         return
     if auth.mechanism != vocabulary.Mechanism.ANONYMOUS and not names.is_loopback(endpoint.host):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.auth.allowPlaintext",
             message="lets the password cross the network in clear; set smtp.tls.mode to StartTLS or Implicit and"
             " remove it",
         )
 
 
-def _mail_in_clear(subject: terms.Subject) -> Iterator[terms.Place]:
+def _mail_in_clear(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint = subject.endpoint
     if endpoint is not None and endpoint.tls.mode == _TLS.DISABLED and not names.is_loopback(endpoint.host):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.tls.mode",
             message="Disabled lets everybody on the way read the mail, with the links of password recoveries; set"
             " StartTLS, with caRef for a certificate of a private CA",
         )
 
 
-def _address_without_name(subject: terms.Subject) -> Iterator[terms.Place]:
+def _address_without_name(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint = subject.endpoint
     if endpoint is None or endpoint.tls.mode == _TLS.DISABLED or endpoint.tls.server_name is not None:
         return
     if endpoints.is_address(endpoint.host):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.tls.serverName",
             message=f"is absent, and certificates are rarely made out to an address such as {endpoint.host}; set it to"
             " the name in the server's certificate, or smtp.host to that name, unless the certificate holds the"
@@ -76,46 +76,46 @@ def _address_without_name(subject: terms.Subject) -> Iterator[terms.Place]:
         )
 
 
-def _unqualified_host(subject: terms.Subject) -> Iterator[terms.Place]:
+def _unqualified_host(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint = subject.endpoint
     if endpoint is None or endpoints.is_address(endpoint.host) or names.is_loopback(endpoint.host):
         return
     if "." not in endpoint.host:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.host",
             message=f"{endpoint.host} is completed by the search domains of the sender's pod, which look in its own"
             " namespace first; write the whole name",
         )
 
 
-def _loopback(subject: terms.Subject) -> Iterator[terms.Place]:
+def _loopback(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint = subject.endpoint
     if endpoint is not None and names.is_loopback(endpoint.host):
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.host",
             message=f"{endpoint.host} is the sender's own pod, not the machine it runs on; name the server, unless it"
             " is a sidecar of the sender",
         )
 
 
-def _credentials_on_relay_port(subject: terms.Subject) -> Iterator[terms.Place]:
+def _credentials_on_relay_port(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint, auth = subject.endpoint, subject.effective.auth
     if endpoint is None or auth is None or endpoint.port != _RELAY_PORT:
         return
     if auth.mechanism != vocabulary.Mechanism.ANONYMOUS:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.smtp.port",
             message="25 is for relaying between servers, and clouds block it; submit on 587 with StartTLS or on 465"
             " with Implicit",
         )
 
 
-def _anonymous_submission(subject: terms.Subject) -> Iterator[terms.Place]:
+def _anonymous_submission(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint, auth, provider = subject.endpoint, subject.effective.auth, subject.provider
     if endpoint is None or auth is None or endpoint.port not in _SUBMISSION_PORTS:
         return
     if provider is None and auth.mechanism == vocabulary.Mechanism.ANONYMOUS:
-        yield terms.Place(
+        yield terms.Notice(
             field="spec.auth",
             message=f"is absent or Anonymous, and servers ask for credentials on port {endpoint.port}; set username and"
             " passwordSecretRef, or ignore this if the server knows the cluster by its address",
@@ -125,7 +125,7 @@ def _anonymous_submission(subject: terms.Subject) -> Iterator[terms.Place]:
 LINTS: Final = (
     terms.Lint(
         identifier="starttls-on-implicit-tls-port",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="StartTLS on a port that expects TLS from the first byte",
         explanation="Port 465 is for implicit TLS (RFC 8314 section 7.3): the server waits for a TLS handshake, the"
         " client for a greeting, until one of them gives up. It looks like a dead server.",
@@ -134,7 +134,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="implicit-tls-on-starttls-port",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="Implicit TLS on a port that speaks in clear first",
         explanation="On ports 587 (RFC 6409) and 25 (RFC 5321) a session begins in clear and is protected by STARTTLS"
         " (RFC 3207). A client that begins with TLS gets an answer that is no TLS: wrong version number, in the words"
@@ -144,7 +144,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="password-in-clear",
-        severity=terms.Severity.ERROR,
+        severity=terms.LintSeverity.ERROR,
         title="A password crosses the network without TLS",
         explanation="auth.allowPlaintext with smtp.tls.mode Disabled sends the password readable to everything between"
         " the sender and the server: other pods, nodes, switches, and whoever records them.",
@@ -154,7 +154,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="mail-in-clear",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="Mail crosses the network without TLS",
         explanation="Whoever can record the connection reads every message, the links of password recoveries among"
         " them, and can use these before their recipient does.",
@@ -164,7 +164,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="ip-address-without-server-name",
-        severity=terms.Severity.INFO,
+        severity=terms.LintSeverity.INFO,
         title="The server is an IP address, and no name is given for its certificate",
         explanation="A certificate is checked against the host. Most are made out to names alone, so that one reached"
         " by its address does not verify, and no mail is sent; then Verified says TlsFailed. A certificate of a private"
@@ -175,7 +175,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="unqualified-host",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The server's name is a single label",
         explanation="A single label is completed by the search domains of the sender's pod: the namespace of the"
         " operator comes first, so that another server may answer than the one that was meant. No public CA makes out"
@@ -185,7 +185,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="loopback-endpoint",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="The server is the sender's own pod",
         explanation="Inside a pod, localhost is the pod. A relay that listens on the node's or on a laptop's localhost"
         " is not reached.",
@@ -195,7 +195,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="credentials-on-port-25",
-        severity=terms.Severity.WARNING,
+        severity=terms.LintSeverity.WARNING,
         title="Submission with credentials on port 25",
         explanation="Port 25 is for mail between servers. Clouds and access providers block or slow it down outwards,"
         " and many servers offer no AUTH there (RFC 6409 section 3.1, RFC 8314 section 3).",
@@ -204,7 +204,7 @@ LINTS: Final = (
     ),
     terms.Lint(
         identifier="submission-without-credentials",
-        severity=terms.Severity.INFO,
+        severity=terms.LintSeverity.INFO,
         title="A submission port without credentials",
         explanation="On ports 587 and 465 servers usually answer 530 or 550 to who did not authenticate (RFC 6409"
         " section 4.3).",

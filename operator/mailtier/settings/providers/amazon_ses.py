@@ -8,30 +8,30 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import facts
 
 _READ: Final = dt.date(2026, 11, 25)
-_CONNECT: Final = facts.Source(
+_CONNECT: Final = facts.FactSource(
     title="Connecting to an Amazon SES SMTP endpoint",
     url="https://docs.aws.amazon.com/ses/latest/dg/smtp-connect.html",
     looked_up=_READ,
 )
-_CREDENTIALS: Final = facts.Source(
+_CREDENTIALS: Final = facts.FactSource(
     title="Obtaining Amazon SES SMTP credentials",
     url="https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html",
     looked_up=_READ,
 )
-_QUOTAS: Final = facts.Source(
+_QUOTAS: Final = facts.FactSource(
     title="Service quotas in Amazon SES", url="https://docs.aws.amazon.com/ses/latest/dg/quotas.html", looked_up=_READ
 )
-_QUOTA_ERRORS: Final = facts.Source(
+_QUOTA_ERRORS: Final = facts.FactSource(
     title="Errors related to the sending quotas for your Amazon SES account",
     url="https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html",
     looked_up=_READ,
 )
-_TROUBLE: Final = facts.Source(
+_TROUBLE: Final = facts.FactSource(
     title="Amazon SES SMTP issues",
     url="https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-smtp.html",
     looked_up=_READ,
 )
-_COMMAND_LINE: Final = facts.Source(
+_COMMAND_LINE: Final = facts.FactSource(
     title="Testing your connection to the Amazon SES SMTP interface using the command line",
     url="https://docs.aws.amazon.com/ses/latest/dg/send-email-smtp-client-command-line.html",
     looked_up=_READ,
@@ -73,7 +73,7 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     oauth2=None,
-    limits=facts.Limits(
+    limits=facts.ProviderLimits(
         recipients_per_message=facts.Fact(value=50, source=_QUOTAS),
         message_bytes=facts.Fact(
             value=40_000_000, source=_QUOTAS, note="40 MB after encoding; above 10 MB the bandwidth is throttled"

@@ -7,12 +7,12 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_CONNECTORS: Final = facts.Source(
+_CONNECTORS: Final = facts.FactSource(
     title="Receive connectors",
     url="https://learn.microsoft.com/exchange/mail-flow/connectors/receive-connectors",
     looked_up=_READ,
 )
-_RATES: Final = facts.Source(
+_RATES: Final = facts.FactSource(
     title="Message rate limits and throttling",
     url="https://learn.microsoft.com/exchange/mail-flow/message-rate-limits",
     looked_up=_READ,
@@ -48,7 +48,7 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     oauth2=None,
-    limits=facts.Limits(
+    limits=facts.ProviderLimits(
         messages_per_minute=facts.Fact(
             value=5, source=_RATES, note="for each user on Client Frontend; Set-ReceiveConnector -MessageRateLimit"
         ),

@@ -12,7 +12,7 @@ _T = TypeVar("_T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class FactSource:
     """Where a fact was read.
 
     Attributes:
@@ -36,7 +36,7 @@ class Fact(Generic[_T]):
     """
 
     value: _T
-    source: Source
+    source: FactSource
     note: str = ""
     verified: bool = True
 
@@ -66,7 +66,7 @@ class UsernameRule:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class OAuth2:
+class OAuth2Facts:
     """How access tokens are got.
 
     Attributes:
@@ -79,7 +79,7 @@ class OAuth2:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ProviderLimits:
     """What an account may send; None where the provider publishes no number.
 
     Attributes:
@@ -115,7 +115,7 @@ class KnownError:
     text: str | None = None
     meaning: str
     remedy: str
-    source: Source
+    source: FactSource
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +164,8 @@ class Provider:
     sender: Fact[SenderRule]
     username: Fact[UsernameRule] | None
     mechanisms: Fact[tuple[vocabulary.Mechanism, ...]] | None
-    oauth2: Fact[OAuth2] | None
-    limits: Limits
+    oauth2: Fact[OAuth2Facts] | None
+    limits: ProviderLimits
     errors: tuple[KnownError, ...]
     sample: Sample
     names_itself: bool = False

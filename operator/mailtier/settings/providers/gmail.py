@@ -7,36 +7,36 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_LIMITS: Final = facts.Source(
+_LIMITS: Final = facts.FactSource(
     title="Gmail sending limits in Google Workspace", url="https://support.google.com/a/answer/166852", looked_up=_READ
 )
-_ERRORS: Final = facts.Source(
+_ERRORS: Final = facts.FactSource(
     title="Gmail SMTP errors and codes", url="https://support.google.com/a/answer/3726730", looked_up=_READ
 )
-_XOAUTH2: Final = facts.Source(
+_XOAUTH2: Final = facts.FactSource(
     title="OAuth 2.0 mechanism (XOAUTH2 protocol)",
     url="https://developers.google.com/workspace/gmail/imap/xoauth2-protocol",
     looked_up=_READ,
 )
-_OAUTH2: Final = facts.Source(
+_OAUTH2: Final = facts.FactSource(
     title="Using OAuth 2.0 to Access Google APIs",
     url="https://developers.google.com/identity/protocols/oauth2",
     looked_up=_READ,
 )
-_SERVERS: Final = facts.Source(
+_SERVERS: Final = facts.FactSource(
     title="IMAP, POP, and SMTP", url="https://developers.google.com/workspace/gmail/imap/imap-smtp", looked_up=_READ
 )
-_APP_PASSWORDS: Final = facts.Source(
+_APP_PASSWORDS: Final = facts.FactSource(
     title="Sign in with app passwords",
     url="https://knowledge.workspace.google.com/kb/how-to-create-app-passwords-000009237",
     looked_up=_READ,
 )
-_SETTINGS: Final = facts.Source(
+_SETTINGS: Final = facts.FactSource(
     title="Gmail SMTP settings: ports, auth, limits (Nylas)",
     url="https://developer.nylas.com/docs/cookbook/email/gmail-smtp-settings/",
     looked_up=_READ,
 )
-_ALIAS: Final = facts.Source(
+_ALIAS: Final = facts.FactSource(
     title="Sending mail from a different address",
     url="https://support.google.com/mail/answer/22370",
     looked_up=_READ,
@@ -73,14 +73,14 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     oauth2=facts.Fact(
-        value=facts.OAuth2(
+        value=facts.OAuth2Facts(
             token_url="https://oauth2.googleapis.com/token",  # noqa: S106  # An address.
             scopes=((vocabulary.GrantType.REFRESH_TOKEN, ("https://mail.google.com/",)),),
         ),
         source=_XOAUTH2,
         note=f"the account agrees once; client credentials are not among the flows that Google lists ({_OAUTH2.url})",
     ),
-    limits=facts.Limits(
+    limits=facts.ProviderLimits(
         messages_per_day=facts.Fact(
             value=2000, source=_LIMITS, note="500 for trial accounts; counted over any 24 hours"
         ),

@@ -6,15 +6,15 @@ from typing import Final
 from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_RELAY: Final = facts.Source(
+_RELAY: Final = facts.FactSource(
     title="Route outgoing SMTP relay messages through Google",
     url="https://support.google.com/a/answer/2956491",
     looked_up=_READ,
 )
-_ERRORS: Final = facts.Source(
+_ERRORS: Final = facts.FactSource(
     title="SMTP relay service error messages", url="https://support.google.com/a/answer/6140680", looked_up=_READ
 )
-_LIMITS: Final = facts.Source(
+_LIMITS: Final = facts.FactSource(
     title="Gmail sending limits in Google Workspace", url="https://support.google.com/a/answer/166852", looked_up=_READ
 )
 
@@ -41,7 +41,7 @@ PROVIDER: Final = facts.Provider(
     ),
     mechanisms=None,
     oauth2=None,
-    limits=facts.Limits(
+    limits=facts.ProviderLimits(
         messages_per_day=facts.Fact(value=10_000, source=_RELAY, note="for each user, by the envelope's sender"),
         recipients_per_day=facts.Fact(
             value=4_600_000,

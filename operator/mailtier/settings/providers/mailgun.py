@@ -7,27 +7,27 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_SEND: Final = facts.Source(
+_SEND: Final = facts.FactSource(
     title="Send via SMTP",
     url="https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages/send-smtp",
     looked_up=_READ,
 )
-_PROTOCOL: Final = facts.Source(
+_PROTOCOL: Final = facts.FactSource(
     title="SMTP Protocol",
     url="https://documentation.mailgun.com/docs/mailgun/user-manual/smtp-protocol/",
     looked_up=_READ,
 )
-_RELAY: Final = facts.Source(
+_RELAY: Final = facts.FactSource(
     title="SMTP Relay",
     url="https://documentation.mailgun.com/docs/mailgun/user-manual/smtp-protocol/smtp-relay",
     looked_up=_READ,
 )
-_REGIONS: Final = facts.Source(
+_REGIONS: Final = facts.FactSource(
     title="Sending email with Mailgun (Google Cloud)",
     url="https://cloud.google.com/compute/docs/tutorials/sending-mail/using-mailgun",
     looked_up=_READ,
 )
-_CREDENTIALS: Final = facts.Source(
+_CREDENTIALS: Final = facts.FactSource(
     title="Where can I find my API keys and SMTP credentials?",
     url="https://help.mailgun.com/hc/en-us/articles/203380100-Where-can-I-find-my-API-keys-and-SMTP-credentials",
     looked_up=_READ,
@@ -59,7 +59,7 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     oauth2=None,
-    limits=facts.Limits(),
+    limits=facts.ProviderLimits(),
     errors=(
         facts.KnownError(
             code=535,

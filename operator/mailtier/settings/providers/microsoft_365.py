@@ -7,42 +7,42 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_SETUP: Final = facts.Source(
+_SETUP: Final = facts.FactSource(
     title="How to set up a multifunction device or application to send emails using Microsoft 365 or Office 365",
     url="https://learn.microsoft.com/exchange/mail-flow-best-practices/how-to-set-up-a-multifunction-device-or"
     "-application-to-send-email-using-microsoft-365-or-office-365",
     looked_up=_READ,
 )
-_THROTTLING: Final = facts.Source(
+_THROTTLING: Final = facts.FactSource(
     title="Message storage and concurrent connection throttling for SMTP Authenticated Submission",
     url="https://learn.microsoft.com/exchange/troubleshoot/send-emails/smtp-submission-improvements",
     looked_up=_READ,
 )
-_OAUTH: Final = facts.Source(
+_OAUTH: Final = facts.FactSource(
     title="Authenticate an IMAP, POP or SMTP connection using OAuth",
     url="https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp"
     "-application-by-using-oauth",
     looked_up=_READ,
 )
-_BASIC: Final = facts.Source(
+_BASIC: Final = facts.FactSource(
     title="Updated Exchange Online SMTP AUTH Basic Authentication Deprecation Timeline",
     url="https://techcommunity.microsoft.com/blog/exchange/updated-exchange-online-smtp-auth-basic-authentication"
     "-deprecation-timeline/4489835",
     looked_up=_READ,
 )
-_RETIREMENT: Final = facts.Source(
+_RETIREMENT: Final = facts.FactSource(
     title="Exchange Online to retire Basic auth for Client Submission (SMTP AUTH)",
     url="https://techcommunity.microsoft.com/t5/exchange-team-blog/exchange-online-to-retire-basic-auth-for-client"
     "-submission-smtp/ba-p/4114750",
     looked_up=_READ,
 )
-_DISABLED: Final = facts.Source(
+_DISABLED: Final = facts.FactSource(
     title="Enable or disable authenticated client SMTP submission (SMTP AUTH) in Exchange Online",
     url="https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp"
     "-submission",
     looked_up=_READ,
 )
-_MECHANISMS: Final = facts.Source(
+_MECHANISMS: Final = facts.FactSource(
     title='Office 365 - SMTP error "first record does not look like a TLS handshake" (mattermost/mattermost)',
     url="https://github.com/mattermost/mattermost/issues/954",
     looked_up=_READ,
@@ -77,7 +77,7 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     oauth2=facts.Fact(
-        value=facts.OAuth2(
+        value=facts.OAuth2Facts(
             token_url="https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token",  # noqa: S106  # An address.
             scopes=(
                 (_G.CLIENT_CREDENTIALS, ("https://outlook.office365.com/.default",)),
@@ -88,7 +88,7 @@ PROVIDER: Final = facts.Provider(
         note="for client credentials the application has the permission SMTP.SendAsApp, an administrator's consent,"
         " and its service principal full access to the mailbox",
     ),
-    limits=facts.Limits(
+    limits=facts.ProviderLimits(
         recipients_per_day=facts.Fact(value=10_000, source=_THROTTLING),
         messages_per_minute=facts.Fact(value=30, source=_THROTTLING, note="for each mailbox"),
         connections=facts.Fact(value=3, source=_THROTTLING, note="for each mailbox"),

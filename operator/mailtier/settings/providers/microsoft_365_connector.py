@@ -6,7 +6,7 @@ from typing import Final
 from mailtier.settings.providers import facts
 
 _READ: Final = dt.date(2026, 11, 25)
-_SETUP: Final = facts.Source(
+_SETUP: Final = facts.FactSource(
     title="How to set up a multifunction device or application to send emails using Microsoft 365 or Office 365",
     url="https://learn.microsoft.com/exchange/mail-flow-best-practices/how-to-set-up-a-multifunction-device-or"
     "-application-to-send-email-using-microsoft-365-or-office-365",
@@ -30,7 +30,7 @@ PROVIDER: Final = facts.Provider(
     username=None,
     mechanisms=facts.Fact(value=(), source=_SETUP, note="the connection is known by its address or certificate"),
     oauth2=None,
-    limits=facts.Limits(),
+    limits=facts.ProviderLimits(),
     errors=(),
     sample=facts.Sample(
         host="example-com.mail.protection.outlook.com", username=None, from_address="notifications@example.com"

@@ -7,17 +7,19 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import facts, forms
 
 _READ: Final = dt.date(2026, 11, 25)
-_SASL: Final = facts.Source(title="Postfix SASL Howto", url="https://www.postfix.org/SASL_README.html", looked_up=_READ)
-_POSTCONF: Final = facts.Source(
+_SASL: Final = facts.FactSource(
+    title="Postfix SASL Howto", url="https://www.postfix.org/SASL_README.html", looked_up=_READ
+)
+_POSTCONF: Final = facts.FactSource(
     title="Postfix Configuration Parameters", url="https://www.postfix.org/postconf.5.html", looked_up=_READ
 )
-_DOS: Final = facts.Source(
+_DOS: Final = facts.FactSource(
     title="Postfix configuration options for limiting DoS attacks (Red Hat Enterprise Linux 9)",
     url="https://docs.redhat.com/en/documentation/red_hat_enterprise_linux/9/html/securing_networks/ref_postfix"
     "-configuration-options-for-limiting-dos-attacks_assembly_securing-the-postfix-service",
     looked_up=_READ,
 )
-_MISMATCH: Final = facts.Source(
+_MISMATCH: Final = facts.FactSource(
     title="reject_authenticated_sender_login_mismatch (W. Venema on postfix-users)",
     url="https://www.mail-archive.com/postfix-users@postfix.org/msg95483.html",
     looked_up=_READ,
@@ -52,7 +54,7 @@ PROVIDER: Final = facts.Provider(
         note="as auth_mechanisms of Dovecot says; plain alone by default",
     ),
     oauth2=None,
-    limits=facts.Limits(
+    limits=facts.ProviderLimits(
         connections=facts.Fact(
             value=50, source=_POSTCONF, note="smtpd_client_connection_count_limit, half of default_process_limit"
         ),

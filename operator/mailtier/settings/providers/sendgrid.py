@@ -7,17 +7,17 @@ from mailtier.api import vocabulary
 from mailtier.settings.providers import facts
 
 _READ: Final = dt.date(2026, 11, 25)
-_INTEGRATE: Final = facts.Source(
+_INTEGRATE: Final = facts.FactSource(
     title="Integrating with the SMTP API",
     url="https://www.twilio.com/docs/sendgrid/for-developers/sending-email/integrating-with-the-smtp-api",
     looked_up=_READ,
 )
-_START: Final = facts.Source(
+_START: Final = facts.FactSource(
     title="How to Send an SMTP Email",
     url="https://www.twilio.com/docs/sendgrid/for-developers/sending-email/getting-started-smtp",
     looked_up=_READ,
 )
-_ERRORS: Final = facts.Source(
+_ERRORS: Final = facts.FactSource(
     title="SMTP Errors and Troubleshooting",
     url="https://www.twilio.com/docs/sendgrid/for-developers/sending-email/smtp-errors-and-troubleshooting",
     looked_up=_READ,
@@ -49,7 +49,7 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     oauth2=None,
-    limits=facts.Limits(
+    limits=facts.ProviderLimits(
         connections=facts.Fact(value=10_000, source=_INTEGRATE, note="from one server"),
         messages_per_connection=facts.Fact(value=5000, source=_INTEGRATE),
     ),

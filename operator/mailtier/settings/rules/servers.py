@@ -17,7 +17,7 @@ def endpoint_missing(case: cases.Case) -> effective.Finding | None:
 def endpoint_denied(case: cases.Case) -> effective.Finding | None:
     """The host's policy closes the server, whatever else it says."""
     endpoint = case.values.endpoint
-    if endpoint is None or _judge(case, endpoint) != endpoints.Verdict.DENIED:
+    if endpoint is None or _judge(case, endpoint) != endpoints.EndpointVerdict.DENIED:
         return None
     return effective.Finding(
         reason=reasons.ENDPOINT_DENIED,
@@ -30,7 +30,7 @@ def endpoint_denied(case: cases.Case) -> effective.Finding | None:
 def endpoint_not_allowed(case: cases.Case) -> effective.Finding | None:
     """The host's policy does not open the server, its port or its address."""
     endpoint = case.values.endpoint
-    if endpoint is None or _judge(case, endpoint) != endpoints.Verdict.NOT_ALLOWED:
+    if endpoint is None or _judge(case, endpoint) != endpoints.EndpointVerdict.NOT_ALLOWED:
         return None
     if endpoint.origin == cases.ORG:
         message = (
@@ -55,9 +55,9 @@ def token_server_not_allowed(case: cases.Case) -> effective.Finding | None:
     server, policy = auth.oauth2.server, case.policy.endpoints if case.policy else None
     usual = endpoints.TOKEN_PORTS
     verdict = endpoints.judge(policy, host=server.host, port=server.port, usual=usual)
-    if verdict == endpoints.Verdict.ALLOWED:
+    if verdict == endpoints.EndpointVerdict.ALLOWED:
         return None
-    if verdict == endpoints.Verdict.DENIED:
+    if verdict == endpoints.EndpointVerdict.DENIED:
         return effective.Finding(
             reason=reasons.TOKEN_SERVER_NOT_ALLOWED,
             field="spec.auth.oauth2.tokenURL",
@@ -134,10 +134,10 @@ def _is_host_anonymous(case: cases.Case) -> bool:
     return auth is None or auth.mechanism == vocabulary.Mechanism.ANONYMOUS
 
 
-def _judge(case: cases.Case, endpoint: effective.Endpoint) -> endpoints.Verdict:
+def _judge(case: cases.Case, endpoint: effective.Endpoint) -> endpoints.EndpointVerdict:
     if endpoint.origin == cases.HOST:
         is_open = endpoints.is_open(endpoint.host, endpoint.addresses)
-        return endpoints.Verdict.ALLOWED if is_open else endpoints.Verdict.NOT_ALLOWED
+        return endpoints.EndpointVerdict.ALLOWED if is_open else endpoints.EndpointVerdict.NOT_ALLOWED
     policy = case.policy.endpoints if case.policy else None
     return endpoints.judge(policy, host=endpoint.host, port=endpoint.port)
 
@@ -146,7 +146,7 @@ def _usual_port(case: cases.Case, endpoint: effective.Endpoint) -> str:
     """Return the advice to leave the port to the TLS mode, where that is all that is wrong with a server."""
     mode = endpoint.tls.mode
     usual = dataclasses.replace(endpoint, port=tiers.PORTS[mode])
-    if usual.port == endpoint.port or _judge(case, usual) != endpoints.Verdict.ALLOWED:
+    if usual.port == endpoint.port or _judge(case, usual) != endpoints.EndpointVerdict.ALLOWED:
         return ""
     return f"remove spec.smtp.port to use {usual.port}, which is usual for {mode}, "
 

@@ -20,7 +20,7 @@ def _explain(org: offline.Json, **host: object) -> explaining.Explanation:
     return explaining.organization(offline.judge(offline.host(**host), offline.org("acme", **org)), _KEY)
 
 
-def _row(explanation: explaining.Explanation, path: str) -> explaining.Row:
+def _row(explanation: explaining.Explanation, path: str) -> explaining.ExplainedValue:
     (row,) = [row for row in explanation.rows if row.path == path]
     return row
 

@@ -16,14 +16,14 @@ def _find(*documents: offline.Json, strict: bool = False) -> list[issues.Issue]:
     return linting.find(offline.judge(*documents, strict=strict), now=_NOW)
 
 
-def _rules(found: list[issues.Issue], severity: terms.Severity = terms.Severity.ERROR) -> list[str]:
+def _rules(found: list[issues.Issue], severity: terms.LintSeverity = terms.LintSeverity.ERROR) -> list[str]:
     return [issue.rule.identifier for issue in found if issue.severity == severity]
 
 
 def test_fault_of_an_object_is_told_at_its_field() -> None:
     """What would be blocked names object, field and line."""
     found = _find(offline.host(), offline.org("acme", **{"from": {"address": "ceo@example.com"}}))
-    (issue,) = [issue for issue in found if issue.severity == terms.Severity.ERROR]
+    (issue,) = [issue for issue in found if issue.severity == terms.LintSeverity.ERROR]
     assert (issue.rule.identifier, issue.subject, issue.field) == (
         "FromNotAllowed",
         "OrgEmailSettings acme/default",
@@ -77,7 +77,7 @@ def test_audited_violations_are_warnings() -> None:
     host = offline.host(policy={"mode": "Audit", "locked": ["from.displayName"]})
     found = _find(host, offline.org("acme", **{"from": {"displayName": "Acme"}}))
     assert _rules(found) == []
-    assert "FieldLocked" in _rules(found, terms.Severity.WARNING)
+    assert "FieldLocked" in _rules(found, terms.LintSeverity.WARNING)
     assert any("audited; not blocked" in issue.message for issue in found)
 
 
@@ -181,6 +181,6 @@ def test_broken_examples_of_the_tutorial_are_found_beside_a_solution() -> None:
     folder = tutorial.folder()
     judge = judging.Judge(world.build(sources.read([str(folder)])), operator_namespace="mailtier-system")
     found = linting.find(judge, now=_NOW)
-    by_file = {pathlib.Path(issue.place.file).name for issue in found if issue.severity == terms.Severity.ERROR}
+    by_file = {pathlib.Path(issue.place.file).name for issue in found if issue.severity == terms.LintSeverity.ERROR}
     assert "10-certificate.yaml" in by_file
     assert {"CaInvalid", "DuplicateObject"} <= set(_rules(found))

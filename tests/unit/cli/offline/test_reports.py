@@ -21,7 +21,7 @@ _HOSTILE = "x\n::error file=a::owned\x1b[31m]]>\x00<b>&\u202e\ud800"
 def _report(*documents: offline.Json) -> reports.Report:
     judge = offline.judge(*documents)
     objects = [
-        reports.Checked(file="input.yaml", line=document.place().line, subject=document.kind)
+        reports.CheckedObject(file="input.yaml", line=document.place().line, subject=document.kind)
         for document in judge.world.ours
     ]
     found = linting.find(judge, now=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
@@ -52,7 +52,7 @@ def hostile_report() -> reports.Report:
     told = [
         issues.Issue(
             rule=issue.rule,
-            severity=terms.Severity.ERROR,
+            severity=terms.LintSeverity.ERROR,
             place=place,
             subject=_HOSTILE,
             field=_HOSTILE,
@@ -77,8 +77,8 @@ def test_text_of_nothing_says_so() -> None:
     assert list(text.lines(empty, terminal.Painter(on=False))) == ["no findings in 0 objects of 0 files\n"]
 
 
-@pytest.mark.parametrize("severity", terms.Severity)
-def test_text_names_severities_as_the_option_does(severity: terms.Severity) -> None:
+@pytest.mark.parametrize("severity", terms.LintSeverity)
+def test_text_names_severities_as_the_option_does(severity: terms.LintSeverity) -> None:
     """What --severity takes is what a line says, and what the last line counts."""
     issue = dataclasses.replace(_report(offline.org("acme", smtp={})).told[0], severity=severity)
     report = reports.Report(told=(issue,), objects=(), read=7, files=3, rules=())

@@ -91,14 +91,14 @@ def test_unreadable_text_is_noted() -> None:
     ("name", "text", "noted"),
     [
         ("a.yaml", "image: {{ .Values.image }}\n", []),
-        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: {{ .Values.x }}\n", [terms.Severity.INFO]),
-        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: [\n", [terms.Severity.ERROR]),
-        ("<stdin>", "Error: chart not found: [\n", [terms.Severity.ERROR]),
+        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: {{ .Values.x }}\n", [terms.LintSeverity.INFO]),
+        ("a.yaml", "apiVersion: mailtier.dev/v1alpha1\nspec: [\n", [terms.LintSeverity.ERROR]),
+        ("<stdin>", "Error: chart not found: [\n", [terms.LintSeverity.ERROR]),
     ],
 )
-def test_unreadable_text_matters_as_far_as_it_is_ours(name: str, text: str, noted: list[terms.Severity]) -> None:
+def test_unreadable_text_matters_as_far_as_it_is_ours(name: str, text: str, noted: list[terms.LintSeverity]) -> None:
     """Another chart's template is nobody's fault, our own is to be rendered, and what was piped in has to be read."""
     found = world.build(sources.parse(name, text))
     assert [issue.severity for issue in found.noted] == noted
-    assert (found.skipped, found.templates) == (int(not noted), int(noted == [terms.Severity.INFO]))
+    assert (found.skipped, found.templates) == (int(not noted), int(noted == [terms.LintSeverity.INFO]))
     assert found.files == int(bool(noted))

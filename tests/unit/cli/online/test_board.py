@@ -14,7 +14,7 @@ _NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 _PLAIN = terminal.Painter(on=False)
 
 
-def _row(state: rows.State, namespace: str = "acme", message: str = "Do this.", *, minutes: int = 0) -> rows.Row:
+def _row(state: rows.RowState, namespace: str = "acme", message: str = "Do this.", *, minutes: int = 0) -> rows.Row:
     return rows.Row(
         namespace=namespace,
         name="default",
@@ -33,7 +33,7 @@ def _row(state: rows.State, namespace: str = "acme", message: str = "Do this.", 
 
 def _picture(*found: rows.Row) -> rows.Picture:
     return rows.Picture(
-        host=_row(rows.State.READY, ""),
+        host=_row(rows.RowState.READY, ""),
         host_missing=False,
         organizations=found,
         pods=[rows.Pod(name="mailtier-0", containers={"operator": True, "sender": False})],
@@ -42,7 +42,7 @@ def _picture(*found: rows.Row) -> rows.Picture:
 
 def test_totals_come_first_and_each_fault_has_its_message() -> None:
     """A head of three lines, a table of what is not simply ready, and under each line what to do."""
-    found = _picture(_row(rows.State.READY, "well"), _row(rows.State.STALLED, "ill", minutes=5))
+    found = _picture(_row(rows.RowState.READY, "well"), _row(rows.RowState.STALLED, "ill", minutes=5))
     assert board.text(found, wide=False, now=_NOW, painter=_PLAIN) == [
         (
             "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 with advice;"
@@ -59,7 +59,7 @@ def test_totals_come_first_and_each_fault_has_its_message() -> None:
 
 def test_wide_lists_every_organization() -> None:
     """With server, sender and source of each."""
-    lines = board.text(_picture(_row(rows.State.READY, "well")), wide=True, now=_NOW, painter=_PLAIN)
+    lines = board.text(_picture(_row(rows.RowState.READY, "well")), wide=True, now=_NOW, painter=_PLAIN)
     assert "Everything is ready." in lines
     assert lines[-1].split() == [
         *("well/default", "Ready", "SomeReason", "relay.example.com:587", "StartTLS"),
@@ -70,14 +70,14 @@ def test_wide_lists_every_organization() -> None:
 def test_a_message_commands_no_terminal() -> None:
     """What stands in a status is text, whatever it holds, and one line (R5)."""
     hostile = "one\ntwo \x1b[2J\x07three"
-    lines = board.text(_picture(_row(rows.State.STALLED, message=hostile)), wide=False, now=_NOW, painter=_PLAIN)
+    lines = board.text(_picture(_row(rows.RowState.STALLED, message=hostile)), wide=False, now=_NOW, painter=_PLAIN)
     assert lines[-1] == "    one two  [2J three"
-    assert board.change(_row(rows.State.STALLED, message=hostile)).isprintable()
+    assert board.change(_row(rows.RowState.STALLED, message=hostile)).isprintable()
 
 
 def test_columns_are_aligned_whatever_is_coloured() -> None:
     """A colour's sequence takes no room."""
-    found = _picture(_row(rows.State.STALLED, "a"), _row(rows.State.RECONCILING, "bb"))
+    found = _picture(_row(rows.RowState.STALLED, "a"), _row(rows.RowState.RECONCILING, "bb"))
     coloured = board.text(found, wide=True, now=_NOW, painter=terminal.Painter(on=True))
     plain = board.text(found, wide=True, now=_NOW, painter=_PLAIN)
     assert "\x1b[31m" in "".join(coloured)
@@ -88,7 +88,7 @@ def test_columns_are_aligned_whatever_is_coloured() -> None:
 
 def test_both_documents_hold_the_same() -> None:
     """JSON and YAML differ in form alone."""
-    found = _picture(_row(rows.State.STALLED))
+    found = _picture(_row(rows.RowState.STALLED))
     document = json.loads(board.as_json(found))
     assert yaml.safe_load(board.as_yaml(found)) == document
     assert document["broken"] is True

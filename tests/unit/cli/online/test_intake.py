@@ -18,7 +18,7 @@ from mailtier.api import secret
 from mailtier.cli import failures
 from mailtier.cli.online import intake, probing, sending, target, terminal
 
-_ACME = target.Organization(namespace="acme", name="default")
+_ACME = target.OrganizationName(namespace="acme", name="default")
 _TOKEN = "a.b.c"
 
 Handler = collections.abc.Callable[[web.Request], collections.abc.Awaitable[web.StreamResponse]]
@@ -71,7 +71,7 @@ async def hangs_up(request: web.Request) -> web.StreamResponse:
 
 
 @pytest_asyncio.fixture
-async def reached(ca: certs.Authority) -> collections.abc.AsyncIterator[tuple[Sender, intake.Intake]]:
+async def reached(ca: certs.Authority) -> collections.abc.AsyncIterator[tuple[Sender, intake.IntakeClient]]:
     """Return a server, and a client of it."""
     sender = Sender()
     app = web.Application()
@@ -79,13 +79,13 @@ async def reached(ca: certs.Authority) -> collections.abc.AsyncIterator[tuple[Se
     server = test_utils.TestServer(app, scheme="https", host="localhost")
     await server.start_server(ssl=ca.issue(file_name="intake").server_context())
     url = str(server.make_url("")).rstrip("/")
-    address = intake.Address(shown=url, url=url, tls=ca.client_context())
-    async with intake.Intake(address, secret.Hidden(_TOKEN)) as client:
+    address = intake.IntakeAddress(shown=url, url=url, tls=ca.client_context())
+    async with intake.IntakeClient(address, secret.Hidden(_TOKEN)) as client:
         yield sender, client
     await server.close()
 
 
-Reached = tuple[Sender, intake.Intake]
+Reached = tuple[Sender, intake.IntakeClient]
 
 
 async def test_a_refusal_is_one_line_with_its_fields(reached: Reached) -> None:
@@ -311,14 +311,14 @@ def test_lines_of_a_probe_are_for_people() -> None:
 @pytest.mark.parametrize(("text", "expected"), [("acme", "acme/default"), ("acme/sales", "acme/sales")])
 def test_an_organization_is_named_by_its_namespace(text: str, expected: str) -> None:
     """The name may be left out where it is `default`."""
-    assert str(target.Organization.parse(text)) == expected
+    assert str(target.OrganizationName.parse(text)) == expected
 
 
 @pytest.mark.parametrize("text", ["", "/", "acme/", "/default", "a/b/c"])
 def test_what_names_no_organization_is_a_usage_error(text: str) -> None:
     """Half a name is not guessed at."""
     with pytest.raises(typer.BadParameter):
-        target.Organization.parse(text)
+        target.OrganizationName.parse(text)
 
 
 @pytest.mark.parametrize("text", ["0s", "25h", "soon", "10"])

@@ -7,7 +7,7 @@ import pytest
 from mailtier.api import names, reasons
 from mailtier.cli.online import rows
 
-State = rows.State
+State = rows.RowState
 
 
 def organization(
@@ -73,7 +73,7 @@ _RECONCILING = {"Ready": ("False", "SecretNotFound"), "Reconciling": ("True", "S
         ),
     ],
 )
-def test_the_worst_condition_decides(document: dict[str, typing.Any], state: rows.State, reason: str) -> None:
+def test_the_worst_condition_decides(document: dict[str, typing.Any], state: rows.RowState, reason: str) -> None:
     """Stalled outweighs Reconciling, which outweighs a failed probe, which outweighs advice."""
     row = rows.Row.of(document)
     assert (row.state, row.reason) == (state, reason)

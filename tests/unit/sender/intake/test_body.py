@@ -9,8 +9,8 @@ from mailtier.sender.intake import body, problems
 _SECRET = "https://example.com/reset/s3cr3t"
 
 
-def _refused(content: bytes) -> problems.Problem:
-    with pytest.raises(problems.Problem) as caught:
+def _refused(content: bytes) -> problems.HttpProblem:
+    with pytest.raises(problems.HttpProblem) as caught:
         body.parse(content)
     return caught.value
 

@@ -173,7 +173,7 @@ def _doubted(provider: provider_model.Provider) -> provider_model.Provider:
     limits = {
         field.name: _unverified(getattr(provider.limits, field.name)) for field in dataclasses.fields(provider.limits)
     }
-    changed = {**fields, "hosts": provider.hosts, "limits": provider_model.Limits(**limits)}  # type: ignore[arg-type]
+    changed = {**fields, "hosts": provider.hosts, "limits": provider_model.ProviderLimits(**limits)}  # type: ignore[arg-type]
     return dataclasses.replace(provider, **changed)  # type: ignore[arg-type]
 
 
@@ -185,7 +185,7 @@ def test_what_is_not_verified_makes_no_error(subject: terms.Subject, monkeypatch
     monkeypatch.setattr(providers, "ALL", tuple(map(_doubted, _PROVIDERS)))
     doubted = catalogue.run(subject)
     errors = {
-        (finding.lint.identifier, finding.field) for finding in doubted if finding.severity == terms.Severity.ERROR
+        (finding.lint.identifier, finding.field) for finding in doubted if finding.severity == terms.LintSeverity.ERROR
     }
     assert errors <= anyway
     monkeypatch.setattr(providers, "ALL", _PROVIDERS)
@@ -197,21 +197,23 @@ def test_what_is_not_verified_makes_no_error(subject: terms.Subject, monkeypatch
 @pytest.mark.parametrize(
     ("smtp", "auth", "severity"),
     [
-        (parts.smtp("example-com.mail.protection.outlook.com", 25), parts.auth(), terms.Severity.ERROR),
-        (parts.MICROSOFT, parts.auth(), terms.Severity.WARNING),
-        (parts.SES, parts.auth(), terms.Severity.ERROR),
-        (parts.GMAIL, parts.auth("no-reply"), terms.Severity.WARNING),
-        (parts.smtp("smtp.mailgun.org"), parts.auth("postmaster"), terms.Severity.WARNING),
+        (parts.smtp("example-com.mail.protection.outlook.com", 25), parts.auth(), terms.LintSeverity.ERROR),
+        (parts.MICROSOFT, parts.auth(), terms.LintSeverity.WARNING),
+        (parts.SES, parts.auth(), terms.LintSeverity.ERROR),
+        (parts.GMAIL, parts.auth("no-reply"), terms.LintSeverity.WARNING),
+        (parts.smtp("smtp.mailgun.org"), parts.auth("postmaster"), terms.LintSeverity.WARNING),
     ],
 )
-def test_a_finding_is_as_certain_as_its_fact(smtp: linting.Json, auth: linting.Json, severity: terms.Severity) -> None:
+def test_a_finding_is_as_certain_as_its_fact(
+    smtp: linting.Json, auth: linting.Json, severity: terms.LintSeverity
+) -> None:
     """Where the provider's own page says it, mail will not leave; where others say so, it may not."""
     identifiers = {"mechanism-not-offered", "username-form-of-provider"}
     found = [
         finding for finding in catalogue.run(parts.of(smtp=smtp, auth=auth)) if finding.lint.identifier in identifiers
     ]
     assert [finding.severity for finding in found] == [severity]
-    assert found[0].lint.severity == terms.Severity.ERROR
+    assert found[0].lint.severity == terms.LintSeverity.ERROR
 
 
 def test_the_pauses_are_those_of_the_schedule() -> None:

@@ -39,7 +39,7 @@ def test_lints_say_whether_they_rest_on_facts() -> None:
     assert {lint.identifier for lint in catalogue.ALL if lint.by_facts} == by_facts
     entries = reference_lints.lints_page().split("\n### ")[1:]
     softened = {entry.partition("\n")[0] for entry in entries if "\nIt is a Warning where" in entry}
-    errors = {lint.identifier for lint in catalogue.ALL if lint.severity == terms.Severity.ERROR}
+    errors = {lint.identifier for lint in catalogue.ALL if lint.severity == terms.LintSeverity.ERROR}
     assert softened == by_facts & errors
     assert softened
 

@@ -18,9 +18,9 @@ from mailtier.settings.providers import catalogue, facts
 _PROVIDERS = pytest.mark.parametrize("provider", catalogue.ALL, ids=lambda provider: provider.name)
 
 
-def _sources(value: Any) -> Iterator[facts.Source]:
+def _sources(value: Any) -> Iterator[facts.FactSource]:
     """Yield every source in a value, however deep."""
-    if isinstance(value, facts.Source):
+    if isinstance(value, facts.FactSource):
         yield value
     elif dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):

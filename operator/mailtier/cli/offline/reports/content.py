@@ -9,7 +9,7 @@ from mailtier.settings.lints import terms
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class CheckedObject:
     """One object that was looked at.
 
     Attributes:
@@ -35,12 +35,12 @@ class Report:
     """
 
     told: Sequence[issues.Issue]
-    objects: Sequence[Checked]
+    objects: Sequence[CheckedObject]
     read: int
     files: int
-    rules: Sequence[issues.Rule]
+    rules: Sequence[issues.IssueRule]
 
-    def counts(self) -> dict[terms.Severity, int]:
+    def counts(self) -> dict[terms.LintSeverity, int]:
         """Return how many issues there are of each severity, worst first."""
         found = collections.Counter(issue.severity for issue in self.told)
-        return {severity: found[severity] for severity in terms.Severity}
+        return {severity: found[severity] for severity in terms.LintSeverity}

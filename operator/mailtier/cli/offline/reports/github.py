@@ -11,7 +11,11 @@ from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.online import terminal
 from mailtier.settings.lints import terms
 
-_COMMANDS: Final = {terms.Severity.ERROR: "error", terms.Severity.WARNING: "warning", terms.Severity.INFO: "notice"}
+_COMMANDS: Final = {
+    terms.LintSeverity.ERROR: "error",
+    terms.LintSeverity.WARNING: "warning",
+    terms.LintSeverity.INFO: "notice",
+}
 
 
 def lines(report: reports.Report) -> Iterator[str]:

@@ -19,7 +19,11 @@ from mailtier.cli.offline.reports import content as reports
 from mailtier.settings.lints import terms
 
 _SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_LEVELS: Final = {terms.Severity.ERROR: "error", terms.Severity.WARNING: "warning", terms.Severity.INFO: "note"}
+_LEVELS: Final = {
+    terms.LintSeverity.ERROR: "error",
+    terms.LintSeverity.WARNING: "warning",
+    terms.LintSeverity.INFO: "note",
+}
 
 
 def lines(report: reports.Report) -> Iterator[str]:
@@ -47,7 +51,7 @@ def lines(report: reports.Report) -> Iterator[str]:
     yield "\n"
 
 
-def _rule(rule: issues.Rule) -> dict[str, Any]:
+def _rule(rule: issues.IssueRule) -> dict[str, Any]:
     help_text = f"{rule.title} {rule.remedy}".strip()
     return {
         "id": rule.identifier,

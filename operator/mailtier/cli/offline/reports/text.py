@@ -8,9 +8,9 @@ from mailtier.cli.online import terminal
 from mailtier.settings.lints import terms
 
 _COLOURS: Final = {
-    terms.Severity.ERROR: terminal.Colour.BAD,
-    terms.Severity.WARNING: terminal.Colour.WAITING,
-    terms.Severity.INFO: terminal.Colour.DIM,
+    terms.LintSeverity.ERROR: terminal.Colour.BAD,
+    terms.LintSeverity.WARNING: terminal.Colour.WAITING,
+    terms.LintSeverity.INFO: terminal.Colour.DIM,
 }
 
 
@@ -30,9 +30,9 @@ def lines(report: reports.Report, painter: terminal.Painter) -> Iterator[str]:
     )
 
 
-def _counted(severity: terms.Severity, number: int) -> str:
+def _counted(severity: terms.LintSeverity, number: int) -> str:
     noun = severity.value.lower()
-    return f"{number} {noun}" if severity == terms.Severity.INFO else _several(number, noun)
+    return f"{number} {noun}" if severity == terms.LintSeverity.INFO else _several(number, noun)
 
 
 def _several(number: int, noun: str) -> str:
