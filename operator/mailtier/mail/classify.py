@@ -63,6 +63,7 @@ class Fault(enum.StrEnum):
     CERTIFICATE_NOT_TRUSTED = "CertificateNotTrusted"
     PROTOCOL_ERROR = "ProtocolError"
     MECHANISM_NOT_OFFERED = "MechanismNotOffered"
+    PROMPT_NOT_RECOGNIZED = "PromptNotRecognized"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +130,9 @@ _EXCEEDED_STORAGE: Final = 552
 
 _FAULT_SCOPES: Final[dict[Fault, Scope]] = dict.fromkeys(Fault, Scope.SERVER) | {
     # Another account may use another mechanism: the server is not to blame for this one's settings.
-    Fault.MECHANISM_NOT_OFFERED: Scope.CREDENTIALS
+    Fault.MECHANISM_NOT_OFFERED: Scope.CREDENTIALS,
+    # The dialogue was given up: a server may count that like a wrong password, and it asks the same next time.
+    Fault.PROMPT_NOT_RECOGNIZED: Scope.CREDENTIALS,
 }
 
 
@@ -168,7 +171,7 @@ def classify_reply(phase: Phase, reply: replies.Reply, *, secrets: Iterable[str]
 def classify_fault(phase: Phase, fault: Fault) -> Failure:
     """Return what a fault without a reply means. After the final dot every one leaves the message in doubt."""
     reason = _R.IN_DOUBT if phase is Phase.DOT else _R(fault.value)
-    permanent = fault is Fault.MECHANISM_NOT_OFFERED
+    permanent = _FAULT_SCOPES[fault] is Scope.CREDENTIALS
     return Failure(
         scope=_FAULT_SCOPES[fault],
         permanence=Permanence.PERMANENT if permanent else Permanence.TRANSIENT,

@@ -24,6 +24,7 @@ class DeliveryReason(enum.StrEnum):
     SERVER_UNAVAILABLE = "ServerUnavailable"
     SERVER_REFUSED = "ServerRefused"
     MECHANISM_NOT_OFFERED = "MechanismNotOffered"
+    PROMPT_NOT_RECOGNIZED = "PromptNotRecognized"
     CREDENTIALS_REFUSED = "CredentialsRefused"
     AUTHENTICATION_UNAVAILABLE = "AuthenticationUnavailable"
     TOKEN_FAILED = "TokenFailed"  # noqa: S105  # The name of a reason; the next one too.
@@ -66,6 +67,7 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.SERVER_UNAVAILABLE: "The SMTP server is not available at present.",
     DeliveryReason.SERVER_REFUSED: "The SMTP server does not serve this client.",
     DeliveryReason.MECHANISM_NOT_OFFERED: "The SMTP server does not offer the SASL mechanism of the settings.",
+    DeliveryReason.PROMPT_NOT_RECOGNIZED: "The SMTP server asked for something during AUTH that has no sure answer.",
     DeliveryReason.CREDENTIALS_REFUSED: "The SMTP server refused the credentials, or demands some.",
     DeliveryReason.AUTHENTICATION_UNAVAILABLE: "The SMTP server cannot check credentials at present.",
     DeliveryReason.TOKEN_FAILED: "There is no access token from the token server.",

@@ -18,6 +18,10 @@ MAXIMUM_QUOTE_LENGTH: Final = 200
 SERVICE_NOT_AVAILABLE: Final = 421
 """The server closes the connection after this reply, whatever it answers (RFC 5321 section 3.8)."""
 
+CHALLENGE: Final = 334
+AUTHENTICATED: Final = 235
+"""RFC 4954 section 6."""
+
 _REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED: Final = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?: |$)")
 

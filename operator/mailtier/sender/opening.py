@@ -250,26 +250,19 @@ def _transport(client: aiosmtplib.SMTP) -> asyncio.BaseTransport:
 
 
 async def _authenticate(client: aiosmtplib.SMTP, plan: OpeningPlan, limit: asyncio.Timeout) -> None:
-    """Send one AUTH, with the one mechanism of the settings; `login` would try all that are offered.
-
-    XOAUTH2 is refused with a challenge, which aiosmtplib answers as it has to be; the refusal comes after that.
-    """
+    """Send one AUTH, with the one mechanism of the settings; `login` would try all that are offered."""
     found = plan.credentials
     mechanism, password = found.generation.mechanism, found.password
     if mechanism is vocabulary.Mechanism.ANONYMOUS:
         return
     if mechanism.lower() not in client.server_auth_methods:
-        failure = classify.classify_fault(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
+        missing = classify.classify_fault(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
         told = sasl.not_offered(mechanism, client.server_auth_methods)
-        raise faults.DeliveryError(classify.Phase.AUTH, dataclasses.replace(failure, text=told))
+        raise faults.DeliveryError(classify.Phase.AUTH, dataclasses.replace(missing, text=told))
     if found.failure is not None:
         raise faults.DeliveryError(classify.Phase.AUTH, found.failure)
     assert password is not None
-    authenticate = {
-        vocabulary.Mechanism.PLAIN: client.auth_plain,
-        vocabulary.Mechanism.LOGIN: client.auth_login,
-        vocabulary.Mechanism.XOAUTH2: client.auth_xoauth2,
-    }[mechanism]
+    dialogue = sasl.dialogue(mechanism, username=found.identity, password=password)
     loop = asyncio.get_running_loop()
     left = (limit.when() or loop.time()) - loop.time()
     # Waiting for another session's AUTH is not the server's time.
@@ -281,19 +274,37 @@ async def _authenticate(client: aiosmtplib.SMTP, plan: OpeningPlan, limit: async
         if plan.auth.stale is password:
             # Another session learned that while this one waited. The same text, granted once more, is another token.
             raise faults.StaleTokenError(classify.Phase.AUTH, _STALE)
-        try:
-            await authenticate(found.identity, password.reveal)
-        except aiosmtplib.SMTPResponseException as error:
-            failure = _judge_reply(classify.Phase.AUTH, error.code, error.message, plan)
-        else:
+        failure = await _converse(client, dialogue, plan)
+        if failure is None:
             plan.auth.stale = None
             return
-        if failure.scope is classify.Scope.CREDENTIALS:
+        if failure.reason is reasons.DeliveryReason.PROMPT_NOT_RECOGNIZED:
+            plan.auth.refusal = failure
+        elif failure.scope is classify.Scope.CREDENTIALS:
             if found.client is not None and plan.auth.stale is None:
                 plan.auth.stale = password
                 raise faults.StaleTokenError(classify.Phase.AUTH, failure)
             plan.auth.refusal = failure
     raise faults.DeliveryError(classify.Phase.AUTH, failure)
+
+
+async def _converse(client: aiosmtplib.SMTP, dialogue: sasl.Dialogue, plan: OpeningPlan) -> classify.Failure | None:
+    """Lead a dialogue to its end, and return why it failed, or None; aiosmtplib's own does not look at the prompts."""
+    response = await client.execute_command(dialogue.begin())
+    while response.code == replies.CHALLENGE:
+        try:
+            line = dialogue.answer(response.message)
+        except sasl.DialogueError as error:
+            asked = replies.quotable(sasl.readable(response.message), plan.credentials.secrets())
+            told = f'{error} It asked "{asked}".' if asked else str(error)
+            # Whatever it answers, the connection is closed.
+            await client.execute_command(sasl.CANCEL)
+            failure = classify.classify_fault(classify.Phase.AUTH, classify.Fault.PROMPT_NOT_RECOGNIZED)
+            return dataclasses.replace(failure, text=told)
+        response = await client.execute_command(line)
+    if response.code == replies.AUTHENTICATED:
+        return None
+    return _judge_reply(classify.Phase.AUTH, response.code, response.message, plan)
 
 
 def _judge(error: BaseException, progress: OpeningProgress, plan: OpeningPlan) -> classify.Failure:

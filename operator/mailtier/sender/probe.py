@@ -34,6 +34,7 @@ _BY_CAUSE: Final = {
     _R.HOST_RELAY_UNKNOWN: reasons.HOST_RELAY_UNKNOWN,
     _R.STARTTLS_NOT_OFFERED: reasons.STARTTLS_NOT_OFFERED,
     _R.MECHANISM_NOT_OFFERED: reasons.AUTH_NOT_OFFERED,
+    _R.PROMPT_NOT_RECOGNIZED: reasons.PROMPT_NOT_RECOGNIZED,
     _R.TIMED_OUT: reasons.PROBE_TIMEOUT,
     _R.TOKEN_FAILED: reasons.TOKEN_FAILED,
     _R.TOKEN_REFUSED: reasons.TOKEN_REFUSED,
@@ -51,6 +52,7 @@ _REFUSED: Final = {
 REFUSED: Final = {
     reasons.AUTH_FAILED.name: _R.CREDENTIALS_REFUSED,
     reasons.TOKEN_REFUSED.name: _R.TOKEN_REFUSED,
+    reasons.PROMPT_NOT_RECOGNIZED.name: _R.PROMPT_NOT_RECOGNIZED,
 }
 """Reasons after which the credentials are not used again (R12), and what deliveries call them."""
 

@@ -3,96 +3,33 @@
 import asyncio
 import base64
 import collections.abc
-import dataclasses
 import datetime as dt
 
 import pytest
 
-from kit import certs, dns, sending, smtpd
-from mailtier.api import secret, vocabulary
+from kit import certs, dns, openings, sending, smtpd
+from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons
-from mailtier.sender import credentials, destination, faults, opening, resolver, session, tls
+from mailtier.sender import credentials, destination, faults, opening, resolver, tls
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _R = reasons.DeliveryReason
-_PASSWORD = "correct horse battery"
 _SERVING = {
     vocabulary.TlsMode.STARTTLS: smtpd.Tls.STARTTLS,
     vocabulary.TlsMode.IMPLICIT: smtpd.Tls.IMPLICIT,
 }
-
-
-def _tls(
-    mode: vocabulary.TlsMode,
-    *,
-    ca: str | None = None,
-    server_name: str | None = None,
-    min_version: vocabulary.TlsVersion = vocabulary.TlsVersion.V1_2,
-) -> effective.Tls:
-    return effective.Tls(mode=mode, server_name=server_name, min_version=min_version, ca=ca)
-
-
-def _credentials(mechanism: vocabulary.Mechanism = vocabulary.Mechanism.PLAIN) -> credentials.Credentials:
-    return credentials.Credentials(
-        identity="robot",
-        password=secret.Hidden(_PASSWORD),
-        generation=credentials.Generation(
-            mechanism=mechanism, identity="robot", source=("ns", "smtp", "password"), version="1"
-        ),
-    )
-
-
-class _Rig:
-    """What opens sessions, without anything around it."""
-
-    def __init__(self, authority: certs.Authority) -> None:
-        self.settings = sending.WrittenSettings()
-        self.ca = self.settings.publish(authority.ca_pem)
-        self.nameservers: tuple[str, ...] | None = None
-        self.progress = opening.OpeningProgress()
-
-    async def open(
-        self,
-        at: effective.Endpoint,
-        *,
-        found: credentials.Credentials = credentials.ANONYMOUS,
-        total: dt.timedelta = dt.timedelta(seconds=5),
-        auth: opening.AuthState | None = None,
-    ) -> session.Session:
-        """Return an open session."""
-        async with resolver.Resolver(nameservers=self.nameservers) as names:
-            resolved = await names.resolve(at.host, at.addresses)
-        return await opening.Opener(tls.Contexts(self.settings)).open(
-            opening.OpeningPlan(
-                endpoint=at,
-                addresses=resolved.addresses,
-                credentials=found,
-                helo_name="sender.test",
-                total=total,
-                auth=auth or opening.AuthState(),
-            ),
-            self.progress,
-        )
-
-    async def fails(self, at: effective.Endpoint, **arguments: object) -> faults.DeliveryError:
-        """Return why no session came about."""
-        with pytest.raises(faults.DeliveryError) as caught:
-            await self.open(at, **arguments)  # type: ignore[arg-type]
-        assert caught.value.__cause__ is None
-        assert caught.value.__context__ is None
-        return caught.value
+_PASSWORD = openings.PASSWORD
+_tls = openings.tls_settings
+_credentials = openings.login
+_options = openings.options
+_Rig = openings.Rig
 
 
 @pytest.fixture
 def rig(authority: certs.Authority) -> _Rig:
     """Return what opens sessions."""
     return _Rig(authority)
-
-
-def _options(leaf: certs.Leaf, mode: smtpd.Tls, **changes: object) -> smtpd.Options:
-    usual = smtpd.Options(tls=mode, context=leaf.server_context(), users={"robot": _PASSWORD})
-    return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mechanism", [vocabulary.Mechanism.PLAIN, vocabulary.Mechanism.LOGIN])

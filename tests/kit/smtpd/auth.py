@@ -7,8 +7,7 @@ import base64
 import binascii
 import re
 
-# "Username:" and "Password:".
-_CHALLENGES = {"PLAIN": ("334 ",), "LOGIN": ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"), "XOAUTH2": ("334 ",)}
+_MECHANISMS = frozenset({"PLAIN", "LOGIN", "XOAUTH2"})
 _BEARER = re.compile(r"user=([^\x01]*)\x01auth=Bearer ([^\x01]*)\x01\x01")
 _REFUSAL = base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"https://mail.example.com/"}').decode("ascii")
 
@@ -19,13 +18,15 @@ class Exchange:
     Args:
         mechanism: `PLAIN`, `LOGIN` or `XOAUTH2`.
         initial: The initial response in base64, if the command brought one.
+        prompts: What LOGIN asks for, and in which words.
 
     Attributes:
         is_refused: Whether the client still has to answer the challenge that tells of the refusal.
     """
 
-    def __init__(self, mechanism: str, initial: str | None) -> None:
+    def __init__(self, mechanism: str, initial: str | None, *, prompts: tuple[tuple[str, str], ...]) -> None:
         self.mechanism = mechanism
+        self._prompts = prompts if mechanism == "LOGIN" else (("payload", ""),)
         self.is_refused = False
         self._responses: list[str] = []
         if initial is not None:
@@ -35,13 +36,12 @@ class Exchange:
     @staticmethod
     def knows(mechanism: str) -> bool:
         """Return whether the mechanism is implemented."""
-        return mechanism in _CHALLENGES
+        return mechanism in _MECHANISMS
 
     def challenge(self) -> str | None:
         """Return the next challenge, or None when the exchange is complete."""
-        challenges = _CHALLENGES[self.mechanism]
         answered = len(self._responses)
-        return challenges[answered] if answered < len(challenges) else None
+        return f"334 {self._prompts[answered][1]}" if answered < len(self._prompts) else None
 
     def refuse(self) -> str | None:
         """Return the challenge that tells of a refusal before it is said; None where the mechanism has none."""
@@ -70,4 +70,8 @@ class Exchange:
         elif self.mechanism == "XOAUTH2":
             found = _BEARER.fullmatch(parts[0])
             parts = list(found.groups()) if found else []
+        else:
+            # The last answer to each counts, as where a server asks again.
+            asked = {name: part for (name, _), part in zip(self._prompts, parts, strict=False)}
+            parts = [asked.get("username", ""), asked.get("password", "")]
         return (parts[0], parts[1]) if len(parts) == 2 else None

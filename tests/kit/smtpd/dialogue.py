@@ -141,7 +141,8 @@ class Dialogue:
             return Answer("503 5.5.1 Already authenticated")
         if mechanism not in self._options.mechanisms or not auth.Exchange.knows(mechanism):
             return Answer("504 5.5.4 Mechanism not supported")
-        self.exchange = auth.Exchange(mechanism, initial or None)
+        brought = None if self._options.ignores_initial else initial or None
+        self.exchange = auth.Exchange(mechanism, brought, prompts=self._options.login_prompts)
         return self.next_challenge()
 
     def next_challenge(self) -> Answer:

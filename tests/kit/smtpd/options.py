@@ -25,6 +25,8 @@ class Options:
             authenticate.
         tokens: Returns whether a user's access token is good; for XOAUTH2.
         mechanisms: The AUTH mechanisms that are offered; PLAIN, LOGIN and XOAUTH2 work, others get a 504.
+        login_prompts: What LOGIN asks for ("username" or "password"), and the text that follows 334, in this order.
+        ignores_initial: Whether what AUTH brings beside the mechanism is ignored, and asked for.
         require_auth: Whether MAIL is refused before AUTH; only with `users` or `tokens`.
         plaintext_auth: Whether AUTH is offered and taken on an unprotected connection.
         extensions: EHLO keywords, among them those that change what the server accepts: PIPELINING, SIZE,
@@ -39,6 +41,8 @@ class Options:
     users: collections.abc.Mapping[str, str] = dataclasses.field(default_factory=dict)
     tokens: collections.abc.Callable[[str, str], bool] | None = None
     mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN")
+    login_prompts: tuple[tuple[str, str], ...] = (("username", "VXNlcm5hbWU6"), ("password", "UGFzc3dvcmQ6"))
+    ignores_initial: bool = False
     require_auth: bool = True
     plaintext_auth: bool = False
     extensions: frozenset[str] = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})

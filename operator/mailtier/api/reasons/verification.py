@@ -99,6 +99,14 @@ AUTH_NOT_OFFERED: Final = definition.Reason(
     meaning="The server does not offer the mechanism that auth.mechanism names.",
     remedy="Choose a mechanism that the server offers.",
 )
+PROMPT_NOT_RECOGNIZED: Final = definition.Reason(
+    name="PromptNotRecognized",
+    conditions=(_V,),
+    meaning="The server asked for something during AUTH that is neither user name nor password, or asked again for what"
+    " it had: nothing is guessed, since a password that answers another prompt ends up in logs.",
+    remedy="Set another auth.mechanism (PLAIN needs no prompts), or have the server's prompts mended; the sender tries"
+    " again when the Secret or the settings change.",
+)
 SENDER_REFUSED: Final = definition.Reason(
     name="SenderRefused",
     conditions=(_V,),
