@@ -3,6 +3,7 @@
 import asyncio
 import collections.abc
 import ipaddress
+import pathlib
 import struct
 import typing
 
@@ -12,12 +13,28 @@ _HEADER = struct.Struct("!HHHHHH")
 _ANSWER = struct.Struct("!HHHIH")
 _POINTER_TO_QUESTION = 0xC00C
 
+CLUSTER_DOMAIN = "cluster.local"
+
+
+def of_pod(hostname: str, *, service: str, namespace: str) -> str:
+    """Return the name that a pod with a hostname has behind a headless Service."""
+    return f"{hostname}.{service}.{namespace}.svc.{CLUSTER_DOMAIN}"
+
+
+def configure_pod(folder: pathlib.Path, *, namespace: str) -> pathlib.Path:
+    """Return a resolv.conf as the kubelet writes it for a pod, but without name servers."""
+    path = folder / "resolv.conf"
+    svc = f"svc.{CLUSTER_DOMAIN}"
+    path.write_text(f"search {namespace}.{svc} {svc} {CLUSTER_DOMAIN}\noptions ndots:5\n")
+    return path
+
 
 class Server(asyncio.DatagramProtocol):
     """Answers A and AAAA questions; at work while its context is entered.
 
     Args:
         names: Addresses by name. A name that is missing does not exist; one with None is never answered.
+        failing: Domains below which every question is answered with SERVFAIL.
 
     Attributes:
         names: The table.
@@ -25,8 +42,14 @@ class Server(asyncio.DatagramProtocol):
         ttl_seconds: Of every answer.
     """
 
-    def __init__(self, names: collections.abc.Mapping[str, collections.abc.Sequence[str] | None]) -> None:
+    def __init__(
+        self,
+        names: collections.abc.Mapping[str, collections.abc.Sequence[str] | None],
+        *,
+        failing: collections.abc.Sequence[str] = (),
+    ) -> None:
         self.names = dict(names)
+        self.failing = tuple(failing)
         self.asked: list[str] = []
         self.ttl_seconds = 60
         self._transport: asyncio.DatagramTransport | None = None
@@ -69,6 +92,8 @@ class Server(asyncio.DatagramProtocol):
         addresses = [ip for ip in map(ipaddress.ip_address, found) if ip.version == version]
         # QR, RD, RA; and NXDOMAIN for what is not in the table.
         flags = 0x8180 if name in self.names else 0x8183
+        if any(name == domain or name.endswith(f".{domain}") for domain in self.failing):
+            flags, addresses = 0x8182, []
         answers = b"".join(
             _ANSWER.pack(_POINTER_TO_QUESTION, kind, 1, self.ttl_seconds, len(ip.packed)) + ip.packed
             for ip in addresses

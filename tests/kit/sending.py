@@ -210,10 +210,18 @@ class Sender:
     Args:
         folder: For the queue.
         nameserver: `address:port` of a DNS server; the system's by default.
+        resolv_conf: What stands in for the machine's.
         before: A sender that was stopped, whose settings and Secrets are taken over.
     """
 
-    def __init__(self, folder: pathlib.Path, *, nameserver: str | None = None, before: "Sender | None" = None) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        nameserver: str | None = None,
+        resolv_conf: pathlib.Path = resolver.CONFIGURATION,
+        before: "Sender | None" = None,
+    ) -> None:
         self.folder = folder
         self.clock: Clock = before.clock if before else Clock()
         self.settings = WrittenSettings()
@@ -221,6 +229,7 @@ class Sender:
         if before:
             self.settings.take_over(before.settings)
         self._nameserver = nameserver
+        self._resolv_conf = resolv_conf
         self._numbers = itertools.count(1)
         self._stack = contextlib.AsyncExitStack()
         self.running: asyncio.Task[object] | None = None
@@ -229,7 +238,8 @@ class Sender:
         time_ = self.clock.as_clock()
         self.queue: ports.Queue = await embedded.open_queue(self.folder, now=self.clock.wall)
         self._stack.push_async_callback(self.queue.close)
-        names_ = resolver.Resolver(nameservers=(self._nameserver,) if self._nameserver else None)
+        nameservers = (self._nameserver,) if self._nameserver else None
+        names_ = resolver.Resolver(nameservers=nameservers, configuration=self._resolv_conf)
         await self._stack.enter_async_context(names_)
         self.passwords = credentials.CredentialStore(self.secrets, time_)
         contexts = tls.Contexts(self.settings)

@@ -176,11 +176,28 @@ STORIES = (
         story="The organization names localhost, which the hosts file resolves on the sender's machine.",
         stopped_by="what the hosts file says is checked like any answer",
     ),
+    attacks.Story(
+        name="namespace-called-like-a-domain",
+        test="test_a_namespace_called_like_a_domain_gets_no_mail",
+        rules=("R3", "R6"),
+        story="The host's relay is relay.corp.example, and the tenant owns the namespace example with a headless"
+        " Service corp and a pod relay: the pod's search list would lead there first.",
+        stopped_by="names are looked up as they stand, and not through a search list",
+    ),
+    attacks.Story(
+        name="namespace-called-com",
+        test="test_a_namespace_called_com_closes_nobody_s_server",
+        rules=("R6",),
+        story="The tenant owns the namespace com, with a Service for each provider of mail and of tokens, so that all"
+        " of them resolve to addresses of the cluster, which are denied.",
+        stopped_by="names are looked up as they stand, and not through a search list",
+    ),
 )
 
 ATTACKS = (*SPELLINGS, *SERVERS, *NAMES, *STORIES)
 _RULES = endpoints.org_rules(None, host=_NAME, port=587)
 _QUESTIONS = 2
+_RESET = {"link": "https://example.com/reset/1"}
 _LATER_SECONDS = 30.0
 """Longer than an answer without any time to live is used."""
 
@@ -290,6 +307,37 @@ async def test_sixty_addresses_are_cut() -> None:
     ):
         resolved = await names.resolve(_NAME, _RULES)
     assert len(resolved.addresses) == 16
+
+
+async def test_a_namespace_called_like_a_domain_gets_no_mail(tmp_path: pathlib.Path) -> None:
+    """A password recovery goes to the host's relay, and the tenant's pod sees no connection (R3, R6)."""
+    configuration = dns.configure_pod(tmp_path, namespace="mailtier-system")
+    taken = dns.of_pod("relay", service="corp", namespace="example")
+    async with (
+        smtpd.Server(host="127.0.9.2") as relay,
+        smtpd.Server(host="127.0.9.1", port=relay.port) as pod,
+        dns.Server({"relay.corp.example": ["127.0.9.2"], taken: ["127.0.9.1"]}) as nameserver,
+        sending.Sender(tmp_path, nameserver=nameserver.address, resolv_conf=configuration) as sender,
+    ):
+        at = sending.endpoint(relay, host="relay.corp.example")
+        of = sender.settings.put(sending.settings("team-a", at))
+        reset = await sender.notify(of, category=vocabulary.Category.PASSWORD_RECOVERY, data=_RESET)
+        await sender.until(of, reset, vocabulary.RecipientState.ACCEPTED)
+        assert (len(relay.messages), len(pod.transcripts)) == (1, 0)
+
+
+@pytest.mark.parametrize("name", ["smtp.gmail.com", "oauth2.googleapis.com", "smtp.office365.com"])
+async def test_a_namespace_called_com_closes_nobody_s_server(tmp_path: pathlib.Path, name: str) -> None:
+    """The providers' own addresses are the ones that count (R6)."""
+    hostname, service, namespace = name.split(".")
+    configuration = dns.configure_pod(tmp_path, namespace="mailtier-system")
+    taken = dns.of_pod(hostname, service=service, namespace=namespace)
+    async with (
+        dns.Server({name: ["93.184.215.14"], taken: ["10.244.0.66"]}) as nameserver,
+        resolver.Resolver(nameservers=(nameserver.address,), configuration=configuration) as names,
+    ):
+        resolved = await names.resolve(name, _RULES)
+    assert [address.host for address in resolved.addresses] == ["93.184.215.14"]
 
 
 def test_localhost_is_not_reached(attacker: arena_kit.Attacker) -> None:

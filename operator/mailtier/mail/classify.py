@@ -52,6 +52,7 @@ class Fault(enum.StrEnum):
     """What can go wrong without a reply of the server."""
 
     NAME_NOT_RESOLVED = "NameNotResolved"
+    NAME_NOT_ABSOLUTE = "NameNotAbsolute"
     ADDRESS_DENIED = "AddressDenied"
     HOST_RELAY = "HostRelay"
     HOST_RELAY_UNKNOWN = "HostRelayUnknown"

@@ -11,6 +11,7 @@ class DeliveryReason(enum.StrEnum):
     """The cause of a failed or postponed delivery, CamelCase as in Kubernetes' conditions."""
 
     NAME_NOT_RESOLVED = "NameNotResolved"
+    NAME_NOT_ABSOLUTE = "NameNotAbsolute"
     ADDRESS_DENIED = "AddressDenied"
     HOST_RELAY = "HostRelay"
     HOST_RELAY_UNKNOWN = "HostRelayUnknown"
@@ -53,6 +54,7 @@ class DeliveryReason(enum.StrEnum):
 
 MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.NAME_NOT_RESOLVED: "The SMTP server's name has no address.",
+    DeliveryReason.NAME_NOT_ABSOLUTE: "The SMTP server's name is not a whole one: only a pod's search list finds it.",
     DeliveryReason.ADDRESS_DENIED: "The SMTP server's address is one that the policy does not allow.",
     DeliveryReason.HOST_RELAY: "The SMTP server is the host's by another name, and is not used without credentials.",
     DeliveryReason.HOST_RELAY_UNKNOWN: "The SMTP server cannot be compared with the host's now, as it must be without"

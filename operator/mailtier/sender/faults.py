@@ -1,5 +1,7 @@
 """The one exception that a step towards delivery fails with: it carries the failure, and never what a server said."""
 
+import dataclasses
+
 from mailtier.mail import classify, reasons
 
 
@@ -24,9 +26,16 @@ class StaleTokenError(DeliveryError):
     """The server refused an access token, and another one is worth a try."""
 
 
-def of(phase: classify.Phase, fault: classify.Fault) -> DeliveryError:
-    """Return the error for a fault without a reply."""
-    return DeliveryError(phase, classify.classify_fault(phase, fault))
+def of(phase: classify.Phase, fault: classify.Fault, *, text: str | None = None) -> DeliveryError:
+    """Return the error for a fault without a reply.
+
+    Args:
+        phase: The step.
+        fault: What went wrong.
+        text: A sentence of ours for the endpoint's owner, where it can be told more closely than the reason's meaning.
+    """
+    failure = classify.classify_fault(phase, fault)
+    return DeliveryError(phase, failure if text is None else dataclasses.replace(failure, text=text))
 
 
 def describe(failure: classify.Failure, *, for_owner: bool) -> str:

@@ -29,6 +29,7 @@ _STAGES: Final = {
 # What says more than the phase in which it happened.
 _BY_CAUSE: Final = {
     _R.NAME_NOT_RESOLVED: reasons.DNS_FAILED,
+    _R.NAME_NOT_ABSOLUTE: reasons.NAME_NOT_ABSOLUTE,
     _R.ADDRESS_DENIED: reasons.ADDRESS_DENIED,
     _R.HOST_RELAY: reasons.HOST_RELAY,
     _R.HOST_RELAY_UNKNOWN: reasons.HOST_RELAY_UNKNOWN,
@@ -68,7 +69,9 @@ organizations with sender addresses of their own on one relay differ in the stag
 _TOKEN_CAUSES: Final = frozenset({_R.TOKEN_FAILED, _R.TOKEN_REFUSED})
 """What another server than the endpoint is to blame for."""
 
-_DNS_CAUSES: Final = frozenset({_R.NAME_NOT_RESOLVED, _R.ADDRESS_DENIED, _R.HOST_RELAY, _R.HOST_RELAY_UNKNOWN})
+_DNS_CAUSES: Final = frozenset(
+    {_R.NAME_NOT_RESOLVED, _R.NAME_NOT_ABSOLUTE, _R.ADDRESS_DENIED, _R.HOST_RELAY, _R.HOST_RELAY_UNKNOWN}
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,20 @@
 """Names to addresses that may be connected to (R6): resolved once, checked, and handed on as addresses.
 
 The system's resolver runs in a thread pool, where a handful of names whose servers do not answer stall every other
-lookup; c-ares asks for all of them at the same time. It reads /etc/hosts and /etc/resolv.conf like the system's.
+lookup; c-ares asks for all of them at the same time. It reads /etc/hosts and /etc/resolv.conf like the system's, but
+for the search list: every name is absolute. A pod's list has `ndots:5`, so that `relay.corp.example` would first be
+asked for as `relay.corp.example.svc.cluster.local`, which belongs to whoever owns the namespace `example`.
 """
 
 import asyncio
 import dataclasses
+import pathlib
 import socket
+from collections.abc import Sequence
 from typing import Final, Self
 
 import aiodns
+import pycares
 
 from mailtier.mail import classify
 from mailtier.sender import faults
@@ -21,6 +26,17 @@ _TRIES: Final = 2
 _CONCURRENT_LOOKUPS: Final = 200
 _MAXIMUM_ADDRESSES: Final = 16
 """A name with more is answered in part; no relay needs them, and each may cost a connection attempt."""
+
+_MAXIMUM_SEARCHED: Final = 6
+"""Domains of the search list that are asked to tell why a name was not found; glibc had no more for decades."""
+
+CONFIGURATION: Final = pathlib.Path("/etc/resolv.conf")
+_NOT_THERE: Final = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA})
+"""The answers that a name does not exist, and that it has no address; anything else is a fault of name servers."""
+
+_UNANSWERED: Final = (
+    "The SMTP server's name could not be looked up: its name servers failed, or did not answer in time."
+)
 
 _SHORTEST_TTL_SECONDS: Final = 5
 _LONGEST_TTL_SECONDS: Final = 300
@@ -52,15 +68,29 @@ class ResolvedName:
     ttl_seconds: int
 
 
+class _NotFoundError(Exception):
+    """There is no such name, or it has no address: the word of those who must know."""
+
+
 class Resolver:
     """Asks the cluster's DNS, with limits and a time-out of its own.
 
     Args:
-        nameservers: `address` or `address:port` instead of those in /etc/resolv.conf.
+        nameservers: `address` or `address:port` instead of those in `configuration`.
+        configuration: The machine's resolv.conf.
     """
 
-    def __init__(self, *, nameservers: tuple[str, ...] | None = None) -> None:
-        self._dns = aiodns.DNSResolver(nameservers=nameservers, timeout=_QUERY_SECONDS, tries=_TRIES)
+    def __init__(
+        self, *, nameservers: tuple[str, ...] | None = None, configuration: pathlib.Path = CONFIGURATION
+    ) -> None:
+        self._dns = aiodns.DNSResolver(
+            nameservers=nameservers,
+            timeout=_QUERY_SECONDS,
+            tries=_TRIES,
+            flags=pycares.ARES_FLAG_NOSEARCH | pycares.ARES_FLAG_NOALIASES,
+            resolvconf_path=str(configuration),
+        )
+        self._configuration = configuration
         self._slots = asyncio.Semaphore(_CONCURRENT_LOOKUPS)
 
     async def __aenter__(self) -> Self:
@@ -76,13 +106,17 @@ class Resolver:
     async def resolve(self, host: str, rules: effective.AddressRules) -> ResolvedName:
         """Return the permitted addresses of a name; an IP address stands for itself.
 
+        Args:
+            host: An absolute name, with or without its final dot.
+            rules: Which addresses it may have.
+
         Raises:
-            faults.DeliveryError: It has none (NameNotResolved), or none that is permitted (AddressDenied).
+            faults.DeliveryError: It has none (NameNotResolved; NameNotAbsolute where a search list would find it), or
+                none that is permitted (AddressDenied).
         """
-        found = await self._look_up(host)
+        async with self._slots:
+            found = await self._find(host.rstrip("."))
         permitted = [address for address, _ in found if networks.permitted(address.host, rules)]
-        if not found:
-            raise faults.of(classify.Phase.CONNECT, classify.Fault.NAME_NOT_RESOLVED)
         if not permitted:
             raise faults.of(classify.Phase.CONNECT, classify.Fault.ADDRESS_DENIED)
         ttl = min(ttl for _, ttl in found)
@@ -91,14 +125,73 @@ class Resolver:
             ttl_seconds=max(_SHORTEST_TTL_SECONDS, min(ttl, _LONGEST_TTL_SECONDS)),
         )
 
-    async def _look_up(self, host: str) -> list[tuple[Address, int]]:
+    async def _find(self, host: str) -> list[tuple[Address, int]]:
+        """Return all addresses of a name.
+
+        Raises:
+            faults.DeliveryError: It has none.
+        """
+        whole = None
         try:
-            async with asyncio.timeout(_LOOKUP_SECONDS), self._slots:
-                answer = await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+            # Waiting for a slot is not the name servers' time.
+            async with asyncio.timeout(_LOOKUP_SECONDS):
+                try:
+                    return await self._look_up(host)
+                except _NotFoundError:
+                    whole = await self._search(host)
+            fault, text = classify.Fault.NAME_NOT_RESOLVED, None
         except (aiodns.error.DNSError, TimeoutError):
-            return []
-        return [
+            fault, text = classify.Fault.NAME_NOT_RESOLVED, _UNANSWERED
+        if whole is not None:
+            fault = classify.Fault.NAME_NOT_ABSOLUTE
+            text = f"{host} is no whole name, and is looked up as it stands; write {whole}, if that is what is meant."
+        raise faults.of(classify.Phase.CONNECT, fault, text=text)
+
+    async def _look_up(self, host: str) -> list[tuple[Address, int]]:
+        """Return all addresses of a name.
+
+        Raises:
+            _NotFoundError: There are none.
+            aiodns.error.DNSError: Nobody knows.
+        """
+        try:
+            answer = await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+        except aiodns.error.DNSError as error:
+            if error.args[0] in _NOT_THERE:
+                raise _NotFoundError from None
+            raise
+        found = [
             (Address(family=socket.AddressFamily(node.family), host=node.addr[0].decode("ascii")), node.ttl)
             for node in answer.nodes
             if node.family in {socket.AF_INET, socket.AF_INET6}
         ]
+        if not found:
+            raise _NotFoundError
+        return found
+
+    async def _search(self, host: str) -> str | None:
+        """Return the whole name that a search list would have made of a name that is not there; it is only told."""
+        for domain in search_list(self._read_configuration())[:_MAXIMUM_SEARCHED]:
+            whole = f"{host}.{domain}"
+            try:
+                await self._look_up(whole)
+            except (_NotFoundError, aiodns.error.DNSError):
+                continue
+            return whole
+        return None
+
+    def _read_configuration(self) -> str:
+        try:
+            return self._configuration.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+
+
+def search_list(configuration: str) -> Sequence[str]:
+    """Return the domains of a resolv.conf's search list; of several lines the last counts, as resolv.conf(5) says."""
+    domains: Sequence[str] = ()
+    for line in configuration.splitlines():
+        match line.split():
+            case ["search" | "domain", *named]:
+                domains = [domain.strip(".") for domain in named if domain.strip(".")]
+    return domains

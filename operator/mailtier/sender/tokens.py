@@ -262,6 +262,8 @@ def _problem(error: Exception) -> str:
     match error:
         case faults.DeliveryError(failure=classify.Failure(reason=_R.NAME_NOT_RESOLVED)):
             return "has no address"
+        case faults.DeliveryError(failure=classify.Failure(reason=_R.NAME_NOT_ABSOLUTE)):
+            return "has a name that is not whole, and is looked up as it stands"
         case faults.DeliveryError(failure=classify.Failure(reason=_R.ADDRESS_DENIED)):
             return "has an address that the policy does not allow"
         case TimeoutError():

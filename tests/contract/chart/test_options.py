@@ -294,6 +294,12 @@ OPTIONS = (
     ),
     Option(path="tolerations", value=[_TOLERATION], look=lambda found: _pod(found)["tolerations"], seen=[_TOLERATION]),
     Option(
+        path="dnsConfig",
+        value={"nameservers": ["10.0.0.10"]},
+        look=lambda found: _pod(found)["dnsConfig"]["nameservers"],
+        seen=["10.0.0.10"],
+    ),
+    Option(
         path="affinity",
         value={"nodeAffinity": {}},
         look=lambda found: _pod(found)["affinity"],

@@ -105,6 +105,12 @@ def test_containers_share_what_they_have_to() -> None:
     assert targets == set(ports)
 
 
+def test_nothing_in_the_pod_goes_by_a_search_list() -> None:
+    """A name with a dot is looked up as it stands, whatever looks it up (R6)."""
+    pod = _only(helm.objects(), "StatefulSet")["spec"]["template"]["spec"]
+    assert pod["dnsConfig"] == {"options": [{"name": "ndots", "value": "1"}]}
+
+
 def test_certificate_covers_the_service() -> None:
     """The sender is told every name by which the Service is known, whatever the release is called."""
     objects = helm.objects({"service": {"clusterDomain": "corp.example"}}, release="post", namespace="mail")

@@ -29,6 +29,13 @@ DNS_FAILED: Final = definition.Reason(
     meaning="The server's name could not be resolved.",
     remedy="Check smtp.host for a typing error, and the cluster's DNS.",
 )
+NAME_NOT_ABSOLUTE: Final = definition.Reason(
+    name="NameNotAbsolute",
+    conditions=(_V,),
+    meaning="The server's name is not a whole one: only the search list of a pod would find it.",
+    remedy="Write the whole name in smtp.host, such as relay.mail.svc.cluster.local for the Service relay in the"
+    " namespace mail.",
+)
 ADDRESS_DENIED: Final = definition.Reason(
     name="AddressDenied",
     conditions=(_V,),

@@ -15,6 +15,9 @@ _PRIVATE_TOPS: Final = frozenset(
 _NEVER_PUBLIC: Final = _PRIVATE_TOPS | {"invalid", "onion", "test"}
 _PRIVATE_SUFFIX: Final = ".home.arpa"
 
+_NO_TOPS: Final = frozenset({"default", "mail", "postfix", "relay", "smtp", "svc"})
+"""Names of namespaces, and what follows them, that are no top-level domains; ICANN has ruled `mail` out for good."""
+
 FREEMAIL: Final = frozenset(
     {
         *("gmail.com", "googlemail.com", "yahoo.com", "yahoo.co.jp", "ymail.com", "aol.com", "icloud.com", "me.com"),
@@ -36,6 +39,20 @@ def is_private(name: str) -> bool:
     """Return whether a name means nothing on the internet: a single label, or below a name for private use."""
     top = name.rpartition(".")[2]
     return "." not in name or top in _PRIVATE_TOPS or name.endswith((_PRIVATE_SUFFIX, ".svc"))
+
+
+def is_relative_to_a_cluster(name: str) -> bool:
+    """Return whether only the search list of a pod would find a name, as far as its looks tell.
+
+    That is a single label, `service.namespace` where the last is no top-level domain (they are letters alone, RFC 3696
+    section 2, or A-labels), and `service.namespace.svc`.
+    """
+    labels = name.split(".")
+    top = labels[-1]
+    if len(labels) == 1 or top == "svc":
+        return True
+    is_no_domain = top in _NO_TOPS or not (top.isalpha() or top.startswith("xn--"))
+    return len(labels) == 2 and is_no_domain  # noqa: PLR2004 - a Service and its namespace.
 
 
 def is_never_public(name: str) -> bool:

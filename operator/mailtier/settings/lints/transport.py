@@ -77,14 +77,17 @@ def _address_without_name(subject: terms.Subject) -> Iterator[terms.Notice]:
 
 
 def _unqualified_host(subject: terms.Subject) -> Iterator[terms.Notice]:
-    endpoint = subject.endpoint
-    if endpoint is None or endpoints.is_address(endpoint.host) or names.is_loopback(endpoint.host):
-        return
-    if "." not in endpoint.host:
+    endpoint, auth = subject.endpoint, subject.auth
+    named = [] if endpoint is None else [("spec.smtp.host", endpoint.host)]
+    if auth is not None and auth.oauth2 is not None:
+        named.append(("spec.auth.oauth2.tokenURL", auth.oauth2.server.host))
+    for field, host in named:
+        if endpoints.is_address(host) or names.is_loopback(host) or not names.is_relative_to_a_cluster(host):
+            continue
         yield terms.Notice(
-            field="spec.smtp.host",
-            message=f"{endpoint.host} is completed by the search domains of the sender's pod, which look in its own"
-            " namespace first; write the whole name",
+            field=field,
+            message=f"{host} is looked up as it stands, and not through the search list of a pod; write the whole"
+            " name, such as relay.mail.svc.cluster.local for the Service relay in the namespace mail",
         )
 
 
@@ -176,11 +179,11 @@ LINTS: Final = (
     terms.Lint(
         identifier="unqualified-host",
         severity=terms.LintSeverity.WARNING,
-        title="The server's name is a single label",
-        explanation="A single label is completed by the search domains of the sender's pod: the namespace of the"
-        " operator comes first, so that another server may answer than the one that was meant. No public CA makes out"
-        " a certificate to it either.",
-        remedy="Write the whole name, as in relay.mail.svc or smtp.example.com.",
+        title="The server's name is not a whole one",
+        explanation="A single label, service.namespace and service.namespace.svc are found only through the search list"
+        " of a pod. The sender looks names up as they stand: through a search list, whoever owns a namespace would own"
+        " names of others in it. No public CA makes out a certificate to such a name either.",
+        remedy="Write the whole name, as in relay.mail.svc.cluster.local or smtp.example.com.",
         check=_unqualified_host,
     ),
     terms.Lint(

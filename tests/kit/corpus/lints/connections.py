@@ -45,7 +45,19 @@ CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
         "unqualified-host",
         "spec.smtp.host",
         parts.of(smtp=parts.smtp("relay")),
+        parts.of(smtp=parts.smtp("relay.mail.svc.cluster.local")),
+    ),
+    (
+        "unqualified-host",
+        "spec.smtp.host",
         parts.of(smtp=parts.smtp("relay.mail.svc")),
+        parts.of(smtp=parts.smtp("relay.mail.example")),
+    ),
+    (
+        "unqualified-host",
+        "spec.auth.oauth2.tokenURL",
+        parts.of(auth=parts.auth(oauth2={**parts.OAUTH2, "tokenURL": "https://login.auth-2/token"})),
+        parts.of(auth=parts.auth(oauth2={**parts.OAUTH2, "tokenURL": "https://login.auth-2.svc.cluster.local/token"})),
     ),
     (
         "loopback-endpoint",

@@ -43,3 +43,23 @@ def test_below_a_suffix_that_few_use_strangers_count_as_related() -> None:
 def test_a_loopback_host_is_the_machine_that_looks_it_up(host: str, expected: bool) -> None:
     """By its name (RFC 6761) or by its address."""
     assert names.is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("relay", True),
+        ("relay.mail", True),
+        ("relay.mail-2", True),
+        ("relay.team1", True),
+        ("relay.mail.svc", True),
+        ("relay.mail.svc.cluster.local", False),
+        ("example.com", False),
+        ("example.xn--p1ai", False),
+        ("mail.example.mail", False),
+        ("relay.corp", False),
+    ],
+)
+def test_a_name_that_only_a_search_list_finds_is_known_by_its_looks(name: str, expected: bool) -> None:
+    """A Service, alone or with its namespace; a company may have a zone `corp` of its own."""
+    assert names.is_relative_to_a_cluster(name) is expected
