@@ -78,14 +78,8 @@ def flat_keys(settings: effective.Effective) -> dict[str, str]:
     `provenance` and `findings` are one text each, a line an entry, as `kubectl get -o yaml` shows them best.
     """
     nested = view.nest(settings, viewer=vocabulary.Origin.HOST)
-    flat = view.flatten(nested)
+    flat = {**view.flatten(nested), **view.details(settings)}
     flat["state"], flat["source"] = settings.state.value, settings.source.value
-    if settings.endpoint is not None and settings.endpoint.tls.ca is not None:
-        flat["smtp.tls.ca"] = settings.endpoint.tls.ca
-    if settings.auth is not None and settings.auth.secret is not None:
-        flat["auth.secretNamespace"] = settings.auth.secret.namespace
-        if settings.auth.secret.key:
-            flat["auth.secretKey"] = settings.auth.secret.key
     origins = view.provenance(settings, nested)
     flat["provenance"] = "".join(f"{path}: {origins[path]}\n" for path in sorted(origins))
     for name, findings in (("findings", settings.findings), ("audited", settings.audited)):

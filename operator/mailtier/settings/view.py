@@ -70,6 +70,30 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
+def details(settings: effective.Effective) -> dict[str, str]:
+    """Return what a status does not show, by its dotted path: keys of Secrets, and what follows from the policy."""
+    shown: dict[str, str | None] = {}
+    endpoint, auth = settings.endpoint, settings.auth
+    if endpoint is not None:
+        shown["smtp.tls.ca"] = endpoint.tls.ca
+        shown["smtp.addresses"] = _addresses(endpoint.addresses)
+        if endpoint.is_host_s and endpoint.origin == _ORG:
+            shown["smtp.namesHostServer"] = "true"
+    if auth is not None and auth.secret is not None:
+        shown["auth.secretNamespace"] = auth.secret.namespace
+        shown["auth.secretKey"] = auth.secret.key or None
+    if auth is not None and auth.oauth2 is not None:
+        shown["auth.oauth2.keyID"] = auth.oauth2.key_id
+        shown["auth.oauth2.clientSecretKey"] = auth.oauth2.client_secret_key
+        shown["auth.oauth2.privateKeyKey"] = auth.oauth2.private_key_key
+        shown["auth.oauth2.refreshTokenKey"] = auth.oauth2.refresh_token_key
+        shown["auth.oauth2.addresses"] = _addresses(auth.oauth2.server.addresses)
+    if settings.recipients.domains is not None:
+        domains = ", ".join(settings.recipients.domains) or "nobody"
+        shown["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
+    return {path: text for path, text in shown.items() if text is not None}
+
+
 def provenance(settings: effective.Effective, nested: dict[str, Any]) -> dict[str, str]:
     """Return where each value came from that is shown, by its path.
 
@@ -91,6 +115,11 @@ def _is_shown(path: str, nested: dict[str, Any]) -> bool:
         if group is None:
             return False
     return True
+
+
+def _addresses(rules: effective.AddressRules) -> str:
+    kinds = [name for name, allowed in (("public", rules.public), ("private", rules.private)) if allowed]
+    return ", ".join((*kinds, *rules.allow, *(f"not {network}" for network in rules.deny))) or "none"
 
 
 def _oauth2(oauth2: effective.OAuth2) -> dict[str, Any]:

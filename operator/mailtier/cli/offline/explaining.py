@@ -12,7 +12,7 @@ from mailtier.settings import effective, observed, resolve
 PLATFORM: Final = "platform team"
 ORGANIZATION: Final = "organization"
 _ATOMIC: Final = frozenset({"smtp", "auth"})
-_OWNERS: Final = frozenset({"heloName", "maxConnections", "messagesPerConnection", "timeouts"})
+_OWNERS: Final = frozenset(str(groups.Delivery.model_fields[name].alias) for name in settings.OWNER_ONLY)
 _HOST: Final = "host"
 _NEAR: Final = 0.8
 """How like a field a name is that may mean it, from 0 to 1."""

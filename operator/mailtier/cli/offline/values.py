@@ -9,6 +9,10 @@ from mailtier.settings import codec, conditions, effective, view
 
 _SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace", "auth.secretKey": "key"}
 """What a status and an effective ConfigMap say of the Secret that the spec refers to."""
+_OAUTH2_KEYS: Final = {
+    f"auth.oauth2.{name}": f"auth.oauth2.secretRef.{name}"
+    for name in ("clientSecretKey", "privateKeyKey", "refreshTokenKey")
+}
 
 _NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited"})
 _QUOTA: Final = ("quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinute")
@@ -44,15 +48,6 @@ class Value:
 def of(settings: effective.Effective) -> dict[str, Value]:
     """Return all values by their dotted paths, in the order of the spec's groups."""
     flat = {_as_set(settings, path): text for path, text in codec.flat_keys(settings).items() if path not in _NO_VALUES}
-    if settings.endpoint is not None:
-        flat["smtp.addresses"] = _addresses(settings.endpoint.addresses)
-        if settings.endpoint.is_host_s and settings.endpoint.origin == vocabulary.Origin.ORG:
-            flat["smtp.namesHostServer"] = "true"
-    if settings.auth is not None and settings.auth.oauth2 is not None:
-        flat |= _oauth2(settings.auth.oauth2)
-    if settings.recipients.domains is not None:
-        domains = ", ".join(settings.recipients.domains) or "nobody"
-        flat["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
     flat["suspend"] = _suspend(settings)
     flat = {**dict.fromkeys(_QUOTA, ""), **flat}
     inner = {path.rpartition(".")[0] for path in flat}
@@ -82,7 +77,7 @@ def _as_set(settings: effective.Effective, path: str) -> str:
     if path in _SECRET:
         is_oauth2 = settings.auth is not None and settings.auth.oauth2 is not None
         return f"auth.{'oauth2.secretRef' if is_oauth2 else 'passwordSecretRef'}.{_SECRET[path]}"
-    return "smtp.tls.caRef" if path == "smtp.tls.ca" else path
+    return "smtp.tls.caRef" if path == "smtp.tls.ca" else _OAUTH2_KEYS.get(path, path)
 
 
 def _suspend(settings: effective.Effective) -> str:
@@ -91,18 +86,6 @@ def _suspend(settings: effective.Effective) -> str:
         return "true"
     is_default = settings.provenance.get("suspend") == vocabulary.Origin.DEFAULT
     return "false" if is_default or settings.state == effective.State.ACTIVE else ""
-
-
-def _oauth2(oauth2: effective.OAuth2) -> dict[str, str]:
-    """Return what a status does not show of it."""
-    shown = {
-        "keyID": oauth2.key_id,
-        "secretRef.clientSecretKey": oauth2.client_secret_key,
-        "secretRef.privateKeyKey": oauth2.private_key_key,
-        "secretRef.refreshTokenKey": oauth2.refresh_token_key,
-        "addresses": _addresses(oauth2.server.addresses),
-    }
-    return {f"auth.oauth2.{path}": text for path, text in shown.items() if text is not None}
 
 
 def _rank(path: str) -> int:
@@ -115,11 +98,6 @@ def _nearest(origins: Mapping[str, vocabulary.Origin], path: str) -> vocabulary.
     while path and path not in origins:
         path = path.rpartition(".")[0]
     return origins.get(path)
-
-
-def _addresses(rules: effective.AddressRules) -> str:
-    kinds = [name for name, allowed in (("public", rules.public), ("private", rules.private)) if allowed]
-    return ", ".join((*kinds, *rules.allow, *(f"not {network}" for network in rules.deny))) or "none"
 
 
 def finding(entry: effective.Finding) -> str:
