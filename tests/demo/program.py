@@ -9,7 +9,7 @@ import sys
 from demo import screen, stage
 
 _SECONDS = 150
-"""A namespace has one probe a minute, for which `verify` waits."""
+"""A namespace has three probes at once, then one a minute, for which `verify` waits."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

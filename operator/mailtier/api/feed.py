@@ -114,6 +114,8 @@ class Probe(FeedModel):
         tenant_message: For an organization that inherits it: codes only, no username, no CA (R7).
         certificate_expires_at: notAfter of the server's certificate, aware UTC; None without TLS.
         probed_at: Aware UTC time; kept out of status (R7).
+        next_at: When the namespace may have its next probe, aware UTC; None where it may have one at once, and where
+            nothing has changed that somebody may wait for.
     """
 
     kind: Literal["probe"] = "probe"
@@ -125,6 +127,7 @@ class Probe(FeedModel):
     tenant_message: str
     certificate_expires_at: dt.datetime | None
     probed_at: dt.datetime
+    next_at: dt.datetime | None = None
 
 
 class Namespaces(FeedModel):

@@ -58,7 +58,8 @@ def command(
     """Send a test notification with an organization's settings, and print each change of its state.
 
     It exits with 0 when the SMTP server took it for everybody, 1 when it failed or expired, and 124 when it had no end
-    in time, as while it is held. That the server took it does not mean that it arrived: bounces are not read.
+    in time, as while it is held: why, is told at once. That the server took it does not mean that it arrived: bounces
+    are not read.
     """
     asked = target.OrganizationName.parse(organization)
     content: dict[str, Any] = {
@@ -116,7 +117,8 @@ async def _send(
                 wait=terminal.note_wait if wait else None,
             )
             if in_text:
-                printing.write([f"{asked}   {sent.id}\n"])
+                held = None if wait else sending.held_line(sent, painter)
+                printing.write([f"{asked}   {sent.id}\n", *([f"{held}\n"] if held else [])])
             if wait:
                 await sending.follow(opened, sent, show=show)
     except TimeoutError as error:

@@ -36,7 +36,10 @@ def command(
     The sender connects, negotiates TLS, authenticates and offers the sender address; nothing is sent to anybody. It
     exits with 0 when all went well, 1 when a stage failed, and 124 when there was no result in time.
 
-    A namespace has one probe a minute: another one is waited for if that fits into --timeout.
+    It reads the Secret anew, and says which version it tried and when. A password that the server has refused is not
+    sent again before the Secret or the settings change: what the server said then is told, and that it is no news.
+
+    A namespace has three probes at once, then one a minute: the next is waited for if that fits into --timeout.
     """
     if bool(organization) == host:
         raise typer.BadParameter("name an organization, or use --host, and not both", param_hint="ORGANIZATION")
@@ -63,13 +66,15 @@ async def _verify(
     name = str(asked or "HostEmailSettings default")
     in_text = output is online.Format.TEXT
 
+    title = [f"{name}\n"]
+
     def show(line: dict[str, object]) -> None:
         if in_text:
-            printing.write([f"{probing.line(line, painter)}\n"])
+            printing.write([*title, f"{probing.line(line, painter)}\n"])
+            # Once there is something to be told of it.
+            title.clear()
 
     async with reach.open_intake(choice, asked) as opened:
-        if in_text:
-            printing.write([f"{name}\n"])
         report = await probing.follow(opened, asked, seconds=seconds, show=show, wait=terminal.note_wait)
     if not in_text:
         printing.write([f"{probing.as_json(name, report)}\n"])

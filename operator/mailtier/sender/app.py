@@ -198,6 +198,7 @@ class _Parts:
                 identifiers=identifiers,
                 on_pending=self._delivery.offer,
                 awaited_rate=self._delivery.awaited_rate,
+                held=self._delivery.hold_of,
                 quota=options.quota,
                 now=ticking.wall,
                 monotonic=ticking.monotonic,

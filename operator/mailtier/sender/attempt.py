@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final
 
-from mailtier.api import addresses, vocabulary
+from mailtier.api import addresses, prose, vocabulary
 from mailtier.mail import classify, headers, reasons, render, retry, states, transaction
 from mailtier.sender import (
     builder,
@@ -138,7 +138,8 @@ class Attempts:
                 )
         except credentials.CredentialsError as error:
             self._schedule.put_first(entry)
-            message = f"{reasons.MEANINGS[reasons.DeliveryReason.CREDENTIALS_UNUSABLE][:-1]}: {error.reason}."
+            meaning = reasons.MEANINGS[reasons.DeliveryReason.CREDENTIALS_UNUSABLE]
+            message = prose.sentences(prose.continued(meaning, error.reason.name), error.reason.meaning)
             held = standing.Held(reason=reasons.DeliveryReason.CREDENTIALS_UNUSABLE, message=message)
             self._keeper.hold(key, held, recheck=True)
             return None
@@ -180,7 +181,7 @@ class Attempts:
         entry.crashes += 1
         again = _REBUILT_AFTER if entry.crashes < _BUILDS else None
         meaning = reasons.MEANINGS[reasons.DeliveryReason.NOT_BUILDABLE]
-        told = f"{meaning[:-1]}: {message}." if message else meaning
+        told = prose.continued(meaning, message) if message else meaning
         self._store(
             entry, verdicts.not_built(job, told, self._context(usable, credentials.ANONYMOUS), again_after=again)
         )
@@ -192,6 +193,12 @@ class Attempts:
             message = min(message, _PASSWORD_DOT)
         for trial in range(_STALE_TRIES):
             is_last = trial == _STALE_TRIES - 1
+            if (is_last or not target.has_session(slot, attempt.found.generation)) and not await self._is_current(
+                attempt
+            ):
+                # With what is so now, or held because nothing is.
+                self._schedule.put_first(attempt.entry)
+                return
             try:
                 current = await target.session_for(slot, attempt.found, fresh=is_last)
             except faults.StaleTokenError:
@@ -217,6 +224,15 @@ class Attempts:
         else:
             failure = classify.classify_fault(classify.Phase.MAIL, classify.Fault.CONNECTION_LOST)
         await self._fail(attempt, target, failure, was_open=False)
+
+    async def _is_current(self, attempt: "_Try") -> bool:
+        """Return whether a session may be opened with the credentials at hand: they were read just now (R9)."""
+        usable = attempt.usable
+        try:
+            found = await self._passwords.get(usable.auth, usable.endpoint, max_age_seconds=credentials.OPENING_SECONDS)
+        except credentials.CredentialsError:
+            return False
+        return found.generation == attempt.found.generation
 
     async def _conclude(self, attempt: "_Try", target: destination.Destination, result: session.Result) -> None:
         outcome, context = result.outcome, self._context(attempt.usable, attempt.found)

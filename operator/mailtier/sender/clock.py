@@ -27,6 +27,10 @@ class Clock:
         """Return the reading of the monotonic clock at an aware UTC time, as far as the wall clock is right now."""
         return self.monotonic() + (moment - self.wall()).total_seconds()
 
+    def wall_at(self, reading: float) -> dt.datetime:
+        """Return the aware UTC time at a reading of the monotonic clock, as far as the wall clock is right now."""
+        return self.wall() + dt.timedelta(seconds=reading - self.monotonic())
+
 
 class JumpGuard:
     """Tells when the wall clock jumped, and for how long nothing may expire after that (R14).

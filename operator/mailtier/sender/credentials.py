@@ -16,10 +16,10 @@ from mailtier.settings import binding, effective, passwords
 _T = TypeVar("_T")
 
 KEPT_SECONDS: Final = 300.0
-"""R9: a change that the operator has not told of is found within five minutes."""
+"""While sessions are open, a Secret is read again after five minutes: whoever takes the consent back ends them."""
 
-REFUSED_SECONDS: Final = 60.0
-"""After a refusal, a Secret is read again at once, and then each minute while messages wait for it."""
+OPENING_SECONDS: Final = 30.0
+"""R9: no session is opened with what was read longer ago."""
 
 
 class CredentialsError(Exception):

@@ -120,6 +120,10 @@ class Deliverer:
         """Return the organizations whose messages are held, and why."""
         return self._keeper.held()
 
+    def hold_of(self, key: ports.LaneKey) -> standing.Held | None:
+        """Return why an organization's messages are held; None where they are not."""
+        return self._keeper.hold_of(key)
+
     def awaited_rate(self, key: ports.LaneKey) -> int | None:
         """Return the rate of its namespace that an organization waits for, in messages a minute; None if for none."""
         return self._schedule.awaited_rate(key)

@@ -183,6 +183,11 @@ class Destination:
         finally:
             self.give_back(slot)
 
+    def has_session(self, slot: Slot, generation: credentials.Generation) -> bool:
+        """Return whether `session_for` would find one that is open, the slot's own or an idle one."""
+        held = (slot.carried, *self._idle)
+        return any(each is not None and each.generation == generation and self._is_fit(each) for each in held)
+
     async def session_for(
         self,
         slot: Slot,

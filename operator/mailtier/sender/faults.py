@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from mailtier.api import prose
 from mailtier.mail import classify, reasons
 
 
@@ -49,8 +50,8 @@ def describe(failure: classify.Failure, *, for_owner: bool) -> str:
     if failure.token_error is not None:
         codes = failure.token_error
     elif failure.code is None:
-        return failure.text if for_owner and failure.text else meaning
+        return prose.closed(failure.text) if for_owner and failure.text else meaning
     else:
         codes = f"{failure.code} {failure.enhanced}" if failure.enhanced else str(failure.code)
     said = f', "{failure.text}"' if for_owner and failure.text else ""
-    return f"{meaning} It answered {codes}{said}."
+    return prose.sentences(meaning, f"It answered {codes}{said}.")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from mailtier.api import vocabulary
+from mailtier.api import prose, vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import (
     clock,
@@ -69,6 +69,11 @@ class Keeper:
     def held(self) -> dict[ports.LaneKey, standing.Held]:
         """Return the organizations whose messages are held, and why."""
         return self._holds.current()
+
+    def hold_of(self, key: ports.LaneKey) -> standing.Held | None:
+        """Return why an organization's messages are held; None where they are not."""
+        found = self._holds.find(key)
+        return None if found is None else found.held
 
     def take_in(self, pending: Iterable[ports.Pending]) -> None:
         """Take in recipients; those that are here already are left as they are."""
@@ -210,7 +215,7 @@ class Keeper:
             return _S.FAILED, reason, reasons.MEANINGS[reason]
         reason, hold = reasons.DeliveryReason.EXPIRED, self._holds.find(entry.organization.key)
         message = reasons.MEANINGS[reason]
-        return _S.EXPIRED, reason, f"{message} {hold.held.message}" if hold else message
+        return _S.EXPIRED, reason, prose.sentences(message, hold.held.message if hold else "")
 
     def _fail_all(self, organization: lanes.OrganizationLanes, reason: reasons.DeliveryReason) -> None:
         for entry in list(organization.entries.values()):

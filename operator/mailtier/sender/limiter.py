@@ -1,6 +1,11 @@
-"""How many messages a minute: the generic cell rate algorithm."""
+"""How many messages a minute, and how much of anything for each key: the generic cell rate algorithm."""
 
 import dataclasses
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+_K = TypeVar("_K", bound=Hashable)
+_PRUNED_ABOVE: Final = 1_000
 
 _MINUTE_SECONDS = 60.0
 _BURST_SHARE = 10
@@ -62,3 +67,32 @@ class RateLimiter:
         """Count a message that goes now, and return what it costs."""
         self._meter.next_at = max(now, self._meter.next_at) + self._interval_seconds
         return Charge(self._meter, self._interval_seconds)
+
+
+class Buckets(Generic[_K]):
+    """Gives each key so many at once, and then one in a while.
+
+    Args:
+        burst: How many at once, at least 1.
+        every_seconds: How long it takes until there is one more.
+    """
+
+    def __init__(self, *, burst: int, every_seconds: float) -> None:
+        self._every_seconds = every_seconds
+        self._tolerance_seconds = (burst - 1) * every_seconds
+        self._next_at: dict[_K, float] = {}
+
+    def __len__(self) -> int:
+        """Return how many keys are remembered; the others may take all of their burst."""
+        return len(self._next_at)
+
+    def allowed_at(self, key: _K, now: float) -> float:
+        """Return when a key may take its next one, in seconds of the clock of `now`; at most `now` if it may now."""
+        return max(now, self._next_at.get(key, now) - self._tolerance_seconds)
+
+    def take(self, key: _K, now: float) -> None:
+        """Count one that is taken now."""
+        if len(self._next_at) > _PRUNED_ABOVE:
+            # A bucket that is full again is no news.
+            self._next_at = {known: at for known, at in self._next_at.items() if at > now}
+        self._next_at[key] = max(now, self._next_at.get(key, now)) + self._every_seconds

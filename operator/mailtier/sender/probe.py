@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final
 
-from mailtier.api import addresses, feed, reasons, vocabulary
+from mailtier.api import addresses, feed, prose, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import clock, credentials, destination, faults, opening, standing, tokens
@@ -234,6 +234,26 @@ def report(key: str, finding: ProbeResult, *, at: dt.datetime) -> feed.Probe:
     )
 
 
+def pending(key: str, *, secret_version: str, at: dt.datetime) -> feed.Probe:
+    """Return what is told of settings that were not probed.
+
+    Args:
+        key: The probe key of the settings.
+        secret_version: Of the Secret that they would be probed with; "" where it cannot be used.
+        at: Aware UTC time.
+    """
+    return feed.Probe(
+        key=key,
+        secret_version=secret_version,
+        reason=reasons.PROBE_PENDING.name,
+        stage=None,
+        owner_message=reasons.PROBE_PENDING.meaning,
+        tenant_message=reasons.PROBE_PENDING.meaning,
+        certificate_expires_at=None,
+        probed_at=at,
+    )
+
+
 def _for_owner(finding: ProbeResult, failure: classify.Failure) -> str:
     """Return what the endpoint's owner is told: where, what was found, and what to do if the provider is known."""
     told = faults.describe(failure, for_owner=True)
@@ -242,7 +262,7 @@ def _for_owner(finding: ProbeResult, failure: classify.Failure) -> str:
     if failure.code is None:
         return told
     remedy = catalogue.remedy(finding.host, failure.code, failure.enhanced, failure.text)
-    return f"{told} {remedy}" if remedy else told
+    return prose.sentences(told, remedy or "")
 
 
 def _reason(phase: classify.Phase, failure: classify.Failure) -> reasons.Reason:

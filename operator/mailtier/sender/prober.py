@@ -1,13 +1,14 @@
 """When endpoints are probed, and what is remembered of it.
 
 A probe follows a change of settings or of a Secret's version; a good endpoint is probed again after half an hour, a
-failing one after 1, 2, 4, 8, then every 10 minutes. Organizations with the same probe key share a probe. Endpoints
-of organizations are probed at most once a minute and namespace (R7): a probe must not become a port scanner.
+failing one after 1, 2, 4, 8, then every 10 minutes. Organizations with the same probe key share a probe. How often a
+namespace may have one, `probe_budget` says (R7).
 """
 
 import asyncio
 import contextlib
 import dataclasses
+import datetime as dt
 import heapq
 from typing import Final, NoReturn, Protocol
 
@@ -20,6 +21,7 @@ from mailtier.sender import (
     opening,
     ports,
     probe,
+    probe_budget,
     recorder,
     settings_source,
     standing,
@@ -32,10 +34,8 @@ from mailtier.telemetry import logs, metrics
 _GOOD_SECONDS: Final = 1800.0
 _FIRST_FAILING_SECONDS: Final = 60.0
 _LONGEST_FAILING_SECONDS: Final = 600.0
-_NAMESPACE_SECONDS: Final = 60.0
-_PRUNE_NAMESPACES_ABOVE: Final = 1_000
 _AGAIN_SECONDS: Final = 5.0
-"""Two probes of the same settings are at least so far apart, however often somebody asks."""
+"""Two probes of the host's endpoint with the same settings are at least so far apart, however many ask."""
 
 _CONCURRENT: Final = 64
 _IDLE_SECONDS: Final = 60.0
@@ -52,14 +52,14 @@ class StartingError(Exception):
 
 
 class TooSoonError(Exception):
-    """The endpoint was probed a moment ago (R7).
+    """The namespace had its probes, or the host's endpoint was probed a moment ago (R7).
 
     Attributes:
         retry_after_seconds: When it may be probed again.
     """
 
     def __init__(self, retry_after_seconds: float) -> None:
-        super().__init__("the endpoint was probed a moment ago")
+        super().__init__(f"the next probe may begin in {retry_after_seconds:.0f} s")
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -80,6 +80,8 @@ class _Target:
         next_at: When it is probed next; seconds of the monotonic clock.
         failures: How often in a row it failed.
         told: The stages of the probe under way, or of the last one.
+        is_fresh: Whether somebody asked for it, so that the Secret is read anew.
+        is_new: Whether nobody was told yet what became of a change: of the settings, or of the Secret.
     """
 
     key: str
@@ -89,7 +91,9 @@ class _Target:
     last_at: float = float("-inf")
     failures: int = 0
     running: asyncio.Task[None] | None = None
+    is_fresh: bool = False
     told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
+    is_new: bool = True
 
 
 class Prober:
@@ -125,8 +129,7 @@ class Prober:
         self._known: dict[str, feed.Probe] = {}
         # What earlier processes learned of refused credentials, by the Secret's version.
         self._refused: dict[str, list[feed.Probe]] = {}
-        self._namespaces: dict[str, float] = {}
-        self._demands: dict[str, float] = {}
+        self._budget = probe_budget.ProbeBudget()
         self._due: list[tuple[float, int, str]] = []
         self._number = 0
         self._wake = asyncio.Event()
@@ -168,6 +171,7 @@ class Prober:
         if is_new or version != target.seen_version:
             target.seen_version = version
             target.failures = 0
+            target.is_new = True
             self._plan(target, self._first_at(key, version) if is_new else self._clock.monotonic())
 
     def request(self, settings: effective.Effective) -> None:
@@ -187,8 +191,9 @@ class Prober:
         target = self._targets.get(self._keys.get(organization, ""))
         if target is None:
             raise NotProbeableError(reasons.NOT_PROBED.meaning)
-        if target.running is None and self._clock.monotonic() >= self._allowed_at(target):
-            self._start(target)
+        now = self._clock.monotonic()
+        if target.running is None and now >= self._allowed_at(target, now):
+            self._start_own(target)
         if target.running is not None:
             await asyncio.wait({target.running})
         known = self._known.get(target.key)
@@ -197,7 +202,10 @@ class Prober:
         return known
 
     def demand(self, organization: effective.OrganizationKey) -> trace.Trace:
-        """Start a probe over a new connection for somebody who waits, or join the one under way; return its trace.
+        """Start a probe for somebody who waits, or join one; return its trace.
+
+        Its connection is a new one, and the Secret is read after the demand: one that is under way is joined only if
+        it has not come to that yet, and waited for otherwise.
 
         Args:
             organization: Whose endpoint; the host's own with an empty namespace.
@@ -205,8 +213,8 @@ class Prober:
         Raises:
             StartingError: The sender has not read yet what it has to know first (R3, R12).
             NotProbeableError: Its settings are unknown, blocked, unresolved or suspended.
-            TooSoonError: The namespace had a probe less than a minute ago (R7). That goes for an inherited endpoint
-                too, whose connections all organizations share.
+            TooSoonError: The namespace has had its probes (R7). That goes for an inherited endpoint too, whose
+                connections all organizations share.
         """
         if not self._loaded:
             raise StartingError
@@ -214,15 +222,18 @@ class Prober:
         target = self._targets.get(self._keys.get(organization, ""))
         if target is None:
             raise NotProbeableError(_why_not(self._settings.get(organization)))
-        if target.running is None:
-            now = self._clock.monotonic()
-            allowed_at = max(self._allowed_at(target), self._demands.get(organization.namespace, 0.0))
-            if allowed_at > now:
-                raise TooSoonError(allowed_at - now)
-            if organization.namespace:
-                self._demands = _pruned(self._demands, now)
-                self._demands[organization.namespace] = now + _NAMESPACE_SECONDS
-            self._start(target, fresh=True)
+        if target.running is not None and target.is_fresh and not target.told.reading:
+            return target.told
+        now, namespace = self._clock.monotonic(), organization.namespace
+        allowed_at = self._budget.allowed_at(namespace, now) if namespace else now
+        if not self._is_own(target):
+            allowed_at = max(allowed_at, target.last_at + _AGAIN_SECONDS)
+        if allowed_at > now:
+            self._budget.promise(namespace, allowed_at, now)
+            raise TooSoonError(allowed_at - now)
+        if namespace:
+            self._budget.take(namespace, now)
+        self._start(target, fresh=True)
         return target.told
 
     def recall(
@@ -265,35 +276,47 @@ class Prober:
             target = self._targets.get(key)
             if target is None or target.next_at != at or target.running is not None:
                 continue
-            allowed_at = self._allowed_at(target)
+            allowed_at = self._allowed_at(target, now)
             if allowed_at > now:
                 self._plan(target, allowed_at)
+                if target.is_new:
+                    target.is_new = False
+                    self._background.spawn(self._tell_wait(target, allowed_at))
             else:
-                self._start(target)
+                self._start_own(target)
 
-    def _start(self, target: _Target, *, fresh: bool = False) -> None:
-        target.last_at = self._clock.monotonic()
+    def _start_own(self, target: _Target) -> None:
+        """Start a probe that nobody asked for."""
         usable = self._usable(target)
         if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
-            self._namespaces = _pruned(self._namespaces, target.last_at)
-            self._namespaces[usable.settings.organization.namespace] = target.last_at + _NAMESPACE_SECONDS
-        target.told = trace.Trace()
-        target.running = self._background.spawn(self._probe(target, fresh=fresh))
+            self._budget.take(usable.settings.organization.namespace, self._clock.monotonic())
+        self._start(target, fresh=False)
 
-    async def _probe(self, target: _Target, *, fresh: bool) -> None:
-        version, pause, told = target.seen_version, _LONGEST_FAILING_SECONDS, target.told
+    def _start(self, target: _Target, *, fresh: bool) -> None:
+        target.last_at = self._clock.monotonic()
+        target.told = trace.Trace()
+        target.is_fresh = fresh
+        target.running = self._background.spawn(self._probe(target, target.told, after=target.running, fresh=fresh))
+
+    async def _probe(
+        self, target: _Target, told: trace.Trace, *, after: asyncio.Task[None] | None, fresh: bool
+    ) -> None:
+        if after is not None:
+            await asyncio.wait({after})
+        version, pause = target.seen_version, _LONGEST_FAILING_SECONDS
         try:
             pause = self._pause(target, await self._look(target, told, fresh=fresh))
         except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
             _log.exception("a probe failed by a defect")
         finally:
             told.end()
-            target.running = None
-            if target.seen_version != version:
-                # The Secret changed meanwhile: this probe may have used the former password.
-                pause = 0.0
-            # Up to a tenth more, so that what began together does not stay together.
-            self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
+            if target.told is told:
+                target.running = None
+                if target.seen_version != version:
+                    # The Secret changed meanwhile: this probe may have used the former password.
+                    pause = 0.0
+                # Up to a tenth more, so that what began together does not stay together.
+                self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
 
     async def _look(self, target: _Target, told: trace.Trace, *, fresh: bool) -> feed.Probe | None:
         usable = self._usable(target)
@@ -301,26 +324,61 @@ class Prober:
             told.problem = reasons.NOT_PROBED
             return None
         at = self._destinations.get(usable.endpoint, usable.settings.delivery)
+        told.reading = True
         try:
-            found = await self._passwords.get(usable.auth, usable.endpoint)
+            found = await self._passwords.get(
+                usable.auth, usable.endpoint, max_age_seconds=0.0 if fresh else credentials.OPENING_SECONDS
+            )
         except credentials.CredentialsError as error:
             _log.info("no probe without credentials", reason=error.reason.name)
-            told.problem = error.reason
+            told.problem, told.explanation = error.reason, str(error)
+            if fresh and not isinstance(error, credentials.UnavailableError):
+                # The status may still tell of a Secret that is no more what it was.
+                await self._record(target, probe.pending(target.key, secret_version="", at=self._clock.wall()))
             return None
-        self.recall(usable.settings, found.generation, at.auth_state(found.generation))
+        told.read_at = self._clock.wall() if fresh and found.generation.version else None
+        state = at.auth_state(found.generation)
+        self.recall(usable.settings, found.generation, state)
+        was_refused = state.refusal is not None
         phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
         finding = await probe.look(
             usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
         )
         result = probe.report(target.key, finding, at=self._clock.wall())
+        if target.is_new or fresh:
+            # Where the sender repeats itself it is no news, and would be a write of the status each time.
+            result = result.model_copy(update={"next_at": self._next_at(target)})
         # Before the last stage is told: whoever hears that it failed asks at once why.
-        told.result = result
+        told.result, told.is_remembered = result, was_refused and result.stage is vocabulary.ProbeStage.AUTH
         phases.finish(result.stage)
         metrics.count_probe(reason=result.reason)
+        target.is_new = False
+        await self._record(target, result)
+        return result
+
+    async def _record(self, target: _Target, result: feed.Probe) -> None:
         if self._targets.get(target.key) is target:
             self._known[target.key] = result
         await self._queue.record_probe(result)
-        return result
+
+    async def _tell_wait(self, target: _Target, allowed_at: float) -> None:
+        """Tell once that a change waits for its probe, and until when; what was found before it stands."""
+        try:
+            next_at = self._clock.wall_at(allowed_at)
+            known = self._known.get(target.key) or probe.pending(
+                target.key, secret_version=target.seen_version, at=self._clock.wall()
+            )
+            await self._record(target, known.model_copy(update={"next_at": next_at}))
+        except Exception:  # noqa: BLE001 - the probe itself will say more.
+            _log.exception("it could not be told when a probe may begin")
+
+    def _next_at(self, target: _Target) -> dt.datetime | None:
+        """Return when the namespace of an endpoint of its own may have the next probe; None where at once."""
+        usable, now = self._usable(target), self._clock.monotonic()
+        if usable is None or not self._is_own(target):
+            return None
+        allowed_at = self._budget.allowed_at(usable.settings.organization.namespace, now)
+        return self._clock.wall_at(allowed_at) if allowed_at > now else None
 
     def _pause(self, target: _Target, result: feed.Probe | None) -> float:
         if result is not None and result.reason in {reasons.VERIFIED.name, *probe.REFUSED}:
@@ -337,12 +395,17 @@ class Prober:
             return now
         return max(now, self._clock.monotonic_at(known.probed_at) + _GOOD_SECONDS)
 
-    def _allowed_at(self, target: _Target) -> float:
+    def _allowed_at(self, target: _Target, now: float) -> float:
+        """Return when the sender may begin its own next probe."""
         usable = self._usable(target)
-        again_at = target.last_at + _AGAIN_SECONDS
-        if usable is None or usable.endpoint.origin is not vocabulary.Origin.ORG:
-            return again_at
-        return max(again_at, self._namespaces.get(usable.settings.organization.namespace, 0.0))
+        if usable is None or not self._is_own(target):
+            return target.last_at + _AGAIN_SECONDS
+        return self._budget.own_allowed_at(usable.settings.organization.namespace, now)
+
+    def _is_own(self, target: _Target) -> bool:
+        """Return whether an endpoint is an organization's own."""
+        usable = self._usable(target)
+        return usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG
 
     def _usable(self, target: _Target) -> standing.Usable | None:
         """Return the settings of any user that still has the key."""
@@ -370,13 +433,6 @@ class Prober:
         if not target.users:
             del self._targets[key]
             self._known.pop(key, None)
-
-
-def _pruned(times: dict[str, float], now: float) -> dict[str, float]:
-    """Return the times by namespace, without those that are over once there are many."""
-    if len(times) <= _PRUNE_NAMESPACES_ABOVE:
-        return times
-    return {namespace: at for namespace, at in times.items() if at > now}
 
 
 def _login(settings: effective.Effective) -> tuple[object, ...] | None:

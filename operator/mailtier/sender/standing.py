@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
+from mailtier.api import prose
 from mailtier.mail import reasons
 from mailtier.sender import lanes, ports
 from mailtier.settings import effective
@@ -84,6 +85,10 @@ def judge(settings: effective.Effective | None, lane: ports.LaneKey) -> Usable |
 
 
 def _held_by_findings(reason: reasons.DeliveryReason, settings: effective.Effective) -> Held:
-    found = ", ".join(dict.fromkeys(finding.reason.name for finding in settings.findings))
     meaning = reasons.MEANINGS[reason]
-    return Held(reason=reason, message=f"{meaning[:-1]}: {found}." if found else meaning)
+    if not settings.findings:
+        return Held(reason=reason, message=meaning)
+    # What the finding says of a value is for who may read the settings; what its reason means, for everybody.
+    found = ", ".join(dict.fromkeys(finding.reason.name for finding in settings.findings))
+    told = prose.sentences(prose.continued(meaning, found), settings.findings[0].reason.meaning)
+    return Held(reason=reason, message=told)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
@@ -43,11 +44,19 @@ class Trace:
     Attributes:
         result: What the probe found; None before its end, and where none came about.
         problem: Why no result came about.
+        explanation: More of that, for whom the Secret belongs to; "" where there is no more.
+        reading: Whether the Secret is being read, or was.
+        read_at: When the Secret had been read, aware UTC; None before, and without one.
+        is_remembered: Whether the server's refusal of the credentials is an earlier one: they were not sent again.
     """
 
     def __init__(self) -> None:
         self.result: feed.Probe | None = None
         self.problem: reasons.Reason | None = None
+        self.explanation = ""
+        self.reading = False
+        self.read_at: dt.datetime | None = None
+        self.is_remembered = False
         self._steps: list[Step] = []
         self._news = asyncio.Event()
         self._ended = False

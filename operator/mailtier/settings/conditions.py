@@ -10,7 +10,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mailtier.api import feed, names, reasons, vocabulary
+from mailtier.api import feed, names, prose, reasons, vocabulary
 from mailtier.settings import codec, effective, linting, resolve, transitions, view
 
 MAXIMUM_MESSAGE_LENGTH: Final = 32768
@@ -155,7 +155,7 @@ def _decide(
         _accepted(resolution),
         _resolved_refs(resolution),
         ready,
-        _verified(resolution, relevant),
+        _verified(resolution, relevant, probe),
         linting.condition(resolution, relevant, now),
         *_progress(resolution, ready),
     ]
@@ -234,16 +234,19 @@ def _relevant_probe(resolution: resolve.Resolution, probe: feed.Probe | None) ->
     return probe if probe.secret_version == version and probe.key == codec.probe_key(settings) else None
 
 
-def _verified(resolution: resolve.Resolution, probe: feed.Probe | None) -> transitions.Wanted:
+def _verified(
+    resolution: resolve.Resolution, probe: feed.Probe | None, latest: feed.Probe | None
+) -> transitions.Wanted:
     type_, settings = vocabulary.Condition.VERIFIED, resolution.effective
     endpoint, auth = settings.endpoint, settings.auth
     if settings.state != effective.State.ACTIVE or endpoint is None or auth is None:
         return _unknown(type_, reasons.NOT_PROBED)
-    if probe is None:
-        return _unknown(type_, reasons.PROBE_PENDING)
+    if probe is None or probe.reason == reasons.PROBE_PENDING.name:
+        told = prose.sentences(_explain(reasons.PROBE_PENDING), _tell_next(latest))
+        return transitions.Wanted(type=type_, status="Unknown", reason=reasons.PROBE_PENDING, message=told)
     reason = reasons.BY_NAME[probe.reason]
     inherited = resolution.viewer == _ORG and endpoint.origin != _ORG
-    sentences = [_close(probe.tenant_message if inherited else probe.owner_message)]
+    sentences = [prose.closed(probe.tenant_message if inherited else probe.owner_message)]
     if reason == reasons.VERIFIED:
         status = "True"
         if probe.certificate_expires_at is not None and not inherited:
@@ -254,7 +257,18 @@ def _verified(resolution: resolve.Resolution, probe: feed.Probe | None) -> trans
         status = "False"
         is_own = not inherited or (auth.origin == _ORG and probe.stage == vocabulary.ProbeStage.AUTH)
         sentences.append(reason.remedy if is_own else _PLATFORM)
-    return transitions.Wanted(type=type_, status=status, reason=reason, message=" ".join(filter(None, sentences)))
+    return transitions.Wanted(
+        type=type_, status=status, reason=reason, message=prose.sentences(*sentences, _tell_next(probe))
+    )
+
+
+def _tell_next(probe: feed.Probe | None) -> str:
+    """Return when the namespace may have its next probe, where it has to wait for it."""
+    if probe is None or probe.next_at is None:
+        return ""
+    # A fraction of a second later rather than too early.
+    next_at = (probe.next_at + dt.timedelta(microseconds=999_999)).strftime("%H:%M:%S")
+    return f"The namespace's next probe may begin at {next_at} UTC."
 
 
 def _progress(resolution: resolve.Resolution, ready: transitions.Wanted) -> list[transitions.Wanted]:
@@ -287,25 +301,21 @@ def _unknown(type_: vocabulary.Condition, reason: reasons.Reason) -> transitions
 
 
 def _explain(reason: reasons.Reason) -> str:
-    return f"{reason.meaning} {reason.remedy}"
+    return prose.sentences(reason.meaning, reason.remedy)
 
 
 def _tell(findings: Sequence[effective.Finding]) -> str:
     """Return all findings as one text; the first gave the condition its reason, the others name theirs."""
     first, *others = (
-        f"{finding.field}: {finding.message}." if finding.field else _sentence(finding.message) for finding in findings
+        prose.closed(f"{finding.field}: {finding.message}") if finding.field else _sentence(finding.message)
+        for finding in findings
     )
     named = (f"{finding.reason}: {text}" for finding, text in zip(findings[1:], others, strict=True))
     return " Also ".join((first, *named))
 
 
 def _sentence(text: str) -> str:
-    return _close(capitalized(text))
-
-
-def _close(text: str) -> str:
-    # What the probe says may begin with a host name, which stays as it is.
-    return text if not text or text.endswith(("!", "?")) else f"{text.rstrip('.')}."
+    return prose.closed(capitalized(text))
 
 
 def _shorten(message: str) -> str:

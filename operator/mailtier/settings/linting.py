@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Final
 
-from mailtier.api import feed, reasons, vocabulary
+from mailtier.api import feed, prose, reasons, vocabulary
 from mailtier.settings import effective, resolve, transitions
 from mailtier.settings.lints import catalogue, terms
 
@@ -28,7 +28,7 @@ def condition(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.
             type=type_,
             status="Unknown",
             reason=reasons.NOT_LINTED,
-            message=f"{reasons.NOT_LINTED.meaning} {reasons.NOT_LINTED.remedy}",
+            message=prose.sentences(reasons.NOT_LINTED.meaning, reasons.NOT_LINTED.remedy),
         )
     found = catalogue.run(subject(resolution, probe, now))
     if not found:
@@ -67,4 +67,4 @@ def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.da
 
 def _sentence(finding: terms.LintFinding) -> str:
     field = f"{finding.field}: " if finding.field else ""
-    return f"{finding.severity} {finding.lint.identifier}: {field}{finding.message.rstrip('.')}."
+    return prose.closed(f"{finding.severity} {finding.lint.identifier}: {field}{finding.message}")

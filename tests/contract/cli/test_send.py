@@ -50,15 +50,34 @@ def test_what_has_no_end_in_time_is_a_time_out(
     assert done.err.count("\n") == 1
 
 
-def test_held_messages_are_a_time_out_too(installation: installations.Installation, tmp_path: pathlib.Path) -> None:
-    """Blocked settings hold the message: the command says why it waits."""
+def test_a_blocked_organization_is_told_at_once(
+    installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """Blocked settings hold the message: the command says so and why before the hold is stored, and at the end."""
     tenant = installation.tenant(smtp={"host": "smtp.example.com"})
-    done = installation.program.run(
-        *("send", tenant.namespace, "--to=ops@example.com", "--timeout=15s"), *installation.to_intake(tenant, tmp_path)
-    )
+    way = installation.to_intake(tenant, tmp_path)
+    blocked = "SettingsBlocked: The organization's settings are blocked: CredentialsRequired. "
+    done = installation.program.run("send", tenant.namespace, "--to=ops@example.com", "--timeout=4s", *way)
     assert done.status == 124, done
-    assert "CredentialsRequired" in done.out
-    assert "held" in done.err
+    assert f"  ops@example.com   queued   {blocked}" in done.out
+    assert "its state is queued; the sender goes on with it. The organization's settings are blocked:" in done.err
+    waits = installation.program.run("send", tenant.namespace, "--to=ops@example.com", "--no-wait", *way)
+    assert waits.status == 0, waits
+    assert f"  waits   {blocked}" in waits.out
+    document = installation.program.run(
+        "send", tenant.namespace, "--to=ops@example.com", "--no-wait", "-o", "json", *way
+    ).document
+    assert document["held"]["reason"] == "SettingsBlocked"
+
+
+def test_a_suspended_organization_is_told_at_once(
+    installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """Nothing is wrong where somebody suspended delivery, and what waits says so."""
+    tenant = installation.tenant(suspend=True)
+    way = installation.to_intake(tenant, tmp_path)
+    waits = installation.program.run("send", tenant.namespace, "--to=ops@example.com", "--no-wait", *way)
+    assert "  waits   Suspended: " in waits.out
 
 
 def test_nobody_waits_who_does_not_want_to(installation: installations.Installation, tmp_path: pathlib.Path) -> None:

@@ -42,10 +42,13 @@ def test_a_good_server_goes_through_every_stage(
     tenant = installation.tenant()
     done = installation.program.run("verify", tenant.namespace, *installation.to_intake(tenant, tmp_path))
     assert done.status == 0, done
-    title, *stages, result = done.out.splitlines()
+    title, *stages = done.out.splitlines()
+    stages, (result, when) = stages[: len(_STAGES)], stages[len(_STAGES) :]
     assert title == f"{tenant.namespace}/default"
     assert [line.split()[:2] for line in stages] == [[stage, "ok"] for stage in _STAGES]
     assert result.startswith("Verified: ")
+    assert when.startswith("  Probed at ")
+    assert "with the Secret, read at " in when
     assert installation.relay.messages() == []
 
 
@@ -60,16 +63,52 @@ def test_the_platform_team_reads_the_certificate_s_end(
     assert done.document["result"]["certificateExpiresAt"].endswith("Z")
 
 
-def test_a_second_probe_has_to_wait(installation: installations.Installation, tmp_path: pathlib.Path) -> None:
-    """A namespace has one probe a minute (R7): what does not fit into the time-out is said at once."""
+def test_three_probes_at_once_and_the_next_has_to_wait(
+    installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """A namespace has three probes at once (R7): when the next may be is told, and at once if it does not fit."""
     tenant = installation.tenant()
     way = installation.to_intake(tenant, tmp_path)
-    assert installation.program.run("verify", tenant.namespace, *way).status == 0
-    again = installation.program.run("verify", tenant.namespace, "--timeout=5s", *way)
+    for _ in range(3):
+        # Those of the host's endpoint are five seconds apart, which is waited for.
+        assert installation.program.run("verify", tenant.namespace, *way).status == 0
+    again = installation.program.run("verify", tenant.namespace, "--timeout=2s", *way)
     assert again.status == 124
-    assert "a namespace has one probe a minute; the next in " in again.err
+    assert "a namespace has three probes at once, then one a minute; the next in " in again.err
     assert "longer --timeout" in again.err
     assert again.err.count("\n") == 1
+
+
+def test_what_was_written_a_moment_ago_is_what_is_tried(
+    installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """The Secret is read anew, and which version it was is told, whatever the sender and the status remember."""
+    way = installation.to_intake(None, tmp_path)
+    cluster, system = installation.world.cluster, installation.world.system
+    for password, reason in (("wrong", "AuthFailed"), (installations.PASSWORD, "Verified")):
+        installation.password(password)
+        version = cluster.kubectl(
+            "get", "secret", "relay", "-n", system, "-o", "jsonpath={.metadata.resourceVersion}"
+        ).stdout
+        done = installation.program.run("verify", "--host", "-o", "json", *way)
+        result = done.document["result"]
+        assert (result["reason"], result["secretVersion"]) == (reason, version)
+        assert result["secretReadAt"] <= result["probedAt"]
+        assert "earlier" not in result["message"]
+    text = installation.program.run("verify", "--host", *way)
+    assert f"with version {version} of the Secret, read at " in text.out
+
+
+def test_a_namespace_that_is_not_there_is_told(
+    installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """Whoever misspells the namespace reads just that, whichever way the token comes."""
+    way = installation.to_intake(installation.tenant(), tmp_path)
+    for command in (("verify", "nope"), ("send", "nope", "--to=ops@example.com")):
+        for options in (way[:2], (way[0], way[1], "--as-service-account=default/default")):
+            done = installation.program.run(*command, *options)
+            assert (done.status, done.out) == (1, "")
+            assert done.err == "mailtier: cannot look at the namespace nope: there is no such namespace\n"
 
 
 @pytest.mark.usefixtures("wrong_password")
@@ -94,6 +133,11 @@ def test_a_wrong_password_fails_at_auth_and_is_not_sent_again(
     assert "Secret" in owner.document["result"]["remedy"]
     assert "platform team" in inherits.document["result"]["remedy"]
     assert "certificateExpiresAt" not in inherits.document["result"]
+    for done in (owner, inherits):
+        assert "a password that was refused is not sent again" in done.document["result"]["message"]
+        assert "a password that was refused is not sent again" in done.document["stages"][-1]["message"]
+    assert "secretVersion" in owner.document["result"]
+    assert "secretVersion" not in inherits.document["result"]
     assert _attempts(installation) == attempts
 
 

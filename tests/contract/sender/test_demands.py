@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from kit import logins, sending, smtpd
+from kit import logins, sending, smtpd, wait
 from mailtier.api import reasons, vocabulary
 from mailtier.sender import prober, trace
 from mailtier.settings import effective
@@ -48,26 +48,87 @@ async def test_a_demand_joins_the_probe_under_way(sender: sending.Sender, serve:
 
 
 @pytest.mark.parametrize("origin", list(vocabulary.Origin)[:2])
-async def test_demands_are_one_a_minute_and_namespace(
+async def test_demands_are_three_at_once_and_one_a_minute(
     sender: sending.Sender, serve: Serve, origin: vocabulary.Origin
 ) -> None:
     """Another organization of the namespace waits too, whosever the endpoint is; another namespace does not (R7)."""
     server = await serve()
     await sender.prober.load()
     at = sending.endpoint(server, origin=origin)
-    first, sister = (
+    first, *others = (
         sender.settings.put(sending.settings("team-a", at, name=name, from_address=f"{name}@example.com"))
-        for name in ("default", "sister")
+        for name in ("default", "sister", "brother")
     )
     other = sender.settings.put(sending.settings("team-b", at, from_address="b@example.com"))
-    await _followed(sender.prober.demand(first.organization))
-    for of in (first, sister):
+    for of in (first, *others):
+        await _followed(sender.prober.demand(of.organization))
+    for of in (first, *others):
         with pytest.raises(prober.TooSoonError) as refused:
             sender.prober.demand(of.organization)
         assert 50 < refused.value.retry_after_seconds <= 60
     await _followed(sender.prober.demand(other.organization))
     sender.skip(61)
-    await _followed(sender.prober.demand(sister.organization))
+    await _followed(sender.prober.demand(first.organization))
+    with pytest.raises(prober.TooSoonError):
+        sender.prober.demand(first.organization)
+
+
+async def test_a_demand_reads_the_secret_anew(sender: sending.Sender, login: logins.Login) -> None:
+    """What was written a moment ago is what is tried, and its version and time are told, whatever is remembered."""
+    auth = login.settings.auth
+    assert auth is not None
+    await sender.prober.check(sender.settings.put(login.settings).organization)
+    sender.skip(6)
+    wrong = sender.secrets.put("mailtier", "smtp", "wrong", endpoint=str(login.settings.endpoint))
+    told = sender.prober.demand(login.settings.organization)
+    assert (await _followed(told))[-1] == ("auth", False)
+    assert told.result is not None
+    assert (told.result.secret_version, told.is_remembered) == (wrong.version, False)
+    assert told.read_at is not None
+    assert abs((told.read_at - sender.clock.wall()).total_seconds()) < 5
+    sender.skip(6)
+    right = sender.secrets.put("mailtier", "smtp", logins.PASSWORD, endpoint=str(login.settings.endpoint))
+    told = sender.prober.demand(login.settings.organization)
+    assert (await _followed(told))[-1] == ("mail", True)
+    assert told.result is not None
+    assert told.result.secret_version == right.version
+    assert [each.secret_version for each in await sender.queue.probes()] == [right.version]
+
+
+async def test_a_demand_does_not_join_a_probe_that_read_the_secret_before(
+    sender: sending.Sender, login: logins.Login
+) -> None:
+    """A probe under way may have the former password: it is waited for, and another one tells what is so now."""
+    wrong = sender.secrets.put("mailtier", "smtp", "wrong", endpoint=str(login.settings.endpoint))
+    login.server.script.on("AUTH", smtpd.Behaviour(delay_seconds=0.3, reply="535 5.7.8 Wrong"), times=1)
+    of = sender.settings.put(
+        dataclasses.replace(
+            login.settings,
+            organization=effective.HOST,
+            auth=sending.login(wrong),
+        )
+    )
+    await sender.prober.load()
+    first = sender.prober.demand(of.organization)
+    await wait.until_async(lambda: first.read_at, within_seconds=5, why="it has read the Secret")
+    sender.secrets.put("mailtier", "smtp", logins.PASSWORD, endpoint=str(login.settings.endpoint))
+    sender.skip(6)
+    second = sender.prober.demand(of.organization)
+    assert second is not first
+    assert sender.prober.demand(of.organization) is second
+    assert (await _followed(second))[-1] == ("mail", True)
+    assert (await _followed(first))[-1] == ("auth", False)
+
+
+async def test_a_secret_that_is_gone_is_told_to_the_operator(sender: sending.Sender, login: logins.Login) -> None:
+    """The stored result speaks of no version, so that whoever believes in one reads the Secret again."""
+    await sender.prober.check(sender.settings.put(login.settings).organization)
+    sender.skip(6)
+    sender.secrets.remove("mailtier", "smtp")
+    told = sender.prober.demand(login.settings.organization)
+    assert await _followed(told) == []
+    assert "does not exist" in told.explanation
+    assert [(each.reason, each.secret_version) for each in await sender.queue.probes()] == [("ProbePending", "")]
 
 
 async def test_a_demand_sends_no_refused_password_again(sender: sending.Sender, login: logins.Login) -> None:
@@ -78,7 +139,7 @@ async def test_a_demand_sends_no_refused_password_again(sender: sending.Sender, 
     told = sender.prober.demand(login.settings.organization)
     assert (await _followed(told))[-1] == ("auth", False)
     assert told.result is not None
-    assert told.result.reason == "AuthFailed"
+    assert (told.result.reason, told.is_remembered) == ("AuthFailed", True)
     assert len(login.server.auth_attempts) == 1
     mended = sender.secrets.put("mailtier", "smtp", logins.PASSWORD, endpoint=str(login.settings.endpoint))
     sender.settings.put(dataclasses.replace(login.settings, auth=sending.login(mended)))

@@ -66,7 +66,9 @@ def test_the_findings_reasons_are_told() -> None:
     blocked = dataclasses.replace(_SETTINGS, state=effective.State.BLOCKED, findings=(finding,))
     judged = standing.judge(blocked, _LANE)
     assert isinstance(judged, standing.Held)
-    assert judged.message == "The organization's settings are blocked: FromNotAllowed."
+    assert judged.message == (
+        f"The organization's settings are blocked: FromNotAllowed. {reasons.FROM_NOT_ALLOWED.meaning}"
+    )
 
 
 @pytest.mark.parametrize("field", ["endpoint", "auth", "from_"])

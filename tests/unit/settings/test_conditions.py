@@ -196,6 +196,24 @@ def test_a_probe_of_something_else_says_nothing(fields: dict[str, str]) -> None:
     assert summed["Ready"][0] == "True"
 
 
+@pytest.mark.parametrize("fields", [{}, {"secret_version": "uid/0"}, {"reason": "ProbePending"}])
+def test_when_the_next_probe_may_begin_is_told(fields: dict[str, str]) -> None:
+    """Whoever mends a server reads until when the namespace's next probe has to wait, rounded up; nobody else."""
+    resolution = tiers.conclude(tiers.RELAY, tiers.OWN)
+    next_at = dt.datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
+    fields = {"reason": "AuthFailed", **fields}
+    message = _message(_status(resolution, probe=_probe(resolution, next_at=next_at, **fields)), "Verified")
+    assert message.endswith(" The namespace's next probe may begin at 03:04:06 UTC.")
+    assert "next probe" not in _message(_status(resolution, probe=_probe(resolution, **fields)), "Verified")
+
+
+def test_a_probe_that_waits_is_neither_good_nor_bad() -> None:
+    """That a probe has to wait leaves Verified unknown, whatever version of the Secret it waits with."""
+    resolution = tiers.conclude(tiers.RELAY, tiers.OWN)
+    status = _status(resolution, probe=_probe(resolution, "ProbePending"))
+    assert _summed(status)["Verified"] == ("Unknown", "ProbePending")
+
+
 def test_a_failed_probe_tells_the_owner_everything() -> None:
     """Who owns the server reads what it said, and what to do; Ready stays True."""
     resolution = tiers.conclude(tiers.RELAY, tiers.OWN)

@@ -15,7 +15,7 @@ PROBE_PENDING: Final = definition.Reason(
     name="ProbePending",
     conditions=(_V,),
     meaning="The sender has not reported on these settings yet.",
-    remedy="Wait: endpoints of organizations are probed one a minute and namespace.",
+    remedy="Wait: a namespace has three probes at once, then one a minute.",
 )
 NOT_PROBED: Final = definition.Reason(
     name="NotProbed",

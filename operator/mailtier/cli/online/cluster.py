@@ -68,6 +68,19 @@ def explained(action: str, *, hint: str = "", missing: str = "it is not there") 
         raise failures.CommandError(f"cannot {action}: {error}") from error
 
 
+async def require_namespace(api: client.Client, namespace: str) -> None:
+    """Return if there is a namespace, or nobody may say so.
+
+    Raises:
+        CommandError: There is none, or the cluster does not answer.
+    """
+    with (
+        explained(f"look at the namespace {namespace}", missing="there is no such namespace"),
+        contextlib.suppress(errors.ForbiddenError),
+    ):
+        await api.get(paths.namespaces(namespace))
+
+
 async def request_token(api: client.Client, *, namespace: str, account: str) -> secret.Hidden:
     """Return a token of a ServiceAccount for the intake."""
     with explained(

@@ -100,7 +100,7 @@ class Look:
             with contextlib.suppress(errors.ForbiddenError):
                 await self._list_pods()
         if scope.namespace and not self.picture.organizations:
-            await self._require_namespace()
+            await cluster.require_namespace(self._api, self._scope.namespace)
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """Yield after each change of the picture, several that come together as one, until closed."""
@@ -121,15 +121,6 @@ class Look:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _require_namespace(self) -> None:
-        """Return if there is the namespace, or nobody may say so: the list of what is in it is empty either way."""
-        namespace = self._scope.namespace
-        with (
-            cluster.explained(f"look at the namespace {namespace}", missing="there is no such namespace"),
-            contextlib.suppress(errors.ForbiddenError),
-        ):
-            await self._api.get(paths.namespaces(namespace))
 
     async def _list_host(self) -> None:
         await self._relist(paths.host_settings(), self._take_host, self._forget_host)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mailtier.cli import failures
@@ -102,12 +102,28 @@ def line(told: _Json, painter: terminal.Painter) -> str:
         terminal.plain(str(told.get("reason", ""))), terminal.Colour.GOOD if ok else terminal.Colour.BAD
     )
     told_also = [f"{reason}: {message}"]
+    told_also += [f"  {text}" for text in _when(told)]
     if told.get("certificateExpiresAt"):
         expires_on = terminal.plain(str(told["certificateExpiresAt"]))[:10]
         told_also.append(f"  The server's certificate is valid until {expires_on}.")
     if told.get("remedy"):
         told_also.append(f"  {terminal.plain(str(told['remedy']))}")
     return "\n".join(told_also)
+
+
+def _when(told: _Json) -> Iterator[str]:
+    """Yield what a result is based on, and when the next may be had."""
+    at, read_at, version, next_at = (
+        terminal.plain(str(told.get(name) or ""))
+        for name in ("probedAt", "secretReadAt", "secretVersion", "nextProbeAt")
+    )
+    if read_at:
+        which = f"version {version} of the Secret" if version else "the Secret"
+        yield f"Probed at {at} with {which}, read at {read_at}."
+    elif at:
+        yield f"Probed at {at}."
+    if next_at:
+        yield f"The namespace's next probe may begin at {next_at}."
 
 
 def as_json(name: str, report: ProbeReport) -> str:

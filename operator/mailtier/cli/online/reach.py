@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import http
 import pathlib
 import ssl
 import urllib.parse
@@ -15,6 +16,8 @@ from mailtier.cli import failures
 from mailtier.cli.online import intake, target
 
 _DEFAULT_ACCOUNT: Final = "default"
+_NOT_THERE: Final = frozenset({http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND})
+"""What the intake answers of a namespace that is not there: it may not look."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,14 @@ async def open_intake(
     token = None if choice.token_file is None else _read_token(choice.token_file)
     address = _address_of(choice) if choice.url else None
     async with contextlib.AsyncExitStack() as stack:
+        api = None
         if token is None or address is None:
             # The kubernetes package takes a quarter of a second to import; who has both does without.
             from mailtier.cli.online import cluster, through_pod  # noqa: PLC0415 - As above.
 
             api = await stack.enter_async_context(cluster.connect(context=choice.context, kubeconfig=choice.kubeconfig))
+            if token is None and organization is not None and account.namespace == organization.namespace:
+                await cluster.require_namespace(api, organization.namespace)
             if token is None:
                 token = await cluster.request_token(api, namespace=account.namespace, account=account.name)
             if address is None:
@@ -65,7 +71,12 @@ async def open_intake(
                         own_ca=choice.ca is not None,
                     )
                 )
-        yield await stack.enter_async_context(intake.IntakeClient(address, token))
+        try:
+            yield await stack.enter_async_context(intake.IntakeClient(address, token))
+        except intake.RefusedError as error:
+            if api is not None and organization is not None and error.http_status in _NOT_THERE:
+                await cluster.require_namespace(api, organization.namespace)
+            raise
 
 
 def _account(choice: Choice, organization: target.OrganizationName | None) -> target.OrganizationName:

@@ -34,11 +34,13 @@ class Sent:
     Attributes:
         path: Where it is looked up.
         record: Where its recipients stand, as it was looked up last.
+        held: Why the organization's messages do not go, as it was taken; None where they go.
     """
 
     id: str
     path: str
     record: _Json = dataclasses.field(default_factory=dict)
+    held: _Json | None = None
 
     @property
     def complete(self) -> bool:
@@ -102,7 +104,8 @@ async def hand_over(
                 raise
             await asyncio.sleep(_LOST_SECONDS)
         else:
-            return Sent(id=str(answer["id"]), path=str(answer["status"]))
+            held = answer.get("held")
+            return Sent(id=str(answer["id"]), path=str(answer["status"]), held=held if isinstance(held, dict) else None)
 
 
 async def follow(asked: intake.IntakeClient, sent: Sent, *, show: Callable[[_Json], None]) -> None:
@@ -144,7 +147,16 @@ def line(recipient: Mapping[str, Any], painter: terminal.Painter) -> str:
 
 def as_json(sent: Sent) -> str:
     """Return a notification as a document for programs."""
-    return json.dumps(sent.record or {"id": sent.id, "status": sent.path}, indent=2, ensure_ascii=False)
+    taken: _Json = {"id": sent.id, "status": sent.path, **({"held": sent.held} if sent.held else {})}
+    return json.dumps(sent.record or taken, indent=2, ensure_ascii=False)
+
+
+def held_line(sent: Sent, painter: terminal.Painter) -> str | None:
+    """Return, for people, why a notification that was taken does not go; None where it goes."""
+    if sent.held is None:
+        return None
+    told = terminal.plain(f"{sent.held.get('reason')}: {sent.held.get('message')}")
+    return f"  {painter.paint('waits', terminal.Colour.WAITING)}   {told}"
 
 
 def timed_out(sent: Sent | None, seconds: float) -> failures.CommandError:
@@ -153,5 +165,7 @@ def timed_out(sent: Sent | None, seconds: float) -> failures.CommandError:
         text = f"the notification was not taken within {seconds:g} s"
     else:
         states = ", ".join(sorted({str(each["state"]) for each in sent.recipients})) or "unknown"
+        why = " ".join(dict.fromkeys(str(each["message"]) for each in sent.recipients if each["message"]))
         text = f"{sent.id} has no end within {seconds:g} s, its state is {states}; the sender goes on with it"
+        text = terminal.plain(f"{text}. {why}" if why else text).removesuffix(".")
     return failures.CommandError(text, status=failures.Status.TIMED_OUT)

@@ -42,7 +42,10 @@ class Entrance:
             namespace=request.match_info["namespace"], name=request.match_info["organization"]
         )
         caller = await self._gate.admit(request.headers.get("Authorization"), key.namespace)
-        return caller, self._find(key, f"there is no organization {key}; create an OrgEmailSettings of that name there")
+        missing = (
+            f"there is no organization {key}: create an OrgEmailSettings of that name, in a namespace that is there"
+        )
+        return caller, self._find(key, missing)
 
     async def host(self, request: web.Request) -> tuple[reviews.Identity, effective.Effective]:
         """Return the caller, and the host's own settings.

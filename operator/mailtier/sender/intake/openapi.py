@@ -150,7 +150,17 @@ def _schemas() -> dict[str, Any]:
     moment = {"type": "string", "format": "date-time"}
     return {
         **{name: _plain(schema) for name, schema in models.items()},
-        "Queued": _object(id=text, status={"type": "string", "description": "Path to look it up at."}),
+        "Queued": {
+            **_object(id=text, status=text),
+            "properties": {
+                "id": text,
+                "status": {"type": "string", "description": "Path to look it up at."},
+                "held": {
+                    **_object(reason=text, message=text),
+                    "description": "Why the organization's messages do not go at present; absent where they do.",
+                },
+            },
+        },
         "Status": _object(
             id=text,
             category={"enum": [str(category) for category in vocabulary.Category]},
@@ -179,6 +189,10 @@ def _schemas() -> dict[str, Any]:
                 "message": text,
                 "remedy": text,
                 "certificateExpiresAt": moment,
+                "probedAt": moment,
+                "secretReadAt": moment,
+                "secretVersion": {"type": "string", "description": "resourceVersion of the Secret that was tried."},
+                "nextProbeAt": moment,
             },
         },
         "Problem": {

@@ -1,13 +1,14 @@
 """Probes on request: each stage is a line of JSON as soon as it is over, and the last line says what it comes to."""
 
 import asyncio
+import datetime as dt
 import json
 import math
 from typing import Any, Final
 
 from aiohttp import web
 
-from mailtier.api import reasons, vocabulary
+from mailtier.api import prose, reasons, vocabulary
 from mailtier.sender import prober, trace
 from mailtier.sender.intake import entrance, problems
 from mailtier.settings import effective
@@ -18,6 +19,8 @@ _LONGEST_SECONDS: Final = 150.0
 """R10: thirty seconds to AUTH, sixty for the sender address, and time to wait for a connection."""
 
 _LATE: Final = "The probe did not end in time; it goes on, and the condition Verified will say what it found."
+REMEMBERED: Final = "That was its answer to an earlier try: a password that was refused is not sent again."
+"""R12: what is not fresh in a result says so."""
 _PLATFORM: Final = "Ask the platform team: the endpoint is the host's."
 
 _log = logs.get_logger(__name__)
@@ -51,7 +54,7 @@ class Probing:
             seconds = math.ceil(error.retry_after_seconds)
             raise problems.HttpProblem(
                 problems.PROBED_LATELY,
-                f"it was probed a moment ago, and a namespace has one probe a minute; the next in {seconds} s",
+                f"a namespace has three probes at once, then one a minute; the next in {seconds} s",
                 headers={"Retry-After": str(seconds)},
             ) from None
         _log.info("a probe was asked for", organization=str(settings.organization), caller=caller)
@@ -85,6 +88,8 @@ class Reader:
     def step(self, step: trace.Step, told: trace.Trace) -> dict[str, Any]:
         """Return the line of a stage; where it failed, what the result says of it."""
         message = step.message if step.ok else self._message(told)
+        if not step.ok and told.is_remembered:
+            message = prose.sentences(message, REMEMBERED)
         return {"stage": step.stage.value, "ok": step.ok, "message": message}
 
     def result(self, told: trace.Trace) -> dict[str, Any]:
@@ -92,19 +97,29 @@ class Reader:
         found = told.result
         if found is None:
             reason = told.problem or reasons.PROBE_PENDING
-            return {"reason": reason.name, "ok": False, "message": reason.meaning, "remedy": reason.remedy}
+            explained = self._owns_credentials and told.explanation
+            message = prose.closed(told.explanation) if explained else reason.meaning
+            return {"reason": reason.name, "ok": False, "message": message, "remedy": reason.remedy}
         reason = reasons.BY_NAME[found.reason]
+        message = self._message(told)
         line: dict[str, Any] = {
             "reason": reason.name,
             "ok": reason is reasons.VERIFIED,
-            "message": self._message(told),
+            "message": prose.sentences(message, REMEMBERED) if told.is_remembered else message,
+            "probedAt": _moment(found.probed_at),
         }
+        if told.read_at is not None:
+            line["secretReadAt"] = _moment(told.read_at)
+            if self._owns_credentials:
+                line["secretVersion"] = found.secret_version.rpartition("/")[2]
         if reason is not reasons.VERIFIED:
             # A password of one's own can be mended by oneself, wherever it is sent to.
             mine = self._owns or (self._owns_credentials and found.stage is vocabulary.ProbeStage.AUTH)
             line["remedy"] = reason.remedy if mine else _PLATFORM
         if found.certificate_expires_at is not None and self._owns:
-            line["certificateExpiresAt"] = found.certificate_expires_at.isoformat().replace("+00:00", "Z")
+            line["certificateExpiresAt"] = _moment(found.certificate_expires_at)
+        if found.next_at is not None:
+            line["nextProbeAt"] = _moment(found.next_at)
         return line
 
     def _message(self, told: trace.Trace) -> str:
@@ -114,6 +129,10 @@ class Reader:
 
 def _is_own(part: effective.Endpoint | effective.Auth | None) -> bool:
     return part is not None and part.origin is vocabulary.Origin.ORG
+
+
+def _moment(at: dt.datetime) -> str:
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _line(document: dict[str, Any]) -> bytes:

@@ -131,10 +131,10 @@ TOO_MANY: Final = ProblemKind(
 PROBED_LATELY: Final = ProblemKind(
     slug="probed-lately",
     status=429,
-    title="The endpoint was probed a moment ago",
-    meaning="A namespace has one probe a minute, so that probes are no port scanner and load no relay; the sender's own"
-    " probes of an organization's endpoint count. Wait as long as `Retry-After` says; what the last one found stands in"
-    " the condition Verified.",
+    title="The namespace has had its probes",
+    meaning="A namespace has three probes at once, then one a minute, so that probes are no port scanner and load no"
+    " relay; the sender's own probes of an organization's endpoint count. Wait as long as `Retry-After` says; what the"
+    " last one found stands in the condition Verified.",
 )
 BROKEN: Final = ProblemKind(
     slug="broken",

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from mailtier.api import feed, notification, vocabulary
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import admission, ids, lanes, ports, prober, settings_source
+from mailtier.sender import admission, ids, lanes, ports, prober, settings_source, standing
 from mailtier.sender.intake import access, body, entrance, openapi, problems, windows
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
@@ -40,6 +40,7 @@ class Parts:
 
     Attributes:
         on_pending: Told what the scheduler has to know, after the commit.
+        held: Returns why delivery holds an organization's messages; None where it does not.
         awaited_rate: Returns the rate of its namespace that an organization waits for, in messages a minute.
         quota: What one namespace may have queued where the host's policy says nothing.
         now: Returns aware UTC time.
@@ -53,6 +54,7 @@ class Parts:
     identifiers: ids.TimeSortedIds
     on_pending: Callable[[Sequence[ports.Pending]], None]
     awaited_rate: Callable[[ports.LaneKey], int | None]
+    held: Callable[[ports.LaneKey], standing.Held | None]
     quota: ports.QueueQuota
     now: Callable[[], dt.datetime]
     monotonic: Callable[[], float]
@@ -99,7 +101,10 @@ class Service:
             namespace=settings.organization.namespace, organization=settings.organization.name, id=enqueued.id
         )
         headers = {"Location": path, **({REPLAYED_HEADER: "true"} if enqueued.repeated else {})}
-        return web.json_response({"id": enqueued.id, "status": path}, status=202, headers=headers)
+        answer: dict[str, Any] = {"id": enqueued.id, "status": path}
+        if (held := self._held(settings)) is not None:
+            answer["held"] = {"reason": held.reason, "message": held.message}
+        return web.json_response(answer, status=202, headers=headers)
 
     async def look_up(self, request: web.Request) -> web.Response:
         """Return where a notification's recipients stand."""
@@ -111,7 +116,15 @@ class Service:
                 problems.NOT_FOUND,
                 f"{settings.organization} has no notification with this id, or none any more",
             )
-        return web.json_response(_status(record, awaited_rate=self._parts.awaited_rate(lane)))
+        return web.json_response(
+            _status(record, held=self._held(settings), awaited_rate=self._parts.awaited_rate(lane))
+        )
+
+    def _held(self, settings: effective.Effective) -> standing.Held | None:
+        """Return why an organization's messages do not go; by its settings at once, before delivery has looked."""
+        lane = admission.lane(settings)
+        judged = standing.judge(settings, lane)
+        return judged if isinstance(judged, standing.Held) else self._parts.held(lane)
 
     async def drain(self) -> None:
         """Return when everything that was being stored is stored and handed on."""
@@ -215,11 +228,12 @@ def _retry_after(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(math.ceil(seconds))}
 
 
-def _status(record: ports.Record, *, awaited_rate: int | None) -> dict[str, Any]:
+def _status(record: ports.Record, *, held: standing.Held | None, awaited_rate: int | None) -> dict[str, Any]:
     """Return where a notification stands.
 
     Args:
         record: As it is stored.
+        held: Why its organization's messages do not go; it is stored with them when that lasts.
         awaited_rate: The namespace's rate that its organization waits for; that is not stored, being so for a moment.
     """
     return {
@@ -227,13 +241,16 @@ def _status(record: ports.Record, *, awaited_rate: int | None) -> dict[str, Any]
         "category": record.category,
         "acceptedAt": _moment(record.accepted_at),
         "complete": record.complete,
-        "recipients": [_recipient(recipient, awaited_rate) for recipient in record.recipients],
+        "recipients": [_recipient(recipient, held, awaited_rate) for recipient in record.recipients],
     }
 
 
-def _recipient(recipient: feed.Recipient, awaited_rate: int | None) -> dict[str, Any]:
+def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_rate: int | None) -> dict[str, Any]:
     reason, message = recipient.reason, recipient.message
-    if awaited_rate is not None and not reason and recipient.state is vocabulary.RecipientState.QUEUED:
+    waits = recipient.state is vocabulary.RecipientState.QUEUED and not reason
+    if waits and held is not None:
+        reason, message = held.reason, held.message
+    elif waits and awaited_rate is not None:
         reason = delivery_reasons.DeliveryReason.RATE_LIMITED
         message = f"waits for the namespace's rate of {awaited_rate} a minute, which the host's policy.quota sets"
     return {

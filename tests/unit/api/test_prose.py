@@ -1,0 +1,25 @@
+"""Texts that are put together read as sentences."""
+
+import pytest
+
+from mailtier.api import prose
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (("one", "Two."), "one. Two."),
+        (("One.", "", "Two"), "One. Two."),
+        (("Is it?", "No!"), "Is it? No!"),
+        (("", "  "), ""),
+    ],
+)
+def test_two_sentences_are_joined_as_sentences(parts: tuple[str, ...], told: str) -> None:
+    """Each ends before the next begins, once, and what says nothing leaves no trace."""
+    assert prose.sentences(*parts) == told
+
+
+def test_a_sentence_goes_on() -> None:
+    """What follows a colon belongs to the sentence, which ends once."""
+    assert prose.continued("It is blocked.", "for a reason.") == "It is blocked: for a reason."
+    assert prose.continued("It is blocked", "for a reason") == "It is blocked: for a reason."
