@@ -332,7 +332,7 @@ class Prober:
         except credentials.CredentialsError as error:
             _log.info("no probe without credentials", reason=error.reason.name)
             told.problem, told.explanation = error.reason, str(error)
-            if fresh and not isinstance(error, credentials.UnavailableError):
+            if fresh and not isinstance(error, credentials.SecretUnavailableError):
                 # The status may still tell of a Secret that is no more what it was.
                 await self._record(target, probe.pending(target.key, secret_version="", at=self._clock.wall()))
             return None
