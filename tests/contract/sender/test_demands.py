@@ -21,6 +21,7 @@ async def _followed(told: trace.Trace) -> list[tuple[str, bool]]:
 
 async def test_a_demanded_probe_tells_its_stages(sender: sending.Sender, login: logins.Login) -> None:
     """Whoever asks for a probe follows its stages to the failing one, over a connection of its own."""
+    await sender.prober.load()
     await sender.prober.check(sender.settings.put(login.settings).organization)
     assert len(login.server.transcripts) == 1
     sender.skip(61)
@@ -75,6 +76,7 @@ async def test_demands_are_three_at_once_and_one_a_minute(
 
 async def test_a_demand_reads_the_secret_anew(sender: sending.Sender, login: logins.Login) -> None:
     """What was written a moment ago is what is tried, and its version and time are told, whatever is remembered."""
+    await sender.prober.load()
     auth = login.settings.auth
     assert auth is not None
     await sender.prober.check(sender.settings.put(login.settings).organization)
@@ -122,6 +124,7 @@ async def test_a_demand_does_not_join_a_probe_that_read_the_secret_before(
 
 async def test_a_secret_that_is_gone_is_told_to_the_operator(sender: sending.Sender, login: logins.Login) -> None:
     """The stored result speaks of no version, so that whoever believes in one reads the Secret again."""
+    await sender.prober.load()
     await sender.prober.check(sender.settings.put(login.settings).organization)
     sender.skip(6)
     sender.secrets.remove("mailtier", "smtp")
@@ -133,6 +136,7 @@ async def test_a_secret_that_is_gone_is_told_to_the_operator(sender: sending.Sen
 
 async def test_a_demand_sends_no_refused_password_again(sender: sending.Sender, login: logins.Login) -> None:
     """The stages are gone through, and AUTH fails with what the server said before (R12)."""
+    await sender.prober.load()
     login.server.script.on("AUTH", "535 5.7.8 Wrong", times=1)
     await sender.prober.check(sender.settings.put(login.settings).organization)
     sender.skip(61)
@@ -149,6 +153,7 @@ async def test_a_demand_sends_no_refused_password_again(sender: sending.Sender, 
 
 async def test_a_demand_without_a_secret_says_which_reason(sender: sending.Sender, login: logins.Login) -> None:
     """Nothing is connected to without the password, and the trace says why there is no result."""
+    await sender.prober.load()
     sender.secrets.remove("mailtier", "smtp")
     sender.settings.put(login.settings)
     told = sender.prober.demand(login.settings.organization)
