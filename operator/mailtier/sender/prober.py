@@ -7,14 +7,12 @@ namespace may have one, `probe_budget` says (R7).
 
 import asyncio
 import contextlib
-import dataclasses
 import datetime as dt
 import heapq
 from typing import Final, NoReturn, Protocol
 
 from mailtier.api import feed, reasons, vocabulary
 from mailtier.sender import (
-    admission,
     clock,
     credentials,
     destination,
@@ -22,6 +20,8 @@ from mailtier.sender import (
     ports,
     probe,
     probe_budget,
+    probe_memory,
+    probe_targets,
     recorder,
     settings_source,
     standing,
@@ -70,32 +70,6 @@ class ListedSettings(settings_source.KnownSettings, Protocol):
         """Return the effective settings of all organizations."""
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class _Target:
-    """One probe key.
-
-    Attributes:
-        users: The organizations whose settings have the key; any of them stands for all.
-        seen_version: The Secret's version as the operator published it last.
-        next_at: When it is probed next; seconds of the monotonic clock.
-        failures: How often in a row it failed.
-        told: The stages of the probe under way, or of the last one.
-        is_fresh: Whether somebody asked for it, so that the Secret is read anew.
-        is_new: Whether nobody was told yet what became of a change: of the settings, or of the Secret.
-    """
-
-    key: str
-    users: dict[effective.OrganizationKey, None] = dataclasses.field(default_factory=dict)
-    seen_version: str = ""
-    next_at: float = 0.0
-    last_at: float = float("-inf")
-    failures: int = 0
-    running: asyncio.Task[None] | None = None
-    is_fresh: bool = False
-    told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
-    is_new: bool = True
-
-
 class Prober:
     """Probes the endpoints of all organizations, and on request.
 
@@ -118,42 +92,28 @@ class Prober:
         access: tokens.Tokens,
         time: clock.Clock,
     ) -> None:
-        self._queue = queue
+        self._memory = probe_memory.ProbeMemory(queue)
         self._settings = settings
         self._destinations = destinations
         self._passwords = passwords
         self._tokens = access
         self._clock = time
-        self._targets: dict[str, _Target] = {}
+        self._targets: dict[str, probe_targets.Target] = {}
         self._keys: dict[effective.OrganizationKey, str] = {}
-        self._known: dict[str, feed.Probe] = {}
-        # What earlier processes learned of refused credentials, by the Secret's version.
-        self._refused: dict[str, list[feed.Probe]] = {}
         self._budget = probe_budget.ProbeBudget()
         self._due: list[tuple[float, int, str]] = []
         self._number = 0
         self._wake = asyncio.Event()
         self._background = recorder.Background()
-        self._loaded = False
 
     async def load(self) -> None:
         """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
-        while not self._loaded:
-            try:
-                found = await self._queue.probes()
-                self._known = {known.key: known for known in found} | self._known
-                for known in found:
-                    if known.reason in probe.REFUSED:
-                        self._refused.setdefault(known.secret_version, []).append(known)
-                self._loaded = True
-            except Exception:  # noqa: BLE001 - whatever it is may pass.
-                _log.exception("earlier probes could not be read; trying again")
-                await asyncio.sleep(_AGAIN_SECONDS)
+        await self._memory.load()
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Look at an organization's settings again; the callback for whoever watches them."""
         settings = self._settings.get(organization)
-        usable = _usable(settings)
+        usable = probe_targets.usable(settings)
         key = codec.probe_key(usable.settings) if usable else None
         former = self._keys.get(organization)
         if former is not None and former != key:
@@ -165,7 +125,7 @@ class Prober:
         target = self._targets.get(key)
         is_new = target is None
         if target is None:
-            target = self._targets[key] = _Target(key=key)
+            target = self._targets[key] = probe_targets.Target(key=key)
         target.users[organization] = None
         version = usable.auth.secret.version if usable.auth.secret else ""
         if is_new or version != target.seen_version:
@@ -196,7 +156,7 @@ class Prober:
             self._start_own(target)
         if target.running is not None:
             await asyncio.wait({target.running})
-        known = self._known.get(target.key)
+        known = self._memory.find(target.key)
         if known is None:
             raise NotProbeableError("There is no result yet; look whether the Secret can be used.")
         return known
@@ -216,12 +176,12 @@ class Prober:
             TooSoonError: The namespace has had its probes (R7). That goes for an inherited endpoint too, whose
                 connections all organizations share.
         """
-        if not self._loaded:
+        if not self._memory.loaded:
             raise StartingError
         self.note_settings(organization)
         target = self._targets.get(self._keys.get(organization, ""))
         if target is None:
-            raise NotProbeableError(_why_not(self._settings.get(organization)))
+            raise NotProbeableError(probe_targets.why_not(self._settings.get(organization)))
         if target.running is not None and target.is_fresh and not target.told.reading:
             return target.told
         now, namespace = self._clock.monotonic(), organization.namespace
@@ -240,10 +200,10 @@ class Prober:
         self, settings: effective.Effective, generation: credentials.Generation, state: opening.AuthState
     ) -> None:
         """Mark a credential generation as refused if an earlier process reported that (R12)."""
-        if state.is_recalled or not generation.version or not self._loaded:
+        if state.is_recalled or not generation.version or not self._memory.loaded:
             return
         state.is_recalled = True
-        for known in self._refused.get(generation.version, ()):
+        for known in self._memory.refusals(generation.version):
             if state.refusal is None and self._speaks_of(known, settings):
                 state.refusal = probe.refusal_of(known)
 
@@ -254,7 +214,7 @@ class Prober:
             for settings in self._settings.organizations():
                 self.note_settings(settings.organization)
             # What is left of settings that are gone.
-            self._known = {key: known for key, known in self._known.items() if key in self._targets}
+            self._memory.keep(self._targets)
             while True:
                 self._wake.clear()
                 self._start_due()
@@ -285,21 +245,21 @@ class Prober:
             else:
                 self._start_own(target)
 
-    def _start_own(self, target: _Target) -> None:
+    def _start_own(self, target: probe_targets.Target) -> None:
         """Start a probe that nobody asked for."""
         usable = self._usable(target)
         if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
             self._budget.take(usable.settings.organization.namespace, self._clock.monotonic())
         self._start(target, fresh=False)
 
-    def _start(self, target: _Target, *, fresh: bool) -> None:
+    def _start(self, target: probe_targets.Target, *, fresh: bool) -> None:
         target.last_at = self._clock.monotonic()
         target.told = trace.Trace()
         target.is_fresh = fresh
         target.running = self._background.spawn(self._probe(target, target.told, after=target.running, fresh=fresh))
 
     async def _probe(
-        self, target: _Target, told: trace.Trace, *, after: asyncio.Task[None] | None, fresh: bool
+        self, target: probe_targets.Target, told: trace.Trace, *, after: asyncio.Task[None] | None, fresh: bool
     ) -> None:
         if after is not None:
             await asyncio.wait({after})
@@ -318,7 +278,7 @@ class Prober:
                 # Up to a tenth more, so that what began together does not stay together.
                 self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
 
-    async def _look(self, target: _Target, told: trace.Trace, *, fresh: bool) -> feed.Probe | None:
+    async def _look(self, target: probe_targets.Target, told: trace.Trace, *, fresh: bool) -> feed.Probe | None:
         usable = self._usable(target)
         if usable is None:
             told.problem = reasons.NOT_PROBED
@@ -356,23 +316,21 @@ class Prober:
         await self._record(target, result)
         return result
 
-    async def _record(self, target: _Target, result: feed.Probe) -> None:
-        if self._targets.get(target.key) is target:
-            self._known[target.key] = result
-        await self._queue.record_probe(result)
+    async def _record(self, target: probe_targets.Target, result: feed.Probe) -> None:
+        await self._memory.record(result, is_current=self._targets.get(target.key) is target)
 
-    async def _tell_wait(self, target: _Target, allowed_at: float) -> None:
+    async def _tell_wait(self, target: probe_targets.Target, allowed_at: float) -> None:
         """Tell once that a change waits for its probe, and until when; what was found before it stands."""
         try:
             next_at = self._clock.wall_at(allowed_at)
-            known = self._known.get(target.key) or probe.pending(
+            known = self._memory.find(target.key) or probe.pending(
                 target.key, secret_version=target.seen_version, at=self._clock.wall()
             )
             await self._record(target, known.model_copy(update={"next_at": next_at}))
         except Exception:  # noqa: BLE001 - the probe itself will say more.
             _log.exception("it could not be told when a probe may begin")
 
-    def _next_at(self, target: _Target) -> dt.datetime | None:
+    def _next_at(self, target: probe_targets.Target) -> dt.datetime | None:
         """Return when the namespace of an endpoint of its own may have the next probe; None where at once."""
         usable, now = self._usable(target), self._clock.monotonic()
         if usable is None or not self._is_own(target):
@@ -380,7 +338,7 @@ class Prober:
         allowed_at = self._budget.allowed_at(usable.settings.organization.namespace, now)
         return self._clock.wall_at(allowed_at) if allowed_at > now else None
 
-    def _pause(self, target: _Target, result: feed.Probe | None) -> float:
+    def _pause(self, target: probe_targets.Target, result: feed.Probe | None) -> float:
         if result is not None and result.reason in {reasons.VERIFIED.name, *probe.REFUSED}:
             # Refused credentials stay refused: another probe would find nothing new.
             target.failures = 0
@@ -390,30 +348,30 @@ class Prober:
 
     def _first_at(self, key: str, version: str) -> float:
         """Return when settings are probed first: at once, unless an earlier process did so lately."""
-        known, now = self._known.get(key), self._clock.monotonic()
+        known, now = self._memory.find(key), self._clock.monotonic()
         if known is None or known.secret_version != version or known.reason != reasons.VERIFIED.name:
             return now
         return max(now, self._clock.monotonic_at(known.probed_at) + _GOOD_SECONDS)
 
-    def _allowed_at(self, target: _Target, now: float) -> float:
+    def _allowed_at(self, target: probe_targets.Target, now: float) -> float:
         """Return when the sender may begin its own next probe."""
         usable = self._usable(target)
         if usable is None or not self._is_own(target):
             return target.last_at + _AGAIN_SECONDS
         return self._budget.own_allowed_at(usable.settings.organization.namespace, now)
 
-    def _is_own(self, target: _Target) -> bool:
+    def _is_own(self, target: probe_targets.Target) -> bool:
         """Return whether an endpoint is an organization's own."""
         usable = self._usable(target)
         return usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG
 
-    def _usable(self, target: _Target) -> standing.Usable | None:
+    def _usable(self, target: probe_targets.Target) -> standing.Usable | None:
         """Return the settings of any user that still has the key."""
         for organization in target.users:
-            return _usable(self._settings.get(organization))
+            return probe_targets.usable(self._settings.get(organization))
         return None
 
-    def _plan(self, target: _Target, at: float) -> None:
+    def _plan(self, target: probe_targets.Target, at: float) -> None:
         target.next_at = at
         self._number += 1
         heapq.heappush(self._due, (at, self._number, target.key))
@@ -423,7 +381,9 @@ class Prober:
         """Return whether a probe sent the same login to the same server, for whichever organization."""
         target = self._targets.get(known.key)
         probed = self._settings.get(next(iter(target.users))) if target else None
-        return known.key == codec.probe_key(settings) or (probed is not None and _login(probed) == _login(settings))
+        if known.key == codec.probe_key(settings):
+            return True
+        return probed is not None and probe_targets.login(probed) == probe_targets.login(settings)
 
     def _drop_user(self, key: str, organization: effective.OrganizationKey) -> None:
         target = self._targets.get(key)
@@ -432,23 +392,4 @@ class Prober:
         target.users.pop(organization, None)
         if not target.users:
             del self._targets[key]
-            self._known.pop(key, None)
-
-
-def _login(settings: effective.Effective) -> tuple[object, ...] | None:
-    """Return what a password or token is sent with, and where; None where nothing is sent."""
-    at, auth = settings.endpoint, settings.auth
-    return None if at is None or auth is None else (at.host, at.port, auth.mechanism, auth.identity, auth.oauth2)
-
-
-def _usable(settings: effective.Effective | None) -> standing.Usable | None:
-    if settings is None:
-        return None
-    judged = standing.judge(settings, admission.lane(settings))
-    return judged if isinstance(judged, standing.Usable) else None
-
-
-def _why_not(settings: effective.Effective | None) -> str:
-    """Return why nothing is connected to with settings."""
-    judged = standing.judge(settings, admission.lane(settings)) if settings is not None else None
-    return judged.message if isinstance(judged, standing.Held) else reasons.NOT_PROBED.meaning
+            self._memory.forget(key)

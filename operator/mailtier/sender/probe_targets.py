@@ -1,0 +1,54 @@
+"""What is probed: settings that share a probe key, and whether anything is connected to with them."""
+
+import asyncio
+import dataclasses
+
+from mailtier.api import reasons
+from mailtier.sender import admission, standing, trace
+from mailtier.settings import effective
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Target:
+    """One probe key.
+
+    Attributes:
+        users: The organizations whose settings have the key; any of them stands for all.
+        seen_version: The Secret's version as the operator published it last.
+        next_at: When it is probed next; seconds of the monotonic clock.
+        failures: How often in a row it failed.
+        told: The stages of the probe under way, or of the last one.
+        is_fresh: Whether somebody asked for it, so that the Secret is read anew.
+        is_new: Whether nobody was told yet what became of a change: of the settings, or of the Secret.
+    """
+
+    key: str
+    users: dict[effective.OrganizationKey, None] = dataclasses.field(default_factory=dict)
+    seen_version: str = ""
+    next_at: float = 0.0
+    last_at: float = float("-inf")
+    failures: int = 0
+    running: asyncio.Task[None] | None = None
+    is_fresh: bool = False
+    told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
+    is_new: bool = True
+
+
+def login(settings: effective.Effective) -> tuple[object, ...] | None:
+    """Return what a password or token is sent with, and where; None where nothing is sent."""
+    at, auth = settings.endpoint, settings.auth
+    return None if at is None or auth is None else (at.host, at.port, auth.mechanism, auth.identity, auth.oauth2)
+
+
+def usable(settings: effective.Effective | None) -> standing.Usable | None:
+    """Return settings that may be used; None where nothing is connected to with them."""
+    if settings is None:
+        return None
+    judged = standing.judge(settings, admission.lane(settings))
+    return judged if isinstance(judged, standing.Usable) else None
+
+
+def why_not(settings: effective.Effective | None) -> str:
+    """Return why nothing is connected to with settings."""
+    judged = standing.judge(settings, admission.lane(settings)) if settings is not None else None
+    return judged.message if isinstance(judged, standing.Held) else reasons.NOT_PROBED.meaning
