@@ -179,7 +179,12 @@ def policy() -> st.SearchStrategy[Json]:
             ratePerMinute=st.integers(1, 100_000),
         ),
         organizations=organizations,
-        **{"from": st.fixed_dictionaries({"allow": st.lists(entries, max_size=3, unique=True)})},
+        **{
+            "from": st.fixed_dictionaries(
+                {"allow": st.lists(entries, max_size=3, unique=True)},
+                optional={"ownLogins": st.sampled_from(("Enforce", "KnownProviders", "Trust"))},
+            )
+        },
         endpoints=_group(
             allow=st.lists(entry, max_size=3),
             deny=st.lists(entry, max_size=2),

@@ -35,6 +35,23 @@ def _named(
 
 
 _ANONYMOUS_HOST = {"auth": {"mechanism": "Anonymous"}}
+_CEO = {"from": {"address": "ceo@example.com"}}
+
+
+def _logged_in(
+    name: str, story: str, spec: attacks.Json, host: attacks.Json, *, reason: str = "FromNotAllowed"
+) -> attacks.Judged:
+    login = {"username": "tenant", "passwordSecretRef": {"name": "smtp"}}
+    return attacks.Judged(
+        name=name,
+        rules=("R3", "R12") if reason == "HostAccountNotAllowed" else ("R3",),
+        story=f"The organization {story}.",
+        stopped_by="the host's server is known by its name, on whatever port and whoever authenticates",
+        spec={"auth": login} | spec,
+        host=host,
+        reason=reason,
+    )
+
 
 SPELLINGS = (
     _named("relay-once-more", "the host's endpoint", {"host": "relay.example.com"}, _relay("relay.example.com")),
@@ -84,6 +101,38 @@ SPELLINGS = (
         {"host": "relay.example.com"},
         _relay("relay.example.com", **_ANONYMOUS_HOST),
         reason="FromNotAllowed",
+    ),
+    _logged_in(
+        "own-login-on-another-port",
+        "authenticates at the host's server on port 465 with an account of its own, to send as anybody",
+        _CEO | {"smtp": {"host": "relay.example.com", "port": 465, "tls": {"mode": "Implicit"}}},
+        tiers.RELAY,
+    ),
+    _logged_in(
+        "own-login-on-port-25",
+        "authenticates at the host's server on port 25, spelled in capitals and with a final dot",
+        _CEO | {"smtp": {"host": "RELAY.example.com.", "port": 25}},
+        tiers.RELAY,
+    ),
+    _logged_in(
+        "own-login-at-a-provider-that-does-not-look",
+        "has an account at the host's provider, which does not keep a login to its own From",
+        _CEO | {"smtp": {"host": "smtp.mailgun.org"}},
+        tiers.RELAY | {"smtp": {"host": "smtp.mailgun.org"}},
+    ),
+    _logged_in(
+        "the-host-s-account",
+        "brings a Secret with guesses for the host's own account, spelled with another domain before it",
+        {
+            "auth": {
+                "username": "Relay",
+                "domain": "CORP",
+                "usernameFormat": "DownLevel",
+                "passwordSecretRef": {"name": "smtp"},
+            },
+        },
+        tiers.RELAY,
+        reason="HostAccountNotAllowed",
     ),
     _named(
         "anonymous-without-leave",

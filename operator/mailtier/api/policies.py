@@ -34,10 +34,18 @@ class OrganizationsPolicy(schema.Model):
 
 
 class FromPolicy(schema.Model):
-    """Which addresses organizations may use as From, envelope and Reply-To on the host's endpoint, beside its own."""
+    """Which addresses organizations may use as From, envelope and Reply-To on the host's server, beside its own."""
 
-    allow: Annotated[list[types.FromEntry], pydantic.Field(max_length=64), schema.SET]
-    """Addresses (alerts@example.com), domains (@example.com), or {namespace}@example.com."""
+    allow: Annotated[list[types.FromEntry], pydantic.Field(max_length=64), schema.SET] | None = None
+    """Addresses (alerts@example.com), domains (@example.com), or {namespace}@example.com; none when absent. An address
+    or a domain is for every organization, {namespace} for each its own."""
+    own_logins: vocabulary.OwnLogins | None = None
+    """Whether an organization that authenticates on the host's server with a login of its own is held to this:
+    Enforce (always), KnownProviders (not at a public provider that is known to bind From to the login; the default) or
+    Trust (never: the server alone decides who may send as whom). A login that is not held to it is not held to the
+    host's limits and the quota either."""
+
+    RULES: ClassVar = (schema.not_empty("allow", "own_logins"),)
 
 
 class EndpointPattern(schema.Model):

@@ -111,6 +111,14 @@ class PolicyMode(enum.StrEnum):
     AUDIT = "Audit"
 
 
+class OwnLogins(enum.StrEnum):
+    """Whether a login of an organization's own may choose From on the host's server."""
+
+    ENFORCE = "Enforce"
+    KNOWN_PROVIDERS = "KnownProviders"
+    TRUST = "Trust"
+
+
 class Lockable(enum.StrEnum):
     """The fields of an OrgEmailSettings that the host may keep organizations from setting, by their paths."""
 

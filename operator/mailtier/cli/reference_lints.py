@@ -156,6 +156,7 @@ def _rows(provider: facts.Provider) -> Iterator[tuple[str, str, facts.Fact[Any]]
     yield "Without credentials", "yes" if provider.anonymous.value else "no", provider.anonymous
     if provider.username is not None:
         yield "Username", provider.username.value.sentence.removeprefix("is "), provider.username
+    yield from _shared(provider)
     if provider.mechanisms is not None:
         yield "Mechanisms", ", ".join(provider.mechanisms.value) or "none", provider.mechanisms
     if provider.oauth2 is not None:
@@ -163,12 +164,19 @@ def _rows(provider: facts.Provider) -> Iterator[tuple[str, str, facts.Fact[Any]]
         for grant, scopes in provider.oauth2.value.scopes:
             yield f"Scopes for {grant}", ", ".join(scopes), dataclasses.replace(provider.oauth2, note="")
     yield "From", _SENDERS[provider.sender.value], provider.sender
+    yield "Binds From to the login", "yes" if provider.binds_from.value else "no", provider.binds_from
     if provider.passwords_end is not None:
         yield "Passwords until", str(provider.passwords_end.value), provider.passwords_end
     for what, name in _LIMITS:
         fact: facts.Fact[int] | None = getattr(provider.limits, name)
         if fact is not None:
             yield what, f"{fact.value:,}", fact
+
+
+def _shared(provider: facts.Provider) -> Iterator[tuple[str, str, facts.Fact[Any]]]:
+    fact = provider.shared_usernames
+    if fact is not None:
+        yield "Usernames of everybody", ", ".join(fact.value), fact
 
 
 def _errors(errors: Sequence[facts.KnownError]) -> Iterator[str]:

@@ -246,20 +246,14 @@ def _require_bound(
     Raises:
         NotBoundError: Its owner has not agreed.
     """
-    annotation = found.annotations.get(names.ENDPOINT_ANNOTATION)
-    missing = binding.unbound(annotation, wanted)
-    if not missing:
-        return
-    label = f"Secret {reference.namespace}/{reference.name}"
-    if binding.is_for_tokens(annotation) and not any(server.is_token_server for server in wanted):
-        raise NotBoundError(f"{label} is for access tokens, as its annotation says; put the password into another")
-    servers = " and ".join(str(server) for server in missing)
-    command = binding.annotate_command(
-        namespace=reference.namespace, name=reference.name, annotation=annotation, wanted=wanted
+    refused = binding.refusal(
+        namespace=reference.namespace,
+        name=reference.name,
+        annotation=found.annotations.get(names.ENDPOINT_ANNOTATION),
+        wanted=wanted,
     )
-    raise NotBoundError(
-        f"{label} does not list {servers} in its annotation; if what is in it may be used there, run `{command}`"
-    )
+    if refused is not None:
+        raise NotBoundError(refused)
 
 
 def _client(oauth2: effective.OAuth2, data: Mapping[str, secret.Hidden], label: str) -> oauth.OAuthClient:

@@ -97,6 +97,40 @@ def unbound(annotation: str | None, wanted: Sequence[BoundServer]) -> tuple[Boun
     return tuple(server for server in wanted if not any(_covers(entry, server) for entry in listed))
 
 
+def refusal(
+    *, namespace: str, name: str, annotation: str | None, wanted: Sequence[BoundServer], advise: bool = True
+) -> str | None:
+    """Return why nothing of a Secret may be sent to servers, and what to do; None where its owner has agreed.
+
+    It is decided and said here alone: the operator tells it in a status, and the sender decides again on the read that
+    yields the value.
+
+    Args:
+        namespace: The Secret's.
+        name: The Secret's.
+        annotation: Its text; None for none.
+        wanted: The servers that what is in it would be sent to.
+        advise: Whether consent would help; not where one of these servers must not be used at all.
+    """
+    missing = unbound(annotation, wanted)
+    if not missing:
+        return None
+    label, is_password = f"Secret {namespace}/{name}", not any(server.is_token_server for server in wanted)
+    if is_password and is_for_tokens(annotation):
+        return (
+            f"{label} is for access tokens, as its annotation says, so that nothing in it is sent as a password; put"
+            " the password into another Secret"
+        )
+    said = f"{label} does not list {' and '.join(str(server) for server in missing)} in its annotation"
+    if not advise:
+        return f"{said}; mend the other fault first, for the server cannot be used as it stands"
+    consent = (
+        "its password may be sent there" if is_password else "tokens may be had with it there and sent to the endpoint"
+    )
+    command = annotate_command(namespace=namespace, name=name, annotation=annotation, wanted=wanted)
+    return f"{said}; if {consent}, run `{command}`"
+
+
 def annotate_command(*, namespace: str, name: str, annotation: str | None, wanted: Sequence[BoundServer]) -> str:
     """Return the kubectl line that binds a Secret to an endpoint, and keeps the bindings it has.
 

@@ -82,7 +82,8 @@ def flat_keys(settings: effective.Effective) -> dict[str, str]:
     flat["state"], flat["source"] = settings.state.value, settings.source.value
     origins = view.provenance(settings, nested)
     flat["provenance"] = "".join(f"{path}: {origins[path]}\n" for path in sorted(origins))
-    for name, findings in (("findings", settings.findings), ("audited", settings.audited)):
+    told = {"findings": settings.findings, "audited": settings.audited, "byAddress": settings.by_address.findings}
+    for name, findings in told.items():
         if findings:
             flat[name] = "".join(
                 f"{finding.reason}: {finding.field}{': ' if finding.field else ''}{finding.message}\n"
@@ -95,7 +96,8 @@ def probe_key(settings: effective.Effective) -> str:
     """Return what organizations have in common that share a probe; "" where there is nothing to probe.
 
     Endpoint, credentials by reference, EHLO name and envelope address are in it: the probe goes as far as MAIL FROM.
-    The Secret's version is not: a probe says itself which one it speaks of.
+    So is what forbids the settings if the server is found to be the host's, because the probe tells that. The Secret's
+    version is not: a probe says itself which one it speaks of.
     """
     if settings.endpoint is None or settings.auth is None:
         return ""
@@ -107,6 +109,7 @@ def probe_key(settings: effective.Effective) -> str:
         "auth": auth,
         "helo_name": settings.delivery.helo_name,
         "envelope": settings.from_.envelope if settings.from_ else None,
+        "by_address": [settings.by_address.is_trusted, *_findings_to_json(settings.by_address.findings)],
     }
     return canonical.digest(parts)
 
@@ -115,8 +118,9 @@ def _to_json(settings: effective.Effective) -> _Json:
     document: _Json = msgspec.to_builtins(settings, builtin_types=(dt.timedelta,), str_keys=True)
     document["from"] = document.pop("from_")
     document["organization"] = [settings.organization.namespace, settings.organization.name]
-    document["findings"] = [[found.reason.name, found.field, found.message] for found in settings.findings]
-    document["audited"] = [[found.reason.name, found.field, found.message] for found in settings.audited]
+    document["findings"] = _findings_to_json(settings.findings)
+    document["audited"] = _findings_to_json(settings.audited)
+    document["by_address"]["findings"] = _findings_to_json(settings.by_address.findings)
     delivery = document["delivery"]
     for name in _DURATIONS:
         duration = delivery.pop(name)
@@ -138,13 +142,24 @@ def _from_json(document: _Json) -> effective.Effective:
         "delivery": delivery,
         "findings": (),
         "audited": (),
+        "by_address": {**document["by_address"], "findings": ()},
     }
+    settings = msgspec.convert(plain, effective.Effective, builtin_types=(dt.timedelta,))
+    by_address = _findings_from_json(document["by_address"]["findings"])
     return dataclasses.replace(
-        msgspec.convert(plain, effective.Effective, builtin_types=(dt.timedelta,)),
-        findings=tuple(_finding(*entry) for entry in document["findings"]),
-        audited=tuple(_finding(*entry) for entry in document["audited"]),
+        settings,
+        findings=_findings_from_json(document["findings"]),
+        audited=_findings_from_json(document["audited"]),
+        by_address=dataclasses.replace(settings.by_address, findings=by_address),
     )
 
 
-def _finding(reason: str, field: str, message: str) -> effective.Finding:
-    return effective.Finding(reason=reasons.BY_NAME[reason], field=field, message=message)
+def _findings_to_json(findings: tuple[effective.Finding, ...]) -> list[list[str]]:
+    return [[found.reason.name, found.field, found.message] for found in findings]
+
+
+def _findings_from_json(entries: list[list[str]]) -> tuple[effective.Finding, ...]:
+    return tuple(
+        effective.Finding(reason=reasons.BY_NAME[reason], field=field, message=message)
+        for reason, field, message in entries
+    )

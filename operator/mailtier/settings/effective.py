@@ -90,7 +90,8 @@ class Endpoint:
     Attributes:
         host: Lower-case DNS name without a trailing dot, or an IP address in its canonical form.
         origin: Whose endpoint it is, Host or Org.
-        is_host_s: Whether it leads to the host's server, inherited or named once more: then the host's policy on
+        is_host_s: Whether the rules of the host's server hold: it is inherited, or named once more on whatever port,
+            and not used with a login that is trusted there (`settings.host_server`). Then the host's policy on
             senders, its limits and the namespace's quota hold.
     """
 
@@ -259,6 +260,23 @@ class RecipientRules:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ByAddress:
+    """What holds where an endpoint of another name is found to be the host's server by its address.
+
+    Attributes:
+        findings: What then forbids the settings.
+        is_trusted: Whether the login is trusted there, so that it is nobody's business but the server's.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    is_trusted: bool = False
+
+
+NOWHERE: Final = ByAddress()
+"""For settings whose endpoint is the host's by name already, or that have none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
     """Everything the sender needs for one organization, as `effective.json` carries it.
 
@@ -268,6 +286,7 @@ class Effective:
         audited: What would forbid them if the host's policy were enforced (mode Audit).
         endpoint: None only where a finding says that it is missing; the same for auth and from_. The host's own
             settings need not have them, since organizations may bring their own.
+        by_address: What the operator cannot see and the sender can.
         provenance: Dotted path of every effective value (`smtp.host`) to the tier it came from; `suspend` is in it.
     """
 
@@ -285,3 +304,4 @@ class Effective:
     quota: Quota = Quota()
     recipients: RecipientRules = RecipientRules()
     audited: tuple[Finding, ...] = ()
+    by_address: ByAddress = NOWHERE

@@ -1,20 +1,24 @@
-"""What the host's policy and the schema forbid: every rule in its order, and which of them mode Audit only tells.
+"""What the host's policy and the schema forbid: every rule in its order.
 
-Each rule gets the whole case and returns a Finding or None. Messages name what is so, what is allowed, and what to
-do; what is the host's is told to an organization without details (R7).
+Each rule gets the whole case, returns a Finding or None, and says itself whether mode Audit only tells it. Messages
+name what is so, what is allowed, and what to do; what is the host's is told to an organization without details (R7).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from mailtier.api import policies, reasons, vocabulary
-from mailtier.settings import effective, endpoints
+from mailtier.api import policies, vocabulary
+from mailtier.settings import effective
 from mailtier.settings.rules import cases, objects, recipients, senders, servers
 
-GATES: Final[tuple[cases.Check, ...]] = (objects.object_invalid, objects.host_invalid, objects.namespace_not_allowed)
+GATES: Final[tuple[cases.PolicyRule, ...]] = (
+    objects.object_invalid,
+    objects.host_invalid,
+    objects.namespace_not_allowed,
+)
 """Where one of these finds something, nothing else is looked at, and no Secret is read."""
 
-ACCEPTANCE: Final[tuple[cases.Check, ...]] = (
+ACCEPTANCE: Final[tuple[cases.PolicyRule, ...]] = (
     objects.field_locked,
     objects.host_missing,
     servers.endpoint_missing,
@@ -24,6 +28,7 @@ ACCEPTANCE: Final[tuple[cases.Check, ...]] = (
     servers.credentials_required,
     servers.anonymous_not_allowed,
     servers.plaintext_refused,
+    servers.host_account_not_allowed,
     senders.from_missing,
     senders.from_unusable,
     senders.from_address_not_allowed,
@@ -32,51 +37,33 @@ ACCEPTANCE: Final[tuple[cases.Check, ...]] = (
     recipients.recipient_not_allowed,
 )
 
-HOST_ACCEPTANCE: Final[tuple[cases.Check, ...]] = (servers.endpoint_not_allowed, senders.from_unusable)
+HOST_ACCEPTANCE: Final[tuple[cases.PolicyRule, ...]] = (servers.endpoint_not_allowed, senders.from_unusable)
 """For the host's own settings, which may leave server and sender to the organizations."""
 
-HOST_GATES: Final[tuple[cases.Check, ...]] = (objects.object_invalid,)
+HOST_GATES: Final[tuple[cases.PolicyRule, ...]] = (objects.object_invalid,)
 """For the host's own settings: an object that does not fit says nothing more."""
 
-AUDITED: Final = frozenset(
-    {
-        reasons.NAMESPACE_NOT_ALLOWED,
-        reasons.FIELD_LOCKED,
-        reasons.ENDPOINT_DENIED,
-        reasons.ENDPOINT_NOT_ALLOWED,
-        reasons.TOKEN_SERVER_NOT_ALLOWED,
-        reasons.ANONYMOUS_NOT_ALLOWED,
-        reasons.FROM_NOT_ALLOWED,
-        reasons.RECIPIENT_NOT_ALLOWED,
-    }
+AT_HOST_S_SERVER: Final[tuple[cases.PolicyRule, ...]] = (
+    senders.from_address_not_allowed,
+    senders.reply_to_not_allowed,
+    senders.envelope_not_allowed,
+    servers.host_account_not_allowed,
 )
-"""What mode Audit only tells: what the host's policy forbids, and not what would endanger a password."""
+"""What holds on the host's server alone, and so also where only an address tells that it is that."""
 
 
-def blocking(
-    findings: Sequence[effective.Finding], case: cases.Case
+def judge(
+    rules: Sequence[cases.PolicyRule], case: cases.Case
 ) -> tuple[tuple[effective.Finding, ...], tuple[effective.Finding, ...]]:
-    """Return the findings that block, and those that would if the host's policy were enforced."""
-    if case.viewer == cases.HOST or case.policy is None or case.policy.mode != vocabulary.PolicyMode.AUDIT:
-        return tuple(findings), ()
-    audited = [finding for finding in findings if finding.reason in AUDITED and not _is_closed(finding, case)]
-    return tuple(finding for finding in findings if finding not in audited), tuple(audited)
-
-
-def _is_closed(finding: effective.Finding, case: cases.Case) -> bool:
-    """Return whether a server stays closed in every mode, because its address is not public (R6)."""
-    endpoint, auth = case.values.endpoint, case.values.auth
-    if finding.reason in {reasons.ENDPOINT_NOT_ALLOWED, reasons.ENDPOINT_DENIED}:
-        return endpoint is None or not endpoints.is_open(endpoint.host, endpoint.addresses)
-    if finding.reason == reasons.TOKEN_SERVER_NOT_ALLOWED:
-        server = auth.oauth2.server if auth and auth.oauth2 else None
-        return server is None or not endpoints.is_open(server.host, server.addresses)
-    return False
-
-
-def find(checks: Sequence[cases.Check], case: cases.Case) -> tuple[effective.Finding, ...]:
-    """Return what the checks find, in their order."""
-    return tuple(finding for check in checks if (finding := check(case)) is not None)
+    """Return what the rules find, in their order: what blocks, and what would if the host's policy were enforced."""
+    is_audit = case.viewer != cases.HOST and case.policy is not None and case.policy.mode == vocabulary.PolicyMode.AUDIT
+    blocking: list[effective.Finding] = []
+    audited: list[effective.Finding] = []
+    for rule in rules:
+        finding = rule(case)
+        if finding is not None:
+            (audited if is_audit and rule.is_audited(case) else blocking).append(finding)
+    return tuple(blocking), tuple(audited)
 
 
 def implicit_organization(policy: policies.Policy | None, labels: Mapping[str, str], *, has_object: bool) -> bool:

@@ -109,33 +109,18 @@ def secret_not_found(secret: Secret) -> effective.Finding | None:
 
 def secret_not_bound(secret: Secret) -> effective.Finding | None:
     """The Secret's owner has not agreed that what is in it is used with these servers."""
-    missing = binding.unbound(secret.read.annotation, secret.wanted)
-    if secret.read.outcome != observed.ReadOutcome.FOUND or not missing:
+    if secret.read.outcome != observed.ReadOutcome.FOUND:
         return None
-    if secret.field == _PASSWORD_FIELD and binding.is_for_tokens(secret.read.annotation):
-        return effective.Finding(
-            reason=reasons.SECRET_NOT_BOUND,
-            field=secret.field,
-            message=f"{secret} is for access tokens, as its annotation says, so that nothing in it is sent as a"
-            " password; put the password into another Secret",
-        )
-    servers = " and ".join(str(server) for server in missing)
-    if not secret.advise:
-        return effective.Finding(
-            reason=reasons.SECRET_NOT_BOUND,
-            field=secret.field,
-            message=f"{secret} does not list {servers} in its annotation; mend the other fault first, for the server"
-            " cannot be used as it stands",
-        )
-    return effective.Finding(
-        reason=reasons.SECRET_NOT_BOUND,
-        field=secret.field,
-        message=f"{secret} does not list {servers} in its annotation; if its password may be sent there, run"
-        f" `{secret.annotate_command}`"
-        if secret.field == _PASSWORD_FIELD
-        else f"{secret} does not list {servers} in its annotation; if tokens may be had with it there and sent to the"
-        f" endpoint, run `{secret.annotate_command}`",
+    message = binding.refusal(
+        namespace=secret.need.namespace,
+        name=secret.need.name,
+        annotation=secret.read.annotation,
+        wanted=secret.wanted,
+        advise=secret.advise,
     )
+    if message is None:
+        return None
+    return effective.Finding(reason=reasons.SECRET_NOT_BOUND, field=secret.field, message=message)
 
 
 def secret_key_missing(secret: Secret) -> effective.Finding | None:

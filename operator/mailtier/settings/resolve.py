@@ -8,7 +8,7 @@ import enum
 from typing import Final
 
 from mailtier.api import reasons, settings, vocabulary
-from mailtier.settings import binding, effective, observed, policy, references, tiers
+from mailtier.settings import binding, effective, host_server, observed, policy, references, tiers
 from mailtier.settings.rules import cases
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
@@ -47,6 +47,7 @@ class Plan:
         admitted: Whether the object, the host and the namespace are such that anything may be read for it.
         host: The host's settings; None without any that fit the schema.
         org: The organization's; None for the host's own, and where they do not fit the schema.
+        by_address: What holds if the sender finds the endpoint to be the host's server.
     """
 
     viewer: vocabulary.Origin
@@ -58,6 +59,7 @@ class Plan:
     admitted: bool
     host: settings.HostSpec | None
     org: settings.OrgSpec | None
+    by_address: effective.ByAddress = effective.NOWHERE
 
     @property
     def secret(self) -> observed.SecretNeed | None:
@@ -106,11 +108,11 @@ def plan(seen: observed.Observed) -> Plan:
         host_invalid=isinstance(seen.host, observed.Invalid),
         values=values,
     )
-    closed, told = policy.blocking(policy.find(policy.GATES, case), case)
+    closed, told = policy.judge(policy.GATES, case)
     if closed:
         findings, audited = closed, told
     else:
-        findings, audited = policy.blocking(policy.find(policy.ACCEPTANCE, case), case)
+        findings, audited = policy.judge(policy.ACCEPTANCE, case)
         audited = told + audited
     return Plan(
         viewer=_ORG,
@@ -122,6 +124,7 @@ def plan(seen: observed.Observed) -> Plan:
         admitted=not closed,
         host=host,
         org=org,
+        by_address=_by_address(case),
     )
 
 
@@ -145,13 +148,13 @@ def plan_host(host: settings.HostSpec | observed.Invalid, *, operator_namespace:
         host_invalid=False,
         values=values,
     )
-    closed = policy.find(policy.HOST_GATES, case)
+    closed, _ = policy.judge(policy.HOST_GATES, case)
     return Plan(
         viewer=_HOST,
         organization=effective.HOST,
         namespace_uid="",
         values=values,
-        findings=closed or policy.find(policy.HOST_ACCEPTANCE, case),
+        findings=closed or policy.judge(policy.HOST_ACCEPTANCE, case)[0],
         audited=(),
         admitted=not closed,
         host=spec,
@@ -209,8 +212,22 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
             quota=values.quota,
             recipients=values.recipients,
             provenance=values.provenance,
+            by_address=planned.by_address,
         ),
     )
+
+
+def _by_address(case: cases.Case) -> effective.ByAddress:
+    """Return what holds for an endpoint whose name is not the host's server's, and whose address may be."""
+    endpoint, auth = case.values.endpoint, case.values.auth
+    if case.host is None or case.host.smtp is None:
+        return effective.NOWHERE
+    if endpoint is None or endpoint.origin != _ORG or host_server.is_named(case.host, endpoint.host):
+        return effective.NOWHERE
+    is_trusted = host_server.is_trusted(case.host, auth)
+    there = dataclasses.replace(case.values, endpoint=dataclasses.replace(endpoint, is_host_s=not is_trusted))
+    findings, _ = policy.judge(policy.AT_HOST_S_SERVER, dataclasses.replace(case, values=there, is_at_host_s=True))
+    return effective.ByAddress(findings=findings, is_trusted=is_trusted)
 
 
 def _how_far(planned: Plan) -> References:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
 from mailtier.api import groups, names, policies, settings, types, vocabulary
-from mailtier.settings import binding, credentials, effective, endpoints, ledgers, observed, recipients
+from mailtier.settings import binding, credentials, effective, endpoints, host_server, ledgers, observed, recipients
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
 
@@ -106,8 +106,8 @@ def join(
         endpoint = _endpoint(ledger, smtp, owner, policy)
         ca = _ca(smtp, namespaces[owner])
         auth, secret = credentials.choose(ledger, host, org, owner=owner, namespaces=namespaces)
-        if owner == _ORG and _names_host_s_server(host, endpoint, auth):
-            endpoint = dataclasses.replace(endpoint, is_host_s=True)
+        is_there = owner == _HOST or host_server.is_named(host, endpoint.host)
+        endpoint = dataclasses.replace(endpoint, is_host_s=is_there and not host_server.is_trusted(host, auth))
     return Values(
         endpoint=endpoint,
         auth=auth,
@@ -156,21 +156,6 @@ def _endpoint(
     )
 
 
-def _names_host_s_server(
-    host: settings.HostSpec | None, endpoint: effective.Endpoint, auth: effective.Auth | None
-) -> bool:
-    """Return whether an organization names the host's server once more, under the host's name or address for it.
-
-    Without credentials the port does not count: a server that trusts our address does so on all of its ports. An
-    alias in DNS is not seen here, where nothing is resolved; the sender looks at it before it connects.
-    """
-    if host is None or host.smtp is None:
-        return False
-    name, port = server(host.smtp)
-    is_anonymous = auth is not None and auth.mechanism == vocabulary.Mechanism.ANONYMOUS
-    return (is_anonymous or endpoint.port == port) and endpoints.are_same_host(name, endpoint.host)
-
-
 def _ca(smtp: groups.Smtp, namespace: str) -> observed.CaNeed | None:
     reference = smtp.tls.ca_ref if smtp.tls else None
     if reference is None:
@@ -202,29 +187,31 @@ def _delivery(
     *,
     is_host_s: bool,
 ) -> effective.Delivery:
-    """Return how mail is delivered; on the host's server the host's limits are upper bounds, whoever named it."""
+    """Return how mail is delivered.
+
+    What belongs to a connection is said by the owner of the server: on the host's it is the host, whoever names it.
+    There the host's rate and age are upper bounds besides.
+    """
     mine, hosts = org.delivery or _NO_DELIVERY, (host.delivery if host else None) or _NO_DELIVERY
-    theirs = mine if owner == _ORG else hosts
+    says = _HOST if is_host_s else owner
+    theirs = hosts if says == _HOST else mine
     timeouts = theirs.timeouts or _NO_TIMEOUTS
-    helo_name = ledger.own("delivery.heloName", owner, theirs.helo_name, default=None)
+    helo_name = ledger.own("delivery.heloName", says, theirs.helo_name, default=None)
     most = hosts if is_host_s else _NO_DELIVERY
-    connections = ledger.own("delivery.maxConnections", owner, theirs.max_connections, default=MAX_CONNECTIONS)
-    if is_host_s and connections > (hosts.max_connections or MAX_CONNECTIONS):
-        connections = ledger.own("delivery.maxConnections", _HOST, hosts.max_connections, default=MAX_CONNECTIONS)
     return effective.Delivery(
         helo_name=None if helo_name is None else helo_name.removesuffix("."),
-        max_connections=connections,
+        max_connections=ledger.own("delivery.maxConnections", says, theirs.max_connections, default=MAX_CONNECTIONS),
         messages_per_connection=ledger.own(
-            "delivery.messagesPerConnection", owner, theirs.messages_per_connection, default=MESSAGES_PER_CONNECTION
+            "delivery.messagesPerConnection", says, theirs.messages_per_connection, default=MESSAGES_PER_CONNECTION
         ),
         session_timeout=ledger.own(
-            "delivery.timeouts.session", owner, _duration(timeouts.session), default=SESSION_TIMEOUT
+            "delivery.timeouts.session", says, _duration(timeouts.session), default=SESSION_TIMEOUT
         ),
         envelope_timeout=ledger.own(
-            "delivery.timeouts.envelope", owner, _duration(timeouts.envelope), default=ENVELOPE_TIMEOUT
+            "delivery.timeouts.envelope", says, _duration(timeouts.envelope), default=ENVELOPE_TIMEOUT
         ),
         message_timeout=ledger.own(
-            "delivery.timeouts.message", owner, _duration(timeouts.message), default=MESSAGE_TIMEOUT
+            "delivery.timeouts.message", says, _duration(timeouts.message), default=MESSAGE_TIMEOUT
         ),
         rate_per_minute=ledger.choose(
             "delivery.ratePerMinute",

@@ -77,8 +77,10 @@ def details(settings: effective.Effective) -> dict[str, str]:
     if endpoint is not None:
         shown["smtp.tls.ca"] = endpoint.tls.ca
         shown["smtp.addresses"] = _addresses(endpoint.addresses)
-        if endpoint.is_host_s and endpoint.origin == _ORG:
-            shown["smtp.namesHostServer"] = "true"
+        is_own, there = endpoint.origin == _ORG, settings.by_address
+        shown["smtp.namesHostServer"] = _true(is_own and endpoint.is_host_s)
+        shown["auth.trusted"] = _true(not is_own and not endpoint.is_host_s)
+        shown["auth.trustedByAddress"] = _true(there.is_trusted)
     if auth is not None and auth.secret is not None:
         shown["auth.secretNamespace"] = auth.secret.namespace
         shown["auth.secretKey"] = auth.secret.key or None
@@ -92,6 +94,10 @@ def details(settings: effective.Effective) -> dict[str, str]:
         domains = ", ".join(settings.recipients.domains) or "nobody"
         shown["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
     return {path: text for path, text in shown.items() if text is not None}
+
+
+def _true(is_so: bool) -> str | None:  # noqa: FBT001 - the one thing it is about.
+    return "true" if is_so else None
 
 
 def provenance(settings: effective.Effective, nested: dict[str, Any]) -> dict[str, str]:

@@ -157,7 +157,7 @@ def _host() -> dict[str, typing.Any]:
         "recipients": {"domains": ["*." + _name(251, marker=f"d{number}") for number in range(64)]},
         "quota": {"queuedMessages": 1_000_000, "queuedBytes": "1099511627776", "ratePerMinute": 100_000},
         "organizations": {"mode": "Selector", "selector": {"matchLabels": _labels()}},
-        "from": {"allow": _from_entries()},
+        "from": {"allow": _from_entries(), "ownLogins": "KnownProviders"},
         "endpoints": {
             "allow": _patterns(),
             "deny": _patterns(),

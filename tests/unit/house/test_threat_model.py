@@ -6,7 +6,7 @@ import re
 from kit import repository
 
 _PAGE = pathlib.PurePosixPath("docs/explanation/threat-model.md")
-_RULES = [f"R{number}" for number in range(1, 15)]
+_RULES = [f"R{number}" for number in range(1, 16)]
 
 
 def _rows(heading: str) -> list[tuple[str, ...]]:

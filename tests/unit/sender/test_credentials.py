@@ -7,7 +7,7 @@ import pytest
 from kit import oauth, sending
 from mailtier.api import names, secret, vocabulary
 from mailtier.sender import credentials
-from mailtier.settings import effective
+from mailtier.settings import binding, effective, observed, references
 
 _ENDPOINT = effective.Endpoint(
     host="smtp.example.com",
@@ -97,6 +97,26 @@ async def test_a_secret_for_tokens_gives_no_password(
     auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint=annotation))
     with pytest.raises(credentials.NotBoundError, match="ns/smtp is for access tokens"):
         await store.get(auth, _ENDPOINT)
+
+
+@pytest.mark.parametrize("annotation", ["", "other.example.com", "smtp.example.com:25", "https://login.example.com"])
+async def test_operator_and_sender_refuse_with_one_sentence(
+    store: credentials.CredentialStore, secrets: sending.Secrets, annotation: str
+) -> None:
+    """What the sender says of a Secret that is not bound, the operator writes into a status word for word (R1, R3)."""
+    auth = sending.login(secrets.put("ns", "smtp", "pw", endpoint=annotation))
+    with pytest.raises(credentials.NotBoundError) as caught:
+        await store.get(auth, _ENDPOINT)
+    key = observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password")
+    finding = references.secret_not_bound(
+        references.Secret(
+            need=observed.SecretNeed(namespace="ns", name="smtp", keys=(key,)),
+            read=observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="u/1", annotation=annotation),
+            wanted=binding.servers(_ENDPOINT, auth),
+        )
+    )
+    assert finding is not None
+    assert finding.message == str(caught.value)
 
 
 async def test_a_binding_that_was_taken_back_counts_at_the_next_read(

@@ -123,6 +123,12 @@ FROM_NOT_ALLOWED: Final = definition.stalled(
     meaning="On the host's endpoint, From, envelope or Reply-To is neither the host's nor listed in policy.from.allow.",
     remedy="Use an address that the message lists, or have the platform team extend policy.from.allow.",
 )
+HOST_ACCOUNT_NOT_ALLOWED: Final = definition.stalled(
+    _A,
+    name="HostAccountNotAllowed",
+    meaning="An organization names the host's own account on the host's server, whose password it could only guess.",
+    remedy="Remove spec.auth and spec.smtp to inherit the host's server and login, or use an account of your own.",
+)
 ENDPOINT_NOT_ALLOWED: Final = definition.stalled(
     _A,
     name="EndpointNotAllowed",

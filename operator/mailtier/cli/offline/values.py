@@ -14,7 +14,7 @@ _OAUTH2_KEYS: Final = {
     for name in ("clientSecretKey", "privateKeyKey", "refreshTokenKey")
 }
 
-_NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited"})
+_NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited", "byAddress"})
 _QUOTA: Final = ("quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinute")
 _HEADS: Final = ("smtp", "auth", "from", "delivery", "notifications")
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from mailtier.api import policies, settings, vocabulary
-from mailtier.settings import networks
+from mailtier.settings import host_server, networks
 from mailtier.settings.lints import names, terms
+from mailtier.settings.providers import catalogue
 
 _METADATA: Final = ("169.254.169.254", "fd00:ec2::254")
 _INTERNAL: Final = ("10.0.0.1", "172.16.0.1", "192.168.0.1", "fd00::1")
@@ -62,13 +63,29 @@ def _anonymous_everywhere(subject: terms.Subject) -> Iterator[terms.Notice]:
 
 def _foreign_domain(subject: terms.Subject) -> Iterator[terms.Notice]:
     policy = _policy(subject)
-    for entry in policy.from_.allow if policy is not None and policy.from_ is not None else ():
+    from_ = policy.from_ if policy is not None else None
+    for entry in (from_.allow if from_ is not None else None) or ():
         if names.domain_of(entry) in names.FREEMAIL:
             yield terms.Notice(
                 field="spec.policy.from.allow",
                 message=f"{entry} is of a domain of everybody's mailboxes, whose DMARC record disowns mail from your"
                 " server; allow domains of your own",
             )
+
+
+def _trusted_logins(subject: terms.Subject) -> Iterator[terms.Notice]:
+    policy, endpoint = _policy(subject), subject.effective.endpoint
+    if endpoint is None or host_server.own_logins(policy) != vocabulary.OwnLogins.TRUST:
+        return
+    provider = catalogue.find(endpoint.host)
+    if provider is not None and provider.binds_from.value:
+        # KnownProviders would trust them as well.
+        return
+    yield terms.Notice(
+        field="spec.policy.from.ownLogins",
+        message=f"Trust lets every organization that has a login on {endpoint.host} send as anybody that this server"
+        " allows it; have the server bind From to the login, and otherwise remove the field",
+    )
 
 
 def _idle_plaintext(subject: terms.Subject) -> Iterator[terms.Notice]:
@@ -129,6 +146,17 @@ LINTS: Final = (
         " share.",
         remedy="Allow domains of your own.",
         check=_foreign_domain,
+    ),
+    terms.Lint(
+        identifier="policy-trusts-own-logins",
+        severity=terms.LintSeverity.WARNING,
+        title="Logins of organizations may send as the host",
+        explanation="With policy.from.ownLogins: Trust, an organization that authenticates on the host's server with a"
+        " login of its own is not held to policy.from.allow. Whether it can then send as the host, or as another"
+        " organization, is for the server alone to decide, and many do not look at From at all.",
+        remedy="Configure the server so that it binds From to the login (in Postfix, reject_sender_login_mismatch), or"
+        " remove the field and list what organizations may use in policy.from.allow.",
+        check=_trusted_logins,
     ),
     terms.Lint(
         identifier="allow-plaintext-idle",

@@ -57,6 +57,12 @@ PROVIDER: Final = facts.Provider(
         source=_TROUBLE,
         note="From, Sender and Return-Path; each region has its own list",
     ),
+    binds_from=facts.Fact(
+        value=True,
+        source=_TROUBLE,
+        note="to what its AWS account has verified: logins of the host's own account share its addresses, unless their"
+        " IAM policy narrows ses:FromAddress",
+    ),
     username=facts.Fact(
         value=facts.UsernameRule(
             matches=_is_access_key,

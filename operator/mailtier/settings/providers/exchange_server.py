@@ -36,6 +36,7 @@ PROVIDER: Final = facts.Provider(
         source=_CONNECTORS,
         note="members of ExchangeUsers send as themselves; another address needs Send As",
     ),
+    binds_from=facts.Fact(value=False, source=_CONNECTORS, note="as its connectors were configured"),
     username=facts.Fact(
         value=facts.UsernameRule(matches=forms.is_domain_account, sentence="is user@domain or DOMAIN\\user"),
         source=_CONNECTORS,

@@ -148,6 +148,9 @@ class Provider:
         implicit: Ports that speak TLS from the first byte; None where there are none.
         anonymous: Whether a session without credentials can send.
         sender: Which From addresses are taken; its note says what becomes of others.
+        binds_from: Whether the provider itself keeps a login to the From addresses of its own account, so that the
+            host's policy on senders need not.
+        shared_usernames: What everybody's username is, whoever's the account; None where each account has its own.
         mechanisms: What the server offers after TLS; None where it depends on the server.
         names_itself: Whether a session without credentials is known by the name that it gives in EHLO.
         passwords_end: From which day on passwords are refused unless somebody allows them again.
@@ -162,6 +165,7 @@ class Provider:
     implicit: Fact[tuple[int, ...]] | None
     anonymous: Fact[bool]
     sender: Fact[SenderRule]
+    binds_from: Fact[bool]
     username: Fact[UsernameRule] | None
     mechanisms: Fact[tuple[vocabulary.Mechanism, ...]] | None
     oauth2: Fact[OAuth2Facts] | None
@@ -170,4 +174,5 @@ class Provider:
     sample: Sample
     names_itself: bool = False
     passwords_end: Fact[dt.date] | None = None
+    shared_usernames: Fact[tuple[str, ...]] | None = None
     unverified: tuple[str, ...] = ()

@@ -41,6 +41,11 @@ _ALIAS: Final = facts.FactSource(
     url="https://support.google.com/mail/answer/22370",
     looked_up=_READ,
 )
+_SEND_AS: Final = facts.FactSource(
+    title="Managing aliases and signatures",
+    url="https://developers.google.com/workspace/gmail/api/guides/alias_and_signature_settings",
+    looked_up=dt.date(2026, 11, 29),
+)
 _M: Final = vocabulary.Mechanism
 
 PROVIDER: Final = facts.Provider(
@@ -58,6 +63,9 @@ PROVIDER: Final = facts.Provider(
         note="another address has to be confirmed under Settings, Accounts, Send mail as; without that the message"
         " leaves with the account's own address",
         verified=False,
+    ),
+    binds_from=facts.Fact(
+        value=True, source=_SEND_AS, note="an account sends as itself, and as aliases that were confirmed before"
     ),
     username=facts.Fact(
         value=facts.UsernameRule(matches=forms.is_address, sentence="is the whole address of the account"),

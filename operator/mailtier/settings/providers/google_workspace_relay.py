@@ -35,6 +35,7 @@ PROVIDER: Final = facts.Provider(
         note="the domain has to be one of the account's; else the session needs credentials, or one of these domains"
         " in EHLO",
     ),
+    binds_from=facts.Fact(value=False, source=_ERRORS, note="any address of the account's domains, whoever logs in"),
     username=facts.Fact(
         value=facts.UsernameRule(matches=forms.is_address, sentence="is the whole address of a user of the account"),
         source=_RELAY,

@@ -45,6 +45,9 @@ PROVIDER: Final = facts.Provider(
     sender=facts.Fact(
         value=facts.SenderRule.VERIFIED, source=_RELAY, note="send from the domain that the credentials belong to"
     ),
+    binds_from=facts.Fact(
+        value=False, source=_RELAY, note="the page asks for it, and does not say that others are refused"
+    ),
     username=facts.Fact(
         value=facts.UsernameRule(
             matches=forms.is_address, sentence="is the whole SMTP user of a domain, as in postmaster@mg.example.com"

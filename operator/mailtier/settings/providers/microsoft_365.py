@@ -63,6 +63,7 @@ PROVIDER: Final = facts.Provider(
         source=_SETUP,
         note="another address needs the permission Send As on its mailbox; without it the message is refused",
     ),
+    binds_from=facts.Fact(value=True, source=_SETUP, note="without Send As on a mailbox its address is refused"),
     username=facts.Fact(
         value=facts.UsernameRule(
             matches=forms.is_address, sentence="is the user principal name of the mailbox, user@domain"

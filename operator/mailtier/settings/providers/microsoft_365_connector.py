@@ -27,6 +27,7 @@ PROVIDER: Final = facts.Provider(
         source=_SETUP,
         note="any address of an accepted domain of the tenant; its SPF record should list the cluster's address",
     ),
+    binds_from=facts.Fact(value=False, source=_SETUP, note="there are no logins"),
     username=None,
     mechanisms=facts.Fact(value=(), source=_SETUP, note="the connection is known by its address or certificate"),
     oauth2=None,

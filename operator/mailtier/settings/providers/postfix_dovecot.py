@@ -43,6 +43,7 @@ PROVIDER: Final = facts.Provider(
         note="with reject_sender_login_mismatch the envelope's sender has to be the login's own, by"
         " smtpd_sender_login_maps",
     ),
+    binds_from=facts.Fact(value=False, source=_MISMATCH, note="as it was configured"),
     username=facts.Fact(
         value=facts.UsernameRule(matches=forms.is_anything, sentence="is what Dovecot's passdb knows"),
         source=_SASL,

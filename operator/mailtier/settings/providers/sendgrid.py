@@ -37,6 +37,11 @@ PROVIDER: Final = facts.Provider(
     implicit=facts.Fact(value=(465,), source=_INTEGRATE),
     anonymous=facts.Fact(value=False, source=_ERRORS, note="550 Unauthenticated senders not allowed"),
     sender=facts.Fact(value=facts.SenderRule.VERIFIED, source=_ERRORS, note="others are refused"),
+    binds_from=facts.Fact(
+        value=True,
+        source=_ERRORS,
+        note="to what its account has verified: API keys of the host's own account share its addresses",
+    ),
     username=facts.Fact(
         value=facts.UsernameRule(matches=_is_apikey, sentence="is the word apikey"),
         source=_INTEGRATE,
@@ -49,6 +54,7 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     oauth2=None,
+    shared_usernames=facts.Fact(value=("apikey",), source=_INTEGRATE, note="the key alone tells the account"),
     limits=facts.ProviderLimits(
         connections=facts.Fact(value=10_000, source=_INTEGRATE, note="from one server"),
         messages_per_connection=facts.Fact(value=5000, source=_INTEGRATE),

@@ -21,6 +21,7 @@ class Case:
         org: The organization's settings; nothing of its own where they do not fit the schema.
         invalid: Why the viewer's own object does not fit the schema.
         host_invalid: Whether the host's does not.
+        is_at_host_s: Whether the endpoint is taken to be the host's server, whatever its name.
     """
 
     viewer: vocabulary.Origin
@@ -31,6 +32,7 @@ class Case:
     invalid: observed.Invalid | None
     host_invalid: bool
     values: tiers.Values
+    is_at_host_s: bool = False
 
     @property
     def policy(self) -> policies.Policy | None:
@@ -39,7 +41,44 @@ class Case:
 
 
 Check = Callable[[Case], effective.Finding | None]
-"""A rule: what it finds, or None."""
+"""What a rule finds, or None."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRule:
+    """A rule, which says itself whether mode Audit suspends it.
+
+    Attributes:
+        check: What it finds.
+        is_audited: Whether a finding of it is only told in mode Audit: so it is with what the host's policy forbids,
+            and not with what would endanger a password or an address inside.
+    """
+
+    check: Check
+    is_audited: Callable[[Case], bool]
+
+    def __call__(self, case: Case) -> effective.Finding | None:
+        """Return what it finds, or None."""
+        return self.check(case)
+
+
+def always(_case: Case) -> bool:
+    """Return that mode Audit suspends a rule."""
+    return True
+
+
+def never(_case: Case) -> bool:
+    """Return that a rule holds in every mode."""
+    return False
+
+
+def rule(*, audited: Callable[[Case], bool]) -> Callable[[Check], PolicyRule]:
+    """Make a function a rule.
+
+    Args:
+        audited: Whether mode Audit suspends it.
+    """
+    return lambda check: PolicyRule(check=check, is_audited=audited)
 
 
 def missing(reason: reasons.Reason, field: str, what: str) -> effective.Finding:

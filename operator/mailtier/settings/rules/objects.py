@@ -8,6 +8,7 @@ from mailtier.settings import effective
 from mailtier.settings.rules import cases
 
 
+@cases.rule(audited=cases.never)
 def object_invalid(case: cases.Case) -> effective.Finding | None:
     """The object does not fit the schema."""
     if case.invalid is None:
@@ -16,6 +17,7 @@ def object_invalid(case: cases.Case) -> effective.Finding | None:
     return effective.Finding(reason=reasons.INVALID, field=case.invalid.field, message=message)
 
 
+@cases.rule(audited=cases.never)
 def host_invalid(case: cases.Case) -> effective.Finding | None:
     """The host's policy is not known, so that nothing is allowed under it."""
     if not case.host_invalid:
@@ -24,6 +26,7 @@ def host_invalid(case: cases.Case) -> effective.Finding | None:
     return effective.Finding(reason=reasons.HOST_INVALID, field="", message=message)
 
 
+@cases.rule(audited=cases.always)
 def namespace_not_allowed(case: cases.Case) -> effective.Finding | None:
     """The namespace lacks the labels that organizations need."""
     organizations = case.policy.organizations if case.policy else None
@@ -42,6 +45,7 @@ def namespace_not_allowed(case: cases.Case) -> effective.Finding | None:
     )
 
 
+@cases.rule(audited=cases.never)
 def host_missing(case: cases.Case) -> effective.Finding | None:
     """Something is inherited, and there is nothing to inherit it from."""
     if case.host is not None:
@@ -59,6 +63,7 @@ def host_missing(case: cases.Case) -> effective.Finding | None:
     )
 
 
+@cases.rule(audited=cases.always)
 def field_locked(case: cases.Case) -> effective.Finding | None:
     """The organization sets what the host keeps for itself."""
     locked = (case.policy.locked if case.policy else None) or ()

@@ -5,6 +5,7 @@ from mailtier.settings import effective, recipients, tiers
 from mailtier.settings.rules import cases
 
 
+@cases.rule(audited=cases.always)
 def recipient_not_allowed(case: cases.Case) -> effective.Finding | None:
     """A category's recipient in a domain that the host does not list; those that the host names are its own choice."""
     for category, values in case.values.notifications.items():

@@ -1,12 +1,16 @@
 """What is wrong with who mail is from."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from mailtier.api import addresses, reasons
 from mailtier.settings import effective
 from mailtier.settings.rules import cases
 
+_PLACEHOLDER: Final = "{namespace}"
 
+
+@cases.rule(audited=cases.never)
 def from_missing(case: cases.Case) -> effective.Finding | None:
     """Neither tier names a From address."""
     if case.values.from_ is not None or case.host is None:
@@ -14,6 +18,7 @@ def from_missing(case: cases.Case) -> effective.Finding | None:
     return cases.missing(reasons.FROM_MISSING, "spec.from.address", "a From address")
 
 
+@cases.rule(audited=cases.never)
 def from_unusable(case: cases.Case) -> effective.Finding | None:
     """An address that the apiserver took by its shape and that no message can carry, such as an invalid A-label."""
     if case.values.from_ is None:
@@ -28,16 +33,19 @@ def from_unusable(case: cases.Case) -> effective.Finding | None:
     return None
 
 
+@cases.rule(audited=cases.always)
 def from_address_not_allowed(case: cases.Case) -> effective.Finding | None:
     """On the host's server, a From address that is neither the host's nor listed."""
     return _sender_not_allowed(case, "address", own=("address",))
 
 
+@cases.rule(audited=cases.always)
 def reply_to_not_allowed(case: cases.Case) -> effective.Finding | None:
     """On the host's server, a Reply-To address that is neither the host's nor listed."""
     return _sender_not_allowed(case, "replyTo", own=("reply_to", "address"))
 
 
+@cases.rule(audited=cases.always)
 def envelope_not_allowed(case: cases.Case) -> effective.Finding | None:
     """On the host's server, an envelope address that is neither the host's nor listed."""
     return _sender_not_allowed(case, "envelope", own=("envelope", "address"))
@@ -55,9 +63,9 @@ def _sender_not_allowed(case: cases.Case, name: str, *, own: Sequence[str]) -> e
     server and its account, and SPF, DKIM and DMARC of the domain judge it. R3 is not touched by it: no credentials
     and no reputation of the host's are used there.
 
-    An endpoint that an organization names itself counts as the host's where normalized host and port are the host's,
-    whoever authenticates: that server may trust our address. The same server under another name or on another port
-    is not seen, because nothing is resolved here; such an alias without credentials needs policy.endpoints.anonymous.
+    The host's server is known by name here, on whichever port and whoever authenticates; nothing is resolved. That
+    another name leads there the sender finds, and holds to what these rules say of it (`resolve`). A login that is
+    trusted there is not held to them (`host_server`).
 
     Args:
         case: The cases.
@@ -73,10 +81,9 @@ def _sender_not_allowed(case: cases.Case, name: str, *, own: Sequence[str]) -> e
         return None
     value = dict(_senders(from_))[name]
     hosts = case.host.from_ if case.host else None
-    allowed = [address for field in own if (address := getattr(hosts, field, None)) is not None]
-    if case.policy is not None and case.policy.from_ is not None:
-        namespace = case.organization.namespace
-        allowed += (entry.replace("{namespace}", namespace) for entry in case.policy.from_.allow)
+    own_entries = [address for field in own if (address := getattr(hosts, field, None)) is not None]
+    entries = _entries(case)
+    allowed = own_entries + [entry.replace(_PLACEHOLDER, case.organization.namespace) for entry in entries]
     # Both sides are ASCII by the schema, where a mailbox's key is its lower cases.
     key = value.lower()
     domain = key[key.index("@") :]
@@ -85,6 +92,18 @@ def _sender_not_allowed(case: cases.Case, name: str, *, own: Sequence[str]) -> e
     return effective.Finding(
         reason=reasons.FROM_NOT_ALLOWED,
         field=f"spec.from.{name}",
-        message=f"{value} may not be used on the host's server; allowed are {cases.listed(allowed)}; use one of these,"
-        " or have the platform team extend policy.from.allow",
+        message=f"{value} may not be used on the host's server; {_allowed(case, own_entries, entries)}; use one of"
+        " these, or have the platform team extend policy.from.allow",
     )
+
+
+def _entries(case: cases.Case) -> Sequence[str]:
+    from_ = case.policy.from_ if case.policy is not None else None
+    return (from_.allow if from_ is not None else None) or ()
+
+
+def _allowed(case: cases.Case, own_entries: Sequence[str], entries: Sequence[str]) -> str:
+    """Return what may be used, for a message: of the policy what is made for this namespace, and nothing of others."""
+    mine = [entry.replace(_PLACEHOLDER, case.organization.namespace) for entry in entries if _PLACEHOLDER in entry]
+    others = " and what else the host's policy.from.allow lists" if len(mine) < len(entries) else ""
+    return f"allowed are {cases.listed([*own_entries, *mine])}{others}"

@@ -3,10 +3,23 @@
 import dataclasses
 
 from mailtier.api import reasons, vocabulary
-from mailtier.settings import effective, endpoints, tiers
+from mailtier.settings import credentials, effective, endpoints, host_server, tiers
 from mailtier.settings.rules import cases
 
 
+def _is_open(case: cases.Case) -> bool:
+    """Return whether mode Audit may let a server be used: one whose address is not public stays closed (R6)."""
+    endpoint = case.values.endpoint
+    return endpoint is not None and endpoints.is_open(endpoint.host, endpoint.addresses)
+
+
+def _is_token_server_open(case: cases.Case) -> bool:
+    auth = case.values.auth
+    server = auth.oauth2.server if auth and auth.oauth2 else None
+    return server is not None and endpoints.is_open(server.host, server.addresses)
+
+
+@cases.rule(audited=cases.never)
 def endpoint_missing(case: cases.Case) -> effective.Finding | None:
     """Neither tier names a server."""
     if case.values.endpoint is not None or case.host is None:
@@ -14,6 +27,7 @@ def endpoint_missing(case: cases.Case) -> effective.Finding | None:
     return cases.missing(reasons.ENDPOINT_MISSING, "spec.smtp.host", "an SMTP server")
 
 
+@cases.rule(audited=_is_open)
 def endpoint_denied(case: cases.Case) -> effective.Finding | None:
     """The host's policy closes the server, whatever else it says."""
     endpoint = case.values.endpoint
@@ -27,6 +41,7 @@ def endpoint_denied(case: cases.Case) -> effective.Finding | None:
     )
 
 
+@cases.rule(audited=_is_open)
 def endpoint_not_allowed(case: cases.Case) -> effective.Finding | None:
     """The host's policy does not open the server, its port or its address."""
     endpoint = case.values.endpoint
@@ -47,6 +62,7 @@ def endpoint_not_allowed(case: cases.Case) -> effective.Finding | None:
     return effective.Finding(reason=reasons.ENDPOINT_NOT_ALLOWED, field="spec.smtp.host", message=message)
 
 
+@cases.rule(audited=_is_token_server_open)
 def token_server_not_allowed(case: cases.Case) -> effective.Finding | None:
     """The host's policy does not open the server that an organization has its tokens from."""
     auth = case.values.auth
@@ -72,6 +88,7 @@ def token_server_not_allowed(case: cases.Case) -> effective.Finding | None:
     )
 
 
+@cases.rule(audited=cases.never)
 def credentials_required(case: cases.Case) -> effective.Finding | None:
     """An organization's own server, and no word of credentials."""
     if case.values.endpoint is None or case.values.auth is not None:
@@ -84,6 +101,7 @@ def credentials_required(case: cases.Case) -> effective.Finding | None:
     )
 
 
+@cases.rule(audited=cases.always)
 def anonymous_not_allowed(case: cases.Case) -> effective.Finding | None:
     """An organization's own server without credentials, which may trust us for our address alone."""
     endpoint, auth = case.values.endpoint, case.values.auth
@@ -108,6 +126,7 @@ def anonymous_not_allowed(case: cases.Case) -> effective.Finding | None:
     )
 
 
+@cases.rule(audited=cases.never)
 def plaintext_refused(case: cases.Case) -> effective.Finding | None:
     """A password that would cross a connection without TLS; the host may accept that for its own alone."""
     endpoint, auth = case.values.endpoint, case.values.auth
@@ -121,6 +140,25 @@ def plaintext_refused(case: cases.Case) -> effective.Finding | None:
         field="spec.auth",
         message=f"the password would be sent in clear, because smtp.tls.mode of {endpoint} is Disabled; remove"
         " spec.auth, or set spec.smtp to a server of your own with tls.mode StartTLS (port 587) or Implicit (port 465)",
+    )
+
+
+@cases.rule(audited=cases.never)
+def host_account_not_allowed(case: cases.Case) -> effective.Finding | None:
+    """On the host's server, the host's own account with a password that an organization brings (R12)."""
+    endpoint, auth = case.values.endpoint, case.values.auth
+    hosts = case.host.auth if case.host else None
+    if endpoint is None or auth is None or auth.origin != cases.ORG or hosts is None or hosts.username is None:
+        return None
+    is_there = endpoint.is_host_s or case.is_at_host_s or host_server.is_named(case.host, endpoint.host)
+    own = credentials.render_identity(hosts.username, hosts.domain, hosts.username_format)
+    if not is_there or not host_server.is_account(case.host, auth.identity, own):
+        return None
+    return effective.Finding(
+        reason=reasons.HOST_ACCOUNT_NOT_ALLOWED,
+        field="spec.auth.username",
+        message="is the host's own account on this server, which the host's settings alone may log in with; remove"
+        " spec.auth and spec.smtp to use it, or set another username",
     )
 
 

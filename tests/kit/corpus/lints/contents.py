@@ -175,6 +175,12 @@ CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
         parts.of(policy={"from": {"allow": ["@example.org", "{namespace}@example.com"]}}),
     ),
     (
+        "policy-trusts-own-logins",
+        "spec.policy.from.ownLogins",
+        parts.of(policy={"from": {"ownLogins": "Trust"}}),
+        parts.of(smtp=parts.GMAIL, auth=parts.auth("no-reply@example.com"), policy={"from": {"ownLogins": "Trust"}}),
+    ),
+    (
         "allow-plaintext-idle",
         "spec.auth.allowPlaintext",
         parts.of(auth=parts.auth(allowPlaintext=True)),

@@ -1,0 +1,90 @@
+"""The host's server: who names it, whose logins are trusted there, and whose account the host's is.
+
+Everything here goes by names. That another name leads to the same server only DNS tells, and so only the sender
+(`sender.relays`); what then holds is decided here as well, and published with the effective settings.
+"""
+
+from typing import Final
+
+from mailtier.api import policies, settings, vocabulary
+from mailtier.settings import binding, effective, endpoints
+from mailtier.settings.providers import catalogue
+
+_ANONYMOUS: Final = vocabulary.Mechanism.ANONYMOUS
+
+
+def is_named(host: settings.HostSpec | None, named: str) -> bool:
+    """Return whether a server is the host's, on whichever port and by whatever mechanism it is used.
+
+    Args:
+        host: The host's settings; None where there are none.
+        named: The server's name or address, normalized.
+    """
+    if host is None or host.smtp is None:
+        return False
+    return endpoints.are_same_host(binding.normalize_host(host.smtp.host), named)
+
+
+def is_trusted(host: settings.HostSpec | None, auth: effective.Auth | None) -> bool:
+    """Return whether a login may choose From on the host's server, because the server itself keeps it to its own.
+
+    Then it is the account of somebody else on a server that both use: nothing of the host's is in it.
+
+    Args:
+        host: The host's settings; None where there are none.
+        auth: What an organization authenticates with; None where it says nothing.
+    """
+    if host is None or host.smtp is None or auth is None:
+        return False
+    if auth.origin != vocabulary.Origin.ORG or auth.mechanism == _ANONYMOUS:
+        return False
+    match own_logins(host.policy):
+        case vocabulary.OwnLogins.TRUST:
+            return True
+        case vocabulary.OwnLogins.ENFORCE:
+            return False
+        case vocabulary.OwnLogins.KNOWN_PROVIDERS:
+            provider = catalogue.find(binding.normalize_host(host.smtp.host))
+            return provider is not None and provider.binds_from.value and provider.binds_from.verified
+
+
+def own_logins(policy: policies.Policy | None) -> vocabulary.OwnLogins:
+    """Return what the host's policy says of logins that organizations bring to its server."""
+    stated = policy.from_.own_logins if policy is not None and policy.from_ is not None else None
+    return stated or vocabulary.OwnLogins.KNOWN_PROVIDERS
+
+
+def is_account(host: settings.HostSpec | None, identity: str, host_identity: str) -> bool:
+    r"""Return whether a login on the host's server is with the host's own account.
+
+    `DOMAIN\user`, `user@domain` and `user` are one, because a server may take each of them for the same account. Two
+    domains of the same form tell two accounts apart. Compared by ASCII, since no other sign has a lower case that a
+    server is sure to share.
+
+    Args:
+        host: The host's settings; None where there are none.
+        identity: The login, rendered.
+        host_identity: The host's.
+    """
+    if host is None or host.smtp is None or not host_identity:
+        return False
+    provider = catalogue.find(binding.normalize_host(host.smtp.host))
+    shared = provider.shared_usernames if provider is not None else None
+    if shared is not None and identity in shared.value:
+        return False
+    (user, down_level, domain), (host_user, host_down_level, host_domain) = _parts(identity), _parts(host_identity)
+    if user != host_user:
+        return False
+    return all(
+        not one or not other or one == other for one, other in ((down_level, host_down_level), (domain, host_domain))
+    )
+
+
+def _parts(identity: str) -> tuple[str, str, str]:
+    """Return user, NetBIOS domain and DNS domain of a login, each in lower case; "" where there is none."""
+    lowered = "".join(char.lower() if char.isascii() else char for char in identity)
+    down_level, has_down_level, rest = lowered.partition("\\")
+    if not has_down_level:
+        down_level, rest = "", lowered
+    user, _, domain = rest.partition("@")
+    return user, down_level, domain.removesuffix(".")
