@@ -119,9 +119,11 @@ def differ(old: effective.Effective | None, new: effective.Effective | None) -> 
 def _findings(settings: effective.Effective | None) -> list[str]:
     if settings is None:
         return []
-    return [values.finding(entry) for entry in settings.findings] + [
-        f"audited: {values.finding(entry)}" for entry in settings.audited
-    ]
+    return (
+        [values.finding(entry) for entry in settings.findings]
+        + [f"audited: {values.finding(entry)}" for entry in settings.audited]
+        + [f"if the server is the host's by address: {values.finding(entry)}" for entry in settings.by_address.findings]
+    )
 
 
 def _difference_to_json(difference: Difference) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import typing
 import hypothesis
 
 from kit import offline, specs
-from mailtier.api import vocabulary
 from mailtier.cli.offline import diffing, rendering
 from mailtier.cli.online import terminal
 from mailtier.settings import effective, observed, resolve
@@ -90,8 +89,6 @@ def _mixtures(one: typing.Any, other: typing.Any) -> collections.abc.Iterator[ty
     for field in dataclasses.fields(one):
         if field.name in _DERIVED or (isinstance(one, effective.TokenServer) and field.name in {"host", "port"}):
             continue  # Host and port of a token server are its URL's.
-        if isinstance(one, effective.Endpoint) and field.name == "is_host_s" and one.origin == vocabulary.Origin.HOST:
-            continue  # The host's endpoint is the host's server.
         mine, theirs = getattr(one, field.name), getattr(other, field.name)
         if dataclasses.is_dataclass(mine) and type(mine) is type(theirs):
             for mixed in _mixtures(mine, theirs):
