@@ -96,7 +96,7 @@ def details(settings: effective.Effective) -> dict[str, str]:
     return {path: text for path, text in shown.items() if text is not None}
 
 
-def _true(is_so: bool) -> str | None:  # noqa: FBT001 - the one thing it is about.
+def _true(is_so: bool) -> str | None:
     return "true" if is_so else None
 
 
