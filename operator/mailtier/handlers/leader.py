@@ -132,7 +132,7 @@ class Leader:
         self._router = _Router(self.queue, self._offers)
         self._sender = feed_client.FeedClient(context.socket)
         self._publisher = publishing.Publisher(client, namespace=context.namespace)
-        self._references = reads.Reads(
+        self._references = reads.Reader(
             client,
             changed=self._look_again_later,
             publish=self._publisher.publish_bundle,

@@ -58,7 +58,7 @@ class _Entry:
         return changed
 
 
-class Reads:
+class Reader:
     """Reads references for reconcilers, and keeps reading them."""
 
     def __init__(

@@ -31,7 +31,7 @@ def _is_unfit(resolution: resolve.Resolution) -> bool:
 class PlanResolver:
     """Resolves plans, and remembers for which version of a user's settings its references were read."""
 
-    def __init__(self, reader: reads.Reads, results: probes.Probes) -> None:
+    def __init__(self, reader: reads.Reader, results: probes.Probes) -> None:
         """Make a resolver.
 
         Args:

@@ -31,7 +31,7 @@ class World:
             summary=summary,
         )
         self.looked = asyncio.Event()
-        reader = reads.Reads(
+        reader = reads.Reader(
             client,
             changed=lambda _: None,
             publish=lambda _: None,

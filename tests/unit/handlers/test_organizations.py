@@ -55,7 +55,7 @@ class World:
             spec=observed.parse_host(relay),
             summary=None,
         )
-        reader = reads.Reads(
+        reader = reads.Reader(
             client, changed=lambda _: None, publish=lambda _: None, monotonic=lambda: 0.0, jitter=lambda: 0.5
         )
         self.organizations = organizations.OrganizationReconciler(

@@ -25,7 +25,7 @@ class World:
         self.changed: list[keys.Key] = []
         self.published: list[str] = []
         self.refused: errors.ApiError | None = None
-        self.reader = reads.Reads(
+        self.reader = reads.Reader(
             typing.cast("typing.Any", self.api),
             changed=self.changed.append,
             publish=self._publish,

@@ -60,7 +60,7 @@ class Probing:
         _log.info("a probe was asked for", organization=str(settings.organization), caller=caller)
         answer = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})
         await answer.prepare(request)
-        reader = Reader(settings)
+        reader = ProbeReader(settings)
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
                 async for step in told.follow():
@@ -73,7 +73,7 @@ class Probing:
         return answer
 
 
-class Reader:
+class ProbeReader:
     """What may be told to whoever reads an organization's probe (R7).
 
     Args:
