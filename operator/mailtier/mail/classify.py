@@ -1,7 +1,7 @@
 """What a failed step of a delivery means: whose fault it is, and whether trying again can help.
 
-The basic code says transient or permanent; phase and enhanced code say the scope. Postfix draws the same line
-between site, message and recipient errors.
+The basic code says transient or permanent; phase, enhanced code and words say the scope. Postfix draws the same line
+between site, message and recipient errors. What a reply says of the settings is the settings' fault in every phase.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import enum
 from collections.abc import Iterable
 from typing import Final
 
-from mailtier.mail import reasons, replies
+from mailtier.mail import reasons, replies, wording
 
 
 class Phase(enum.StrEnum):
@@ -33,8 +33,8 @@ class Scope(enum.StrEnum):
     """The destination's breaker; no attempt is charged to the message."""
     CREDENTIALS = "Credentials"
     """One credential generation, which is held; its Secret is read again."""
-    POLICY = "Policy"
-    """The lane, held after three distinct recipients with no success between; the recipients stay deferred."""
+    SETTINGS = "Settings"
+    """What the settings say of client, sender or account; the lane is held when it goes on, and the messages wait."""
     RECIPIENT = "Recipient"
     """This recipient."""
     MESSAGE = "Message"
@@ -104,30 +104,54 @@ class _Judgement:
 _R: Final = reasons.DeliveryReason
 _UNAVAILABLE: Final = _Judgement(scope=Scope.SERVER, reason=_R.SERVER_UNAVAILABLE)
 _SERVER_REFUSED: Final = _Judgement(scope=Scope.SERVER, reason=_R.SERVER_REFUSED)
+_NAME_REFUSED: Final = _Judgement(scope=Scope.SERVER, reason=_R.CLIENT_NAME_REFUSED)
 _TLS_FAILED: Final = _Judgement(scope=Scope.SERVER, reason=_R.TLS_FAILED)
 _AUTH_UNAVAILABLE: Final = _Judgement(scope=Scope.SERVER, reason=_R.AUTHENTICATION_UNAVAILABLE)
 _CREDENTIALS: Final = _Judgement(scope=Scope.CREDENTIALS, reason=_R.CREDENTIALS_REFUSED)
-_POLICY: Final = _Judgement(scope=Scope.POLICY, reason=_R.POLICY_REFUSED)
-_SENDER: Final = _Judgement(scope=Scope.POLICY, reason=_R.SENDER_REFUSED)
+_POLICY: Final = _Judgement(scope=Scope.SETTINGS, reason=_R.POLICY_REFUSED)
+_SENDER: Final = _Judgement(scope=Scope.SETTINGS, reason=_R.SENDER_REFUSED)
+_LIMIT: Final = _Judgement(scope=Scope.SETTINGS, reason=_R.LIMIT_REACHED)
+_DEMANDED: Final = _Judgement(scope=Scope.CREDENTIALS, reason=_R.AUTHENTICATION_REQUIRED)
 _RECIPIENT: Final = _Judgement(scope=Scope.RECIPIENT, reason=_R.RECIPIENT_REFUSED)
 _MESSAGE: Final = _Judgement(scope=Scope.MESSAGE, reason=_R.MESSAGE_REFUSED)
 _TOO_LARGE: Final = _Judgement(scope=Scope.MESSAGE, reason=_R.MESSAGE_TOO_LARGE)
 
-# RFC 4954 section 6, except 432 and 454, which that section says may pass by themselves.
-_CREDENTIAL_CODES: Final = frozenset({530, 534, 535, 538})
+# RFC 4954 section 6, except 432 and 454, which that section says may pass by themselves. 530 demands credentials.
+_CREDENTIAL_CODES: Final = frozenset({534, 535, 538})
+_AUTHENTICATION_REQUIRED: Final = 530
 _PASSWORD_TRANSITION: Final = 432
 
 # Postfix reports a refused client, HELO name or sender at RCPT (`smtpd_delay_reject`), with these codes.
-_POLICY_CODES: Final = frozenset({530, 535, 553, 554})
+_SETTINGS_CODES: Final = frozenset({530, 535, 553, 554})
 _NO_SUCH_RECIPIENT_CODES: Final = frozenset({550, 551})
 
+# A command that is not understood or out of order says nothing of the sender that MAIL names.
+_COMMAND_CODES: Final = frozenset({500, 502, 503, 504, 555})
+
 # RFC 3463: X.1.7 bad sender's mailbox syntax, X.1.8 bad sender's system address; X.3.4 message too big for
-# system, X.2.3 message length exceeds an administrative limit. 5.4.5 is what Gmail answers when an account's
-# daily limit is reached; it ends by itself, and no recipient is to blame.
-_SENDER_STATUSES: Final = frozenset({(1, 7), (1, 8)})
+# system, X.2.3 message length exceeds an administrative limit. 5.2.252 and 5.7.60 are what Exchange answers to a
+# sender whose account may not send as From. 5.4.5 is what Gmail answers when an account's daily limit is reached; it
+# ends by itself, and no recipient is to blame. 5.7.57 is Exchange's demand for authentication.
+_STATUSES: Final[dict[tuple[int, int], _Judgement]] = {
+    (1, 7): _SENDER,
+    (1, 8): _SENDER,
+    (2, 252): _SENDER,
+    (7, 60): _SENDER,
+    (4, 5): _LIMIT,
+    (7, 57): _Judgement(scope=Scope.SETTINGS, reason=_R.AUTHENTICATION_REQUIRED),
+}
 _SIZE_STATUSES: Final = frozenset({(3, 4), (2, 3)})
-_LIMIT_REACHED: Final = (4, 5)
 _EXCEEDED_STORAGE: Final = 552
+_SECURITY: Final = 7
+"""RFC 3463 section 3.8: X.7.X, security or policy."""
+
+# RFC 3463: X.5.2 syntax error. With these codes Postfix refuses a client's name or a sender that is not qualified.
+_SYNTAX_CODES: Final = frozenset({501, 504})
+_SYNTAX: Final = (5, 2)
+
+# What a content filter answers where it says no more (RFC 3463: X.7.0 other, X.7.1 message refused).
+_CONTENT_CODES: Final = frozenset({552, 554})
+_CONTENT_STATUSES: Final = frozenset({(7, 0), (7, 1)})
 
 _FAULT_SCOPES: Final[dict[Fault, Scope]] = dict.fromkeys(Fault, Scope.SERVER) | {
     # Another account may use another mechanism: the server is not to blame for this one's settings.
@@ -185,8 +209,11 @@ def _judge(phase: Phase, reply: replies.Reply) -> _Judgement:
     if reply.code == replies.SERVICE_NOT_AVAILABLE:
         return _UNAVAILABLE
     match phase:
-        case Phase.CONNECT | Phase.GREETING | Phase.EHLO:
+        case Phase.CONNECT | Phase.GREETING:
             return _SERVER_REFUSED
+        case Phase.EHLO:
+            # Whoever gives this name gets no further: the breaker waits for all of them at once.
+            return _NAME_REFUSED if wording.cause(reply.text) is _R.CLIENT_NAME_REFUSED else _SERVER_REFUSED
         case Phase.TLS:
             return _TLS_FAILED
         case Phase.AUTH:
@@ -198,33 +225,43 @@ def _judge(phase: Phase, reply: replies.Reply) -> _Judgement:
             return _judge_mail(reply)
         case Phase.RCPT:
             return _judge_rcpt(reply)
-        case Phase.DATA | Phase.DOT:
+        case Phase.DATA:
             return _judge_data(reply)
+        case Phase.DOT:
+            return _judge_dot(reply)
 
 
 def _judge_mail(reply: replies.Reply) -> _Judgement:
     if reply.code in _CREDENTIAL_CODES:
         return _CREDENTIALS
+    said = wording.cause(reply.text)
+    if reply.code == _AUTHENTICATION_REQUIRED or said is _R.AUTHENTICATION_REQUIRED:
+        return _DEMANDED
     status = _status(reply)
     if status in _SIZE_STATUSES or reply.code == _EXCEEDED_STORAGE:
         return _TOO_LARGE
-    if status and (status[0] == 7 or status == _LIMIT_REACHED):  # noqa: PLR2004 - X.7.X, security or policy.
+    named = _named(said, status)
+    if named is not None:
+        return named
+    if (status and status[0] == _SECURITY) or reply.code in _COMMAND_CODES:
         return _POLICY
     # Nothing but the sender has been named yet, so a refusal is about it, and trouble is the server's own.
-    return _SENDER if reply.is_permanent or status in _SENDER_STATUSES else _UNAVAILABLE
+    return _SENDER if reply.is_permanent else _UNAVAILABLE
 
 
 def _judge_rcpt(reply: replies.Reply) -> _Judgement:
     status = _status(reply)
-    if status in _SENDER_STATUSES:
-        return _SENDER
+    is_security = status is not None and status[0] == _SECURITY
+    named = _named(wording.cause(reply.text, of_recipient=not is_security), status)
+    if named is not None:
+        return named
     if status and status[0] in {1, 2}:
         return _RECIPIENT
-    if status and (status[0] == 7 or status == _LIMIT_REACHED):  # noqa: PLR2004 - X.7.X, security or policy.
+    if is_security or (status == _SYNTAX and reply.code in _SYNTAX_CODES):
         return _POLICY
     if status is None and reply.code in _NO_SUCH_RECIPIENT_CODES:
         return _RECIPIENT
-    if reply.code in _POLICY_CODES:
+    if reply.code in _SETTINGS_CODES:
         return _POLICY
     return _TOO_LARGE if status in _SIZE_STATUSES else _MESSAGE
 
@@ -232,10 +269,33 @@ def _judge_rcpt(reply: replies.Reply) -> _Judgement:
 def _judge_data(reply: replies.Reply) -> _Judgement:
     if reply.code in _CREDENTIAL_CODES:
         return _CREDENTIALS
+    if reply.code == _AUTHENTICATION_REQUIRED:
+        return _DEMANDED
     status = _status(reply)
     if status in _SIZE_STATUSES or (status is None and reply.code == _EXCEEDED_STORAGE):
         return _TOO_LARGE
-    return _POLICY if status == _LIMIT_REACHED else _MESSAGE
+    is_security = status is not None and status[0] == _SECURITY
+    named = _named(wording.cause(reply.text, of_recipient=not is_security), status)
+    if named is not None:
+        return named
+    is_filter = status in _CONTENT_STATUSES and reply.code in _CONTENT_CODES
+    return _POLICY if is_security and not is_filter and not wording.speaks_of_content(reply.text) else _MESSAGE
+
+
+def _judge_dot(reply: replies.Reply) -> _Judgement:
+    judgement, status = _judge_data(reply), _status(reply)
+    if judgement is not _MESSAGE or wording.speaks_of_content(reply.text):
+        return judgement
+    # There was one RCPT, so that what is said of a recipient now is said of that one.
+    is_recipient = reply.code in _NO_SUCH_RECIPIENT_CODES if status is None else status[0] in {1, 2}
+    return _RECIPIENT if is_recipient else _MESSAGE
+
+
+def _named(said: reasons.DeliveryReason | None, status: tuple[int, int] | None) -> _Judgement | None:
+    """Return the part of the settings that words or an enhanced code name."""
+    if said is not None:
+        return _Judgement(scope=Scope.SETTINGS, reason=said)
+    return _STATUSES.get(status) if status else None
 
 
 def _status(reply: replies.Reply) -> tuple[int, int] | None:

@@ -30,6 +30,11 @@ class DeliveryReason(enum.StrEnum):
     AUTHENTICATION_UNAVAILABLE = "AuthenticationUnavailable"
     TOKEN_FAILED = "TokenFailed"  # noqa: S105  # The name of a reason; the next one too.
     TOKEN_REFUSED = "TokenRefused"  # noqa: S105
+    CLIENT_NAME_REFUSED = "ClientNameRefused"
+    AUTHENTICATION_REQUIRED = "AuthenticationRequired"
+    ACCOUNT_DISABLED = "AccountDisabled"
+    LIMIT_REACHED = "LimitReached"
+    RELAY_DENIED = "RelayDenied"
     SENDER_REFUSED = "SenderRefused"
     POLICY_REFUSED = "PolicyRefused"
     RECIPIENT_REFUSED = "RecipientRefused"
@@ -74,6 +79,11 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.AUTHENTICATION_UNAVAILABLE: "The SMTP server cannot check credentials at present.",
     DeliveryReason.TOKEN_FAILED: "There is no access token from the token server.",
     DeliveryReason.TOKEN_REFUSED: "The token server refused the client, its secret or key, or the refresh token.",
+    DeliveryReason.CLIENT_NAME_REFUSED: "The SMTP server refused the name that this client gave with EHLO.",
+    DeliveryReason.AUTHENTICATION_REQUIRED: "The SMTP server takes no mail without authentication.",
+    DeliveryReason.ACCOUNT_DISABLED: "The SMTP server does not let this account send.",
+    DeliveryReason.LIMIT_REACHED: "A limit of the SMTP server on what this account or client may send is reached.",
+    DeliveryReason.RELAY_DENIED: "The SMTP server does not relay for this client.",
     DeliveryReason.SENDER_REFUSED: "The SMTP server refused the sender address.",
     DeliveryReason.POLICY_REFUSED: "The SMTP server's policy refused the client or the sender, not the recipient.",
     DeliveryReason.RECIPIENT_REFUSED: "The SMTP server refused this recipient for good.",

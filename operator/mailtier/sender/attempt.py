@@ -42,8 +42,9 @@ _BUILDS: Final = 2
 _REPAIRED_SECONDS: Final = 30.0
 """How long a recipient waits after a defect of ours."""
 
-_POLICY_REFUSALS: Final = 3
-_POLICY_HOLD_SECONDS: Final = 900.0
+_TRIAL_SECONDS: Final = 900.0
+_RECOVERY_TRIAL_SECONDS: Final = 60.0
+"""How long a lane is held until one of its messages is tried again; somebody who waits for a link waits less."""
 
 # Their sentences are made for people and quote no value.
 _SPEAKING: Final = (render.RenderError, headers.MessageError, addresses.AddressError)
@@ -154,7 +155,7 @@ class Attempts:
         if ready.failure.is_permanent:
             state.refusal = ready.failure
         self._schedule.put_first(entry)
-        self._hold_for(key, ready.failure, for_owner=_is_owner(usable))
+        self._hold_for(key, ready.failure, usable)
         return None
 
     def _await_token(self, entry: lanes.LaneEntry, found: credentials.Credentials, usable: standing.Usable) -> None:
@@ -245,7 +246,8 @@ class Attempts:
                 age = (context.now - attempt.job.accepted_at).total_seconds()
                 metrics.observe_delivery(category=attempt.job.category, seconds=age)
                 target.breaker.succeed()
-                lane.refused_recipients.clear()
+                lane.refusals.forget()
+                self._probes.agree(attempt.usable.settings)
             case transaction.RecipientVerdict.IN_DOUBT:
                 assert outcome.failure is not None
                 self._break(target)
@@ -262,22 +264,19 @@ class Attempts:
         Args:
             was_open: Whether there was a session, so that the message may have been the cause.
         """
-        key, lane = attempt.entry.organization.key, attempt.entry.lane
         if failure.scope is classify.Scope.SERVER:
             self._break(target)
             # What deliveries have met is soon told by Verified too, and not only after the next half hour.
             self._probes.request(attempt.usable.settings)
         else:
             target.breaker.succeed()
+        if was_open and failure.reason is reasons.DeliveryReason.AUTHENTICATION_REQUIRED:
+            # After MAIL no probe gets to where it was said.
+            await self._probes.contradict(attempt.usable, failure, secret_version=attempt.found.generation.version)
         if failure.scope is classify.Scope.CREDENTIALS:
             await self._reread(attempt, target, failure)
-        if failure.scope is classify.Scope.POLICY:
-            lane.refused_recipients.add(attempt.job.rcpt_to.lower())
-            if len(lane.refused_recipients) >= _POLICY_REFUSALS:
-                _log.warning(
-                    "a lane is held: the server's policy refuses it", organization=str(lanes.organization_of(key))
-                )
-                self._schedule.hold(lane, until=self._clock.monotonic() + _POLICY_HOLD_SECONDS)
+        if failure.scope is classify.Scope.SETTINGS:
+            await self._hold_lane(attempt, attempt.entry.lane, failure)
         context = self._context(attempt.usable, attempt.found)
         back_in = max(target.breaker.retry_at - self._clock.monotonic(), 0.0)
         if was_open:
@@ -285,6 +284,21 @@ class Attempts:
             back_in = max(back_in, policy.minimal_backoff.total_seconds() * (1 + context.jitter))
         back_at = context.now + dt.timedelta(seconds=back_in)
         self._store(attempt.entry, verdicts.failed(attempt.job, failure, context, server_back_at=back_at))
+
+    async def _hold_lane(self, attempt: "_Try", lane: lanes.Lane, failure: classify.Failure) -> None:
+        """Hold a lane once it is clear that the settings are refused and no recipient is to blame; have it told."""
+        now = self._clock.monotonic()
+        if not lane.refusals.note(attempt.job.rcpt_to.lower(), failure, now):
+            return
+        key = attempt.entry.organization.key
+        _log.warning(
+            "a lane is held: the server refuses its settings",
+            organization=str(lanes.organization_of(key)),
+            reason=failure.reason,
+        )
+        is_recovery = attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY
+        self._schedule.hold(lane, until=now + (_RECOVERY_TRIAL_SECONDS if is_recovery else _TRIAL_SECONDS))
+        await self._probes.contradict(attempt.usable, failure, secret_version=attempt.found.generation.version)
 
     async def _reread(self, attempt: "_Try", target: destination.Destination, failure: classify.Failure) -> None:
         """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""
@@ -295,11 +309,11 @@ class Attempts:
         except credentials.CredentialsError:
             found = attempt.found
         if found.generation == attempt.found.generation or target.auth_state(found.generation).refusal is not None:
-            self._hold_for(key, failure, for_owner=_is_owner(usable))
+            self._hold_for(key, failure, usable)
 
-    def _hold_for(self, key: ports.LaneKey, failure: classify.Failure, *, for_owner: bool) -> None:
-        held = standing.Held(reason=failure.reason, message=faults.describe(failure, for_owner=for_owner))
-        self._keeper.hold(key, held, recheck=True)
+    def _hold_for(self, key: ports.LaneKey, failure: classify.Failure, usable: standing.Usable) -> None:
+        told = faults.describe(failure, for_owner=_is_owner(usable), host=usable.endpoint.host)
+        self._keeper.hold(key, standing.Held(reason=failure.reason, message=told), recheck=True)
 
     def _break(self, target: destination.Destination) -> None:
         target.breaker.fail(self._clock.monotonic(), jitter=self._clock.random())
@@ -346,6 +360,7 @@ class Attempts:
             jitter=self._clock.random(),
             expiry_paused=self._guard.is_paused(),
             for_owner=_is_owner(usable),
+            host=usable.endpoint.host,
             secrets=found.secrets(),
         )
 

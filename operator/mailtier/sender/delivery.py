@@ -225,7 +225,7 @@ class Deliverer:
         for each in self._destinations:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()
-        metrics.set_waiting_for_rate(self._schedule.waiting_for_rate())
+        metrics.set_waiting(for_rate=self._schedule.waiting_for_rate(), held_lanes=self._schedule.held_lanes(now))
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._passwords.forget_old()

@@ -91,6 +91,7 @@ class Keeper:
         """Look at an organization's settings again: they changed."""
         for key in self._keys.get(organization, ()):
             self._holds.release(key)
+            self._schedule.forgive(key)
             self._unjudged.add(key)
 
     def judge_new(self) -> None:

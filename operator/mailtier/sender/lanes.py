@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.sender import limiter, ports, rotation
+from mailtier.sender import limiter, ports, refusals, rotation
 from mailtier.settings import effective
 
 
@@ -79,13 +79,13 @@ class LaneEntry:
 class Lane:
     """The messages of one class of one organization, in the order in which they became due."""
 
-    __slots__ = ("held_until", "limiter", "ready", "refused_recipients")
+    __slots__ = ("held_until", "limiter", "ready", "refusals")
 
     def __init__(self, lane_class: LaneClass) -> None:
         self.ready: collections.deque[LaneEntry] = collections.deque()
         self.limiter = limiter.RateLimiter(PASSWORD_RECOVERIES_PER_MINUTE) if lane_class is LaneClass.PASSWORD else None
         self.held_until = float("-inf")
-        self.refused_recipients: set[str] = set()
+        self.refusals = refusals.SettingsRefusals()
 
     def head(self) -> LaneEntry | None:
         """Return the next entry; those that left meanwhile are dropped on the way."""
@@ -159,6 +159,17 @@ class OrganizationLanes:
         if lane is None:
             lane = self._lanes[lane_class] = Lane(lane_class)
         return lane
+
+    def forgive(self) -> None:
+        """End the holds of its lanes: what they were held for has changed."""
+        for lane in self._lanes.values():
+            lane.held_until = float("-inf")
+            lane.refusals.forget()
+        self.parked_until = None
+
+    def held(self, now: float) -> int:
+        """Return how many of its lanes are held."""
+        return sum(lane.held_until > now for lane in self._lanes.values())
 
     def set_rates(self, rates: Rates) -> None:
         """Set the rates; what was sent so far still counts, or whoever edits settings had a fresh minute each time."""

@@ -13,7 +13,6 @@ from mailtier.api import addresses, feed, prose, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import clock, credentials, destination, faults, opening, standing, tokens
-from mailtier.settings.providers import catalogue
 
 _Stage = vocabulary.ProbeStage
 _R: Final = delivery_reasons.DeliveryReason
@@ -36,6 +35,11 @@ _BY_CAUSE: Final = {
     _R.STARTTLS_NOT_OFFERED: reasons.STARTTLS_NOT_OFFERED,
     _R.MECHANISM_NOT_OFFERED: reasons.AUTH_NOT_OFFERED,
     _R.PROMPT_NOT_RECOGNIZED: reasons.PROMPT_NOT_RECOGNIZED,
+    _R.CLIENT_NAME_REFUSED: reasons.CLIENT_NAME_REFUSED,
+    _R.AUTHENTICATION_REQUIRED: reasons.AUTH_REQUIRED,
+    _R.ACCOUNT_DISABLED: reasons.ACCOUNT_DISABLED,
+    _R.LIMIT_REACHED: reasons.LIMIT_REACHED,
+    _R.RELAY_DENIED: reasons.RELAY_DENIED,
     _R.TIMED_OUT: reasons.PROBE_TIMEOUT,
     _R.TOKEN_FAILED: reasons.TOKEN_FAILED,
     _R.TOKEN_REFUSED: reasons.TOKEN_REFUSED,
@@ -60,14 +64,14 @@ REFUSED: Final = {
 _TOKENS: Final = 3
 """How many a probe tries: more than two are only needed where deliveries use the same ones meanwhile."""
 
-_AUTHENTICATION_REQUIRED: Final = 530
-"""RFC 4954 section 6."""
 _SESSION_PROOF_SECONDS: Final = 300.0
 """How long one probe's new session stands for the connection of all probes with the same credentials: thousands of
 organizations with sender addresses of their own on one relay differ in the stage mail alone."""
 
 _TOKEN_CAUSES: Final = frozenset({_R.TOKEN_FAILED, _R.TOKEN_REFUSED})
 """What another server than the endpoint is to blame for."""
+
+_BY_DELIVERY: Final = "A delivery was told so, where no probe gets to; one message is tried again every 15 minutes."
 
 _DNS_CAUSES: Final = frozenset(
     {_R.NAME_NOT_RESOLVED, _R.NAME_NOT_ABSOLUTE, _R.ADDRESS_DENIED, _R.HOST_RELAY, _R.HOST_RELAY_UNKNOWN}
@@ -254,23 +258,28 @@ def pending(key: str, *, secret_version: str, at: dt.datetime) -> feed.Probe:
     )
 
 
+def accusation(key: str, finding: ProbeResult, *, at: dt.datetime) -> feed.Probe:
+    """Return what is told of a refusal that a delivery met after MAIL; see `report`."""
+    told = report(key, finding, at=at)
+    # At MAIL, where nothing but the sender has been named, the same words are about the sender.
+    is_unnamed = finding.failure is not None and finding.failure.reason is _R.POLICY_REFUSED
+    reason = reasons.POLICY_REFUSED.name if is_unnamed else told.reason
+    return told.model_copy(
+        update={"reason": reason, "owner_message": prose.sentences(told.owner_message, _BY_DELIVERY)}
+    )
+
+
 def _for_owner(finding: ProbeResult, failure: classify.Failure) -> str:
     """Return what the endpoint's owner is told: where, what was found, and what to do if the provider is known."""
-    told = faults.describe(failure, for_owner=True)
-    if failure.reason not in _TOKEN_CAUSES and finding.host not in told:
-        told = f"{finding.endpoint}: {told}"
-    if failure.code is None:
-        return told
-    remedy = catalogue.remedy(finding.host, failure.code, failure.enhanced, failure.text)
-    return prose.sentences(told, remedy or "")
+    told = faults.describe(failure, for_owner=True, host=finding.host)
+    is_elsewhere = failure.reason in _TOKEN_CAUSES or finding.host in told
+    return told if is_elsewhere else f"{finding.endpoint}: {told}"
 
 
 def _reason(phase: classify.Phase, failure: classify.Failure) -> reasons.Reason:
     named = _BY_CAUSE.get(failure.reason) or _BY_PHASE.get(phase)
     if named is not None:
         return named
-    if phase is classify.Phase.MAIL and failure.code == _AUTHENTICATION_REQUIRED:
-        return reasons.AUTH_REQUIRED
     if phase is classify.Phase.AUTH and failure.reason is _R.CREDENTIALS_REFUSED:
         return reasons.AUTH_FAILED
     # A server that falls silent, or says that it cannot now, has refused neither credentials nor sender.

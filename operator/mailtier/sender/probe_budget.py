@@ -15,6 +15,18 @@ _PROMISED_SECONDS: Final = 15.0
 """How long the probe that somebody was told to wait for is kept from the sender's own."""
 
 
+class TooSoonError(Exception):
+    """The namespace had its probes, or the host's endpoint was probed a moment ago (R7).
+
+    Attributes:
+        retry_after_seconds: When it may be probed again.
+    """
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__(f"the next probe may begin in {retry_after_seconds:.0f} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
 class ProbeBudget:
     """What each namespace has left. Times are seconds of a monotonic clock."""
 

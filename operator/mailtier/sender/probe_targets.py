@@ -8,6 +8,14 @@ from mailtier.sender import admission, standing, trace
 from mailtier.settings import effective
 
 
+class NotProbeableError(Exception):
+    """Nothing is connected to with these settings; the text says why."""
+
+
+class StartingError(Exception):
+    """It is not known yet what earlier processes learned of refused credentials."""
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Target:
     """One probe key.

@@ -12,7 +12,9 @@ import heapq
 from typing import Final, NoReturn, Protocol
 
 from mailtier.api import feed, reasons, vocabulary
+from mailtier.mail import classify
 from mailtier.sender import (
+    accusations,
     clock,
     credentials,
     destination,
@@ -41,26 +43,6 @@ _CONCURRENT: Final = 64
 _IDLE_SECONDS: Final = 60.0
 
 _log = logs.get_logger(__name__)
-
-
-class NotProbeableError(Exception):
-    """Nothing is connected to with these settings; the text says why."""
-
-
-class StartingError(Exception):
-    """It is not known yet what earlier processes learned of refused credentials."""
-
-
-class TooSoonError(Exception):
-    """The namespace had its probes, or the host's endpoint was probed a moment ago (R7).
-
-    Attributes:
-        retry_after_seconds: When it may be probed again.
-    """
-
-    def __init__(self, retry_after_seconds: float) -> None:
-        super().__init__(f"the next probe may begin in {retry_after_seconds:.0f} s")
-        self.retry_after_seconds = retry_after_seconds
 
 
 class ListedSettings(settings_source.KnownSettings, Protocol):
@@ -101,6 +83,7 @@ class Prober:
         self._targets: dict[str, probe_targets.Target] = {}
         self._keys: dict[effective.OrganizationKey, str] = {}
         self._budget = probe_budget.ProbeBudget()
+        self._accusations = accusations.Accusations()
         self._due: list[tuple[float, int, str]] = []
         self._number = 0
         self._wake = asyncio.Event()
@@ -140,6 +123,23 @@ class Prober:
         if target is not None and target.running is None:
             self._plan(target, max(self._clock.monotonic(), target.last_at + _AGAIN_SECONDS))
 
+    async def contradict(self, usable: standing.Usable, failure: classify.Failure, *, secret_version: str) -> None:
+        """Have Verified tell what a delivery was told of the settings, where no probe gets to."""
+        target = self._targets.get(self._keys.get(usable.settings.organization, ""))
+        if target is not None:
+            users, now = {user.namespace for user in target.users}, self._clock.monotonic()
+            told = self._accusations.note(
+                target.key, usable, failure, secret_version=secret_version, users=users, now=now
+            )
+            if told is not None:
+                known, at = self._memory.find(target.key), self._clock.wall()
+                await self._record(target, told.as_probe(target.key, usable, known, at=at))
+
+    def agree(self, settings: effective.Effective) -> None:
+        """Note that a server took a message with these settings: what was said against them is over."""
+        if self._accusations.end(self._keys.get(settings.organization, "")):
+            self.request(settings)
+
     async def check(self, organization: effective.OrganizationKey) -> feed.Probe:
         """Probe an organization's endpoint now, and return the result; within the limits of R7 the last one.
 
@@ -150,7 +150,7 @@ class Prober:
         self.note_settings(organization)
         target = self._targets.get(self._keys.get(organization, ""))
         if target is None:
-            raise NotProbeableError(reasons.NOT_PROBED.meaning)
+            raise probe_targets.NotProbeableError(reasons.NOT_PROBED.meaning)
         now = self._clock.monotonic()
         if target.running is None and now >= self._allowed_at(target, now):
             self._start_own(target)
@@ -158,7 +158,7 @@ class Prober:
             await asyncio.wait({target.running})
         known = self._memory.find(target.key)
         if known is None:
-            raise NotProbeableError("There is no result yet; look whether the Secret can be used.")
+            raise probe_targets.NotProbeableError("There is no result yet; look whether the Secret can be used.")
         return known
 
     def demand(self, organization: effective.OrganizationKey) -> trace.Trace:
@@ -177,11 +177,11 @@ class Prober:
                 connections all organizations share.
         """
         if not self._memory.loaded:
-            raise StartingError
+            raise probe_targets.StartingError
         self.note_settings(organization)
         target = self._targets.get(self._keys.get(organization, ""))
         if target is None:
-            raise NotProbeableError(probe_targets.why_not(self._settings.get(organization)))
+            raise probe_targets.NotProbeableError(probe_targets.why_not(self._settings.get(organization)))
         if target.running is not None and target.is_fresh and not target.told.reading:
             return target.told
         now, namespace = self._clock.monotonic(), organization.namespace
@@ -190,7 +190,7 @@ class Prober:
             allowed_at = max(allowed_at, target.last_at + _AGAIN_SECONDS)
         if allowed_at > now:
             self._budget.promise(namespace, allowed_at, now)
-            raise TooSoonError(allowed_at - now)
+            raise probe_budget.TooSoonError(allowed_at - now)
         if namespace:
             self._budget.take(namespace, now)
         self._start(target, fresh=True)
@@ -304,7 +304,10 @@ class Prober:
         finding = await probe.look(
             usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
         )
-        result = probe.report(target.key, finding, at=self._clock.wall())
+        result, version = probe.report(target.key, finding, at=self._clock.wall()), found.generation.version
+        told_by = self._accusations.standing(target.key, secret_version=version, now=self._clock.monotonic())
+        if finding.failure is None and told_by is not None:
+            result = told_by.as_probe(target.key, usable, result, at=result.probed_at)
         if target.is_new or fresh:
             # Where the sender repeats itself it is no news, and would be a write of the status each time.
             result = result.model_copy(update={"next_at": self._next_at(target)})
@@ -393,3 +396,4 @@ class Prober:
         if not target.users:
             del self._targets[key]
             self._memory.forget(key)
+            self._accusations.end(key)

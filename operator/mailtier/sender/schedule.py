@@ -93,6 +93,17 @@ class Schedule:
         """Hold one lane for a while."""
         lane.held_until = until
 
+    def forgive(self, key: ports.LaneKey) -> None:
+        """End the holds of an organization's lanes: what they were held for has changed."""
+        organization = self._organizations.get(key)
+        if organization is not None:
+            organization.forgive()
+            self._join(organization)
+
+    def held_lanes(self, now: float) -> int:
+        """Return how many lanes are held."""
+        return sum(organization.held(now) for organization in self._organizations.values())
+
     def advance(self, now: float) -> None:
         """Let in what has become due, and organizations whose rates or holds have passed."""
         while self._due and self._due[0][0] <= now:

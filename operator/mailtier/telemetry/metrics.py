@@ -160,6 +160,9 @@ _finished = prometheus_client.Counter(
 _recipients = prometheus_client.Gauge(
     "mailtier_recipients", "Recipients without a final state.", ["state"], registry=_SENDER
 )
+_held_lanes = prometheus_client.Gauge(
+    "mailtier_lanes_held", "Lanes that are held because the server refuses their settings.", registry=_SENDER
+)
 _waiting_for_rate = prometheus_client.Gauge(
     "mailtier_organizations_waiting_for_rate",
     "Organizations with messages that wait for the rate which the host's quota allows their namespace.",
@@ -337,9 +340,10 @@ def set_recipients(counts: Mapping[vocabulary.RecipientState, int], *, oldest_ag
     _oldest.set(oldest_age_seconds)
 
 
-def set_waiting_for_rate(count: int) -> None:
-    """Tell how many organizations' messages wait for their namespace's rate."""
-    _waiting_for_rate.set(count)
+def set_waiting(*, for_rate: int, held_lanes: int) -> None:
+    """Tell how many organizations wait for their namespace's rate, and how many lanes are held by refusals."""
+    _waiting_for_rate.set(for_rate)
+    _held_lanes.set(held_lanes)
 
 
 def observe_delivery(*, category: str, seconds: float) -> None:

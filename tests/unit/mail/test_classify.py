@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mailtier.mail import classify, reasons, replies
 
 P, S = classify.Phase, classify.Scope
-SERVER, CREDENTIALS, POLICY, RECIPIENT, MESSAGE = S.SERVER, S.CREDENTIALS, S.POLICY, S.RECIPIENT, S.MESSAGE
+SERVER, CREDENTIALS, SETTINGS, RECIPIENT, MESSAGE = S.SERVER, S.CREDENTIALS, S.SETTINGS, S.RECIPIENT, S.MESSAGE
 
 
 def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
@@ -41,20 +41,20 @@ def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
         (P.AUTH, 501, "", CREDENTIALS, "CredentialsRefused"),
         (P.AUTH, 432, "4.7.12", CREDENTIALS, "CredentialsRefused"),
         (P.AUTH, 454, "4.7.0", SERVER, "AuthenticationUnavailable"),
-        (P.MAIL, 530, "5.7.57", CREDENTIALS, "CredentialsRefused"),
+        (P.MAIL, 530, "5.7.57", CREDENTIALS, "AuthenticationRequired"),
         (P.MAIL, 535, "", CREDENTIALS, "CredentialsRefused"),
         (P.MAIL, 538, "", CREDENTIALS, "CredentialsRefused"),
-        (P.DATA, 530, "5.7.0", CREDENTIALS, "CredentialsRefused"),
-        (P.DOT, 530, "5.7.0", CREDENTIALS, "CredentialsRefused"),
+        (P.DATA, 530, "5.7.0", CREDENTIALS, "AuthenticationRequired"),
+        (P.DOT, 530, "5.7.0", CREDENTIALS, "AuthenticationRequired"),
         # MAIL names a sender and a size, nothing else.
-        (P.MAIL, 550, "5.1.8", POLICY, "SenderRefused"),
-        (P.MAIL, 553, "5.7.1", POLICY, "PolicyRefused"),
-        (P.MAIL, 553, "", POLICY, "SenderRefused"),
-        (P.MAIL, 501, "5.1.7", POLICY, "SenderRefused"),
-        (P.MAIL, 550, "5.1.1", POLICY, "SenderRefused"),
-        (P.MAIL, 450, "4.1.8", POLICY, "SenderRefused"),
-        (P.MAIL, 450, "4.7.1", POLICY, "PolicyRefused"),
-        (P.MAIL, 550, "5.4.5", POLICY, "PolicyRefused"),
+        (P.MAIL, 550, "5.1.8", SETTINGS, "SenderRefused"),
+        (P.MAIL, 553, "5.7.1", SETTINGS, "PolicyRefused"),
+        (P.MAIL, 553, "", SETTINGS, "SenderRefused"),
+        (P.MAIL, 501, "5.1.7", SETTINGS, "SenderRefused"),
+        (P.MAIL, 550, "5.1.1", SETTINGS, "SenderRefused"),
+        (P.MAIL, 450, "4.1.8", SETTINGS, "SenderRefused"),
+        (P.MAIL, 450, "4.7.1", SETTINGS, "PolicyRefused"),
+        (P.MAIL, 550, "5.4.5", SETTINGS, "LimitReached"),
         (P.MAIL, 552, "", MESSAGE, "MessageTooLarge"),
         (P.MAIL, 552, "5.3.4", MESSAGE, "MessageTooLarge"),
         (P.MAIL, 452, "4.3.1", SERVER, "ServerUnavailable"),
@@ -72,17 +72,17 @@ def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
         (P.RCPT, 550, "", RECIPIENT, "RecipientRefused"),
         (P.RCPT, 551, "", RECIPIENT, "RecipientRefused"),
         # Policy: 530, 535, 554, 553 and x.7.x at RCPT, where Postfix reports client, HELO and sender.
-        (P.RCPT, 550, "5.1.7", POLICY, "SenderRefused"),
-        (P.RCPT, 550, "5.1.8", POLICY, "SenderRefused"),
-        (P.RCPT, 450, "4.1.8", POLICY, "SenderRefused"),
-        (P.RCPT, 550, "5.7.1", POLICY, "PolicyRefused"),
-        (P.RCPT, 454, "4.7.1", POLICY, "PolicyRefused"),
-        (P.RCPT, 554, "", POLICY, "PolicyRefused"),
-        (P.RCPT, 554, "5.7.1", POLICY, "PolicyRefused"),
-        (P.RCPT, 553, "", POLICY, "PolicyRefused"),
-        (P.RCPT, 530, "", POLICY, "PolicyRefused"),
-        (P.RCPT, 535, "", POLICY, "PolicyRefused"),
-        (P.RCPT, 550, "5.4.5", POLICY, "PolicyRefused"),
+        (P.RCPT, 550, "5.1.7", SETTINGS, "SenderRefused"),
+        (P.RCPT, 550, "5.1.8", SETTINGS, "SenderRefused"),
+        (P.RCPT, 450, "4.1.8", SETTINGS, "SenderRefused"),
+        (P.RCPT, 550, "5.7.1", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 454, "4.7.1", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 554, "", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 554, "5.7.1", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 553, "", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 530, "", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 535, "", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 550, "5.4.5", SETTINGS, "LimitReached"),
         # What RCPT refuses for another reason is no word on the recipient.
         (P.RCPT, 550, "5.3.4", MESSAGE, "MessageTooLarge"),
         (P.RCPT, 550, "5.3.0", MESSAGE, "MessageRefused"),
@@ -95,13 +95,21 @@ def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
         (P.DOT, 552, "5.2.3", MESSAGE, "MessageTooLarge"),
         (P.DOT, 554, "", MESSAGE, "MessageRefused"),
         (P.DOT, 554, "5.7.1", MESSAGE, "MessageRefused"),
-        (P.DOT, 550, "5.1.1", MESSAGE, "MessageRefused"),
+        (P.DOT, 550, "5.1.1", RECIPIENT, "RecipientRefused"),
+        (P.DOT, 550, "", RECIPIENT, "RecipientRefused"),
+        (P.DOT, 550, "5.7.26", SETTINGS, "PolicyRefused"),
+        (P.DOT, 554, "5.2.252", SETTINGS, "SenderRefused"),
+        (P.DOT, 550, "5.7.60", SETTINGS, "SenderRefused"),
+        (P.DOT, 550, "5.1.8", SETTINGS, "SenderRefused"),
+        (P.RCPT, 504, "5.5.2", SETTINGS, "PolicyRefused"),
+        (P.RCPT, 501, "5.5.2", SETTINGS, "PolicyRefused"),
+        (P.MAIL, 503, "5.5.1", SETTINGS, "PolicyRefused"),
         (P.DOT, 451, "4.3.0", MESSAGE, "MessageDeferred"),
         (P.DOT, 452, "", MESSAGE, "MessageDeferred"),
         (P.DATA, 554, "5.5.1", MESSAGE, "MessageRefused"),
         (P.DATA, 451, "", MESSAGE, "MessageDeferred"),
-        (P.DATA, 550, "5.4.5", POLICY, "PolicyRefused"),
-        (P.DOT, 550, "5.4.5", POLICY, "PolicyRefused"),
+        (P.DATA, 550, "5.4.5", SETTINGS, "LimitReached"),
+        (P.DOT, 550, "5.4.5", SETTINGS, "LimitReached"),
     ],
 )
 def test_phase_and_codes_give_scope_and_reason(
@@ -112,6 +120,82 @@ def test_phase_and_codes_give_scope_and_reason(
     assert (failure.scope, failure.reason) == (scope, reason)
     assert failure.code == code
     assert failure.enhanced == (enhanced or None)
+
+
+_ANY = [P.MAIL, P.RCPT, P.DOT]
+_HELO = "<mailtier-0>: Helo command rejected: need fully-qualified hostname"
+
+
+@pytest.mark.parametrize(
+    ("phases", "said", "scope", "reason"),
+    [
+        (_ANY, (504, "5.5.2", _HELO), SETTINGS, "ClientNameRefused"),
+        (_ANY, (504, "", _HELO), SETTINGS, "ClientNameRefused"),
+        (_ANY, (450, "4.7.1", "<mailtier-0>: Helo command rejected: Host not found"), SETTINGS, "ClientNameRefused"),
+        (
+            _ANY,
+            (554, "5.2.252", "SendAsDenied; robot@x.test not allowed to send as a@x.test"),
+            SETTINGS,
+            "SenderRefused",
+        ),
+        (_ANY, (554, "5.2.0", "STOREDRV.Submission.Exception:SendAsDeniedException"), SETTINGS, "SenderRefused"),
+        (
+            _ANY,
+            (550, "5.7.60", "SMTP; Client does not have permissions to send as this sender"),
+            SETTINGS,
+            "SenderRefused",
+        ),
+        (_ANY, (553, "5.7.1", "<a@x.test>: Sender address rejected: not owned by user b"), SETTINGS, "SenderRefused"),
+        (_ANY, (550, "5.1.0", "<a@x.test>: Sender address rejected: User unknown"), SETTINGS, "SenderRefused"),
+        (_ANY, (554, "", "Message rejected: Email address is not verified."), SETTINGS, "SenderRefused"),
+        (_ANY, (554, "5.7.1", "<u@y.test>: Relay access denied"), SETTINGS, "RelayDenied"),
+        (_ANY, (550, "", "relay not permitted"), SETTINGS, "RelayDenied"),
+        (_ANY, (553, "", "sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)"), SETTINGS, "RelayDenied"),
+        ([P.MAIL], (503, "", "Error: need EHLO and AUTH first"), CREDENTIALS, "AuthenticationRequired"),
+        ([P.MAIL], (550, "5.7.1", "Client was not authenticated"), CREDENTIALS, "AuthenticationRequired"),
+        ([P.RCPT, P.DOT], (550, "", "authentication required for relay"), SETTINGS, "AuthenticationRequired"),
+        ([P.RCPT, P.DOT], (550, "5.7.57", "not yet"), SETTINGS, "AuthenticationRequired"),
+        (_ANY, (550, "5.7.1", "This account has been disabled"), SETTINGS, "AccountDisabled"),
+        ([P.MAIL], (554, "", "Account disabled"), SETTINGS, "AccountDisabled"),
+        (_ANY, (550, "", "Your account is suspended"), SETTINGS, "AccountDisabled"),
+        (
+            _ANY,
+            (554, "5.2.0", "STOREDRV.Submission.Exception:SubmissionQuotaExceededException"),
+            SETTINGS,
+            "LimitReached",
+        ),
+        (_ANY, (450, "4.7.1", "Message rate limit exceeded"), SETTINGS, "LimitReached"),
+        # What is a recipient's stays a recipient's.
+        (
+            [P.RCPT, P.DOT],
+            (550, "5.2.1", "The email account that you tried to reach is disabled"),
+            RECIPIENT,
+            "Recipient",
+        ),
+        ([P.RCPT, P.DOT], (550, "", "User account is disabled"), RECIPIENT, "Recipient"),
+        (
+            [P.RCPT],
+            (550, "5.1.1", "<u@y.test>: Recipient address rejected: undeliverable: 550 5.1.8 Sender address rejected"),
+            RECIPIENT,
+            "Recipient",
+        ),
+        # What is the message's stays the message's.
+        ([P.DOT], (554, "5.7.1", "Spam message rejected"), MESSAGE, "Message"),
+        ([P.DOT], (550, "5.7.1", "likely unsolicited mail"), MESSAGE, "Message"),
+        ([P.DOT], (550, "", "This message contains a virus"), MESSAGE, "Message"),
+        ([P.DOT], (552, "5.7.0", "This message was blocked because its content is a risk"), MESSAGE, "Message"),
+        # A server that refuses the name at once serves nobody who gives it.
+        ([P.EHLO], (504, "5.5.2", _HELO), SERVER, "ClientNameRefused"),
+    ],
+)
+def test_words_say_whose_fault_it_is_in_whatever_phase(
+    phases: list[classify.Phase], said: tuple[int, str, str], scope: classify.Scope, reason: str
+) -> None:
+    """What a reply says of client name, sender, relaying, authentication and limits is the settings' fault."""
+    for phase in phases:
+        failure = classify.classify_reply(phase, _reply(*said))
+        assert failure.scope is scope, phase
+        assert failure.reason.value.startswith(reason), phase
 
 
 @given(
@@ -129,11 +213,13 @@ def test_the_basic_code_alone_decides_permanence(
 
 
 @given(
-    st.sampled_from([phase for phase in classify.Phase if phase is not P.RCPT]),
+    st.sampled_from([phase for phase in classify.Phase if phase not in {P.RCPT, P.DOT}]),
     st.integers(min_value=400, max_value=599),
     st.none() | st.tuples(st.integers(0, 9), st.integers(0, 20)),
 )
-def test_a_recipient_is_to_blame_at_rcpt_only(phase: classify.Phase, code: int, status: tuple[int, int] | None) -> None:
+def test_a_recipient_is_to_blame_at_rcpt_and_the_dot_only(
+    phase: classify.Phase, code: int, status: tuple[int, int] | None
+) -> None:
     """No reply to another command suppresses or fails a recipient as such."""
     enhanced = f"{code // 100}.{status[0]}.{status[1]}" if status else ""
     assert classify.classify_reply(phase, _reply(code, enhanced)).scope is not RECIPIENT

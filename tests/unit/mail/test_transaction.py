@@ -83,7 +83,7 @@ def test_with_pipelining_all_commands_up_to_data_go_out_at_once() -> None:
     [
         ([OK, OK, GO, OK], V.ACCEPTED, None, W.REUSE, True),
         ([251, 251, GO, 251], V.ACCEPTED, None, W.REUSE, True),
-        ([REFUSE], V.FAILED, "Policy", W.REUSE, False),
+        ([REFUSE], V.FAILED, "Settings", W.REUSE, False),
         ([DEFER], V.FAILED, "Server", W.REUSE, False),
         ([LEAVE], V.FAILED, "Server", W.CLOSE, False),
         ([LOST], V.FAILED, "Server", W.CLOSE, False),
@@ -98,7 +98,7 @@ def test_with_pipelining_all_commands_up_to_data_go_out_at_once() -> None:
         ([OK, OK, LEAVE], V.FAILED, "Server", W.CLOSE, False),
         ([OK, OK, LOST], V.FAILED, "Server", W.CLOSE, False),
         ([OK, OK, OK], V.FAILED, "Server", W.CLOSE, False),
-        ([OK, OK, GO, REFUSE], V.FAILED, "Message", W.REUSE, True),
+        ([OK, OK, GO, REFUSE], V.FAILED, "Recipient", W.REUSE, True),
         ([OK, OK, GO, DEFER], V.FAILED, "Message", W.REUSE, True),
         ([OK, OK, GO, LEAVE], V.FAILED, "Server", W.CLOSE, True),
         ([OK, OK, GO, LOST], V.IN_DOUBT, "Server", W.CLOSE, True),

@@ -87,6 +87,13 @@ EHLO_FAILED: Final = definition.Reason(
     meaning="The server refused EHLO.",
     remedy="Set delivery.heloName to a name the server takes.",
 )
+CLIENT_NAME_REFUSED: Final = definition.Reason(
+    name="ClientNameRefused",
+    conditions=(_V,),
+    meaning="The server refused the name that the sender gives with EHLO, which some servers say at RCPT only.",
+    remedy="Set delivery.heloName to a full name that resolves to the address from which the cluster connects; the"
+    " chart's sender.heloName is the default for all.",
+)
 AUTH_FAILED: Final = definition.Reason(
     name="AuthFailed",
     conditions=(_V,),
@@ -99,6 +106,32 @@ AUTH_REQUIRED: Final = definition.Reason(
     conditions=(_V,),
     meaning="The server takes no mail without authentication, and the settings say mechanism: Anonymous.",
     remedy="Set auth.username and auth.passwordSecretRef instead of mechanism: Anonymous.",
+)
+RELAY_DENIED: Final = definition.Reason(
+    name="RelayDenied",
+    conditions=(_V,),
+    meaning="The server does not relay for this client: deliveries to other domains than its own are refused.",
+    remedy="Set auth.username and auth.passwordSecretRef, or have the server's administrator let the cluster's address"
+    " relay.",
+)
+ACCOUNT_DISABLED: Final = definition.Reason(
+    name="AccountDisabled",
+    conditions=(_V,),
+    meaning="The server does not let the account send: it is disabled, suspended or without the right to.",
+    remedy="Have the account enabled for sending at the provider; the sender tries one message every 15 minutes.",
+)
+LIMIT_REACHED: Final = definition.Reason(
+    name="LimitReached",
+    conditions=(_V,),
+    meaning="A limit of the server on what the account or this client may send is reached.",
+    remedy="Wait until it ends, have it raised, or set delivery.ratePerMinute below it.",
+)
+POLICY_REFUSED: Final = definition.Reason(
+    name="PolicyRefused",
+    conditions=(_V,),
+    meaning="The server's policy refuses this client or what it sends, for several recipients or for ten minutes.",
+    remedy="Read what the server answered; its administrator knows the rule. The messages wait, and one is tried every"
+    " 15 minutes.",
 )
 AUTH_NOT_OFFERED: Final = definition.Reason(
     name="AuthNotOffered",
@@ -117,7 +150,7 @@ PROMPT_NOT_RECOGNIZED: Final = definition.Reason(
 SENDER_REFUSED: Final = definition.Reason(
     name="SenderRefused",
     conditions=(_V,),
-    meaning="The server refused the sender address at MAIL FROM.",
+    meaning="The server refused the sender address: at MAIL FROM, or of a message in whatever phase.",
     remedy="Use a from.envelope or from.address that the account may send as.",
 )
 SERVER_UNAVAILABLE: Final = definition.Reason(

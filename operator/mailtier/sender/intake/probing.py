@@ -9,7 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mailtier.api import prose, reasons, vocabulary
-from mailtier.sender import prober, trace
+from mailtier.sender import probe_budget, probe_targets, prober, trace
 from mailtier.sender.intake import entrance, problems
 from mailtier.settings import effective
 from mailtier.telemetry import logs
@@ -46,11 +46,11 @@ class Probing:
     async def _probe(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
         try:
             told = self._probes.demand(settings.organization)
-        except prober.StartingError:
+        except probe_targets.StartingError:
             raise entrance.starting() from None
-        except prober.NotProbeableError as error:
+        except probe_targets.NotProbeableError as error:
             raise problems.HttpProblem(problems.NOT_PROBEABLE, str(error)) from None
-        except prober.TooSoonError as error:
+        except probe_budget.TooSoonError as error:
             seconds = math.ceil(error.retry_after_seconds)
             raise problems.HttpProblem(
                 problems.PROBED_LATELY,

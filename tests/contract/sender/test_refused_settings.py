@@ -1,0 +1,151 @@
+"""What a server says of the settings is the settings' fault in whatever phase: messages wait, and Verified says so."""
+
+import collections.abc
+
+import pytest
+
+from kit import sending, smtpd, wait
+from mailtier.api import feed, vocabulary
+
+Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+_S = vocabulary.RecipientState
+_HELO = "504 5.5.2 <mailtier-0>: Helo command rejected: need fully-qualified hostname"
+
+
+async def _verified(sender: sending.Sender, reason: str) -> feed.Probe:
+    """Return what is stored of an endpoint once it has a reason."""
+    found: list[feed.Probe] = []
+
+    async def told() -> bool:
+        found[:] = [known for known in await sender.queue.probes() if known.reason == reason]
+        return bool(found)
+
+    await wait.until_async(told, within_seconds=10, why=f"Verified is {reason}")
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "reason"),
+    [
+        ("RCPT", _HELO, "ClientNameRefused"),
+        (smtpd.DOT, "554 5.2.252 SendAsDenied; a@x.test not allowed to send as b@x.test", "SenderRefused"),
+        (smtpd.DOT, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "SenderRefused"),
+        ("RCPT", "554 5.7.1 <somebody@example.org>: Relay access denied", "RelayDenied"),
+        ("RCPT", "550 5.7.1 Your account is disabled", "AccountDisabled"),
+        (smtpd.DOT, "550 5.7.708 Access denied, traffic not accepted from this IP", "PolicyRefused"),
+    ],
+)
+async def test_messages_wait_until_the_settings_are_mended(
+    sender: sending.Sender, serve: Serve, command: str, reply: str, reason: str
+) -> None:
+    """Three recipients are refused for good, nothing fails, Verified turns False, and new settings send them all."""
+    server = await serve()
+    server.script.on(command, reply)
+    at = sending.endpoint(server, origin=vocabulary.Origin.ORG)
+    of = sender.settings.put(sending.settings("team-a", at))
+    async with sender.probing():
+        sent = [await sender.notify(of, f"user{number}@example.org") for number in range(5)]
+        told = await _verified(sender, reason)
+        assert told.stage is vocabulary.ProbeStage.MAIL
+        assert reply.split(maxsplit=1)[0] in told.owner_message
+        assert "A delivery was told so" in told.owner_message
+        # A probe that gets to MAIL and finds nothing does not praise what deliveries were told.
+        sender.skip(61)
+        assert (await sender.prober.check(of.organization)).reason == reason
+        for each in sent:
+            assert await sender.states(of, each) in [[_S.DEFERRED], [_S.QUEUED]]
+        server.script.clear()
+        sender.skip(600)
+        sender.settings.put(sending.settings("team-a", at, from_address="other@example.com"))
+        for each in sent:
+            await sender.until(of, each, _S.ACCEPTED)
+        await _verified(sender, "Verified")
+
+
+async def test_a_held_lane_is_tried_after_15_minutes(sender: sending.Sender, serve: Serve) -> None:
+    """What the server's administrator mended is found without a change of settings, and Verified with it."""
+    server = await serve()
+    server.script.on("RCPT", _HELO)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    async with sender.probing():
+        sent = [await sender.notify(of, f"user{number}@example.org") for number in range(4)]
+        await _verified(sender, "ClientNameRefused")
+        server.script.clear()
+        sender.skip(901)
+        for each in sent:
+            await sender.until(of, each, _S.ACCEPTED)
+        sender.skip(61)
+        await _verified(sender, "Verified")
+
+
+async def test_one_recipient_is_enough_after_ten_minutes(sender: sending.Sender, serve: Serve) -> None:
+    """A single message that is refused for ten minutes is not its recipient's fault."""
+    server = await serve()
+    server.script.on("RCPT", _HELO)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    async with sender.probing():
+        sent = await sender.notify(of)
+        await sender.until(of, sent, _S.DEFERRED)
+        assert "ClientNameRefused" not in {known.reason for known in await sender.queue.probes()}
+        sender.skip(700)
+        await _verified(sender, "ClientNameRefused")
+        assert await sender.states(of, sent) == [_S.DEFERRED]
+
+
+async def test_a_provider_s_remedy_is_told(sender: sending.Sender, serve: Serve) -> None:
+    """What the provider's file knows of the error stands in Verified and with the recipient, as after a probe."""
+    server = await serve()
+    server.script.on(smtpd.DOT, "550 5.7.60 SMTP; Client does not have permissions to send as this sender")
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    async with sender.probing():
+        sent = [await sender.notify(of, f"user{number}@example.org") for number in range(3)]
+        told = await _verified(sender, "SenderRefused")
+        assert "Add-ADPermission" in told.owner_message
+        assert "Add-ADPermission" not in told.tenant_message
+        record = await sender.queue.find(sending.lane(of), sent[0])
+        assert record is not None
+        assert "Add-ADPermission" in record.recipients[0].message
+
+
+async def test_one_tenant_alone_does_not_accuse_the_host_s_server(sender: sending.Sender, serve: Serve) -> None:
+    """Who chooses his recipients may provoke refusals: Verified of all who inherit waits for a second one."""
+    server = await serve()
+    server.script.on("RCPT", "554 5.7.1 Not for you")
+    at = sending.endpoint(server)
+    first = sender.settings.put(sending.settings("team-a", at))
+    second = sender.settings.put(sending.settings("team-b", at))
+    async with sender.probing():
+        await _verified(sender, "Verified")
+        sent = [await sender.notify(first, f"user{number}@example.org") for number in range(3)]
+        for each in sent:
+            await sender.until(first, each, _S.DEFERRED)
+        sender.skip(61)
+        assert (await sender.prober.check(first.organization)).reason == "Verified"
+        sent = [await sender.notify(second, f"user{number}@example.org") for number in range(3)]
+        for each in sent:
+            await sender.until(second, each, _S.DEFERRED)
+        told = await _verified(sender, "PolicyRefused")
+        assert "Not for you" not in told.tenant_message
+
+
+async def test_a_recipient_that_is_refused_holds_nobody(sender: sending.Sender, serve: Serve) -> None:
+    """Three recipients that do not exist fail, and the fourth message goes."""
+    server = await serve()
+    server.script.on("RCPT", "550 5.1.1 No such user", times=3)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=1))
+    for number in range(3):
+        await sender.until(of, await sender.notify(of, f"user{number}@example.org"), _S.FAILED)
+    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+
+
+async def test_mail_that_wants_auth_first_is_not_the_sender_s_fault(sender: sending.Sender, serve: Serve) -> None:
+    """503 at MAIL with these words is AuthRequired, and the messages are held."""
+    server = await serve()
+    server.script.on("MAIL", "503 Error: need EHLO and AUTH first")
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    assert (await sender.prober.check(of.organization)).reason == "AuthRequired"
+    sent = await sender.notify(of)
+    await sender.until_held()
+    sender.skip(11)
+    await sender.until(of, sent, _S.HELD)
+    assert await sender.reasons(of, sent) == ["AuthenticationRequired"]
