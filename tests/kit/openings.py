@@ -42,6 +42,7 @@ class Rig:
         self.settings = sending.WrittenSettings()
         self.ca = self.settings.publish(authority.ca_pem)
         self.nameservers: tuple[str, ...] | None = None
+        self.helo_name = "sender.test"
         self.progress = opening.OpeningProgress()
 
     async def open(
@@ -60,7 +61,7 @@ class Rig:
                 endpoint=at,
                 addresses=resolved.addresses,
                 credentials=found,
-                helo_name="sender.test",
+                helo_name=self.helo_name,
                 total=total,
                 auth=auth or opening.AuthState(),
             ),

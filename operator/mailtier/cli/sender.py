@@ -62,7 +62,9 @@ def command(
     helo_name: Annotated[
         str,
         typer.Option(
-            help="The name for EHLO where the settings have none; by default the host's.", envvar="MAILTIER_HELO_NAME"
+            help="The name for EHLO where the settings have none: a full one, which servers may look up. By default the"
+            " host's if that is a full one, and the connection's own address if not.",
+            envvar="MAILTIER_HELO_NAME",
         ),
     ] = "",
     quota_messages: Annotated[
@@ -95,6 +97,7 @@ def command(
     logs.configure(level=log_level.value, style=log_format.value if log_format else None)
     host, port = options.parse_listen(listen, "--listen")
     health_host, health_port = options.parse_listen(health_listen, "--health-listen")
+    own_name = _helo_name(helo_name)
     delays = [dt.timedelta(seconds=seconds) for seconds in in_doubt_delay] if in_doubt_delay else None
     try:
         connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
@@ -112,7 +115,7 @@ def command(
                     tls_dir=tls_dir,
                     tls_names=tls_name or _names(connection.namespace),
                     authority_file=ca_file,
-                    helo_name=helo_name or socket.gethostname(),
+                    helo_name=own_name,
                     quota=ports.QueueQuota(messages=quota_messages, payload_bytes=quota_bytes),
                     full_at=full_at,
                     in_doubt_delays=delays,
@@ -129,6 +132,18 @@ def command(
         OSError,
     ) as error:
         raise failures.CommandError(str(error)) from error
+
+
+def _helo_name(chosen: str) -> str:
+    """Return the name for EHLO; "" for the address of each connection.
+
+    Raises:
+        typer.BadParameter: Servers refuse the name.
+    """
+    if chosen and "." not in chosen and ":" not in chosen:
+        raise typer.BadParameter(f"{chosen} is not a full name, and servers refuse it (504)", param_hint="--helo-name")
+    own = socket.gethostname()
+    return chosen or (own if "." in own else "")
 
 
 def _names(namespace: str) -> list[str]:

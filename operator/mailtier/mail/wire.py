@@ -1,6 +1,7 @@
 """What a mail transaction writes: commands with the parameters a server offers, and dot-stuffed data."""
 
 import dataclasses
+import ipaddress
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +11,27 @@ DATA: Final = b"DATA\r\n"
 RSET: Final = b"RSET\r\n"
 QUIT: Final = b"QUIT\r\n"
 EMPTY_MESSAGE: Final = b".\r\n"
+
+
+def client_name(name: str, local_address: str) -> str:
+    """Return what follows EHLO: the name that somebody chose, or the client's address as a literal.
+
+    A pod has no name that a server could look up, and servers refuse one without a domain (504). A literal is what
+    RFC 5321 section 4.1.4 has for such a client; it passes Postfix's reject_invalid_, reject_non_fqdn_ and
+    reject_unknown_helo_hostname, the last of which a name below svc.cluster.local does not.
+
+    Args:
+        name: A domain name or an IP address; empty where nobody chose one.
+        local_address: The connection's own end.
+    """
+    try:
+        # Without the zone of a link-local address, which means nothing to the other end.
+        address = ipaddress.ip_address((name or local_address).partition("%")[0])
+    except ValueError:
+        return name
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"  # noqa: PLR2004 - RFC 5321 section 4.1.3.
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,7 @@ class SenderOptions:
         tls_dir: A mounted Secret with the intake's certificate; None to make one on the volume.
         tls_names: What a certificate that is made here is for.
         authority_file: Where the intake's CA is published; None for the folder that is shared with the operator.
-        helo_name: The name for EHLO where the settings have none.
+        helo_name: The name for EHLO where the settings have none; empty for the connection's own address.
         quota: What one namespace may have queued where the host's policy says nothing.
         full_at: Fraction of the volume in use at which new work is refused.
         connections: The most connections to the intake at the same time.

@@ -106,7 +106,7 @@ class OpeningPlan:
     """Everything that a session is opened with.
 
     Attributes:
-        helo_name: Name for EHLO.
+        helo_name: Name for EHLO; empty for the connection's own address.
         total: From connecting until AUTH is done (R10).
         auth: The state of the credentials' generation.
     """
@@ -170,7 +170,7 @@ class Opener:
             use_tls=is_implicit,
             start_tls=False,
             tls_context=context,
-            local_hostname=plan.helo_name,
+            local_hostname=wire.client_name(plan.helo_name, connected.getsockname()[0]),
             timeout=None,
         )
         try:

@@ -309,3 +309,11 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
         assert target.reserve() is not None
         target.close_idle(asyncio.ensure_future, everything=True)
         assert nameserver.asked.count("smtp.example.com") <= 2
+
+
+async def test_a_sender_without_a_name_says_its_address(rig: _Rig, serve: Serve) -> None:
+    """EHLO has the connection's own address as a literal, which servers that refuse a pod's name take."""
+    server = await serve()
+    rig.helo_name = ""
+    await (await rig.open(sending.endpoint(server))).quit()
+    assert server.transcripts[0].commands()[0] == b"EHLO [127.0.0.1]"

@@ -94,3 +94,20 @@ def test_a_server_gets_back_what_was_stuffed(lines: list[bytes]) -> None:
     assert (b"\r\n" + data).index(b"\r\n.\r\n") == len(data) - 3
     received = data.removesuffix(b".\r\n").split(b"\r\n")[:-1]
     assert [line.removeprefix(b".") for line in received] == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "said"),
+    [
+        ("mail.example.com", "10.1.2.3", "mail.example.com"),
+        ("", "10.1.2.3", "[10.1.2.3]"),
+        ("", "fd00::17", "[IPv6:fd00::17]"),
+        ("", "fe80::1%eth0", "[IPv6:fe80::1]"),
+        ("", "::ffff:10.1.2.3", "[10.1.2.3]"),
+        ("192.0.2.7", "10.1.2.3", "[192.0.2.7]"),
+        ("2001:db8::7", "10.1.2.3", "[IPv6:2001:db8::7]"),
+    ],
+)
+def test_a_client_without_a_name_gives_its_address(name: str, address: str, said: str) -> None:
+    """EHLO has a name that somebody chose, or a literal (RFC 5321 section 4.1.4): never one that is not qualified."""
+    assert wire.client_name(name, address) == said
