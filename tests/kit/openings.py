@@ -55,7 +55,7 @@ class Rig:
     ) -> session.Session:
         """Return an open session."""
         async with resolver.Resolver(nameservers=self.nameservers) as names:
-            resolved = await names.resolve(at.host, at.addresses)
+            resolved = await names.resolve(at.host, at.addresses, payer=None)
         return await opening.Opener(tls.Contexts(self.settings)).open(
             opening.OpeningPlan(
                 endpoint=at,

@@ -20,7 +20,7 @@ from mailtier.sender import (
     clock,
     credentials,
     delivery,
-    destination,
+    destinations,
     opening,
     ports,
     prober,
@@ -245,7 +245,7 @@ class Sender:
         contexts = tls.Contexts(self.settings)
         self.tokens = tokens.Tokens(names=names_, contexts=contexts, time=time_, entropy=os.urandom)
         self._stack.push_async_callback(self.tokens.close)
-        self.destinations = destination.Destinations(
+        self.destinations = destinations.Destinations(
             helo_name="sender.test",
             names=names_,
             opener=opening.Opener(contexts),

@@ -129,6 +129,7 @@ def _organizations() -> collections.abc.Iterator[State]:
     yield _org(reasons.FROM_MISSING, {"smtp": relay["smtp"]}, {})
     yield _org(reasons.CREDENTIALS_REQUIRED, relay, elsewhere)
     yield _org(reasons.FROM_NOT_ALLOWED, relay, {"from": own["from"]})
+    yield _org(reasons.HOST_ACCOUNT_NOT_ALLOWED, relay, {"auth": relay["auth"]})
     yield _org(reasons.ENDPOINT_NOT_ALLOWED, relay, {**own, "smtp": {"host": "smtp.example.org", "port": 26}})
     yield _org(reasons.ENDPOINT_DENIED, {**relay, "policy": _CLOSED}, own)
     yield _org(reasons.ANONYMOUS_NOT_ALLOWED, relay, anonymous)

@@ -260,7 +260,7 @@ async def test_a_name_that_leads_inside_is_denied(attack: Resolved) -> None:
         resolver.Resolver(nameservers=(nameserver.address,)) as names,
     ):
         with pytest.raises(faults.DeliveryError) as caught:
-            await names.resolve(_NAME, _RULES)
+            await names.resolve(_NAME, _RULES, payer="team-a")
     assert caught.value.failure.reason is reasons.DeliveryReason.ADDRESS_DENIED
     assert caught.value.phase is classify.Phase.CONNECT
 
@@ -294,7 +294,7 @@ async def test_only_checked_addresses_are_handed_on() -> None:
         dns.Server({_NAME: answers}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,)) as names,
     ):
-        resolved = await names.resolve(_NAME, _RULES)
+        resolved = await names.resolve(_NAME, _RULES, payer="team-a")
     assert {address.host for address in resolved.addresses} <= {"93.184.215.14", "2606:4700::1111"}
 
 
@@ -305,7 +305,7 @@ async def test_sixty_addresses_are_cut() -> None:
         dns.Server({_NAME: answers}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,)) as names,
     ):
-        resolved = await names.resolve(_NAME, _RULES)
+        resolved = await names.resolve(_NAME, _RULES, payer="team-a")
     assert len(resolved.addresses) == 16
 
 
@@ -336,7 +336,7 @@ async def test_a_namespace_called_com_closes_nobody_s_server(tmp_path: pathlib.P
         dns.Server({name: ["93.184.215.14"], taken: ["10.244.0.66"]}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,), configuration=configuration) as names,
     ):
-        resolved = await names.resolve(name, _RULES)
+        resolved = await names.resolve(name, _RULES, payer="team-a")
     assert [address.host for address in resolved.addresses] == ["93.184.215.14"]
 
 

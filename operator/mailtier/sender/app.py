@@ -23,7 +23,7 @@ from mailtier.sender import (
     clock,
     credentials,
     delivery,
-    destination,
+    destinations,
     feed_server,
     ids,
     opening,
@@ -147,7 +147,7 @@ class _Parts:
         passwords = credentials.CredentialStore(secret_reader.KubernetesSecrets(api), ticking)
         contexts = tls.Contexts(self._settings)
         self._tokens = tokens.Tokens(names=names, contexts=contexts, time=ticking, entropy=os.urandom)
-        destinations = destination.Destinations(
+        in_use = destinations.Destinations(
             helo_name=options.helo_name,
             names=names,
             opener=opening.Opener(contexts),
@@ -157,7 +157,7 @@ class _Parts:
         self._prober = prober.Prober(
             queue=queue,
             settings=self._settings,
-            destinations=destinations,
+            destinations=in_use,
             passwords=passwords,
             access=self._tokens,
             time=ticking,
@@ -165,7 +165,7 @@ class _Parts:
         self._delivery = delivery.Deliverer(
             queue=queue,
             settings=self._settings,
-            destinations=destinations,
+            destinations=in_use,
             passwords=passwords,
             access=self._tokens,
             messages=builder.Builder(templates.Templates()),

@@ -24,6 +24,7 @@ from mailtier.sender import (
     settings_source,
     standing,
     tokens,
+    tries,
     verdicts,
 )
 from mailtier.telemetry import logs, metrics
@@ -93,7 +94,7 @@ class Attempts:
             self._outcomes.note_broken(error)
         except Exception as error:  # noqa: BLE001 - one message must not stop the others.
             # Without the traceback: what raises here may have held a message.
-            _log.error("an attempt failed by a defect", recipient=entry.pending.recipient, error=_place(error))
+            _log.error("an attempt failed by a defect", recipient=entry.pending.recipient, error=tries.place(error))
             if entry.place is lanes.EntryPlace.ACTIVE:
                 due_at = self._clock.monotonic() + _REPAIRED_SECONDS
                 self._schedule.put_back(entry, entry.pending, due_at=due_at)
@@ -121,7 +122,7 @@ class Attempts:
         if built is None:
             return
         self._schedule.charge(entry, len(built.data) // _COST_BYTES)
-        await self._deliver(_Try(entry=entry, job=job, usable=usable, built=built, found=found), target, slot)
+        await self._deliver(tries.Try(entry=entry, job=job, usable=usable, built=built, found=found), target, slot)
 
     async def _credentials(
         self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
@@ -172,13 +173,24 @@ class Attempts:
         self._keeper.park(key)
         self._tokens.fetch(found, go_on)
 
+    def _await_room(self, attempt: tries.Try, target: destination.Destination) -> None:
+        """Let an organization's messages wait until its namespace may open another session (R15).
+
+        The connection is for others meanwhile: they may share this server, and not what the namespace does elsewhere.
+        """
+        key, payer = attempt.entry.organization.key, attempt.usable.payer
+        assert payer is not None
+        self._schedule.put_first(attempt.entry)
+        self._keeper.park(key)
+        target.tell_of_room(payer, lambda: self._keeper.look_again(key))
+
     def _build(self, entry: lanes.LaneEntry, job: ports.Job, usable: standing.Usable) -> builder.Built | None:
         """Return the message, or None with the recipient's outcome stored."""
         try:
             return self._messages.build(job, usable.from_)
         except Exception as error:  # noqa: BLE001 - a message that cannot be built is not worth a crash.
             message = str(error) if isinstance(error, _SPEAKING) else ""
-            _log.warning("a message cannot be built", recipient=job.recipient, error=message or _place(error))
+            _log.warning("a message cannot be built", recipient=job.recipient, error=message or tries.place(error))
         entry.crashes += 1
         again = _REBUILT_AFTER if entry.crashes < _BUILDS else None
         meaning = reasons.MEANINGS[reasons.DeliveryReason.NOT_BUILDABLE]
@@ -188,7 +200,7 @@ class Attempts:
         )
         return None
 
-    async def _deliver(self, attempt: "_Try", target: destination.Destination, slot: destination.Slot) -> None:
+    async def _deliver(self, attempt: tries.Try, target: destination.Destination, slot: destination.Slot) -> None:
         envelope, message = target.limits.envelope_timeout, target.limits.message_timeout
         if attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY:
             message = min(message, _PASSWORD_DOT)
@@ -201,7 +213,10 @@ class Attempts:
                 self._schedule.put_first(attempt.entry)
                 return
             try:
-                current = await target.session_for(slot, attempt.found, fresh=is_last)
+                current = await target.session_for(slot, attempt.found, payer=attempt.usable.payer, fresh=is_last)
+            except destination.NoRoomError:
+                self._await_room(attempt, target)
+                return
             except faults.StaleTokenError:
                 target.breaker.succeed()
                 self._tokens.drop(attempt.found)
@@ -226,7 +241,7 @@ class Attempts:
             failure = classify.classify_fault(classify.Phase.MAIL, classify.Fault.CONNECTION_LOST)
         await self._fail(attempt, target, failure, was_open=False)
 
-    async def _is_current(self, attempt: "_Try") -> bool:
+    async def _is_current(self, attempt: tries.Try) -> bool:
         """Return whether a session may be opened with the credentials at hand: they were read just now (R9)."""
         usable = attempt.usable
         try:
@@ -235,7 +250,7 @@ class Attempts:
             return False
         return found.generation == attempt.found.generation
 
-    async def _conclude(self, attempt: "_Try", target: destination.Destination, result: session.Result) -> None:
+    async def _conclude(self, attempt: tries.Try, target: destination.Destination, result: session.Result) -> None:
         outcome, context = result.outcome, self._context(attempt.usable, attempt.found)
         lane = attempt.entry.lane
         match outcome.verdict:
@@ -257,7 +272,7 @@ class Attempts:
                 await self._fail(attempt, target, outcome.failure, was_open=True)
 
     async def _fail(
-        self, attempt: "_Try", target: destination.Destination, failure: classify.Failure, *, was_open: bool
+        self, attempt: tries.Try, target: destination.Destination, failure: classify.Failure, *, was_open: bool
     ) -> None:
         """Store why an attempt failed, and tell whom else it concerns.
 
@@ -285,7 +300,7 @@ class Attempts:
         back_at = context.now + dt.timedelta(seconds=back_in)
         self._store(attempt.entry, verdicts.failed(attempt.job, failure, context, server_back_at=back_at))
 
-    async def _hold_lane(self, attempt: "_Try", lane: lanes.Lane, failure: classify.Failure) -> None:
+    async def _hold_lane(self, attempt: tries.Try, lane: lanes.Lane, failure: classify.Failure) -> None:
         """Hold a lane once it is clear that the settings are refused and no recipient is to blame; have it told."""
         now = self._clock.monotonic()
         if not lane.refusals.note(attempt.job.rcpt_to.lower(), failure, now):
@@ -300,7 +315,7 @@ class Attempts:
         self._schedule.hold(lane, until=now + (_RECOVERY_TRIAL_SECONDS if is_recovery else _TRIAL_SECONDS))
         await self._probes.contradict(attempt.usable, failure, secret_version=attempt.found.generation.version)
 
-    async def _reread(self, attempt: "_Try", target: destination.Destination, failure: classify.Failure) -> None:
+    async def _reread(self, attempt: tries.Try, target: destination.Destination, failure: classify.Failure) -> None:
         """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""
         usable, key = attempt.usable, attempt.entry.organization.key
         self._probes.request(usable.settings)
@@ -312,7 +327,7 @@ class Attempts:
             self._hold_for(key, failure, usable)
 
     def _hold_for(self, key: ports.LaneKey, failure: classify.Failure, usable: standing.Usable) -> None:
-        told = faults.describe(failure, for_owner=_is_owner(usable), host=usable.endpoint.host)
+        told = faults.describe(failure, for_owner=tries.is_owner(usable), host=usable.endpoint.host)
         self._keeper.hold(key, standing.Held(reason=failure.reason, message=told), recheck=True)
 
     def _break(self, target: destination.Destination) -> None:
@@ -359,39 +374,7 @@ class Attempts:
             now=self._clock.wall(),
             jitter=self._clock.random(),
             expiry_paused=self._guard.is_paused(),
-            for_owner=_is_owner(usable),
+            for_owner=tries.is_owner(usable),
             host=usable.endpoint.host,
             secrets=found.secrets(),
         )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Try:
-    """Everything that one attempt is made with."""
-
-    entry: lanes.LaneEntry
-    job: ports.Job
-    usable: standing.Usable
-    built: builder.Built
-    found: credentials.Credentials
-
-    def note_dot(self, queue: ports.Queue) -> session.BeforeDot:
-        """Return what notes the dot of this attempt in the queue."""
-
-        async def note() -> None:
-            await queue.note_dot(self.job.recipient, self.built.snapshot)
-
-        return note
-
-
-def _is_owner(usable: standing.Usable) -> bool:
-    return usable.endpoint.origin is vocabulary.Origin.ORG
-
-
-def _place(error: BaseException) -> str:
-    """Return an exception's type and where it was raised; its text may quote a message."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{where}"

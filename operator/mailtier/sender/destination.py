@@ -9,12 +9,12 @@ import collections
 import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.mail import classify
-from mailtier.sender import breaker, clock, credentials, faults, opening, relays, resolver, session
+from mailtier.sender import breaker, clock, credentials, faults, opening, relays, resolver, session, shares
 from mailtier.settings import effective
 from mailtier.telemetry import metrics
 
@@ -65,6 +65,10 @@ def key_of(endpoint: effective.Endpoint, delivery: effective.Delivery) -> Destin
     return DestinationKey(
         endpoint=endpoint, helo_name=delivery.helo_name, limits=None if is_host else limits_of(delivery)
     )
+
+
+class NoRoomError(Exception):
+    """A namespace has no slot for another opening just now (R15)."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -193,6 +197,8 @@ class Destination:
         slot: Slot,
         found: credentials.Credentials,
         *,
+        payer: str | None,
+        room: shares.ShareSlot | None = None,
         progress: opening.OpeningProgress | None = None,
         fresh: bool = False,
     ) -> session.Session:
@@ -201,10 +207,14 @@ class Destination:
         Args:
             slot: Whose session it is from now on.
             found: What the session has to be authenticated with.
+            payer: The namespace whose share an opening takes (R15); None for the host.
+            room: Its slot of that share, where the caller holds one.
             progress: Of the opening, if it comes to one.
             fresh: Whether it has to be a new one.
 
         Raises:
+            NoRoomError: It takes an opening, for which the namespace has no slot just now; nobody should wait for one
+                with a connection that others could use.
             faults.DeliveryError: No session came about.
         """
         held = slot.carried
@@ -213,7 +223,14 @@ class Destination:
         if slot.carried is None and not fresh:
             slot.carried = self._reuse(found.generation)
         if slot.carried is None:
-            slot.carried = await self._open(slot, found, progress or opening.OpeningProgress())
+            taken = room or self._opener.shares.try_take(payer)
+            if taken is None:
+                raise NoRoomError
+            try:
+                slot.carried = await self._open(slot, found, progress or opening.OpeningProgress(), payer)
+            finally:
+                if room is None:
+                    taken.release()
         return slot.carried
 
     def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:
@@ -274,17 +291,30 @@ class Destination:
                 return self._idle.pop(position)
         return None
 
+    async def take_room(self, payer: str | None) -> shares.ShareSlot:
+        """Return a namespace's slot for an opening as soon as it has one."""
+        return await self._opener.shares.take(payer)
+
+    def tell_of_room(self, payer: str, then: Callable[[], None]) -> None:
+        """Have somebody told when a namespace has a slot for an opening, which is kept for a moment."""
+        self._opener.shares.tell(payer, then)
+
     async def _open(
-        self, slot: Slot, found: credentials.Credentials, progress: opening.OpeningProgress
+        self, slot: Slot, found: credentials.Credentials, progress: opening.OpeningProgress, payer: str | None
     ) -> session.Session:
         while self._idle and self.connections > self.limits.max_connections:
             # The slot holds the connection while it is being closed, so that it goes on to count.
             slot.carried = self._idle.pop(0)
             await self._end(slot)
         state = self.auth_state(found.generation)
-        resolution = await self._resolve()
+        resolution = await self._resolve(payer)
         await relays.require_apart(
-            self.key.endpoint, resolution.addresses, found=found, host=self._host(), names=self._resolver
+            self.key.endpoint,
+            resolution.addresses,
+            found=found,
+            host=self._host(),
+            names=self._resolver,
+            payer=payer,
         )
         # Again, for whoever follows the phases: the name is resolved.
         progress.phase = classify.Phase.CONNECT
@@ -313,88 +343,12 @@ class Destination:
         self.last_used = self._clock.monotonic()
         return Slot(is_trial)
 
-    async def _resolve(self) -> resolver.ResolvedName:
+    async def _resolve(self, payer: str | None) -> resolver.ResolvedName:
         async with self._resolving:
             if self._resolution is None or self._clock.monotonic() >= self._resolved_until:
                 self._resolution = None
-                self._resolution = await self._resolver.resolve(self.key.endpoint.host, self.key.endpoint.addresses)
+                self._resolution = await self._resolver.resolve(
+                    self.key.endpoint.host, self.key.endpoint.addresses, payer=payer
+                )
                 self._resolved_until = self._clock.monotonic() + self._resolution.ttl_seconds
             return self._resolution
-
-
-class Destinations:
-    """All endpoints in use.
-
-    Args:
-        helo_name: The sender's own name for EHLO.
-        host: Returns the host's own effective settings, or None.
-    """
-
-    _FORGOTTEN_SECONDS: Final = 3600.0
-    """Longer than the time between two probes, so that what is in use is never forgotten."""
-
-    def __init__(
-        self,
-        *,
-        helo_name: str,
-        names: resolver.Resolver,
-        opener: opening.Opener,
-        time: clock.Clock,
-        host: Callable[[], effective.Effective | None],
-    ) -> None:
-        self._helo_name = helo_name
-        self._resolver = names
-        self._opener = opener
-        self._clock = time
-        self._host = host
-        self._known: dict[DestinationKey, Destination] = {}
-        self._auth = opening.AuthStates()
-        self._listener: Callable[[DestinationKey], None] | None = None
-
-    def listen(self, on_free: Callable[[DestinationKey], None]) -> None:
-        """Have somebody told of every slot that becomes free."""
-        self._listener = on_free
-
-    def __iter__(self) -> Iterator[Destination]:
-        return iter(list(self._known.values()))
-
-    def find(self, key: DestinationKey) -> Destination | None:
-        """Return a destination that is in use."""
-        return self._known.get(key)
-
-    def get(self, endpoint: effective.Endpoint, delivery: effective.Delivery) -> Destination:
-        """Return the destination that effective settings name, with the limits that they give."""
-        key, limits = key_of(endpoint, delivery), limits_of(delivery)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = Destination(
-                key,
-                limits=limits,
-                helo_name=self._helo_name,
-                names=self._resolver,
-                opener=self._opener,
-                auth=self._auth,
-                time=self._clock,
-                host=self._host,
-                on_free=self._note_free,
-            )
-        found.limits = limits
-        found.last_used = self._clock.monotonic()
-        return found
-
-    def _note_free(self, key: DestinationKey) -> None:
-        if self._listener is not None:
-            self._listener(key)
-
-    def prune(self, *, keep: Collection[Hashable]) -> None:
-        """Forget destinations that nobody has used for an hour, except those that something waits for."""
-        oldest = self._clock.monotonic() - self._FORGOTTEN_SECONDS
-        for key, destination in list(self._known.items()):
-            if key not in keep and destination.last_used < oldest and destination.connections == 0:
-                del self._known[key]
-
-    def tell_metrics(self) -> None:
-        """Export how many endpoints are in which breaker state."""
-        now = self._clock.monotonic()
-        counts = collections.Counter(destination.breaker.state(now).value for destination in self._known.values())
-        metrics.set_destinations(counts)

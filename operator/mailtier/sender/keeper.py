@@ -6,17 +6,7 @@ from typing import Final
 
 from mailtier.api import prose, vocabulary
 from mailtier.mail import reasons
-from mailtier.sender import (
-    clock,
-    destination,
-    holds,
-    lanes,
-    ports,
-    recorder,
-    schedule,
-    settings_source,
-    standing,
-)
+from mailtier.sender import clock, destinations, holds, lanes, ports, recorder, schedule, settings_source, standing
 from mailtier.settings import effective
 from mailtier.telemetry import logs
 
@@ -47,7 +37,7 @@ class Keeper:
         self,
         *,
         settings: settings_source.KnownSettings,
-        destinations: destination.Destinations,
+        destinations: destinations.Destinations,
         waiting: schedule.Schedule,
         outcomes: recorder.Recorder,
         time: clock.Clock,

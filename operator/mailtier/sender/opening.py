@@ -17,11 +17,15 @@ import aiosmtplib
 
 from mailtier.api import secret, vocabulary
 from mailtier.mail import classify, reasons, replies, sasl, wire
-from mailtier.sender import credentials, faults, resolver, session, tls
+from mailtier.sender import credentials, faults, resolver, session, shares, tls
 from mailtier.settings import effective
 
 _CONCURRENT: Final = 1_000
 """Sessions that are being opened at the same time, to all servers: each may take 30 s and holds a descriptor."""
+
+_CONCURRENT_PER_NAMESPACE: Final = 16
+_SHORTEST_SECONDS: Final = 0.5
+"""What a handshake costs the event loop, some milliseconds, one namespace causes 32 times a second at most."""
 
 _REMEMBERED_GENERATIONS: Final = 20_000
 
@@ -130,11 +134,17 @@ class _Client(aiosmtplib.SMTP):
 
 
 class Opener:
-    """Opens sessions."""
+    """Opens sessions.
+
+    Attributes:
+        shares: To be taken from for each opening, the lookup of its name included (R15).
+    """
 
     def __init__(self, contexts: tls.Contexts) -> None:
         self._contexts = contexts
-        self._room = asyncio.Semaphore(_CONCURRENT)
+        self.shares = shares.Shares(
+            "openings", total=_CONCURRENT, each=_CONCURRENT_PER_NAMESPACE, at_least_seconds=_SHORTEST_SECONDS
+        )
 
     async def open(self, plan: OpeningPlan, progress: OpeningProgress) -> session.Session:
         """Return an open session.
@@ -143,8 +153,7 @@ class Opener:
             faults.DeliveryError: It did not come about; nothing is left of the attempt.
         """
         try:
-            # Waiting for room is not the server's time.
-            async with self._room, asyncio.timeout(plan.total.total_seconds()) as limit:
+            async with asyncio.timeout(plan.total.total_seconds()) as limit:
                 return await self._open(plan, progress, limit)
         except faults.DeliveryError as error:
             failed = type(error)(error.phase, error.failure)

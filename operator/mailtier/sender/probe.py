@@ -12,7 +12,7 @@ from typing import Final
 from mailtier.api import addresses, feed, prose, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import clock, credentials, destination, faults, opening, standing, tokens
+from mailtier.sender import clock, credentials, destination, faults, opening, shares, standing, tokens
 
 _Stage = vocabulary.ProbeStage
 _R: Final = delivery_reasons.DeliveryReason
@@ -146,14 +146,29 @@ async def _look(
     Raises:
         faults.StaleTokenError: It takes another token to tell.
     """
+    # First of all: with a connection in hand that others could use, it would be waited for at their cost.
+    with await target.take_room(usable.payer) as room:
+        return await _look_with(usable, target, found, progress, room, time=time, fresh=fresh)
+
+
+async def _look_with(
+    usable: standing.Usable,
+    target: destination.Destination,
+    found: credentials.Credentials,
+    progress: opening.OpeningProgress,
+    room: shares.ShareSlot,
+    *,
+    time: clock.Clock,
+    fresh: bool,
+) -> ProbeResult:
     state = target.auth_state(found.generation)
     fresh = fresh or state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
     slot = await target.reserve_for_probe()
     try:
-        phase, failure = await _go_through(usable, target, found, slot, progress, fresh=fresh)
+        phase, failure = await _go_through(usable, target, found, slot, progress, room=room, fresh=fresh)
         if not fresh and failure is not None and failure.reason is _R.CONNECTION_LOST:
             # The server had ended the idle session meanwhile.
-            phase, failure = await _go_through(usable, target, found, slot, progress, fresh=True)
+            phase, failure = await _go_through(usable, target, found, slot, progress, room=room, fresh=True)
         if fresh and progress.phase is classify.Phase.MAIL:
             state.probed_at = time.monotonic()
         if failure is not None and failure.scope is classify.Scope.SERVER:
@@ -189,11 +204,12 @@ async def _go_through(
     slot: destination.Slot,
     progress: opening.OpeningProgress,
     *,
+    room: shares.ShareSlot,
     fresh: bool,
 ) -> tuple[classify.Phase | None, classify.Failure | None]:
     """Return the phase that failed and why, or twice None."""
     try:
-        current = await target.session_for(slot, found, progress=progress, fresh=fresh)
+        current = await target.session_for(slot, found, payer=usable.payer, room=room, progress=progress, fresh=fresh)
     except faults.StaleTokenError:
         raise
     except faults.DeliveryError as error:

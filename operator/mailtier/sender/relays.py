@@ -18,6 +18,7 @@ async def require_apart(
     found: credentials.Credentials,
     host: effective.Effective | None,
     names: resolver.Resolver,
+    payer: str | None,
 ) -> None:
     """Return when no address of an endpoint is the host's relay's, or when that does not matter.
 
@@ -30,6 +31,7 @@ async def require_apart(
         found: What the session is authenticated with.
         host: The host's own effective settings; None where there are none.
         names: Resolves the relay's name.
+        payer: The namespace for which that is done.
 
     Raises:
         faults.DeliveryError: One of them is the relay's (HostRelay), or the relay's own are not known just now
@@ -42,7 +44,7 @@ async def require_apart(
         return
     if endpoints.are_same_host(endpoint.host, relay.host):
         return
-    trusted = await _addresses_of(relay, names)
+    trusted = await _addresses_of(relay, names, payer)
     if trusted is None:
         # What is wrong with the host's server is neither this endpoint's fault nor its owner's to read (R7).
         raise faults.of(classify.Phase.CONNECT, classify.Fault.HOST_RELAY_UNKNOWN)
@@ -50,8 +52,10 @@ async def require_apart(
         raise faults.of(classify.Phase.CONNECT, classify.Fault.HOST_RELAY)
 
 
-async def _addresses_of(relay: effective.Endpoint, names: resolver.Resolver) -> tuple[resolver.Address, ...] | None:
+async def _addresses_of(
+    relay: effective.Endpoint, names: resolver.Resolver, payer: str | None
+) -> tuple[resolver.Address, ...] | None:
     try:
-        return (await names.resolve(relay.host, relay.addresses)).addresses
+        return (await names.resolve(relay.host, relay.addresses, payer=payer)).addresses
     except faults.DeliveryError:
         return None

@@ -17,13 +17,16 @@ import aiodns
 import pycares
 
 from mailtier.mail import classify
-from mailtier.sender import faults
+from mailtier.sender import faults, shares
 from mailtier.settings import effective, networks
 
 _LOOKUP_SECONDS: Final = 5.0
 _QUERY_SECONDS: Final = 2.0
 _TRIES: Final = 2
-_CONCURRENT_LOOKUPS: Final = 200
+_CONCURRENT: Final = 200
+_CONCURRENT_PER_NAMESPACE: Final = 20
+"""As many as it may have openings and requests for tokens, which are what lookups are made for."""
+
 _MAXIMUM_ADDRESSES: Final = 16
 """A name with more is answered in part; no relay needs them, and each may cost a connection attempt."""
 
@@ -91,7 +94,7 @@ class Resolver:
             resolvconf_path=str(configuration),
         )
         self._configuration = configuration
-        self._slots = asyncio.Semaphore(_CONCURRENT_LOOKUPS)
+        self._shares = shares.Shares("lookups", total=_CONCURRENT, each=_CONCURRENT_PER_NAMESPACE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -103,18 +106,20 @@ class Resolver:
         """Give up what is under way."""
         await self._dns.close()
 
-    async def resolve(self, host: str, rules: effective.AddressRules) -> ResolvedName:
+    async def resolve(self, host: str, rules: effective.AddressRules, *, payer: str | None) -> ResolvedName:
         """Return the permitted addresses of a name; an IP address stands for itself.
 
         Args:
             host: An absolute name, with or without its final dot.
             rules: Which addresses it may have.
+            payer: The namespace whose share it takes (R15); None for the host.
 
         Raises:
             faults.DeliveryError: It has none (NameNotResolved; NameNotAbsolute where a search list would find it), or
                 none that is permitted (AddressDenied).
         """
-        async with self._slots:
+        # Waiting for a slot is not the name servers' time.
+        with await self._shares.take(payer):
             found = await self._find(host.rstrip("."))
         permitted = [address for address, _ in found if networks.permitted(address.host, rules)]
         if not permitted:
@@ -133,7 +138,6 @@ class Resolver:
         """
         whole = None
         try:
-            # Waiting for a slot is not the name servers' time.
             async with asyncio.timeout(_LOOKUP_SECONDS):
                 try:
                     return await self._look_up(host)

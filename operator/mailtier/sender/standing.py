@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
-from mailtier.api import prose
+from mailtier.api import prose, vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import lanes, ports
 from mailtier.settings import effective
@@ -23,6 +23,12 @@ class Usable:
     endpoint: effective.Endpoint
     auth: effective.Auth
     from_: effective.From
+
+    @property
+    def payer(self) -> str | None:
+        """The namespace whose share an opening takes (R15); None at the host's endpoint, where its own limits count."""
+        is_host_s = self.endpoint.origin is vocabulary.Origin.HOST
+        return None if is_host_s else self.settings.organization.namespace
 
     @property
     def rates(self) -> lanes.Rates:

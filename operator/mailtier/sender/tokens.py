@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import socket
 import ssl
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -19,7 +18,7 @@ from aiohttp import abc
 
 from mailtier.api import vocabulary
 from mailtier.mail import classify, oauth, reasons
-from mailtier.sender import breaker, clock, credentials, faults, recorder, resolver, tls, token_states
+from mailtier.sender import breaker, clock, credentials, faults, recorder, resolver, shares, tls, token_states
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
 
@@ -79,8 +78,7 @@ class Tokens:
         self._clock = time
         self._entropy = entropy
         self._states = token_states.States()
-        self._room = asyncio.Semaphore(_CONCURRENT)
-        self._rooms: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
+        self._shares = shares.Shares("tokens", total=_CONCURRENT, each=_CONCURRENT_PER_NAMESPACE)
         self._background = recorder.Background()
 
     def __len__(self) -> int:
@@ -185,19 +183,18 @@ class Tokens:
 
     async def _request(self, server: effective.TokenServer, client: oauth.OAuthClient, namespace: str) -> oauth.Answer:
         """Return what a token server answers, or what kept it from that."""
-        room = self._rooms.get(namespace)
-        if room is None:
-            room = self._rooms[namespace] = asyncio.Semaphore(_CONCURRENT_PER_NAMESPACE)
         try:
-            # Waiting for room is not the server's time; one's own is waited for first, so that nobody waits with
-            # room that others could use.
-            async with room, self._room, asyncio.timeout(TOTAL_SECONDS):
-                return await self._exchange(server, client)
+            # Neither waiting for a slot nor the lookup, which has limits of its own, is the server's time.
+            with await self._shares.take(namespace):
+                resolution = await self._resolver.resolve(server.host, server.addresses, payer=namespace)
+                async with asyncio.timeout(TOTAL_SECONDS):
+                    return await self._exchange(server, client, resolution)
         except Exception as error:  # noqa: BLE001 - what a library raises here is not to be quoted.
             return oauth.Unusable(problem=_problem(error))
 
-    async def _exchange(self, server: effective.TokenServer, client: oauth.OAuthClient) -> oauth.Answer:
-        resolution = await self._resolver.resolve(server.host, server.addresses)
+    async def _exchange(
+        self, server: effective.TokenServer, client: oauth.OAuthClient, resolution: resolver.ResolvedName
+    ) -> oauth.Answer:
         jti = base64.urlsafe_b64encode(self._entropy(_JTI_BYTES)).decode("ascii").rstrip("=")
         request = oauth.request(client, now=self._clock.wall(), jti=jti)
         connector = aiohttp.TCPConnector(

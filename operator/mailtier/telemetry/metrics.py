@@ -20,7 +20,6 @@ Queue = Literal["settings", "notifications", "references"]
 _Values = TypeVar("_Values", bound=tuple[str, ...])
 
 CONTENT_TYPE: Final = _exposition.CONTENT_TYPE_PLAIN_0_0_4
-_UNKNOWN: Final = "unknown"
 
 # When a series began is of no use to us, and would double the counters.
 prometheus_client.disable_created_metrics()
@@ -30,6 +29,7 @@ _OPERATOR: Final = prometheus_client.CollectorRegistry()
 _SENDER: Final = prometheus_client.CollectorRegistry()
 _REGISTRIES: Final[Mapping[Role, prometheus_client.CollectorRegistry]] = {"operator": _OPERATOR, "sender": _SENDER}
 """One process exports its own role's metrics: a sender has no leader, and does not say 0 either."""
+SENDER_REGISTRY: Final = _SENDER
 
 prometheus_client.ProcessCollector(registry=_COMMON)
 prometheus_client.GCCollector(registry=_COMMON)
@@ -390,7 +390,7 @@ def set_queue_size(*, size_bytes: int, volume_used_ratio: float) -> None:
 
 def _category(name: str | None) -> str:
     """Return a category's name; what a caller made up would be a series of its own."""
-    return name if name in set(vocabulary.Category) else _UNKNOWN
+    return name if name in set(vocabulary.Category) else "unknown"
 
 
 def _replace(gauge: prometheus_client.Gauge, labels: tuple[str, ...], counts: Mapping[_Values, int]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from kit import certs, dns, openings, sending, smtpd
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons
-from mailtier.sender import credentials, destination, faults, opening, resolver, tls
+from mailtier.sender import credentials, destinations, faults, opening, resolver, tls
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -243,10 +243,10 @@ async def test_the_connection_goes_to_the_address_that_was_checked(rig: _Rig, se
         # Neither we nor c-ares keep such an answer.
         nameserver.ttl_seconds = 0
         async with resolver.Resolver(nameservers=(nameserver.address,)) as names:
-            resolved = await names.resolve("smtp.example.com", only)
+            resolved = await names.resolve("smtp.example.com", only, payer=None)
             nameserver.names["smtp.example.com"] = ["127.0.0.1"]
             with pytest.raises(faults.DeliveryError):
-                await names.resolve("smtp.example.com", only)
+                await names.resolve("smtp.example.com", only, payer=None)
     opened = await opening.Opener(tls.Contexts(rig.settings)).open(
         opening.OpeningPlan(
             endpoint=sending.endpoint(checked, host="smtp.example.com", addresses=only),
@@ -270,10 +270,10 @@ async def test_names_that_are_never_answered_do_not_delay_others() -> None:
         dns.Server({**dark, "light.example.com": ["192.0.2.1", "93.184.215.14"]}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,)) as names,
     ):
-        waiting = [asyncio.create_task(names.resolve(name, sending.PUBLIC)) for name in dark]
+        waiting = [asyncio.create_task(names.resolve(name, sending.PUBLIC, payer=None)) for name in dark]
         await asyncio.sleep(0)
         async with asyncio.timeout(1.5):
-            resolved = await names.resolve("light.example.com", sending.PUBLIC)
+            resolved = await names.resolve("light.example.com", sending.PUBLIC, payer="team-b")
         for task in waiting:
             task.cancel()
         results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -290,7 +290,7 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
         resolver.Resolver(nameservers=(nameserver.address,)) as names,
     ):
         time_ = sending.Clock().as_clock()
-        known = destination.Destinations(
+        known = destinations.Destinations(
             helo_name="sender.test",
             names=names,
             opener=opening.Opener(tls.Contexts(settings)),
@@ -302,7 +302,9 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
         target = known.get(of.endpoint, of.delivery)
         target.breaker.succeed()
         slots = [target.reserve() for _ in range(3)]
-        await asyncio.gather(*(target.session_for(slot, credentials.ANONYMOUS) for slot in slots if slot is not None))
+        await asyncio.gather(
+            *(target.session_for(slot, credentials.ANONYMOUS, payer=None) for slot in slots if slot is not None)
+        )
         for slot in slots:
             assert slot is not None
             await target.release(slot)

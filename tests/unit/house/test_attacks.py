@@ -5,7 +5,7 @@ import importlib
 from kit import attacks, repository
 
 _LEAST = 60
-_RULES = [f"R{number}" for number in range(1, 15)]
+_RULES = [f"R{number}" for number in range(1, 16)]
 
 
 def test_there_are_enough_attacks_and_each_has_its_name() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kit import sending
 from mailtier.api import vocabulary
-from mailtier.sender import credentials, destination, opening, resolver, tls
+from mailtier.sender import credentials, destinations, opening, resolver, tls
 from mailtier.settings import effective
 
 _ENDPOINT = effective.Endpoint(
@@ -20,9 +20,9 @@ _ENDPOINT = effective.Endpoint(
 
 
 @pytest.fixture
-async def destinations() -> destination.Destinations:
+async def in_use() -> destinations.Destinations:
     """Return destinations that nothing was connected to yet."""
-    made = destination.Destinations(
+    made = destinations.Destinations(
         helo_name="sender.test",
         names=resolver.Resolver(),
         opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
@@ -33,9 +33,9 @@ async def destinations() -> destination.Destinations:
     return made
 
 
-async def test_a_probe_that_is_given_up_gets_no_slot(destinations: destination.Destinations) -> None:
+async def test_a_probe_that_is_given_up_gets_no_slot(in_use: destinations.Destinations) -> None:
     """A slot that becomes free in the moment in which a waiting probe is cancelled goes to the next one."""
-    target = destinations.get(_ENDPOINT, sending.settings("team-a", _ENDPOINT, max_connections=1).delivery)
+    target = in_use.get(_ENDPOINT, sending.settings("team-a", _ENDPOINT, max_connections=1).delivery)
     slot = target.reserve()
     assert slot is not None
     given_up, patient = (asyncio.create_task(target.reserve_for_probe()) for _ in range(2))
@@ -50,11 +50,11 @@ async def test_a_probe_that_is_given_up_gets_no_slot(destinations: destination.D
 
 
 async def test_destinations_of_a_server_share_what_it_said_of_credentials(
-    destinations: destination.Destinations,
+    in_use: destinations.Destinations,
 ) -> None:
     """Organizations that want different limits are several destinations, but one login to the server (R12)."""
     one, other = (
-        destinations.get(_ENDPOINT, sending.settings("team-a", _ENDPOINT, max_connections=number).delivery)
+        in_use.get(_ENDPOINT, sending.settings("team-a", _ENDPOINT, max_connections=number).delivery)
         for number in (1, 2)
     )
     generation = credentials.ANONYMOUS.generation

@@ -30,9 +30,11 @@ async def test_a_fault_of_the_host_s_name_is_not_the_tenant_s(answers: tuple[str
         dns.Server({own.host: ["1.1.1.1"], _RELAY: answers}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,)) as names,
     ):
-        found = await names.resolve(own.host, own.addresses)
+        found = await names.resolve(own.host, own.addresses, payer="team-a")
         with pytest.raises(faults.DeliveryError) as raised:
-            await relays.require_apart(own, found.addresses, found=credentials.ANONYMOUS, host=host, names=names)
+            await relays.require_apart(
+                own, found.addresses, found=credentials.ANONYMOUS, host=host, names=names, payer="team-a"
+            )
         assert nameserver.asked[-1] == _RELAY
     failure = raised.value.failure
     assert failure == classify.classify_fault(classify.Phase.CONNECT, classify.Fault.HOST_RELAY_UNKNOWN)

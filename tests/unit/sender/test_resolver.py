@@ -20,7 +20,7 @@ _LABEL = strategies.text("abcxyz-", min_size=1, max_size=5).map(lambda text: tex
 async def _resolve(folder: pathlib.Path, server: dns.Server, name: str) -> list[str]:
     configuration = dns.configure_pod(folder, namespace=_OWN)
     async with resolver.Resolver(nameservers=(server.address,), configuration=configuration) as names:
-        found = await names.resolve(name, sending.PUBLIC)
+        found = await names.resolve(name, sending.PUBLIC, payer="team-a")
     return [address.host for address in found.addresses]
 
 

@@ -1,0 +1,39 @@
+"""What one attempt is made with, and how a defect in it is told."""
+
+import dataclasses
+
+from mailtier.api import vocabulary
+from mailtier.sender import builder, credentials, lanes, ports, session, standing
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """Everything that one attempt is made with."""
+
+    entry: lanes.LaneEntry
+    job: ports.Job
+    usable: standing.Usable
+    built: builder.Built
+    found: credentials.Credentials
+
+    def note_dot(self, queue: ports.Queue) -> session.BeforeDot:
+        """Return what notes the dot of this attempt in the queue."""
+
+        async def note() -> None:
+            await queue.note_dot(self.job.recipient, self.built.snapshot)
+
+        return note
+
+
+def is_owner(usable: standing.Usable) -> bool:
+    """Return whether the organization owns the endpoint, and may read what it said."""
+    return usable.endpoint.origin is vocabulary.Origin.ORG
+
+
+def place(error: BaseException) -> str:
+    """Return an exception's type and where it was raised; its text may quote a message."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{where}"

@@ -1,0 +1,34 @@
+"""The metrics of what namespaces share; beside `metrics`, which holds all others."""
+
+from typing import Final, Literal
+
+import prometheus_client
+
+from mailtier.telemetry import metrics
+
+Share = Literal["lookups", "openings", "tokens"]
+
+REGISTRY: Final = metrics.SENDER_REGISTRY
+
+_slots = prometheus_client.Gauge(
+    "mailtier_share_slots",
+    "Slots in use of those that namespaces share: lookups of names, openings of sessions, requests for tokens.",
+    ["of"],
+    registry=REGISTRY,
+)
+_waiting = prometheus_client.Gauge(
+    "mailtier_share_waiting",
+    "What waits for such a slot: its namespace uses up its own share, or all together use up all.",
+    ["of"],
+    registry=REGISTRY,
+)
+
+
+def add_slots(of: Share, count: int) -> None:
+    """Tell that more or fewer slots are in use."""
+    _slots.labels(of=of).inc(count)
+
+
+def add_waiting(of: Share, count: int) -> None:
+    """Tell that more or less waits for a slot."""
+    _waiting.labels(of=of).inc(count)

@@ -1,0 +1,108 @@
+"""What belongs to all: a tenant who uses up their share of it, and what the neighbour feels."""
+
+import collections.abc
+import pathlib
+import typing
+
+import pytest
+
+from kit import attacks, dns, hostile, sending, smtpd, wait
+from mailtier.api import vocabulary
+from mailtier.settings import effective
+
+_S = vocabulary.RecipientState
+
+ATTACKS = (
+    attacks.Story(
+        name="silent-servers-beyond-number",
+        test="test_silent_servers_take_one_share_of_the_openings",
+        rules=("R15",),
+        story="One namespace names more servers that say nothing than sessions can be opened at the same time.",
+        stopped_by="a namespace opens 16 sessions at the same time, and the rest of its own waits",
+    ),
+    attacks.Story(
+        name="black-holed-names-beyond-number",
+        test="test_black_holed_names_take_one_share_of_the_lookups",
+        rules=("R15",),
+        story="One namespace names servers whose name servers never answer, more than are looked up at the same time.",
+        stopped_by="a namespace looks up as many names as it opens sessions",
+    ),
+    attacks.Story(
+        name="waiting-at-a-shared-server",
+        test="test_who_waits_for_a_share_holds_no_connection",
+        rules=("R15",),
+        story="A tenant whose share of openings is used up elsewhere has mail for a server that others use too, to hold"
+        " its three connections while waiting.",
+        stopped_by="who waits for a share gives the connection back first",
+    ),
+)
+
+_CROWD = 60
+Crowd = collections.abc.Callable[..., collections.abc.Awaitable[None]]
+
+
+def _own(namespace: str, at: effective.Endpoint, **settings: typing.Any) -> effective.Effective:
+    """Return settings of an organization with a server of its own."""
+    return sending.settings(namespace, at, **settings)
+
+
+def _at(server: smtpd.Server, **endpoint: typing.Any) -> effective.Endpoint:
+    return sending.endpoint(server, origin=vocabulary.Origin.ORG, **endpoint)
+
+
+async def _crowd(sender: sending.Sender, at: collections.abc.Sequence[effective.Endpoint]) -> None:
+    """Have one namespace send through as many destinations; limits of their own make them different ones."""
+    for number, endpoint in enumerate(at, start=1):
+        of = _own("team-a", endpoint, name=f"org-{number}", max_connections=number)
+        await sender.notify(sender.settings.put(of))
+
+
+@pytest.fixture
+async def silent() -> collections.abc.AsyncIterator[smtpd.Server]:
+    """Return a server that takes connections and says nothing."""
+    async with smtpd.Server() as server:
+        server.script.on(smtpd.GREETING, hostile.silence())
+        yield server
+
+
+async def test_silent_servers_take_one_share_of_the_openings(tmp_path: pathlib.Path, silent: smtpd.Server) -> None:
+    """The neighbour's mail goes out, and of the attacker's connections there is a share and no more (R15)."""
+    async with smtpd.Server() as server, sending.Sender(tmp_path) as sender:
+        await _crowd(sender, [_at(silent)] * _CROWD)
+        await wait.until_async(lambda: silent.open_connections >= 10, within_seconds=10, why="they wait")
+        of = sender.settings.put(_own("team-b", _at(server)))
+        await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+        assert 10 <= silent.open_connections <= 16
+        assert len(silent.transcripts) <= 16
+
+
+async def test_black_holed_names_take_one_share_of_the_lookups(tmp_path: pathlib.Path) -> None:
+    """The neighbour's name is resolved before the crowd's have failed, of which a share was asked for (R15)."""
+    dark = {f"dark-{number}.example.com": None for number in range(_CROWD)}
+    async with (
+        smtpd.Server() as server,
+        dns.Server({**dark, "light.example.com": ["127.0.0.1"]}) as nameserver,
+        sending.Sender(tmp_path, nameserver=nameserver.address) as sender,
+    ):
+        await _crowd(sender, [_at(server, host=name) for name in dark])
+        await wait.until_async(lambda: len(set(nameserver.asked)) >= 10, within_seconds=10, why="they are looked up")
+        of = sender.settings.put(_own("team-b", _at(server, host="light.example.com")))
+        await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+        assert len(set(nameserver.asked) - {"light.example.com"}) <= 16
+
+
+async def test_who_waits_for_a_share_holds_no_connection(tmp_path: pathlib.Path, silent: smtpd.Server) -> None:
+    """At a server that both use, the neighbour's mail goes out while the attacker's waits (R15)."""
+    async with smtpd.Server() as server, sending.Sender(tmp_path) as sender:
+        await _crowd(sender, [_at(silent)] * _CROWD)
+        await wait.until_async(lambda: silent.open_connections >= 16, within_seconds=10, why="the share is used up")
+        theirs = [sender.settings.put(_own("team-a", _at(server), name=f"shared-{number}")) for number in range(3)]
+        waiting = [await sender.notify(of) for of in theirs]
+        of = sender.settings.put(_own("team-b", _at(server)))
+        await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+        assert [await sender.states(of, each) for of, each in zip(theirs, waiting, strict=True)] == [[_S.QUEUED]] * 3
+        # It is the neighbour's connection alone that there ever was.
+        assert len(server.transcripts) == 1
+        # What waited goes on when the share is free again.
+        silent.script.on(smtpd.GREETING, "220 here")
+        await sender.until(theirs[0], waiting[0], _S.ACCEPTED, within_seconds=30)
