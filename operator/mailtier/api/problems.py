@@ -11,6 +11,8 @@ from typing import Any, Final
 import pydantic
 import pydantic_core
 
+from mailtier.api import suggestions
+
 # Pydantic's types of error: docs.pydantic.dev, "Validation Errors".
 _SENTENCES: Final[Mapping[str, str]] = {
     "bool_type": "must be true or false",
@@ -59,21 +61,22 @@ def found(model: type[pydantic.BaseModel], document: Any) -> tuple[Problem, ...]
     try:
         model.model_validate(document)
     except pydantic.ValidationError as error:
-        return listed(error)
+        return listed(error, model)
     return ()
 
 
-def listed(error: pydantic.ValidationError, *, below: str = "") -> tuple[Problem, ...]:
+def listed(error: pydantic.ValidationError, model: type[pydantic.BaseModel], *, below: str = "") -> tuple[Problem, ...]:
     """Return what a validation found, in the order of the fields.
 
     Args:
-        error: From any of the API's models.
+        error: From the model.
+        model: One of the API's.
         below: Path of what was validated, such as `spec`; empty for a whole object.
     """
-    return tuple(_problem(below, entry) for entry in error.errors(include_url=False, include_input=False))
+    return tuple(_problem(below, entry, model) for entry in error.errors(include_url=False, include_input=False))
 
 
-def _problem(below: str, entry: pydantic_core.ErrorDetails) -> Problem:
+def _problem(below: str, entry: pydantic_core.ErrorDetails, model: type[pydantic.BaseModel]) -> Problem:
     field = below
     for part in entry["loc"]:
         field += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -84,9 +87,20 @@ def _problem(below: str, entry: pydantic_core.ErrorDetails) -> Problem:
         case "null":
             return Problem(field=f"{field}.{context['name']}".removeprefix("."), message=context["message"])
         case kind if kind in _SENTENCES:
-            return Problem(field=field.removeprefix("."), message=_SENTENCES[kind].format(**_plural(context)))
+            told = (_SENTENCES[kind].format(**_plural(context)), _suggestion(kind, entry, model))
+            return Problem(field=field.removeprefix("."), message="; ".join(filter(None, told)))
         case _:
             return Problem(field=field.removeprefix("."), message=entry["msg"])
+
+
+def _suggestion(kind: str, entry: pydantic_core.ErrorDetails, model: type[pydantic.BaseModel]) -> str:
+    match kind:
+        case "extra_forbidden":
+            return suggestions.for_unknown(model, entry["loc"])
+        case "model_type":
+            return suggestions.for_text(entry["loc"])
+        case _:
+            return ""
 
 
 def _plural(context: Mapping[str, Any]) -> dict[str, Any]:

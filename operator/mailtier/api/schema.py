@@ -5,6 +5,7 @@ test holds both forms against the same objects.
 """
 
 import dataclasses
+import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -47,16 +48,16 @@ class Rule:
             entry["reason"] = self.reason
         return entry
 
-    def check(self, value: Any) -> None:
-        """Raise unless the rule holds.
+    def is_kept(self, value: Any) -> bool:
+        """Return whether the rule holds, as far as Python can tell."""
+        return self.holds is None or bool(self.holds(value))
 
-        Raises:
-            PydanticCustomError: The rule does not hold; the text is the rule's message.
-        """
-        if self.holds is not None and not self.holds(value):
-            text = f"{self.field.lstrip('.')}: {self.message}" if self.field else self.message
-            context = {"text": text, "field": self.field, "message": self.message}
-            raise pydantic_core.PydanticCustomError("rule", "{text}", context)
+    @property
+    def error(self) -> pydantic_core.PydanticCustomError:
+        """What is raised where the rule does not hold; the text is the rule's message."""
+        text = f"{self.field.lstrip('.')}: {self.message}" if self.field else self.message
+        context = {"text": text, "field": self.field, "message": self.message}
+        return pydantic_core.PydanticCustomError("rule", "{text}", context)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Checked:
 
     def _check(self, value: Any) -> Any:
         for rule in self.rules:
-            rule.check(value)
+            if not rule.is_kept(value):
+                raise rule.error
         return value
 
 
@@ -108,24 +110,36 @@ class Model(pydantic.BaseModel):
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
 
-    @pydantic.model_validator(mode="before")
+    @pydantic.model_validator(mode="wrap")
     @classmethod
-    def _refuse_null(cls, data: Any) -> Any:
-        """Refuse an explicit null, as server-side apply does."""
-        if isinstance(data, dict):
-            for name, value in data.items():
-                if value is None:
-                    raise pydantic_core.PydanticCustomError(
-                        "null",
-                        "{name}: {message}",
-                        {"name": name, "message": "null is not a value; leave the field out to inherit it"},
-                    )
-        return data
+    def _refuse_null(cls, data: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse an explicit null, as server-side apply does, with whatever else is wrong beside it."""
+        nulls = [name for name, value in data.items() if value is None] if isinstance(data, dict) else []
+        if not nulls:
+            return handler(data)
+        found = [_null(name) for name in nulls]
+        try:
+            handler({name: value for name, value in data.items() if value is not None})
+        except pydantic.ValidationError as error:
+            found += [
+                _again(entry)
+                for entry in error.errors(include_url=False, include_input=False)
+                # That it is required is what its null comes to.
+                if entry["type"] != "missing" or entry["loc"] not in {(name,) for name in nulls}
+            ]
+        raise pydantic.ValidationError.from_exception_data(cls.__name__, found, hide_input=True)
 
     @pydantic.model_validator(mode="after")
     def _check_rules(self) -> Self:
-        for rule in self.RULES:
-            rule.check(self)
+        broken = [rule.error for rule in self.RULES if not rule.is_kept(self)]
+        if len(broken) > 1:
+            raise pydantic.ValidationError.from_exception_data(
+                type(self).__name__,
+                [pydantic_core.InitErrorDetails(type=error, loc=(), input=None) for error in broken],
+                hide_input=True,
+            )
+        if broken:
+            raise broken[0]
         return self
 
     @classmethod
@@ -137,6 +151,21 @@ class Model(pydantic.BaseModel):
             resolved = handler.resolve_ref_schema(result)
             resolved["x-kubernetes-validations"] = [rule.as_validation() for rule in cls.RULES]
         return result
+
+
+def _null(name: str) -> pydantic_core.InitErrorDetails:
+    context = {"name": name, "message": "null is not a value; leave the field out to inherit it"}
+    error = pydantic_core.PydanticCustomError("null", "{name}: {message}", context)
+    return pydantic_core.InitErrorDetails(type=error, loc=(), input=None)
+
+
+def _again(entry: pydantic_core.ErrorDetails) -> pydantic_core.InitErrorDetails:
+    """Return an error that a validation reported as one that another reports."""
+    context = entry.get("ctx", {})
+    kind: Any = entry["type"]
+    if kind not in typing.get_args(core_schema.ErrorType):
+        kind = pydantic_core.PydanticCustomError(kind, "{text}", {"text": entry["msg"], **context})
+    return pydantic_core.InitErrorDetails(type=kind, loc=entry["loc"], input=None, ctx=context)
 
 
 def cel_matches(pattern: str, value: str = "self") -> str:

@@ -24,6 +24,7 @@ Examples:
   mailtier explain acme/default
   mailtier explain acme/default from.address
   mailtier explain acme smtp -f clusters/production
+  mailtier explain acme --overrides
   mailtier explain host -f clusters/production -o json
 """
 
@@ -64,6 +65,8 @@ def command(
     output: Annotated[
         inputs.SettingsFormat, typer.Option("--output", "-o", help="For people, or for programs.", case_sensitive=False)
     ] = inputs.SettingsFormat.TEXT,
+    overrides: inputs.Overrides = False,
+    quiet: inputs.Quiet = False,
     strict_references: inputs.Strict = False,
     operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
     context: common.Context = "",
@@ -79,12 +82,14 @@ def command(
         judge = inputs.judge(inputs.load(filename), namespace=operator_namespace, strict=strict_references)
         found = _offline(judge, key)
         inputs.say_noted(judge)
-        inputs.say_assumed(judge.assumed)
+        inputs.say_all(judge, quiet=quiet)
     else:
         found = _online(key, namespace=operator_namespace, context=context, kubeconfig=kubeconfig)
     rows = found.explanation.rows
     if field and not (rows := explaining.select(found.explanation, field)):
         raise typer.BadParameter(explaining.unknown(found.explanation, field), param_hint="FIELD")
+    if overrides:
+        rows = explaining.overriding(found.explanation, rows)
     printing.write(_lines(found, rows, output, detailed=bool(field)))
     return failures.Status.OK
 

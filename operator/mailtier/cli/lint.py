@@ -25,8 +25,8 @@ Examples:
   mailtier lint -f . --severity error --ignore DuplicateObject
 
 \b
-Exit status: 0 without findings, 1 with findings of --severity or worse (a file with a fault is one), 2 for a wrong
-command line or a path that cannot be opened.
+Exit status: 0 without findings, 1 with findings of --severity or worse (a file with a fault is one) or without an
+object of Mailtier, 2 for a wrong command line or a path that cannot be opened.
 """
 
 
@@ -70,6 +70,8 @@ def command(
         list[str] | None,
         typer.Option(metavar="RULE", help="Leave out the findings of a rule, by its name; may be repeated."),
     ] = None,
+    allow_empty: inputs.AllowEmpty = False,
+    quiet: inputs.Quiet = False,
     strict_references: inputs.Strict = False,
     operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
 ) -> int:
@@ -88,12 +90,11 @@ def command(
     report = reports.Report(
         told=told, objects=_checked(objects), read=objects.objects, files=objects.files, rules=rules
     )
-    printing.write(_lines(report, output))
-    inputs.say_skipped(objects)
-    inputs.say_if_empty(objects)
-    inputs.say_if_no_host(objects)
-    inputs.say_assumed(judge.assumed)
-    return failures.Status.FAILED if told else failures.Status.OK
+    if told or not quiet or output is not ReportFormat.TEXT:
+        printing.write(_lines(report, output))
+    inputs.say_all(judge, quiet=quiet)
+    is_empty = inputs.is_empty(objects, allowed=allow_empty)
+    return failures.Status.FAILED if told or is_empty else failures.Status.OK
 
 
 def _known(ignore: list[str], rules: tuple[issues.IssueRule, ...]) -> set[str]:

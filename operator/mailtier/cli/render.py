@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from mailtier.api import names
+from mailtier.api import names, settings
 from mailtier.cli import apps, documents, failures, printing
-from mailtier.cli.offline import diffing, inputs, judging, rendering, sources, world
+from mailtier.cli.offline import diffing, inputs, judging, loading, rendering, sources, world
 from mailtier.cli.online import options, terminal
 
 app = apps.new()
@@ -22,11 +22,12 @@ Examples:
   kustomize build overlays/production | mailtier render -f -
   mailtier render -f clusters/production -o json > before.json
   mailtier render -f clusters/production --diff before.json --exit-code
+  mailtier render -f clusters/production --overrides
 
 \b
-Exit status: 0 rendered, whatever is blocked; 1 if a file or object could not be read or judged, or with --exit-code
-if anything differs; 2 for a wrong command line, a path that cannot be opened, or an OLD that is neither objects nor
-a rendering.
+Exit status: 0 rendered, whatever is blocked; 1 if a file or object could not be read or judged, if there is none of
+Mailtier, or with --exit-code if anything differs; 2 for a wrong command line, a path that cannot be opened, or an OLD
+that is neither objects nor a rendering.
 """
 
 
@@ -68,6 +69,9 @@ def command(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="With --diff: exit with 1 if anything differs, as git diff does.")
     ] = False,
+    overrides: inputs.Overrides = False,
+    allow_empty: inputs.AllowEmpty = False,
+    quiet: inputs.Quiet = False,
     strict_references: inputs.Strict = False,
     operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
 ) -> int:
@@ -78,20 +82,28 @@ def command(
     """
     if exit_code and not diff:
         raise typer.BadParameter("goes with --diff", param_hint="--exit-code")
+    if overrides and diff:
+        raise typer.BadParameter("does not go with --diff", param_hint="--overrides")
     before = [_before(path, namespace=operator_namespace, strict=strict_references) for path in diff or ()]
     objects = inputs.load([*(filename or []), *(paths or [])])
     judge = inputs.judge(objects, namespace=operator_namespace, strict=strict_references)
     rendered = _settings(judge)
+    alone = _alone(judge) if overrides else {}
     has_errors = inputs.say_noted(judge) or any(part.has_errors for part in before)
-    inputs.say_if_empty(objects)
-    inputs.say_if_no_host(objects)
-    inputs.say_assumed(judge.assumed)
+    inputs.say_all(judge, quiet=quiet)
+    has_errors = inputs.is_empty(objects, allowed=allow_empty) or has_errors
     status = failures.Status.FAILED if has_errors else failures.Status.OK
+    if overrides:
+        own = {name: found for name, found in rendered.items() if name in alone}
+        printing.write(_difference(diffing.compare(alone, own), output))
+        return status
     if not before:
         printing.write(_lines(rendered, output))
         return status
-    old = {name: settings for part in before for name, settings in part.settings.items()}
+    old = {name: found for part in before for name, found in part.settings.items()}
     comparison = diffing.compare(old, rendered)
+    for warning in diffing.unbound(old, rendered, assumed=judge.assumed.secrets):
+        inputs.say(warning)
     printing.write(_difference(comparison, output))
     return failures.Status.FAILED if exit_code and comparison.differences else status
 
@@ -102,6 +114,11 @@ def _settings(judge: judging.Judge) -> rendering.Rendered:
         **({} if host is None else {rendering.HOST: host.effective}),
         **{str(key): resolution.effective for key, resolution in judge.resolutions()},
     }
+
+
+def _alone(judge: judging.Judge) -> rendering.Rendered:
+    """Return what every organization would have if it overrode nothing."""
+    return {str(key): judge.organization(key, spec=settings.OrgSpec()).effective for key in judge.organizations()}
 
 
 def _before(path: str, *, namespace: str, strict: bool) -> _Before:
@@ -115,8 +132,8 @@ def _before(path: str, *, namespace: str, strict: bool) -> _Before:
     # Read once, because it may be a pipe.
     name, data = sources.content(path)
     try:
-        printed = rendering.parse(data.decode("utf-8-sig"))
-    except UnicodeDecodeError:
+        printed = rendering.parse(loading.decode(data).text)
+    except loading.UnreadableError:
         printed = None
     except rendering.NoRenderingError as error:
         raise failures.CommandError(f"{name}: {error}", status=failures.Status.USAGE) from error
@@ -135,8 +152,8 @@ def _of_objects(name: str, objects: world.World, *, namespace: str, strict: bool
     if not objects.ours:
         inputs.say(f"there are no objects of {names.GROUP} in {name}, so that everything is new")
     judge = inputs.judge(objects, namespace=namespace, strict=strict)
-    settings = _settings(judge)
-    return _Before(settings=settings, has_errors=inputs.say_noted(judge))
+    rendered = _settings(judge)
+    return _Before(settings=rendered, has_errors=inputs.say_noted(judge))
 
 
 def _lines(rendered: rendering.Rendered, output: inputs.SettingsFormat) -> Iterator[str]:

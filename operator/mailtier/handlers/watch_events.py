@@ -29,7 +29,7 @@ def _parse_notification(document: Any) -> notification.NotificationSpec | observ
     try:
         return notification.NotificationSpec.model_validate(document)
     except pydantic.ValidationError as error:
-        return observed.invalid(error)
+        return observed.invalid(error, notification.NotificationSpec)
 
 
 def _seen(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def parse_host(spec: Any) -> settings.HostSpec | Invalid:
     try:
         return settings.HostSpec.model_validate(spec if spec is not None else {})
     except pydantic.ValidationError as error:
-        return invalid(error)
+        return invalid(error, settings.HostSpec)
 
 
 def parse_org(spec: Any) -> settings.OrgSpec | Invalid:
@@ -155,11 +155,11 @@ def parse_org(spec: Any) -> settings.OrgSpec | Invalid:
     try:
         return settings.OrgSpec.model_validate(spec if spec is not None else {})
     except pydantic.ValidationError as error:
-        return invalid(error)
+        return invalid(error, settings.OrgSpec)
 
 
-def invalid(error: pydantic.ValidationError) -> Invalid:
+def invalid(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> Invalid:
     """Return what a validation found, without the values that were given."""
-    first, *others = problems.listed(error, below="spec")
+    first, *others = problems.listed(error, model, below="spec")
     more = f" (and {len(others)} more)" if others else ""
     return Invalid(field=first.field, message=first.message + more)

@@ -128,3 +128,11 @@ def test_authority_is_named_as_in_the_spec(tmp_path: pathlib.Path, capsys: pytes
     file = offline.write(tmp_path / "a.yaml", offline.host(), offline.org("acme", smtp=smtp))
     out = _run(capsys, "acme", "smtp.tls.caRef", "-f", file)[1]
     assert "smtp.tls.caRef: ConfigMap ca, key ca.crt (Org)\n" in out
+
+
+def test_overrides_are_what_differs_from_the_host_alone(file: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of what the organization's own settings alter, and nothing that it inherits."""
+    status, out, _ = _run(capsys, "acme", "-f", file, "--overrides")
+    assert status == 0
+    fields = [line.split()[0] for line in out.splitlines() if line and line[0] != " "][1:]
+    assert fields == ["FIELD", "from.address", "from.displayName"]

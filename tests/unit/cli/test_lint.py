@@ -139,6 +139,67 @@ def test_colours_are_for_terminals_alone(tmp_path: pathlib.Path, capsys: pytest.
 def test_hook_for_pre_commit_runs_this_command() -> None:
     """The hook that the repository offers names a command that there is, with files as its arguments."""
     (hook,) = yaml.safe_load(repository.read(".pre-commit-hooks.yaml"))
-    assert hook["entry"].split() == ["mailtier", "lint"]
+    assert hook["entry"].split() == ["mailtier", "lint", "--allow-empty"]
     assert re.search(hook["files"], "settings/acme.yaml")
     assert hook["require_serial"] is True
+
+
+def test_nothing_to_look_at_is_a_failure(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt path does not look like good settings; who knows that there may be none says so."""
+    other = offline.write(tmp_path / "a.yaml", offline.namespace("acme"))
+    status, out, err = _run(capsys, other)
+    assert (status, out) == (1, "no findings in 1 object of 1 file\n")
+    assert err == (
+        "mailtier: there are no objects of mailtier.dev in the input; look whether the path is right, or say"
+        " --allow-empty where that is as it should be\n"
+    )
+    assert _run(capsys, other, "--allow-empty") == (0, out, "")
+
+
+def test_a_file_of_windows_is_judged(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a shell's redirection on Windows writes is read as kubectl reads it, and its faults are found."""
+    wrong = offline.host(smtp={"host": "not a host"})
+    (tmp_path / "a.yaml").write_bytes(offline.text(wrong, offline.org("acme")).encode("utf-16"))
+    status, out, _ = _run(capsys, tmp_path)
+    assert status == 1
+    assert "spec.smtp.host" in out
+
+
+def test_quiet_says_findings_alone(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without findings nothing is printed at all, and what was assumed is not told."""
+    host = offline.host(notifications={"jobAlert": {"recipients": ["ops@example.com"]}})
+    well = offline.write(tmp_path / "a.yaml", host, offline.org("acme"))
+    assert _run(capsys, well, "--severity", "error")[2].startswith("mailtier: assumed 1 Secret")
+    assert _run(capsys, well, "--severity", "error", "--quiet") == (0, "", "")
+    ill = offline.write(tmp_path / "b.yaml", offline.host(), _BLOCKED)
+    status, out, err = _run(capsys, ill, "--quiet")
+    assert (status, "[FromNotAllowed]" in out, err) == (1, True, "")
+
+
+def test_a_kustomization_that_was_not_built_is_told_once(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Patches and generators are not seen, and the line says how they would be."""
+    for name in ("base", "overlay"):
+        offline.write(tmp_path / name / "a.yaml", offline.org(name))
+        (tmp_path / name / "kustomization.yaml").write_text("resources: [a.yaml]\n", encoding="utf-8")
+    told = [line for line in _run(capsys, tmp_path)[2].splitlines() if "kustomization" in line]
+    assert told == [
+        f"mailtier: {tmp_path}/base and 1 other folder have a kustomization that was not built: patches and generators"
+        f" are not seen; pipe in what is applied, as in `kustomize build {tmp_path}/base | mailtier ... -f -`"
+    ]
+
+
+def test_all_faults_are_told_at_once(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A null hides none of its siblings, and each unknown field says what may be meant, or where a password belongs."""
+    spec = {"smtp": {"host": None, "port": "x"}, "host": "a.example", "from": None, "auth": {"password": "hunter2"}}
+    _, out, _ = _run(capsys, offline.write(tmp_path / "a.yaml", offline.host(), offline.org("acme", **spec)))
+    for told in (
+        "spec.smtp.host: null is not a value",
+        "spec.smtp.port: must be a whole number",
+        "spec.from: null is not a value",
+        "spec.host: is not a field; did you mean smtp.host?",
+        "spec.auth.password: is not a field; a password never stands in settings",
+    ):
+        assert told in out
+    assert "hunter2" not in out

@@ -224,3 +224,48 @@ def test_offline_commands_import_nothing_of_a_cluster(folder: pathlib.Path) -> N
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_nothing_to_render_is_a_failure(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt path does not look like a cluster without organizations, unless somebody says that it may be one."""
+    other = offline.write(tmp_path / "a.yaml", offline.namespace("acme"))
+    assert _run(capsys, "-f", other)[0] == 1
+    assert _run(capsys, "-f", other, "--allow-empty")[0] == 0
+
+
+def test_overrides_are_what_differs_from_the_host_alone(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who overrides nothing is not listed, and a value that is the host's anyway changes nothing but its origin."""
+    own = offline.org("acme", **{"from": {"displayName": "Acme"}})
+    file = offline.write(tmp_path / "a.yaml", offline.host(), own, offline.org("plain"))
+    status, out, _ = _run(capsys, "-f", file, "--overrides")
+    assert status == 0
+    assert out.splitlines()[0] == "acme/default: Active"
+    assert "  ~ from.displayName: (none) (Default) -> Acme (Org)" in out
+    assert out.splitlines()[-1] == "1 changed, 1 unchanged"
+    document = json.loads(_run(capsys, "-f", file, "--overrides", "-o", "json")[1])
+    assert list(document["organizations"]) == ["acme/default"]
+    assert _run(capsys, "-f", file, "--overrides", "--diff", file)[0] == 2
+
+
+def test_a_server_that_a_secret_out_of_sight_has_to_list_is_told(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Mail would be held where its annotation lags behind: the Secret is not in the input, so nobody sees it."""
+
+    def settings(host: str) -> offline.Json:
+        auth = {"username": "a", "passwordSecretRef": {"name": "s"}}
+        return offline.org("acme", smtp={"host": host}, auth=auth, **{"from": {"address": "a@acme.example"}})
+
+    old = offline.write(tmp_path / "old.yaml", offline.host(), settings("smtp.acme.example"))
+    new = offline.write(tmp_path / "new.yaml", offline.host(), settings("mx.acme.example"))
+    told = [line for line in _run(capsys, "-f", new, "--diff", old)[2].splitlines() if "annotation" in line]
+    assert told == [
+        "mailtier: acme/default: the server becomes mx.acme.example:587, and Secret acme/s is not in the input: look"
+        " whether its annotation mailtier.dev/endpoint lists that, for mail is held otherwise"
+    ]
+    assert "annotation" not in _run(capsys, "-f", old, "--diff", old)[2]
+    secret = offline.secret("acme", "s", endpoint="mx.acme.example", password="x")
+    whole = offline.write(tmp_path / "whole.yaml", offline.host(), settings("mx.acme.example"), secret)
+    assert "annotation" not in _run(capsys, "-f", whole, "--diff", old)[2]

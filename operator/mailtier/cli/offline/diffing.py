@@ -2,11 +2,12 @@
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
+from mailtier.api import names
 from mailtier.cli.offline import values
-from mailtier.settings import effective
+from mailtier.settings import binding, effective
 
 
 class Fate(enum.StrEnum):
@@ -72,6 +73,42 @@ def compare(old: Mapping[str, effective.Effective], new: Mapping[str, effective.
         if difference is not None:
             differences[name] = difference
     return Comparison(differences=differences, unchanged=len(old.keys() | new.keys()) - len(differences))
+
+
+def unbound(
+    old: Mapping[str, effective.Effective], new: Mapping[str, effective.Effective], *, assumed: Container[str]
+) -> Iterator[str]:
+    """Yield a warning for each Secret that nobody has seen and that has to list a server which a change names.
+
+    Args:
+        old: The settings before.
+        new: The settings after.
+        assumed: The Secrets that are not in the input, as `namespace/name`.
+    """
+    wanted: dict[str, tuple[dict[binding.BoundServer, None], list[str]]] = {}
+    for name, settings in sorted(new.items()):
+        former, endpoint, auth = old.get(name), settings.endpoint, settings.auth
+        if former is None or endpoint is None or auth is None or auth.secret is None:
+            continue
+        secret = f"{auth.secret.namespace}/{auth.secret.name}"
+        servers = binding.servers(endpoint, auth)
+        if secret not in assumed or servers == _servers(former):
+            continue
+        entries, who = wanted.setdefault(secret, ({}, []))
+        entries |= dict.fromkeys(servers)
+        who.append(name)
+    for secret, (entries, who) in wanted.items():
+        more = f" and {len(who) - 1} more" if len(who) > 1 else ""
+        yield (
+            f"{who[0]}{more}: the server becomes {' and '.join(map(str, entries))}, and Secret {secret} is not in the"
+            f" input: look whether its annotation {names.ENDPOINT_ANNOTATION} lists that, for mail is held otherwise"
+        )
+
+
+def _servers(settings: effective.Effective) -> Sequence[binding.BoundServer]:
+    if settings.endpoint is None or settings.auth is None:
+        return ()
+    return binding.servers(settings.endpoint, settings.auth)
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

@@ -119,6 +119,19 @@ def select(explanation: Explanation, field: str) -> tuple[ExplainedValue, ...]:
     return tuple(row for row in explanation.rows if f"{row.path.lower()}.".startswith(f"{wanted}."))
 
 
+def overriding(explanation: Explanation, rows: Sequence[ExplainedValue]) -> tuple[ExplainedValue, ...]:
+    """Return the rows whose value is another one than the host's settings alone would come to.
+
+    Where it is not known what would be so without an override, those that the organization set.
+    """
+
+    def differs(row: ExplainedValue) -> bool:
+        without = explanation.without.get(row.override)
+        return row.value.is_own if without is None else without.value.get(row.path) != row.value
+
+    return tuple(row for row in rows if differs(row))
+
+
 def fields(explanation: Explanation) -> Sequence[str]:
     """Return every field and group that `select` knows."""
     known = {

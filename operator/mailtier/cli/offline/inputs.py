@@ -1,6 +1,7 @@
 """The options that the offline commands share, and what they say of their input on stderr."""
 
 import enum
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -32,6 +33,26 @@ Strict = Annotated[
         help="Take Secrets, CA bundles and labels of Namespaces that are not in the input for missing. By default they"
         " are assumed to be there and right.",
     ),
+]
+
+
+AllowEmpty = Annotated[
+    bool,
+    typer.Option(
+        "--allow-empty",
+        help="Take it for well that there is no object of Mailtier in the input. By default that is a failure: a"
+        " misspelt path must not look like good settings.",
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Say nothing on stderr of what was assumed, left out or missing; errors are told."
+    ),
+]
+Overrides = Annotated[
+    bool,
+    typer.Option("--overrides", help="Show only what differs from what the host's settings alone would come to."),
 ]
 
 
@@ -72,11 +93,44 @@ def say_noted(judge: judging.Judge) -> bool:
     noted = judge.noted
     for issue in noted:
         say(f"{issue.place}: {issue.text}")
-    say_skipped(judge.world)
     return any(issue.severity == terms.LintSeverity.ERROR for issue in noted)
 
 
-def say_skipped(objects: world.World) -> None:
+def say_all(judge: judging.Judge, *, quiet: bool) -> None:
+    """Say what somebody has to know of the input who reads what was made of it; nothing that is an error."""
+    if quiet:
+        return
+    _say_skipped(judge.world)
+    _say_unbuilt(judge.world)
+    _say_if_no_host(judge.world)
+    _say_assumed(judge.assumed)
+
+
+def is_empty(objects: world.World, *, allowed: bool) -> bool:
+    """Return whether there is nothing to look at where there has to be something, and say so."""
+    if objects.ours or allowed:
+        return False
+    say(
+        f"there are no objects of {names.GROUP} in the input; look whether the path is right, or say --allow-empty"
+        " where that is as it should be"
+    )
+    return True
+
+
+def _say_unbuilt(objects: world.World) -> None:
+    """Say where kustomize would have made something else of the files."""
+    if not objects.unbuilt:
+        return
+    first, count = objects.unbuilt[0], len(objects.unbuilt)
+    more = f" and {count - 1} other folder{'s' if count > 2 else ''}" if count > 1 else ""  # noqa: PLR2004
+    have = "have" if more else "has"
+    say(
+        f"{first}{more} {have} a kustomization that was not built: patches and generators are not seen; pipe in what"
+        f" is applied, as in `kustomize build {shlex.quote(first)} | mailtier ... -f -`"
+    )
+
+
+def _say_skipped(objects: world.World) -> None:
     """Say how many files were left out because they are templates, or not Mailtier's and no YAML."""
     parts = []
     if objects.skipped:
@@ -92,19 +146,13 @@ def _files(number: int) -> str:
     return f"{number} file{'' if number == 1 else 's'}"
 
 
-def say_assumed(assumed: file_reads.Assumed) -> None:
+def _say_assumed(assumed: file_reads.Assumed) -> None:
     """Say what was taken for granted; once, and nothing where nothing was."""
     if text := str(assumed):
         say(f"assumed {text}; add them to the input, or judge what is there with --strict-references")
 
 
-def say_if_empty(objects: world.World) -> None:
-    """Say that there was nothing to look at."""
-    if not objects.ours:
-        say(f"there are no objects of {names.GROUP} in the input")
-
-
-def say_if_no_host(objects: world.World) -> None:
+def _say_if_no_host(objects: world.World) -> None:
     """Say that one tier is missing."""
     if objects.ours and objects.host is None:
         say(

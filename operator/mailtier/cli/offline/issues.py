@@ -58,7 +58,12 @@ NOT_READABLE: Final = _file_rule(
     "NotReadable",
     "The file is not YAML or JSON.",
     "Correct the syntax; render a template first (`helm template`, `kustomize build`) and pipe the result in. It is an"
-    " info for what looks like a template, and a file that does not mention mailtier.dev is left out.",
+    " info for what looks like a template; templates, and JSON files, that do not mention mailtier.dev are left out.",
+)
+NOT_UTF8: Final = _file_rule(
+    "NotUtf8",
+    "Bytes of the file are not text in its encoding; kubectl puts U+FFFD in their place, and so does Mailtier.",
+    "Save the file as UTF-8.",
 )
 DUPLICATE_OBJECT: Final = _file_rule(
     "DuplicateObject",
@@ -76,7 +81,7 @@ UNKNOWN_KIND: Final = _file_rule(
     f"There is no such kind in {names.GROUP}.",
     "Correct the kind; `mailtier crds` prints those that there are.",
 )
-FILE_RULES: Final = (NOT_READABLE, DUPLICATE_OBJECT, UNKNOWN_VERSION, UNKNOWN_KIND)
+FILE_RULES: Final = (NOT_READABLE, NOT_UTF8, DUPLICATE_OBJECT, UNKNOWN_VERSION, UNKNOWN_KIND)
 """What is found in files before anything is resolved; the reference of the command line describes them."""
 
 

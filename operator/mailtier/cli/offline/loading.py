@@ -1,9 +1,12 @@
 """YAML and JSON texts as values, read as kubectl reads them, each with the place it stands at.
 
+kubectl goes by a byte order mark, of UTF-8 or UTF-16, and takes the rest for UTF-8, whose broken bytes become U+FFFD
+(`resource.FileVisitor`, golang.org/x/text `unicode.BOMOverride`); a text that begins with `{` is a stream of JSON.
 PyYAML's own loader differs from kubectl's in ways that matter here: it turns `2026-01-02` into a date and `1:30` into
 a number, and takes a key that stands twice.
 """
 
+import codecs
 import dataclasses
 import functools
 import json
@@ -17,6 +20,10 @@ _INTEGER: Final = "tag:yaml.org,2002:int"
 _FLOAT: Final = "tag:yaml.org,2002:float"
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _PATH_PART: Final = re.compile(r"\[([0-9]+)\]|([^.\[]+)")
+_SPACE: Final = re.compile(r"\s*")
+_LATER_MARK: Final = re.compile(r"^(---[^\S\n]*\n)\ufeff", re.MULTILINE)
+"""A byte order mark at the beginning of a later document, as files that were joined have it."""
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 HAS_TEMPLATE: Final = re.compile(r"\{\{|\{%")
 """Finds what Helm and Jinja write into YAML."""
 
@@ -64,6 +71,39 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """What the bytes of a file say.
+
+    Attributes:
+        replaced_at: Line of the first byte that is not of the file's encoding, counted from 1; None where all are.
+    """
+
+    text: str
+    replaced_at: int | None
+
+
+def decode(data: bytes) -> Text:
+    """Return what bytes say to kubectl.
+
+    Raises:
+        UnreadableError: It is another encoding, which kubectl does not read either.
+    """
+    encoding = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
+    text = data.decode(encoding, errors="replace")
+    if "\0" in text:
+        raise UnreadableError(
+            "it holds NUL, as UTF-16 does without a byte order mark; save it as UTF-8",
+            line=text.count("\n", 0, text.index("\0")) + 1,
+            column=1,
+        )
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return Text(text=text, replaced_at=data[: error.start].decode(encoding, errors="replace").count("\n") + 1)
+    return Text(text=text, replaced_at=None)
+
+
 class _Loader(yaml.CSafeLoader):
     """Takes the scalars that kubectl takes, and no key twice."""
 
@@ -107,10 +147,12 @@ def documents(file: str, text: str) -> Iterator[tuple[Any, DocumentText]]:
         UnreadableError: The rest of the text cannot be read; what came before it has been yielded.
     """
     if text.lstrip()[:1] in {"{", "["}:
-        value = _json(text)
-        if value is not None:
-            yield value, DocumentText(file=file, text=text, line=1)
+        values = _json(text)
+        if values is not None:
+            for value, start, end in values:
+                yield value, DocumentText(file=file, text=text[start:end], line=text.count("\n", 0, start) + 1)
             return
+    text = _LATER_MARK.sub(r"\1", text)
     try:
         # The loader looks for characters that no YAML may hold as soon as it is made.
         loader = _Loader(text)
@@ -178,12 +220,26 @@ def _start_of(text: str, mark: yaml.Mark) -> int:
     return start if not text[start:index].strip() else index
 
 
-def _json(text: str) -> Any:
-    """Return the value of a JSON text; None where it is something else, which the YAML loader then says."""
+def _json(text: str) -> list[tuple[Any, int, int]] | None:
+    """Return the values of a stream of JSON, each with where it begins and ends.
+
+    None where it is something else, which the YAML loader then says.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_once)
+    found: list[tuple[Any, int, int]] = []
+    end = 0
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        while (start := _after_space(text, end)) < len(text):
+            value, end = decoder.raw_decode(text, start)
+            found.append((value, start, end))
     except (ValueError, RecursionError):
         return None
+    return found
+
+
+def _after_space(text: str, start: int) -> int:
+    match = _SPACE.match(text, start)
+    return start if match is None else match.end()
 
 
 def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
@@ -198,8 +254,17 @@ def _unreadable(error: Exception, text: str) -> UnreadableError:
     problem = getattr(error, "problem", None) or "it cannot be read as YAML"
     if isinstance(error, RecursionError):
         problem = "it is nested too deeply"
+    if mark is not None and _is_tab(text, mark.index):
+        problem = "a tab stands where YAML indents; put blanks in its place"
     hint = (
         "; this looks like a template, so render it first and pipe the result in" if HAS_TEMPLATE.search(text) else ""
     )
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
     return UnreadableError(f"{problem}{hint}", line=line, column=column)
+
+
+def _is_tab(text: str, index: int) -> bool:
+    """Return whether a tab is what the reader stumbled over: there, or in what indents the line."""
+    start = text.rfind("\n", 0, index) + 1
+    indent = text[start : len(text) - len(text[start:].lstrip(" \t"))]
+    return text[index : index + 1] == "\t" or "\t" in indent

@@ -16,6 +16,7 @@ from mailtier.cli.offline import loading
 
 STDIN: Final = "-"
 _STDIN_NAME: Final = "<stdin>"
+_KUSTOMIZATIONS: Final = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
 _MAXIMUM_BYTES: Final = 256 * 1024 * 1024
 """The most that is read of one file or pipe: ten thousand organizations take a tenth of it."""
@@ -71,7 +72,7 @@ class Unread(enum.Enum):
     TEMPLATE = enum.auto()
     """It holds settings that somebody has to render first."""
     FOREIGN = enum.auto()
-    """It says nothing of Mailtier, such as a template of another Helm chart."""
+    """It says nothing of Mailtier: a template of another Helm chart, or JSON with comments, which is not kubectl's."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +90,19 @@ class Read:
 
     Attributes:
         files: The files that were read, as the user named them.
+        replaced: Where bytes are not of the file's encoding, so that kubectl puts U+FFFD in their place.
     """
 
     documents: tuple[Document, ...]
     unreadable: tuple[Unreadable, ...]
     files: tuple[str, ...]
+    replaced: tuple[loading.Place, ...] = ()
+
+    @property
+    def unbuilt(self) -> tuple[str, ...]:
+        """The folders whose kustomization was read as a file, and not built."""
+        found = (pathlib.PurePath(name) for name in self.files)
+        return tuple(str(path.parent) for path in found if path.name in _KUSTOMIZATIONS)
 
 
 def read(paths: Sequence[str]) -> Read:
@@ -105,27 +114,27 @@ def read(paths: Sequence[str]) -> Read:
     Raises:
         CommandError: A path cannot be read.
     """
-    documents: list[Document] = []
-    unreadable: list[Unreadable] = []
-    files: list[str] = []
-    for name, data in _texts(paths):
-        found = decode(name, data)
-        documents += found.documents
-        unreadable += found.unreadable
-        files += found.files
-    return Read(documents=tuple(documents), unreadable=tuple(unreadable), files=tuple(files))
+    found = [decode(name, data) for name, data in _texts(paths)]
+    return Read(
+        documents=tuple(document for each in found for document in each.documents),
+        unreadable=tuple(unreadable for each in found for unreadable in each.unreadable),
+        files=tuple(name for each in found for name in each.files),
+        replaced=tuple(place for each in found for place in each.replaced),
+    )
 
 
 def decode(name: str, data: bytes) -> Read:
     """Return the objects in the bytes of one file."""
     try:
-        return parse(name, data.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        place = loading.Place(file=name, line=1, column=1)
-        why = _why(name, data.decode("latin-1"))
-        return Read(
-            documents=(), unreadable=(Unreadable(place=place, message="it is not UTF-8 text", why=why),), files=(name,)
-        )
+        decoded = loading.decode(data)
+    except loading.UnreadableError as error:
+        # Whom it is about, nobody can say.
+        place = loading.Place(file=name, line=error.line, column=error.column)
+        return Read(documents=(), unreadable=(Unreadable(place=place, message=str(error)),), files=(name,))
+    found = parse(name, decoded.text)
+    if decoded.replaced_at is None:
+        return found
+    return dataclasses.replace(found, replaced=(loading.Place(file=name, line=decoded.replaced_at, column=1),))
 
 
 def parse(name: str, text: str) -> Read:
@@ -179,9 +188,10 @@ def _why(name: str, text: str) -> Unread:
     """Return why a text was not read; what is piped in was meant to be read, whatever it says."""
     if name == _STDIN_NAME:
         return Unread.FAULT
-    if _OURS.search(text) is None:
+    is_template = loading.HAS_TEMPLATE.search(text) is not None
+    if _OURS.search(text) is None and (is_template or pathlib.PurePath(name).suffix.lower() == ".json"):
         return Unread.FOREIGN
-    return Unread.TEMPLATE if loading.HAS_TEMPLATE.search(text) else Unread.FAULT
+    return Unread.TEMPLATE if is_template else Unread.FAULT
 
 
 def _texts(paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
@@ -203,7 +213,8 @@ def _files(path: str) -> Iterator[str]:
     for folder, folders, files in os.walk(path, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if pathlib.Path(name).suffix.lower() in _SUFFIXES and not name.startswith("."):
+            is_read = pathlib.Path(name).suffix.lower() in _SUFFIXES or name in _KUSTOMIZATIONS
+            if is_read and not name.startswith("."):
                 yield os.path.normpath(pathlib.Path(folder) / name)
 
 
@@ -218,8 +229,11 @@ def _cannot_read(name: str, error: OSError) -> failures.CommandError:
     )
 
 
-def _objects(value: Any, origin: loading.DocumentText) -> Iterator[Document]:
-    """Yield the objects of a YAML document; what is no Kubernetes object, such as a chart's values, is none of them."""
+def _objects(value: Any, origin: loading.DocumentText, below: str = "") -> Iterator[Document]:
+    """Yield the objects of a YAML document, those of lists in lists too.
+
+    What is no Kubernetes object, such as a chart's values, is none of them.
+    """
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
         return
     kind, items = value["kind"], value.get("items")
@@ -229,7 +243,6 @@ def _objects(value: Any, origin: loading.DocumentText) -> Iterator[Document]:
                 # The items of a list of one kind, as the API answers with, leave out what the list says.
                 inherited = {} if kind == "List" else {"apiVersion": value.get("apiVersion"), "kind": kind[:-4]}
                 body = {**inherited, **item}
-                if isinstance(body.get("kind"), str):
-                    yield Document(body=body, origin=origin, below=f"items[{index}]")
+                yield from _objects(body, origin, f"{below}.items[{index}]".removeprefix("."))
         return
-    yield Document(body=value, origin=origin)
+    yield Document(body=value, origin=origin, below=below)

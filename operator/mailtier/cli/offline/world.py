@@ -62,6 +62,7 @@ class World:
         files: How many files were read.
         skipped: How many files could not be read and say nothing of Mailtier.
         templates: How many files have to be rendered first.
+        unbuilt: The folders whose kustomization was not built.
         noted: What is wrong with files and objects before anything is resolved.
         populated: The namespaces that hold an OrgEmailSettings.
         deleting: The namespaces that are on their way out, which hold no organizations.
@@ -82,6 +83,7 @@ class World:
     files: int = 0
     skipped: int = 0
     templates: int = 0
+    unbuilt: tuple[str, ...] = ()
 
     def all_of(self, kind: str, namespace: str, name: str) -> list[sources.Document]:
         """Return every Secret or ConfigMap of a name; none where there is none."""
@@ -164,6 +166,18 @@ class _Builder:
                     message=unreadable.message,
                 )
             )
+        for place in read.replaced:
+            self.world.noted.append(
+                issues.Issue(
+                    rule=issues.NOT_UTF8,
+                    severity=terms.LintSeverity.WARNING,
+                    place=place,
+                    subject="",
+                    field="",
+                    message="these bytes are not text; kubectl reads U+FFFD in their place, so save the file as UTF-8",
+                )
+            )
+        self.world.unbuilt = read.unbuilt
         self.world.files = len(read.files) - self.world.skipped
         for document in read.documents:
             self._take(document)
@@ -217,10 +231,11 @@ class _Builder:
 
     def _validate(self, document: sources.Document) -> kinds.Object | None:
         """Return an object that the API would take; of another one, None, with everything noted that is wrong."""
+        model = kinds.ALL[document.kind]
         try:
-            return kinds.ALL[document.kind].model_validate(document.body)
+            return model.model_validate(document.body)
         except pydantic.ValidationError as error:
-            for problem in problems.listed(error):
+            for problem in problems.listed(error, model):
                 self._add(issues.of_reason(reasons.INVALID), document, problem.field, problem.message)
         return None
 

@@ -55,7 +55,7 @@ def _problem(error: pydantic.ValidationError) -> problems.HttpProblem:
         return problems.HttpProblem(
             problems.MALFORMED, f"the body is not JSON in UTF-8{_position(first['msg'])}; mend it"
         )
-    found = findings.listed(error)
+    found = findings.listed(error, notification.NotificationRequest)
     errors = [
         problems.FieldError(pointer=pointer(_PATH_PART.findall(each.field)), detail=each.message)
         for each in found[:_MAXIMUM_ERRORS]

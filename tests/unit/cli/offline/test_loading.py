@@ -49,6 +49,8 @@ def test_place_of_a_field_is_its_key_or_what_would_hold_it(document: int, field:
         ("a: [1,\n", "did not find expected node content", 2),
         ("a: 1\nb: {{ .Values.host }}\n", "render it first", 2),
         ("a: \0", "it cannot be read as YAML", 1),
+        ("a:\n\tb: 1\n", "a tab stands where YAML indents", 2),
+        ("a:\n  b: 1\n  \tc: 1\n", "a tab stands where YAML indents", 3),
         ("[" * 50_000, "nest", 1),
         ("a: !!python/object/apply:os.getpid []", "could not determine a constructor", 1),
     ],
@@ -72,3 +74,14 @@ def test_merged_keys_may_be_overridden() -> None:
     """An anchor's key that is set again is no key that stands twice."""
     ((value, _),) = loading.documents("f", "base: &b {x: 1, y: 2}\nall: {<<: *b, x: 3}\n")
     assert value["all"] == {"x": 3, "y": 2}
+
+
+@pytest.mark.parametrize("text", ["", "---\n", "---\n---\n# nothing\n---\n", "# nothing\n"])
+def test_an_empty_document_is_nothing(text: str) -> None:
+    """Documents without a value, as generators leave them, are no fault."""
+    assert [value for value, _ in loading.documents("f", text) if value is not None] == []
+
+
+def test_files_that_were_joined_are_read() -> None:
+    """A byte order mark at the beginning of a later document is none of its text."""
+    assert [value for value, _ in loading.documents("f", "a: 1\n---\n\ufeffa: 2\n")] == [{"a": 1}, {"a": 2}]

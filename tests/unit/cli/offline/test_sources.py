@@ -64,10 +64,71 @@ def test_path_that_cannot_be_read_is_a_usage_error(tmp_path: pathlib.Path) -> No
     assert caught.value.status == failures.Status.USAGE
 
 
-def test_file_that_is_no_text_is_told(tmp_path: pathlib.Path) -> None:
-    """Bytes that are not UTF-8 are a finding of that file, and the others are read."""
-    (tmp_path / "a.yaml").write_bytes(b"\xff\xfe\x00")
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom", "crlf", "json", "json-list", "stream"],
+)
+def test_what_kubectl_reads_is_read(encoding: str, tmp_path: pathlib.Path) -> None:
+    """Byte order marks, UTF-16 as Windows writes it, CRLF, JSON, lists and streams of JSON hold the same objects."""
+    documents = [offline.host(**{"from": {"address": "a@example.com", "displayName": "Größe"}}), offline.org("acme")]
+    text = offline.text(*documents)
+    data = {
+        "utf-8": text.encode(),
+        "utf-8-sig": text.encode("utf-8-sig"),
+        "utf-16": text.encode("utf-16"),
+        "utf-16-le-bom": b"\xff\xfe" + text.encode("utf-16-le"),
+        "utf-16-be-bom": b"\xfe\xff" + text.encode("utf-16-be"),
+        "crlf": text.replace("\n", "\r\n").encode(),
+        "json": json.dumps({"apiVersion": "v1", "kind": "List", "items": documents}).encode("utf-8-sig"),
+        "json-list": json.dumps(
+            {"kind": "List", "items": [{"kind": "List", "items": documents[:1]}, documents[1]]}, indent=2
+        ).encode(),
+        "stream": "\n\n".join(json.dumps(document) for document in documents).encode("utf-16"),
+    }[encoding]
+    (tmp_path / "a.yml").write_bytes(data)
+    found = sources.read([str(tmp_path)])
+    assert [document.body for document in found.documents] == documents
+    assert (found.unreadable, found.replaced) == ((), ())
+
+
+def test_places_are_right_in_a_stream_of_json() -> None:
+    """Each object of a stream has its own lines."""
+    found = sources.parse("f", '{"kind": "A"}\n\n{"kind": "B",\n "spec": 1}\n').documents
+    assert [str(document.place()) for document in found] == ["f:1:1", "f:3:1"]
+    assert str(found[1].place("spec")) == "f:4:2"
+
+
+def test_bytes_that_are_no_text_are_told_and_read_as_kubectl_does(tmp_path: pathlib.Path) -> None:
+    """Kubectl puts U+FFFD where a byte is not UTF-8: so do we, with the line; the others are read."""
+    (tmp_path / "a.yaml").write_bytes(b"# Gr\xf6\xdfe\nkind: A\nname: \xe4\n")
     offline.write(tmp_path / "b.yaml", offline.host())
     found = sources.read([str(tmp_path)])
-    assert [unreadable.message for unreadable in found.unreadable] == ["it is not UTF-8 text"]
-    assert len(found.documents) == 1
+    assert [document.kind for document in found.documents] == ["A", "HostEmailSettings"]
+    assert found.documents[0].body["name"] == "\ufffd"
+    assert [place.line for place in found.replaced] == [1]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("a.yaml", offline.text(offline.host()).encode("utf-16-le"), sources.Unread.FAULT),
+        ("a.yaml", offline.text(offline.host()).encode("utf-32"), sources.Unread.FAULT),
+        ("a.yaml", b"kind: [\n", sources.Unread.FAULT),
+        ("a.json", b"{ // a comment\n}", sources.Unread.FOREIGN),
+        ("a.json", b"{ // mailtier.dev\n}", sources.Unread.FAULT),
+        ("a.yaml", b"{{- if .Values.on }}\na: [", sources.Unread.FOREIGN),
+        ("a.yaml", b"{{- if .Values.on }}\napiVersion: mailtier.dev/v1alpha1\n", sources.Unread.TEMPLATE),
+    ],
+)
+def test_what_cannot_be_read_is_a_fault(name: str, data: bytes, why: sources.Unread, tmp_path: pathlib.Path) -> None:
+    """Only a template, and JSON that says nothing of Mailtier, may be left out."""
+    (tmp_path / name).write_bytes(data)
+    assert [unreadable.why for unreadable in sources.read([str(tmp_path)]).unreadable] == [why]
+
+
+def test_a_kustomization_that_was_not_built_is_noticed(tmp_path: pathlib.Path) -> None:
+    """Every name that kustomize looks for counts."""
+    for number, name in enumerate(("kustomization.yaml", "kustomization.yml", "Kustomization")):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / name).write_text("resources: [a.yaml]\n", encoding="utf-8")
+    assert sources.read([str(tmp_path)]).unbuilt == tuple(str(tmp_path / str(number)) for number in range(3))

@@ -1,0 +1,52 @@
+"""Who writes a field that there is not reads which one may be meant."""
+
+import pytest
+
+from mailtier.api import kinds, problems, suggestions
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ({"host": "x"}, "spec.host: is not a field; did you mean smtp.host?"),
+        ({"displayName": "x"}, "spec.displayName: is not a field; did you mean from.displayName?"),
+        ({"Smtp": {}}, "spec.Smtp: is not a field; did you mean smtp?"),
+        ({"auth": {"user_name": "x"}}, "spec.auth.user_name: is not a field; did you mean username?"),
+        ({"from": {"adress": "x"}}, "spec.from.adress: is not a field; did you mean address?"),
+        (
+            {"delivery": {"timeouts": {"sesion": "1s"}}},
+            "spec.delivery.timeouts.sesion: is not a field; did you mean session?",
+        ),
+        ({"zzz": 1}, "spec.zzz: is not a field"),
+        ({"z" * 1000: 1}, f"spec.{'z' * 1000}: is not a field"),
+    ],
+)
+def test_the_field_that_may_be_meant_is_told(spec: dict[str, object], told: str) -> None:
+    """By another spelling, in another place, or by a name that is like it; nothing where nothing is."""
+    assert told in map(str, _found(spec))
+
+
+@pytest.mark.parametrize(
+    "spec", [{"auth": {"password": "hunter2"}}, {"auth": {"passwordSecretRef": "hunter2"}}, {"password": "hunter2"}]
+)
+def test_a_literal_password_has_its_own_sentence(spec: dict[str, object]) -> None:
+    """It says where a password belongs, and does not repeat it (R1)."""
+    (told,) = (str(each) for each in _found(spec) if "assword" in each.field)
+    assert told.endswith(suggestions.LITERAL)
+    assert "hunter2" not in told
+
+
+def test_a_null_hides_nothing() -> None:
+    """What else is wrong beside a null is told with it, and what is required is not told twice."""
+    found = [each.field for each in _found({"smtp": {"host": None, "port": "x", "tls": None}, "from": None, "x": 1})]
+    assert sorted(found) == ["spec.from", "spec.smtp.host", "spec.smtp.port", "spec.smtp.tls", "spec.x"]
+
+
+def _found(spec: dict[str, object]) -> tuple[problems.Problem, ...]:
+    document = {
+        "apiVersion": "mailtier.dev/v1alpha1",
+        "kind": "OrgEmailSettings",
+        "metadata": {"namespace": "acme", "name": "default"},
+        "spec": spec,
+    }
+    return problems.found(kinds.ALL["OrgEmailSettings"], document)
