@@ -38,7 +38,7 @@ def test_path_leads_to_the_field() -> None:
     spec = {"notifications": {"jobAlert": {"recipients": ["a@example.com", "nobody"]}}}
     with pytest.raises(pydantic.ValidationError) as error:
         settings.OrgSpec.model_validate(spec)
-    (problem,) = problems.listed(error.value, below="spec")
+    (problem,) = problems.listed(error.value, settings.OrgSpec, below="spec")
     assert problem.field == "spec.notifications.jobAlert.recipients[1]"
 
 

@@ -184,10 +184,9 @@ def test_a_kustomization_that_was_not_built_is_told_once(
         offline.write(tmp_path / name / "a.yaml", offline.org(name))
         (tmp_path / name / "kustomization.yaml").write_text("resources: [a.yaml]\n", encoding="utf-8")
     told = [line for line in _run(capsys, tmp_path)[2].splitlines() if "kustomization" in line]
-    assert told == [
-        f"mailtier: {tmp_path}/base and 1 other folder have a kustomization that was not built: patches and generators"
-        f" are not seen; pipe in what is applied, as in `kustomize build {tmp_path}/base | mailtier ... -f -`"
-    ]
+    assert len(told) == 1
+    assert told[0].startswith(f"mailtier: {tmp_path}/base and 1 other folder have a kustomization that was not built:")
+    assert f"`kustomize build {tmp_path}/base | mailtier ... -f -`" in told[0]
 
 
 def test_all_faults_are_told_at_once(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -261,10 +261,9 @@ def test_a_server_that_a_secret_out_of_sight_has_to_list_is_told(
     old = offline.write(tmp_path / "old.yaml", offline.host(), settings("smtp.acme.example"))
     new = offline.write(tmp_path / "new.yaml", offline.host(), settings("mx.acme.example"))
     told = [line for line in _run(capsys, "-f", new, "--diff", old)[2].splitlines() if "annotation" in line]
-    assert told == [
-        "mailtier: acme/default: the server becomes mx.acme.example:587, and Secret acme/s is not in the input: look"
-        " whether its annotation mailtier.dev/endpoint lists that, for mail is held otherwise"
-    ]
+    assert len(told) == 1
+    for part in ("acme/default: the server becomes mx.acme.example:587", "Secret acme/s", "mailtier.dev/endpoint"):
+        assert part in told[0]
     assert "annotation" not in _run(capsys, "-f", old, "--diff", old)[2]
     secret = offline.secret("acme", "s", endpoint="mx.acme.example", password="x")
     whole = offline.write(tmp_path / "whole.yaml", offline.host(), settings("mx.acme.example"), secret)
