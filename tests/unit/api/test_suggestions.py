@@ -12,10 +12,10 @@ from mailtier.api import kinds, problems, suggestions
         ({"displayName": "x"}, "spec.displayName: is not a field; did you mean from.displayName?"),
         ({"Smtp": {}}, "spec.Smtp: is not a field; did you mean smtp?"),
         ({"auth": {"user_name": "x"}}, "spec.auth.user_name: is not a field; did you mean username?"),
-        ({"from": {"adress": "x"}}, "spec.from.adress: is not a field; did you mean address?"),
+        ({"from": {"addresz": "x"}}, "spec.from.addresz: is not a field; did you mean address?"),
         (
-            {"delivery": {"timeouts": {"sesion": "1s"}}},
-            "spec.delivery.timeouts.sesion: is not a field; did you mean session?",
+            {"delivery": {"timeouts": {"sessiom": "1s"}}},
+            "spec.delivery.timeouts.sessiom: is not a field; did you mean session?",
         ),
         ({"zzz": 1}, "spec.zzz: is not a field"),
         ({"z" * 1000: 1}, f"spec.{'z' * 1000}: is not a field"),
