@@ -90,6 +90,11 @@ class LocalCluster:
         return self._layout.url
 
     @property
+    def etcd_url(self) -> str:
+        """Etcd's address, for what would take the apiserver too long."""
+        return f"http://127.0.0.1:{self._layout.etcd_port}"
+
+    @property
     def ca_path(self) -> pathlib.Path:
         """The certificate authority that vouches for the apiserver."""
         return self._layout.ca_path

@@ -125,6 +125,8 @@ def etcd_arguments(layout: Layout) -> list[str]:
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
         "--unsafe-no-fsync",
+        # Four times the default, for tests of many objects as large as they may be.
+        "--quota-backend-bytes=8589934592",
         "--log-level=warn",
     ]
 

@@ -16,8 +16,10 @@ MANAGER = "bench"
 _Item = TypeVar("_Item")
 
 
-async def each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]]) -> float:
-    """Work on all items over as many connections as the operator has; return the seconds it took."""
+async def each(
+    items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]], *, connections: int = CONNECTIONS
+) -> float:
+    """Work on all items over as many connections as the operator has by default; return the seconds it took."""
     waiting = collections.deque(items)
     started = time.monotonic()
 
@@ -25,7 +27,7 @@ async def each(items: Iterable[_Item], work: Callable[[_Item], Awaitable[None]])
         while waiting:
             await work(waiting.popleft())
 
-    await asyncio.gather(*(worker() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(worker() for _ in range(connections)))
     return time.monotonic() - started
 
 

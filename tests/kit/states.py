@@ -64,11 +64,13 @@ class State:
         reason: What it is an example of.
         kind: Of the object.
         status: As the operator writes it.
+        is_host_s: Whether it is an organization's that inherits what is wrong.
     """
 
     reason: reasons.Reason
     kind: str
     status: dict[str, typing.Any]
+    is_host_s: bool = False
 
     @property
     def conditions(self) -> dict[str, dict[str, typing.Any]]:
@@ -142,6 +144,11 @@ def _organizations() -> collections.abc.Iterator[State]:
         yield _org(reason, relay, own, secret=secret)
     for reason, ca in _CA_READS.items():
         yield _org(reason, relay, {**own, "smtp": _PRIVATE_CA}, ca=ca)
+    # What is wrong with the host's is Reconciling for an organization, whatever it is for the host.
+    for reason, secret in _SECRET_READS.items():
+        yield dataclasses.replace(_org(reason, relay, {}, secret=secret), is_host_s=True)
+    closed = _org(reasons.ENDPOINT_NOT_ALLOWED, {**relay, "smtp": {"host": "127.0.0.1"}}, {})
+    yield dataclasses.replace(closed, is_host_s=True)
     yield _org(reasons.REFERENCES_NOT_READ, {"smtp": {}}, own)
     yield _org(reasons.NOT_LINTED, {"smtp": {}}, own)
     yield _org(reasons.NO_FINDINGS, relay, own)

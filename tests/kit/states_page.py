@@ -21,7 +21,8 @@ operator's own code, and is compared with the real tools in the tests.
 - `kubectl wait --for=condition=Ready` goes on waiting while Ready is False. To be told of what will not mend itself,
   wait for `--for=condition=Stalled` beside it.
 - `Reconciling` and `Stalled` exist only while they are True. The first says that what is missing may be on its way,
-  the second that somebody has to change something.
+  the second that somebody has to change something here: under a fault of the host, organizations that inherit it are
+  Reconciling (the rows that stand twice).
 - A mail server that is down makes `Verified` False, and nothing else.
 - An Event is written when Ready or Verified becomes False, gets another reason there, or becomes True again; what is
   well from the beginning, or only on its way, is no Event.

@@ -39,11 +39,13 @@ OAUTH2: Final[Json] = {
 CA: Final = observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest="ab" * 32)
 
 
-def plan(host: Json | None, org: Json, *, labels: dict[str, str] | None = None) -> resolve.Plan:
+def plan(
+    host: Json | None, org: Json, *, labels: dict[str, str] | None = None, namespace: str = "team-a"
+) -> resolve.Plan:
     """Return the plan; a spec that does not fit the schema stands for an invalid object."""
     return resolve.plan(
         observed.Observed(
-            organization=effective.OrganizationKey(namespace="team-a", name="default"),
+            organization=effective.OrganizationKey(namespace=namespace, name="default"),
             namespace_uid="uid",
             namespace_labels=labels or {},
             operator_namespace=specs.OPERATOR_NAMESPACE,

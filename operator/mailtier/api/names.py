@@ -10,6 +10,8 @@ ORG_KIND = "OrgEmailSettings"
 ORG_PLURAL = "orgemailsettings"
 NOTIFICATION_KIND = "Notification"
 NOTIFICATION_PLURAL = "notifications"
+NAMESPACE_PLURAL = "namespaces"
+"""The plural of the one kind that is watched and not ours."""
 CATEGORY = "mailtier"
 
 HOST_NAME = "default"
@@ -20,6 +22,12 @@ DEFAULT_ORGANIZATION = "default"
 
 ORGANIZATION_NAME_LENGTH = 50
 """Characters of an organization's name; `mailtier-<name>` stays a DNS label of at most 63."""
+
+REQUESTED_AT_ANNOTATION = "mailtier.dev/requested-at"
+"""On our objects: with each new value, what they refer to is read anew (Flux has the same)."""
+
+MAXIMUM_REQUEST_LENGTH = 128
+"""Characters of such a value; a longer one asks for nothing."""
 
 ENDPOINT_ANNOTATION = f"{GROUP}/endpoint"
 """On a Secret: the endpoints its password may be sent to, comma-separated `host[:port]`."""

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
-from mailtier.api import schema, types
+from mailtier.api import names, schema, types
 
 NOT_OBSERVED: Final = -1
 """observedGeneration of an object that the operator has not seen yet, so that kstatus calls it InProgress."""
@@ -24,6 +24,7 @@ _Count = Annotated[int, pydantic.Field(ge=0, le=2**31 - 1, strict=True)]
 _Word = Annotated[str, pydantic.Field(max_length=64)]
 _Name = Annotated[str, pydantic.Field(max_length=256)]
 _Sentence = Annotated[str, pydantic.Field(max_length=1024)]
+_RequestedAt = Annotated[str, pydantic.Field(max_length=names.MAXIMUM_REQUEST_LENGTH)]
 _Duration = Annotated[str, pydantic.Field(max_length=24)]
 
 
@@ -234,6 +235,8 @@ class HostStatus(schema.Model):
     """The metadata.generation that this status speaks of; -1 until the operator has seen the object."""
     conditions: Conditions | None = None
     """Accepted, ResolvedRefs, Ready, Verified and Linted; Reconciling or Stalled while Ready is not True."""
+    last_handled_requested_at: _RequestedAt | None = None
+    """The annotation mailtier.dev/requested-at that the Secret and the CA bundle were last read anew for."""
     summary: Summary | None = None
     effective: Effective | None = None
     """On the host: what organizations inherit."""
@@ -246,6 +249,8 @@ class OrgStatus(schema.Model):
     """The metadata.generation that this status speaks of; -1 until the operator has seen the object."""
     conditions: Conditions | None = None
     """Accepted, ResolvedRefs, Ready, Verified and Linted; Reconciling or Stalled while Ready is not True."""
+    last_handled_requested_at: _RequestedAt | None = None
+    """The annotation mailtier.dev/requested-at that the Secret and the CA bundle were last read anew for."""
     source: _Word | None = None
     """Which tiers the effective settings draw on: Host, Org or Mixed."""
     state: _Word | None = None

@@ -154,7 +154,7 @@ class HostReconciler:
             metrics.set_host_conditions(())
             return None
         plan = resolve.plan_host(seen.spec, operator_namespace=self._namespace)
-        resolved = await self._resolver.resolve(keys.HOST, plan, version=(seen.uid, seen.generation))
+        resolved = await self._resolver.resolve(keys.HOST, plan, seen)
         written, refused = await publishing.attempt(self._publisher.publish(resolved.resolution.effective, extra={}))
         document = conditions.host_status(
             resolved.resolution,
@@ -163,6 +163,7 @@ class HostReconciler:
             # Until the organizations were counted, the count that stands there is the best there is.
             summary=self._summary or _read_summary(seen.summary),
             generation=seen.generation,
+            requested_at=resolved.requested_at,
             previous=seen.conditions,
             now=self._now(),
         )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection
 from typing import Final
 
-from mailtier.api import names
+from mailtier.api import names, reasons
 from mailtier.api import settings as api_settings
 from mailtier.handlers import (
     announcing,
@@ -140,7 +140,9 @@ class Leader:
             jitter=context.jitter,
         )
         self._probes = probes.Probes(self._look_again_later)
-        resolver = resolving.PlanResolver(self._references, self._probes)
+        resolver = resolving.PlanResolver(
+            self._references, self._probes, look_again=self.queue.add_after, monotonic=time.monotonic
+        )
         self._announcer = announcing.Announcer(client, identity=context.identity, now=context.now)
         self._hosts = hosts.HostReconciler(
             self.store,
@@ -153,7 +155,11 @@ class Leader:
             announce=self._announcer.announce,
         )
         self._projections = projections.Projections(
-            client, url=context.intake_url, look_again=self.queue.add_after, monotonic=time.monotonic
+            client,
+            url=context.intake_url,
+            look_again=self.queue.add_after,
+            monotonic=time.monotonic,
+            jitter=context.jitter,
         )
         self._organizations = organizations.OrganizationReconciler(
             self.store,
@@ -202,6 +208,7 @@ class Leader:
                     # Stopped in reverse: the watches outlive whatever writes on their account.
                     "watches": self._watching.run(),
                     "references": self._references.run(),
+                    "projections": self._projections.run(),
                     "effective ConfigMaps": self._config_maps.run(),
                     "feed": self._sender.follow(self._take, self._on_connected),
                     "upkeep": self._keep_up(),
@@ -317,7 +324,10 @@ class Leader:
 
     def _take(self, item: feed_client.Item) -> None:
         if item.kind == "probe":
-            self._probes.take(item)
+            for user in self._probes.take(item):
+                # Where the sender has read another version, or was refused, what is known here may be out of date.
+                is_refused = item.reason == reasons.AUTH_FAILED.name
+                self._references.read_again(user, version=None if is_refused else item.secret_version)
         else:
             self._notifications.take(item)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import canonical, feed, names, notification
-from mailtier.handlers import feed_client, keys, notification_status, statuses, store, workqueue
+from mailtier.handlers import feed_client, keys, notification_status, statuses, store, watch_events, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.settings import observed
@@ -113,14 +113,15 @@ class NotificationReconciler:
 
     async def _ask(self, key: keys.Key, seen: store.Notification) -> notification_status.Answer | None:
         """Return what is known of an object, offering it where nothing is."""
-        if isinstance(seen.spec, observed.Invalid):
-            return seen.spec
+        spec = seen.spec if seen.spec is not None else await self._read(seen)
+        if spec is None or isinstance(spec, observed.Invalid):
+            return spec
         space = self._store.namespaces.get(key.namespace)
         if space is None:
             # Namespaces come by a watch of their own, perhaps later.
             self._offer_later(key)
             return None
-        digest = spec_hash(seen.spec)
+        digest = spec_hash(spec)
         known = self._taken.get((key.namespace, key.name))
         if known is not None and known.spec_hash == digest and known.namespace_uid == space.uid:
             return known
@@ -130,7 +131,7 @@ class NotificationReconciler:
             name=key.name,
             object_uid=seen.uid,
             spec_hash=digest,
-            spec=seen.spec,
+            spec=spec,
         )
         try:
             answer = await self._link.offer(offer)
@@ -144,6 +145,16 @@ class NotificationReconciler:
         elif answer.retry:
             self._offer_later(key)
         return answer
+
+    async def _read(self, seen: store.Notification) -> notification.NotificationSpec | observed.Invalid | None:
+        """Return the spec of an object that is too large to be kept; None if the object is gone or another by now."""
+        try:
+            found = await self._client.get(paths.notifications(seen.namespace, seen.name))
+        except errors.NotFoundError:
+            return None
+        if (found["metadata"]["uid"], found["metadata"]["generation"]) != (seen.uid, seen.generation):
+            return None
+        return watch_events.parse_notification(found.get("spec", {}))
 
     def _offer_later(self, key: keys.Key) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

@@ -62,7 +62,7 @@ class OrganizationReconciler:
             return None
         seen, known = gathered
         plan = resolve.plan(known)
-        resolved = await self._resolver.resolve(key, plan, version=(seen.uid, seen.generation) if seen else ("", 0))
+        resolved = await self._resolver.resolve(key, plan, seen)
         settings = resolved.resolution.effective
         extra, told = {}, None
         if seen is None:
@@ -101,6 +101,7 @@ class OrganizationReconciler:
             projection=projection,
             probe=resolved.probe,
             generation=seen.generation if seen else 0,
+            requested_at=resolved.requested_at,
             previous=seen.conditions if seen else (),
             now=self._now(),
         )

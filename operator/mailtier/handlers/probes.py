@@ -5,7 +5,7 @@ one entry here.
 """
 
 import collections
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from mailtier.api import feed
@@ -30,15 +30,18 @@ class Probes:
         self._users: dict[str, set[keys.Key]] = {}
         self._keys: dict[keys.Key, str] = {}
 
-    def take(self, probe: feed.Probe) -> None:
-        """Take in a result; users look again only if it says something new."""
+    def take(self, probe: feed.Probe) -> Collection[keys.Key]:
+        """Take in a result; users look again only if it says something new, and are returned then."""
         old = self._results.get(probe.key)
         self._results[probe.key] = probe
         if probe.key not in self._users:
             self._let_go(probe.key)
-        if old is None or old.model_copy(update={"probed_at": probe.probed_at}) != probe:
-            for user in self._users.get(probe.key, ()):
-                self._changed(user)
+        if old is not None and old.model_copy(update={"probed_at": probe.probed_at}) == probe:
+            return ()
+        users = tuple(self._users.get(probe.key, ()))
+        for user in users:
+            self._changed(user)
+        return users
 
     def find(self, user: keys.Key, probe_key: str) -> feed.Probe | None:
         """Return the latest result for a probe key, and remember who asked."""

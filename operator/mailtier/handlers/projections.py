@@ -3,9 +3,11 @@
 It is the one object that is written outside the operator's namespace, and nothing there may be trusted: one of that
 name that is not ours is never touched. What is ours carries our labels and belongs to the organization's object, so
 that the garbage collector removes it with that. It is not watched, because the rights for that would be on all
-ConfigMaps of the cluster; it is looked at when the organization is, which is once an hour without any reason.
+ConfigMaps of the cluster; it is read again every 45 s, within a budget for all, and the organization is looked at when
+it is not what was written: one that was deleted by hand is back within a minute.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import enum
@@ -14,15 +16,38 @@ from typing import Any, Final
 
 from mailtier.api import names
 from mailtier.api import settings as api_settings
-from mailtier.handlers import keys, store
+from mailtier.handlers import keys, store, workqueue
 from mailtier.kube import client as kube_client
-from mailtier.kube import errors, paths
+from mailtier.kube import errors, pace, paths
 from mailtier.settings import conditions, effective, projection
 
-RECHECK_SECONDS: Final = 1800.0
-"""How long what was written is taken to be there still."""
+RECHECK: Final = dt.timedelta(seconds=45)
+"""How often what was written is looked at."""
 
-_UNCHECKED: Final = (b"", 0.0)
+RECHECK_SECONDS: Final = 1800.0
+"""How long what was written is taken to be there still, where nobody looks at it meanwhile."""
+
+_PER_SECOND: Final = 50
+_BURST: Final = 100
+_READERS: Final = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What was written.
+
+    Attributes:
+        digest: Of the document.
+        shape: What `_shape` makes of it; None where others may have a part in it.
+        checked_at: Monotonic seconds.
+    """
+
+    digest: bytes
+    shape: bytes | None
+    checked_at: float
+
+
+_UNCHECKED: Final = _Written(digest=b"", shape=None, checked_at=0.0)
 """Of one that may be there, whatever it holds."""
 
 _AGAIN: Final[Mapping[conditions.Projection, dt.timedelta]] = {
@@ -73,6 +98,7 @@ class Projections:
         url: str,
         look_again: Callable[[keys.Key, dt.timedelta], None],
         monotonic: Callable[[], float],
+        jitter: Callable[[], float],
     ) -> None:
         """Make a writer of projections.
 
@@ -81,13 +107,22 @@ class Projections:
             url: Scheme and authority of the intake; "" where nobody said.
             look_again: Has an organization reconciled after a while.
             monotonic: Seconds on a clock that never steps.
+            jitter: Random numbers from 0 up to 1.
         """
         self._client = client
         self._look_again = look_again
         self._monotonic = monotonic
         self._intake = projection.Intake(url=url, ca="")
         # What was written and when; kept until it is withdrawn, because status may not name it yet.
-        self._written: dict[keys.Key, tuple[bytes, float]] = {}
+        self._written: dict[keys.Key, _Written] = {}
+        self._pace = pace.Pace(per_second=_PER_SECOND, burst=_BURST, monotonic=monotonic)
+        self._schedule = workqueue.WorkQueue[keys.Key](
+            self._look, workers=_READERS, monotonic=monotonic, jitter=jitter, flow=keys.flow
+        )
+
+    async def run(self) -> None:
+        """Look at what was written until cancelled."""
+        await self._schedule.run()
 
     def note_authority(self, pem: str) -> bool:
         """Take note of the intake's CA; return whether it is another, so that all projections have to follow."""
@@ -123,6 +158,26 @@ class Projections:
     def release(self, key: keys.Key) -> None:
         """Forget an organization that is gone; its projection goes with its object."""
         self._written.pop(key, None)
+        self._schedule.forget(key)
+
+    async def _look(self, key: keys.Key) -> None:
+        """Have an organization looked at whose projection is not what was written."""
+        written = self._written.get(key)
+        if written is None or written.shape is None:
+            return
+        await self._pace.turn()
+        there: kube_client.Object = {"metadata": {}}
+        # Where it may not be read any more, the organization's own look says so.
+        with contextlib.suppress(errors.NotFoundError, errors.ForbiddenError):
+            there = await self._client.get(paths.config_maps(key.namespace, names.projection(key.name)))
+        if self._written.get(key) is not written:
+            return
+        if _shape(there) != written.shape:
+            self._doubt(key)
+            self._look_again(key, dt.timedelta(0))
+            return
+        self._written[key] = dataclasses.replace(written, checked_at=self._monotonic())
+        self._schedule.add_after(key, RECHECK)
 
     def _is_left(self, key: keys.Key, seen: store.Organization) -> bool:
         return bool(seen.projection) or key in self._written
@@ -133,8 +188,8 @@ class Projections:
         """Have the ConfigMap hold data and, unless the settings are blocked, nothing else."""
         document = _document(seen, data)
         digest = store.digest(document)
-        known, checked_at = self._written.get(key, _UNCHECKED)
-        if known == digest and self._monotonic() - checked_at < RECHECK_SECONDS:
+        known = self._written.get(key, _UNCHECKED)
+        if known.digest == digest and self._monotonic() - known.checked_at < RECHECK_SECONDS:
             return Projected(found=conditions.Projection.WRITTEN, is_left=True)
         written, refused = False, None
         try:
@@ -148,10 +203,10 @@ class Projections:
             self._doubt(key)
         except errors.ApiError as error:
             # An outage says nothing of what is there.
-            found = conditions.Projection.WRITTEN if known == digest else conditions.Projection.PENDING
+            found = conditions.Projection.WRITTEN if known.digest == digest else conditions.Projection.PENDING
             refused = error
         else:
-            self._note(key, found, digest)
+            self._note(key, found, digest, None if is_blocked else _shape(document))
         if refused is None and found in _AGAIN:
             self._look_again(key, _AGAIN[found])
         is_gone = found in {conditions.Projection.CONFLICT, conditions.Projection.NONE}
@@ -159,10 +214,11 @@ class Projections:
             found=found, written=written, is_left=not is_gone and self._is_left(key, seen), refused=refused
         )
 
-    def _note(self, key: keys.Key, found: conditions.Projection, digest: bytes) -> None:
+    def _note(self, key: keys.Key, found: conditions.Projection, digest: bytes, shape: bytes | None) -> None:
         """Remember what was found there: ours as it should be, or nothing that would have to be withdrawn."""
         if found == conditions.Projection.WRITTEN:
-            self._written[key] = (digest, self._monotonic())
+            self._written[key] = _Written(digest=digest, shape=shape, checked_at=self._monotonic())
+            self._schedule.add_after(key, RECHECK)
         else:
             self._written.pop(key, None)
 
@@ -260,6 +316,14 @@ def _document(seen: store.Organization, data: Mapping[str, str]) -> dict[str, An
         },
         "data": dict(data),
     }
+
+
+def _shape(there: Mapping[str, Any]) -> bytes:
+    """Return what tells a ConfigMap as it was written from any other."""
+    metadata = there["metadata"]
+    labels = {name: metadata.get("labels", {}).get(name) for name in _LABELS}
+    owners = [owner["uid"] for owner in metadata.get("ownerReferences", ())]
+    return store.digest({"labels": labels, "owners": owners, "data": there.get("data")})
 
 
 def _standing(there: Mapping[str, Any], seen: store.Organization) -> _Standing:

@@ -1,8 +1,11 @@
 """Secrets and CA bundles that settings refer to, read when they are needed and again by a schedule (R9).
 
-The operator may not list or watch Secrets. It reads one when the settings that name it change, after 5 s backing off
-to 1 min while somebody is not satisfied with what was found, and every 5 min otherwise. A read that finds something
-else has the users looked at again. A password is checked, and not kept.
+The operator may not list or watch Secrets. It reads one when the settings that name it change or ask for it, and when
+a probe contradicts what is known of it; the host's every 15 s, an organization's every 60 s, after 5 s and never later
+than 15 s while somebody is not satisfied with what was found, and up to 5 min later where it may not read. All of it
+together is at most 50 reads a second, in which namespaces take turns: beyond 3,000 references the period stretches,
+and status says how long it is. A read that finds something else has the users looked at again. A password is checked,
+and not kept.
 """
 
 import asyncio
@@ -15,7 +18,7 @@ from typing import Any, Final
 from mailtier.api import names
 from mailtier.handlers import keys, workqueue
 from mailtier.kube import client as kube_client
-from mailtier.kube import errors, paths
+from mailtier.kube import errors, pace, paths
 from mailtier.kube import secrets as kube_secrets
 from mailtier.settings import bundles, observed, passwords, resolve
 from mailtier.telemetry import metrics
@@ -23,8 +26,13 @@ from mailtier.telemetry import metrics
 Need = observed.SecretNeed | observed.CaNeed
 Read = observed.SecretRead | observed.CaRead
 
-UNSATISFIED: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=1))
-SATISFIED: Final = dt.timedelta(minutes=5)
+UNSATISFIED: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(seconds=15))
+FORBIDDEN: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=5))
+HOST: Final = dt.timedelta(seconds=15)
+SATISFIED: Final = observed.EVERY
+PER_SECOND: Final = 50
+"""Reads for all together."""
+_BURST: Final = 100
 _READERS: Final = 8
 BUNDLES_PER_NAMESPACE: Final = 32
 """Different CA bundles that one namespace may have published within a few minutes."""
@@ -84,6 +92,7 @@ class Reader:
         self._publish = publish
         self._jitter = jitter
         self._monotonic = monotonic
+        self._pace = pace.Pace(per_second=PER_SECOND, burst=_BURST, monotonic=monotonic)
         self._bundles: dict[str, dict[str, float]] = {}
         self._entries: dict[Need, _Entry] = {}
         self._needs: dict[keys.Key, frozenset[Need]] = {}
@@ -114,7 +123,7 @@ class Reader:
         ca = found[plan.ca] if plan.ca else None
         assert secret is None or isinstance(secret, observed.SecretRead)
         assert ca is None or isinstance(ca, observed.CaRead)
-        return observed.Reads(secret=secret, ca=ca)
+        return observed.Reads(secret=secret, ca=ca, every=self.period)
 
     async def _read(self, user: keys.Key, needs: frozenset[Need], *, fresh: bool) -> dict[Need, Read]:
         for need in self._needs.get(user, frozenset()) - needs:
@@ -132,10 +141,34 @@ class Reader:
             before = entry.result
             async with entry.lock:
                 if entry.result is None or (fresh and entry.result is before):
-                    entry.keep(await self._fetch(need))
+                    changed = entry.keep(await self._fetch(need)) and before is not None
+                    # The schedule will find nothing new in it, and they would wait for the next look at everything.
+                    for other in entry.users.keys() - {user} if changed else ():
+                        self._changed(other)
                 assert entry.result is not None
                 found[need] = entry.result
         return found
+
+    @property
+    def period(self) -> dt.timedelta:
+        """How often a reference of an organization is read: a minute, doubled until the reads of all fit."""
+        found = SATISFIED
+        while len(self._entries) > PER_SECOND * found.total_seconds():
+            found *= 2
+        return found
+
+    def read_again(self, user: keys.Key, *, version: str | None = None) -> None:
+        """Read what a user refers to in its turn, because somebody knows better.
+
+        Args:
+            user: Whose references.
+            version: Of the Secret, as somebody else has read it; where it is what is known here, nothing is to be
+                read. None reads in any case.
+        """
+        for need in self._needs.get(user, frozenset()):
+            known = self._entries[need].result
+            if isinstance(known, observed.SecretRead) and known.version != version:
+                self._schedule.add(need)
 
     def judge(self, user: keys.Key, *, satisfied: bool) -> None:
         """Take note whether what was found is what a user needs, and schedule the next read."""
@@ -171,9 +204,12 @@ class Reader:
     def _plan(self, need: Need, entry: _Entry) -> None:
         if all(entry.users.values()):
             entry.failures = 0
-            self._schedule.add_after(need, SATISFIED * (0.9 + self._jitter() / 10))
-        else:
-            self._schedule.add_after(need, UNSATISFIED.delay(entry.failures + 1, jitter=1.0))
+            period = HOST if keys.HOST in entry.users else SATISFIED
+            self._schedule.add_after(need, period * (0.9 + self._jitter() / 10))
+            return
+        is_forbidden = entry.result is not None and entry.result.outcome == observed.ReadOutcome.FORBIDDEN
+        backoff = FORBIDDEN if is_forbidden else UNSATISFIED
+        self._schedule.add_after(need, backoff.delay(entry.failures + 1, jitter=1.0))
 
     async def _read_again(self, need: Need) -> None:
         entry = self._entries.get(need)
@@ -190,6 +226,7 @@ class Reader:
         self._plan(need, entry)
 
     async def _fetch(self, need: Need) -> Read:
+        await self._pace.turn()
         if isinstance(need, observed.SecretNeed):
             return await self._fetch_secret(need)
         return await self._fetch_bundle(need)

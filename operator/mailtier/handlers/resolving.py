@@ -4,9 +4,12 @@ Host and organizations go the same way; only what they plan, and where they writ
 """
 
 import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
 
 from mailtier.api import feed, vocabulary
-from mailtier.handlers import keys, probes, reads
+from mailtier.handlers import keys, probes, reads, store
 from mailtier.settings import codec, effective, resolve
 
 
@@ -16,10 +19,31 @@ class Resolved:
 
     Attributes:
         probe: The latest probe of these settings; None while there is none, and where none is made.
+        requested_at: The last request to look anew that this is an answer to; "" without one.
     """
 
     resolution: resolve.Resolution
     probe: feed.Probe | None
+    requested_at: str
+
+
+REQUEST_SECONDS: Final = 5.0
+"""How soon after one request of an object its next is answered."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """For what a user's references were last read anew.
+
+    Attributes:
+        version: uid and generation of its object.
+        requested_at: What its object asked.
+        at: Monotonic seconds of the last reading that was asked for.
+    """
+
+    version: tuple[str, int]
+    requested_at: str
+    at: float
 
 
 def _is_unfit(resolution: resolve.Resolution) -> bool:
@@ -31,35 +55,65 @@ def _is_unfit(resolution: resolve.Resolution) -> bool:
 class PlanResolver:
     """Resolves plans, and remembers for which version of a user's settings its references were read."""
 
-    def __init__(self, reader: reads.Reader, results: probes.Probes) -> None:
+    def __init__(
+        self,
+        reader: reads.Reader,
+        results: probes.Probes,
+        *,
+        look_again: Callable[[keys.Key, dt.timedelta], None],
+        monotonic: Callable[[], float],
+    ) -> None:
         """Make a resolver.
 
         Args:
             reader: Reads Secrets and CA bundles.
             results: What the sender's probes found.
+            look_again: Has a key reconciled after a while.
+            monotonic: Seconds on a clock that never steps.
         """
         self._reader = reader
         self._probes = results
-        self._read_for: dict[keys.Key, tuple[str, int]] = {}
+        self._look_again = look_again
+        self._monotonic = monotonic
+        self._read_for: dict[keys.Key, _Reading] = {}
 
-    async def resolve(self, key: keys.Key, plan: resolve.Plan, *, version: tuple[str, int]) -> Resolved:
+    async def resolve(self, key: keys.Key, plan: resolve.Plan, seen: store.Seen | None) -> Resolved:
         """Return what a plan comes to.
 
         Args:
             key: Whose plan it is.
             plan: The plan.
-            version: uid and generation of the user's own object: with a new one, references are read anew;
+            seen: The user's own object: when it is another version or asks for it, references are read anew;
                 otherwise the schedule has read them.
         """
-        found = await self._reader.read_for(key, plan, fresh=self._read_for.get(key) != version)
-        self._read_for[key] = version
+        before = self._read_for.get(key)
+        reading = self._reading(key, before, seen)
+        found = await self._reader.read_for(key, plan, fresh=reading != before)
+        self._read_for[key] = reading
         resolution = resolve.conclude(plan, found)
         state = resolution.effective.state
         self._reader.judge(key, satisfied=not _is_unfit(resolution))
-        if state != effective.State.ACTIVE:
+        probe = None
+        if state == effective.State.ACTIVE:
+            probe = self._probes.find(key, codec.probe_key(resolution.effective))
+        else:
             self._probes.release(key)
-            return Resolved(resolution=resolution, probe=None)
-        return Resolved(resolution=resolution, probe=self._probes.find(key, codec.probe_key(resolution.effective)))
+        return Resolved(resolution=resolution, probe=probe, requested_at=reading.requested_at)
+
+    def _reading(self, key: keys.Key, before: _Reading | None, seen: store.Seen | None) -> _Reading:
+        """Return what is to be read for; what was read for before, where that will do."""
+        version, requested_at = ((seen.uid, seen.generation), seen.requested_at) if seen else (("", 0), "")
+        if before is None:
+            return _Reading(version=version, requested_at=requested_at, at=float("-inf"))
+        if before.version != version:
+            return dataclasses.replace(before, version=version, requested_at=requested_at)
+        if before.requested_at == requested_at:
+            return before
+        now = self._monotonic()
+        if (left := before.at + REQUEST_SECONDS - now) > 0:
+            self._look_again(key, dt.timedelta(seconds=left))
+            return before
+        return _Reading(version=version, requested_at=requested_at, at=now)
 
     def release(self, key: keys.Key) -> None:
         """Forget a user that is gone."""

@@ -1,6 +1,11 @@
-"""Writing status: by server-side apply, in one patch, and only where it differs from what is there."""
+"""Writing status: by server-side apply, in one patch, and only where it differs from what is there.
 
-from collections.abc import Callable, Mapping, Sequence
+What somebody else has put into a status, server-side apply leaves to them: a name of a ConfigMap, a condition. Nobody
+else has anything to say there (R8), and whoever waits would believe it. So where a status held what is not wanted, the
+answer is looked at, and what is left of it is removed by a merge patch.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import names
@@ -43,11 +48,13 @@ async def write(
         metadata["namespace"] = seen.namespace
     try:
         with objects.expecting(plural, seen.namespace, seen.name, digest):
-            await client.apply(
-                paths.status(_PATHS[plural](seen.namespace, seen.name)),
-                {"apiVersion": names.API_VERSION, "kind": _KINDS[plural], "metadata": metadata, "status": document},
-                field_manager=names.FIELD_MANAGER,
-            )
+            path = paths.status(_PATHS[plural](seen.namespace, seen.name))
+            body = {"apiVersion": names.API_VERSION, "kind": _KINDS[plural], "metadata": metadata, "status": document}
+            if _unwanted(seen.status_fields, seen.conditions, document):
+                found = await client.put(path, body, field_manager=names.FIELD_MANAGER)
+                await _clear(client, path, seen, document, found.get("status", {}))
+            else:
+                await client.apply(path, body, field_manager=names.FIELD_MANAGER)
     except (errors.NotFoundError, errors.ConflictError):
         # The object is gone, or another of that name has come: its own events lead to its own status.
         return False
@@ -57,3 +64,20 @@ async def write(
     if current is not None and (current.uid, current.status_digest) == (seen.uid, seen.status_digest):
         objects.note_status(current, document)
     return True
+
+
+async def _clear(
+    client: kube_client.Client, path: str, seen: store.Seen, document: Mapping[str, Any], found: Mapping[str, Any]
+) -> None:
+    """Remove from a status what is there though it is not wanted."""
+    if not _unwanted(found.keys(), found.get("conditions", ()), document):
+        return
+    # A merge patch replaces a list as a whole, whoever owns what is in it.
+    status = {**dict.fromkeys(found.keys() - document.keys()), "conditions": document.get("conditions", [])}
+    await client.merge(path, {"metadata": {"uid": seen.uid}, "status": status})
+
+
+def _unwanted(fields: Collection[str], conditions: Iterable[Mapping[str, Any]], document: Mapping[str, Any]) -> bool:
+    """Return whether a status with these fields and conditions holds some that are not wanted."""
+    types = {entry["type"] for entry in document.get("conditions", ())}
+    return any(field not in document for field in fields) or any(entry.get("type") not in types for entry in conditions)

@@ -17,6 +17,8 @@ from mailtier.api import names, notification, settings
 from mailtier.settings import observed
 
 _CANONICAL: Final = msgspec.json.Encoder(order="sorted")
+# Of statuses that the schema lets through: each of a few fields is there or not.
+_FIELDS: Final[dict[frozenset[str], frozenset[str]]] = {}
 _KEPT_OF_A_CONDITION: Final = ("type", "status", "reason", "observedGeneration", "lastTransitionTime")
 
 
@@ -27,6 +29,8 @@ class Seen:
     Attributes:
         conditions: Those of the status as `remember` keeps them.
         status_digest: Of the whole status, to write only what differs.
+        status_fields: Those that the status has.
+        requested_at: The annotation that asks for a new look; "" without one.
     """
 
     namespace: str
@@ -35,6 +39,8 @@ class Seen:
     generation: int
     conditions: tuple[Mapping[str, Any], ...]
     status_digest: bytes
+    status_fields: frozenset[str] = frozenset()
+    requested_at: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +69,14 @@ class Organization(Seen):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Notification(Seen):
-    """A Notification."""
+    """A Notification.
 
-    spec: notification.NotificationSpec | observed.Invalid
+    Attributes:
+        spec: None for a large one, which is read when it is needed: a quarter of a megabyte each, a thousand of them
+            would be most of what the process may have.
+    """
+
+    spec: notification.NotificationSpec | observed.Invalid | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +91,12 @@ class Namespace:
 def digest(document: Any) -> bytes:
     """Return 16 bytes that tell two JSON documents apart, whatever the order of their keys."""
     return hashlib.blake2b(_CANONICAL.encode(document), digest_size=16).digest()
+
+
+def fields(status: Mapping[str, Any]) -> frozenset[str]:
+    """Return the fields of a status; ten thousand have the same few, which are kept once."""
+    found = frozenset(status)
+    return _FIELDS.setdefault(found, found)
 
 
 def remember(conditions: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
@@ -137,7 +154,10 @@ class Store:
     def note_status(self, seen: Seen, document: Mapping[str, Any]) -> None:
         """Take in the status that an object has now, and has from us."""
         noted = dataclasses.replace(
-            seen, conditions=remember(document.get("conditions", ())), status_digest=digest(document)
+            seen,
+            conditions=remember(document.get("conditions", ())),
+            status_digest=digest(document),
+            status_fields=fields(document),
         )
         match noted:
             case Host():

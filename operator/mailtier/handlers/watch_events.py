@@ -14,9 +14,6 @@ from mailtier.api import names, notification
 from mailtier.handlers import keys, store, streams
 from mailtier.settings import observed
 
-NAMESPACES: Final = "namespaces"
-"""The plural of the one kind that is watched and not ours."""
-
 
 class KeyQueue(Protocol):
     """Where keys go."""
@@ -25,7 +22,12 @@ class KeyQueue(Protocol):
         """Have a key worked on; in the background, if it can wait for those that cannot."""
 
 
-def _parse_notification(document: Any) -> notification.NotificationSpec | observed.Invalid:
+HELD_BYTES: Final = 2048
+"""Of a Notification's spec, as JSON, that are kept in memory."""
+
+
+def parse_notification(document: Any) -> notification.NotificationSpec | observed.Invalid:
+    """Return the spec of a Notification, or what does not fit in it."""
     try:
         return notification.NotificationSpec.model_validate(document)
     except pydantic.ValidationError as error:
@@ -42,7 +44,14 @@ def _seen(document: Mapping[str, Any]) -> dict[str, Any]:
         "generation": metadata.get("generation", 0),
         "conditions": store.remember(status.get("conditions", ())),
         "status_digest": store.digest(status),
+        "status_fields": store.fields(status),
+        "requested_at": _requested_at(metadata.get("annotations", {})),
     }
+
+
+def _requested_at(annotations: Mapping[str, str]) -> str:
+    found = annotations.get(names.REQUESTED_AT_ANNOTATION, "")
+    return found if len(found) <= names.MAXIMUM_REQUEST_LENGTH else ""
 
 
 def is_counted(plural: str, metadata: Mapping[str, Any]) -> bool:
@@ -50,7 +59,7 @@ def is_counted(plural: str, metadata: Mapping[str, Any]) -> bool:
 
     A namespace that is being deleted does not, however long a finalizer keeps it: nothing is delivered for it.
     """
-    if plural == NAMESPACES:
+    if plural == names.NAMESPACE_PLURAL:
         return "deletionTimestamp" not in metadata
     return plural != names.HOST_PLURAL or metadata["name"] == names.HOST_NAME
 
@@ -58,6 +67,11 @@ def is_counted(plural: str, metadata: Mapping[str, Any]) -> bool:
 def _unchanged(old: store.Seen | None, seen: Mapping[str, Any]) -> bool:
     """Return whether an object is one that was seen before with the same spec."""
     return old is not None and old.uid == seen["uid"] and old.generation == seen["generation"]
+
+
+def _differs(old: store.Seen, seen: Mapping[str, Any]) -> bool:
+    """Return whether an object with the same spec is a reason to look again: another status, or because it asks."""
+    return (old.status_digest, old.requested_at) != (seen["status_digest"], seen["requested_at"])
 
 
 class WatchEvents:
@@ -76,7 +90,8 @@ class WatchEvents:
             status: As JSON.
         """
         old = self._store.find(plural, metadata.namespace, metadata.name)
-        if old is None or (old.uid, old.generation) != (metadata.uid, metadata.generation):
+        seen = (metadata.uid, metadata.generation, metadata.requested_at)
+        if old is None or (old.uid, old.generation, old.requested_at) != seen:
             return False
         document = msgspec.json.decode(status)
         digest = store.digest(document)
@@ -101,7 +116,7 @@ class WatchEvents:
         summary = document.get("status", {}).get("summary")
         if old is not None and _unchanged(old, seen):
             self._store.host = store.Host(**seen, spec=old.spec, summary=summary)
-            if old.status_digest != seen["status_digest"]:
+            if _differs(old, seen):
                 self._queue.add(keys.HOST)
             return
         self._store.host = store.Host(**seen, spec=observed.parse_host(document.get("spec")), summary=summary)
@@ -120,7 +135,7 @@ class WatchEvents:
         seen = _seen(document)
         projection = document.get("status", {}).get("projection", "")
         if old is not None and _unchanged(old, seen):
-            if old.status_digest != seen["status_digest"]:
+            if _differs(old, seen):
                 self._store.put_organization(store.Organization(**seen, spec=old.spec, projection=projection))
                 self._queue.add(key)
             return
@@ -143,7 +158,8 @@ class WatchEvents:
         seen = _seen(document)
         if old is not None and _unchanged(old, seen) and old.status_digest == seen["status_digest"]:
             return
-        spec = _parse_notification(document.get("spec", {}))
+        found = document.get("spec", {})
+        spec = parse_notification(found) if len(msgspec.json.encode(found)) <= HELD_BYTES else None
         self._store.notifications[key] = store.Notification(**seen, spec=spec)
         self._queue.add(keys.notification(namespace, name))
 
@@ -151,7 +167,7 @@ class WatchEvents:
         """Take in a namespace; its labels decide whether it holds organizations."""
         old = self._store.namespaces.get(name)
         metadata = document["metadata"] if document is not None else {}
-        if document is None or not is_counted(NAMESPACES, metadata):
+        if document is None or not is_counted(names.NAMESPACE_PLURAL, metadata):
             if old is not None:
                 del self._store.namespaces[name]
                 self._in_namespace(name)

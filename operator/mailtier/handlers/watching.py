@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 
 import aiohttp
 import kopf
+import msgspec
 
 from mailtier.api import names
 from mailtier.handlers import streams, watch_events
@@ -30,7 +31,7 @@ _PATHS: Final = {
     names.HOST_PLURAL: paths.host_settings(),
     names.ORG_PLURAL: paths.org_settings(),
     names.NOTIFICATION_PLURAL: paths.notifications(),
-    watch_events.NAMESPACES: paths.namespaces(),
+    names.NAMESPACE_PLURAL: paths.namespaces(),
 }
 
 
@@ -83,10 +84,27 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def _identity(item: kube_client.Object) -> kube_client.Object:
-    """Return what a comparison needs of a listed object: with their managed fields, ten thousand are 150 MB."""
-    wanted = ("namespace", "name", "deletionTimestamp")
-    return {"metadata": {key: value for key, value in item["metadata"].items() if key in wanted}}
+class _Metadata(msgspec.Struct, omit_defaults=True, rename="camel"):
+    """What a comparison needs of an object: labels and managed fields are as large as tenants like."""
+
+    name: str
+    namespace: str = ""
+    deletion_timestamp: str | None = None
+
+
+class _Identity(msgspec.Struct):
+    """An object of a comparing list."""
+
+    metadata: _Metadata
+
+
+_IDENTITIES: Final = msgspec.json.Decoder(_Identity)
+
+
+def _identity(text: bytes) -> kube_client.Object:
+    """Return what a comparison needs of a listed object."""
+    found: kube_client.Object = msgspec.to_builtins(_IDENTITIES.decode(text))
+    return found
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -173,9 +191,9 @@ class Watching:
             names.HOST_PLURAL: lambda _namespace, name, document: take.host(name, document),
             names.ORG_PLURAL: take.organization,
             names.NOTIFICATION_PLURAL: take.notification,
-            watch_events.NAMESPACES: lambda _namespace, name, document: take.namespace(name, document),
+            names.NAMESPACE_PLURAL: lambda _namespace, name, document: take.namespace(name, document),
         }
-        self._response_class = streams.response_class(frozenset(_PATHS), take.is_echo)
+        self._slimming = streams.Slimming(frozenset(_PATHS), take.is_echo)
         self._seen = seen
         self._identity = identity
         self._on_started = on_started
@@ -234,7 +252,11 @@ class Watching:
             trace.on_request_end.append(_count_answer)
             trace.on_request_exception.append(_count_failure)
             session = configuration.new_session(
-                self._connection, limit=0, trace_configs=[trace], response_class=self._response_class
+                self._connection,
+                limit=0,
+                middlewares=(self._slimming,),
+                trace_configs=[trace],
+                response_class=streams.Response,
             )
             return kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
 
@@ -249,12 +271,12 @@ class Watching:
             metadata = document["metadata"]
             namespace, name = metadata.get("namespace", ""), metadata["name"]
             try:
-                self._takes[plural](namespace, name, None if event["type"] == "DELETED" else document)
+                self._takes[plural](namespace, name, None if event["type"] == "DELETED" else streams.unfold(document))
             except Exception:  # noqa: BLE001  # kopf would log it and forget the event; say which object it was.
                 _log.exception("an event could not be taken in", resource=plural, namespace=namespace, name=name)
             self._changed.set()
 
-        group, version = ("", "v1") if plural == watch_events.NAMESPACES else (names.GROUP, names.VERSION)
+        group, version = ("", "v1") if plural == names.NAMESPACE_PLURAL else (names.GROUP, names.VERSION)
         kopf.on.event(group=group, version=version, plural=plural, registry=registry, id=plural)(on_event)
 
     async def _on_request(self, _session: Any, _context: Any, request: aiohttp.TraceRequestStartParams) -> None:
@@ -284,7 +306,7 @@ class Watching:
         while True:
             # Only what was there before the list began can be missing from it.
             before = set(self._seen(plural))
-            listing = await self._client.list(_PATHS[plural], metadata_only=True, strip=_identity)
+            listing = await self._client.list(_PATHS[plural], metadata_only=True, read=_identity)
             listed = {
                 (item["metadata"].get("namespace", ""), item["metadata"]["name"])
                 for item in listing.items

@@ -10,32 +10,33 @@ import dataclasses
 import http
 import time
 import urllib.parse
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final, Self
 
 import aiohttp
 import msgspec
 
-from mailtier.kube import configuration, errors, paths
+from mailtier.kube import configuration, errors, listings, requests
 from mailtier.telemetry import metrics
 
 Object = dict[str, Any]
 """A Kubernetes object, as JSON."""
 
+Read = Callable[[bytes], Object]
+"""Returns what is kept of an object, from its JSON; it raises msgspec.DecodeError where there is none."""
+
 _TIMEOUT_SECONDS: Final = 30.0
-_CHUNK: Final = 500
+_LISTINGS: Final = 3
 _WATCH_SECONDS: Final = 300
 # Beyond what the server was asked for; then the connection is dead.
 _WATCH_GRACE_SECONDS: Final = 15.0
 # The apiserver sends a bookmark about once a minute (`defaultBookmarkFrequency`), so longer silence is a dead peer.
 _WATCH_SILENCE_SECONDS: Final = 100.0
-# An object in etcd has at most 1.5 MiB (`--max-request-bytes`); escaped as JSON it can be several times larger.
-_LINE_LIMIT_BYTES: Final = 16 * 1024 * 1024
+_LINE_LIMIT_BYTES: Final = listings.MAXIMUM_OBJECT_BYTES
 _TRIES: Final = 5
 _RETRY_LIMIT_SECONDS: Final = 5.0
 _NO_LIMITS: Final = aiohttp.ClientTimeout(total=None)
 _METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_JSON: Final = "application/json"
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _METHODS: Final = {
@@ -48,6 +49,12 @@ _METHODS: Final = {
     "patch": "PATCH",
     "delete": "DELETE",
 }
+
+
+def _whole(text: bytes) -> Object:
+    """Return all of an object."""
+    found: Object = msgspec.json.decode(text, type=dict[str, Any])
+    return found
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +112,7 @@ class Client:
 
     async def get(self, path: str, *, timeout_seconds: float | None = None) -> Object:
         """Return one object."""
-        return await self._request(_Call(verb="get", path=path), timeout_seconds=timeout_seconds)
+        return await self._request(requests.Call(verb="get", path=path), timeout_seconds=timeout_seconds)
 
     async def list(
         self,
@@ -113,29 +120,35 @@ class Client:
         *,
         labels: str = "",
         fields: str = "",
-        chunk: int = _CHUNK,
+        chunk: int = listings.MOST_OBJECTS,
         metadata_only: bool = False,
-        strip: Callable[[Object], Object] = lambda found: found,
+        read: Read = _whole,
     ) -> Listing:
-        """Return all objects of a collection; the arguments are those of `pages`, and `strip`.
+        """Return all objects of a collection; the arguments are those of `pages`.
 
-        Args:
-            path: The collection.
-            labels: A label selector.
-            fields: A field selector.
-            chunk: Objects a part.
-            metadata_only: See `pages`.
-            strip: Returns what is kept of each object, so that no more than a part is ever held whole.
+        Raises:
+            GoneError: It fell behind what etcd remembers, again and again.
         """
-        choice = {"labels": labels, "fields": fields}
-        try:
-            return await _collect(self.pages(path, **choice, chunk=chunk, metadata_only=metadata_only), strip)
-        except errors.GoneError:
-            # The continue token outlived the history that etcd keeps. One list without chunks cannot.
-            return await _collect(self.pages(path, **choice, chunk=0, metadata_only=metadata_only), strip)
+        for tries_left in reversed(range(_LISTINGS)):
+            parts = self.pages(path, labels=labels, fields=fields, chunk=chunk, metadata_only=metadata_only, read=read)
+            try:
+                return await _collect(parts)
+            except errors.GoneError:
+                # The token of the next part outlived the history that etcd keeps. All in one piece would not, and
+                # would be as large as tenants like.
+                if not tries_left:
+                    raise
+        raise AssertionError("the last try returned or raised")
 
     async def pages(
-        self, path: str, *, labels: str = "", fields: str = "", chunk: int = _CHUNK, metadata_only: bool = False
+        self,
+        path: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+        chunk: int = listings.MOST_OBJECTS,
+        metadata_only: bool = False,
+        read: Read = _whole,
     ) -> AsyncGenerator[Listing, None]:
         """Yield a collection in parts, all as of one moment; there is at least one.
 
@@ -143,22 +156,29 @@ class Client:
             path: The collection.
             labels: A label selector.
             fields: A field selector.
-            chunk: Objects a part; 0 for all in one.
+            chunk: Objects a part at most; large ones come in smaller parts.
             metadata_only: Whether the objects come with their metadata alone, which spares both sides the rest.
+            read: Returns what is kept of each object, from its JSON: what it does not decode is never held.
 
         Raises:
             GoneError: The next part can no longer be told: begin again.
         """
-        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(chunk) if chunk else ""}
+        query = {"labelSelector": labels, "fieldSelector": fields}
         query = {key: value for key, value in query.items() if value}
-        call = _Call(verb="list", path=path, accept=_METADATA_LIST if metadata_only else _JSON)
+        call = requests.Call(verb="list", path=path, accept=_METADATA_LIST if metadata_only else requests.JSON)
+        size = listings.Size(most=chunk)
         while True:
-            page = await self._request(call, query=query)
-            metadata = page["metadata"]
-            yield Listing(items=page.get("items") or [], resource_version=metadata["resourceVersion"])
-            if not metadata.get("continue"):
+            query["limit"] = str(size.objects)
+            body = await self._answered(call, query=query, limit_bytes=size.limit_bytes)
+            if body is None:
+                _shrink(size, call)
+                continue
+            size.take(len(body))
+            listing, query["continue"] = _part(body, call, read)
+            del body
+            yield listing
+            if not query["continue"]:
                 return
-            query["continue"] = metadata["continue"]
 
     async def create(self, path: str, body: Object, *, timeout_seconds: float | None = None) -> Object:
         """Return the new object; `path` is its collection.
@@ -166,7 +186,7 @@ class Client:
         Raises:
             ConflictError: There is one of that name.
         """
-        return await self._request(_Call(verb="create", path=path), body=body, timeout_seconds=timeout_seconds)
+        return await self._request(requests.Call(verb="create", path=path), body=body, timeout_seconds=timeout_seconds)
 
     async def replace(self, path: str, body: Object, *, timeout_seconds: float | None = None) -> Object:
         """Return the object after an update (PUT).
@@ -174,12 +194,12 @@ class Client:
         Raises:
             ConflictError: `body.metadata.resourceVersion` is not the current one.
         """
-        return await self._request(_Call(verb="update", path=path), body=body, timeout_seconds=timeout_seconds)
+        return await self._request(requests.Call(verb="update", path=path), body=body, timeout_seconds=timeout_seconds)
 
     async def apply(self, path: str, body: Object, *, field_manager: str, force: bool = True) -> None:
         """Apply an object server-side, which creates it if there is none.
 
-        The answer is not decoded: whoever applies knows what it wanted, and a watch shows what came of it.
+        The answer is not decoded: whoever applies knows what it wanted, and a watch shows what came of it; see `put`.
 
         Args:
             path: The object, or its status (`paths.status`).
@@ -191,7 +211,12 @@ class Client:
             ConflictError: Another manager owns a field and `force` is off, or `metadata.uid` is another object's.
         """
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
-        await self._answered(_Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
+        await self._answered(requests.Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
+
+    async def put(self, path: str, body: Object, *, field_manager: str) -> Object:
+        """Apply as `apply` does, with force, and return what is there afterwards: what others own is left to them."""
+        query = {"fieldManager": field_manager, "force": "true"}
+        return await self._request(requests.Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
 
     async def merge(self, path: str, body: Object) -> None:
         """Change the fields of an object that the body holds; null removes one (RFC 7396).
@@ -200,7 +225,7 @@ class Client:
             NotFoundError: There is none.
             ConflictError: `metadata.uid` or `metadata.resourceVersion` is not the object's.
         """
-        await self._answered(_Call(verb="patch", path=path, content_type=_MERGE), body=body)
+        await self._answered(requests.Call(verb="patch", path=path, content_type=_MERGE), body=body)
 
     async def delete(self, path: str, *, uid: str | None = None) -> None:
         """Delete one object in the background.
@@ -212,7 +237,7 @@ class Client:
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid is not None:
             options["preconditions"] = {"uid": uid}
-        await self._request(_Call(verb="delete", path=path), body=options)
+        await self._request(requests.Call(verb="delete", path=path), body=options)
 
     async def watch(
         self, path: str, *, resource_version: str, labels: str = "", timeout_seconds: int = _WATCH_SECONDS
@@ -240,21 +265,18 @@ class Client:
         if labels:
             query["labelSelector"] = labels
         limits = aiohttp.ClientTimeout(total=timeout_seconds + _WATCH_GRACE_SECONDS, sock_read=_WATCH_SILENCE_SECONDS)
-        call = _Call(verb="watch", path=path)
+        call = requests.Call(verb="watch", path=path)
         metrics.count_watch(resource=call.resource)
-        with _transport(call):
+        with requests.transport(call):
             async with asyncio.timeout(self._timeout_seconds):
                 answer = await self._send(call, query=query, limits=limits)
             try:
                 # Being silent or late is not a fault here: the caller watches again and learns more.
                 with contextlib.suppress(TimeoutError):
-                    async for line in _lines(answer, call):
+                    async for line in requests.lines(answer, call):
                         yield _event(line, call)
             finally:
-                # Closed in due form, it would wait for the peer's last word of TLS, for which the session does not.
-                if answer.connection is not None and answer.connection.transport is not None:
-                    answer.connection.transport.abort()
-                answer.close()
+                listings.abort(answer)
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -264,35 +286,40 @@ class Client:
 
     async def _request(
         self,
-        call: "_Call",
+        call: requests.Call,
         *,
         body: Object | None = None,
         query: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
     ) -> Object:
-        return _object(await self._answered(call, body=body, query=query, timeout_seconds=timeout_seconds), call)
+        found = await self._answered(call, body=body, query=query, timeout_seconds=timeout_seconds)
+        if found is None:
+            raise errors.UnavailableError(f"{call}: the answer has more than {listings.MAXIMUM_OBJECT_BYTES} bytes")
+        return requests.decoded(found, call)
 
     async def _answered(
         self,
-        call: "_Call",
+        call: requests.Call,
         *,
         body: Object | None = None,
         query: Mapping[str, str] | None = None,
         timeout_seconds: float | None = None,
-    ) -> bytes:
+        limit_bytes: int = listings.MAXIMUM_OBJECT_BYTES,
+    ) -> bytes | None:
+        """Return the body of a successful answer; None if it is larger than it may be."""
         data = None if body is None else msgspec.json.encode(body)
         started = time.monotonic()
         try:
-            with _transport(call):
+            with requests.transport(call):
                 async with asyncio.timeout(self._timeout_seconds if timeout_seconds is None else timeout_seconds):
                     async with await self._send(call, query=query or {}, data=data, limits=_NO_LIMITS) as answer:
-                        return await answer.read()
+                        return await listings.read(answer, limit_bytes=limit_bytes)
         finally:
             seconds = time.monotonic() - started
             metrics.observe_api_request(verb=call.verb, resource=call.resource, seconds=seconds)
 
     async def _send(
-        self, call: "_Call", *, query: Mapping[str, str], limits: aiohttp.ClientTimeout, data: bytes | None = None
+        self, call: requests.Call, *, query: Mapping[str, str], limits: aiohttp.ClientTimeout, data: bytes | None = None
     ) -> aiohttp.ClientResponse:
         """Return a successful answer whose body is still to be read; wait and ask again while told to (429)."""
         suffix = f"?{urllib.parse.urlencode(query)}" if query else ""
@@ -311,90 +338,47 @@ class Client:
             if answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
                 return answer
             async with answer:
-                body = await answer.read()
+                body = await listings.read(answer, limit_bytes=listings.MAXIMUM_BYTES) or b""
             if answer.status != http.HTTPStatus.TOO_MANY_REQUESTS or not tries_left:
                 raise errors.from_answer(answer.status, body, request=str(call), resource=call.resource)
-            await asyncio.sleep(_retry_after(answer))
+            await asyncio.sleep(requests.retry_after(answer))
         raise AssertionError("the last try returned or raised")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Call:
-    """What is asked, without the body: all that a message may quote."""
-
-    verb: str
-    path: str
-    content_type: str = _JSON
-    accept: str = _JSON
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.path}"
-
-    @property
-    def resource(self) -> str:
-        return paths.resource(self.path)
-
-
-@contextlib.contextmanager
-def _transport(call: _Call) -> Iterator[None]:
-    """Turn what goes wrong below HTTP into UnavailableError."""
+def _shrink(size: listings.Size, call: requests.Call) -> None:
+    metrics.count_api_request(verb=call.verb, resource=call.resource, code=listings.TOO_LARGE)
     try:
-        yield
-    except TimeoutError as error:
-        metrics.count_api_request(verb=call.verb, resource=call.resource, code="timeout")
-        raise errors.UnavailableError(f"{call}: the apiserver did not answer in time") from error
-    except (aiohttp.ClientError, OSError) as error:
-        metrics.count_api_request(verb=call.verb, resource=call.resource, code="error")
-        raise errors.UnavailableError(f"{call}: {type(error).__name__}: {error}") from error
+        size.shrink()
+    except listings.TooLargeError as error:
+        raise errors.UnavailableError(f"{call}: {error}") from None
 
 
-async def _collect(pages: AsyncGenerator[Listing, None], strip: Callable[[Object], Object]) -> Listing:
+def _part(body: bytes, call: requests.Call, read: Read) -> tuple[Listing, str]:
+    """Return a part of a listing, and the token of the next; "" at the end."""
+    try:
+        page = listings.decode(body)
+        items = [read(item) for item in page.items or ()]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # The cause is left out: a decoder's exception holds the whole text (R1).
+        raise errors.UnavailableError(f"{call}: the answer is not a list of objects") from None
+    return Listing(items=items, resource_version=page.metadata.resource_version), page.metadata.continue_
+
+
+async def _collect(parts: AsyncGenerator[Listing, None]) -> Listing:
     items: list[Object] = []
     version = ""
-    async with contextlib.aclosing(pages):
-        async for page in pages:
-            items += map(strip, page.items)
-            version = page.resource_version
+    async with contextlib.aclosing(parts):
+        async for part in parts:
+            items += part.items
+            version = part.resource_version
     return Listing(items=items, resource_version=version)
 
 
-def _retry_after(answer: aiohttp.ClientResponse) -> float:
-    """Return how many seconds the apiserver asks us to wait, within reason; it sends whole seconds."""
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), _RETRY_LIMIT_SECONDS) if text.isascii() and text.isdigit() else 1.0
-
-
-def _object(body: bytes, call: _Call) -> Object:
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        found = None
-    if not isinstance(found, dict):
-        # The cause is left out: a decoder's exception holds the whole text (R1).
-        raise errors.UnavailableError(f"{call}: the answer is not a JSON object")
-    return found
-
-
-def _event(line: bytes, call: _Call) -> WatchEvent:
-    found = _object(line, call)
+def _event(line: bytes, call: requests.Call) -> WatchEvent:
+    found = requests.decoded(line, call)
     if found.get("type") == "ERROR":
         told = found.get("object")
         code = told.get("code") if isinstance(told, dict) else None
         status = code if isinstance(code, int) else http.HTTPStatus.INTERNAL_SERVER_ERROR
         raise errors.from_status(told, status=status, request=str(call), resource=call.resource)
     return WatchEvent(type=str(found["type"]), object=found["object"])
-
-
-async def _lines(answer: aiohttp.ClientResponse, call: _Call) -> AsyncIterator[bytes]:
-    """Yield whole lines; aiohttp's own reader refuses lines as long as an object may be."""
-    parts: list[bytes] = []
-    async for chunk in answer.content.iter_any():
-        *ends, rest = chunk.split(b"\n")
-        for end in ends:
-            line = b"".join([*parts, end])
-            parts.clear()
-            if line:
-                yield line
-        parts.append(rest)
-        if sum(map(len, parts)) > _LINE_LIMIT_BYTES:
-            raise errors.UnavailableError(f"{call}: an event is longer than {_LINE_LIMIT_BYTES} bytes")

@@ -80,6 +80,7 @@ def new_session(
     connection: Connection,
     *,
     limit: int = _CONNECTION_LIMIT,
+    middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
     trace_configs: Sequence[aiohttp.TraceConfig] = (),
     response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
 ) -> aiohttp.ClientSession:
@@ -88,13 +89,14 @@ def new_session(
     Args:
         connection: Where its requests may go: the credentials are added to requests for that server only.
         limit: Connections at once; 0 for no limit, which a holder of many watches needs.
+        middlewares: What each request goes through before it authenticates; one may send it again.
         trace_configs: Observers of its requests.
         response_class: Of what its requests return.
     """
     connector = aiohttp.TCPConnector(limit=limit, ssl=connection.tls if connection.tls is not None else True)
     return aiohttp.ClientSession(
         connector=connector,
-        middlewares=(_authenticate(connection),),
+        middlewares=(*middlewares, _authenticate(connection)),
         proxy=connection.proxy,
         headers={aiohttp.hdrs.USER_AGENT: f"mailtier/{mailtier.__version__}"},
         trace_configs=list(trace_configs),

@@ -144,7 +144,9 @@ class _Parts:
     ) -> None:
         self._options = options
         self._settings = settings_source.SettingsSource(api, namespace=options.namespace, jitter=ticking.random)
-        passwords = credentials.CredentialStore(secret_reader.KubernetesSecrets(api), ticking)
+        passwords = credentials.CredentialStore(
+            secret_reader.KubernetesSecrets(api, monotonic=ticking.monotonic), ticking
+        )
         contexts = tls.Contexts(self._settings)
         self._tokens = tokens.Tokens(names=names, contexts=contexts, time=ticking, entropy=os.urandom)
         in_use = destinations.Destinations(

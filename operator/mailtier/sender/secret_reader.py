@@ -1,14 +1,21 @@
 """Secrets as the apiserver has them: the adapter between `credentials` and `kube`."""
 
-from mailtier.kube import client, errors, secrets
+from collections.abc import Callable
+from typing import Final
+
+from mailtier.kube import client, errors, pace, secrets
 from mailtier.sender import credentials
+
+_PER_SECOND: Final = 50
+_BURST: Final = 100
 
 
 class KubernetesSecrets:
-    """Reads Secrets, one at a time, by name (R9)."""
+    """Reads Secrets, one at a time, by name, within a budget of the sender's own (R9)."""
 
-    def __init__(self, api: client.Client) -> None:
+    def __init__(self, api: client.Client, *, monotonic: Callable[[], float]) -> None:
         self._api = api
+        self._pace = pace.Pace(per_second=_PER_SECOND, burst=_BURST, monotonic=monotonic)
 
     async def read(self, namespace: str, name: str) -> secrets.SecretContents:
         """Return a Secret.
@@ -17,6 +24,7 @@ class KubernetesSecrets:
             credentials.CredentialsError: It cannot be had; the class says why.
         """
         label = f"Secret {namespace}/{name}"
+        await self._pace.turn()
         try:
             return await secrets.read(self._api, namespace, name)
         except errors.NotFoundError:

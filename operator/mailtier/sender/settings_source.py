@@ -45,6 +45,8 @@ class SettingsSource:
             paths.config_maps(namespace),
             labels=names.PUBLISHED_SELECTOR,
             on_change=self._note,
+            # The text is a copy of what is decoded from it, as large again.
+            strip=_read,
             jitter=jitter,
         )
 
@@ -78,14 +80,12 @@ class SettingsSource:
         return self._bundles.get(digest)
 
     def _note(self, name: str, found: client.Object | None) -> None:
-        # `<namespace>.<organization>` has a dot, `ca-<digest>` has none.
-        if name == names.HOST_CONFIG_MAP or "." in name:
-            self._note_settings(name, found)
+        if _holds_settings(name):
+            self._note_settings(name, None if found is None else found["settings"])
         else:
-            self._note_bundle(name, found)
+            self._note_bundle(name, None if found is None else found["pem"])
 
-    def _note_settings(self, name: str, found: client.Object | None) -> None:
-        decoded = None if found is None else _decode(name, found)
+    def _note_settings(self, name: str, decoded: effective.Effective | None) -> None:
         before = self._by_object.pop(name, None)
         unchanged = before is not None and decoded == self._settings[before]
         if before is not None:
@@ -100,10 +100,9 @@ class SettingsSource:
             assert organization is not None
             self._tell(organization)
 
-    def _note_bundle(self, name: str, found: client.Object | None) -> None:
+    def _note_bundle(self, name: str, pem: str | None) -> None:
         for digest in [digest for digest in self._bundles if names.ca_config_map(digest) == name]:
             del self._bundles[digest]
-        pem = _data(found, names.CA_KEY) if found is not None else None
         if pem is None:
             return
         digest = hashlib.sha256(pem.encode()).hexdigest()
@@ -119,6 +118,19 @@ class SettingsSource:
     def _tell(self, organization: effective.OrganizationKey) -> None:
         for callback in self._callbacks:
             callback(organization)
+
+
+def _holds_settings(name: str) -> bool:
+    """Return what a name says: `<namespace>.<organization>` has a dot, `ca-<digest>` has none."""
+    return name == names.HOST_CONFIG_MAP or "." in name
+
+
+def _read(found: client.Object) -> client.Object:
+    """Return what is kept of a ConfigMap."""
+    name = found["metadata"]["name"]
+    if _holds_settings(name):
+        return {"settings": _decode(name, found)}
+    return {"pem": _data(found, names.CA_KEY)}
 
 
 def _decode(name: str, found: client.Object) -> effective.Effective | None:

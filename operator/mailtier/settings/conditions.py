@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, names, prose, reasons, vocabulary
-from mailtier.settings import codec, effective, linting, resolve, transitions, view
+from mailtier.settings import codec, effective, linting, observed, resolve, transitions, view
 
 MAXIMUM_MESSAGE_LENGTH: Final = 32768
 """metav1.Condition: characters of a message."""
@@ -68,6 +68,7 @@ def org_status(
     projection: Projection,
     probe: feed.Probe | None,
     generation: int,
+    requested_at: str = "",
     previous: Sequence[Mapping[str, Any]],
     now: dt.datetime,
 ) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def org_status(
         projection: What became of the ConfigMap for applications.
         probe: The last probe with the key `codec.probe_key` gives for them; None without one.
         generation: metadata.generation of the object; 0 for an implicit organization.
+        requested_at: The last request to look anew that this is an answer to; "" without one.
         previous: The conditions that the status has now, for their times of transition.
         now: Aware UTC time.
     """
@@ -93,6 +95,8 @@ def org_status(
         "state": settings.state.value,
         "effective": _effective(resolution),
     }
+    if requested_at:
+        status["lastHandledRequestedAt"] = requested_at
     if projection == Projection.WRITTEN:
         status["projection"] = names.projection(settings.organization.name)
     return status
@@ -104,6 +108,7 @@ def host_status(
     published: bool,
     probe: feed.Probe | None,
     generation: int,
+    requested_at: str = "",
     previous: Sequence[Mapping[str, Any]],
     now: dt.datetime,
     summary: Summary | None,
@@ -115,6 +120,7 @@ def host_status(
         published: Whether organizations get these settings.
         probe: The last probe with the key `codec.probe_key` gives for them; None without one.
         generation: metadata.generation of the object.
+        requested_at: The last request to look anew that this is an answer to; "" without one.
         previous: The conditions that the status has now, for their times of transition.
         now: Aware UTC time.
         summary: Of the organizations; None before they were counted.
@@ -127,6 +133,8 @@ def host_status(
         ),
         "effective": _effective(resolution),
     }
+    if requested_at:
+        status["lastHandledRequestedAt"] = requested_at
     if summary is not None:
         status["summary"] = summary.document
     return status
@@ -186,7 +194,12 @@ def _resolved_refs(resolution: resolve.Resolution) -> transitions.Wanted:
         case resolve.References.NONE:
             return _well(type_, reasons.NO_REFERENCES)
         case resolve.References.READ:
-            return _well(type_, reasons.RESOLVED)
+            found = _well(type_, reasons.RESOLVED)
+            if resolution.read_every <= observed.EVERY or resolution.viewer != _ORG:
+                return found
+            minutes = resolution.read_every // dt.timedelta(minutes=1)
+            told = f"{found.message} There are so many references that each is read every {minutes} minutes."
+            return dataclasses.replace(found, message=told)
         case resolve.References.NOT_READ:
             return _unknown(type_, reasons.REFERENCES_NOT_READ)
 
@@ -274,10 +287,15 @@ def _tell_next(probe: feed.Probe | None) -> str:
 def _progress(resolution: resolve.Resolution, ready: transitions.Wanted) -> list[transitions.Wanted]:
     """Return Reconciling or Stalled, which exist only while True, or neither.
 
-    One that needs somebody outweighs any number that may mend themselves: whoever waits would wait in vain.
+    One that needs somebody outweighs any number that may mend themselves: whoever waits would wait in vain. What only
+    the platform team can mend is no reason for every tenant's pipeline to fail: it goes by without them.
     """
     findings = resolution.effective.findings
-    stalled = [finding for finding in findings if finding.reason.progress == vocabulary.Progress.STALLED]
+    stalled = [
+        finding
+        for finding in findings
+        if finding.reason.progress == vocabulary.Progress.STALLED and not _is_host_s(resolution, finding)
+    ]
     if stalled:
         return [
             transitions.Wanted(
@@ -285,7 +303,20 @@ def _progress(resolution: resolve.Resolution, ready: transitions.Wanted) -> list
             )
         ]
     found = transitions.progress(ready)
+    if found is not None and findings:
+        found = dataclasses.replace(found, type=vocabulary.Condition.RECONCILING)
     return [] if found is None else [found]
+
+
+def _is_host_s(resolution: resolve.Resolution, finding: effective.Finding) -> bool:
+    """Return whether nothing is wrong with an organization's own object: only the platform team can mend it."""
+    if resolution.viewer != _ORG or finding.field or resolution.org is None:
+        return False
+    return finding.reason in _HOST_S or vocabulary.Condition.RESOLVED_REFS in finding.reason.conditions
+
+
+_HOST_S: Final = frozenset({reasons.ENDPOINT_NOT_ALLOWED, reasons.INVALID})
+"""Reasons that are about the host's values where they name no field of an organization's object."""
 
 
 def _about(resolution: resolve.Resolution, type_: vocabulary.Condition) -> list[effective.Finding]:

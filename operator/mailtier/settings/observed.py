@@ -1,9 +1,10 @@
 """What the operator has read of the world before it decides: plain values, never a password (R1)."""
 
 import dataclasses
+import datetime as dt
 import enum
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pydantic
 
@@ -42,6 +43,10 @@ class Observed:
     operator_namespace: str
     host: settings.HostSpec | Invalid | None
     org: settings.OrgSpec | Invalid
+
+
+EVERY: Final = dt.timedelta(minutes=1)
+"""How often what settings refer to is read again, unless there is more of it than that allows."""
 
 
 class Purpose(enum.StrEnum):
@@ -128,10 +133,15 @@ class CaRead:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
-    """What was read for a plan; what it needs and is absent here counts as unavailable."""
+    """What was read for a plan; what it needs and is absent here counts as unavailable.
+
+    Attributes:
+        every: How often it is read again.
+    """
 
     secret: SecretRead | None = None
     ca: CaRead | None = None
+    every: dt.timedelta = EVERY
 
 
 def parse_host(spec: Any) -> settings.HostSpec | Invalid:

@@ -4,6 +4,7 @@ What has to be read is known only once the tiers are joined, and nothing is read
 """
 
 import dataclasses
+import datetime as dt
 import enum
 from typing import Final
 
@@ -78,6 +79,7 @@ class Resolution:
 
     Attributes:
         viewer: Whose status it is for: Org, or Host for the host's own.
+        read_every: How often what it refers to is read again.
         host: The host's settings that it was made from; None without any that fit the schema.
         org: The organization's; None for the host's own, and where they do not fit the schema.
     """
@@ -85,6 +87,7 @@ class Resolution:
     viewer: vocabulary.Origin
     effective: effective.Effective
     references: References
+    read_every: dt.timedelta = observed.EVERY
     host: settings.HostSpec | None
     org: settings.OrgSpec | None
 
@@ -195,6 +198,7 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
     return Resolution(
         viewer=planned.viewer,
         references=_how_far(planned),
+        read_every=reads.every,
         host=planned.host,
         org=planned.org,
         effective=effective.Effective(

@@ -41,7 +41,9 @@ class World:
         self.hosts = hosts.HostReconciler(
             self.objects,
             client,
-            resolving.PlanResolver(reader, probes.Probes(lambda _: None)),
+            resolving.PlanResolver(
+                reader, probes.Probes(lambda _: None), look_again=lambda _key, _delay: None, monotonic=lambda: 0.0
+            ),
             publishing.Publisher(client, namespace="system"),
             namespace="system",
             now=lambda: NOW,

@@ -7,7 +7,7 @@ import pytest
 
 from kit import api
 from mailtier.api import feed, notification, vocabulary
-from mailtier.handlers import feed_client, keys, notifications, store
+from mailtier.handlers import feed_client, keys, notifications, store, watch_events
 from mailtier.kube import paths
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
@@ -43,6 +43,13 @@ def taken(namespace_uid: str, state: vocabulary.RecipientState = vocabulary.Reci
         complete=state == vocabulary.RecipientState.ACCEPTED,
         recipients=(feed.Recipient(address="a@shop.example", state=state, changed_at=NOW),),
     )
+
+
+class _Queue:
+    """A queue that nobody asks."""
+
+    def add(self, key: keys.Key, *, background: bool = False) -> None:
+        """Forget it."""
 
 
 class World:
@@ -134,3 +141,20 @@ async def test_a_finished_object_is_removed_after_a_while(world: World) -> None:
     await later.reconciler.reconcile(KEY)
     assert later.api.count("delete") == 1
     assert later.link.offers == []
+
+
+@pytest.mark.parametrize("uid", ["o", "another"])
+async def test_a_large_notification_is_read_when_it_is_offered(world: World, uid: str) -> None:
+    """Its text is in memory while it is handed over, and only if it is the very object that was seen (R15)."""
+    text = "x" * 65_536
+    spec = {"category": "JobAlert", "recipients": ["a@shop.example"], "text": text}
+    metadata = {"namespace": "shop", "name": "order", "uid": "o", "generation": 1}
+    world.objects.notifications.clear()
+    take = watch_events.WatchEvents(world.objects, _Queue())
+    take.notification("shop", "order", {"metadata": metadata, "spec": spec})
+    assert world.objects.notifications["shop", "order"].spec is None
+    path = paths.notifications("shop", "order")
+    world.api.objects[path] = {"metadata": metadata | {"uid": uid}, "spec": spec}
+    world.link.answer = taken("new")
+    await world.reconciler.reconcile(KEY)
+    assert [offer.spec.text for offer in world.link.offers] == ([text] if uid == "o" else [])

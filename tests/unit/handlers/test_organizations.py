@@ -61,9 +61,13 @@ class World:
         self.organizations = organizations.OrganizationReconciler(
             objects,
             client,
-            resolving.PlanResolver(reader, probes.Probes(lambda _: None)),
+            resolving.PlanResolver(
+                reader, probes.Probes(lambda _: None), look_again=lambda _key, _delay: None, monotonic=lambda: 0.0
+            ),
             publishing.Publisher(client, namespace="system"),
-            projections.Projections(client, url="", look_again=lambda *_: None, monotonic=lambda: 0.0),
+            projections.Projections(
+                client, url="", look_again=lambda *_: None, monotonic=lambda: 0.0, jitter=lambda: 0.5
+            ),
             namespace="system",
             now=self._now,
             settled=lambda _, found: self.settled.append(found),

@@ -1,95 +1,21 @@
 """The ConfigMap that an organization asks for in its namespace: written, repaired, removed, and nothing of others."""
 
-import datetime as dt
 import typing
 
 import pytest
 
-from kit import api, tiers
+from kit import api, projecting, tiers
 from mailtier.api import names
-from mailtier.api import settings as api_settings
-from mailtier.handlers import keys, projections, store
-from mailtier.kube import errors, paths
+from mailtier.handlers import projections
+from mailtier.kube import errors
 from mailtier.settings import conditions, observed
 
-PATH = paths.config_maps("team-a", "mailtier-default")
-KEY = keys.organization("team-a", "default")
-PUBLISH: tiers.Json = {"publish": True}
+PATH, KEY, PUBLISH = projecting.PATH, projecting.KEY, projecting.PUBLISH
 WRITTEN, PENDING = conditions.Projection.WRITTEN, conditions.Projection.PENDING
 CONFLICT, NOT_GRANTED = conditions.Projection.CONFLICT, conditions.Projection.NOT_GRANTED
 NONE = conditions.Projection.NONE
 LABELS = {"app.kubernetes.io/managed-by": "mailtier", "app.kubernetes.io/component": "projection"}
 OWNER = {"apiVersion": names.API_VERSION, "kind": names.ORG_KIND, "name": "default", "uid": "uid"}
-
-
-class Projecting:
-    """A writer of projections, its API server, a clock, and the status that says what was written.
-
-    Attributes:
-        now: Monotonic seconds.
-        again: After how many seconds it wants to look again, each time that it said so.
-        named: What status names.
-    """
-
-    def __init__(self) -> None:
-        self.api = api.Api()
-        self.now = 0.0
-        self.again: list[float] = []
-        self.named = ""
-        self.uid = "uid"
-        self.start()
-
-    def start(self) -> None:
-        """Have another operator take over, which remembers nothing."""
-        self.projections = projections.Projections(
-            typing.cast("typing.Any", self.api),
-            url="https://intake",
-            look_again=self._note,
-            monotonic=lambda: self.now,
-        )
-
-    def _note(self, key: keys.Key, delay: dt.timedelta) -> None:
-        assert key == KEY
-        self.again.append(delay.total_seconds())
-
-    async def reconcile(
-        self,
-        org: tiers.Json | None = None,
-        *,
-        host: tiers.Json = tiers.RELAY,
-        spec: api_settings.OrgSpec | observed.Invalid | None = None,
-    ) -> projections.Projected:
-        """Return what becomes of the projection of team-a/default, whose status then names what is left."""
-        org = PUBLISH if org is None else org
-        seen = store.Organization(
-            namespace="team-a",
-            name="default",
-            uid=self.uid,
-            generation=1,
-            conditions=(),
-            status_digest=b"",
-            spec=observed.parse_org(org) if spec is None else spec,
-            projection=self.named,
-        )
-        outcome = await self.projections.reconcile(KEY, seen, tiers.settle(host, org))
-        self.named = names.projection("default") if outcome.is_left else ""
-        return outcome
-
-    @property
-    def there(self) -> api.Object:
-        """The ConfigMap."""
-        return self.api.objects[PATH]
-
-    @property
-    def data(self) -> dict[str, str]:
-        """What applications read."""
-        return typing.cast("dict[str, str]", self.there["data"])
-
-    def calls(self) -> list[str]:
-        """Return the verbs of the requests since it was asked for the last time."""
-        made = [verb for verb, _ in self.api.requests]
-        self.api.requests.clear()
-        return made
 
 
 class Silent(api.Api):
@@ -102,12 +28,12 @@ class Silent(api.Api):
 
 
 @pytest.fixture
-def world() -> Projecting:
+def world() -> projecting.Projecting:
     """Return a writer that has written nothing."""
-    return Projecting()
+    return projecting.Projecting()
 
 
-async def test_it_is_created_as_the_object_s_own(world: Projecting) -> None:
+async def test_it_is_created_as_the_object_s_own(world: projecting.Projecting) -> None:
     """Labels say whose it is, and with its owner it is collected as garbage."""
     assert await world.reconcile() == projections.Projected(found=WRITTEN, written=True, is_left=True)
     metadata = world.there["metadata"]
@@ -118,7 +44,7 @@ async def test_it_is_created_as_the_object_s_own(world: Projecting) -> None:
     assert world.calls() == ["get", "create"]
 
 
-async def test_a_steady_state_makes_no_call(world: Projecting) -> None:
+async def test_a_steady_state_makes_no_call(world: projecting.Projecting) -> None:
     """What was written is taken to be there for a while, and then looked at without a write (R8)."""
     await world.reconcile()
     world.calls()
@@ -131,7 +57,7 @@ async def test_a_steady_state_makes_no_call(world: Projecting) -> None:
     assert (world.calls(), world.again) == ([], [])
 
 
-async def test_another_operator_finds_what_is_there(world: Projecting) -> None:
+async def test_another_operator_finds_what_is_there(world: projecting.Projecting) -> None:
     """After a change of leader nothing is written that is right."""
     await world.reconcile()
     world.calls()
@@ -140,7 +66,7 @@ async def test_another_operator_finds_what_is_there(world: Projecting) -> None:
     assert world.calls() == ["get"]
 
 
-async def test_drift_is_repaired_when_it_is_looked_at_again(world: Projecting) -> None:
+async def test_drift_is_repaired_when_it_is_looked_at_again(world: projecting.Projecting) -> None:
     """What somebody edits, adds or removes is as it was after the recheck."""
     await world.reconcile()
     before = dict(world.data)
@@ -154,7 +80,7 @@ async def test_drift_is_repaired_when_it_is_looked_at_again(world: Projecting) -
     assert world.data == before
 
 
-async def test_a_server_that_is_given_up_is_not_left_behind(world: Projecting) -> None:
+async def test_a_server_that_is_given_up_is_not_left_behind(world: projecting.Projecting) -> None:
     """Who goes back to the host's server takes the keys of the former one along."""
     await world.reconcile({**tiers.OWN, **PUBLISH})
     assert world.data["SMTP_HOST"] == "smtp.example.org"
@@ -162,7 +88,7 @@ async def test_a_server_that_is_given_up_is_not_left_behind(world: Projecting) -
     assert not [key for key in world.data if key.startswith("SMTP_")]
 
 
-async def test_what_is_immutable_is_made_anew(world: Projecting) -> None:
+async def test_what_is_immutable_is_made_anew(world: projecting.Projecting) -> None:
     """An immutable ConfigMap cannot be repaired: it is deleted, and created a moment later."""
     await world.reconcile()
     world.there["immutable"] = True
@@ -182,7 +108,7 @@ async def test_what_is_immutable_is_made_anew(world: Projecting) -> None:
     ],
     ids=["plain", "labelled", "owned", "another's"],
 )
-async def test_a_foreign_one_is_never_touched(world: Projecting, metadata: dict[str, typing.Any]) -> None:
+async def test_a_foreign_one_is_never_touched(world: projecting.Projecting, metadata: dict[str, typing.Any]) -> None:
     """One of that name that is not ours stays as it is, however much of ours it imitates (R8)."""
     world.api.objects[PATH] = {"metadata": {"uid": "1", "resourceVersion": "1", **metadata}, "data": {"a": "b"}}
     for _ in range(2):
@@ -193,7 +119,7 @@ async def test_a_foreign_one_is_never_touched(world: Projecting, metadata: dict[
     assert world.again == [30, 30]
 
 
-async def test_one_that_became_foreign_is_left_alone(world: Projecting) -> None:
+async def test_one_that_became_foreign_is_left_alone(world: projecting.Projecting) -> None:
     """Who takes our labels off has it for themselves, and removing spec.publish does not delete it."""
     await world.reconcile()
     world.there["metadata"]["labels"] = {}
@@ -203,7 +129,7 @@ async def test_one_that_became_foreign_is_left_alone(world: Projecting) -> None:
     assert PATH in world.api.objects
 
 
-async def test_a_predecessor_s_is_waited_for(world: Projecting) -> None:
+async def test_a_predecessor_s_is_waited_for(world: projecting.Projecting) -> None:
     """That of an object of the same name that was deleted is the garbage collector's; then comes ours."""
     await world.reconcile()
     world.uid, world.named = "another", ""
@@ -215,7 +141,7 @@ async def test_a_predecessor_s_is_waited_for(world: Projecting) -> None:
     assert world.there["metadata"]["ownerReferences"][0]["uid"] == "another"
 
 
-async def test_one_that_is_being_deleted_is_waited_for(world: Projecting) -> None:
+async def test_one_that_is_being_deleted_is_waited_for(world: projecting.Projecting) -> None:
     """What is on its way out would take a write along."""
     await world.reconcile()
     world.there["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
@@ -224,7 +150,7 @@ async def test_one_that_is_being_deleted_is_waited_for(world: Projecting) -> Non
     assert world.again == [5]
 
 
-async def test_a_missing_right_is_told(world: Projecting) -> None:
+async def test_a_missing_right_is_told(world: projecting.Projecting) -> None:
     """Where nobody granted the writing, status says so, and it is tried again every minute."""
     world.api.failing = errors.ForbiddenError("no", status=403)
     assert await world.reconcile() == projections.Projected(found=NOT_GRANTED)
@@ -233,14 +159,14 @@ async def test_a_missing_right_is_told(world: Projecting) -> None:
     assert (await world.reconcile()).found is WRITTEN
 
 
-async def test_somebody_at_the_same_time_is_no_fault(world: Projecting) -> None:
+async def test_somebody_at_the_same_time_is_no_fault(world: projecting.Projecting) -> None:
     """Who comes too late looks again soon."""
     world.api.failing = errors.ConflictError("no", status=409)
     assert await world.reconcile() == projections.Projected(found=PENDING)
     assert world.again == [5]
 
 
-async def test_an_outage_is_told_to_who_asked_and_says_nothing_of_what_is_there(world: Projecting) -> None:
+async def test_an_outage_is_told_to_who_asked_and_says_nothing_of_what_is_there(world: projecting.Projecting) -> None:
     """What was written stands through it; what was not is pending, and either is tried again with patience."""
     world.api.failing = errors.UnavailableError("down")
     assert await world.reconcile() == projections.Projected(found=PENDING, refused=world.api.failing)
@@ -255,7 +181,7 @@ async def test_an_outage_is_told_to_who_asked_and_says_nothing_of_what_is_there(
     assert world.again == []
 
 
-async def test_what_nobody_wants_any_more_is_deleted(world: Projecting) -> None:
+async def test_what_nobody_wants_any_more_is_deleted(world: projecting.Projecting) -> None:
     """Removing spec.publish removes what it asked for, and where nothing was there nothing is asked for."""
     assert await world.reconcile({}) == projections.Projected(found=NONE)
     assert world.calls() == []
@@ -267,7 +193,7 @@ async def test_what_nobody_wants_any_more_is_deleted(world: Projecting) -> None:
     assert world.calls() == []
 
 
-async def test_what_status_does_not_name_yet_is_deleted_too(world: Projecting) -> None:
+async def test_what_status_does_not_name_yet_is_deleted_too(world: projecting.Projecting) -> None:
     """Where the status could not be written after the creation, what was created is known nevertheless."""
     await world.reconcile()
     world.named = ""
@@ -278,7 +204,7 @@ async def test_what_status_does_not_name_yet_is_deleted_too(world: Projecting) -
     assert world.api.objects == {}
 
 
-async def test_what_was_created_without_an_answer_is_deleted_too(world: Projecting) -> None:
+async def test_what_was_created_without_an_answer_is_deleted_too(world: projecting.Projecting) -> None:
     """That the answer to the creation got lost does not say that nothing was created."""
     world.api = Silent()
     world.start()
@@ -289,7 +215,7 @@ async def test_what_was_created_without_an_answer_is_deleted_too(world: Projecti
     assert world.api.objects == {}
 
 
-async def test_what_cannot_be_deleted_is_remembered_and_in_nobody_s_way(world: Projecting) -> None:
+async def test_what_cannot_be_deleted_is_remembered_and_in_nobody_s_way(world: projecting.Projecting) -> None:
     """Without the right, status goes on naming it, so that it is deleted when the right is back."""
     await world.reconcile()
     world.api.failing = errors.ForbiddenError("no", status=403)
@@ -303,14 +229,14 @@ async def test_what_cannot_be_deleted_is_remembered_and_in_nobody_s_way(world: P
     assert await world.reconcile({}) == projections.Projected(found=NONE, written=True)
 
 
-async def test_one_that_is_gone_already_is_gone(world: Projecting) -> None:
+async def test_one_that_is_gone_already_is_gone(world: projecting.Projecting) -> None:
     """Who deleted it by hand needs no deletion."""
     await world.reconcile()
     del world.api.objects[PATH]
     assert await world.reconcile({}) == projections.Projected(found=NONE)
 
 
-async def test_an_object_that_does_not_fit_keeps_what_is_there(world: Projecting) -> None:
+async def test_an_object_that_does_not_fit_keeps_what_is_there(world: projecting.Projecting) -> None:
     """What its author meant is not known, so that applications keep what they have."""
     invalid = observed.Invalid(field="spec.publish", message="is required")
     assert await world.reconcile(spec=invalid) == projections.Projected(found=NONE)
@@ -320,7 +246,7 @@ async def test_an_object_that_does_not_fit_keeps_what_is_there(world: Projecting
     assert world.calls() == []
 
 
-async def test_what_the_policy_blocks_is_not_published(world: Projecting) -> None:
+async def test_what_the_policy_blocks_is_not_published(world: projecting.Projecting) -> None:
     """Neither into a namespace that is not selected nor with an address that is not allowed; what was there stays."""
     selector = {"mode": "Selector", "selector": {"matchLabels": {"mail": "on"}}}
     closed = {**tiers.RELAY, "policy": {"organizations": selector}}
@@ -333,7 +259,7 @@ async def test_what_the_policy_blocks_is_not_published(world: Projecting) -> Non
     assert world.data["MAIL_FROM"] == "no-reply@example.com"
 
 
-async def test_who_is_blocked_still_finds_and_trusts_the_intake(world: Projecting) -> None:
+async def test_who_is_blocked_still_finds_and_trusts_the_intake(world: projecting.Projecting) -> None:
     """What was published goes on saying where to hand over, with a new authority too, and nothing else of it moves."""
     foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
     world.projections.note_authority("first")
@@ -355,7 +281,7 @@ async def test_who_is_blocked_still_finds_and_trusts_the_intake(world: Projectin
     }
 
 
-async def test_an_immutable_one_stays_while_its_organization_is_blocked(world: Projecting) -> None:
+async def test_an_immutable_one_stays_while_its_organization_is_blocked(world: projecting.Projecting) -> None:
     """It could not be made anew before the policy is kept again, and applications have it meanwhile."""
     foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
     await world.reconcile()
@@ -365,7 +291,7 @@ async def test_an_immutable_one_stays_while_its_organization_is_blocked(world: P
     assert "MAILTIER_CA" not in world.data
 
 
-async def test_nothing_is_made_anew_while_the_policy_blocks(world: Projecting) -> None:
+async def test_nothing_is_made_anew_while_the_policy_blocks(world: projecting.Projecting) -> None:
     """One that was deleted meanwhile comes back with the mended settings."""
     foreign = {**PUBLISH, "from": {"address": "ceo@example.net"}}
     await world.reconcile()
@@ -375,7 +301,7 @@ async def test_nothing_is_made_anew_while_the_policy_blocks(world: Projecting) -
     assert await world.reconcile() == projections.Projected(found=WRITTEN, written=True, is_left=True)
 
 
-async def test_new_certificates_are_published(world: Projecting) -> None:
+async def test_new_certificates_are_published(world: projecting.Projecting) -> None:
     """Applications trust a new authority as soon as they read again; an equal one changes nothing."""
     assert world.projections.note_authority("first") is True
     await world.reconcile()
@@ -386,7 +312,7 @@ async def test_new_certificates_are_published(world: Projecting) -> None:
     assert world.data["MAILTIER_CA"] == "second"
 
 
-async def test_an_organization_that_comes_back_is_looked_at(world: Projecting) -> None:
+async def test_an_organization_that_comes_back_is_looked_at(world: projecting.Projecting) -> None:
     """What was remembered of an object that is gone does not stand for its successor."""
     await world.reconcile()
     world.projections.release(KEY)

@@ -1,12 +1,15 @@
 """Secrets and CA bundles: read when needed, and again by a schedule."""
 
+import asyncio
 import base64
+import collections.abc
+import contextlib
 import typing
 
 import pytest
 import trustme
 
-from kit import api, tiers
+from kit import api, tiers, virtual_time
 from mailtier.handlers import keys, reads
 from mailtier.kube import errors, paths
 from mailtier.settings import bundles, observed, resolve
@@ -19,7 +22,7 @@ OUTCOME = observed.ReadOutcome
 class World:
     """A reader with an API server in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: collections.abc.Callable[[], float] | None = None) -> None:
         self.api = api.Api()
         self.now = 0.0
         self.changed: list[keys.Key] = []
@@ -29,7 +32,7 @@ class World:
             typing.cast("typing.Any", self.api),
             changed=self.changed.append,
             publish=self._publish,
-            monotonic=lambda: self.now,
+            monotonic=monotonic or (lambda: self.now),
             jitter=lambda: 1.0,
         )
 
@@ -116,3 +119,136 @@ async def test_a_namespace_cannot_fill_the_operators_namespace_with_bundles(worl
     assert world.reader.may_publish("team-b", f"{99:064x}")
     world.now += 3600
     assert world.reader.may_publish("team-a", f"{98:064x}")
+
+
+async def test_everybody_hears_of_what_one_user_has_read_anew(world: World) -> None:
+    """Two organizations share a Secret: a change of the one's settings shows the other the new password as well."""
+    other = keys.organization("team-a", "other")
+    world.secret("1")
+    for user in (USER, other):
+        await world.reader.read_for(user, plan(), fresh=True)
+    world.secret("2")
+    await world.reader.read_for(USER, plan(), fresh=True)
+    assert world.changed == [other]
+
+
+@contextlib.asynccontextmanager
+async def scheduled() -> collections.abc.AsyncIterator[World]:
+    """Run a reader's schedule in virtual time."""
+    world = World(asyncio.get_running_loop().time)
+    task = asyncio.create_task(world.reader.run())
+    try:
+        yield world
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def use(world: World, user: keys.Key, name: str, *, satisfied: bool, namespace: str = "team-a") -> None:
+    """Have a user refer to a Secret."""
+    auth = {"username": "team", "passwordSecretRef": {"name": name}}
+    await world.reader.read_for(
+        user, tiers.plan(tiers.RELAY, {**tiers.OWN, "auth": auth}, namespace=namespace), fresh=True
+    )
+    world.reader.judge(user, satisfied=satisfied)
+
+
+@pytest.mark.parametrize(
+    ("user", "within_seconds"), [(keys.HOST, 15), (USER, 60)], ids=["the host's", "an organization's"]
+)
+def test_a_rotation_is_seen_by_the_schedule(user: keys.Key, within_seconds: float) -> None:
+    """The host's Secret is read every 15 s, an organization's every 60 s (R9)."""
+
+    async def rotate() -> None:
+        async with scheduled() as world:
+            world.secret("1")
+            await use(world, user, "smtp", satisfied=True)
+            for version in range(2, 7):
+                await asyncio.sleep(within_seconds * 1.7)
+                world.changed.clear()
+                world.secret(str(version))
+                await asyncio.sleep(within_seconds + 0.1)
+                assert world.changed == [user]
+
+    virtual_time.run(rotate())
+
+
+def test_what_is_missing_is_found_soon_however_long_it_was_missing() -> None:
+    """Whoever creates the Secret after ten minutes waits for no more than 15 s (R9)."""
+
+    async def create() -> None:
+        async with scheduled() as world:
+            await use(world, USER, "smtp", satisfied=False)
+            await asyncio.sleep(600)
+            assert world.api.count("get", SECRET) <= 600 / 15 + 3
+            world.secret()
+            await asyncio.sleep(15.1)
+            assert world.changed == [USER]
+
+    virtual_time.run(create())
+
+
+def test_what_may_not_be_read_is_asked_for_ever_more_rarely() -> None:
+    """A 403 is no reason to fill the audit log: the pause grows to five minutes (R9)."""
+
+    async def forbid() -> None:
+        async with scheduled() as world:
+            world.api.failing = errors.ForbiddenError("no", status=403)
+            await use(world, USER, "smtp", satisfied=False)
+            await asyncio.sleep(3600)
+            assert 12 <= world.api.count("get", SECRET) <= 20
+            world.api.failing = None
+            world.secret()
+            await asyncio.sleep(301)
+            assert world.changed == [USER]
+
+    virtual_time.run(forbid())
+
+
+def test_one_namespace_cannot_use_up_the_reads_of_all() -> None:
+    """A thousand missing Secrets are read at most 50 times a second, and a neighbour's in its time (R9, R15)."""
+
+    async def crowd() -> None:
+        neighbour = keys.organization("team-b", "default")
+        async with scheduled() as world:
+            await use(world, neighbour, "smtp", satisfied=True, namespace="team-b")
+            for number in range(1_000):
+                await use(world, keys.organization("team-a", f"o{number}"), f"missing-{number}", satisfied=False)
+            assert world.reader.period.total_seconds() == 60
+            begun = len(world.api.requests)
+            await asyncio.sleep(62)
+            assert len(world.api.requests) - begun <= reads.PER_SECOND * 63
+            assert world.api.count("get", paths.secrets("team-b", "smtp")) >= 2
+
+    virtual_time.run(crowd())
+
+
+def test_the_period_stretches_beyond_what_the_budget_reads_in_a_minute(world: World) -> None:
+    """The more there is, the more rarely each is read, and by how much is known (R9)."""
+
+    async def fill() -> None:
+        for number in range(3_001):
+            await use(world, keys.organization("team-a", f"o{number}"), f"s{number}", satisfied=True)
+            world.now += 1
+        assert world.reader.period.total_seconds() == 120
+
+    virtual_time.run(fill())
+
+
+@pytest.mark.parametrize(("version", "is_read"), [("u/1", False), ("u/2", True), (None, True)])
+def test_whoever_knows_better_has_it_read_at_once(version: str | None, is_read: bool) -> None:
+    """A probe with another version than is known, or one that was refused, is a reason to read; others are none."""
+
+    async def contradict() -> None:
+        async with scheduled() as world:
+            world.secret("1")
+            await use(world, USER, "smtp", satisfied=True)
+            before = world.api.count("get", SECRET)
+            world.secret("2")
+            world.reader.read_again(USER, version=version)
+            await asyncio.sleep(0.1)
+            assert world.api.count("get", SECRET) - before == is_read
+            assert bool(world.changed) == is_read
+
+    virtual_time.run(contradict())

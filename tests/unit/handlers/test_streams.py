@@ -2,14 +2,17 @@
 
 import json
 import pathlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from mailtier.api import names
 from mailtier.handlers import store as store_module
 from mailtier.handlers import streams, watch_events
+from mailtier.kube import listings
 
 _PLURAL = "orgemailsettings"
 
@@ -41,27 +44,36 @@ def always(_plural: str, _metadata: streams.Metadata, _status: bytes) -> bool:
 
 
 def test_what_is_read_of_an_object_stays_as_it_is() -> None:
-    """Spec, status, labels and identity go on; managed fields and annotations do not."""
-    text, is_bookmark = streams.slim(line(spec={"suspend": True}, status={"state": "Active"}), _PLURAL, never)
+    """Spec, status and identity go on; labels, managed fields and annotations do not."""
+    spec = {"from": {"displayName": "Büro \U0001f600"}}
+    text, is_bookmark = streams.slim(line(spec=spec, status={"state": "Active"}), _PLURAL, never)
     found = json.loads(text)
     assert not is_bookmark
-    assert found == {
-        "type": "MODIFIED",
-        "object": {
-            "apiVersion": "mailtier.dev/v1alpha1",
-            "kind": "OrgEmailSettings",
-            "metadata": {
-                "name": "default",
-                "namespace": "acme",
-                "uid": "u",
-                "generation": 1,
-                "resourceVersion": "7",
-                "labels": {"a": "b"},
-            },
-            "spec": {"suspend": True},
-            "status": {"state": "Active"},
+    assert found["type"] == "MODIFIED"
+    assert streams.unfold(found["object"]) == {
+        "apiVersion": "mailtier.dev/v1alpha1",
+        "kind": "OrgEmailSettings",
+        "metadata": {
+            "name": "default",
+            "namespace": "acme",
+            "uid": "u",
+            "generation": 1,
+            "resourceVersion": "7",
         },
+        "spec": spec,
+        "status": {"state": "Active"},
     }
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(100, True), (streams.MAXIMUM_LABELS_BYTES, False)])
+def test_labels_of_a_namespace_are_kept_while_they_are_small(size: int, is_kept: bool) -> None:
+    """A policy may select by them; one with a megabyte of them is selected by none."""
+    found = json.loads(line(spec={"finalizers": ["kubernetes"]}))
+    found["object"]["metadata"]["labels"] = {"team": "a" * size}
+    text, _ = streams.slim(json.dumps(found).encode(), "namespaces", never)
+    shown = json.loads(text)["object"]
+    assert ("labels" in shown["metadata"]) == is_kept
+    assert "spec" not in shown
 
 
 def test_an_echo_becomes_a_bookmark() -> None:
@@ -125,7 +137,59 @@ async def test_listings_are_slimmed_and_other_answers_are_not(tmp_path: pathlib.
     assert theirs == page
     assert ours["metadata"] == page["metadata"]
     assert "managedFields" not in ours["items"][0]["metadata"]
-    assert ours["items"][0]["spec"] == {"suspend": True}
+    assert streams.unfold(ours["items"][0])["spec"] == {"suspend": True}
+
+
+async def test_a_page_shrinks_when_its_bytes_grow(tmp_path: pathlib.Path) -> None:
+    """However large the objects, no part of a listing is read beyond its bound, and none of them is lost."""
+    large = "x" * (listings.MAXIMUM_BYTES // 3)
+    items = [json.loads(line(version=str(number), annotations=large))["object"] for number in range(40)]
+    served_parts: list[int] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        first, limit = int(request.query.get("continue", 0)), int(request.query["limit"])
+        page = {
+            "metadata": {"resourceVersion": "5", "continue": str(first + limit) if first + limit < 40 else ""},
+            "items": items[first : first + limit],
+        }
+        served_parts.append(limit)
+        return web.json_response(page)
+
+    seen: list[str] = []
+    async with serving(answer, tmp_path, never) as (session, url):
+        token = ""
+        while True:
+            query = {"limit": "500"} | ({"continue": token} if token else {})
+            async with session.get(f"{url}/{_PLURAL}", params=query) as response:
+                page = await response.json()
+            assert len(json.dumps(page)) < 20_000
+            seen += [item["metadata"]["resourceVersion"] for item in page["items"]]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                break
+    assert seen == [str(number) for number in range(40)]
+    assert served_parts[0] > 2
+    assert served_parts[-1] <= 2
+
+
+def test_a_request_to_look_anew_is_no_echo() -> None:
+    """The one annotation that is read comes through, and a new value of it is news."""
+    objects = store_module.Store()
+    take = watch_events.WatchEvents(objects, _Queue())
+
+    def asked(value: str) -> bytes:
+        found = json.loads(line(spec={}, status={"state": "Active"}))
+        found["object"]["metadata"]["annotations"] = {names.REQUESTED_AT_ANNOTATION: value, "other": "x"}
+        return json.dumps(found).encode()
+
+    text, _ = streams.slim(asked("first"), _PLURAL, take.is_echo)
+    document = streams.unfold(json.loads(text)["object"])
+    assert document["metadata"]["annotations"] == {names.REQUESTED_AT_ANNOTATION: "first"}
+    take.organization("acme", "default", document)
+    assert objects.organizations["acme", "default"].requested_at == "first"
+    assert streams.slim(asked("first"), _PLURAL, take.is_echo)[1]
+    assert not streams.slim(asked("second"), _PLURAL, take.is_echo)[1]
+    assert "annotations" not in streams.slim(asked("x" * 129), _PLURAL, never)[0].decode()
 
 
 class _Queue:
@@ -159,12 +223,27 @@ def test_an_echo_is_what_is_known_or_being_written() -> None:
     assert not is_echo({"state": "Active"})
 
 
-class served:  # noqa: N801 - Used as a function.
-    """A server on a Unix socket that answers every request with a body in pieces, and a session as kopf gets it."""
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-    def __init__(self, body: bytes, size: int, folder: pathlib.Path, is_echo: streams.IsEcho) -> None:
-        self._body = body
-        self._size = size
+
+def served(body: bytes, size: int, folder: pathlib.Path, is_echo: streams.IsEcho) -> "serving":
+    """Return a server that answers every request with a body in pieces."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for start in range(0, len(body), size):
+            await response.write(body[start : start + size])
+        return response
+
+    return serving(answer, folder, is_echo)
+
+
+class serving:  # noqa: N801 - Used as a function.
+    """A server on a Unix socket, and a session as kopf gets it."""
+
+    def __init__(self, answer: Answer, folder: pathlib.Path, is_echo: streams.IsEcho) -> None:
+        self._answer = answer
         self._path = str(folder / "socket")
         self._is_echo = is_echo
 
@@ -176,17 +255,11 @@ class served:  # noqa: N801 - Used as a function.
         await web.UnixSite(self._runner, self._path).start()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(self._path),
-            response_class=streams.response_class(frozenset({_PLURAL}), self._is_echo),
+            response_class=streams.Response,
+            middlewares=(streams.Slimming(frozenset({_PLURAL}), self._is_echo),),
         )
         return self._session, "http://server"
 
     async def __aexit__(self, *exception: object) -> None:
         await self._session.close()
         await self._runner.cleanup()
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await response.prepare(request)
-        for start in range(0, len(self._body), self._size):
-            await response.write(self._body[start : start + self._size])
-        return response

@@ -5,12 +5,14 @@ import collections.abc
 import contextlib
 import itertools
 import json
+import random
 import typing
 
+import msgspec
 import pytest
 from aiohttp import web
 
-from mailtier.kube import client, errors, paths
+from mailtier.kube import client, errors, listings, paths
 
 _PATH = paths.config_maps("a", "b")
 _SECRET = paths.secrets("a", "b")
@@ -115,20 +117,60 @@ async def test_errors_about_secrets_quote_nothing(serve: Serve) -> None:
     assert str(caught.value) == f"get {_SECRET} was answered with 422 Invalid"
 
 
-async def test_expired_continue_token_makes_one_whole_list(serve: Serve) -> None:
-    """When a listing in chunks falls behind, it is asked for in one piece."""
+async def test_a_listing_that_falls_behind_begins_again(serve: Serve) -> None:
+    """It is never asked for in one piece, which may be as large as tenants like."""
     queries: list[dict[str, str]] = []
 
     async def handler(request: web.Request) -> web.Response:
         queries.append(dict(request.query))
-        if "continue" in request.query:
+        if "continue" in request.query and len(queries) < 4:
             return web.json_response({"reason": "Expired"}, status=410)
-        metadata = {"resourceVersion": "7", "continue": "next" if "limit" in request.query else ""}
+        metadata = {"resourceVersion": "7", "continue": "" if "continue" in request.query else "next"}
         return web.json_response({"metadata": metadata, "items": [{"metadata": {"name": "x"}}]})
 
     listing = await (await serve(handler)).list(paths.config_maps("a"), labels="k=v")
-    assert (len(listing.items), listing.resource_version) == (1, "7")
-    assert queries[-1] == {"labelSelector": "k=v"}
+    assert (len(listing.items), listing.resource_version) == (2, "7")
+    assert all("limit" in query for query in queries)
+
+
+async def test_a_listing_that_always_falls_behind_fails(serve: Serve) -> None:
+    """It says so, instead of asking for ever."""
+
+    async def handler(request: web.Request) -> web.Response:
+        if "continue" in request.query:
+            return web.json_response({"reason": "Expired"}, status=410)
+        return web.json_response({"metadata": {"resourceVersion": "7", "continue": "next"}, "items": []})
+
+    with pytest.raises(errors.GoneError):
+        await (await serve(handler)).list(paths.config_maps("a"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_part_of_a_listing_is_read_beyond_its_bound(serve: Serve, seed: int) -> None:
+    """Whatever the sizes of the objects, each is listed once, and no part that is kept is larger than it may be."""
+    chance = random.Random(seed)  # noqa: S311 - Repeatable on purpose.
+    sizes = chance.choices([10, 1_000, listings.MAXIMUM_BYTES // 2, 1_500_000], k=40)
+    kept: list[int] = []
+
+    def read(text: bytes) -> client.Object:
+        kept.append(len(text))
+        return {"name": msgspec.json.decode(text)["metadata"]["name"]}
+
+    async def handler(request: web.Request) -> web.Response:
+        first, limit = int(request.query.get("continue", 0)), int(request.query["limit"])
+        part = [
+            {"metadata": {"name": str(number), "labels": "x" * size}}
+            for number, size in list(enumerate(sizes))[first : first + limit]
+        ]
+        following = str(first + limit) if first + limit < len(sizes) else ""
+        return web.json_response({"metadata": {"resourceVersion": "7", "continue": following}, "items": part})
+
+    api = await serve(handler)
+    parts = [part async for part in api.pages(paths.org_settings(), metadata_only=True, read=read)]
+    assert [item["name"] for part in parts for item in part.items] == [str(number) for number in range(len(sizes))]
+    for part in parts:
+        taken = [kept.pop(0) for _ in part.items]
+        assert sum(taken) <= listings.MAXIMUM_BYTES or len(taken) == 1
 
 
 async def test_watch_joins_lines_however_they_are_cut(serve: Serve) -> None:
@@ -177,6 +219,19 @@ async def test_error_in_a_watch_is_raised(
 
     with pytest.raises(kind):
         await watched(await serve(handler))
+
+
+async def test_an_object_that_etcd_cannot_hold_is_not_read(serve: Serve) -> None:
+    """An answer beyond all bounds is cut off."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(body=b'{"a":"' + b"x" * listings.MAXIMUM_OBJECT_BYTES + b'"}')
+
+    api = await serve(handler)
+    with pytest.raises(errors.UnavailableError, match="bytes"):
+        await api.get(_PATH)
+    with pytest.raises(errors.UnavailableError, match="bytes"):
+        await api.list(paths.config_maps("a"))
 
 
 async def test_client_outside_its_context_is_a_mistake(serve: Serve) -> None:

@@ -28,6 +28,37 @@ def _probe(resolution: resolve.Resolution, reason: str = "Verified", **fields: A
     return feed.Probe(**{**defaults, **fields})
 
 
+_HOST_FAULTS: dict[str, dict[str, Any]] = {
+    "invalid": {"host": {"smtp": {}}},
+    "server": {"host": {**tiers.RELAY, "smtp": {"host": "127.0.0.1"}}},
+    "sender": {"host": {**tiers.RELAY, "from": {"address": "a@xn--a.example"}}},
+    "unbound": {"host": tiers.RELAY, "annotation": "elsewhere.example"},
+    "missing": {"host": tiers.RELAY, "outcome": observed.ReadOutcome.NOT_FOUND},
+    "key": {
+        "host": tiers.RELAY,
+        "unfit": observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password"),
+        "problem": "there is no such key",
+    },
+}
+
+
+@pytest.mark.parametrize("fault", _HOST_FAULTS)
+def test_a_fault_of_the_host_stalls_nobody_else(fault: str) -> None:
+    """Every tenant's pipeline waits for the platform team, and none fails; the host's own status is what is Stalled."""
+    read = {"outcome": observed.ReadOutcome.FOUND, "version": "uid/1", "annotation": "relay.example.com:587"}
+    read |= {key: value for key, value in _HOST_FAULTS[fault].items() if key != "host"}
+    secret = observed.SecretRead(**read)
+    found = tiers.conclude(_HOST_FAULTS[fault]["host"], {}, secret=secret)
+    types = {entry["type"]: entry for entry in _status(found)["conditions"]}
+    assert types["Ready"]["status"] == "False"
+    assert "Stalled" not in types
+    assert types["Reconciling"]["reason"] == types["Ready"]["reason"]
+    # Of the organization's own doing it would be Stalled, whatever is wrong with the host beside it.
+    own = tiers.conclude(_HOST_FAULTS[fault]["host"], {"smtp": {}}, secret=secret)
+    both = {entry["type"] for entry in _status(own)["conditions"]}
+    assert "Stalled" in both
+
+
 def _status(
     resolution: resolve.Resolution,
     *,
@@ -96,8 +127,11 @@ def test_what_is_not_ready_says_whether_it_mends_itself(case: Case) -> None:
         assert summed["Ready"][0] == ("True" if published and not resolution.effective.findings else "False")
         assert len(progress) == (summed["Ready"][0] == "False")
         assert all(summed[type_][0] == "True" for type_ in progress)
+        # What names no field is the platform team's to mend, but for a namespace that it does not want.
         needs_somebody = any(
-            finding.reason.progress is vocabulary.Progress.STALLED for finding in resolution.effective.findings
+            finding.reason.progress is vocabulary.Progress.STALLED
+            and (finding.field or finding.reason == reasons.NAMESPACE_NOT_ALLOWED)
+            for finding in resolution.effective.findings
         )
         assert ("Stalled" in progress) == needs_somebody
 

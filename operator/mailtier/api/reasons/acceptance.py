@@ -87,7 +87,7 @@ HOST_MISSING: Final = definition.reconciling(
     meaning="A value is inherited, and there is no HostEmailSettings named default.",
     remedy="Apply the HostEmailSettings, or set smtp, auth and from.address in the organization's settings.",
 )
-HOST_INVALID: Final = definition.stalled(
+HOST_INVALID: Final = definition.reconciling(
     _A,
     name="HostSettingsInvalid",
     meaning="The HostEmailSettings does not fit the schema, so that its policy is not known.",

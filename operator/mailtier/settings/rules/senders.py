@@ -28,7 +28,10 @@ def from_unusable(case: cases.Case) -> effective.Finding | None:
             addresses.parse(value)
         except addresses.AddressError as error:
             foreign = case.viewer == cases.ORG and case.values.provenance[f"from.{name}"] == cases.HOST
-            message = f"the host's address cannot be used; {cases.ASK}" if foreign else f"{error}; correct the address"
+            if foreign:
+                told = f"the host's from.{name} cannot be used; {cases.ASK}"
+                return effective.Finding(reason=reasons.INVALID, field="", message=told)
+            message = f"{error}; correct the address"
             return effective.Finding(reason=reasons.INVALID, field=f"spec.from.{name}", message=message)
     return None
 

@@ -59,6 +59,7 @@ def endpoint_not_allowed(case: cases.Case) -> effective.Finding | None:
         )
     else:
         message = f"the host's server may not be connected to; {cases.ASK}"
+        return effective.Finding(reason=reasons.ENDPOINT_NOT_ALLOWED, field="", message=message)
     return effective.Finding(reason=reasons.ENDPOINT_NOT_ALLOWED, field="spec.smtp.host", message=message)
 
 

@@ -1,0 +1,240 @@
+"""Memory: objects as large as etcd takes, which the operator has to list, watch and remember (R15)."""
+
+import base64
+import collections.abc
+import contextlib
+import dataclasses
+import io
+import json
+import pathlib
+import typing
+import uuid
+
+import aiohttp
+import pytest
+import yaml
+
+from kit import attacks, loading, operators, population, wait
+from kit import cluster as cluster_kit
+from kit import repository as repository_kit
+from mailtier.api import names
+from mailtier.kube import client as kube_client
+from mailtier.kube import configuration, paths
+
+_SYSTEM = "mailtier-system"
+_MEBIBYTE = 1024 * 1024
+_TENANT = "large"
+_LABELS = 2_000
+"""Of an object: with what the API server notes of them, as much as etcd takes."""
+_WIDE = "𠀀"
+_CONNECTIONS = 3
+"""With more, the API server takes longer for an object of a megabyte than it allows itself."""
+_WITHIN_SECONDS = 300
+
+ATTACKS = (
+    attacks.Story(
+        name="a-megabyte-of-labels",
+        test="test_the_operator_stays_within_the_chart_s_memory",
+        rules=("R15",),
+        story="Hundreds of objects have a megabyte of labels each, for the operator to be killed when it lists them.",
+        stopped_by="parts of a listing are bounded by bytes, and metadata is skipped while decoding",
+    ),
+    attacks.Story(
+        name="namespaces-full-of-labels",
+        test="test_the_operator_stays_within_the_chart_s_memory",
+        rules=("R15",),
+        story="Whoever may make namespaces labels them with a megabyte each, by which policies select.",
+        stopped_by="of a namespace at most 16 KiB of labels are kept",
+    ),
+    attacks.Story(
+        name="texts-in-objects",
+        test="test_the_operator_stays_within_the_chart_s_memory",
+        rules=("R15",),
+        story="Hundreds of Notifications hold a quarter of a megabyte of text, and wait for the sender.",
+        stopped_by="large ones are read when they are handed over, and not held",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """How much there is.
+
+    Attributes:
+        ordinary: Organizations of others.
+        large: Organizations of the tenant's, as large as etcd takes.
+        texts: Notifications of the tenant's, with as much text as they may have.
+        spaces: Namespaces of the tenant's, as large as etcd takes.
+        writes_status: Whether the operator may write status, which takes the API server a second for a large object.
+    """
+
+    ordinary: int
+    large: int
+    texts: int
+    spaces: int
+    writes_status: bool
+
+    def __str__(self) -> str:
+        return f"{self.large} large"
+
+
+_SHORT = Crowd(ordinary=300, large=350, texts=150, spaces=20, writes_status=False)
+_LONG = Crowd(ordinary=9_000, large=1_000, texts=500, spaces=100, writes_status=True)
+
+
+def _labels() -> dict[str, str]:
+    # Few and long: what the API server notes of each costs it more than the bytes do.
+    prefix = ".".join(["d" * 62] * 4)
+    return {f"{prefix}/{number:063}": "v" * 63 for number in range(_LABELS)}
+
+
+def _large(number: int, display_name: str) -> dict[str, typing.Any]:
+    labels = _labels()
+    fields = {"f:metadata": {"f:labels": {f"f:{label}": {} for label in labels}}}
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.ORG_KIND,
+        "metadata": {
+            "name": f"large-{number}",
+            "namespace": _TENANT,
+            "uid": str(uuid.UUID(int=number)),
+            "generation": 1 if display_name == "First" else 2,
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": labels,
+            "managedFields": [
+                {
+                    "manager": "kubectl",
+                    "operation": "Update",
+                    "apiVersion": names.API_VERSION,
+                    "fieldsType": "FieldsV1",
+                    "fieldsV1": fields,
+                }
+            ],
+        },
+        "spec": {"from": {"displayName": display_name}},
+        "status": {"observedGeneration": -1},
+    }
+
+
+def _text(number: int) -> dict[str, typing.Any]:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.NOTIFICATION_KIND,
+        "metadata": {"name": f"text-{number}", "namespace": _TENANT},
+        "spec": {"category": "JobAlert", "recipients": ["a@tenant.example"], "text": _WIDE * 65_536},
+    }
+
+
+def _space(number: int) -> dict[str, typing.Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": f"{_TENANT}-{number}", "labels": _labels()},
+    }
+
+
+async def _put(control_plane: cluster_kit.LocalCluster, wanted: Crowd, display_name: str) -> None:
+    """Have the tenant's organizations, past the API server: it would take minutes for what is put in seconds."""
+
+    async def put(number: int) -> None:
+        document = _large(number, display_name)
+        path = f"/registry/{names.GROUP}/{names.ORG_PLURAL}/{_TENANT}/{document['metadata']['name']}"
+        value = json.dumps(document, separators=(",", ":")).encode()
+        assert _MEBIBYTE < len(value) < 1.5 * _MEBIBYTE
+        pair = {"key": base64.b64encode(path.encode()).decode(), "value": base64.b64encode(value).decode()}
+        async with etcd.post(
+            f"{control_plane.etcd_url}/v3/kv/put", data=io.BytesIO(json.dumps(pair).encode())
+        ) as answer:
+            assert answer.status == 200, await answer.text()
+
+    async with aiohttp.ClientSession() as etcd:
+        await loading.each(range(wanted.large), put, connections=_CONNECTIONS)
+
+
+async def _populate(control_plane: cluster_kit.LocalCluster, api: kube_client.Client, wanted: Crowd) -> None:
+    await api.apply(paths.host_settings(names.HOST_NAME), population.host("Relay"), field_manager=loading.MANAGER)
+    others = population.make(wanted.ordinary, "ordinary")
+    await loading.prepare(api, others)
+    await loading.create(api, others)
+    await api.create(paths.namespaces(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _TENANT}})
+
+    async def text(number: int) -> None:
+        await api.create(paths.notifications(_TENANT), _text(number))
+
+    async def space(number: int) -> None:
+        await api.create(paths.namespaces(), _space(number))
+
+    await loading.each(range(wanted.texts), text)
+    await loading.each(range(wanted.spaces), space, connections=_CONNECTIONS)
+    await _put(control_plane, wanted, "First")
+
+
+def _limit_mib() -> float:
+    """Return what the chart allows the operator."""
+    values = yaml.safe_load((repository_kit.ROOT / "charts" / "mailtier" / "values.yaml").read_text(encoding="utf-8"))
+    text = values["operator"]["resources"]["limits"]["memory"]
+    assert text.endswith("Mi")
+    return float(text.removesuffix("Mi"))
+
+
+@contextlib.contextmanager
+def _cluster(
+    folder: pathlib.Path, wanted: Crowd
+) -> collections.abc.Iterator[tuple[cluster_kit.LocalCluster, pathlib.Path]]:
+    """Return a cluster with our kinds, and whose rights the operator has in it."""
+    with cluster_kit.LocalCluster(folder) as control_plane:
+        control_plane.apply_crds(repository_kit.ROOT / "crds")
+        control_plane.kubectl("create", "namespace", _SYSTEM)
+        if wanted.writes_status:
+            yield control_plane, control_plane.kubeconfig
+            return
+        control_plane.kubectl("create", "serviceaccount", "-n", _SYSTEM, "reader")
+        ours = tuple(f"{plural}.{names.GROUP}" for plural in (names.HOST_PLURAL, names.ORG_PLURAL))
+        ours += (f"{names.NOTIFICATION_PLURAL}.{names.GROUP}", "namespaces")
+        crds = "customresourcedefinitions.apiextensions.k8s.io"
+        for name, verbs, resources in (
+            ("reader", "get,list,watch", (*ours, crds)),
+            ("writer", "*", ("configmaps", "leases.coordination.k8s.io", "events.events.k8s.io")),
+        ):
+            granted = [f"--resource={resource}" for resource in resources]
+            control_plane.kubectl("create", "clusterrole", name, f"--verb={verbs}", *granted)
+            account = f"--serviceaccount={_SYSTEM}:reader"
+            control_plane.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
+        yield control_plane, control_plane.kubeconfig_for(_SYSTEM, "reader")
+
+
+async def _see(api: kube_client.Client, operator: operators.Operator, wanted: Crowd, display_name: str) -> float:
+    """Return the operator's peak once it has published every organization of the tenant's."""
+
+    async def is_published() -> bool:
+        if not operator.is_ready():
+            return False
+        listing = await api.list(paths.config_maps(_SYSTEM), labels=f"{names.NAMESPACE_LABEL}={_TENANT}")
+        return sum(found["data"].get("from.displayName") == display_name for found in listing.items) == wanted.large
+
+    await wait.until_async(
+        is_published, within_seconds=_WITHIN_SECONDS, why=f"{display_name} is published", poll_seconds=0.5
+    )
+    return operator.peak_mib()
+
+
+# It is the tenant who sends a megabyte, and may wait for it.
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+@pytest.mark.parametrize("wanted", [_SHORT, pytest.param(_LONG, marks=pytest.mark.long)], ids=str)
+async def test_the_operator_stays_within_the_chart_s_memory(tmp_path: pathlib.Path, wanted: Crowd) -> None:
+    """Listing all of it, and seeing all of it change at once, takes no more than the chart's limit (R15)."""
+    limit = _limit_mib()
+    with _cluster(tmp_path / "cluster", wanted) as (control_plane, account):
+        async with kube_client.Client(configuration.load(kubeconfig=control_plane.kubeconfig)) as api:
+            await _populate(control_plane, api, wanted)
+            with operators.Operator(tmp_path, account, namespace=_SYSTEM, log_level="WARNING") as operator:
+                peaks = {"start": await _see(api, operator, wanted, "First")}
+                await _put(control_plane, wanted, "Second")
+                peaks["every object changes"] = await _see(api, operator, wanted, "Second")
+                operator.restart()
+                await operator.ready()
+                peaks["restart"] = operator.peak_mib()
+    print(f"\n{wanted.large} organizations as large as etcd takes among {wanted.large + wanted.ordinary}:")
+    for what, peak in peaks.items():
+        print(f"{what:<22}{peak:6.0f} MiB of {limit:.0f}")
+    assert max(peaks.values()) < limit, peaks
