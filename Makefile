@@ -1,11 +1,15 @@
 # `make help` lists what there is. Everything runs in a virtual environment of the checkout's own.
 
-PYTHON ?= python3
+# The newest Python that is supported and found, unless one is named: make PYTHON=python3.12 ...
+PYTHON ?=
+FIND := python3 tests/kit/interpreters.py
 VENV ?= .venv
 UV_VERSION := 0.13.9
 BIN := $(VENV)/bin
 RUN := PYTHONPATH=tests $(BIN)/python
 SYNCED := $(VENV)/.synced
+# Beside the image's Python, which makes .venv where there is one, `make test` runs the unit tests on these.
+OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long check unit fmt generate lock bench bench-operator binaries venv clean
@@ -16,7 +20,7 @@ help: ## List the targets.
 demo: $(SYNCED) ## From kubectl apply to a delivered mail, on real parts. CONTEXT=name uses an existing cluster.
 	@$(RUN) -m demo $(if $(CONTEXT),--context $(CONTEXT))
 
-test: $(SYNCED) ## The tests but their long forms, step by step, each within its budget of minutes.
+test: $(SYNCED) $(OTHERS) ## The tests but their long forms, step by step, each within its budget of minutes.
 	@$(RUN) -m kit.steps test
 
 test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.
@@ -59,13 +63,21 @@ binaries: $(SYNCED) ## Build the real parts that tests and demo run, or find the
 venv: $(SYNCED) ## Make the virtual environment.
 
 $(SYNCED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Mailtier needs Python 3.11 to 3.13; this is %s. Name one: make PYTHON=python3.11 ..." % sys.version.split()[0])'
-	@echo "making $(VENV) with $$($(PYTHON) --version)" >&2
-	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@python="$(PYTHON)"; [ -n "$$python" ] || python=$$($(FIND)) || exit 1; \
+	$$python -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Mailtier needs Python 3.11 to 3.13; this is %s. Name one: make PYTHON=python3.13 ..." % sys.version.split()[0])' || exit 1; \
+	echo "making $(VENV) with $$($$python --version)" >&2; \
+	$$python -m venv --clear $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
-	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
-	@touch $@
+	@$(call fill,$(VENV))
+
+.venv-%/.synced: requirements.lock pyproject.toml | $(SYNCED)
+	@python=$$($(FIND) $*) && echo "making $(@D) with $$($$python --version)" >&2 && $$python -m venv --clear $(@D)
+	@$(call fill,$(@D))
+
+define fill
+$(BIN)/uv pip sync -q --python $(1)/bin/python --require-hashes requirements.lock && \
+  $(BIN)/uv pip install -q --python $(1)/bin/python --no-deps -e . && touch $(1)/.synced
+endef
 
 clean: ## Remove the virtual environment and caches of the checkout.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(dir $(OTHERS)) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

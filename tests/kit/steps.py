@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from kit import binaries
+from kit import binaries, interpreters
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(sys.executable).parent
@@ -25,37 +25,44 @@ class Step:
     Attributes:
         command: Programs of the virtual environment are named without a path.
         minutes: The budget.
+        python: The version whose virtual environment it is; "" for the one that runs this.
     """
 
     name: str
     command: tuple[str, ...]
     minutes: float
+    python: str = ""
 
 
-def _pytest(name: str, *paths: str, minutes: float, marker: str = "not long") -> Step:
-    return Step(name=name, command=("pytest", "-q", "-m", marker, *paths), minutes=minutes)
+def _pytest(name: str, *paths: str, minutes: float, marker: str = "not long", python: str = "") -> Step:
+    return Step(name=name, command=("pytest", "-q", "-m", marker, *paths), minutes=minutes, python=python)
 
 
-_PARTS = Step(name="real parts", command=("python", "-m", "kit.binaries", *binaries.TESTS), minutes=25)
+_PARTS = Step(name="real parts", command=("python", "-m", "kit.binaries", *binaries.TESTS), minutes=18)
 
 CHECK = (
     Step(name="format", command=("ruff", "format", "--check", "--quiet", "operator", "tests"), minutes=0.2),
     Step(name="lint", command=("ruff", "check", "--quiet", "operator", "tests"), minutes=0.3),
-    Step(name="types", command=("mypy", "--no-error-summary"), minutes=2),
-    Step(name="architecture", command=("lint-imports", "--no-cache"), minutes=0.5),
+    Step(name="types", command=("mypy", "--no-error-summary"), minutes=1.3),
+    Step(name="architecture", command=("lint-imports", "--no-cache"), minutes=0.4),
     Step(name="dependencies", command=("deptry", "operator"), minutes=0.3),
     Step(name="spelling", command=("codespell",), minutes=0.3),
     Step(name="generated files", command=("python", "-m", "kit.generate", "--check"), minutes=0.3),
-    _pytest("unit", "tests/unit", minutes=6),
+    _pytest("unit", "tests/unit", minutes=4),
 )
 
 TEST = (
     *CHECK,
+    *(
+        _pytest(f"unit on {version}", "tests/unit", minutes=4, python=version)
+        for version in interpreters.SUPPORTED
+        if version != interpreters.IMAGE
+    ),
     _PARTS,
-    _pytest("contract", "tests/contract", minutes=20),
-    _pytest("tenant", "tests/tenant", minutes=8),
-    _pytest("end to end", "tests/e2e", minutes=15),
-    Step(name="demo", command=("python", "-m", "demo"), minutes=3),
+    _pytest("contract", "tests/contract", minutes=18),
+    _pytest("tenant", "tests/tenant", minutes=9),
+    _pytest("end to end", "tests/e2e", minutes=5),
+    Step(name="demo", command=("python", "-m", "demo"), minutes=2),
 )
 
 LONG = (
@@ -72,8 +79,9 @@ SUITES = {"check": CHECK, "test": TEST, "long": LONG}
 def run(step: Step) -> tuple[float, str]:
     """Run a step; return its seconds, and what is wrong or an empty text."""
     print(f"\n== {step.name}: {' '.join(step.command)}", flush=True)
-    program = BIN / step.command[0]
-    environment = os.environ | {"PYTHONPATH": "operator:tests", "PATH": f"{BIN}:{os.environ['PATH']}"}
+    folder = ROOT / f".venv-{step.python}" / "bin" if step.python else BIN
+    program = folder / step.command[0]
+    environment = os.environ | {"PYTHONPATH": "operator:tests", "PATH": f"{folder}:{os.environ['PATH']}"}
     started = time.monotonic()
     finished = subprocess.run(
         [str(program), *step.command[1:]],
@@ -91,11 +99,22 @@ def run(step: Step) -> tuple[float, str]:
     return seconds, ""
 
 
+def unfit(suite: str, version: str) -> str:
+    """Return why a suite is not to be run by a version of Python; "" where it is."""
+    if suite != "test" or version == interpreters.IMAGE:
+        return ""
+    how = "make clean, and again" if interpreters.find(interpreters.IMAGE) else interpreters.missing(interpreters.IMAGE)
+    return f"make test runs on the image's Python, {interpreters.IMAGE}; .venv has {version}. {how}"
+
+
 def main() -> int:
     """Run a suite, print a table, and return 1 if a step failed or was too slow."""
     parser = argparse.ArgumentParser(prog="kit.steps", description=__doc__)
     parser.add_argument("suite", choices=SUITES)
     suite = parser.parse_args().suite
+    if why := unfit(suite, "{}.{}".format(*sys.version_info)):
+        print(why, file=sys.stderr)
+        return 1
     steps = SUITES[suite]
     rows, failed = [], False
     for step in steps:

@@ -143,6 +143,7 @@ NAMES = (
     _resolved("name-for-the-cluster", "addresses of the cluster", "10.96.0.1", "172.16.0.1", "192.168.0.1"),
     _resolved("name-for-a-mapped-address", "IPv4-mapped loopback", "::ffff:127.0.0.1"),
     _resolved("name-for-six-to-four", "loopback in 6to4", "2002:7f00:1::1"),
+    _resolved("name-for-a-public-six-to-four", "a public address in 6to4", "2002:808:808::1"),
     _resolved("name-for-nat64", "the metadata service behind NAT64", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe"),
     _resolved("name-for-the-unspecified", "0.0.0.0 and ::", "0.0.0.0", "::"),  # noqa: S104 - Nothing is bound.
 )

@@ -16,7 +16,7 @@ from mailtier.api import feed, names
 from mailtier.handlers import leader
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, lease
-from mailtier.telemetry import health, logs, tasks
+from mailtier.telemetry import health, lag, logs, tasks
 
 _log = logs.get_logger(__name__)
 
@@ -99,7 +99,7 @@ async def run(options: OperatorOptions) -> None:
             return None
 
         application = health.application("operator", ready={"operator": ready})
-        async with health.serve(application, host=options.health_host, port=options.health_port):
+        async with health.serve(application, host=options.health_host, port=options.health_port), lag.watched():
             _log.info("contending for the Lease", lease=names.LEASE_NAME, identity=options.identity)
             contending = asyncio.create_task(contest.run(term.run), name="lease")
             stopping = asyncio.create_task(stop.wait(), name="stop")

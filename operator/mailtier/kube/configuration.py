@@ -19,7 +19,7 @@ import kubernetes.client
 import kubernetes.config
 
 import mailtier
-from mailtier.kube import errors
+from mailtier.kube import errors, trust
 
 _ACCOUNT: Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REFRESH_SECONDS: Final = 10.0
@@ -182,10 +182,7 @@ def _connection(found: Any, namespace: str, authorization: Authorization) -> Con
 
 
 def _tls(found: Any) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=found.ssl_ca_cert)
-    # Clusters' own CAs often lack the Authority Key Identifier, which Python insists on since 3.13
-    # (https://docs.python.org/3/library/ssl.html#ssl.create_default_context); kubectl does not.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context = trust.client_context(cafile=found.ssl_ca_cert)
     if found.cert_file:
         context.load_cert_chain(found.cert_file, found.key_file)
     if not found.verify_ssl:

@@ -20,6 +20,10 @@ class DeliveryReason(enum.StrEnum):
     TIMED_OUT = "TimedOut"
     STARTTLS_NOT_OFFERED = "StartTlsNotOffered"
     TLS_FAILED = "TlsFailed"
+    TLS_NOT_SPOKEN = "TlsNotSpoken"
+    TLS_EXPECTED = "TlsExpected"
+    TLS_TOO_OLD = "TlsTooOld"
+    TLS_NO_COMMON_CIPHER = "TlsNoCommonCipher"
     CERTIFICATE_NOT_TRUSTED = "CertificateNotTrusted"
     PROTOCOL_ERROR = "ProtocolError"
     SERVER_UNAVAILABLE = "ServerUnavailable"
@@ -69,6 +73,10 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.TIMED_OUT: "The SMTP server did not answer in time.",
     DeliveryReason.STARTTLS_NOT_OFFERED: "StartTLS is required and the SMTP server does not offer it.",
     DeliveryReason.TLS_FAILED: "The TLS handshake failed.",
+    DeliveryReason.TLS_NOT_SPOKEN: "The SMTP server answers in clear where TLS is expected at once.",
+    DeliveryReason.TLS_EXPECTED: "The SMTP server expects TLS at once, and does not greet in clear.",
+    DeliveryReason.TLS_TOO_OLD: "The SMTP server has no version of TLS that the settings allow.",
+    DeliveryReason.TLS_NO_COMMON_CIPHER: "The SMTP server has no cipher in common with us, or refused the handshake.",
     DeliveryReason.CERTIFICATE_NOT_TRUSTED: "The SMTP server's certificate did not verify.",
     DeliveryReason.PROTOCOL_ERROR: "What the server sent is not SMTP.",
     DeliveryReason.SERVER_UNAVAILABLE: "The SMTP server is not available at present.",

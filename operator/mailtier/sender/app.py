@@ -40,7 +40,7 @@ from mailtier.sender import (
 from mailtier.sender.intake import access, certificates, listener, server, service
 from mailtier.sender.storage import embedded, recovery, volume
 from mailtier.settings import effective
-from mailtier.telemetry import health, logs, tasks
+from mailtier.telemetry import health, lag, logs, tasks
 
 QUEUE_FOLDER: Final = "queue"
 CERTIFICATE_FOLDER: Final = "tls"
@@ -123,6 +123,7 @@ async def run(options: SenderOptions) -> None:
         stack.push_async_callback(queue.close)
         api = await stack.enter_async_context(client.Client(options.connection))
         names = await stack.enter_async_context(resolver.Resolver())
+        await stack.enter_async_context(lag.watched())
         parts = _Parts(options, queue=queue, api=api, names=names, ticking=ticking)
         await parts.open(stack)
         _log.info("the sender is up", namespace=options.namespace)

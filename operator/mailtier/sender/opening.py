@@ -17,7 +17,7 @@ import aiosmtplib
 
 from mailtier.api import secret, vocabulary
 from mailtier.mail import classify, reasons, replies, sasl, wire
-from mailtier.sender import credentials, faults, resolver, session, shares, tls
+from mailtier.sender import connecting, credentials, faults, handshakes, resolver, session, shares, smtp_client, tls
 from mailtier.settings import effective
 
 _CONCURRENT: Final = 1_000
@@ -28,6 +28,9 @@ _SHORTEST_SECONDS: Final = 0.5
 """What a handshake costs the event loop, some milliseconds, one namespace causes 32 times a second at most."""
 
 _REMEMBERED_GENERATIONS: Final = 20_000
+
+_ASKING: Final = dt.timedelta(seconds=3)
+"""The part of the time in which a server that does not greet is asked whether it expects TLS."""
 
 _STALE: Final = classify.Failure(
     scope=classify.Scope.CREDENTIALS,
@@ -123,16 +126,6 @@ class OpeningPlan:
     auth: AuthState
 
 
-class _Client(aiosmtplib.SMTP):
-    """aiosmtplib's client, which drops its connection instead of waiting for a server that does not answer."""
-
-    def close(self) -> None:
-        """Drop the connection."""
-        if isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
-        super().close()
-
-
 class Opener:
     """Opens sessions.
 
@@ -168,27 +161,27 @@ class Opener:
         is_implicit = settings.mode is vocabulary.TlsMode.IMPLICIT
         is_plain = settings.mode is vocabulary.TlsMode.DISABLED
         context = None if is_plain else await self._contexts.get(settings)
-        connected = await _connect(plan.addresses, plan.endpoint.port, limit)
-        progress.phase = classify.Phase.TLS if is_implicit else classify.Phase.GREETING
-        # `start_tls=False`: None would mean "if the server happens to offer it". Without `timeout`, only our own
-        # total counts; without `local_hostname`, it would look up the host's own name in DNS.
-        client = _Client(
-            hostname=settings.server_name or plan.endpoint.host,
-            port=None,
-            sock=connected,
-            use_tls=is_implicit,
-            start_tls=False,
-            tls_context=context,
-            local_hostname=wire.client_name(plan.helo_name, connected.getsockname()[0]),
-            timeout=None,
-        )
+        connected = await connecting.connect(plan.addresses, plan.endpoint.port, limit)
+        client: smtp_client.SmtpClient | None = None
         try:
-            await client.connect()
+            secured = None
+            progress.phase = classify.Phase.TLS if is_implicit else classify.Phase.GREETING
+            if is_implicit:
+                secured = await self._shake_hands(connected, context, plan)
+            client = smtp_client.SmtpClient(
+                connected,
+                server_name=_server_name(plan),
+                helo_name=wire.client_name(plan.helo_name, connected.getsockname()[0]),
+                secured=secured,
+            )
+            await self._hear_greeting(client, plan, limit)
             if is_implicit:
                 progress.certificate_expires_at = _certificate_expiry(client)
             await _greet(client, progress)
             if settings.mode is vocabulary.TlsMode.STARTTLS:
-                await _start_tls(client, progress)
+                progress.phase = classify.Phase.TLS
+                connected = await _leave_clear_text(client)
+                await client.go_on(connected, await self._shake_hands(connected, context, plan))
                 progress.certificate_expires_at = _certificate_expiry(client)
                 # RFC 3207 section 4.2: what was offered before TLS is forgotten.
                 await _greet(client, progress)
@@ -203,32 +196,44 @@ class Opener:
                 certificate_expires_at=progress.certificate_expires_at,
             )
         except BaseException:
-            client.close()
+            if client is not None:
+                client.close()
             raise
 
-
-async def _connect(addresses: Sequence[resolver.Address], port: int, limit: asyncio.Timeout) -> socket.socket:
-    """Return a socket that is connected to one of the addresses, tried in order, each for its share of the time."""
-    loop = asyncio.get_running_loop()
-    deadline = limit.when() or loop.time()
-    fault = classify.Fault.CONNECTION_FAILED
-    for position, address in enumerate(addresses):
-        connecting = socket.socket(address.family, socket.SOCK_STREAM)
-        connecting.setblocking(False)  # noqa: FBT003 - the standard library's signature.
-        share = (deadline - loop.time()) / (len(addresses) - position + 1)
+    async def _hear_greeting(self, client: smtp_client.SmtpClient, plan: OpeningPlan, limit: asyncio.Timeout) -> None:
+        """Return when the server has greeted; where it does not in clear, find out whether it expects TLS."""
+        ends_at = limit.when()
+        assert ends_at is not None
+        patience = None if client.use_tls else ends_at - min(_ASKING, plan.total / 4).total_seconds()
         try:
-            async with asyncio.timeout(share):
-                await loop.sock_connect(connecting, (address.host, port))
-        except OSError as error:
-            # TimeoutError is one of them.
-            connecting.close()
-            fault = classify.Fault.TIMED_OUT if isinstance(error, TimeoutError) else classify.Fault.CONNECTION_FAILED
-        except BaseException:
-            connecting.close()
-            raise
+            async with asyncio.timeout_at(patience):
+                await client.connect()
+        except TimeoutError:
+            # On another connection: this one's greeting may be on its way.
+            if not await connecting.expects_tls(plan.addresses, plan.endpoint.port, limit):
+                raise
         else:
-            return connecting
-    raise faults.of(classify.Phase.CONNECT, fault)
+            return
+        raise faults.of(classify.Phase.GREETING, classify.Fault.TLS_EXPECTED)
+
+    async def _shake_hands(
+        self, connected: socket.socket, context: ssl.SSLContext | None, plan: OpeningPlan
+    ) -> handshakes.Secured:
+        """Return the connection under TLS; the server is one that the namespace, or else its name, answers for."""
+        assert context is not None
+        owner = plan.credentials.generation.source[0] if plan.credentials.generation.source else plan.endpoint.host
+        try:
+            return await self._contexts.handshakes.connect(
+                connected, context, server_name=_server_name(plan), owner=owner
+            )
+        except BaseException:
+            # No transport has it, which would close it.
+            connected.close()
+            raise
+
+
+def _server_name(plan: OpeningPlan) -> str:
+    return plan.endpoint.tls.server_name or plan.endpoint.host
 
 
 async def _greet(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
@@ -237,11 +242,10 @@ async def _greet(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
     _as_reply(response.code, response.message)
 
 
-async def _start_tls(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
-    progress.phase = classify.Phase.TLS
+async def _leave_clear_text(client: smtp_client.SmtpClient) -> socket.socket:
     if not client.supports_extension("starttls"):
         raise faults.of(classify.Phase.TLS, classify.Fault.STARTTLS_NOT_OFFERED)
-    await client.starttls()
+    return await client.leave_clear_text()
 
 
 def _require_protection(client: aiosmtplib.SMTP, plan: OpeningPlan) -> None:
@@ -326,12 +330,8 @@ def _judge(error: BaseException, progress: OpeningProgress, plan: OpeningPlan) -
             if progress.phase is classify.Phase.TLS and plan.endpoint.tls.mode is vocabulary.TlsMode.IMPLICIT:
                 progress.phase = classify.Phase.GREETING
             return _judge_reply(progress.phase, error.code, error.message, plan)
-        case ssl.SSLCertVerificationError():
-            # OpenSSL's words and our own server name: nothing of it comes from the server.
-            failure = classify.classify_fault(progress.phase, classify.Fault.CERTIFICATE_NOT_TRUSTED)
-            return dataclasses.replace(failure, text=replies.quotable(f"{failure.text} {error.verify_message}."))
         case ssl.SSLError():
-            return classify.classify_fault(progress.phase, classify.Fault.TLS_FAILED)
+            return tls.judge(progress.phase, error)
         case TimeoutError():
             return classify.classify_fault(progress.phase, classify.Fault.TIMED_OUT)
         case aiosmtplib.SMTPConnectError() if error.__cause__ is not None:

@@ -8,17 +8,27 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
-import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
-from aiohttp import abc
 
 from mailtier.api import vocabulary
 from mailtier.mail import classify, oauth, reasons
-from mailtier.sender import breaker, clock, credentials, faults, recorder, resolver, shares, tls, token_states
+from mailtier.sender import (
+    breaker,
+    clock,
+    connecting,
+    credentials,
+    faults,
+    recorder,
+    resolver,
+    shares,
+    tls,
+    token_connections,
+    token_states,
+)
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
 
@@ -187,22 +197,31 @@ class Tokens:
             # Neither waiting for a slot nor the lookup, which has limits of its own, is the server's time.
             with await self._shares.take(namespace):
                 resolution = await self._resolver.resolve(server.host, server.addresses, payer=namespace)
-                async with asyncio.timeout(TOTAL_SECONDS):
-                    return await self._exchange(server, client, resolution)
+                async with asyncio.timeout(TOTAL_SECONDS) as limit:
+                    return await self._exchange(server, client, resolution, namespace, limit)
         except Exception as error:  # noqa: BLE001 - what a library raises here is not to be quoted.
             return oauth.Unusable(problem=_problem(error))
 
     async def _exchange(
-        self, server: effective.TokenServer, client: oauth.OAuthClient, resolution: resolver.ResolvedName
+        self,
+        server: effective.TokenServer,
+        client: oauth.OAuthClient,
+        resolution: resolver.ResolvedName,
+        namespace: str,
+        limit: asyncio.Timeout,
     ) -> oauth.Answer:
         jti = base64.urlsafe_b64encode(self._entropy(_JTI_BYTES)).decode("ascii").rstrip("=")
         request = oauth.request(client, now=self._clock.wall(), jti=jti)
-        connector = aiohttp.TCPConnector(
-            resolver=_Checked(resolution.addresses),
-            ssl=await self._contexts.get(_TLS),
-            use_dns_cache=False,
-            force_close=True,
-        )
+        context = await self._contexts.get(_TLS)
+        connected = await connecting.connect(resolution.addresses, server.port, limit)
+        try:
+            secured = await self._contexts.handshakes.connect(
+                connected, context, server_name=server.host, owner=namespace
+            )
+        except BaseException:
+            connected.close()
+            raise
+        connector = token_connections.TokenConnector(connected, secured, server_name=server.host)
         # Without `trust_env`, which is off, no proxy of the environment is used.
         async with aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
@@ -216,31 +235,6 @@ class Tokens:
             )
             async with posted as answer:
                 return oauth.parse(answer.status, await _read(answer), secrets=request.secrets)
-
-
-class _Checked(abc.AbstractResolver):
-    """Answers every question with the addresses that were checked, so that the connection goes to one of them (R6)."""
-
-    def __init__(self, addresses: Sequence[resolver.Address]) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[abc.ResolveResult]:
-        return [
-            abc.ResolveResult(
-                hostname=host,
-                host=address.host,
-                port=port,
-                family=address.family,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in self._addresses
-        ]
-
-    async def close(self) -> None:
-        pass
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
@@ -263,14 +257,14 @@ def _problem(error: Exception) -> str:
             return "has a name that is not whole, and is looked up as it stands"
         case faults.DeliveryError(failure=classify.Failure(reason=_R.ADDRESS_DENIED)):
             return "has an address that the policy does not allow"
+        case faults.DeliveryError(failure=classify.Failure(reason=_R.CONNECTION_FAILED)):
+            return "could not be connected to"
         case TimeoutError():
             return f"did not answer within {TOTAL_SECONDS:.0f} s"
-        case aiohttp.ClientConnectorCertificateError() | ssl.SSLCertVerificationError():
+        case ssl.SSLCertVerificationError():
             return "has a certificate that does not verify"
-        case aiohttp.ClientSSLError() | ssl.SSLError():
+        case ssl.SSLError():
             return "does not come to terms about TLS"
-        case aiohttp.ClientConnectorError():
-            return "could not be connected to"
         case aiohttp.ClientError() | OSError():
             return "ended the connection, or does not speak HTTP"
         case _:

@@ -109,7 +109,7 @@ class _Wrapper:
 
     Attributes:
         embedded: The IPv4 addresses, as numbers, that it may lead to.
-        least: What it is where those are public: whether the form itself is fit for connecting.
+        least: What the form itself is, whose gravity an address of it has at least.
     """
 
     network: ipaddress.IPv6Network
@@ -148,7 +148,9 @@ _WRAPPERS: Final = (
     _Wrapper(ipaddress.IPv6Network("::ffff:0:0:0/96"), _last, AddressUse.RESERVED, "RFC 2765 (IPv4-translated)"),
     _Wrapper(ipaddress.IPv6Network("64:ff9b::/96"), _last, AddressUse.PUBLIC, "RFC 6052 (NAT64)"),
     _Wrapper(ipaddress.IPv6Network("64:ff9b:1::/48"), _local_nat64, AddressUse.PRIVATE, "RFC 8215 (local NAT64)"),
-    _Wrapper(ipaddress.IPv6Network("2002::/16"), _six_to_four, AddressUse.PUBLIC, "RFC 3056 (6to4)"),
+    _Wrapper(
+        ipaddress.IPv6Network("2002::/16"), _six_to_four, AddressUse.RESERVED, "RFC 3056 (6to4, deprecated by RFC 7526)"
+    ),
     _Wrapper(ipaddress.IPv6Network("2001::/32"), _teredo, AddressUse.RESERVED, "RFC 4380 (Teredo)"),
     _Wrapper(ipaddress.IPv6Network("::/96"), _last, AddressUse.RESERVED, "RFC 4291 section 2.5.5.1 (IPv4-compatible)"),
 )
@@ -244,10 +246,9 @@ def _find(address: _Address) -> Range:
     # ::, ::1 and fe80::a9fe:a9fe are themselves, whatever form they also have the shape of.
     if wrapper is None or own.network.prefixlen == address.max_prefixlen:
         return own
-    inner = min((_look_up(form) for form in _unwrap(address)), key=lambda entry: _GRAVITY.index(entry.kind))
-    if inner.kind == AddressUse.PUBLIC:
-        return Range(wrapper.network, wrapper.least, wrapper.source)
-    return inner
+    form = Range(wrapper.network, wrapper.least, wrapper.source)
+    # The first of those that are equally grave: what is inside says more.
+    return min((*(_look_up(inner) for inner in _unwrap(address)), form), key=lambda entry: _GRAVITY.index(entry.kind))
 
 
 def _look_up(address: _Address) -> Range:

@@ -1,4 +1,4 @@
-"""Every Prometheus metric that Mailtier exports; `docs/reference/metrics.md` is generated from this file.
+"""The Prometheus metrics that Mailtier exports, beside `lag`; `docs/reference/metrics.md` is generated from them.
 
 No label has a value that a tenant chooses: categories, states, reasons and phases are ours and few, so that ten
 thousand organizations are as many series as one.
@@ -24,35 +24,35 @@ CONTENT_TYPE: Final = _exposition.CONTENT_TYPE_PLAIN_0_0_4
 # When a series began is of no use to us, and would double the counters.
 prometheus_client.disable_created_metrics()
 
-_COMMON: Final = prometheus_client.CollectorRegistry()
+COMMON: Final = prometheus_client.CollectorRegistry()
 _OPERATOR: Final = prometheus_client.CollectorRegistry()
 _SENDER: Final = prometheus_client.CollectorRegistry()
 _REGISTRIES: Final[Mapping[Role, prometheus_client.CollectorRegistry]] = {"operator": _OPERATOR, "sender": _SENDER}
 """One process exports its own role's metrics: a sender has no leader, and does not say 0 either."""
 SENDER_REGISTRY: Final = _SENDER
 
-prometheus_client.ProcessCollector(registry=_COMMON)
-prometheus_client.GCCollector(registry=_COMMON)
+prometheus_client.ProcessCollector(registry=COMMON)
+prometheus_client.GCCollector(registry=COMMON)
 
-_FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _NETWORK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 _DELIVERY: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 _BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
-_build = prometheus_client.Gauge("mailtier_build_info", "Always 1.", ["version", "python"], registry=_COMMON)
+_build = prometheus_client.Gauge("mailtier_build_info", "Always 1.", ["version", "python"], registry=COMMON)
 _build.labels(version=mailtier.__version__, python=platform.python_version()).set(1)
 _api_requests = prometheus_client.Counter(
     "mailtier_kubernetes_requests_total",
     "Requests to the Kubernetes API; the code is an HTTP status, `timeout` or `error`.",
     ["verb", "resource", "code"],
-    registry=_COMMON,
+    registry=COMMON,
 )
 _api_duration = prometheus_client.Histogram(
     "mailtier_kubernetes_request_duration_seconds",
     "Time of one request to the Kubernetes API, with its repeats where the API asked for them; watches are left out.",
     ["verb", "resource"],
-    buckets=_FAST,
-    registry=_COMMON,
+    buckets=FAST,
+    registry=COMMON,
 )
 _events = prometheus_client.Counter(
     "mailtier_events_total",
@@ -64,10 +64,10 @@ _watches = prometheus_client.Counter(
     "mailtier_kubernetes_watches_total",
     "Watches that were opened; each but the first of a resource is a restart.",
     ["resource"],
-    registry=_COMMON,
+    registry=COMMON,
 )
 _relists = prometheus_client.Counter(
-    "mailtier_kubernetes_relists_total", "Full listings of watched collections.", ["resource"], registry=_COMMON
+    "mailtier_kubernetes_relists_total", "Full listings of watched collections.", ["resource"], registry=COMMON
 )
 
 _leader = prometheus_client.Gauge("mailtier_leader", "1 while this operator leads, else 0.", registry=_OPERATOR)
@@ -98,7 +98,7 @@ _reconcile_duration = prometheus_client.Histogram(
     "mailtier_reconcile_duration_seconds",
     "Time of one reconciliation, reads and writes included.",
     ["kind", "outcome"],
-    buckets=_FAST,
+    buckets=FAST,
     registry=_OPERATOR,
 )
 _work_queue = prometheus_client.Gauge(
@@ -211,7 +211,7 @@ _commit_batch = prometheus_client.Histogram(
     registry=_SENDER,
 )
 _commit_duration = prometheus_client.Histogram(
-    "mailtier_queue_commit_duration_seconds", "Time of one commit of the queue.", buckets=_FAST, registry=_SENDER
+    "mailtier_queue_commit_duration_seconds", "Time of one commit of the queue.", buckets=FAST, registry=_SENDER
 )
 _queue_bytes = prometheus_client.Gauge("mailtier_queue_bytes", "Size of the queue's files.", registry=_SENDER)
 _volume = prometheus_client.Gauge(
@@ -221,7 +221,7 @@ _volume = prometheus_client.Gauge(
 
 def exposition(role: Role) -> bytes:
     """Return the metrics of this process in Prometheus' text format (`CONTENT_TYPE`)."""
-    return _exposition.generate_latest(_COMMON) + _exposition.generate_latest(_REGISTRIES[role])
+    return _exposition.generate_latest(COMMON) + _exposition.generate_latest(_REGISTRIES[role])
 
 
 def count_api_request(*, verb: str, resource: str, code: str) -> None:

@@ -117,12 +117,13 @@ def test_ipv6_by_its_range(address: str, kind: networks.AddressUse) -> None:
         # IPv4-translated, RFC 2765.
         ("::ffff:0:127.0.0.1", K.LOOPBACK),
         ("::ffff:0:8.8.8.8", K.RESERVED),
-        # 6to4, RFC 3056.
+        # 6to4, RFC 3056: deprecated, and closed as a whole; `ipaddress` denies it since 3.12.4.
         ("2002:7f00:1::", K.LOOPBACK),
         ("2002:7f00:0001::1", K.LOOPBACK),
         ("2002:a9fe:a9fe::1", K.METADATA),
-        ("2002:a00:1::1", K.PRIVATE),
-        ("2002:808:808::1", K.PUBLIC),
+        ("2002:a00:1::1", K.RESERVED),
+        ("2002:100::", K.RESERVED),
+        ("2002:808:808::1", K.RESERVED),
         # NAT64, RFC 6052.
         ("64:ff9b::8.8.8.8", K.PUBLIC),
         ("64:ff9b::127.0.0.1", K.LOOPBACK),
@@ -260,3 +261,43 @@ def test_nothing_is_permitted_that_the_standard_library_knows_to_be_special(
     special = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
     if special or address.is_private:
         assert not networks.permitted(str(address), ORG)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "100:0:0:1::/64",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "3fff::/20",
+        "5f00::/16",
+        "fc00::/7",
+        "fe80::/10",
+        "fec0::/10",
+        "ff00::/8",
+    ],
+)
+def test_what_the_registries_call_special_is_closed_on_every_python(network: str) -> None:
+    """What the newest table of `ipaddress` and the IANA registries know is denied whichever Python runs (R6)."""
+    parsed = ipaddress.ip_network(network)
+    for address in (parsed[0], parsed[1], parsed[parsed.num_addresses // 2], parsed[-1]):
+        assert not networks.permitted(str(address), ORG), address

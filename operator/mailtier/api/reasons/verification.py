@@ -75,6 +75,31 @@ TLS_FAILED: Final = definition.Reason(
     meaning="The TLS handshake failed, or the certificate did not verify.",
     remedy="Check smtp.tls: mode, serverName, and caRef for a private CA.",
 )
+TLS_NOT_SPOKEN: Final = definition.Reason(
+    name="TlsNotSpoken",
+    conditions=(_V,),
+    meaning="The server answers in clear where tls.mode: Implicit expects TLS at once.",
+    remedy="Set smtp.tls.mode: StartTLS, which is usual on 587 and 25, or use the server's port for Implicit, 465.",
+)
+TLS_EXPECTED: Final = definition.Reason(
+    name="TlsExpected",
+    conditions=(_V,),
+    meaning="The server sends no greeting in clear, and answers a TLS handshake.",
+    remedy="Set smtp.tls.mode: Implicit, which is usual on 465, or use the server's port for StartTLS, 587.",
+)
+TLS_TOO_OLD: Final = definition.Reason(
+    name="TlsTooOld",
+    conditions=(_V,),
+    meaning="The server has no version of TLS that these settings allow.",
+    remedy="Have the server speak TLS 1.2 or 1.3; with smtp.tls.minVersion: TLS1.3 it has to be 1.3.",
+)
+TLS_NO_COMMON_CIPHER: Final = definition.Reason(
+    name="TlsNoCommonCipher",
+    conditions=(_V,),
+    meaning="The server has no cipher suite in common with the sender, or refused its handshake.",
+    remedy="Have the server offer TLS 1.3, or TLS 1.2 with ECDHE and AES or ChaCha20. Finite-field Diffie-Hellman, RSA"
+    " key exchange, SHA-1 and RC4 are not used. Servers that demand a client certificate answer the same.",
+)
 STARTTLS_NOT_OFFERED: Final = definition.Reason(
     name="StartTlsNotOffered",
     conditions=(_V,),

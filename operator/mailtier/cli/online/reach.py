@@ -14,6 +14,7 @@ import typer
 from mailtier.api import secret
 from mailtier.cli import failures
 from mailtier.cli.online import intake, target
+from mailtier.kube import trust
 
 _DEFAULT_ACCOUNT: Final = "default"
 _NOT_THERE: Final = frozenset({http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND})
@@ -102,7 +103,7 @@ def _address_of(choice: Choice) -> intake.IntakeAddress:
 
 def _trust(file: pathlib.Path | None, pem: str | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=None if file is None else str(file), cadata=pem)
+        return trust.client_context(cafile=None if file is None else str(file), cadata=pem)
     except (ssl.SSLError, ValueError) as error:
         raise failures.CommandError(
             f"{file or 'the published authority'} holds no certificate in PEM", status=failures.Status.USAGE

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, cast
 
+from mailtier.sender import handshakes
 from mailtier.telemetry import logs
 
 CONNECTIONS: Final = 256
@@ -49,6 +50,8 @@ class Listener:
         self._per_client = per_client
         self._handshake_seconds = handshake_seconds
         self._clients: Counter[str] = Counter()
+        # Threads of its own: strangers come in here, and shall keep no session of the sender's waiting.
+        self._tls = handshakes.Handshakes()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting: asyncio.Task[None] | None = None
         self._socket: socket.socket | None = None
@@ -111,12 +114,10 @@ class Listener:
         counted = _Counted(self._protocol, on_lost=lambda: self._release(client))
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(self._handshake_seconds):
+                secured = await self._tls.accept(accepted, self._context(), owner=client)
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: counted,
-                accepted,
-                ssl=self._context(),
-                ssl_handshake_timeout=self._handshake_seconds,
-                ssl_shutdown_timeout=_SHUTDOWN_SECONDS,
+                lambda: counted, accepted, ssl=secured.for_asyncio, ssl_shutdown_timeout=_SHUTDOWN_SECONDS
             )
         except (OSError, ssl.SSLError, asyncio.CancelledError) as error:
             # Port scanners, clients that do not trust us, and those who speak plain HTTP. They are nobody's alarm.
