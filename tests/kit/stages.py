@@ -67,7 +67,7 @@ class Stage:
         await self.until(lambda: self.step >= 2, "the script is in its middle")
 
 
-async def insist(call: collections.abc.Callable[[], collections.abc.Awaitable[None]]) -> None:
+async def insist(call: collections.abc.Callable[[], collections.abc.Awaitable[object]]) -> None:
     """Make a call until the API server has taken it."""
 
     async def taken() -> bool:

@@ -253,7 +253,7 @@ class Projections:
             return conditions.Projection.PENDING, True
         # Not by server-side apply, which leaves keys that were created otherwise, such as those of a server that is
         # not the organization's own any more. The version has it fail where the object is another by now.
-        metadata = {field: there["metadata"][field] for field in ("uid", "resourceVersion")}
+        metadata = {"resourceVersion": there["metadata"]["resourceVersion"]}
         await self._client.merge(path, {"metadata": metadata, "data": {**dict.fromkeys(present), **wanted}})
         return conditions.Projection.WRITTEN, True
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import names
+from mailtier.api import status as status_kinds
 from mailtier.handlers import store
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
@@ -52,11 +53,18 @@ async def write(
             body = {"apiVersion": names.API_VERSION, "kind": _KINDS[plural], "metadata": metadata, "status": document}
             if _unwanted(seen.status_fields, seen.conditions, document):
                 found = await client.put(path, body, field_manager=names.FIELD_MANAGER)
-                await _clear(client, path, seen, document, found.get("status", {}))
+                await _clear(client, path, document, found)
+                uid = found["metadata"]["uid"]
             else:
-                await client.apply(path, body, field_manager=names.FIELD_MANAGER)
+                uid = await client.apply(path, body, field_manager=names.FIELD_MANAGER)
+            if uid != seen.uid:
+                # The API server looks at no uid here: the status of one that is gone went to another of its name, which
+                # it would call finished. Its own events lead to its own status.
+                nothing = {**dict.fromkeys(document), "observedGeneration": status_kinds.NOT_OBSERVED}
+                await client.merge(path, {"status": nothing})
+                return False
     except (errors.NotFoundError, errors.ConflictError):
-        # The object is gone, or another of that name has come: its own events lead to its own status.
+        # The object is gone, or was changed meanwhile: its own events lead to its own status.
         return False
     current = objects.find(plural, seen.namespace, seen.name)
     # Only where nothing was heard meanwhile: what the watch has shown is later than the answer, and may be of somebody
@@ -66,15 +74,15 @@ async def write(
     return True
 
 
-async def _clear(
-    client: kube_client.Client, path: str, seen: store.Seen, document: Mapping[str, Any], found: Mapping[str, Any]
-) -> None:
+async def _clear(client: kube_client.Client, path: str, document: Mapping[str, Any], found: kube_client.Object) -> None:
     """Remove from a status what is there though it is not wanted."""
-    if not _unwanted(found.keys(), found.get("conditions", ()), document):
+    status = found.get("status", {})
+    if not _unwanted(status.keys(), status.get("conditions", ()), document):
         return
     # A merge patch replaces a list as a whole, whoever owns what is in it.
-    status = {**dict.fromkeys(found.keys() - document.keys()), "conditions": document.get("conditions", [])}
-    await client.merge(path, {"metadata": {"uid": seen.uid}, "status": status})
+    left = {**dict.fromkeys(status.keys() - document.keys()), "conditions": document.get("conditions", [])}
+    metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+    await client.merge(path, {"metadata": metadata, "status": left})
 
 
 def _unwanted(fields: Collection[str], conditions: Iterable[Mapping[str, Any]], document: Mapping[str, Any]) -> bool:

@@ -196,10 +196,11 @@ class Client:
         """
         return await self._request(requests.Call(verb="update", path=path), body=body, timeout_seconds=timeout_seconds)
 
-    async def apply(self, path: str, body: Object, *, field_manager: str, force: bool = True) -> None:
-        """Apply an object server-side, which creates it if there is none.
+    async def apply(self, path: str, body: Object, *, field_manager: str, force: bool = True) -> str:
+        """Apply an object server-side, which creates it if there is none; return the uid of what is there now.
 
-        The answer is not decoded: whoever applies knows what it wanted, and a watch shows what came of it; see `put`.
+        The rest of the answer is skipped: whoever applies knows what it wanted, and a watch shows what came of it; see
+        `put`. A status goes to whatever object has the name, whatever uid it was applied with.
 
         Args:
             path: The object, or its status (`paths.status`).
@@ -208,10 +209,12 @@ class Client:
             force: Whether fields of other managers are taken over.
 
         Raises:
-            ConflictError: Another manager owns a field and `force` is off, or `metadata.uid` is another object's.
+            ConflictError: Another manager owns a field and `force` is off, or there is no object of `metadata.uid`.
+            InvalidError: `metadata.uid` is another object's; a status is applied whatever it is.
         """
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
-        await self._answered(requests.Call(verb="apply", path=path, content_type=_APPLY), body=body, query=query)
+        call = requests.Call(verb="apply", path=path, content_type=_APPLY)
+        return requests.uid(await self._answered(call, body=body, query=query), call)
 
     async def put(self, path: str, body: Object, *, field_manager: str) -> Object:
         """Apply as `apply` does, with force, and return what is there afterwards: what others own is left to them."""
@@ -223,7 +226,8 @@ class Client:
 
         Raises:
             NotFoundError: There is none.
-            ConflictError: `metadata.uid` or `metadata.resourceVersion` is not the object's.
+            ConflictError: `metadata.resourceVersion` is not the object's.
+            InvalidError: `metadata.uid` is not the object's, of which there is no talk with a status.
         """
         await self._answered(requests.Call(verb="patch", path=path, content_type=_MERGE), body=body)
 

@@ -72,6 +72,33 @@ def decoded(body: bytes, call: Call) -> Object:
     return found
 
 
+class _Metadata(msgspec.Struct):
+    """Which object it is."""
+
+    uid: str
+
+
+class _Applied(msgspec.Struct):
+    """What is read of the answer to an apply."""
+
+    metadata: _Metadata
+
+
+_APPLIED: Final = msgspec.json.Decoder(_Applied)
+
+
+def uid(body: bytes | None, call: Call) -> str:
+    """Return the uid of the object that an answer holds.
+
+    Raises:
+        UnavailableError: It holds none.
+    """
+    try:
+        return _APPLIED.decode(body or b"").metadata.uid
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise errors.UnavailableError(f"{call}: the answer is not an object") from None
+
+
 async def lines(answer: aiohttp.ClientResponse, call: Call) -> AsyncIterator[bytes]:
     """Yield whole lines; aiohttp's own reader refuses lines as long as an object may be."""
     parts: list[bytes] = []

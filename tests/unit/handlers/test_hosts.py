@@ -7,6 +7,7 @@ import typing
 from kit import api, tiers
 from mailtier.api import names
 from mailtier.handlers import hosts, probes, publishing, reads, resolving, store
+from mailtier.kube import paths
 from mailtier.settings import observed
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
@@ -18,6 +19,7 @@ class World:
     def __init__(self, summary: dict[str, int] | None) -> None:
         self.api = api.Api()
         client = typing.cast("typing.Any", self.api)
+        self.api.objects[paths.host_settings(names.HOST_NAME)] = {"metadata": {"name": names.HOST_NAME, "uid": "u"}}
         self.objects = store.Store()
         spec = observed.parse_host({"smtp": tiers.RELAY["smtp"], "from": tiers.RELAY["from"]})
         self.objects.host = store.Host(

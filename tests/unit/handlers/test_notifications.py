@@ -58,6 +58,8 @@ class World:
     def __init__(self) -> None:
         self.api = api.Api()
         self.link = Link()
+        self.object = {"metadata": {"namespace": "shop", "name": "order", "uid": "o", "generation": 1}}
+        self.api.objects[paths.notifications("shop", "order")] = self.object
         self.objects = store.Store()
         self.again: list[dt.timedelta] = []
         self.objects.namespaces["shop"] = store.Namespace(name="shop", uid="new", labels={})
@@ -80,7 +82,7 @@ class World:
 
     def conditions(self) -> dict[str, tuple[str, str]]:
         """Return what the object's status says."""
-        status = self.api.objects[paths.status(paths.notifications("shop", "order"))]["status"]
+        status = self.api.objects[paths.notifications("shop", "order")]["status"]
         return {condition["type"]: (condition["status"], condition["reason"]) for condition in status["conditions"]}
 
 
@@ -121,11 +123,11 @@ async def test_what_was_not_acknowledged_says_so_and_is_offered_less_and_less_of
     assert delays == [5, 10, 20, 40, 60, 60]
 
 
-async def test_a_finished_object_is_removed_after_a_while(world: World) -> None:
-    """Etcd is no archive: what was accepted goes after an hour, and is not offered again meanwhile."""
+@pytest.mark.parametrize("is_another", [False, True])
+async def test_a_finished_object_is_removed_after_a_while(world: World, is_another: bool) -> None:
+    """Etcd is no archive: what was accepted goes after an hour; one of the same name that was made meanwhile stays."""
     world.link.answer = taken("new", vocabulary.RecipientState.ACCEPTED)
     await world.reconciler.reconcile(KEY)
-    world.api.objects[paths.notifications("shop", "order")] = {}
     await world.reconciler.reconcile(KEY)
     assert world.api.count("delete") == 0
     assert world.again[-1] == notifications.KEEP_ACCEPTED
@@ -138,8 +140,12 @@ async def test_a_finished_object_is_removed_after_a_while(world: World) -> None:
         look_again=lambda *_: None,
         now=lambda: NOW + notifications.KEEP_ACCEPTED,
     )
+    path = paths.notifications("shop", "order")
+    if is_another:
+        later.api.objects[path]["metadata"]["uid"] = "another"
     await later.reconciler.reconcile(KEY)
     assert later.api.count("delete") == 1
+    assert (path in later.api.objects) == is_another
     assert later.link.offers == []
 
 

@@ -27,6 +27,36 @@ class Silent(api.Api):
         raise errors.UnavailableError("no answer")
 
 
+class Racing(api.Api):
+    """An API server on which an object is deleted and made again just after it was read."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+        self.is_racing = False
+
+    async def get(self, path: str, *, timeout_seconds: float | None = None) -> api.Object:
+        """Return one object, which is another afterwards."""
+        found = await super().get(path, timeout_seconds=timeout_seconds)
+        if self.is_racing and path == self._path:
+            self.objects[path]["metadata"]["uid"] = "another"
+        return found
+
+
+@pytest.mark.parametrize("org", [{}, {**PUBLISH, "from": {"displayName": "New"}}], ids=["withdrawn", "made anew"])
+async def test_only_what_was_looked_at_is_deleted(org: tiers.Json) -> None:
+    """Somebody else's of that name, made between the look and the deletion, stays: the deletion names the uid (R8)."""
+    world = projecting.Projecting()
+    world.api = racing = Racing(PATH)
+    world.start()
+    await world.reconcile()
+    world.there["immutable"] = True
+    racing.is_racing = True
+    await world.reconcile(org)
+    assert racing.count("delete", PATH) == 1
+    assert world.there["metadata"]["uid"] == "another"
+
+
 @pytest.fixture
 def world() -> projecting.Projecting:
     """Return a writer that has written nothing."""

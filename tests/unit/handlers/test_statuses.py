@@ -1,5 +1,6 @@
 """Writing status: what is noted of a write, and what somebody else wrote meanwhile."""
 
+import dataclasses
 import typing
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from kit import api as api_kit
 from mailtier.api import names, settings
 from mailtier.handlers import statuses, store
+from mailtier.kube import paths
 
 Document = dict[str, typing.Any]
 OURS: Document = {"observedGeneration": 1, "conditions": [], "state": "Active"}
@@ -33,12 +35,60 @@ class _Talkative(api_kit.Api):
         self._objects = objects
         self._shown = shown
 
-    async def apply(self, path: str, body: api_kit.Object, *, field_manager: str, force: bool = True) -> None:
+    async def apply(self, path: str, body: api_kit.Object, *, field_manager: str, force: bool = True) -> str:
         """Take a write, and show what the watch shows before it answers."""
         self.requests.append(("apply", path))
         del body, field_manager, force
         for status in self._shown:
             self._objects.put_organization(_seen(status))
+        return "uid"
+
+
+async def test_the_status_of_one_that_is_gone_finishes_no_other() -> None:
+    """An object that was made anew meanwhile gets the status by its name: it is taken away again (R8)."""
+    api = api_kit.Api()
+    path = paths.org_settings("team-a", "default")
+    api.objects[path] = {"metadata": {"name": "default", "namespace": "team-a", "uid": "another"}}
+    objects = store.Store()
+    objects.put_organization(_seen({}))
+    client: typing.Any = api
+    seen = objects.organizations["team-a", "default"]
+    assert await statuses.write(client, objects, names.ORG_PLURAL, seen, OURS) is False
+    assert api.objects[path]["status"] == {"observedGeneration": -1}
+    assert objects.organizations["team-a", "default"] == seen
+
+
+def _condition(type_: str) -> Document:
+    return {"type": type_, "status": "True", "reason": "Published"}
+
+
+@pytest.mark.parametrize(
+    ("forged", "writes"),
+    [
+        ({"projection": "mailtier-forged"}, 2),
+        ({"conditions": [_condition("Stalled")]}, 2),
+        ({"lastHandledRequestedAt": "now", "conditions": [_condition("Paused")]}, 2),
+        ({"state": "Blocked"}, 1),
+    ],
+)
+async def test_what_others_put_into_a_status_is_removed(forged: Document, writes: int) -> None:
+    """Server-side apply would leave it to its manager, and whoever waits would believe it; once is enough (R8)."""
+    api = api_kit.Api()
+    path = paths.org_settings("team-a", "default")
+    api.objects[path] = {"metadata": {"name": "default", "namespace": "team-a", "uid": "uid", "resourceVersion": "1"}}
+    ours = {**OURS, "conditions": [_condition("Ready")]}
+    await api.apply(paths.status(path), {"metadata": {}, "status": ours}, field_manager=names.FIELD_MANAGER)
+    await api.apply(paths.status(path), {"metadata": {}, "status": forged}, field_manager="somebody")
+    objects = store.Store()
+    client: typing.Any = api
+    api.requests.clear()
+    for _ in range(2):
+        status = api.objects[path]["status"]
+        fields = {"conditions": store.remember(status["conditions"]), "status_fields": store.fields(status)}
+        objects.put_organization(dataclasses.replace(_seen(status), **fields))
+        await statuses.write(client, objects, names.ORG_PLURAL, objects.organizations["team-a", "default"], ours)
+    assert api.objects[path]["status"] == ours
+    assert len(api.requests) == writes
 
 
 @pytest.mark.parametrize(
