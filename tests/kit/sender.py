@@ -22,6 +22,7 @@ def install(cluster: cluster_kit.LocalCluster, namespace: str) -> pathlib.Path:
     rules = {
         "everywhere": [
             {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+            {"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]},
             {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
         ],

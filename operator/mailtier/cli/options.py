@@ -1,6 +1,7 @@
 """Options that several commands share, with one spelling and one help text each."""
 
 import enum
+import ipaddress
 import pathlib
 from typing import Annotated
 
@@ -56,3 +57,17 @@ def parse_listen(text: str, option: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or int(port) > 65_535:  # noqa: PLR2004  # The highest port.
         raise typer.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080 or :8080", param_hint=option)
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def parse_network(text: str, option: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return the network of an address or a CIDR.
+
+    Raises:
+        BadParameter: It is neither, or has host bits.
+    """
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is neither an address nor a network without host bits, such as 10.0.0.0/24", param_hint=option
+        ) from error

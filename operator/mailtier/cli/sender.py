@@ -80,6 +80,13 @@ def command(
     full_at: Annotated[
         float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
     ] = volume.FULL_AT,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="An address or network (CIDR) of load balancers in front of the intake, which have to say with a"
+            " header of PROXY protocol version 2 whom they speak for; may be repeated. From elsewhere it is refused.",
+        ),
+    ] = None,
     in_doubt_delay: Annotated[
         list[float] | None,
         typer.Option(
@@ -118,6 +125,7 @@ def command(
                     helo_name=own_name,
                     quota=ports.QueueQuota(messages=quota_messages, payload_bytes=quota_bytes),
                     full_at=full_at,
+                    trusted_proxies=[options.parse_network(each, "--trusted-proxy") for each in trusted_proxy or ()],
                     in_doubt_delays=delays,
                 )
             )

@@ -16,7 +16,8 @@ from mailtier.api import feed, names
 from mailtier.handlers import leader
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, lease
-from mailtier.telemetry import health, lag, logs, tasks
+from mailtier.serving import health
+from mailtier.telemetry import lag, logs, tasks
 
 _log = logs.get_logger(__name__)
 

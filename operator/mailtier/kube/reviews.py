@@ -6,10 +6,11 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mailtier.api import names
-from mailtier.kube import answers, client, errors, paths, tokens
+from mailtier.kube import allowances, answers, client, errors, paths, signing_keys, tokens
+from mailtier.telemetry import callers
 
 _ALLOW_SECONDS: Final = 60.0
 _DENY_SECONDS: Final = 10.0
@@ -61,15 +62,23 @@ class Authenticator:
         self._audience = audience
         self._now = now
         self._answers: answers.Answers[bytes, Identity | None] = answers.Answers(limit=limit, monotonic=monotonic)
+        self._keys = signing_keys.SigningKeys(api, monotonic=monotonic)
+        self._allowances = allowances.Allowances(monotonic=monotonic)
 
-    async def authenticate(self, token: str) -> Identity:
+    async def authenticate(self, token: str, *, client_address: str) -> Identity:
         """Return whose token it is.
 
-        A token that cannot be right by its own words costs no request, so that a caller who forgot the audience,
-        or a scanner, puts no load on the apiserver.
+        A token that cannot be right by its own words, or that no key of the cluster signed, costs no request, so that
+        a caller who forgot the audience, or a scanner, puts no load on the apiserver. What is left, such as a token
+        whose pod is gone, has a bucket for each address (R15).
+
+        Args:
+            token: A ServiceAccount's.
+            client_address: Where it comes from.
 
         Raises:
             UnauthenticatedError: Nobody's, or not for us.
+            TooManyError: Too many tokens from this address came to nothing.
             UnavailableError: The apiserver did not say; nobody is let in meanwhile.
         """
         try:
@@ -77,10 +86,24 @@ class Authenticator:
         except tokens.UnusableTokenError as error:
             raise UnauthenticatedError(str(error)) from error
         digest = hashlib.sha256(token.encode()).digest()
-        identity = await self._answers.get(digest, lambda: self._review(token, expires_in))
+        identity = await self._answers.get(digest, lambda: self._judge(token, expires_in, client_address))
         if identity is None:
             raise UnauthenticatedError("the cluster does not accept the token; request a new one")
         return identity
+
+    async def _judge(
+        self, token: str, expires_in: dt.timedelta, client_address: str
+    ) -> answers.Answer[Identity | None]:
+        try:
+            await self._keys.check(token)
+        except signing_keys.ForgedError as error:
+            # Not remembered: to look again costs less than to find it among what is.
+            raise UnauthenticatedError(str(error)) from None
+        _charge(self._allowances, client_address, kind="token")
+        answer = await self._review(token, expires_in)
+        if answer.favourable:
+            self._allowances.give_back(client_address)
+        return answer
 
     async def _review(self, token: str, expires_in: dt.timedelta) -> answers.Answer[Identity | None]:
         spec = {"token": token, "audiences": [self._audience]}
@@ -126,11 +149,13 @@ class Authorizer:
         self._answers: answers.Answers[tuple[Identity, _Action], bool] = answers.Answers(
             limit=limit, monotonic=monotonic
         )
+        self._allowances = allowances.Allowances(monotonic=monotonic)
 
     async def may_notify(self, identity: Identity, namespace: str) -> bool:
         """Return whether RBAC permits `create notifications.mailtier.dev` in the namespace.
 
         Raises:
+            TooManyError: Too many questions about this account came to nothing.
             UnavailableError: The apiserver did not say; nothing is permitted meanwhile.
         """
         # An empty namespace would ask for all of them, which is another question.
@@ -144,12 +169,20 @@ class Authorizer:
         """Return whether RBAC permits `update hostemailsettings.mailtier.dev`.
 
         Raises:
+            TooManyError: Too many questions about this account came to nothing.
             UnavailableError: The apiserver did not say; nothing is permitted meanwhile.
         """
         return await self._may(identity, _CHANGE_HOST)
 
     async def _may(self, identity: Identity, action: _Action) -> bool:
-        return await self._answers.get((identity, action), lambda: self._review(identity, action))
+        return await self._answers.get((identity, action), lambda: self._judge(identity, action))
+
+    async def _judge(self, identity: Identity, action: _Action) -> answers.Answer[bool]:
+        _charge(self._allowances, identity.username, kind="access")
+        answer = await self._review(identity, action)
+        if answer.favourable:
+            self._allowances.give_back(identity.username)
+        return answer
 
     async def _review(self, identity: Identity, action: _Action) -> answers.Answer[bool]:
         spec = {
@@ -167,6 +200,14 @@ class Authorizer:
         )
         allowed = status.get("allowed") is True and status.get("denied") is not True
         return answers.Answer(value=allowed, favourable=allowed, seconds=_ALLOW_SECONDS if allowed else _DENY_SECONDS)
+
+
+def _charge(bucket: allowances.Allowances, asker: str, *, kind: Literal["token", "access"]) -> None:
+    try:
+        bucket.take(asker)
+    except allowances.TooManyError:
+        callers.count_review_refused(kind=kind)
+        raise
 
 
 async def _ask(api: client.Client, path: str, api_version: str, kind: str, spec: client.Object) -> client.Object:

@@ -37,10 +37,11 @@ from mailtier.sender import (
     tokens,
     upkeep,
 )
-from mailtier.sender.intake import access, certificates, listener, server, service
+from mailtier.sender.intake import access, certificates, server, service
 from mailtier.sender.storage import embedded, recovery, volume
+from mailtier.serving import health, listener
 from mailtier.settings import effective
-from mailtier.telemetry import health, lag, logs, tasks
+from mailtier.telemetry import lag, logs, tasks
 
 QUEUE_FOLDER: Final = "queue"
 CERTIFICATE_FOLDER: Final = "tls"
@@ -70,8 +71,7 @@ class SenderOptions:
         helo_name: The name for EHLO where the settings have none; empty for the connection's own address.
         quota: What one namespace may have queued where the host's policy says nothing.
         full_at: Fraction of the volume in use at which new work is refused.
-        connections: The most connections to the intake at the same time.
-        connections_per_client: The most of one address.
+        trusted_proxies: From where the intake expects a header of PROXY protocol version 2, and takes its word.
         in_doubt_delays: When messages that a crash left in doubt are resent; None for their category's schedule.
     """
 
@@ -89,8 +89,7 @@ class SenderOptions:
     helo_name: str
     quota: ports.QueueQuota = dataclasses.field(default_factory=ports.QueueQuota)
     full_at: float = volume.FULL_AT
-    connections: int = listener.CONNECTIONS
-    connections_per_client: int = listener.CONNECTIONS_PER_CLIENT
+    trusted_proxies: Sequence[listener.Network] = ()
     in_doubt_delays: Sequence[dt.timedelta] | None = None
 
 
@@ -208,8 +207,7 @@ class _Parts:
             ),
             source=_certificates(options),
             authority_file=options.authority_file or options.socket_dir / feed.AUTHORITY_NAME,
-            connections=options.connections,
-            per_client=options.connections_per_client,
+            trusted_proxies=options.trusted_proxies,
         )
 
     async def open(self, stack: contextlib.AsyncExitStack) -> None:

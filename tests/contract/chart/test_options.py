@@ -197,6 +197,12 @@ OPTIONS = (
     Option(path="sender.quota.messages", value=9, look=_argument("sender", "quota-messages"), seen=["9"]),
     # As a float it would be written 1.073741824e+09, which is no integer on a command line.
     Option(path="sender.quota.bytes", value=2**30, look=_argument("sender", "quota-bytes"), seen=["1073741824"]),
+    Option(
+        path="sender.trustedProxies",
+        value=["10.0.0.0/24", "2001:db8::7"],
+        look=_argument("sender", "trusted-proxy"),
+        seen=["10.0.0.0/24", "2001:db8::7"],
+    ),
     Option(path="sender.fullAt", value=0.5, look=_argument("sender", "full-at"), seen=["0.5"]),
     Option(
         path="sender.tls.secretName",

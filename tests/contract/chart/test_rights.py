@@ -5,6 +5,7 @@ import contextlib
 import json
 import pathlib
 import typing
+import urllib.parse
 
 import pytest
 
@@ -33,6 +34,7 @@ EVERYWHERE = {
     "get configmaps",
     "create authentication.k8s.io/tokenreviews",
     "create authorization.k8s.io/subjectaccessreviews",
+    "get /openid/v1/jwks",
 }
 """What the pod's ServiceAccount may in the whole cluster."""
 
@@ -68,11 +70,11 @@ def _rights(role: dict[str, typing.Any]) -> list[str]:
     return [
         " ".join(filter(None, [verb, f"{group}/{resource}".removeprefix("/"), name]))
         for rule in role["rules"]
-        for group in rule["apiGroups"]
+        for group in rule.get("apiGroups", [])
         for resource in rule["resources"]
         for name in rule.get("resourceNames", [""])
         for verb in rule["verbs"]
-    ]
+    ] + [f"{verb} {url}" for rule in role["rules"] for url in rule.get("nonResourceURLs", []) for verb in rule["verbs"]]
 
 
 def _roles(values: dict[str, typing.Any]) -> dict[str, list[str]]:
@@ -108,7 +110,11 @@ def test_every_rule_says_why() -> None:
     """Above each rule of the chart stands a comment."""
     for name in ("rbac.yaml", "rbac-users.yaml"):
         lines = (helm.CHART / "templates" / name).read_text(encoding="utf-8").splitlines()
-        rules = [number for number, line in enumerate(lines) if line.lstrip().startswith("- apiGroups:")]
+        rules = [
+            number
+            for number, line in enumerate(lines)
+            if line.lstrip().startswith(("- apiGroups:", "- nonResourceURLs:"))
+        ]
         assert rules
         assert [lines[number] for number in rules if not lines[number - 1].startswith("  # ")] == []
 
@@ -133,6 +139,8 @@ def test_account_may_what_it_must(cluster: cluster_kit.LocalCluster, release: he
         ("create notifications.mailtier.dev", "default", False),
         ("create pods", release.namespace, False),
         ("create tokenreviews.authentication.k8s.io", "default", True),
+        ("get /openid/v1/jwks", "default", True),
+        ("get /metrics", "default", False),
         ("impersonate serviceaccounts", "default", False),
         ("escalate clusterroles.rbac.authorization.k8s.io", "default", False),
     ):
@@ -176,7 +184,12 @@ def _used(cluster: cluster_kit.LocalCluster, user: str) -> collections.abc.Itera
     """Yield each right that a user has made use of, with the status of the answer."""
     for event in map(json.loads, cluster.audit_log.read_text(encoding="utf-8").splitlines()):
         # A request that could not be authenticated has no user.
-        if event["user"].get("username") != user or event["stage"] != "ResponseComplete" or "objectRef" not in event:
+        if event["user"].get("username") != user or event["stage"] != "ResponseComplete":
+            continue
+        if "objectRef" not in event:
+            path = urllib.parse.urlsplit(event["requestURI"]).path
+            if path.startswith("/openid/"):
+                yield f"{event['verb']} {path}", event["responseStatus"]["code"]
             continue
         what = event["objectRef"]
         resource = "/".join(filter(None, [what.get("apiGroup"), what["resource"], what.get("subresource")]))

@@ -2,12 +2,17 @@
 
 import asyncio
 import contextlib
+import itertools
+import json
 import socket
 import ssl
 
-from kit import intake, tenants, wait
+import pytest
+
+from kit import intake, tenants
 from kit import sender as sender_kit
-from mailtier.sender.intake import listener
+from mailtier.sender.intake import problems
+from mailtier.serving import listener
 
 
 async def _connect(running: sender_kit.Sender) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -41,23 +46,53 @@ async def test_slow_clients_are_given_up(organization: tenants.Tenant, sender: s
     assert slow_head == b"" or isinstance(slow_head, ConnectionError | ssl.SSLError)
 
 
-async def test_connections_of_one_client_are_bounded(sender: sender_kit.Sender, client: intake.Client) -> None:
-    """A client with too many open connections gets no more, and those it has go on to work."""
-    opened: list[asyncio.StreamWriter] = []
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
-        while len(opened) <= listener.CONNECTIONS_PER_CLIENT:
-            opened.append((await _connect(sender))[1])
-    assert listener.CONNECTIONS_PER_CLIENT - 4 <= len(opened) <= listener.CONNECTIONS_PER_CLIENT
-    for writer in opened:
+async def _silent(running: sender_kit.Sender, source: str) -> list[asyncio.StreamWriter]:
+    """Return a connection from an address that has finished its handshake and says nothing, if it got so far."""
+    try:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", running.port, ssl=running.tls, server_hostname="localhost", local_addr=(source, 0)
+        )
+    except (ConnectionError, ssl.SSLError):
+        return []
+    return [writer]
+
+
+async def test_four_addresses_without_a_token_lock_nobody_out(
+    organization: tenants.Tenant, sender: sender_kit.Sender, client: intake.Client
+) -> None:
+    """Every place is held by idle connections of four addresses, again and again, and a tenant is served (R15)."""
+    limits = listener.Limits()
+    sources = [f"127.0.0.{number}" for number in range(2, 6)]
+    assert (await client.post(organization, intake.ALERT)).status == 202
+    # One less than there are: the client has its own, and these are opened before they are tried.
+    attack = [_silent(sender, source) for source in (sources * limits.per_client)[1:]]
+    held = list(itertools.chain(*await asyncio.gather(*attack)))
+    for _ in range(3):
+        # Long before idle connections end by themselves.
+        async with asyncio.timeout(limits.idle_seconds / 3), intake.Client(sender.url, sender.tls) as another:
+            assert (await another.post(organization, intake.ALERT)).status == 202
+        held += itertools.chain(*await asyncio.gather(*(_silent(sender, source) for source in sources)))
+    for writer in held:
         writer.close()
 
-    async def answers() -> bool:
-        try:
-            return (await client.request("GET", "/openapi.json")).status == 200
-        except OSError:
-            return False
 
-    await wait.until_async(answers, within_seconds=10, why="connections are taken again")
+async def test_nobody_stays_who_was_not_let_in(organization: tenants.Tenant, sender: sender_kit.Sender) -> None:
+    """A connection stays open after an answer only for whom its request let in."""
+    reader, writer = await _connect(sender)
+    for token, stays in ((organization.token, True), ("nobody's", False)):
+        writer.write(
+            f"POST {organization.collection()} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}".encode()
+        )
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            await reader.readexactly(length)
+        assert (b"connection: close" not in head.lower()) is stays
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            assert await reader.read() == b""
+    writer.close()
 
 
 async def test_plain_http_is_not_spoken(sender: sender_kit.Sender) -> None:
@@ -71,12 +106,48 @@ async def test_plain_http_is_not_spoken(sender: sender_kit.Sender) -> None:
     assert not (await asyncio.to_thread(talk)).startswith(b"HTTP")
 
 
-async def test_malformed_head_is_not_logged(sender: sender_kit.Sender) -> None:
-    """A request that cannot be parsed is answered with 400, and its headers stay out of the log (R1)."""
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Authorization s3cr3t\r\n\r\n",
+        b"Expect: s3cr3t\r\n\r\n",
+        b"X-s3cr3t: " + b"s3cr3t" * 5000 + b"\r\n\r\n",
+        b"Content-Length: s3cr3t\r\n\r\n",
+        b"Transfer-Encoding: s3cr3t\r\n\r\n",
+        b"s3cr3t: \x00\r\n\r\n",
+        b"".join(b"s3cr3t-%d: x\r\n" % number for number in range(100)) + b"\r\n",
+    ],
+)
+async def test_what_cannot_be_read_is_refused_as_everything_is(sender: sender_kit.Sender, rest: bytes) -> None:
+    """A head that cannot be parsed gets a problem document; neither it nor the log quotes it (R1)."""
     reader, writer = await _connect(sender)
-    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization s3cr3t-header\r\n\r\n")
+    writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n" + rest)
     async with asyncio.timeout(10):
         answer = await reader.read()
     writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split()[1] == b"400"
+    assert problems.MEDIA_TYPE.encode() in head
+    assert json.loads(body)["type"] == problems.MALFORMED.type
+    assert b"s3cr3t" not in answer
+    assert "s3cr3t" not in sender.log.read_text(encoding="utf-8")
+
+
+async def test_a_body_that_cannot_be_read_is_the_caller_s_fault(
+    organization: tenants.Tenant, sender: sender_kit.Sender
+) -> None:
+    """A chunk without a length is refused as malformed: it is no failure of the sender's."""
+    reader, writer = await _connect(sender)
+    writer.write(
+        f"POST {organization.collection()} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {organization.token}\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    await writer.drain()
+    writer.write(b"s3cr3t\r\n{}\r\n")
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
     assert answer.split()[1] == b"400"
-    assert "s3cr3t-header" not in sender.log.read_text(encoding="utf-8")
+    assert problems.MALFORMED.slug.encode() in answer
+    assert b"s3cr3t" not in answer

@@ -35,10 +35,10 @@ async def test_token_for_us_names_its_account(
     authenticator = reviews.Authenticator(api, now=now)
     token = cluster.token(namespace, "default", audience=names.TOKEN_AUDIENCE)
     before = counted("tokenreviews")
-    identity = await authenticator.authenticate(token)
+    identity = await authenticator.authenticate(token, client_address="203.0.113.7")
     assert identity.username == f"system:serviceaccount:{namespace}:default"
     assert f"system:serviceaccounts:{namespace}" in identity.groups
-    assert await authenticator.authenticate(token) == identity
+    assert await authenticator.authenticate(token, client_address="203.0.113.7") == identity
     assert counted("tokenreviews") == before + 1
 
 
@@ -49,19 +49,21 @@ async def test_token_for_another_is_refused_unasked(
     authenticator = reviews.Authenticator(api, now=now)
     before = counted("tokenreviews")
     with pytest.raises(reviews.UnauthenticatedError, match="--audience mailtier"):
-        await authenticator.authenticate(cluster.token(namespace, "default"))
+        await authenticator.authenticate(cluster.token(namespace, "default"), client_address="203.0.113.7")
     assert counted("tokenreviews") == before
 
 
 async def test_token_with_a_broken_signature_is_refused(
-    api: client.Client, cluster: cluster_kit.LocalCluster, namespace: str
+    api: client.Client, cluster: cluster_kit.LocalCluster, namespace: str, counted: collections.abc.Callable[[str], int]
 ) -> None:
-    """A token whose claims are right and whose signature is not is refused by the apiserver."""
+    """A token whose claims are right and whose signature is not is refused, without a question (R15)."""
     authenticator = reviews.Authenticator(api, now=now)
     token = cluster.token(namespace, "default", audience=names.TOKEN_AUDIENCE)
     head, _, signature = token.rpartition(".")
-    with pytest.raises(reviews.UnauthenticatedError, match="does not accept"):
-        await authenticator.authenticate(f"{head}.{signature[::-1]}")
+    before = counted("tokenreviews")
+    with pytest.raises(reviews.UnauthenticatedError, match="no key of this cluster"):
+        await authenticator.authenticate(f"{head}.{signature[::-1]}", client_address="203.0.113.7")
+    assert counted("tokenreviews") == before
 
 
 async def test_rbac_decides_by_namespace(api: client.Client, cluster: cluster_kit.LocalCluster, namespace: str) -> None:
@@ -76,7 +78,7 @@ async def test_rbac_decides_by_namespace(api: client.Client, cluster: cluster_ki
     binding = ["rolebinding", "notify", "--role=notify", f"--serviceaccount={namespace}:default"]
     cluster.kubectl(f"--namespace={namespace}", "create", *binding)
     token = cluster.token(namespace, "default", audience=names.TOKEN_AUDIENCE)
-    identity = await reviews.Authenticator(api, now=now).authenticate(token)
+    identity = await reviews.Authenticator(api, now=now).authenticate(token, client_address="203.0.113.7")
     authorizer = reviews.Authorizer(api)
     assert await authorizer.may_notify(identity, namespace)
     assert not await authorizer.may_notify(identity, "default")
@@ -92,7 +94,7 @@ async def test_nobody_is_let_in_without_the_apiserver(
     mortal_cluster.stop_apiserver()
     try:
         with pytest.raises(errors.UnavailableError):
-            await reviews.Authenticator(mortal_api, now=now).authenticate(token)
+            await reviews.Authenticator(mortal_api, now=now).authenticate(token, client_address="203.0.113.7")
         with pytest.raises(errors.UnavailableError):
             await reviews.Authorizer(mortal_api).may_notify(reviews.Identity(username="somebody"), mortal_namespace)
     finally:

@@ -9,7 +9,7 @@ _TOP = {
     *("requirements-build.lock", "requirements-runtime.lock", "requirements.lock"),
 }
 _TESTS = {"bench", "conftest.py", "contract", "demo", "e2e", "kit", "tenant", "tools", "unit"}
-_LAYERS = {"api", "cli", "handlers", "kube", "mail", "sender", "settings", "telemetry"}
+_LAYERS = {"api", "cli", "handlers", "kube", "mail", "sender", "serving", "settings", "telemetry"}
 _MOST_LINES = 400
 
 

@@ -3,15 +3,17 @@
 import collections.abc
 import dataclasses
 import datetime as dt
+import functools
 import typing
 
 import pytest
 from aiohttp import web
 
 from kit import tokens
-from mailtier.kube import client, errors, reviews
+from mailtier.kube import allowances, client, errors, reviews
 
 _NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
+_KEY = tokens.new_key()
 _USER = {"username": "system:serviceaccount:a:b", "uid": "1", "groups": ["g"], "extra": {"k": ["v"]}}
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[client.Client]]
@@ -25,9 +27,13 @@ class Reviewer:
     http_status: int = 201
     now: float = 0.0
     specs: list[dict[str, typing.Any]] = dataclasses.field(default_factory=list)
+    publishes: bool = True
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer a review."""
+        """Answer a review, or with the cluster's keys."""
+        if request.path == "/openid/v1/jwks":
+            status = 200 if self.publishes else 403
+            return web.json_response({"keys": [tokens.published(_KEY)]}, status=status)
         self.specs.append((await request.json())["spec"])
         return web.json_response({"status": self.status}, status=self.http_status)
 
@@ -37,9 +43,10 @@ def accepted(**changes: typing.Any) -> dict[str, typing.Any]:
     return {"authenticated": True, "audiences": ["mailtier"], "user": _USER, **changes}
 
 
-def fresh(seconds: float = 3600) -> str:
+@functools.cache
+def fresh(seconds: float = 3600, *, jti: int = 0) -> str:
     """Return a token that may be right for some seconds."""
-    return tokens.unsigned({"aud": "mailtier", "exp": _NOW.timestamp() + seconds})
+    return tokens.signed({"aud": "mailtier", "exp": _NOW.timestamp() + seconds, "jti": jti}, _KEY)
 
 
 async def authenticator(reviewer: Reviewer, serve: Serve) -> reviews.Authenticator:
@@ -52,7 +59,7 @@ async def test_accepted_token_is_remembered_for_a_minute(serve: Serve) -> None:
     reviewer = Reviewer(accepted())
     checked = await authenticator(reviewer, serve)
     for reviewer.now, asked in ((0, 1), (59, 1), (61, 2)):
-        identity = await checked.authenticate(fresh())
+        identity = await checked.authenticate(fresh(), client_address="203.0.113.7")
         assert (identity.username, identity.extra) == (_USER["username"], (("k", ("v",)),))
         assert len(reviewer.specs) == asked
     assert reviewer.specs[0]["audiences"] == ["mailtier"]
@@ -63,7 +70,7 @@ async def test_token_is_not_remembered_beyond_its_expiry(serve: Serve) -> None:
     reviewer = Reviewer(accepted())
     checked = await authenticator(reviewer, serve)
     for reviewer.now, asked in ((0, 1), (4, 1), (5, 2)):
-        await checked.authenticate(fresh(seconds=5))
+        await checked.authenticate(fresh(seconds=5), client_address="203.0.113.7")
         assert len(reviewer.specs) == asked
 
 
@@ -84,7 +91,7 @@ async def test_anything_but_a_clear_yes_is_a_no(serve: Serve, status: dict[str, 
     checked = await authenticator(reviewer, serve)
     for reviewer.now, asked in ((0, 1), (9, 1), (10, 2)):
         with pytest.raises(reviews.UnauthenticatedError) as caught:
-            await checked.authenticate(fresh())
+            await checked.authenticate(fresh(), client_address="203.0.113.7")
         assert "hunter2" not in str(caught.value)
         assert len(reviewer.specs) == asked
 
@@ -96,7 +103,7 @@ async def test_refused_review_is_no_answer(serve: Serve, http_status: int) -> No
     checked = await authenticator(reviewer, serve)
     for asked in (1, 2):
         with pytest.raises(errors.UnavailableError) as caught:
-            await checked.authenticate(fresh())
+            await checked.authenticate(fresh(), client_address="203.0.113.7")
         assert fresh() not in str(caught.value)
         assert len(reviewer.specs) == asked
 
@@ -162,3 +169,65 @@ async def test_the_host_s_settings_are_another_question(serve: Serve) -> None:
         "resource": "hostemailsettings",
         "name": "default",
     }
+
+
+async def test_forged_tokens_are_not_asked_about(serve: Serve) -> None:
+    """However many tokens nobody of the cluster signed, none is reviewed, and real ones are (R15)."""
+    reviewer = Reviewer(accepted())
+    checked = await authenticator(reviewer, serve)
+    claims = {"aud": "mailtier", "exp": _NOW.timestamp() + 3600}
+    other = tokens.new_key()
+    for forged in (
+        tokens.signed(claims, other),
+        tokens.signed(claims, other, named=tokens.key_id(_KEY)),
+        tokens.unsigned(claims, {"alg": "none"}),
+        tokens.unsigned(claims, {"alg": "ES256", "kid": tokens.key_id(_KEY)}),
+    ):
+        for _ in range(30):
+            with pytest.raises(reviews.UnauthenticatedError):
+                await checked.authenticate(forged, client_address="203.0.113.7")
+    assert reviewer.specs == []
+    await checked.authenticate(fresh(), client_address="203.0.113.7")
+    assert len(reviewer.specs) == 1
+
+
+async def test_tokens_of_what_is_gone_have_a_bucket_for_each_address(serve: Serve) -> None:
+    """An address whose signed tokens are not accepted any more has twenty reviews, and others have theirs (R15)."""
+    reviewer = Reviewer({})
+    checked = await authenticator(reviewer, serve)
+    refused = 0
+    for number in range(30):
+        try:
+            await checked.authenticate(fresh(jti=number), client_address="203.0.113.7")
+        except allowances.TooManyError:
+            refused += 1
+        except reviews.UnauthenticatedError:
+            pass
+    assert (refused, len(reviewer.specs)) == (10, 20)
+    reviewer.status = accepted()
+    for number in range(30, 60):
+        await checked.authenticate(fresh(jti=number), client_address="203.0.113.8")
+
+
+async def test_a_cluster_without_published_keys_is_asked_within_the_bucket(serve: Serve) -> None:
+    """Where the keys may not be read, the review decides, and its number is bounded for each address (R15)."""
+    reviewer = Reviewer({}, publishes=False)
+    checked = await authenticator(reviewer, serve)
+    for number in range(30):
+        with pytest.raises((reviews.UnauthenticatedError, allowances.TooManyError)):
+            await checked.authenticate(fresh(jti=number), client_address="203.0.113.7")
+    assert len(reviewer.specs) == 20
+
+
+async def test_an_account_that_may_nothing_asks_in_few_namespaces(serve: Serve) -> None:
+    """Who tries one namespace after another has twenty questions, and another account has its own (R15)."""
+    reviewer = Reviewer({"allowed": False})
+    authorizer = reviews.Authorizer(await serve(reviewer.handle), monotonic=lambda: reviewer.now)
+    somebody, other = (reviews.Identity(username=name) for name in ("somebody", "other"))
+    for number in range(20):
+        assert not await authorizer.may_notify(somebody, f"ns-{number}")
+    with pytest.raises(allowances.TooManyError):
+        await authorizer.may_notify(somebody, "ns-20")
+    reviewer.status = {"allowed": True}
+    for number in range(30):
+        assert await authorizer.may_notify(other, f"ns-{number}")

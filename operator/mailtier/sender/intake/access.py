@@ -1,9 +1,10 @@
 """Who is let in: a bearer token that the cluster accepts, and RBAC's consent in the namespace (R13)."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from mailtier.kube import errors, reviews
+from mailtier.kube import allowances, errors, reviews
 from mailtier.sender.intake import problems
 from mailtier.telemetry import logs
 
@@ -20,18 +21,19 @@ class Gate:
         self._authenticator = authenticator
         self._authorizer = authorizer
 
-    async def admit(self, authorization: str | None, namespace: str) -> reviews.Identity:
+    async def admit(self, authorization: str | None, namespace: str, *, client_address: str) -> reviews.Identity:
         """Return who the caller is, once it is known that it may notify in the namespace.
 
         Args:
             authorization: The value of the request's Authorization header.
             namespace: Of the request's path.
+            client_address: Where the request comes from.
 
         Raises:
-            Problem: 401, 403, or 503 while the apiserver does not say.
+            HttpProblem: 401, 403, 429, or 503 while the apiserver does not say.
         """
         caller, allowed = await self._check(
-            authorization, lambda caller: self._authorizer.may_notify(caller, namespace)
+            authorization, client_address, lambda caller: self._authorizer.may_notify(caller, namespace)
         )
         if not allowed:
             raise problems.HttpProblem(
@@ -41,16 +43,17 @@ class Gate:
             )
         return caller
 
-    async def admit_platform(self, authorization: str | None) -> reviews.Identity:
+    async def admit_platform(self, authorization: str | None, *, client_address: str) -> reviews.Identity:
         """Return who the caller is, once it is known that it may change the host's settings.
 
         Args:
             authorization: The value of the request's Authorization header.
+            client_address: Where the request comes from.
 
         Raises:
-            Problem: 401, 403, or 503 while the apiserver does not say.
+            HttpProblem: 401, 403, 429, or 503 while the apiserver does not say.
         """
-        caller, allowed = await self._check(authorization, self._authorizer.may_change_host)
+        caller, allowed = await self._check(authorization, client_address, self._authorizer.may_change_host)
         if not allowed:
             raise problems.HttpProblem(
                 problems.NOT_ALLOWED,
@@ -59,18 +62,25 @@ class Gate:
         return caller
 
     async def _check(
-        self, authorization: str | None, ask: Callable[[reviews.Identity], Awaitable[bool]]
+        self, authorization: str | None, client_address: str, ask: Callable[[reviews.Identity], Awaitable[bool]]
     ) -> tuple[reviews.Identity, bool]:
         """Return who the caller is, and what the answer about it is."""
         token = _bearer(authorization)
         try:
-            identity = await self._authenticator.authenticate(token)
+            identity = await self._authenticator.authenticate(token, client_address=client_address)
             return identity, await ask(identity)
         except reviews.UnauthenticatedError as error:
             raise problems.HttpProblem(
                 problems.NOT_AUTHENTICATED,
                 str(error),
                 headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_token"'},
+            ) from None
+        except allowances.TooManyError as error:
+            raise problems.HttpProblem(
+                problems.TOO_MANY_REFUSED,
+                "too many tokens from this address, or questions of this account, came to nothing; mend what sends"
+                " them, and send the request again later",
+                headers={"Retry-After": str(math.ceil(error.retry_after_seconds))},
             ) from None
         except errors.UnavailableError as error:
             _log.warning("a caller could not be checked; nobody is let in", error=str(error))

@@ -8,9 +8,13 @@ from mailtier.api import names
 from mailtier.kube import reviews
 from mailtier.sender import settings_source
 from mailtier.sender.intake import access, problems
+from mailtier.serving import connection
 from mailtier.settings import effective
 
 _STARTING_SECONDS: Final = 2
+
+CONNECTION: Final = web.RequestKey("CONNECTION", connection.ClientConnection)
+"""The connection that a request came on."""
 
 
 def starting() -> problems.HttpProblem:
@@ -41,7 +45,10 @@ class Entrance:
         key = effective.OrganizationKey(
             namespace=request.match_info["namespace"], name=request.match_info["organization"]
         )
-        caller = await self._gate.admit(request.headers.get("Authorization"), key.namespace)
+        caller = await self._gate.admit(
+            request.headers.get("Authorization"), key.namespace, client_address=request[CONNECTION].client
+        )
+        request[CONNECTION].admit()
         missing = (
             f"there is no organization {key}: create an OrgEmailSettings of that name, in a namespace that is there"
         )
@@ -53,7 +60,10 @@ class Entrance:
         Raises:
             Problem: The caller may not, or there are none.
         """
-        caller = await self._gate.admit_platform(request.headers.get("Authorization"))
+        caller = await self._gate.admit_platform(
+            request.headers.get("Authorization"), client_address=request[CONNECTION].client
+        )
+        request[CONNECTION].admit()
         return caller, self._find(effective.HOST, f"there is no HostEmailSettings {names.HOST_NAME}; create it")
 
     def _find(self, key: effective.OrganizationKey, missing: str) -> effective.Effective:

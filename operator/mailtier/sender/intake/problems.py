@@ -136,6 +136,15 @@ PROBED_LATELY: Final = ProblemKind(
     " relay; the sender's own probes of an organization's endpoint count. Wait as long as `Retry-After` says; what the"
     " last one found stands in the condition Verified.",
 )
+TOO_MANY_REFUSED: Final = ProblemKind(
+    slug="too-many-refused",
+    status=429,
+    title="Too many requests from there were not let in",
+    meaning="Who a caller is and what it may do is asked of the Kubernetes API. An address whose tokens, or an account"
+    " whose questions, came to nothing twenty times has one more each second, so that others are answered. Tokens that"
+    " were accepted within a minute are not asked about. Look which client sends tokens of pods that are gone, or asks"
+    " in namespaces where it has no right.",
+)
 BROKEN: Final = ProblemKind(
     slug="broken",
     status=500,

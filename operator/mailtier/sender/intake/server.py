@@ -1,21 +1,25 @@
 """The HTTPS server of the intake."""
 
 import asyncio
-import logging
+import functools
+import http
 import pathlib
+import socket
+import ssl
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 import mailtier
 from mailtier.api import notification
-from mailtier.sender.intake import certificates, entrance, listener, openapi, probing, problems, service
+from mailtier.sender import handshakes
+from mailtier.sender.intake import certificates, entrance, openapi, probing, problems, service
+from mailtier.serving import connection, listener, protocol
 from mailtier.telemetry import logs, metrics
 
-_IDLE_SECONDS: Final = 15.0
-"""For the head of a request to arrive as a whole, and for a connection to stay without a request."""
 _LINGER_SECONDS: Final = 2.0
 # A commit takes milliseconds; a body has its own limit.
 _SHUTDOWN_SECONDS: Final = 10.0
@@ -34,8 +38,8 @@ class Server:
         parts: What it works with.
         source: Its certificate.
         authority_file: Where the certificates that clients verify against are published; None for nowhere.
-        connections: The most connections at the same time.
-        per_client: The most connections of one address.
+        limits: The bounds of its port.
+        trusted_proxies: From where a header of PROXY protocol version 2 is expected, and taken at its word.
     """
 
     def __init__(
@@ -44,15 +48,18 @@ class Server:
         *,
         source: certificates.Certificates,
         authority_file: pathlib.Path | None = None,
-        connections: int = listener.CONNECTIONS,
-        per_client: int = listener.CONNECTIONS_PER_CLIENT,
+        limits: listener.Limits | None = None,
+        trusted_proxies: Sequence[listener.Network] = (),
     ) -> None:
         enter = entrance.Entrance(parts.gate, parts.settings)
         self._service = service.Service(parts, enter)
         self._probing = probing.Probing(enter, parts.probes)
         self._source = source
         self._authority_file = authority_file
-        self._limits = (connections, per_client)
+        self._limits = limits or listener.Limits()
+        self._trusted_proxies = trusted_proxies
+        # Threads of its own: strangers come in here, and shall keep no session of the sender's waiting.
+        self._handshakes = handshakes.Handshakes()
         self._runner: web.AppRunner | None = None
         self._listener: listener.Listener | None = None
 
@@ -64,26 +71,31 @@ class Server:
             OSError: The address cannot be had.
         """
         await asyncio.to_thread(self._refresh)
+        connections: dict[asyncio.Protocol, connection.ClientConnection] = {}
         self._runner = web.AppRunner(
-            application(self._service, self._probing),
-            access_log=None,
-            logger=_QuietLogger(),
-            keepalive_timeout=_IDLE_SECONDS,
-            lingering_time=_LINGER_SECONDS,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
-            max_line_size=_HEAD_BYTES,
-            max_field_size=_HEAD_BYTES * 2,
-            max_headers=_HEADERS,
-            auto_decompress=False,
+            application(self._service, self._probing, connections), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
         )
         await self._runner.setup()
         assert self._runner.server is not None
-        connections, per_client = self._limits
         self._listener = listener.Listener(
-            self._runner.server,
-            context=lambda: self._source.context,
+            functools.partial(
+                protocol.Protocol,
+                self._runner.server,
+                refusal=_refusal,
+                loop=asyncio.get_running_loop(),
+                access_log=None,
+                keepalive_timeout=self._limits.idle_seconds,
+                lingering_time=_LINGER_SECONDS,
+                max_line_size=_HEAD_BYTES,
+                max_field_size=_HEAD_BYTES * 2,
+                max_headers=_HEADERS,
+                auto_decompress=False,
+            ),
+            secure=self._secure,
+            limits=self._limits,
+            port="intake",
             connections=connections,
-            per_client=per_client,
+            trusted_proxies=self._trusted_proxies,
         )
         return self._listener.open(host, port)
 
@@ -107,6 +119,10 @@ class Server:
             await runner.cleanup()
         await self._service.drain()
 
+    async def _secure(self, accepted: socket.socket, client: str) -> ssl.SSLContext:
+        secured = await self._handshakes.accept(accepted, self._source.context, owner=client)
+        return secured.for_asyncio
+
     def _refresh(self) -> bool:
         renewed = self._source.refresh()
         pem = self._source.authority_pem
@@ -115,9 +131,22 @@ class Server:
         return renewed
 
 
-def application(handlers: service.Service, probes: probing.Probing) -> web.Application:
-    """Return the routes, with every failure turned into a problem document."""
-    app = web.Application(middlewares=[_problems_as_json], client_max_size=notification.MAXIMUM_TOTAL_BYTES)
+def application(
+    handlers: service.Service,
+    probes: probing.Probing,
+    connections: Mapping[asyncio.Protocol, connection.ClientConnection],
+) -> web.Application:
+    """Return the routes, with every failure turned into a problem document.
+
+    Args:
+        handlers: Of notifications.
+        probes: Handlers of probes.
+        connections: Of the listener, by their protocols.
+    """
+    app = web.Application(
+        middlewares=[_in_time(connections), _problems_as_json],
+        client_max_size=notification.MAXIMUM_TOTAL_BYTES,
+    )
     description = openapi.document(version=mailtier.__version__)
 
     async def describe(_request: web.Request) -> web.Response:
@@ -129,6 +158,27 @@ def application(handlers: service.Service, probes: probing.Probing) -> web.Appli
     app.router.add_post(openapi.PROBES, probes.organization)
     app.router.add_post(openapi.HOST_PROBES, probes.host)
     return app
+
+
+def _in_time(connections: Mapping[asyncio.Protocol, connection.ClientConnection]) -> Middleware:
+    """Return what keeps the time of a connection's stages, and the connection open only for whom a request let in."""
+
+    @web.middleware
+    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+        found = connections.get(request.protocol)
+        if found is None:
+            raise ConnectionResetError("the connection is gone")
+        request[entrance.CONNECTION] = found
+        found.begin()
+        try:
+            answer = await handler(request)
+            if not found.admitted:
+                answer.force_close()
+            return answer
+        finally:
+            found.end()
+
+    return keep
 
 
 @web.middleware
@@ -170,8 +220,27 @@ def _problem_of(error: web.HTTPException) -> problems.HttpProblem:
                 problems.TOO_LARGE,
                 f"a request holds at most {notification.MAXIMUM_TOTAL_BYTES} bytes; shorten it, or send a link instead",
             )
+        case web.HTTPExpectationFailed():
+            return problems.HttpProblem(problems.MALFORMED, "the only expectation that is met is 100-continue")
         case _:
             return problems.HttpProblem(problems.MALFORMED, "the request cannot be read")
+
+
+def _refusal(cause: web.HTTPException | int) -> web.Response:
+    """Return the answer where no route was reached: the head cannot be read, or what it expects cannot be met."""
+    if isinstance(cause, web.HTTPException):
+        problem = _problem_of(cause)
+    elif cause < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        problem = problems.HttpProblem(
+            problems.MALFORMED,
+            f"the head of the request cannot be read; it has at most {_HEADERS} headers, lines of {_HEAD_BYTES} bytes"
+            f" and values of {_HEAD_BYTES * 2}, in the form of HTTP/1.1",
+        )
+    else:
+        problem = problems.HttpProblem(problems.BROKEN, "the sender failed; send the request again")
+    answer = problem.response()
+    metrics.count_intake_request(route=_UNKNOWN_ROUTE, code=answer.status)
+    return answer
 
 
 def _route(request: web.Request) -> str:
@@ -184,13 +253,3 @@ def _read(path: pathlib.Path) -> str | None:
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeError):
         return None
-
-
-class _QuietLogger(logging.Logger):
-    """aiohttp logs a request that it cannot parse with an exception that quotes it, headers and all (R1)."""
-
-    def __init__(self) -> None:
-        super().__init__("mailtier.sender.intake.http", logging.WARNING)
-
-    def handle(self, record: logging.LogRecord) -> None:
-        _log.warning("a request could not be read, or its connection failed")

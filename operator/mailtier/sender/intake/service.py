@@ -199,8 +199,9 @@ async def _read(request: web.Request) -> bytes:
     if "Content-Encoding" in request.headers:
         raise problems.HttpProblem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
+        with request[entrance.CONNECTION].reading():
+            async with asyncio.timeout(BODY_SECONDS):
+                return await request.read()
     except TimeoutError:
         raise problems.HttpProblem(
             problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"

@@ -63,7 +63,9 @@ def test_what_is_not_json_is_malformed(content: bytes) -> None:
 
 def test_password_recovery_has_exactly_one_recipient() -> None:
     """A password recovery without its one recipient is invalid, at the field recipients."""
-    refused = _refused(b'{"category": "PasswordRecovery", "recipients": ["a@example.com", "b@example.com"]}')
+    refused = _refused(
+        b'{"category": "PasswordRecovery", "recipients": ["a@example.com", "b@example.com"], "text": "x"}'
+    )
     assert [error.pointer for error in refused.errors] == ["#/recipients"]
 
 

@@ -1,10 +1,16 @@
 """Health, readiness and metrics over HTTP."""
 
+import asyncio
+import contextlib
+import socket
+
 import aiohttp
 import pytest
 from aiohttp import web
 
-from mailtier.telemetry import health, metrics
+from kit import wait
+from mailtier.serving import health
+from mailtier.telemetry import metrics
 
 
 async def ask(port: int, path: str) -> tuple[int, str]:
@@ -67,3 +73,68 @@ async def test_every_address_is_served_without_a_host() -> None:
     """Without a host, the port is open on IPv4."""
     async with health.serve(health.application("operator", ready={}), host="", port=0) as port:
         assert port > 0
+
+
+async def test_probes_are_answered_however_many_hold_on() -> None:
+    """Hundreds of connections that say nothing, from four addresses, delay no probe of the kubelet (R15)."""
+    held: list[socket.socket] = []
+    async with health.serve(health.application("sender", ready={}), host="127.0.0.1", port=0) as port:
+        try:
+            for number in range(400):
+                source = (f"127.0.0.{2 + number % 4}", 0)
+                held.append(socket.create_connection(("127.0.0.1", port), source_address=source, timeout=10))
+                if not number % 20:
+                    async with asyncio.timeout(10):
+                        assert await ask(port, "/readyz") == (200, "ok\n")
+
+            async def bounded() -> bool:
+                return sum(not _is_closed(each) for each in held) <= health.LIMITS.connections
+
+            await wait.until_async(bounded, within_seconds=4, why="no more are held than the port has places")
+        finally:
+            for each in held:
+                each.close()
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)  # noqa: FBT003 - The only form there is.
+    with contextlib.suppress(BlockingIOError):
+        try:
+            return connection.recv(1) == b""
+        except ConnectionError:
+            return True
+    return False
+
+
+async def test_an_answer_ends_its_connection() -> None:
+    """Nobody stays: whoever asks again connects again."""
+    async with health.serve(health.application("sender", ready={}), host="127.0.0.1", port=0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"Connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nX s3cr3t\r\n\r\n",
+        b"GET /s3cr3t HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nExpect: s3cr3t\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"s3cr3t" * 2000 + b"\r\n\r\n",
+        b"s3cr3t\r\n\r\n",
+    ],
+)
+async def test_what_cannot_be_read_is_not_quoted(head: bytes) -> None:
+    """A request that is no HTTP is refused without a word of it."""
+    async with health.serve(health.application("sender", ready={}), host="127.0.0.1", port=0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head)
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        writer.close()
+        assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4"))
+        assert b"s3cr3t" not in answer

@@ -1,18 +1,26 @@
 """Health, readiness and metrics over HTTP, for the kubelet and Prometheus."""
 
+import asyncio
 import contextlib
+import http
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from mailtier.serving import listener, protocol
 from mailtier.telemetry import logs, metrics
 
 Check = Callable[[], str | None]
 """Returns None while all is well, or a sentence that says what is not; quick, and without I/O."""
 
-_KEEPALIVE_SECONDS: Final = 75.0
+LIMITS: Final = listener.Limits(connections=64, reserve=0, per_client=16, opening_seconds=5.0)
+"""One answer a connection: whoever asks again connects again, as the kubelet does, and nobody stays. A newcomer takes
+the place of whoever has the most, so that a probe is answered however many hold on."""
 _SHUTDOWN_SECONDS: Final = 2.0
+_HEAD_BYTES: Final = 4 * 1024
+_HEADERS: Final = 32
 
 _log = logs.get_logger(__name__)
 
@@ -42,32 +50,62 @@ def application(
     async def export(_request: web.Request) -> web.Response:
         return web.Response(body=metrics.exposition(role), headers={"Content-Type": metrics.CONTENT_TYPE})
 
-    app = web.Application()
+    app = web.Application(middlewares=[_once])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", export), *routes])
     return app
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, *, host: str | None, port: int) -> AsyncIterator[int]:
+async def serve(
+    app: web.Application, *, host: str | None, port: int, limits: listener.Limits = LIMITS
+) -> AsyncIterator[int]:
     """Serve while the context lasts, and give the port.
 
     Args:
         app: What `application` returned.
         host: An address; None or "" for every IPv4 and IPv6 address.
         port: 0 for any free one.
+        limits: The port's bounds.
     """
-    runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=_KEEPALIVE_SECONDS, shutdown_timeout=_SHUTDOWN_SECONDS
-    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
+    server = runner.server
+    assert server is not None
+    listening = listener.Listener(
+        lambda: protocol.Protocol(
+            server,
+            refusal=_refusal,
+            loop=asyncio.get_running_loop(),
+            access_log=None,
+            keepalive_timeout=limits.opening_seconds,
+            max_line_size=_HEAD_BYTES,
+            max_field_size=_HEAD_BYTES,
+            max_headers=_HEADERS,
+        ),
+        secure=None,
+        limits=limits,
+        port="health",
+    )
     try:
-        site = web.TCPSite(runner, host or None, port)
-        await site.start()
-        actual: int = runner.addresses[0][1]
+        actual = listening.open(host or "", port)
         _log.info("serving health and metrics", port=actual)
         yield actual
     finally:
+        await listening.close()
         await runner.cleanup()
+
+
+@web.middleware
+async def _once(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """End the connection with its first answer."""
+    answer = await handler(request)
+    answer.force_close()
+    return answer
+
+
+def _refusal(cause: web.HTTPException | int) -> web.Response:
+    status = cause if isinstance(cause, int) else cause.status
+    return web.Response(status=status, text=http.HTTPStatus(status).phrase + "\n")
 
 
 def _answer(checks: Mapping[str, Check]) -> web.Response:

@@ -1,0 +1,57 @@
+"""aiohttp's protocol of a connection, but for what it answers by itself: that would quote the request (R1)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from mailtier.telemetry import logs
+
+_log = logs.get_logger(__name__)
+
+Refusal = Callable[[web.HTTPException | int], web.Response]
+"""Returns what is answered in place of an exception of aiohttp's, or with a status."""
+
+
+class Protocol(web.RequestHandler):
+    """Speaks HTTP on one connection.
+
+    Args:
+        server: aiohttp's, with the application.
+        refusal: What is answered where no route of the application was reached.
+        options: Of aiohttp's protocol.
+    """
+
+    def __init__(self, server: web.Server, *, refusal: Refusal, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._refusal = refusal
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to what could not be read, or failed outside the application; `message` would quote it."""
+        del exc, message
+        self.log_exception()
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the answer is sent already")
+        answer = self._refusal(status)
+        answer.force_close()
+        return answer
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log that something failed; what aiohttp would log of it quotes the request, headers and all."""
+        del args, kw
+        _log.warning("a request could not be read, or its connection failed")
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; one of aiohttp's own making, as to an unknown expectation, is made anew."""
+        if isinstance(resp, web.HTTPException):
+            resp = self._refusal(resp)
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
