@@ -20,7 +20,8 @@ from typing import Any, Final, TypeVar
 
 from kit import offline
 from mailtier.api import canonical
-from mailtier.cli.offline import judging, rendering, sources, world
+from mailtier.cli.offline import judging, rendering
+from mailtier.cli.offline.files import sources, world
 from mailtier.settings import codec, effective, observed, resolve
 
 _SYSTEM: Final = "mailtier-system"

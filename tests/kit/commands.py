@@ -79,4 +79,5 @@ class Program:
         return [sys.executable, "-m", "mailtier", command, *arguments, *options]
 
     def _env(self) -> dict[str, str]:
-        return {**os.environ, **self.environment}
+        # Wide, so that what a test looks for stands on one line.
+        return {**os.environ, "COLUMNS": "200", **self.environment}

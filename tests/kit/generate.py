@@ -10,9 +10,11 @@ import pathlib
 import sys
 
 from kit import attacks_page, chart, metrics_page, states_page
+from kit.reference import cli as reference_cli
+from kit.reference import lints as reference_lints
+from kit.reference import settings as reference
 from mailtier.api import crds
-from mailtier.cli import crds as crd_files
-from mailtier.cli import reference, reference_cli, reference_lints
+from mailtier.cli.commands import crds as crd_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 _REFERENCE = pathlib.Path("docs/reference")

@@ -8,7 +8,8 @@ import typing
 import yaml
 
 from kit import specs, worlds
-from mailtier.cli.offline import judging, sources, world
+from mailtier.cli.offline import judging
+from mailtier.cli.offline.files import sources, world
 from mailtier.settings import effective
 
 Json = dict[str, typing.Any]

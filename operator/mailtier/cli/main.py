@@ -1,7 +1,7 @@
 """The program: its commands, and how an error becomes one line and an exit status.
 
-Each command is a module of its own, `mailtier.cli.<command>`, with a Typer application called `app`. It is imported
-when the command is run and not before, so that `mailtier --help` is quick whatever the commands import.
+Each command is a module of its own, `mailtier.cli.commands.<command>`, with a Typer application called `app`. It is
+imported when the command is run and not before, so that `mailtier --help` is quick whatever the commands import.
 """
 
 import difflib
@@ -45,7 +45,7 @@ class _Commands(core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"mailtier.cli.{cmd_name}")
+        module = importlib.import_module(f"mailtier.cli.commands.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command

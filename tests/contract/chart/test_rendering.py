@@ -82,7 +82,9 @@ def test_programs_know_their_arguments(values: dict[str, typing.Any]) -> None:
         role, *arguments = container["args"]
         assert role == container["name"]
         assert role in main.COMMANDS
-        command = typing.cast("typing.Any", typer.main.get_command(importlib.import_module(f"mailtier.cli.{role}").app))
+        command = typing.cast(
+            "typing.Any", typer.main.get_command(importlib.import_module(f"mailtier.cli.commands.{role}").app)
+        )
         command.make_context(role, list(arguments))
 
 

@@ -67,7 +67,7 @@ def test_usage_error_is_one_line_with_a_hint(
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_every_command_has_its_module(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command of the list can be imported and explains itself."""
-    assert importlib.import_module(f"mailtier.cli.{name}").app
+    assert importlib.import_module(f"mailtier.cli.commands.{name}").app
     status, out, _ = _run(capsys, name, "--help")
     assert status == 0
     assert f"mailtier {name}" in out
@@ -131,14 +131,14 @@ def test_traceback_shows_no_local_variable() -> None:
     code = (
         "from mailtier.cli import apps, main\n"
         "import sys, types\n"
-        "module = types.ModuleType('mailtier.cli.broken')\n"
+        "module = types.ModuleType('mailtier.cli.commands.broken')\n"
         "module.app = apps.new()\n"
         "@module.app.command()\n"
         "def command() -> None:\n"
         "    '''Break.'''\n"
         "    password = ''.join(['hun', 'ter2'])\n"
         "    raise RuntimeError('broken')\n"
-        "sys.modules['mailtier.cli.broken'] = module\n"
+        "sys.modules['mailtier.cli.commands.broken'] = module\n"
         "main.COMMANDS['broken'] = 'Break.'\n"
         "main.run(['broken'])\n"
     )

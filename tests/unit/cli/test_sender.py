@@ -2,7 +2,8 @@
 
 from typer import testing
 
-from mailtier.cli import failures, sender
+from mailtier.cli import failures
+from mailtier.cli.commands import sender
 
 
 def test_a_name_for_ehlo_that_servers_refuse_is_refused_here() -> None:

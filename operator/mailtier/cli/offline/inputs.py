@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from mailtier.api import names
-from mailtier.cli import failures
-from mailtier.cli.offline import file_reads, judging, sources, world
-from mailtier.cli.online import terminal
+from mailtier.cli import failures, terminal
+from mailtier.cli.offline import judging
+from mailtier.cli.offline.files import file_reads, sources, world
 from mailtier.settings.lints import terms
 
 Files = Annotated[

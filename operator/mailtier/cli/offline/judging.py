@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mailtier.api import names, policies, settings, vocabulary
-from mailtier.cli.offline import file_reads, issues, world
+from mailtier.cli.offline.files import file_reads, issues, world
 from mailtier.settings import effective, observed, policy, resolve
 
 

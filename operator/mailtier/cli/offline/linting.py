@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from mailtier.api import reasons, vocabulary
-from mailtier.cli.offline import issues, judging, sources, world
+from mailtier.cli.offline import judging
+from mailtier.cli.offline.files import issues, sources, world
 from mailtier.settings import conditions, effective, linting, resolve
 from mailtier.settings.lints import catalogue, terms
 

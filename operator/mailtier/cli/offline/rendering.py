@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import canonical, vocabulary
-from mailtier.cli import documents
-from mailtier.cli.offline import diffing, loading, values
-from mailtier.cli.online import board, terminal
+from mailtier.cli import documents, tables, terminal
+from mailtier.cli.offline import diffing, values
+from mailtier.cli.offline.files import loading
 from mailtier.settings import codec, effective, view
 
 HOST: Final = "host"
@@ -99,11 +99,11 @@ def as_yaml(rendered: Rendered) -> Iterator[str]:
         yield f"---\n{documents.dump(_document(name, settings))}"
 
 
-def as_text(rendered: Rendered, painter: terminal.Painter) -> Iterator[str]:
+def as_text(rendered: Rendered, painter: terminal.Painter, *, width: int) -> Iterator[str]:
     """Yield a table, and below it what is wrong with whom."""
     body = [_row(name, settings) for name, settings in rendered.items()]
     if body:
-        yield from (f"{line}\n" for line in board.table(_HEADINGS, body, painter))
+        yield from (f"{line}\n" for line in tables.table(_HEADINGS, body, painter, width=width))
     for name, settings in rendered.items():
         for prefix, colour, findings in (
             ("", terminal.Colour.BAD, settings.findings),
@@ -181,7 +181,7 @@ def _document(name: str, settings: effective.Effective) -> dict[str, Any]:
     return document
 
 
-def _row(name: str, settings: effective.Effective) -> tuple[board.Cell, ...]:
+def _row(name: str, settings: effective.Effective) -> tuple[tables.Cell, ...]:
     endpoint, auth, from_ = settings.endpoint, settings.auth, settings.from_
     return (
         (name, None),

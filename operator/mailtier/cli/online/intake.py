@@ -14,8 +14,8 @@ from aiohttp import http_exceptions
 
 import mailtier
 from mailtier.api import secret
-from mailtier.cli import failures
-from mailtier.cli.online import target, terminal
+from mailtier.cli import failures, terminal
+from mailtier.cli.online import target
 
 _CONNECT_SECONDS: Final = 15.0
 _DETAIL_LENGTH: Final = 600

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from mailtier.api import names
+from mailtier.cli import terminal
 from mailtier.cli.online import cluster, rows
 from mailtier.kube import client, errors, paths
 
@@ -61,6 +62,7 @@ class Look:
         self._host: rows.Row | None = None
         self._host_missing = False
         self._pods: list[rows.Pod] | None = None
+        self._leader = ""
         self._has_implicit = False
         self._versions: dict[str, str] = {}
         self._news = asyncio.Event()
@@ -75,6 +77,7 @@ class Look:
             organizations=[found[key] for key in sorted(found)],
             pods=self._pods,
             namespace=self._scope.namespace,
+            leader=self._leader,
         )
 
     async def list_all(self) -> None:
@@ -133,9 +136,18 @@ class Look:
     async def _list_pods(self) -> None:
         found = await self._api.list(paths.pods(self._scope.operator_namespace), labels=cluster.POD_LABELS)
         pods = [rows.Pod.of(pod) for pod in sorted(found.items, key=lambda pod: pod["metadata"]["name"])]
-        if pods != self._pods:
-            self._pods = pods
+        leader = "" if pods else await self._find_leader()
+        if (pods, leader) != (self._pods, self._leader):
+            self._pods, self._leader = pods, leader
             self._news.set()
+
+    async def _find_leader(self) -> str:
+        """Return who holds the operator's Lease; "" where nobody does, or nobody may say so."""
+        try:
+            lease = await self._api.get(paths.leases(self._scope.operator_namespace, names.LEASE_NAME))
+        except (errors.NotFoundError, errors.ForbiddenError):
+            return ""
+        return rows.leader(lease, terminal.now())
 
     async def _relist(
         self,

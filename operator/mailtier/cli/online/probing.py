@@ -7,8 +7,8 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mailtier.cli import failures
-from mailtier.cli.online import intake, target, terminal
+from mailtier.cli import failures, terminal
+from mailtier.cli.online import intake, target
 
 _WIDTH = 6
 _Json = dict[str, Any]

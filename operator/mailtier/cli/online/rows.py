@@ -11,6 +11,7 @@ from mailtier.api import names, reasons, vocabulary
 
 _Json = Mapping[str, Any]
 _C = vocabulary.Condition
+_LEASE_AGE: Final = dt.timedelta(minutes=1)
 _CONDITION_LINE: Final = re.compile(r"(\w+)=(True|False|Unknown) (\w+): (.*)")
 
 
@@ -180,6 +181,7 @@ class Picture:
         organizations: In the order of their names.
         pods: Mailtier's own; None where they are not visible.
         namespace: The one that was looked at; "" for all.
+        leader: Who holds the operator's Lease where there is no pod: Mailtier may run outside of the cluster.
     """
 
     host: Row | None
@@ -187,6 +189,7 @@ class Picture:
     organizations: Sequence[Row]
     pods: Sequence["Pod"] | None
     namespace: str = ""
+    leader: str = ""
 
     @property
     def totals(self) -> Totals:
@@ -210,9 +213,15 @@ class Picture:
 
     @property
     def is_broken(self) -> bool:
-        """Whether anything is broken; Mailtier's pods count for whoever may see them."""
-        no_pod_works = self.pods is not None and not any(pod.is_ready for pod in self.pods)
-        return self.host_missing or no_pod_works or any(row.state.is_broken for row in self.remarkable)
+        """Whether anything is broken.
+
+        Of one namespace, only what is in it counts; of all, the host's settings too, and Mailtier's pods for whoever
+        may see them.
+        """
+        if self.namespace:
+            return any(row.state.is_broken for row in self.organizations)
+        works = self.pods is None or bool(self.leader) or any(pod.is_ready for pod in self.pods)
+        return self.host_missing or not works or any(row.state.is_broken for row in self.remarkable)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +249,15 @@ class Pod:
             name=found["metadata"]["name"],
             containers={each["name"]: ready.get(each["name"], False) for each in found["spec"]["containers"]},
         )
+
+
+def leader(lease: _Json, now: dt.datetime) -> str:
+    """Return who holds a Lease and renewed it lately; "" where nobody did, by a clock that may differ from ours."""
+    spec = lease.get("spec") or {}
+    renewed_at = _moment(spec.get("renewTime"))
+    if renewed_at is None or abs(now - renewed_at) > _LEASE_AGE:
+        return ""
+    return str(spec.get("holderIdentity") or "")
 
 
 def worst_first(rows: Iterable[Row]) -> list[Row]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mailtier.api import vocabulary
-from mailtier.cli import failures
-from mailtier.cli.online import intake, target, terminal
+from mailtier.cli import failures, terminal
+from mailtier.cli.online import intake, target
 
 _POLL_SECONDS: Final = 0.5
 _LOST_SECONDS: Final = 1.0

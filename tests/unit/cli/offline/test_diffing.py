@@ -7,8 +7,8 @@ import typing
 import hypothesis
 
 from kit import offline, specs
+from mailtier.cli import terminal
 from mailtier.cli.offline import diffing, rendering
-from mailtier.cli.online import terminal
 from mailtier.settings import effective, observed, resolve
 
 _DERIVED = {"source", "origin", "provenance", "min_version", "enforced"}

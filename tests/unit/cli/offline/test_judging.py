@@ -6,7 +6,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import strategies as st
 
 from kit import offline, specs
-from mailtier.cli.offline import judging, sources, world
+from mailtier.cli.offline import judging
+from mailtier.cli.offline.files import sources, world
 from mailtier.settings import codec, effective, observed, passwords, resolve
 
 _UID = "7f0c2f0e-0000-4000-8000-000000000000"

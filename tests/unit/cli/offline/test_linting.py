@@ -6,7 +6,8 @@ import pathlib
 import pytest
 
 from kit import certs, offline, tutorial
-from mailtier.cli.offline import issues, judging, linting, sources, world
+from mailtier.cli.offline import judging, linting
+from mailtier.cli.offline.files import issues, sources, world
 from mailtier.settings.lints import catalogue, terms
 
 _NOW = dt.datetime(2026, 1, 2, tzinfo=dt.UTC)

@@ -9,10 +9,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from kit import offline
-from mailtier.cli.offline import issues, linting
+from mailtier.cli import terminal
+from mailtier.cli.offline import linting
+from mailtier.cli.offline.files import issues
 from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.offline.reports import github, junit, machine, sarif, text
-from mailtier.cli.online import terminal
 from mailtier.settings.lints import terms
 
 _HOSTILE = "x\n::error file=a::owned\x1b[31m]]>\x00<b>&\u202e\ud800"

@@ -15,8 +15,8 @@ from aiohttp import test_utils, web
 
 from kit import certs
 from mailtier.api import secret
-from mailtier.cli import failures
-from mailtier.cli.online import intake, probing, sending, target, terminal
+from mailtier.cli import failures, terminal
+from mailtier.cli.online import intake, probing, sending, target
 
 _ACME = target.OrganizationName(namespace="acme", name="default")
 _TOKEN = "a.b.c"

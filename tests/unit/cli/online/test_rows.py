@@ -1,5 +1,6 @@
 """What an object's status comes to, and in which order it is told."""
 
+import datetime as dt
 import typing
 
 import pytest
@@ -181,6 +182,27 @@ def test_a_missing_host_and_a_dead_pod_are_broken() -> None:
     assert not picture(pods=[dead, rows.Pod(name="mailtier-1", containers={"operator": True})]).is_broken
     assert picture(pods=[]).is_broken
     assert not picture(pods=None).is_broken
+
+
+def test_of_one_namespace_only_what_is_in_it_counts() -> None:
+    """Whoever looks at their namespace is not told by the exit status that the host or a pod is broken."""
+    dead = rows.Pod(name="mailtier-0", containers={"operator": False})
+    host = rows.Row.of(organization("default", "", conditions=_STALLED))
+    well, ill = rows.Row.of(organization()), rows.Row.of(organization(conditions=_STALLED))
+    assert not picture(well, host=host, host_missing=True, pods=[dead], namespace="acme").is_broken
+    assert picture(well, host=host, pods=[dead]).is_broken
+    assert picture(ill, namespace="acme").is_broken
+
+
+def test_who_leads_without_a_pod_works() -> None:
+    """Where Mailtier runs outside of the cluster, whoever renewed the Lease lately stands for its pods."""
+    now = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    lease = {"spec": {"holderIdentity": "laptop", "renewTime": "2026-01-02T03:04:00.000000Z"}}
+    assert rows.leader(lease, now) == "laptop"
+    assert rows.leader(lease, now + dt.timedelta(minutes=5)) == ""
+    assert rows.leader({}, now) == rows.leader({"spec": {"holderIdentity": "laptop"}}, now) == ""
+    assert not picture(pods=[], leader="laptop").is_broken
+    assert picture(pods=[]).is_broken
 
 
 def test_an_organization_without_an_object_is_read_from_its_config_map() -> None:

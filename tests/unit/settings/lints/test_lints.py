@@ -7,7 +7,7 @@ import pytest
 from kit import linting, tiers
 from kit.corpus import lints
 from kit.corpus.lints import parts
-from mailtier.cli import reference_lints
+from kit.reference import lints as reference_lints
 from mailtier.settings.lints import catalogue, terms
 
 

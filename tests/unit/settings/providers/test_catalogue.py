@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import linting
+from kit.reference import lints as reference_lints
 from mailtier.api import settings
-from mailtier.cli import reference_lints
 from mailtier.settings.providers import catalogue, facts
 
 _PROVIDERS = pytest.mark.parametrize("provider", catalogue.ALL, ids=lambda provider: provider.name)

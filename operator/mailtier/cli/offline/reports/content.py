@@ -4,7 +4,7 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
-from mailtier.cli.offline import issues
+from mailtier.cli.offline.files import issues
 from mailtier.settings.lints import terms
 
 

@@ -7,8 +7,8 @@ Source:
 from collections.abc import Iterator
 from typing import Final
 
+from mailtier.cli import terminal
 from mailtier.cli.offline.reports import content as reports
-from mailtier.cli.online import terminal
 from mailtier.settings.lints import terms
 
 _COMMANDS: Final = {

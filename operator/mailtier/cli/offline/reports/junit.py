@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from mailtier.cli.offline import issues
+from mailtier.cli import terminal
+from mailtier.cli.offline.files import issues
 from mailtier.cli.offline.reports import content as reports
-from mailtier.cli.online import terminal
 
 # XML 1.0 section 2.2: what no document may hold, not even as a reference, and what is left of it after `plain`.
 _NO_CHARACTER: Final = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

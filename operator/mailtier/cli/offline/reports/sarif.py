@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import mailtier
 from mailtier.api import names
-from mailtier.cli.offline import issues
+from mailtier.cli.offline.files import issues
 from mailtier.cli.offline.reports import content as reports
 from mailtier.settings.lints import terms
 

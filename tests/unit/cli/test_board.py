@@ -8,7 +8,8 @@ import json
 import pytest
 import yaml
 
-from mailtier.cli.online import board, rows, terminal
+from mailtier.cli import board, terminal
+from mailtier.cli.online import rows
 
 _NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 _PLAIN = terminal.Painter(on=False)
@@ -43,7 +44,7 @@ def _picture(*found: rows.Row) -> rows.Picture:
 def test_totals_come_first_and_each_fault_has_its_message() -> None:
     """A head of three lines, a table of what is not simply ready, and under each line what to do."""
     found = _picture(_row(rows.RowState.READY, "well"), _row(rows.RowState.STALLED, "ill", minutes=5))
-    assert board.text(found, wide=False, now=_NOW, painter=_PLAIN) == [
+    assert board.text(found, wide=False, now=_NOW, painter=_PLAIN, width=200) == [
         (
             "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 with advice;"
             " 0 would be blocked, 0 overriding"
@@ -57,9 +58,39 @@ def test_totals_come_first_and_each_fault_has_its_message() -> None:
     ]
 
 
+def test_the_same_said_of_many_is_said_once() -> None:
+    """One fault of the host at two hundred organizations is an entry with their number and the first names."""
+    found = [_row(rows.RowState.STALLED, f"team-{number:03d}", minutes=number) for number in range(209)]
+    other = _row(rows.RowState.STALLED, "zoo", "Do that.")
+    lines = board.text(_picture(*found, other), wide=False, now=_NOW, painter=_PLAIN, width=80)
+    assert lines[-6:] == [
+        "STATE     OBJECT              REASON       AGE",
+        "Stalled   209 organizations   SomeReason   3h",
+        "    Do this.",
+        "    team-000/default, team-001/default, team-002/default and 206 more",
+        "Stalled   zoo/default         SomeReason   0s",
+        "    Do that.",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("wide", [False, True])
+def test_no_line_is_longer_than_the_screen(width: int, wide: bool) -> None:
+    """Totals, rows and messages are wrapped, and nothing of them is lost."""
+    message = "The relay says " + "no, and no, " * 20 + "and never."
+    found = _picture(
+        *(_row(rows.RowState.STALLED, f"a-team-with-a-long-name-{number}", message) for number in range(3))
+    )
+    lines = board.text(found, wide=wide, now=_NOW, painter=_PLAIN, width=width)
+    assert max(map(len, lines)) <= width
+    assert "".join(message.split()) in "".join("".join(lines).split())
+    if wide:
+        assert "no-reply@example.com" in "".join(line.strip() for line in lines)
+
+
 def test_wide_lists_every_organization() -> None:
     """With server, sender and source of each."""
-    lines = board.text(_picture(_row(rows.RowState.READY, "well")), wide=True, now=_NOW, painter=_PLAIN)
+    lines = board.text(_picture(_row(rows.RowState.READY, "well")), wide=True, now=_NOW, painter=_PLAIN, width=200)
     assert "Everything is ready." in lines
     assert lines[-1].split() == [
         *("well/default", "Ready", "SomeReason", "relay.example.com:587", "StartTLS"),
@@ -70,16 +101,18 @@ def test_wide_lists_every_organization() -> None:
 def test_a_message_commands_no_terminal() -> None:
     """What stands in a status is text, whatever it holds, and one line (R5)."""
     hostile = "one\ntwo \x1b[2J\x07three"
-    lines = board.text(_picture(_row(rows.RowState.STALLED, message=hostile)), wide=False, now=_NOW, painter=_PLAIN)
-    assert lines[-1] == "    one two  [2J three"
+    lines = board.text(
+        _picture(_row(rows.RowState.STALLED, message=hostile)), wide=False, now=_NOW, painter=_PLAIN, width=200
+    )
+    assert lines[-1] == "    one two [2J three"
     assert board.change(_row(rows.RowState.STALLED, message=hostile)).isprintable()
 
 
 def test_columns_are_aligned_whatever_is_coloured() -> None:
     """A colour's sequence takes no room."""
     found = _picture(_row(rows.RowState.STALLED, "a"), _row(rows.RowState.RECONCILING, "bb"))
-    coloured = board.text(found, wide=True, now=_NOW, painter=terminal.Painter(on=True))
-    plain = board.text(found, wide=True, now=_NOW, painter=_PLAIN)
+    coloured = board.text(found, wide=True, now=_NOW, painter=terminal.Painter(on=True), width=200)
+    plain = board.text(found, wide=True, now=_NOW, painter=_PLAIN, width=200)
     assert "\x1b[31m" in "".join(coloured)
     for sequence in (*(colour.value for colour in terminal.Colour), "\x1b[0m"):
         coloured = [line.replace(sequence, "") for line in coloured]
@@ -114,11 +147,11 @@ def test_a_line_of_a_log_begins_with_the_time_of_rfc_3339() -> None:
 def test_what_is_not_visible_is_said_so() -> None:
     """Who looks at everything reads that there is more, who looks at one namespace reads nothing of pods."""
     hidden = rows.Picture(host=None, host_missing=False, organizations=(), pods=None)
-    assert "".join(board.text(hidden, wide=False, now=_NOW, painter=_PLAIN)).count("not visible to you") == 2
-    lines = board.text(dataclasses.replace(hidden, namespace="acme"), wide=False, now=_NOW, painter=_PLAIN)
+    assert "".join(board.text(hidden, wide=False, now=_NOW, painter=_PLAIN, width=200)).count("not visible to you") == 2
+    lines = board.text(dataclasses.replace(hidden, namespace="acme"), wide=False, now=_NOW, painter=_PLAIN, width=200)
     assert [line.split()[0] for line in lines if line] == ["Organizations", "Host", "There"]
     missing = rows.Picture(host=None, host_missing=True, organizations=(), pods=[])
-    assert "create one named default" in "".join(board.text(missing, wide=False, now=_NOW, painter=_PLAIN))
+    assert "create one named default" in "".join(board.text(missing, wide=False, now=_NOW, painter=_PLAIN, width=200))
 
 
 class _Terminal(io.StringIO):

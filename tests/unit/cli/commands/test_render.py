@@ -32,8 +32,11 @@ def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     return status, printed.out, printed.err
 
 
-def test_table_has_a_line_for_each(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_has_a_line_for_each(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """People see the host and every organization, and on stderr what was assumed."""
+    monkeypatch.setenv("COLUMNS", "200")
     status, out, err = _run(capsys, "-f", folder)
     assert status == 0
     lines = [line.split() for line in out.splitlines()]
@@ -268,3 +271,14 @@ def test_a_server_that_a_secret_out_of_sight_has_to_list_is_told(
     secret = offline.secret("acme", "s", endpoint="mx.acme.example", password="x")
     whole = offline.write(tmp_path / "whole.yaml", offline.host(), settings("mx.acme.example"), secret)
     assert "annotation" not in _run(capsys, "-f", whole, "--diff", old)[2]
+
+
+def test_a_table_fits_the_screen(
+    folder: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a pipe a line has 80 characters, unless COLUMNS says otherwise."""
+    for columns, width in (("", 80), ("60", 60), ("200", 200)):
+        monkeypatch.setenv("COLUMNS", columns)
+        lines = _run(capsys, "-f", folder)[1].splitlines()
+        assert max(map(len, lines)) <= width
+        assert "relay.example.com:587" in "".join(" ".join(lines).split())

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import groups, names, settings, vocabulary
-from mailtier.cli.offline import diffing, judging, policies, sources, values
+from mailtier.cli.offline import diffing, judging, values
+from mailtier.cli.offline.explanation import policies
+from mailtier.cli.offline.files import sources
 from mailtier.settings import effective, observed, resolve
 
 PLATFORM: Final = "platform team"

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mailtier.cli.offline import explaining, rendering, values
-from mailtier.cli.online import board, terminal
+from mailtier.cli import tables, terminal
+from mailtier.cli.offline import rendering, values
+from mailtier.cli.offline.explanation import explaining
 
 _HEADINGS: Final = ("FIELD", "VALUE", "FROM", "CHANGED BY", "WITHOUT THE OVERRIDE")
 
@@ -16,6 +17,7 @@ def as_text(
     detailed: bool,
     places: Mapping[str, str],
     painter: terminal.Painter,
+    width: int,
 ) -> Iterator[str]:
     """Yield the lines of an explanation.
 
@@ -25,6 +27,7 @@ def as_text(
         detailed: Whether rules and consequences are told, or a table is enough.
         places: Where each override is written.
         painter: Colours, or does not.
+        width: Characters of a line of a table.
     """
     yield f"{painter.paint(explanation.name, terminal.Colour.BOLD)}: {explanation.state}\n"
     if not detailed:
@@ -32,7 +35,7 @@ def as_text(
             yield f"  {painter.paint(terminal.plain(finding), terminal.Colour.BAD)}\n"
         yield "\n"
         body = [_cells(explanation, row) for row in rows]
-        yield from (f"{line}\n" for line in board.table(_HEADINGS, body, painter))
+        yield from (f"{line}\n" for line in tables.table(_HEADINGS, body, painter, width=width))
         return
     for row in rows:
         yield "\n"
@@ -58,7 +61,7 @@ def to_json(
     }
 
 
-def _cells(explanation: explaining.Explanation, row: explaining.ExplainedValue) -> tuple[board.Cell, ...]:
+def _cells(explanation: explaining.Explanation, row: explaining.ExplainedValue) -> tuple[tables.Cell, ...]:
     colour = terminal.Colour.BAD if row.findings else None
     without = explanation.without.get(row.override)
     then = str(without.value.get(row.path) or "(none)") if without else ""

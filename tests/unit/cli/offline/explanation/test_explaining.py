@@ -4,7 +4,8 @@ import hypothesis
 import pytest
 
 from kit import offline, specs
-from mailtier.cli.offline import explaining, values
+from mailtier.cli.offline import values
+from mailtier.cli.offline.explanation import explaining
 from mailtier.settings import effective
 
 _KEY = effective.OrganizationKey(namespace="acme", name="default")

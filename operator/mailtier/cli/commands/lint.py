@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from mailtier.cli import apps, failures, printing
-from mailtier.cli.offline import inputs, issues, linting, world
+from mailtier.cli import apps, failures, options, printing, terminal
+from mailtier.cli.offline import inputs, linting
+from mailtier.cli.offline.files import issues, world
 from mailtier.cli.offline.reports import content as reports
 from mailtier.cli.offline.reports import github, junit, machine, sarif, text
-from mailtier.cli.online import options, terminal
 from mailtier.settings.lints import terms
 
 app = apps.new()

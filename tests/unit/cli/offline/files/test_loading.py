@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailtier.cli.offline import loading
+from mailtier.cli.offline.files import loading
 
 _STREAM = """# what comes first
 kind: A

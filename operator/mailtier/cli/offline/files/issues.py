@@ -4,7 +4,7 @@ import dataclasses
 from typing import Final
 
 from mailtier.api import names, reasons
-from mailtier.cli.offline import loading
+from mailtier.cli.offline.files import loading
 from mailtier.settings.lints import terms
 
 _PAGES: Final = f"https://{names.GROUP}/docs/reference"

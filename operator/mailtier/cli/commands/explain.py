@@ -11,10 +11,11 @@ from typing import Annotated, Any
 import typer
 
 from mailtier.api import names
-from mailtier.cli import apps, documents, failures, printing
-from mailtier.cli import options as common
-from mailtier.cli.offline import explaining, inputs, judging, narrating, rendering, world
-from mailtier.cli.online import board, options, target, terminal
+from mailtier.cli import apps, documents, failures, options, printing, tables, terminal
+from mailtier.cli.offline import inputs, judging, rendering
+from mailtier.cli.offline.explanation import explaining, narrating
+from mailtier.cli.offline.files import world
+from mailtier.cli.online import target
 from mailtier.settings import effective
 
 app = apps.new()
@@ -69,8 +70,8 @@ def command(
     quiet: inputs.Quiet = False,
     strict_references: inputs.Strict = False,
     operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
-    context: common.Context = "",
-    kubeconfig: common.Kubeconfig = None,
+    context: options.Context = "",
+    kubeconfig: options.Kubeconfig = None,
 ) -> int:
     """Show where each effective value comes from, who may change it, and what would be so without an override.
 
@@ -113,7 +114,7 @@ def _online(
     key: effective.OrganizationKey | None, *, namespace: str, context: str, kubeconfig: pathlib.Path | None
 ) -> _Found:
     # Imported here, because what asks a cluster takes long to import and is of no use to files.
-    from mailtier.cli.offline import live  # noqa: PLC0415
+    from mailtier.cli.online import live  # noqa: PLC0415
 
     seen = asyncio.run(live.read(key, context=context, kubeconfig=kubeconfig))
     judge = inputs.judge(seen.objects, namespace=namespace, strict=False)
@@ -163,11 +164,13 @@ def _lines(
     found: _Found, rows: Sequence[explaining.ExplainedValue], output: inputs.SettingsFormat, *, detailed: bool
 ) -> Iterator[str]:
     if output == inputs.SettingsFormat.TEXT:
-        painter = terminal.painter(sys.stdout)
-        yield from narrating.as_text(found.explanation, rows, detailed=detailed, places=found.places, painter=painter)
+        painter, width = terminal.painter(sys.stdout), terminal.width(sys.stdout)
+        yield from narrating.as_text(
+            found.explanation, rows, detailed=detailed, places=found.places, painter=painter, width=width
+        )
         if found.conditions and not detailed:
             yield "\n"
-            yield from _conditions(found.conditions, painter)
+            yield from _conditions(found.conditions, painter, width)
         return
     document = narrating.to_json(found.explanation, rows, found.places)
     if found.conditions:
@@ -178,9 +181,12 @@ def _lines(
         yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _conditions(conditions: Sequence[Mapping[str, Any]], painter: terminal.Painter) -> Iterator[str]:
+def _conditions(conditions: Sequence[Mapping[str, Any]], painter: terminal.Painter, width: int) -> Iterator[str]:
     body = [
-        tuple((str(condition.get(name, "")), None) for name in ("type", "status", "reason", "message"))
-        for condition in conditions
+        tuple((str(condition.get(name, "")), None) for name in ("type", "status", "reason")) for condition in conditions
     ]
-    yield from (f"{line}\n" for line in board.table(("CONDITION", "STATUS", "REASON", "MESSAGE"), body, painter))
+    head, *entries = tables.entries(("CONDITION", "STATUS", "REASON"), body, painter, width=width)
+    yield from (f"{line}\n" for line in head)
+    for condition, entry in zip(conditions, entries, strict=True):
+        told = tables.sentence(str(condition.get("message", "")), painter, width=width)
+        yield from (f"{line}\n" for line in (*entry, *told))

@@ -7,7 +7,7 @@ import pytest
 
 from kit import offline
 from mailtier.cli import failures
-from mailtier.cli.offline import sources
+from mailtier.cli.offline.files import sources
 
 
 def test_folder_is_read_with_all_below_it(tmp_path: pathlib.Path) -> None:

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from mailtier.api import names, settings
-from mailtier.cli import apps, documents, failures, printing
-from mailtier.cli.offline import diffing, inputs, judging, loading, rendering, sources, world
-from mailtier.cli.online import options, terminal
+from mailtier.cli import apps, documents, failures, options, printing, terminal
+from mailtier.cli.offline import diffing, inputs, judging, rendering
+from mailtier.cli.offline.files import loading, sources, world
 
 app = apps.new()
 
@@ -163,7 +163,7 @@ def _lines(rendered: rendering.Rendered, output: inputs.SettingsFormat) -> Itera
         case inputs.SettingsFormat.YAML:
             return rendering.as_yaml(rendered)
         case inputs.SettingsFormat.TEXT:
-            return rendering.as_text(rendered, terminal.painter(sys.stdout))
+            return rendering.as_text(rendered, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
 
 
 def _difference(comparison: diffing.Comparison, output: inputs.SettingsFormat) -> Iterable[str]:

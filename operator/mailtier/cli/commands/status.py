@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from mailtier.cli import apps, failures, options, printing
-from mailtier.cli.online import board, rows, terminal
-from mailtier.cli.online import options as online
+from mailtier.cli import apps, board, failures, options, printing, terminal
+from mailtier.cli.online import rows
 
 if TYPE_CHECKING:
     from mailtier.cli.online import looking
 
 app = apps.new()
 
-# The alternate screen without cursor and without wrapping, where a line takes one line whatever its length; and back.
+# The alternate screen without cursor and without wrapping, which is done before; and back.
 _ALTERNATE: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l"
 _FORMER: Final = "\x1b[?7h\x1b[?25h\x1b[?1049l"
 _HOME: Final = "\x1b[H"
@@ -33,25 +32,27 @@ def command(
         bool, typer.Option("--all-namespaces", "-A", help="Look at all namespaces, which is the default.")
     ] = False,
     output: Annotated[
-        online.StatusFormat,
+        options.StatusFormat,
         typer.Option("--output", "-o", help="wide lists every organization; json and yaml are for programs."),
-    ] = online.StatusFormat.TEXT,
+    ] = options.StatusFormat.TEXT,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Go on, until Ctrl-C; without a terminal, print a line for each change.")
+        bool,
+        typer.Option("--watch", help="Go on, until Ctrl-C; in a pipe, print a line a change and nothing else."),
     ] = False,
-    operator_namespace: online.OperatorNamespace = online.OPERATOR_NAMESPACE,
+    operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
     context: options.Context = "",
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Show how many organizations are ready, and what is broken, worst first, with what to do.
 
     First comes what is stalled and needs somebody, then what is on its way, then servers that the probe found wrong,
-    then what the policy would block if it were enforced, then advice. It exits with 0 when nothing is broken (the last
-    two are no fault), and with 1 when something is.
+    then what the policy would block if it were enforced, then advice. Those of which the same is said are one entry.
+    It exits with 0 when nothing is broken (the last two are no fault), and with 1 when something is; with --namespace,
+    only what is in that namespace counts.
     """
     if namespace and all_namespaces:
         raise typer.BadParameter("use either --namespace or --all-namespaces", param_hint="--namespace")
-    if watch and output in {online.StatusFormat.JSON, online.StatusFormat.YAML}:
+    if watch and output in {options.StatusFormat.JSON, options.StatusFormat.YAML}:
         raise typer.BadParameter("goes with the output text or wide", param_hint="--watch")
     # The kubernetes package takes a quarter of a second to import, which --help shall not.
     from mailtier.cli.online import cluster, looking  # noqa: PLC0415 - As above.
@@ -63,7 +64,7 @@ def command(
             seen = looking.Look(api, scope)
             await seen.list_all()
             if watch:
-                await _watch(seen, wide=output is online.StatusFormat.WIDE)
+                await _watch(seen, wide=output is options.StatusFormat.WIDE)
             return seen.picture
 
     picture = asyncio.run(look())
@@ -72,19 +73,25 @@ def command(
         raise typer.Exit(failures.Status.FAILED)
 
 
-def _print(picture: rows.Picture, output: online.StatusFormat) -> None:
+def _print(picture: rows.Picture, output: options.StatusFormat) -> None:
     match output:
-        case online.StatusFormat.JSON:
+        case options.StatusFormat.JSON:
             text = board.as_json(picture)
-        case online.StatusFormat.YAML:
+        case options.StatusFormat.YAML:
             text = board.as_yaml(picture)
         case _:
-            text = "\n".join(_lines(picture, wide=output is online.StatusFormat.WIDE))
+            text = "\n".join(_lines(picture, wide=output is options.StatusFormat.WIDE))
     printing.write([f"{text}\n"])
 
 
 def _lines(picture: rows.Picture, *, wide: bool) -> list[str]:
-    return board.text(picture, wide=wide, now=terminal.now(), painter=terminal.painter(sys.stdout))
+    return board.text(
+        picture,
+        wide=wide,
+        now=terminal.now(),
+        painter=terminal.painter(sys.stdout),
+        width=terminal.width(sys.stdout),
+    )
 
 
 async def _watch(seen: "looking.Look", *, wide: bool) -> None:
@@ -114,24 +121,26 @@ def _draw(picture: rows.Picture, *, wide: bool) -> None:
 
 
 async def _log(seen: "looking.Look") -> None:
-    """Print a line with the time for each object whose state, reason or message changed, the present ones first.
+    """Print a line with the time for each object whose state, reason or message changes.
 
     It ends when nobody reads them any more.
     """
-    shown: dict[str, str] = {}
+    shown = _told(seen.picture)
 
     def tell(picture: rows.Picture) -> bool:
-        objects = [row for row in (picture.host, *picture.organizations) if row is not None]
-        present = {str(row): board.change(row) for row in objects}
+        present = _told(picture)
         changed = [line for name, line in present.items() if shown.get(name) != line]
         gone = [f"{name}: gone" for name in shown.keys() - present.keys()]
         shown.clear()
         shown.update(present)
         return printing.write(f"{terminal.stamp(terminal.now())} {line}\n" for line in (*changed, *gone))
 
-    if not tell(seen.picture):
-        return
     async with contextlib.aclosing(seen.changes()) as changes:
         async for _ in changes:
             if not tell(seen.picture):
                 return
+
+
+def _told(picture: rows.Picture) -> dict[str, str]:
+    """Return what a log says of each object."""
+    return {str(row): board.change(row) for row in (picture.host, *picture.organizations) if row is not None}

@@ -7,7 +7,7 @@ from typing import Final
 import pydantic
 
 from mailtier.api import kinds, names, problems, reasons, settings
-from mailtier.cli.offline import issues, sources
+from mailtier.cli.offline.files import issues, sources
 from mailtier.settings import effective, observed
 from mailtier.settings.lints import terms
 

@@ -23,8 +23,11 @@ def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, s
     return status, printed.out, printed.err
 
 
-def test_table_tells_every_value(file: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_tells_every_value(
+    file: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Value, origin, who may change it, and what would be without the override."""
+    monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = _run(capsys, "acme", "-f", file)
     assert status == 0
     assert out.startswith("acme/default: Blocked\n  FromNotAllowed: ")

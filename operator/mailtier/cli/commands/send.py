@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from mailtier.api import vocabulary
-from mailtier.cli import apps, failures, options, printing
-from mailtier.cli.online import options as online
-from mailtier.cli.online import reach, sending, target, terminal
+from mailtier.cli import apps, failures, options, printing, terminal
+from mailtier.cli.online import reach, sending, target
 
 app = apps.new()
 
@@ -44,14 +43,14 @@ def command(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Whether to wait for room in the queue, and for its end.")
     ] = True,
-    timeout: online.Timeout = online.TIMEOUT,
-    output: online.Output = online.Format.TEXT,
-    url: online.Url = "",
-    ca: online.Ca = None,
-    token_file: online.TokenFile = None,
-    server_name: online.ServerName = "",
-    as_service_account: online.AsServiceAccount = "",
-    operator_namespace: online.OperatorNamespace = online.OPERATOR_NAMESPACE,
+    timeout: options.Timeout = options.TIMEOUT,
+    output: options.Output = options.Format.TEXT,
+    url: options.Url = "",
+    ca: options.Ca = None,
+    token_file: options.TokenFile = None,
+    server_name: options.ServerName = "",
+    as_service_account: options.AsServiceAccount = "",
+    operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
     context: options.Context = "",
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
@@ -95,10 +94,10 @@ async def _send(
     *,
     seconds: float,
     wait: bool,
-    output: online.Format,
+    output: options.Format,
 ) -> sending.Sent:
     painter = terminal.painter(sys.stdout)
-    in_text = output is online.Format.TEXT
+    in_text = output is options.Format.TEXT
 
     def show(recipient: dict[str, Any]) -> None:
         if in_text:

@@ -5,7 +5,7 @@ from typing import Any, Final
 import typer
 
 from mailtier.cli import apps, failures, main
-from mailtier.cli.offline import issues
+from mailtier.cli.offline.files import issues
 
 _WIDTH: Final = 100
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kit import corpus, offline
-from mailtier.cli.offline import sources, world
+from mailtier.cli.offline.files import sources, world
 from mailtier.settings.lints import terms
 
 

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from mailtier.cli import apps, failures, options, printing
-from mailtier.cli.online import options as online
-from mailtier.cli.online import probing, reach, target, terminal
+from mailtier.cli import apps, failures, options, printing, terminal
+from mailtier.cli.online import probing, reach, target
 
 app = apps.new()
 
@@ -20,14 +19,14 @@ def command(
         str, typer.Argument(metavar="[ORGANIZATION]", help="NAMESPACE/NAME; NAMESPACE alone means its default.")
     ] = "",
     host: Annotated[bool, typer.Option("--host", help="The host's own endpoint instead of an organization's.")] = False,
-    timeout: online.Timeout = online.TIMEOUT,
-    output: online.Output = online.Format.TEXT,
-    url: online.Url = "",
-    ca: online.Ca = None,
-    token_file: online.TokenFile = None,
-    server_name: online.ServerName = "",
-    as_service_account: online.AsServiceAccount = "",
-    operator_namespace: online.OperatorNamespace = online.OPERATOR_NAMESPACE,
+    timeout: options.Timeout = options.TIMEOUT,
+    output: options.Output = options.Format.TEXT,
+    url: options.Url = "",
+    ca: options.Ca = None,
+    token_file: options.TokenFile = None,
+    server_name: options.ServerName = "",
+    as_service_account: options.AsServiceAccount = "",
+    operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
     context: options.Context = "",
     kubeconfig: options.Kubeconfig = None,
 ) -> None:
@@ -60,11 +59,11 @@ def command(
 
 
 async def _verify(
-    choice: reach.Choice, asked: target.OrganizationName | None, *, seconds: float, output: online.Format
+    choice: reach.Choice, asked: target.OrganizationName | None, *, seconds: float, output: options.Format
 ) -> probing.ProbeReport:
     painter = terminal.painter(sys.stdout)
     name = str(asked or "HostEmailSettings default")
-    in_text = output is online.Format.TEXT
+    in_text = output is options.Format.TEXT
 
     title = [f"{name}\n"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import names
-from mailtier.cli.offline import loading, sources, world
+from mailtier.cli.offline.files import loading, sources, world
 from mailtier.cli.online import cluster
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from mailtier.cli import documents
-from mailtier.cli.online import rows, terminal
+from mailtier.cli import documents, tables, terminal
+from mailtier.cli.online import rows
 
 _COLOURS: Final = {
     rows.RowState.STALLED: terminal.Colour.BAD,
@@ -17,12 +17,13 @@ _COLOURS: Final = {
     rows.RowState.READY: terminal.Colour.GOOD,
 }
 _GAP: Final = "   "
+_INDENT: Final = " " * 16
+_NAMED: Final = 3
+"""How many objects are named of those that have the same fault."""
 _HIDDEN: Final = "not visible to you"
 
-Cell = tuple[str, terminal.Colour | None]
 
-
-def text(picture: rows.Picture, *, wide: bool, now: dt.datetime, painter: terminal.Painter) -> list[str]:
+def text(picture: rows.Picture, *, wide: bool, now: dt.datetime, painter: terminal.Painter, width: int) -> list[str]:
     """Return the lines of a status for people: totals, then what is broken, worst first.
 
     Args:
@@ -30,26 +31,57 @@ def text(picture: rows.Picture, *, wide: bool, now: dt.datetime, painter: termin
         wide: Whether every organization follows, with its server and sender.
         now: Aware UTC time, for ages.
         painter: Colours, or does not.
+        width: Characters of a line.
     """
-    lines = [*_head(picture, painter), ""]
-    found = picture.remarkable
+    lines = [*_head(picture, painter, width), ""]
+    found = alike(picture.remarkable)
     if found:
-        shown = table(
+        head, *entries = tables.entries(
             ("STATE", "OBJECT", "REASON", "AGE"),
             [
-                ((str(row.state), _COLOURS[row.state]), (str(row), None), (row.reason, None), (_age(row, now), None))
-                for row in found
+                (
+                    (str(each[0].state), _COLOURS[each[0].state]),
+                    (_named(each), None),
+                    (each[0].reason, None),
+                    (_age(_first(each), now), None),
+                )
+                for each in found
             ],
             painter,
+            width=width,
         )
-        lines.append(shown[0])
-        for row, line in zip(found, shown[1:], strict=True):
-            lines += [line, painter.paint(f"    {terminal.plain(row.message)}", terminal.Colour.DIM)]
+        lines += head
+        for each, entry in zip(found, entries, strict=True):
+            lines += [*entry, *tables.sentence(each[0].message, painter, width=width)]
+            if len(each) > 1:
+                lines += tables.sentence(_list(each), painter, width=width)
     else:
         lines.append("Everything is ready." if picture.organizations else "There is no organization.")
     if wide:
-        lines += ["", *_everything(picture, now, painter)]
+        lines += ["", *_everything(picture, now, painter, width)]
     return lines
+
+
+def alike(found: Sequence[rows.Row]) -> list[list[rows.Row]]:
+    """Return rows in their order, those of which the same is said together: one fault of the host is one entry."""
+    groups: dict[tuple[object, ...], list[rows.Row]] = {}
+    for row in found:
+        groups.setdefault((row.state, row.reason, row.message, not row.namespace), []).append(row)
+    return list(groups.values())
+
+
+def _named(group: Sequence[rows.Row]) -> str:
+    return str(group[0]) if len(group) == 1 else f"{len(group)} organizations"
+
+
+def _list(group: Sequence[rows.Row]) -> str:
+    shown = ", ".join(map(str, group[:_NAMED]))
+    return f"{shown} and {len(group) - _NAMED} more" if len(group) > _NAMED else shown
+
+
+def _first(group: Sequence[rows.Row]) -> rows.Row:
+    """Return the one that stands so the longest."""
+    return min(group, key=lambda row: row.since.timestamp() if row.since else float("inf"))
 
 
 def document(picture: rows.Picture) -> dict[str, Any]:
@@ -85,73 +117,76 @@ def as_yaml(picture: rows.Picture) -> str:
     return documents.dump(document(picture)).rstrip("\n")
 
 
-def table(head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter) -> list[str]:
-    """Return a table's lines, its columns as wide as what is in them.
-
-    Args:
-        head: The names of the columns.
-        body: Text and colour of each cell.
-        painter: Colours, or does not.
-    """
-    plain = [[terminal.plain(cell) for cell, _ in row] for row in body]
-    widths = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
-    lines = [painter.paint(_join(head, widths), terminal.Colour.BOLD)]
-    for row, texts in zip(body, plain, strict=True):
-        padded = [cell.ljust(width) for cell, width in zip(texts, widths, strict=True)]
-        painted = [painter.paint(cell, colour) for cell, (_, colour) in zip(padded, row, strict=True)]
-        lines.append(_GAP.join(painted).rstrip())
-    return lines
-
-
 def change(row: rows.Row) -> str:
     """Return one line about an object that changed, for a log."""
     return terminal.plain(f"{row}: {row.state} {row.reason}: {row.message}")
 
 
-def _head(picture: rows.Picture, painter: terminal.Painter) -> Iterable[str]:
+def _head(picture: rows.Picture, painter: terminal.Painter, width: int) -> Iterable[str]:
     totals = picture.totals
     told = (
-        f"{totals.ready} ready, {totals.stalled} stalled, {totals.reconciling} reconciling;"
+        f"{totals.organizations}: {totals.ready} ready, {totals.stalled} stalled, {totals.reconciling} reconciling;"
         f" of the ready {totals.not_verified} not verified, {totals.with_advice} with advice;"
         f" {totals.would_be_blocked} would be blocked, {totals.overriding} overriding"
     )
-    yield f"{painter.paint('Organizations', terminal.Colour.BOLD)}   {totals.organizations}: {told}"
-    yield f"{painter.paint('Host', terminal.Colour.BOLD)}            {_host(picture, painter)}"
+    yield from _titled("Organizations", [(told, None)], painter, width)
+    yield from _titled("Host", _host(picture), painter, width)
     # Who looks at one namespace has no business with the pods, unless the rights say otherwise.
     if picture.pods is not None or not picture.namespace:
-        yield f"{painter.paint('Mailtier', terminal.Colour.BOLD)}        {_pods(picture, painter)}"
+        yield from _titled("Mailtier", _pods(picture), painter, width)
 
 
-def _host(picture: rows.Picture, painter: terminal.Painter) -> str:
+def _titled(title: str, parts: Sequence[tables.Cell], painter: terminal.Painter, width: int) -> Iterable[str]:
+    """Yield a title and what is said beside it; each part, where it fits, on a line with others."""
+    line, length = painter.paint(title, terminal.Colour.BOLD) + " " * (len(_INDENT) - len(title)), len(_INDENT)
+    is_first = True
+    for part, colour in parts:
+        plain = terminal.plain(part)
+        if not is_first and length + len(_GAP) + len(plain) > width:
+            yield line
+            line, length, is_first = _INDENT, len(_INDENT), True
+        if not is_first:
+            line, length = line + _GAP, length + len(_GAP)
+        first, *others = tables.wrap(plain, width - len(_INDENT)) if is_first else [plain]
+        line, length, is_first = line + painter.paint(first, colour), length + len(first), False
+        for other in others:
+            yield line
+            line, length = _INDENT + painter.paint(other, colour), len(_INDENT) + len(other)
+    yield line
+
+
+def _host(picture: rows.Picture) -> list[tables.Cell]:
     if picture.host is None:
         missing = "there is no HostEmailSettings; create one named default"
-        return painter.paint(missing, terminal.Colour.BAD) if picture.host_missing else _HIDDEN
+        return [(missing, terminal.Colour.BAD) if picture.host_missing else (_HIDDEN, None)]
     row = picture.host
-    told = [painter.paint(str(row.state), _COLOURS[row.state]), row.verified, row.host, row.tls]
-    return _GAP.join(filter(None, told))
+    told = [(str(row.state), _COLOURS[row.state]), (row.verified, None), (row.host, None), (row.tls, None)]
+    return [part for part in told if part[0]]
 
 
-def _pods(picture: rows.Picture, painter: terminal.Painter) -> str:
+def _pods(picture: rows.Picture) -> list[tables.Cell]:
     if picture.pods is None:
-        return _HIDDEN
-    if not picture.pods:
-        return painter.paint("no pod in its namespace; see --operator-namespace", terminal.Colour.BAD)
-    return _GAP.join(
-        f"{pod.name}: "
-        + ", ".join(
-            painter.paint(
-                f"{container} {'ready' if ready else 'not ready'}",
-                terminal.Colour.GOOD if ready else terminal.Colour.BAD,
+        return [(_HIDDEN, None)]
+    if picture.pods:
+        return [
+            (
+                f"{pod.name}: {', '.join(f'{name} {_readiness(ready)}' for name, ready in pod.containers.items())}",
+                terminal.Colour.GOOD if pod.is_ready else terminal.Colour.BAD,
             )
-            for container, ready in pod.containers.items()
-        )
-        for pod in picture.pods
-    )
+            for pod in picture.pods
+        ]
+    if picture.leader:
+        return [(f"no pod in its namespace, but {picture.leader} leads", None)]
+    return [("no pod in its namespace; see --operator-namespace", terminal.Colour.BAD)]
 
 
-def _everything(picture: rows.Picture, now: dt.datetime, painter: terminal.Painter) -> list[str]:
+def _readiness(ready: bool) -> str:
+    return "ready" if ready else "not ready"
+
+
+def _everything(picture: rows.Picture, now: dt.datetime, painter: terminal.Painter, width: int) -> list[str]:
     head = ("ORGANIZATION", "STATE", "REASON", "HOST", "TLS", "FROM", "SOURCE", "VERIFIED", "AGE")
-    return table(
+    return tables.table(
         head,
         [
             (
@@ -164,6 +199,7 @@ def _everything(picture: rows.Picture, now: dt.datetime, painter: terminal.Paint
             for row in picture.organizations
         ],
         painter,
+        width=width,
     )
 
 
@@ -195,7 +231,3 @@ def _age(row: rows.Row, now: dt.datetime) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
-
-
-def _join(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return _GAP.join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mailtier.api import names
-from mailtier.cli.offline import sources, world
+from mailtier.cli.offline.files import sources, world
 from mailtier.settings import binding, bundles, observed, passwords, resolve
 
 UNKNOWN_BUNDLE: Final = "unknown"

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mailtier.cli import main, reference_cli
-from mailtier.cli.offline import issues
+from kit.reference import cli as reference_cli
+from mailtier.cli import main
+from mailtier.cli.offline.files import issues
 
 
 def test_every_command_has_its_section() -> None:

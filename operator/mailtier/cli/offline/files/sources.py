@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 
 from mailtier.api import names
 from mailtier.cli import failures
-from mailtier.cli.offline import loading
+from mailtier.cli.offline.files import loading
 
 STDIN: Final = "-"
 _STDIN_NAME: Final = "<stdin>"

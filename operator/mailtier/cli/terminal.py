@@ -3,11 +3,13 @@
 import datetime as dt
 import enum
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import TextIO
 
 _RESET = "\x1b[0m"
+_COLUMNS = 80
 
 
 class Colour(enum.Enum):
@@ -39,6 +41,13 @@ def painter(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Pain
     """Return a painter for a stream; https://no-color.org: any value of NO_COLOR but the empty one says no."""
     wanted = not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
     return Painter(on=wanted and stream.isatty())
+
+
+def width(stream: TextIO) -> int:
+    """Return how many characters a line has: as COLUMNS says, or the terminal, or 80."""
+    columns = shutil.get_terminal_size().columns
+    # `get_terminal_size` asks the process's own stdout, whatever stands in its place.
+    return columns if stream.isatty() or os.environ.get("COLUMNS") else _COLUMNS
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Why each effective value is what it is."""

@@ -1,0 +1,1 @@
+"""The objects in files, as the world that they make."""

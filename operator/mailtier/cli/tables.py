@@ -1,0 +1,129 @@
+"""Tables and sentences that fit the screen: what does not is wrapped; pure."""
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from mailtier.cli import terminal
+
+Cell = tuple[str, terminal.Colour | None]
+
+_GAP: Final = 3
+_NARROW_GAP: Final = 2
+_SHORTEST: Final = 14
+"""Characters of a column that is made no narrower: names of hosts and addresses stay readable."""
+_INDENT: Final = "    "
+_PARTS: Final = re.compile(r"[^\s/@.,:=-]*[\s/@.,:=-]*")
+"""What a line may end with: a name is broken after its punctuation, and within a word only where it must be."""
+
+
+def table(head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter, *, width: int) -> list[str]:
+    """Return a table's lines, its columns as wide as what is in them, or as the screen lets them be.
+
+    Where the columns would become too narrow to be read, each row is a paragraph of its own.
+
+    Args:
+        head: The names of the columns.
+        body: Text and colour of each cell.
+        painter: Colours, or does not.
+        width: Characters of a line.
+    """
+    return [line for entry in entries(head, body, painter, width=width) for line in entry]
+
+
+def entries(
+    head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter, *, width: int
+) -> Iterator[list[str]]:
+    """Yield the lines of the head, none where there are only paragraphs, and those of each row."""
+    plain = [[terminal.plain(cell) for cell, _ in row] for row in body]
+    natural = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
+    widths = _fit(head, natural, width)
+    if widths is None:
+        yield []
+        for row, texts in zip(body, plain, strict=True):
+            yield list(_paragraph(head, row, texts, painter, width))
+        return
+    gap = " " * (_GAP if sum(natural) + _GAP * (len(head) - 1) <= width else _NARROW_GAP)
+    yield [painter.paint(_join(head, widths, gap), terminal.Colour.BOLD)]
+    for row, texts in zip(body, plain, strict=True):
+        wrapped = [wrap(text, size) or [""] for text, size in zip(texts, widths, strict=True)]
+        yield [
+            gap.join(
+                painter.paint((cell[number] if number < len(cell) else "").ljust(size), colour)
+                for cell, size, (_, colour) in zip(wrapped, widths, row, strict=True)
+            ).rstrip()
+            for number in range(max(map(len, wrapped)))
+        ]
+
+
+def wrap(text: str, width: int, *, indent: str = "", following: str | None = None) -> list[str]:
+    """Return the lines of a text; a long name is broken after punctuation, where a word would be.
+
+    Args:
+        text: One line, without controls.
+        width: Characters of a line.
+        indent: Before the first line.
+        following: Before the others; the same by default.
+    """
+    following = indent if following is None else following
+    lines: list[str] = []
+    line = indent
+    for part in filter(None, _PARTS.findall(text)):
+        rest = part
+        while True:
+            start = following if lines else indent
+            if len(line) + len(rest.rstrip()) <= max(width, len(start) + 1):
+                line += rest
+                break
+            if line.strip():
+                lines.append(line.rstrip())
+                line = following
+                continue
+            # A word that no line holds.
+            cut = max(width - len(line), 1)
+            lines.append(line + rest[:cut])
+            line, rest = following, rest[cut:]
+    return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def sentence(text: str, painter: terminal.Painter, *, width: int) -> list[str]:
+    """Return a sentence below a row, indented, wrapped between its words."""
+    lines = textwrap.wrap(
+        terminal.plain(text),
+        max(width, len(_INDENT) + 1),
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return [painter.paint(line, terminal.Colour.DIM) for line in lines]
+
+
+def _fit(head: Sequence[str], natural: Sequence[int], width: int) -> list[int] | None:
+    """Return the widths of the columns; None where they would have to be too narrow."""
+    if sum(natural) + _GAP * (len(head) - 1) <= width:
+        return list(natural)
+    room = width - _NARROW_GAP * (len(head) - 1)
+    least = [min(size, max(_SHORTEST, len(name))) for size, name in zip(natural, head, strict=True)]
+    if sum(least) > room:
+        return None
+    widths = list(natural)
+    while sum(widths) > room:
+        # The widest gives way, until it is as wide as the next.
+        widest = max(range(len(widths)), key=lambda number: widths[number] - least[number])
+        widths[widest] -= 1
+    return widths
+
+
+def _paragraph(
+    head: Sequence[str], row: Sequence[Cell], texts: Sequence[str], painter: terminal.Painter, width: int
+) -> Iterator[str]:
+    """Yield a row as a title and what is said of it."""
+    yield from (painter.paint(line, row[0][1] or terminal.Colour.BOLD) for line in wrap(texts[0], width))
+    said = "; ".join(f"{name} {text}" for name, text in zip(head[1:], texts[1:], strict=True) if text)
+    yield from wrap(said, width, indent=_INDENT)
+
+
+def _join(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
+    return gap.join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True)).rstrip()

@@ -1,0 +1,49 @@
+"""Tables fit the screen, and say the same as without one."""
+
+import hypothesis
+from hypothesis import strategies
+
+from mailtier.cli import tables, terminal
+
+_PLAIN = terminal.Painter(on=False)
+_WORDS = strategies.text("ab/@.,: -", max_size=40)
+
+
+def test_a_table_that_fits_is_as_wide_as_it_is() -> None:
+    """Columns stand three apart."""
+    lines = tables.table(("A", "B"), [[("one", None), ("two", None)]], _PLAIN, width=80)
+    assert lines == ["A     B", "one   two"]
+
+
+def test_long_cells_are_wrapped_after_punctuation() -> None:
+    """A name is broken where a reader would, and its column stays a column."""
+    body = [[("acme/default", None), ("relay.mail.europe.example.com:587", None), ("Active", None)]]
+    lines = tables.table(("NAME", "HOST", "STATE"), body, _PLAIN, width=45)
+    assert lines == [
+        "NAME          HOST                     STATE",
+        "acme/default  relay.mail.europe.       Active",
+        "              example.com:587",
+    ]
+
+
+def test_columns_that_would_be_too_narrow_become_paragraphs() -> None:
+    """Each row is a title and what is said of it."""
+    head = ("NAME", *(f"COLUMN{number}" for number in range(6)))
+    body = [[("acme/default", None), *((f"value-{number}-of-it", None) for number in range(6))]]
+    lines = tables.table(head, body, _PLAIN, width=60)
+    assert lines[0] == "acme/default"
+    assert lines[1].startswith("    COLUMN0 value-0-of-it; COLUMN1 ")
+    assert max(map(len, lines)) <= 60
+
+
+@hypothesis.given(
+    body=strategies.lists(strategies.lists(_WORDS, min_size=4, max_size=4), min_size=1, max_size=5),
+    width=strategies.integers(20, 120),
+)
+def test_nothing_is_lost_and_no_line_is_longer_than_the_screen(body: list[list[str]], width: int) -> None:
+    """Whatever stands in the cells, each character of it is printed once, within the width."""
+    cells: list[list[tables.Cell]] = [[(text, None) for text in row] for row in body]
+    lines = tables.table(("A", "B", "C", "D"), cells, _PLAIN, width=width)
+    assert max(map(len, lines)) <= width
+    for letter in "ab@":
+        assert sum(line.count(letter) for line in lines) == sum(text.count(letter) for row in body for text in row)
