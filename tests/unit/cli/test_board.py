@@ -104,7 +104,7 @@ def test_a_message_commands_no_terminal() -> None:
     lines = board.text(
         _picture(_row(rows.RowState.STALLED, message=hostile)), wide=False, now=_NOW, painter=_PLAIN, width=200
     )
-    assert lines[-1] == "    one two [2J three"
+    assert lines[-1] == "    one two  [2J three"
     assert board.change(_row(rows.RowState.STALLED, message=hostile)).isprintable()
 
 

@@ -281,4 +281,5 @@ def test_a_table_fits_the_screen(
         monkeypatch.setenv("COLUMNS", columns)
         lines = _run(capsys, "-f", folder)[1].splitlines()
         assert max(map(len, lines)) <= width
-        assert "relay.example.com:587" in "".join(" ".join(lines).split())
+        words = " ".join(lines).split()
+        assert {"relay.example.", "com:587"} <= set(words) or "relay.example.com:587" in " ".join(words)
