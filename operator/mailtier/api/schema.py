@@ -17,7 +17,6 @@ from pydantic_core import core_schema
 
 FORBIDDEN = "FieldValueForbidden"
 INVALID = "FieldValueInvalid"
-REQUIRED = "FieldValueRequired"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,8 @@ _GAP: Final = "   "
 _INDENT: Final = " " * 16
 _NAMED: Final = 3
 """How many objects are named of those that have the same fault."""
-_HIDDEN: Final = "not visible to you"
+HIDDEN: Final = "not visible to you"
+"""What is said of what the rights of whoever asks do not show."""
 
 
 def text(picture: rows.Picture, *, wide: bool, now: dt.datetime, painter: terminal.Painter, width: int) -> list[str]:
@@ -158,7 +159,7 @@ def _titled(title: str, parts: Sequence[tables.Cell], painter: terminal.Painter,
 def _host(picture: rows.Picture) -> list[tables.Cell]:
     if picture.host is None:
         missing = "there is no HostEmailSettings; create one named default"
-        return [(missing, terminal.Colour.BAD) if picture.host_missing else (_HIDDEN, None)]
+        return [(missing, terminal.Colour.BAD) if picture.host_missing else (HIDDEN, None)]
     row = picture.host
     told = [(str(row.state), _COLOURS[row.state]), (row.verified, None), (row.host, None), (row.tls, None)]
     return [part for part in told if part[0]]
@@ -166,7 +167,7 @@ def _host(picture: rows.Picture) -> list[tables.Cell]:
 
 def _pods(picture: rows.Picture) -> list[tables.Cell]:
     if picture.pods is None:
-        return [(_HIDDEN, None)]
+        return [(HIDDEN, None)]
     if picture.pods:
         return [
             (

@@ -21,7 +21,6 @@ _NAME_LENGTH: Final = 253
 
 TOKEN_REVIEWS: Final = f"{_AUTHENTICATION}/tokenreviews"
 SUBJECT_ACCESS_REVIEWS: Final = f"{_AUTHORIZATION}/subjectaccessreviews"
-SELF_SUBJECT_ACCESS_REVIEWS: Final = f"{_AUTHORIZATION}/selfsubjectaccessreviews"
 SIGNING_KEYS: Final = "/openid/v1/jwks"
 VERSION: Final = "/version"
 READYZ: Final = "/readyz"

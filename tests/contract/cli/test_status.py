@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from kit import commands, installations, tenants, wait, worlds
+from mailtier.cli import board
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_a_tenant_sees_what_it_may(viewer: commands.Program, broken: list[tenant
     )
     here = viewer.run("status", f"--namespace={namespace}")
     assert here.status == 0, here
-    assert here.out.count("not visible to you") == 1
+    assert here.out.count(board.HIDDEN) == 1
     assert "Mailtier  " not in here.out
 
 

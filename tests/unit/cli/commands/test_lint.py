@@ -169,7 +169,7 @@ def test_quiet_says_findings_alone(tmp_path: pathlib.Path, capsys: pytest.Captur
     """Without findings nothing is printed at all, and what was assumed is not told."""
     host = offline.host(notifications={"jobAlert": {"recipients": ["ops@example.com"]}})
     well = offline.write(tmp_path / "a.yaml", host, offline.org("acme"))
-    assert _run(capsys, well, "--severity", "error")[2].startswith("mailtier: assumed 1 Secret")
+    assert "assumed" in _run(capsys, well, "--severity", "error")[2]
     assert _run(capsys, well, "--severity", "error", "--quiet") == (0, "", "")
     ill = offline.write(tmp_path / "b.yaml", offline.host(), _BLOCKED)
     status, out, err = _run(capsys, ill, "--quiet")

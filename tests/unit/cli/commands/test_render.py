@@ -46,7 +46,7 @@ def test_table_has_a_line_for_each(
         ["acme/default", "Active", "Mixed"],
         ["sales/default", "Active", "Host"],
     ]
-    assert err.startswith("mailtier: assumed 1 Secret to exist and be bound; ")
+    assert err.startswith("mailtier: assumed ")
     assert err.count("\n") == 1
 
 
@@ -103,9 +103,7 @@ def test_nothing_to_read_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_what_is_missing_is_said(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An input without objects of ours, or without the host's tier, is no riddle."""
-    empty = offline.write(tmp_path / "a.yaml", offline.namespace("a"))
-    assert "there are no objects of mailtier.dev in the input" in _run(capsys, "-f", empty)[2]
+    """An input without the host's tier is no riddle."""
     orgs = offline.write(tmp_path / "b.yaml", offline.org("a"))
     status, out, err = _run(capsys, "-f", orgs)
     assert (status, "There is no HostEmailSettings named default" in out) == (0, True)
@@ -142,7 +140,7 @@ def test_past_without_objects_of_ours_is_said(tmp_path: pathlib.Path, capsys: py
     old = offline.write(tmp_path / "old" / "b.yaml", offline.namespace("a")).parent
     status, out, err = _run(capsys, file, "--diff", old)
     assert (status, out.splitlines()[-1]) == (0, "1 added, 0 unchanged")
-    assert f"there are no objects of mailtier.dev in {old}, so that everything is new" in err
+    assert f"in {old}, so that everything is new" in err
 
 
 @pytest.mark.parametrize("old", ["folder", "json", "yaml"])
@@ -232,8 +230,9 @@ def test_offline_commands_import_nothing_of_a_cluster(folder: pathlib.Path) -> N
 def test_nothing_to_render_is_a_failure(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A misspelt path does not look like a cluster without organizations, unless somebody says that it may be one."""
     other = offline.write(tmp_path / "a.yaml", offline.namespace("acme"))
-    assert _run(capsys, "-f", other)[0] == 1
-    assert _run(capsys, "-f", other, "--allow-empty")[0] == 0
+    status, _, err = _run(capsys, "-f", other)
+    assert (status, "--allow-empty" in err) == (1, True)
+    assert _run(capsys, "-f", other, "--allow-empty") == (0, "", "")
 
 
 def test_overrides_are_what_differs_from_the_host_alone(
@@ -246,7 +245,7 @@ def test_overrides_are_what_differs_from_the_host_alone(
     assert status == 0
     assert out.splitlines()[0] == "acme/default: Active"
     assert "  ~ from.displayName: (none) (Default) -> Acme (Org)" in out
-    assert out.splitlines()[-1] == "1 changed, 1 unchanged"
+    assert "plain/default" not in out
     document = json.loads(_run(capsys, "-f", file, "--overrides", "-o", "json")[1])
     assert list(document["organizations"]) == ["acme/default"]
     assert _run(capsys, "-f", file, "--overrides", "--diff", file)[0] == 2
