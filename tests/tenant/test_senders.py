@@ -37,6 +37,8 @@ SPELLINGS = (
     _written("source-route", "a source route", _ADDRESS, address="@relay.example:no-reply@platform.example"),
     _written("envelope-with-a-command", "a command", _ADDRESS, envelope="a@b.example>\r\nRCPT TO:<c@d.example"),
     _written("envelope-with-parameters", "parameters of MAIL", _ADDRESS, envelope="a@b.example> SIZE=1 AUTH=<c"),
+    _written("percent-hack", "an address for the relay behind it", _ADDRESS, address="ceo%platform.example@b.example"),
+    _written("bang-path", "a path before it", _ADDRESS, envelope="platform.example!ceo@b.example"),
     _written("reply-to-with-nul", "NUL", _ADDRESS, replyTo="a@b.example\x00"),
     _written("name-with-a-line-break", "a header in its name", _LINE, displayName="Platform\r\nBcc: c@d.example"),
     _written(

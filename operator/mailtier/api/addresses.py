@@ -20,16 +20,49 @@ MAXIMUM_LENGTH: Final = 254
 # RFC 1035 section 2.3.4 allows 255 octets, two of which are the first label's length and the root label.
 MAXIMUM_DOMAIN_LENGTH: Final = 253
 
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# Without % and !, which RFC 5321 allows: relays read another address out of `a%b.example@c.example` and
+# `b.example!a@c.example` (Postfix's allow_percent_hack and swap_bangpath, on by default), so that a policy would judge
+# one domain, and the mail go to the other.
+_ATOM: Final = r"[A-Za-z0-9#$&'*+/=?^_`{|}~-]+"
 _LABEL: Final = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# A letter, a digit or, beyond ASCII, anything: whether it is a U-label only Python can tell.
+_WIDE: Final = r"[^\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]"
+_WIDE_LABEL: Final = rf"{_WIDE}([^\x00-\x2c\x2e\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]{{0,61}}{_WIDE})?"
 
-# In the syntax that RE2 and Python share: the apiserver tests the same patterns, in ASCII alone.
+# In the syntax that RE2 and Python share: the apiserver tests the same patterns.
 LOCAL_PATTERN: Final = rf"{_ATOM}(\.{_ATOM})*"
-DOMAIN_PATTERN: Final = rf"{_LABEL}(\.{_LABEL})*"
+DOMAIN_PATTERN: Final = rf"{_WIDE_LABEL}(\.{_WIDE_LABEL})*"
 PATTERN: Final = rf"{LOCAL_PATTERN}@{DOMAIN_PATTERN}"
 
+PERCENT: Final = (
+    r"[%!].*@",
+    "has % or ! before its @, by which relays read another address out of it; use a plain one",
+)
+FAULTS: Final = (
+    (r"^[^@]*$", "has no @; write it as name@example.com"),
+    (r"[<>]", "has < or >; write the address alone, without a display name"),
+    (r"[ \t]", "has a blank; write one address alone, without a display name"),
+    (r'^".*@', "is quoted before its @, which is not accepted though RFC 5321 allows it"),
+    (
+        r'[(),;:\\"]|\[|\]',
+        "has one of ( ) , ; : [ ]; write one address alone, without a comment, group, list or IP address",
+    ),
+    (r"@.*@", "has two @"),
+    PERCENT,
+    (r"^@", "has nothing before its @"),
+    (r"@$", "has nothing after its @; write it as name@example.com"),
+    (r"\.$", "ends in a dot; remove it"),
+    (r"@.*_", "has an underscore after its @, which no domain of mail has"),
+    (r"\.\.|^\.|\.@|@\.", "has a dot where a part begins or ends; single dots stand between parts"),
+    (r"@-|@.*-\.|@.*\.-|@.*-$", "has a hyphen where a part of its domain begins or ends"),
+    (r"[.@][0-9]+$", "ends in a number; IP addresses are not accepted, use a name"),
+    (r"^[^@]*[^\x00-\x7f]", "has a letter beyond ASCII before its @, which needs SMTPUTF8 on every server of the way"),
+)
+"""What is often wrong with an address: what is found in it, and what is so and to be done."""
+
 _LOCAL: Final = re.compile(LOCAL_PATTERN)
-_DOMAIN: Final = re.compile(DOMAIN_PATTERN)
+_DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_TOLERATED: Final = FAULTS[-1]
 _MAILBOX: Final = re.compile(PATTERN)
 
 
@@ -72,11 +105,34 @@ class Mailbox:
 
 
 def is_mailbox(value: str) -> bool:
-    """Return whether the apiserver takes the text as an address: ASCII alone, A-labels in the domain."""
-    if _MAILBOX.fullmatch(value) is None:
+    """Return whether the apiserver takes the text as an address: an ASCII local part, and a domain of any letters."""
+    if _MAILBOX.fullmatch(value) is None or texts.find_forbidden(value) is not None:
         return False
     # The length of the whole is the schema's maxLength. A last label of digits reads as an IP address.
     return value.index("@") <= MAXIMUM_LOCAL_LENGTH and re.search("[.@][0-9]+$", value) is None
+
+
+def in_ascii(value: str) -> str:
+    """Return an address, or what stands for a part of one before an @, with its domain as A-labels.
+
+    What is no valid name stays as it is: `parse` says of it why. Everything that compares addresses has ASCII so.
+    """
+    if value.isascii():
+        return value
+    local, at, domain = value.rpartition("@")
+    try:
+        return f"{local}{at}{Mailbox(local=local, domain=parse_domain(domain)).wire_domain}"
+    except AddressError:
+        return value
+
+
+def problem(value: str) -> str | None:
+    """Return why a text is no address that can be used; None where it is one."""
+    try:
+        parse(value)
+    except AddressError as error:
+        return str(error)
+    return None
 
 
 def parse(text: str) -> Mailbox:
@@ -94,9 +150,10 @@ def parse(text: str) -> Mailbox:
     forbidden = texts.find_forbidden(text)
     if forbidden is not None:
         raise AddressError(f"the address contains {forbidden}, which no address may")
-    local, at, domain = text.rpartition("@")
-    if not at:
-        raise AddressError("the address has no @; write it as name@example.com")
+    for found, said in FAULTS:
+        if (found, said) != _TOLERATED and re.search(found, text) is not None:
+            raise AddressError(f"the address {said}")
+    local, _, domain = text.rpartition("@")
     address = Mailbox(local=_parse_local(local), domain=parse_domain(domain))
     if len(address.wire.encode()) > MAXIMUM_LENGTH:
         raise AddressError(f"the address is longer than {MAXIMUM_LENGTH} bytes (RFC 5321)")
@@ -144,12 +201,10 @@ def _internationalized(text: str) -> tuple[str, str]:
 
 
 def _parse_local(local: str) -> str:
-    if local.startswith('"'):
-        raise AddressError("quoted local parts are not accepted, though RFC 5321 allows them")
     if local.isascii():
         if not _LOCAL.fullmatch(local):
             raise AddressError(
-                "the part before the @ must be letters, digits and !#$%&'*+/=?^_`{|}~- "
+                "the part before the @ must be letters, digits and #$&'*+/=?^_`{|}~- "
                 "with single dots between them (RFC 5321 Dot-string)"
             )
     else:

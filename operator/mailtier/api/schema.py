@@ -5,6 +5,7 @@ test holds both forms against the same objects.
 """
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -30,6 +31,8 @@ class Rule:
         message: What is allowed and what to do, without a full stop.
         field: The child that the error names, as in `.port`; empty for the value itself.
         reason: The API's reason for the error.
+        faults: What is often wrong, each as a pattern to be found and what is said then in place of the message, in
+            this order; in the syntax that RE2 and Python share.
     """
 
     cel: str
@@ -37,10 +40,14 @@ class Rule:
     message: str
     field: str = ""
     reason: str = INVALID
+    faults: tuple[tuple[str, str], ...] = ()
 
     def as_validation(self) -> dict[str, str]:
         """Return the entry of `x-kubernetes-validations`."""
         entry = {"rule": self.cel, "message": self.message}
+        if self.faults:
+            chosen = "".join(f"self.matches({cel_text(found)}) ? {cel_text(said)} : " for found, said in self.faults)
+            entry["messageExpression"] = chosen + cel_text(self.message)
         if self.field:
             entry["fieldPath"] = self.field
         if self.reason != INVALID:
@@ -51,11 +58,11 @@ class Rule:
         """Return whether the rule holds, as far as Python can tell."""
         return self.holds is None or bool(self.holds(value))
 
-    @property
-    def error(self) -> pydantic_core.PydanticCustomError:
-        """What is raised where the rule does not hold; the text is the rule's message."""
-        text = f"{self.field.lstrip('.')}: {self.message}" if self.field else self.message
-        context = {"text": text, "field": self.field, "message": self.message}
+    def error_of(self, value: Any) -> pydantic_core.PydanticCustomError:
+        """Return what is raised where the rule does not hold; the text is the rule's message, or says the fault."""
+        said = next((said for found, said in self.faults if re.search(found, value)), self.message)
+        text = f"{self.field.lstrip('.')}: {said}" if self.field else said
+        context = {"text": text, "field": self.field, "message": said}
         return pydantic_core.PydanticCustomError("rule", "{text}", context)
 
 
@@ -88,7 +95,7 @@ class Checked:
     def _check(self, value: Any) -> Any:
         for rule in self.rules:
             if not rule.is_kept(value):
-                raise rule.error
+                raise rule.error_of(value)
         return value
 
 
@@ -130,7 +137,7 @@ class Model(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _check_rules(self) -> Self:
-        broken = [rule.error for rule in self.RULES if not rule.is_kept(self)]
+        broken = [rule.error_of(self) for rule in self.RULES if not rule.is_kept(self)]
         if len(broken) > 1:
             raise pydantic.ValidationError.from_exception_data(
                 type(self).__name__,
@@ -172,8 +179,13 @@ def cel_matches(pattern: str, value: str = "self") -> str:
 
     In RE2 `$` is the end of the text, and not also the place before a final line break as in Python.
     """
-    escaped = pattern.replace("\\", "\\\\").replace("'", "\\'")
-    return f"{value}.matches('^({escaped})$')"
+    return f"{value}.matches({cel_text(f'^({pattern})$')})"
+
+
+def cel_text(text: str) -> str:
+    """Return a text as a CEL literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 ATOMIC = Checked((), "atomic")

@@ -131,27 +131,38 @@ TokenUrl = Annotated[str, pydantic.Field(min_length=9, max_length=512), schema.C
 
 _ADDRESS: Final = schema.Rule(
     cel=f"{schema.cel_matches(addresses.PATTERN)} && self.indexOf('@') <= {addresses.MAXIMUM_LOCAL_LENGTH} "
-    "&& !self.matches('[.@][0-9]+$')",
+    f"&& !self.matches('[.@][0-9]+$') && !self.matches('{text.CEL_FORBIDDEN}')",
     holds=addresses.is_mailbox,
     message="must be one plain e-mail address such as no-reply@example.com, without a display name, comment or group",
+    faults=tuple((found, f"must be one plain e-mail address: this one {said}") for found, said in addresses.FAULTS),
 )
-Address = Annotated[str, pydantic.Field(min_length=3, max_length=addresses.MAXIMUM_LENGTH), schema.Checked((_ADDRESS,))]
+Address = Annotated[
+    str,
+    pydantic.Field(min_length=3, max_length=addresses.MAXIMUM_LENGTH),
+    schema.Checked((_ADDRESS,)),
+    pydantic.AfterValidator(addresses.in_ascii),
+]
 
 _FROM_PATTERN: Final = rf"({addresses.LOCAL_PATTERN}|\{{namespace\}})?@{addresses.DOMAIN_PATTERN}"
 _FROM_ENTRY: Final = schema.Rule(
     # A brace or a star may stand in a local part, but here it is a pattern that was meant and would match nobody.
     cel=f"{schema.cel_matches(_FROM_PATTERN)} && (self.startsWith('{{namespace}}@') || !self.contains('{{')) && "
-    "!self.contains('*')",
+    f"!self.contains('*') && !self.matches('{text.CEL_FORBIDDEN}')",
     holds=lambda entry: (
         re.fullmatch(_FROM_PATTERN, entry) is not None
+        and text.find_forbidden(entry) is None
         and (entry.startswith("{namespace}@") or "{" not in entry)
         and "*" not in entry
     ),
     message="must be an address (alerts@example.com), a whole domain (@example.com) or one address for each"
     " namespace ({namespace}@example.com)",
+    faults=((addresses.PERCENT[0], f"must be an address or a domain: this one {addresses.PERCENT[1]}"),),
 )
 FromEntry = Annotated[
-    str, pydantic.Field(min_length=2, max_length=addresses.MAXIMUM_LENGTH), schema.Checked((_FROM_ENTRY,))
+    str,
+    pydantic.Field(min_length=2, max_length=addresses.MAXIMUM_LENGTH),
+    schema.Checked((_FROM_ENTRY,)),
+    pydantic.AfterValidator(addresses.in_ascii),
 ]
 
 ONE_LINE: Final = schema.Rule(

@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mailtier.api import canonical, notification, reasons, vocabulary
+from mailtier.api import addresses, canonical, notification, reasons, vocabulary
 from mailtier.mail import retry
 from mailtier.sender import ports
 from mailtier.settings import effective
@@ -54,6 +54,20 @@ def refuse_without_recipients(content: notification.Content, settings: effective
     )
 
 
+def refuse_unusable_recipients(content: notification.Content, settings: effective.Effective) -> Refusal | None:
+    """Return a refusal where a recipient's domain is no valid name, which only its conversion to ASCII tells."""
+    del settings
+    found = [(index, addresses.problem(address)) for index, address in enumerate(content.recipients or ())]
+    unusable = [(index, error) for index, error in found if error is not None]
+    if not unusable:
+        return None
+    return Refusal(
+        reason=reasons.INVALID,
+        fields=tuple(("recipients", str(index)) for index, _ in unusable),
+        message="; ".join(f"recipients/{index}: {error}" for index, error in unusable),
+    )
+
+
 def refuse_recipients_not_allowed(content: notification.Content, settings: effective.Effective) -> Refusal | None:
     """Return a refusal where the host's policy is enforced and does not list a recipient's domain."""
     return _recipients_not_allowed(content, settings) if settings.recipients.enforced else None
@@ -62,6 +76,7 @@ def refuse_recipients_not_allowed(content: notification.Content, settings: effec
 CHECKS: Final[tuple[Check, ...]] = (
     refuse_disabled_category,
     refuse_without_recipients,
+    refuse_unusable_recipients,
     refuse_recipients_not_allowed,
 )
 

@@ -34,10 +34,15 @@ ACCEPTANCE: Final[tuple[cases.PolicyRule, ...]] = (
     senders.from_address_not_allowed,
     senders.reply_to_not_allowed,
     senders.envelope_not_allowed,
+    recipients.recipient_unusable,
     recipients.recipient_not_allowed,
 )
 
-HOST_ACCEPTANCE: Final[tuple[cases.PolicyRule, ...]] = (servers.endpoint_not_allowed, senders.from_unusable)
+HOST_ACCEPTANCE: Final[tuple[cases.PolicyRule, ...]] = (
+    servers.endpoint_not_allowed,
+    senders.from_unusable,
+    recipients.recipient_unusable,
+)
 """For the host's own settings, which may leave server and sender to the organizations."""
 
 HOST_GATES: Final[tuple[cases.PolicyRule, ...]] = (objects.object_invalid,)

@@ -34,27 +34,30 @@ def test_an_address_is_shown_with_u_labels_and_sent_with_a_labels(value: str, sh
         ("", "has no @"),
         ("alice", "has no @"),
         ("alice@", "nothing after its @"),
-        ("@example.com", "letters, digits"),
-        ("a b@example.com", "letters, digits"),
+        ("@example.com", "nothing before its @"),
+        ("a b@example.com", "has a blank"),
+        ("a%b.example@example.com", "% or !"),
+        ("b.example!a@example.com", "% or !"),
         ("a..b@example.com", "single dots"),
         (".a@example.com", "single dots"),
-        ("a@b@example.com", "letters, digits"),
-        ("@relay.example:a@example.com", "letters, digits"),
-        ("<a@example.com>", "letters, digits"),
-        ("Alice <a@example.com>", "letters, digits"),
-        ("a@example.com, b@example.com", "letters, digits"),
-        ("a(comment)@example.com", "letters, digits"),
-        ('"a b"@example.com', "quoted local parts"),
-        ("a@[192.0.2.1]", "not a valid name"),
+        ("a@b@example.com", "two @"),
+        ("@relay.example:a@example.com", "has one of"),
+        ("<a@example.com>", "has < or >"),
+        ("Alice <a@example.com>", "without a display name"),
+        ("a@example.com,b@example.com", "one address alone"),
+        ("a(comment)@example.com", "without a comment"),
+        ('"a.b"@example.com', "is quoted"),
+        ("a@[192.0.2.1]", "or IP address"),
         ("a@192.0.2.1", "ends in a number"),
-        ("a@-example.com", "not a valid name"),
-        ("a@exa_mple.com", "not a valid name"),
-        ("a@example..com", "not a valid name"),
+        ("a@-example.com", "has a hyphen where"),
+        ("a@exa_mple.com", "has an underscore"),
+        ("a@example..com", "single dots"),
         ("a@example.com.", "ends in a dot"),
         ("a@xn--zzzzzz.de", "not a valid name"),
         ("a@example.com\r\nRCPT TO:<b@example.com>", "carriage return"),
         ("a\u202e@example.com", "right-to-left override"),
         ("é\u200b@example.com", "format character"),
+        ("a@\u200b.example", "not a valid name"),
         ("é @example.com", "blank"),
         ("a" * 65 + "@example.com", "longer than 64"),
         ("é" * 33 + "@example.com", "longer than 64"),
@@ -86,7 +89,25 @@ def test_whatever_is_accepted_is_safe_on_the_wire(value: str) -> None:
     assert addresses.parse(str(address)) == address
 
 
-@given(st.from_regex(addresses.PATTERN, fullmatch=True))
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("user@müller.example", "user@xn--mller-kva.example"),
+        ("User@MÜLLER.example", "User@xn--mller-kva.example"),
+        ("@müller.example", "@xn--mller-kva.example"),
+        ("{namespace}@例え.jp", "{namespace}@xn--r8jz45g.jp"),
+        ("User@Example.com", "User@Example.com"),
+        # What cannot be converted stays as it is, and is refused with a sentence by `parse`.
+        ("user@mü--ller\u200b.example", "user@mü--ller\u200b.example"),
+        ("user@" + "ü" * 63 + ".example", "user@" + "ü" * 63 + ".example"),
+    ],
+)
+def test_domains_are_compared_and_sent_as_a_labels(value: str, said: str) -> None:
+    """Whatever takes an address has its domain in ASCII, so that policies and servers read the same."""
+    assert addresses.in_ascii(value) == said
+
+
+@given(st.from_regex(addresses.PATTERN, fullmatch=True).filter(str.isascii))
 def test_what_the_apiserver_takes_is_parsed_or_refused_for_length_and_labels(value: str) -> None:
     """An address of the CRD's pattern never fails for its signs, and comes back as it was but for case."""
     local, _, domain = value.partition("@")

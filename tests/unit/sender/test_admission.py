@@ -173,3 +173,14 @@ def test_digest_tells_requests_apart_and_not_their_spelling() -> None:
     )
     other = notification.NotificationRequest.model_validate_json('{"category": "JobAlert", "text": "it did"}')
     assert admission.digest(one) == admission.digest(same) != admission.digest(other)
+
+
+def test_a_recipient_whose_domain_is_no_name_is_refused_with_the_reason() -> None:
+    """A domain of other letters is taken as its A-label, and one that has none is not queued only to fail."""
+    taken = _content(recipients=["user@müller.example"])
+    assert taken.recipients == ["user@xn--mller-kva.example"]
+    assert admission.refuse(taken, _settings()) is None
+    refused = admission.refuse(_content(recipients=["a@example.com", "b@☃.example"]), _settings())
+    assert refused is not None
+    assert refused.fields == (("recipients", "1"),)
+    assert "not a valid name" in refused.message

@@ -65,6 +65,23 @@ def test_recipients_are_in_the_domains_that_the_host_lists(
     assert found == ([] if allowed else [("RecipientNotAllowed", "spec.notifications.jobAlert.recipients")])
 
 
+def test_a_domain_of_other_letters_is_judged_by_its_a_label() -> None:
+    """What the policy lists as an A-label is written to under either spelling, and sent in ASCII (R3)."""
+    host = {**tiers.RELAY, "policy": {"recipients": {"domains": ["xn--mller-kva.example"]}}}
+    for domain in ("müller.example", "MÜLLER.example", "xn--mller-kva.example"):
+        org = {"notifications": {"jobAlert": {"recipients": [f"user@{domain}"]}}}
+        assert tiers.findings(host, org) == []
+        (recipients,) = {found.recipients for found in tiers.settle(host, org).notifications.values()} - {()}
+        assert recipients == ("user@xn--mller-kva.example",)
+    assert tiers.findings(host, {"notifications": {"jobAlert": {"recipients": ["user@muller.example"]}}}) != []
+
+
+def test_a_recipient_that_cannot_be_written_is_told() -> None:
+    """A domain that is no valid name even so is refused with the reason, before a message fails over it."""
+    org = {**tiers.OWN, "notifications": {"jobAlert": {"recipients": ["user@☃.example"]}}}
+    assert tiers.findings(None, org) == [("Invalid", "spec.notifications.jobAlert.recipients")]
+
+
 def test_the_host_s_own_recipients_are_its_own_choice() -> None:
     """What the host lists as recipients of everybody is not held against an organization."""
     host = {

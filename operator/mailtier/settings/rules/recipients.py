@@ -1,8 +1,22 @@
 """What is wrong with whom mail is for."""
 
-from mailtier.api import reasons
+from mailtier.api import addresses, reasons
 from mailtier.settings import effective, recipients, tiers
 from mailtier.settings.rules import cases
+
+
+@cases.rule(audited=cases.never)
+def recipient_unusable(case: cases.Case) -> effective.Finding | None:
+    """A category's recipient that the apiserver took by its shape and that no message can be sent to."""
+    for category, values in case.values.notifications.items():
+        path = f"notifications.{tiers.CATEGORY_PATHS[category]}.recipients"
+        error = next(filter(None, map(addresses.problem, values.recipients)), None)
+        if error is None:
+            continue
+        foreign = case.viewer == cases.ORG and case.values.provenance.get(path) == cases.HOST
+        message = f"a recipient of the host's cannot be used; {cases.ASK}" if foreign else f"{error}; correct it"
+        return effective.Finding(reason=reasons.INVALID, field=f"spec.{path}", message=message)
+    return None
 
 
 @cases.rule(audited=cases.always)

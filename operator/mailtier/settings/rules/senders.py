@@ -24,9 +24,8 @@ def from_unusable(case: cases.Case) -> effective.Finding | None:
     if case.values.from_ is None:
         return None
     for name, value in _senders(case.values.from_):
-        try:
-            addresses.parse(value)
-        except addresses.AddressError as error:
+        error = addresses.problem(value)
+        if error is not None:
             foreign = case.viewer == cases.ORG and case.values.provenance[f"from.{name}"] == cases.HOST
             if foreign:
                 told = f"the host's from.{name} cannot be used; {cases.ASK}"
