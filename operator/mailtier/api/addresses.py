@@ -101,7 +101,7 @@ class Mailbox:
 
         RFC 5321 leaves the case of a local part to its server; none that tells `Bob` from `bob` has been seen.
         """
-        return self.wire.lower()
+        return texts.lower_ascii(self.wire)
 
 
 def is_mailbox(value: str) -> bool:
@@ -174,7 +174,7 @@ def parse_domain(text: str) -> str:
     """
     if not text:
         raise AddressError("the address has nothing after its @; write it as name@example.com")
-    lowered = text.lower()
+    lowered = texts.lower_ascii(text)
     if _DOMAIN.fullmatch(lowered) and "xn--" not in lowered:
         domain = wire = lowered
     else:

@@ -23,6 +23,21 @@ _MULTILINE: Final = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_TAIL}{_SURROGATES}
 _CONTROL_NAMES: Final = {"\0": "NUL", "\t": "tab", "\n": "line feed", "\r": "carriage return", "\x1b": "escape"}
 
 
+_LOWERED: Final = {ord(char): char.lower() for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+ASCII_BLANKS: Final = " \t\r\n"
+"""What is stripped round a name: `str.strip` takes the blanks of every script, and separators (U+001C) too."""
+
+
+def lower_ascii(text: str) -> str:
+    """Return a text with A to Z in lower case, and nothing else changed.
+
+    `str.lower` maps other letters onto ASCII: the KELVIN SIGN (U+212A) becomes a k, so that one server's name would be
+    taken for another's. Names of hosts and domains are ASCII, and are compared as such (RFC 4343).
+    """
+    return text.translate(_LOWERED)
+
+
 def find_forbidden(text: str, *, multiline: bool = False) -> str | None:
     """Return the first character that may not stand in a text, as a person can read it, or None.
 

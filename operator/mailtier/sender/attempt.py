@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final
 
-from mailtier.api import addresses, prose, vocabulary
+from mailtier.api import addresses, prose, text, vocabulary
 from mailtier.mail import classify, headers, reasons, render, retry, states, transaction
 from mailtier.sender import (
     builder,
@@ -303,7 +303,7 @@ class Attempts:
     async def _hold_lane(self, attempt: tries.Try, lane: lanes.Lane, failure: classify.Failure) -> None:
         """Hold a lane once it is clear that the settings are refused and no recipient is to blame; have it told."""
         now = self._clock.monotonic()
-        if not lane.refusals.note(attempt.job.rcpt_to.lower(), failure, now):
+        if not lane.refusals.note(text.lower_ascii(attempt.job.rcpt_to), failure, now):
             return
         key = attempt.entry.organization.key
         _log.warning(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailtier.api import names
+from mailtier.api import text as texts
 from mailtier.settings import effective
 
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
@@ -46,7 +47,7 @@ def normalize_host(host: str) -> str:
     Returns:
         A name in lower case without its trailing dot; an address in its canonical form (RFC 5952).
     """
-    lowered = host.lower().removesuffix(".")
+    lowered = texts.lower_ascii(host).removesuffix(".")
     try:
         return str(ipaddress.ip_address(lowered))
     except ValueError:
@@ -59,7 +60,7 @@ def parse(annotation: str | None) -> tuple[BoundServer, ...]:
     Args:
         annotation: Comma-separated `host[:port]`, IPv6 in brackets; None for no annotation.
     """
-    entries = (_parse_entry(text.strip()) for text in (annotation or "").split(","))
+    entries = (_parse_entry(text.strip(texts.ASCII_BLANKS)) for text in (annotation or "").split(","))
     return tuple(entry for entry in entries if entry is not None)
 
 

@@ -23,7 +23,7 @@ import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
-from mailtier.api import policies, vocabulary
+from mailtier.api import policies, text, vocabulary
 from mailtier.settings import effective, globs, networks
 
 SUBMISSION_PORTS: Final = (25, 465, 587, 2525)
@@ -170,7 +170,7 @@ def _names(entry: policies.EndpointPattern, host: str) -> bool:
     """Return whether the glob of an entry stands for a host."""
     if entry.host is None:
         return False
-    glob = entry.host.lower()
+    glob = text.lower_ascii(entry.host)
     # An address has dots too, and its last bytes are not a domain that it is below.
     return globs.matches(glob, host) and not (globs.is_below(glob) and is_address(host))
 

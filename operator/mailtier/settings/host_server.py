@@ -6,7 +6,7 @@ Everything here goes by names. That another name leads to the same server only D
 
 from typing import Final
 
-from mailtier.api import policies, settings, vocabulary
+from mailtier.api import policies, settings, text, vocabulary
 from mailtier.settings import binding, effective, endpoints
 from mailtier.settings.providers import catalogue
 
@@ -82,7 +82,7 @@ def is_account(host: settings.HostSpec | None, identity: str, host_identity: str
 
 def _parts(identity: str) -> tuple[str, str, str]:
     """Return user, NetBIOS domain and DNS domain of a login, each in lower case; "" where there is none."""
-    lowered = "".join(char.lower() if char.isascii() else char for char in identity)
+    lowered = text.lower_ascii(identity)
     down_level, has_down_level, rest = lowered.partition("\\")
     if not has_down_level:
         down_level, rest = "", lowered

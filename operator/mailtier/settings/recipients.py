@@ -1,6 +1,6 @@
 """Whom organizations may write to: `policy.recipients.domains` of the host."""
 
-from mailtier.api import policies, vocabulary
+from mailtier.api import policies, text, vocabulary
 from mailtier.settings import effective, globs
 
 
@@ -10,7 +10,7 @@ def rules(policy: policies.Policy | None) -> effective.RecipientRules:
         return effective.RecipientRules()
     return effective.RecipientRules(
         # A set in a canonical order: what is equal must be equal text.
-        domains=tuple(sorted(glob.lower() for glob in policy.recipients.domains)),
+        domains=tuple(sorted(text.lower_ascii(glob) for glob in policy.recipients.domains)),
         enforced=policy.mode != vocabulary.PolicyMode.AUDIT,
     )
 
@@ -24,7 +24,7 @@ def is_listed(address: str, recipients: effective.RecipientRules) -> bool:
     """
     if recipients.domains is None:
         return True
-    domain = address.rpartition("@")[2].lower()
+    domain = text.lower_ascii(address.rpartition("@")[2])
     return any(globs.matches(glob, domain) for glob in recipients.domains)
 
 

@@ -40,6 +40,35 @@ def test_a_host_has_one_spelling(written: str, normalized: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "annotation",
+    [
+        # KELVIN SIGN and LONG S, which str.lower and str.casefold map onto k and s.
+        "mail.ban\u212a.example",
+        "mail.bank.example\u2024",
+        "\u017fmtp.bank.example",
+        "mail.bank.example:\u0665\u0668\u0667",
+        "mail.bank.example:\uff15\uff18\uff17",
+        # Blanks and separators that str.strip takes.
+        "\u00a0mail.bank.example",
+        "mail.bank.example\x1c",
+        "\u3000mail.bank.example\u2003",
+    ],
+)
+def test_letters_beyond_ascii_bind_nothing(annotation: str) -> None:
+    """What only looks like a server's name, or becomes one by Unicode's rules, is no consent (R3)."""
+    for host in ("mail.bank.example", "smtp.bank.example"):
+        assert not _is_bound(annotation, _server(host))
+    assert "bank" not in "".join(str(entry) for entry in binding.parse(annotation))
+
+
+@given(st.text())
+def test_a_host_that_is_normalized_differs_in_ascii_alone(host: str) -> None:
+    """No character beyond ASCII appears, disappears or becomes another (R3)."""
+    normalized = binding.normalize_host(host)
+    assert [char for char in normalized if not char.isascii()] == [char for char in host if not char.isascii()]
+
+
+@pytest.mark.parametrize(
     ("annotation", "host", "port"),
     [
         ("smtp.example.com:587", "smtp.example.com", 587),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from mailtier.api import addresses, reasons
+from mailtier.api import addresses, reasons, text
 from mailtier.settings import effective
 from mailtier.settings.rules import cases
 
@@ -87,9 +87,9 @@ def _sender_not_allowed(case: cases.Case, name: str, *, own: Sequence[str]) -> e
     entries = _entries(case)
     allowed = own_entries + [entry.replace(_PLACEHOLDER, case.organization.namespace) for entry in entries]
     # Both sides are ASCII by the schema, where a mailbox's key is its lower cases.
-    key = value.lower()
+    key = text.lower_ascii(value)
     domain = key[key.index("@") :]
-    if any(entry.lower() in (key, domain) for entry in allowed):
+    if any(text.lower_ascii(entry) in (key, domain) for entry in allowed):
         return None
     return effective.Finding(
         reason=reasons.FROM_NOT_ALLOWED,
