@@ -32,12 +32,14 @@ def full() -> dict[str, dict[str, typing.Any]]:
         names.HOST_KIND: {
             "observedGeneration": 1,
             "conditions": conditions,
+            "lastHandledRequestedAt": _TIME,
             "summary": {"organizations": 12, "ready": 10, "blocked": 2, "overriding": 3, "wouldBlock": 1},
             "effective": _effective(),
         },
         names.ORG_KIND: {
             "observedGeneration": 1,
             "conditions": conditions,
+            "lastHandledRequestedAt": _TIME,
             "source": "Host",
             "state": "Active",
             "projection": "mailtier-default",
