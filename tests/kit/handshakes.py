@@ -94,6 +94,15 @@ def costly_chain(length: int = MOST) -> Certificates:
     )
 
 
+def authorities(count: int) -> list[str]:
+    """Return so many authorities' certificates in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return [
+        _pem(_certificate(f"authority {number}", key.public_key(), f"authority {number}", key)).decode()
+        for number in range(count)
+    ]
+
+
 def _with_long_exponent(key: rsa.RSAPrivateKey) -> rsa.RSAPrivateKey:
     """Return a key of the same modulus whose exponents have changed places: fast to sign with, slow to verify."""
     numbers = key.private_numbers()

@@ -14,6 +14,11 @@ class Hidden:
 
     reveal: str
 
+    @property
+    def raw(self) -> bytes:
+        """The bytes that it was read from; what in them is not UTF-8 stands in the text as surrogates."""
+        return self.reveal.encode("utf-8", "surrogateescape")
+
     def __repr__(self) -> str:
         return "Hidden(...)"
 

@@ -136,6 +136,7 @@ class Leader:
             client,
             changed=self._look_again_later,
             publish=self._publisher.publish_bundle,
+            is_published=self._publisher.has_bundle,
             monotonic=time.monotonic,
             jitter=context.jitter,
         )

@@ -104,6 +104,11 @@ class Publisher:
         name = names.ca_config_map(bundle.digest)
         return await self._apply(name, labels=_labels(names.CA_COMPONENT), data={names.CA_KEY: bundle.pem})
 
+    def has_bundle(self, digest: str) -> bool:
+        """Return whether the ConfigMap of a CA bundle was seen, or is being written."""
+        name = names.ca_config_map(digest)
+        return name in self._observed or name in self._pending
+
     async def remove_unused(self, used: Collection[str], *, now: float) -> int:
         """Delete the CA bundles that nobody has referred to for a while; return how many.
 

@@ -13,14 +13,14 @@ import dataclasses
 import datetime as dt
 import functools
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from mailtier.api import names
-from mailtier.handlers import keys, workqueue
+from mailtier.handlers import bundle_reads, keys, workqueue
 from mailtier.kube import client as kube_client
-from mailtier.kube import errors, pace, paths
+from mailtier.kube import errors, pace
 from mailtier.kube import secrets as kube_secrets
-from mailtier.settings import bundles, observed, passwords, resolve
+from mailtier.settings import observed, passwords, resolve
 from mailtier.telemetry import metrics
 
 Need = observed.SecretNeed | observed.CaNeed
@@ -34,9 +34,6 @@ PER_SECOND: Final = 50
 """Reads for all together."""
 _BURST: Final = 100
 _READERS: Final = 8
-BUNDLES_PER_NAMESPACE: Final = 32
-"""Different CA bundles that one namespace may have published within a few minutes."""
-_BUNDLES_SECONDS: Final = 300.0
 
 
 @dataclasses.dataclass(slots=True)
@@ -74,7 +71,8 @@ class Reader:
         client: kube_client.Client,
         *,
         changed: Callable[[keys.Key], None],
-        publish: Callable[[bundles.Bundle], Any],
+        publish: bundle_reads.Publish,
+        is_published: Callable[[str], bool],
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
@@ -84,16 +82,18 @@ class Reader:
             client: For the reads.
             changed: Gets the key of everybody who refers to something that changed.
             publish: Awaited with every usable CA bundle, before its digest is given out.
+            is_published: Whether the bundle with a digest is published already.
             monotonic: Seconds on a clock that never steps.
             jitter: Random numbers from 0 up to 1.
         """
         self._client = client
         self._changed = changed
-        self._publish = publish
         self._jitter = jitter
         self._monotonic = monotonic
         self._pace = pace.Pace(per_second=PER_SECOND, burst=_BURST, monotonic=monotonic)
-        self._bundles: dict[str, dict[str, float]] = {}
+        self._bundles = bundle_reads.BundleReads(
+            client, publish=publish, is_published=is_published, monotonic=monotonic
+        )
         self._entries: dict[Need, _Entry] = {}
         self._needs: dict[keys.Key, frozenset[Need]] = {}
         self._schedule = workqueue.WorkQueue[Need](
@@ -185,6 +185,7 @@ class Reader:
         """Read what a published CA bundle came from, because what is published is not what it was."""
         for need, entry in self._entries.items():
             if isinstance(entry.result, observed.CaRead) and names.ca_config_map(entry.result.digest) == config_map:
+                self._bundles.forget(entry.result.digest)
                 self._schedule.add(need)
 
     def release(self, user: keys.Key) -> None:
@@ -229,7 +230,7 @@ class Reader:
         await self._pace.turn()
         if isinstance(need, observed.SecretNeed):
             return await self._fetch_secret(need)
-        return await self._fetch_bundle(need)
+        return await self._bundles.fetch(need)
 
     async def _fetch_secret(self, need: observed.SecretNeed) -> observed.SecretRead:
         try:
@@ -239,7 +240,7 @@ class Reader:
 
         def value(key: str) -> bytes | None:
             hidden = found.data.get(key)
-            return None if hidden is None else hidden.reveal.encode()
+            return None if hidden is None else hidden.raw
 
         # In a thread: to check a private key takes a third of a second, in which others' keys shall not wait.
         unfit, problem = await asyncio.to_thread(passwords.unfit, need, value)
@@ -250,51 +251,6 @@ class Reader:
             unfit=unfit,
             problem=problem,
         )
-
-    async def _fetch_bundle(self, need: observed.CaNeed) -> observed.CaRead:
-        try:
-            text = await self._bundle_text(need)
-        except errors.ApiError as error:
-            return observed.CaRead(outcome=_outcome(error))
-        if text is None:
-            return observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem=f"it has no key {need.key}")
-        try:
-            bundle = await asyncio.to_thread(bundles.parse, text)
-        except bundles.BundleError as error:
-            return observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem=str(error))
-        if not self.may_publish(need.namespace, bundle.digest):
-            return observed.CaRead(
-                outcome=observed.ReadOutcome.FOUND,
-                problem=f"the namespace has had {BUNDLES_PER_NAMESPACE} CA bundles within {_BUNDLES_SECONDS:g} seconds;"
-                " wait, or let its organizations share bundles",
-            )
-        try:
-            await self._publish(bundle)
-        except errors.ApiError:
-            # The digest is not given out before the sender can have the bundle.
-            return observed.CaRead(outcome=observed.ReadOutcome.UNAVAILABLE)
-        return observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=bundle.digest)
-
-    def may_publish(self, namespace: str, digest: str) -> bool:
-        """Return whether a namespace may have this bundle published: what it fills is the operator's namespace."""
-        now = self._monotonic()
-        recent = {
-            known: since for known, since in self._bundles.get(namespace, {}).items() if now - since < _BUNDLES_SECONDS
-        }
-        allowed = digest in recent or len(recent) < BUNDLES_PER_NAMESPACE
-        if allowed:
-            recent[digest] = now
-        self._bundles[namespace] = recent
-        return allowed
-
-    async def _bundle_text(self, need: observed.CaNeed) -> str | None:
-        if need.kind == "Secret":
-            found = await kube_secrets.read(self._client, need.namespace, need.name)
-            value = found.data.get(need.key)
-            return None if value is None else value.reveal
-        document = await self._client.get(paths.config_maps(need.namespace, need.name))
-        text = document.get("data", {}).get(need.key)
-        return text if isinstance(text, str) else None
 
 
 def _outcome(error: errors.ApiError) -> observed.ReadOutcome:

@@ -13,7 +13,7 @@ from mailtier.kube import client, paths
 class Data(Mapping[str, secret.Hidden]):
     """The keys of a Secret with their values, each decoded when it is asked for.
 
-    A value that is not UTF-8 text counts as absent: nothing we keep in a Secret is anything else.
+    What is not UTF-8 in a value stands in it as surrogates, so that whoever judges it can tell.
     """
 
     def __init__(self, encoded: Mapping[str, Any]) -> None:
@@ -70,6 +70,6 @@ async def read(api: client.Client, namespace: str, name: str) -> SecretContents:
 
 def _text(encoded: Any) -> secret.Hidden | None:
     try:
-        return secret.Hidden(base64.b64decode(encoded, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError, TypeError):
+        return secret.Hidden(base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape"))
+    except (binascii.Error, TypeError):
         return None

@@ -261,7 +261,7 @@ def _client(oauth2: effective.OAuth2, data: Mapping[str, secret.Hidden], label: 
     signing_key = client_secret = refresh_token = None
     if oauth2.private_key_key is not None:
         private = _parsed(data, oauth2.private_key_key, passwords.parse_private_key, label)
-        pem = data[oauth2.private_key_key].reveal.encode()
+        pem = data[oauth2.private_key_key].raw
         signing_key = oauth.SigningKey(
             private=private, key_id=oauth2.key_id, certificate=oauth.certificate_of(pem, private)
         )
@@ -288,6 +288,6 @@ def _parsed(data: Mapping[str, secret.Hidden], key: str, parse: Callable[[bytes 
     """
     value = data.get(key)
     try:
-        return parse(value.reveal.encode() if value else None)
+        return parse(value.raw if value else None)
     except passwords.PasswordError as error:
         raise KeyMissingError(f"{label}, key {key}: {error}") from None

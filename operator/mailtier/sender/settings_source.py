@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol
 
 from mailtier.api import names
 from mailtier.kube import client, paths, reflector
+from mailtier.sender import bundle_store
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics
 
@@ -38,7 +39,8 @@ class SettingsSource:
     def __init__(self, api: client.Client, *, namespace: str, jitter: Callable[[], float]) -> None:
         self._settings: dict[effective.OrganizationKey, effective.Effective] = {}
         self._by_object: dict[str, effective.OrganizationKey] = {}
-        self._bundles: dict[str, str] = {}
+        self._bundles = bundle_store.BundleStore()
+        self._digests: dict[str, str] = {}
         self._callbacks: list[OnChange] = []
         self._reflector = reflector.Reflector(
             api,
@@ -101,8 +103,8 @@ class SettingsSource:
             self._tell(organization)
 
     def _note_bundle(self, name: str, pem: str | None) -> None:
-        for digest in [digest for digest in self._bundles if names.ca_config_map(digest) == name]:
-            del self._bundles[digest]
+        if (before := self._digests.pop(name, None)) is not None:
+            self._bundles.drop(before)
         if pem is None:
             return
         digest = hashlib.sha256(pem.encode()).hexdigest()
@@ -110,7 +112,8 @@ class SettingsSource:
             _log.error("a published CA bundle is not what its name says; it is not used", config_map=name)
             metrics.count_unusable_settings(component=names.CA_COMPONENT)
             return
-        self._bundles[digest] = pem
+        self._digests[name] = digest
+        self._bundles.put(digest, pem)
         for settings in self._settings.values():
             if settings.endpoint is not None and settings.endpoint.tls.ca == digest:
                 self._tell(settings.organization)

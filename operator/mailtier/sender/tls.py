@@ -2,8 +2,12 @@
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
+import os
 import ssl
+import weakref
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from mailtier.api import vocabulary
@@ -13,6 +17,9 @@ from mailtier.sender import faults, handshakes
 from mailtier.settings import effective
 
 _KEPT: Final = 256
+_KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Of PEM text; OpenSSL makes three times as much of it."""
+
 _VERSIONS: Final = {
     vocabulary.TlsVersion.V1_2: ssl.TLSVersion.TLSv1_2,
     vocabulary.TlsVersion.V1_3: ssl.TLSVersion.TLSv1_3,
@@ -51,9 +58,10 @@ class Contexts:
     def __init__(self, source: CaSource) -> None:
         self._source = source
         self.handshakes = handshakes.Handshakes()
-        self._contexts: collections.OrderedDict[tuple[vocabulary.TlsVersion, str | None], ssl.SSLContext] = (
-            collections.OrderedDict()
-        )
+        self._kept: collections.OrderedDict[_Key, _Context] = collections.OrderedDict()
+        # What sessions still use is not built a second time, though it is kept no longer.
+        self._used: weakref.WeakValueDictionary[_Key, ssl.SSLContext] = weakref.WeakValueDictionary()
+        self._locks: weakref.WeakValueDictionary[_Key, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def get(self, tls: effective.Tls) -> ssl.SSLContext:
         """Return the context for an endpoint.
@@ -62,19 +70,50 @@ class Contexts:
             faults.DeliveryError: Its CA bundle is not there or cannot be used.
         """
         key = (tls.min_version, tls.ca)
-        context = self._contexts.get(key)
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        async with lock:
+            kept = self._kept.get(key)
+            if kept is None:
+                kept = await self._make(key)
+                self._keep(key, kept)
+            self._kept.move_to_end(key)
+            return kept.context
+
+    async def _make(self, key: "_Key") -> "_Context":
+        version, digest = key
+        bundle = await self._source.bundle(digest) if digest is not None else None
+        if digest is not None and bundle is None:
+            raise _unusable("The CA bundle of the settings is not published yet.")
+        context = self._used.get(key) or await asyncio.to_thread(_build, version, bundle)
         if context is None:
-            bundle = await self._source.bundle(tls.ca) if tls.ca is not None else None
-            if tls.ca is not None and bundle is None:
-                raise faults.of(classify.Phase.TLS, classify.Fault.TLS_FAILED)
-            context = await asyncio.to_thread(_build, tls.min_version, bundle)
-            if context is None:
-                raise faults.of(classify.Phase.TLS, classify.Fault.TLS_FAILED)
-            self._contexts[key] = context
-            if len(self._contexts) > _KEPT:
-                self._contexts.popitem(last=False)
-        self._contexts.move_to_end(key)
-        return context
+            raise _unusable("The CA bundle of the settings cannot be loaded.")
+        return _Context(context, 0 if bundle is None else len(bundle))
+
+    def _keep(self, key: "_Key", made: "_Context") -> None:
+        self._kept[key] = made
+        self._used[key] = made.context
+        while len(self._kept) > 1 and (
+            len(self._kept) > _KEPT or sum(kept.size_bytes for kept in self._kept.values()) > _KEPT_BYTES
+        ):
+            self._kept.popitem(last=False)
+
+
+_Key = tuple[vocabulary.TlsVersion, str | None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Context:
+    """A context, and how long the text of its bundle is."""
+
+    context: ssl.SSLContext
+    size_bytes: int
+
+
+def _unusable(text: str) -> faults.DeliveryError:
+    failure = classify.classify_fault(classify.Phase.TLS, classify.Fault.TLS_FAILED)
+    return faults.DeliveryError(classify.Phase.TLS, dataclasses.replace(failure, text=text))
 
 
 def judge(phase: classify.Phase, error: ssl.SSLError) -> classify.Failure:
@@ -90,8 +129,9 @@ def judge(phase: classify.Phase, error: ssl.SSLError) -> classify.Failure:
 
 def _build(min_version: vocabulary.TlsVersion, bundle: str | None) -> ssl.SSLContext | None:
     try:
-        # With `cadata` the system's certificates are not loaded: a private CA replaces the public ones.
-        context = trust.client_context(cadata=bundle)
+        with _file(bundle) as name:
+            # With a file the system's certificates are not loaded: a private CA replaces the public ones.
+            context = trust.client_context(cafile=name)
     except ssl.SSLError:
         return None
     context.minimum_version = _VERSIONS[min_version]
@@ -99,3 +139,19 @@ def _build(min_version: vocabulary.TlsVersion, bundle: str | None) -> ssl.SSLCon
     # A server could ask for one handshake after another, each with its certificates, and those in the loop.
     context.options |= ssl.OP_NO_RENEGOTIATION
     return context
+
+
+@contextlib.contextmanager
+def _file(bundle: str | None) -> Iterator[str | None]:
+    """Give the name of a file in memory that holds a bundle; None without one.
+
+    A thousand certificates take half a second to load. From a file OpenSSL loads them without the interpreter's lock;
+    from `cadata` the loop would stand still meanwhile, although this is another thread.
+    """
+    if bundle is None:
+        yield None
+        return
+    with os.fdopen(os.memfd_create("ca"), "w", encoding="ascii") as file:
+        file.write(bundle)
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"

@@ -6,10 +6,12 @@ from typing import Final
 
 from cryptography import x509
 
-from mailtier.settings import pem
+from mailtier.settings import encodings, pem
 
-MAXIMUM_BYTES: Final = 64 * 1024
-MAXIMUM_CERTIFICATES: Final = 50
+# As much as one ConfigMap or Secret takes (Kubernetes counts the values of all its keys), so that what trust-manager or
+# OpenShift make of all public authorities, 240 KiB and 150 certificates, and one's own fits.
+MAXIMUM_BYTES: Final = 1024 * 1024
+MAXIMUM_CERTIFICATES: Final = 1000
 
 
 class BundleError(Exception):
@@ -33,23 +35,47 @@ class Bundle:
 def parse(text: str) -> Bundle:
     """Return the certificates of a PEM text.
 
+    Line breaks that became blanks, or the two characters of an escape, are set right. What is in doubt is refused.
+
+    Args:
+        text: What is no UTF-8 may stand in it as surrogates.
+
     Raises:
         BundleError: It is too large, holds no certificate or too many, or a block is not a certificate.
     """
-    size = len(text.encode())
-    if size > MAXIMUM_BYTES:
-        raise BundleError(f"the bundle has {size} bytes; at most {MAXIMUM_BYTES} are allowed")
+    raw = text.encode("utf-8", "surrogateescape")
+    if len(raw) > MAXIMUM_BYTES:
+        raise BundleError(f"the bundle has {len(raw)} bytes; at most {MAXIMUM_BYTES} are allowed")
     blocks = list(pem.blocks(text))
     if not blocks:
-        raise BundleError("the bundle holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
+        why = encodings.problem(raw) if pem.begins(text) == 0 else ""
+        raise BundleError(why or "the bundle holds no PEM certificate (-----BEGIN CERTIFICATE-----) that ends")
     if len(blocks) > MAXIMUM_CERTIFICATES:
         raise BundleError(f"the bundle holds {len(blocks)} certificates; at most {MAXIMUM_CERTIFICATES} are allowed")
-    for position, block in enumerate(blocks, start=1):
-        if block.label != "CERTIFICATE":
-            raise BundleError(f"block {position} is a {block.label}; only certificates belong in a CA bundle")
-        try:
-            x509.load_pem_x509_certificate(block.text.encode())
-        except ValueError as error:
-            raise BundleError(f"certificate {position} of the bundle cannot be read, remove or replace it") from error
-    joined = "\n".join(block.text for block in blocks) + "\n"
+    if unended := pem.begins(text) - len(blocks):
+        raise BundleError(f"{unended} of the blocks that begin in the bundle do not end as they began")
+    certificates = [_certificate(position, block, text) for position, block in enumerate(blocks, start=1)]
+    joined = "\n".join(certificates) + "\n"
     return Bundle(pem=joined, digest=hashlib.sha256(joined.encode()).hexdigest())
+
+
+def _certificate(position: int, block: pem.Block, text: str) -> str:
+    """Return a certificate as it is published."""
+    if block.label != "CERTIFICATE":
+        raise BundleError(f"block {position} is a {block.label}; only certificates belong in a CA bundle")
+    try:
+        x509.load_der_x509_certificate(pem.content(block))
+        return pem.rewrapped(block)
+    except pem.PemError as error:
+        what = "ends too soon, or too late" if error.at is None else "has something else than base64"
+        place = _place(text, block.at + (error.at or 0))
+        raise BundleError(f"certificate {position} of the bundle {what}, replace it ({place})") from None
+    except ValueError as error:
+        place = _place(text, block.at)
+        raise BundleError(
+            f"certificate {position} of the bundle cannot be read, remove or replace it ({place})"
+        ) from error
+
+
+def _place(text: str, at: int) -> str:
+    return f"line {text.count(chr(10), 0, at) + 1}, character {at - text.rfind(chr(10), 0, at)}"

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, types
 
 from mailtier.api import secret, text
-from mailtier.settings import observed, pem
+from mailtier.settings import encodings, observed, pem
 
 # RFC 4954 section 4: a line of AUTH has at most 12,288 octets, three quarters of which base64 leaves to
 # identity, NUL and password together.
@@ -19,6 +19,10 @@ MAXIMUM_KEY_BYTES: Final = 16 * 1024
 
 # RFC 7518 section 3.3. To check a key takes time that grows faster than its length: 0.3 s at the upper bound.
 _RSA_BITS: Final = range(2048, 4096 + 1)
+
+# No keyboard makes them where a password begins or ends; RFC 4013 sections 2.1 and 2.2 would map them to nothing, or to
+# a blank. A blank itself stays: it may be meant.
+_INVISIBLE: Final = "\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff"
 
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -70,15 +74,17 @@ def parse(value: bytes | None) -> secret.Hidden:
         raise PasswordError("the value is empty")
     if len(value) > MAXIMUM_BYTES:
         raise PasswordError(f"the value is longer than {MAXIMUM_BYTES} bytes")
-    try:
-        password = value.decode()
-    except UnicodeDecodeError:
-        # The cause is not chained: its text and its `object` attribute hold the value.
-        raise PasswordError("the value is not UTF-8 text") from None
+    if why := encodings.problem(value):
+        raise PasswordError(why)
+    password = value.decode()
     if password.rstrip("\r\n") != password:
         raise PasswordError("the value ends in a line break (`echo` adds one, `printf %s` does not)")
-    if text.find_forbidden(password) is not None:
-        raise PasswordError("the value holds a control character")
+    if password.strip(_INVISIBLE) != password:
+        raise PasswordError(
+            "the value begins or ends with a no-break space or an invisible character, as a copy from a web page has it"
+        )
+    if (found := text.find_forbidden(password)) is not None:
+        raise PasswordError(f"the value holds a control character, {found}")
     return secret.Hidden(password)
 
 
@@ -100,8 +106,13 @@ def parse_private_key(value: bytes | None) -> _PrivateKey:
         raise PasswordError(f"the value is longer than {MAXIMUM_KEY_BYTES} bytes")
     blocks = [block for block in pem.blocks(value.decode("latin-1")) if block.label.endswith("PRIVATE KEY")]
     if len(blocks) != 1:
-        raise PasswordError("the value is not one private key in PEM (-----BEGIN PRIVATE KEY-----)")
-    encoded = blocks[0].text.encode("latin-1")
+        why = encodings.problem(value)
+        raise PasswordError(why or "the value is not one private key in PEM (-----BEGIN PRIVATE KEY-----)")
+    try:
+        encoded = pem.rewrapped(blocks[0]).encode("latin-1")
+    except pem.PemError:
+        # With headers, as encrypted ones have them.
+        encoded = blocks[0].text.encode("latin-1")
     # How long it is is looked at before it is checked, which takes the longer the longer it is.
     key = _load(encoded, checked=False)
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size in _RSA_BITS:

@@ -207,7 +207,7 @@ def ca_invalid(ca: Ca) -> effective.Finding | None:
         reason=reasons.CA_INVALID,
         field=_CA_FIELD,
         message=f"{ca}, key {ca.need.key}: {ca.read.problem or 'the bundle was not published'}; put PEM certificates"
-        " alone under this key, at most 64 KiB and 50 of them",
+        " alone under this key, at most 1 MiB and 1,000 of them",
     )
 
 

@@ -1,8 +1,12 @@
 """Bundles of CA certificates: what is taken, and what is refused before anything is verified against it (R10)."""
 
+import contextlib
 import pathlib
+import ssl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kit import certs
 from mailtier.settings import bundles
@@ -24,13 +28,13 @@ def test_certificates_alone_make_a_bundle(pem: str) -> None:
 
 
 def test_a_bundle_is_bounded(pem: str) -> None:
-    """Fifty certificates are taken, one more or 64 KiB and a byte are not (R10)."""
+    """A thousand certificates are taken, one more or a mebibyte and a byte are not (R10)."""
     assert bundles.parse(pem * bundles.MAXIMUM_CERTIFICATES)
-    with pytest.raises(bundles.BundleError, match="51 certificates"):
+    with pytest.raises(bundles.BundleError, match="1001 certificates"):
         bundles.parse(pem * (bundles.MAXIMUM_CERTIFICATES + 1))
     room = bundles.MAXIMUM_BYTES - len(pem)
     assert bundles.parse("#" * room + pem)
-    with pytest.raises(bundles.BundleError, match="65537 bytes"):
+    with pytest.raises(bundles.BundleError, match="1048577 bytes"):
         bundles.parse("#" * (room + 1) + pem)
 
 
@@ -39,7 +43,16 @@ def test_a_bundle_is_bounded(pem: str) -> None:
     [
         ("", "holds no PEM certificate"),
         ("-----BEGIN CERTIFICATE-----\nAAAA\n", "holds no PEM certificate"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "certificate 1 of the bundle"),
+        (
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "certificate 1 of the bundle cannot be read",
+        ),
+        ("-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n", "certificate 1 of the bundle ends too soon"),
+        (
+            "\n-----BEGIN CERTIFICATE-----\nAA=A\n-----END CERTIFICATE-----\n",
+            r"than base64, replace it \(line 3, character 3",
+        ),
+        ("-----BEGIN CERTIFICATE-----\n".encode("utf-16").decode("utf-8", "surrogateescape"), "UTF-16"),
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "block 1 is a PRIVATE KEY"),
     ],
 )
@@ -54,3 +67,33 @@ def test_the_place_of_a_broken_certificate_is_told(pem: str) -> None:
     broken = pem.replace("\nM", "\n*", 1)
     with pytest.raises(bundles.BundleError, match="certificate 2 of the bundle"):
         bundles.parse(pem + broken)
+
+
+@pytest.mark.parametrize("between", [" ", "  ", "\t", "\r\n", "\\n", "\\r\\n", "\n    ", "\u00a0", ""])
+def test_line_breaks_that_became_something_else_are_read(pem: str, between: str) -> None:
+    """What a template or a shell made of a PEM text is read where there is no doubt, and published as it should be."""
+    head, *body, tail = pem.strip().split("\n")
+    assert bundles.parse(between.join((head, *body, tail)) * 2) == bundles.parse(pem * 2)
+
+
+def test_a_published_bundle_is_what_openssl_reads(pem: str) -> None:
+    """Whatever form it came in, the sender's library takes it (that the core took it is not enough)."""
+    flat = " ".join(pem.split("\n"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with pytest.raises(ssl.SSLError):
+        context.load_verify_locations(cadata=flat)
+    context.load_verify_locations(cadata=bundles.parse(flat).pem)
+    assert context.cert_store_stats()["x509_ca"] == 1
+
+
+def test_a_block_without_its_end_is_not_left_out(pem: str) -> None:
+    """A bundle that was cut is refused, or its last authority would be missing and nobody know why."""
+    with pytest.raises(bundles.BundleError, match="1 of the blocks"):
+        bundles.parse(pem + pem[: len(pem) // 2])
+
+
+@given(st.text())
+def test_whatever_stands_in_a_block_is_read_or_refused(body: str) -> None:
+    """No text leads to another error than ours (R10)."""
+    with contextlib.suppress(bundles.BundleError):
+        bundles.parse(f"-----BEGIN CERTIFICATE-----{body}-----END CERTIFICATE-----")

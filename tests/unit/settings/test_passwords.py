@@ -73,3 +73,16 @@ def test_what_is_text_is_one_line(purpose: observed.Purpose) -> None:
     """Passwords, client secrets and refresh tokens are one line of UTF-8."""
     assert passwords.problem(b"hunter2", purpose) == ""
     assert "line break" in passwords.problem(b"hunter2\n", purpose)
+
+
+@pytest.mark.parametrize("between", [" ", "\\n", "\r\n"])
+def test_a_key_whose_line_breaks_became_something_else_is_read(between: str) -> None:
+    """One line of blanks or escapes is what templates and shells make of a key."""
+    flat = _pem("p256").strip().replace(b"\n", between.encode())
+    assert passwords.problem(flat, observed.Purpose.PRIVATE_KEY) == ""
+
+
+def test_a_key_in_another_encoding_is_told_so() -> None:
+    """A file that a shell wrote as UTF-16 holds a key for people, and none for us."""
+    found = passwords.problem(_pem("p256").decode().encode("utf-16"), observed.Purpose.PRIVATE_KEY)
+    assert "UTF-16" in found

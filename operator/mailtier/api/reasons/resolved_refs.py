@@ -53,7 +53,7 @@ CA_INVALID: Final = definition.stalled(
     _R,
     name="CaInvalid",
     meaning="The CA bundle lacks the key, is too large, or holds something that is not a certificate.",
-    remedy="Correct the bundle: PEM certificates, at most 64 KiB and 50 of them.",
+    remedy="Correct the bundle: PEM certificates, at most 1 MiB and 1,000 of them, each whole.",
 )
 REFERENCES_NOT_READ: Final = definition.Reason(
     name="NotRead",

@@ -114,7 +114,13 @@ def _secret_read(document: sources.Document, need: observed.SecretNeed) -> obser
 
 def _secret_value(document: sources.Document, key: str) -> bytes | None:
     value = _value(document, key)
-    return None if value is None else value.encode(errors="surrogatepass")
+    if value is None:
+        return None
+    try:
+        return value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        # A lone surrogate of YAML's own, which is not UTF-8 either.
+        return value.encode(errors="surrogatepass")
 
 
 def _bundle_read(document: sources.Document, need: observed.CaNeed) -> observed.CaRead:
@@ -136,8 +142,8 @@ def _value(document: sources.Document, key: str) -> str | None:
         text = _mapping(document.body.get("data")).get(key)
         if document.kind == "Secret" and isinstance(text, str) and "sops" not in document.body:
             try:
-                # YAML may fold what base64 holds; what is not UTF-8 counts as absent, as in a cluster.
-                return base64.b64decode("".join(text.split()), validate=True).decode()
+                # YAML may fold what base64 holds; what is not UTF-8 stands as surrogates, as in a cluster.
+                return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "surrogateescape")
             except (binascii.Error, ValueError):
                 return None
     return text if isinstance(text, str) else None

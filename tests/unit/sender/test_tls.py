@@ -1,0 +1,90 @@
+"""Contexts: loaded without holding the loop, once for a bundle, and within a bound of memory."""
+
+import asyncio
+import gc
+import time
+
+import pytest
+import trustme
+
+from kit import handshakes as costly
+from mailtier.api import vocabulary
+from mailtier.sender import faults, tls
+from mailtier.settings import effective
+from mailtier.telemetry import lag
+
+_ATTEMPTS = 5
+_CERTIFICATES = 1000
+
+
+class _Source:
+    """Bundles by name, and how often one was asked for."""
+
+    def __init__(self, **bundles: str) -> None:
+        self.bundles = bundles
+        self.asked = 0
+
+    async def bundle(self, digest: str) -> str | None:
+        self.asked += 1
+        return self.bundles.get(digest)
+
+
+def _settings(ca: str) -> effective.Tls:
+    return effective.Tls(
+        mode=vocabulary.TlsMode.STARTTLS, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=ca
+    )
+
+
+@pytest.fixture(scope="module")
+def large() -> str:
+    """Return as many certificates as a bundle may have."""
+    return "".join(costly.authorities(_CERTIFICATES))
+
+
+async def test_the_loop_goes_on_while_a_large_bundle_is_loaded(large: str) -> None:
+    """A thousand certificates take a thread its time, and the loop none of it (R10, R15)."""
+    attempts = []
+    for _ in range(_ATTEMPTS):
+        late: list[float] = []
+        started = time.monotonic()
+        async with lag.watched(late.append):
+            await tls.Contexts(_Source(a=large)).get(_settings("a"))
+            cost = time.monotonic() - started
+            await asyncio.sleep(2 * lag.PERIOD_SECONDS)
+        attempts.append((cost, max(late)))
+    assert any(longest < cost / 3 for cost, longest in attempts), attempts
+
+
+async def test_a_bundle_is_loaded_once() -> None:
+    """Sessions that open together wait for one context."""
+    source = _Source(a=trustme.CA().cert_pem.bytes().decode())
+    contexts = tls.Contexts(source)
+    found = await asyncio.gather(*(contexts.get(_settings("a")) for _ in range(20)))
+    assert len(set(map(id, found))) == 1
+    assert source.asked == 1
+    assert found[0].cert_store_stats()["x509_ca"] == 1
+
+
+async def test_contexts_are_kept_within_a_bound() -> None:
+    """Large bundles push each other out, and what is still in use is not built a second time (R15)."""
+    pem = trustme.CA().cert_pem.bytes().decode()
+    source = _Source(**dict.fromkeys("abcd", pem + "#" * 6 * 1024 * 1024))
+    contexts = tls.Contexts(source)
+    first = await contexts.get(_settings("a"))
+    for name in "bcd":
+        await contexts.get(_settings(name))
+    assert len(contexts._kept) == 2
+    assert await contexts.get(_settings("a")) is first
+    del first
+    for name in "bcd":
+        await contexts.get(_settings(name))
+    gc.collect()
+    assert len(contexts._used) == 2
+
+
+@pytest.mark.parametrize(("ca", "says"), [("missing", "not published yet"), ("broken", "cannot be loaded")])
+async def test_a_bundle_that_cannot_be_used_is_told(ca: str, says: str) -> None:
+    """That no connection was tried is told, and not that a handshake failed (R2)."""
+    with pytest.raises(faults.DeliveryError) as caught:
+        await tls.Contexts(_Source(broken="-----BEGIN CERTIFICATE-----\nx\n")).get(_settings(ca))
+    assert says in caught.value.failure.text
