@@ -110,9 +110,10 @@ class Client:
     async def __aexit__(self, *exception: object) -> None:
         await self._session.close()
 
-    async def get(self, path: str, *, timeout_seconds: float | None = None) -> Object:
-        """Return one object."""
-        return await self._request(requests.Call(verb="get", path=path), timeout_seconds=timeout_seconds)
+    async def get(self, path: str, *, timeout_seconds: float | None = None, accept: str = requests.JSON) -> Object:
+        """Return one object; `accept` is the media type, where the API has it in another form of JSON alone."""
+        call = requests.Call(verb="get", path=path, accept=accept)
+        return await self._request(call, timeout_seconds=timeout_seconds)
 
     async def list(
         self,

@@ -11,6 +11,8 @@ _FRESH_SECONDS: Final = 300.0
 _AGAIN_SECONDS: Final = 10.0
 """Between two readings. A token that names an unknown key may be of a new one, or of somebody who makes up names."""
 _READ_SECONDS: Final = 10.0
+# RFC 7517 section 8.5.2; a kube-apiserver answers any other wish with 406.
+_KEY_SET: Final = "application/jwk-set+json"
 
 _log = logs.get_logger(__name__)
 
@@ -80,7 +82,9 @@ class SigningKeys:
     async def _read(self) -> None:
         self._read_at = self._monotonic()
         try:
-            found = signatures.keys(await self._api.get(paths.SIGNING_KEYS, timeout_seconds=_READ_SECONDS))
+            found = signatures.keys(
+                await self._api.get(paths.SIGNING_KEYS, timeout_seconds=_READ_SECONDS, accept=_KEY_SET)
+            )
         except errors.UnavailableError as error:
             # Those that are known stay: a signature that was good is good, and the review has its own answer.
             if self._keys is None:

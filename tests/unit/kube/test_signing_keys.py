@@ -26,6 +26,8 @@ class _Publisher:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer with the keys."""
         assert request.path == "/openid/v1/jwks"
+        # A kube-apiserver answers another wish with 406.
+        assert request.headers["Accept"] == "application/jwk-set+json"
         self.asked += 1
         published: dict[str, typing.Any] = {"keys": [tokens.published(key) for key in self.keys]}
         return web.json_response(published, status=self.status)
