@@ -180,16 +180,26 @@ _FRAGMENT_LENGTH: Final = 6
 # case is quadratic.
 _LONGEST_EXAMINED: Final = 1024
 
-# What looks like base64 or hexadecimal data: padded, or long, or of middling length with three kinds of
-# character. Ordinary words, host names and queue ids of up to eleven characters pass.
+# What may be base64 or hexadecimal data: padded, or long, or of middling length with three kinds of character. What
+# reads as words is none (`_is_prose`). Host names and queue ids of up to eleven characters pass.
+_PADDED: Final = re.compile(r"[A-Za-z0-9+/_-]{6,}={1,2}(?![A-Za-z0-9])")
 _ENCODED: Final = re.compile(
-    r"[A-Za-z0-9+/_-]{6,}={1,2}(?![A-Za-z0-9])"
-    r"|[A-Za-z0-9+/]{24,}"
+    r"[A-Za-z0-9+/]{24,}"
     r"|(?=[A-Za-z+/_-]*[0-9])(?=[A-Z0-9+/_-]*[a-z])(?=[a-z0-9+/_-]*[A-Z])[A-Za-z0-9+/_-]{12,}"
 )
 _NAMED_SECRET: Final = re.compile(
-    r"(?i)\b(?:(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key) ?[:=] ?|bearer )(?P<value>\S+)"
+    r"(?i)\b(?:(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key) ?[:=] ?|bearer "
+    r"|auth (?:plain|login|xoauth2) )(?P<value>\S+)"
 )
+
+# A word as people and programs write them, alone or joined: Smtp, Client, AUTHENTICATION. Within random letters the
+# case changes every other one, and five consonants follow one another soon.
+_WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_UNPRONOUNCEABLE: Final = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5}|[aeiouy]{4}|(.)\1\1")
+_WORD_LENGTH: Final = 4.0
+_MOST_DIGITS: Final = 4
+_VOWELS: Final = frozenset("aeiouyAEIOUY")
+_FEWEST_VOWELS: Final = 0.3
 _RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]+")
 
 
@@ -207,7 +217,10 @@ def quotable(text: str, secrets: Iterable[str] = ()) -> str:
     """
     printable = " ".join("".join(char if "!" <= char <= "~" else " " for char in text[:_LONGEST_EXAMINED]).split())
     hidden = bytearray(len(printable))
-    for pattern, group in ((_ENCODED, 0), (_NAMED_SECRET, "value")):
+    for match in _ENCODED.finditer(printable):
+        if not _is_prose(match[0]):
+            _hide(hidden, *match.span())
+    for pattern, group in ((_PADDED, 0), (_NAMED_SECRET, "value")):
         for match in pattern.finditer(printable):
             _hide(hidden, *match.span(group))
     _hide_fragments(hidden, printable, secrets)
@@ -217,6 +230,17 @@ def quotable(text: str, secrets: Iterable[str] = ()) -> str:
     if len(quoted) > MAXIMUM_QUOTE_LENGTH:
         quoted = quoted[: MAXIMUM_QUOTE_LENGTH - 3].rstrip() + "..."
     return quoted
+
+
+def _is_prose(run: str) -> bool:
+    """Return whether a run of letters and digits reads as words, so that it is no data however long it is."""
+    letters = "".join(char for char in run if char.isalpha())
+    digits = sum(char.isdigit() for char in run)
+    words = _WORDS.findall(run)
+    if not letters or digits > _MOST_DIGITS or len(letters) / len(words) < _WORD_LENGTH:
+        return False
+    vowels = sum(char in _VOWELS for char in letters)
+    return vowels / len(letters) >= _FEWEST_VOWELS and not any(map(_UNPRONOUNCEABLE.search, words))
 
 
 def _hide(hidden: bytearray, start: int, end: int) -> None:

@@ -1,7 +1,7 @@
 """Cutting what looks like a credential out of log lines (R1): a second net, for what should never get there."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import secret
@@ -11,13 +11,31 @@ _DEPTH: Final = 6
 
 # The last part of a key's name that says its value is a credential: password, smtp_password, id-token.
 _KEY: Final = re.compile(
-    r"(?i)(?:^|[_.\- ])(?:password|passwd|passphrase|secret|token|authorization|cookie|credential)s?$"
+    r"(?i)(?:^|[_.\- ])(?:password|passwd|passphrase|pwd|secret|token|authorization|cookie|credential"
+    r"|(?:api|access|private)[_-]?key)s?$"
 )
+# A line of a SASL dialogue, with or without the challenge's code, and the command that begins it.
+_RESPONSE: Final = re.compile(r"(?:334 ?)?[A-Za-z0-9+/]*={0,2}\s*")
+_AUTH: Final = re.compile(r"(?i)\bAUTH (?:PLAIN|LOGIN|XOAUTH2)\b")
 _PATTERNS: Final = (
-    # SMTP AUTH with its initial response (RFC 4954); the shortest PLAIN payload has eight characters of base64.
+    # SMTP AUTH with its initial response (RFC 4954), and the dialogue that follows: a line each, with or without the
+    # challenges between and a mark of who said it.
     (
-        re.compile(r"(?i)\bAUTH\s+(PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM)[ \t]+[A-Za-z0-9+/=]{8,}"),
-        r"AUTH \1 (hidden)",
+        re.compile(
+            r"(?i)\b(AUTH\s+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM))"
+            r"(?:[ \t]+(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})"
+            r"(?![A-Za-z0-9+/=:]))?"
+            r"((?:(?:\r?\n|\\r\\n|\\n)[ \t]*(?:(?:C|S|>|<|>>>|<<<|->|<-):?[ \t]*)?(?:334[ \t]*)?"
+            r"[A-Za-z0-9+/]*={0,2}(?![^\r\n\\])){1,6})"
+        ),
+        r"\1 (hidden)",
+    ),
+    (
+        re.compile(
+            r"(?i)\b(AUTH\s+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM))[ \t]+"
+            r"(?!(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|NTLM)\b)(?:[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9+/]{2,}={1,2}|[A-Za-z0-9+/]{4}(?=\s*(?:$|[\r\n\"'])))"
+        ),
+        r"\1 (hidden)",
     ),
     # The payload of XOAUTH2 by itself, as a challenge is answered: `user=` in base64.
     (re.compile(r"\bdXNlcj[A-Za-z0-9+/]{20,}={0,2}"), HIDDEN),
@@ -29,7 +47,7 @@ _PATTERNS: Final = (
     # `password=...`, `"token": "..."` in a text, and the fields of OAuth2 (RFC 6749, RFC 7521).
     (
         re.compile(
-            r"""(?i)\b(password|passwd|passphrase|(?:access_|refresh_)?token|client_secret|client_assertion)(["']?\s*[=:]\s*)(?!\(hidden\))("[^"]*"|'[^']*'|[^\s,;&}]+)"""
+            r"""(?i)(?<![A-Za-z0-9])(password|passwd|passphrase|pwd|(?:access_|refresh_)?token|(?:client[_-]?)?secret|client_assertion|(?:api|access|private)[_-]?key)(["']?\s*[=:]\s*)(?!\(hidden\))("[^"]*"|'[^']*'|[^\s,;&}]+)"""
         ),
         r"\1\2(hidden)",
     ),
@@ -57,9 +75,27 @@ def fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _fields(values: Mapping[Any, Any], depth: int) -> dict[str, Any]:
     return {
-        str(key): HIDDEN if isinstance(value, str | bytes) and _KEY.search(str(key)) else _value(value, depth)
-        for key, value in values.items()
+        str(key): _hidden(value) if _KEY.search(str(key)) else _value(value, depth) for key, value in values.items()
     }
+
+
+def _hidden(value: Any) -> Any:
+    """Return what stands for the value of a key that names a credential: of several, one for all."""
+    return value if value is None or isinstance(value, bool | int | float) else HIDDEN
+
+
+def _items(values: Sequence[Any], depth: int) -> list[Any]:
+    """Return the items of a list, as of a command line: what follows `--password` or AUTH is a credential."""
+    found: list[Any] = []
+    is_next = in_dialogue = False
+    for value in values:
+        is_text = isinstance(value, str | bytes)
+        said = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) if is_text else ""
+        in_dialogue = in_dialogue and _RESPONSE.fullmatch(said) is not None
+        found.append(HIDDEN if is_text and (is_next or in_dialogue) else _value(value, depth))
+        is_next = said.startswith("-") and "=" not in said and _KEY.search(said.lstrip("-")) is not None
+        in_dialogue = in_dialogue or _AUTH.search(said) is not None
+    return found
 
 
 def _value(value: Any, depth: int) -> Any:
@@ -74,7 +110,9 @@ def _value(value: Any, depth: int) -> Any:
             return "..."
         case Mapping():
             return _fields(value, depth - 1)
-        case list() | tuple() | set() | frozenset():
+        case list() | tuple():
+            return _items(value, depth - 1)
+        case set() | frozenset():
             return [_value(item, depth - 1) for item in value]
         case _:
             # Objects are turned into text here, where it can still be looked at.

@@ -3,6 +3,7 @@
 import base64
 import itertools
 
+import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,12 +179,38 @@ _PASSWORD = "Tr0ub4dor&3-horse"
         ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3", "[removed].[removed].[removed]"),
         ("0123456789abcdef0123456789abcdef", "[removed]"),
         ("password=letmein failed", "password=[removed] failed"),
+        ("pwd: letmein secret=x api_key=y", "pwd: [removed] secret=[removed] api_key=[removed]"),
+        ("AUTH LOGIN cm9i refused", "AUTH LOGIN [removed] refused"),
         ("Bearer abc.def expired", "Bearer [removed] expired"),
     ],
 )
 def test_quotes_keep_words_and_lose_what_looks_encoded(text: str, expected: str) -> None:
     """Printable ASCII remains, in one line; base64, tokens and named secrets do not."""
     assert replies.quotable(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SmtpClientAuthentication is disabled for the Tenant",
+        "STOREDRV.Submission.Exception:MapiExceptionSendAsDenied",
+        "SubmissionQuotaExceededException",
+        "BasicAuthenticationDisabled for Office365Connector",
+        "AUTHENTICATIONREQUIREDFORRELAY",
+        "unauthenticatedconnections",
+    ],
+)
+def test_words_stay_however_long_they_are(text: str) -> None:
+    """A secret goes because it is known or looks like data, and not because a programmer wrote words in one."""
+    assert replies.quotable(text) == text
+
+
+@given(st.binary(min_size=18, max_size=60))
+def test_data_does_not_read_as_words(data: bytes) -> None:
+    """Base64 of what is no text goes: of random bytes not one in a thousand reads as words (R7)."""
+    encoded = base64.b64encode(data).decode().rstrip("=")
+    hypothesis.assume(len(set(data)) > len(data) * 2 // 3)
+    assert encoded not in replies.quotable(f"got {encoded} from you")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,16 @@ def test_bearer_token_is_cut_out(token: str) -> None:
         ("smtp://me:hunter2@example.com:25", "smtp://me:(hidden)@example.com:25"),
         ("-----BEGIN EC PRIVATE KEY-----\nabc\n-----END EC PRIVATE KEY----- x", "(hidden) x"),
         ("-----BEGIN PRIVATE KEY-----\nabc", "(hidden)"),
+        ("x pwd=hunter2 y", "x pwd=(hidden) y"),
+        ("secret: hunter2", "secret: (hidden)"),
+        ("api_key=abc&api-key=abc&apikey=abc", "api_key=(hidden)&api-key=(hidden)&apikey=(hidden)"),
+        ("smtp_password=hunter2", "smtp_password=(hidden)"),
+        ("AUTH LOGIN cm9i", "AUTH LOGIN (hidden)"),
+        ("AUTH LOGIN\r\ncm9ib3Q=\r\naHVudGVyMg==\r\nMAIL FROM:<a>", "AUTH LOGIN (hidden)\r\nMAIL FROM:<a>"),
+        (
+            "C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: cm9ib3Q=\nS: 334 UGFzc3dvcmQ6\nC: aHVudGVyMg==\nS: 235 ok",
+            "C: AUTH LOGIN (hidden)\nS: 235 ok",
+        ),
     ],
 )
 def test_credential_is_cut_out(said: str, kept: str) -> None:
@@ -55,6 +65,9 @@ def test_credential_is_cut_out(said: str, kept: str) -> None:
     [
         "The server does not offer AUTH PLAIN.",
         "Basic authentication is off",
+        "250 AUTH LOGIN NTLM",
+        "AUTH LOGIN\nfailed again",
+        "SmtpClientAuthentication is disabled for the Tenant",
         "send the header with a Bearer token",
         "Secret a/b has no key password",
         "reconciled a/b in 3 ms at 10:15:00",
@@ -81,3 +94,25 @@ def test_fields_are_searched_deeply_and_within_reason() -> None:
     cut = redaction.fields({"a": [{"api_token": "hunter2"}], "b": endless, "tokens_left": "3", "count": 1})
     assert "hunter2" not in repr(cut)
     assert (cut["tokens_left"], cut["count"]) == ("3", 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"passwords": ["hunter2", "hunter3"]}, {"passwords": "(hidden)"}),
+        ({"secret": {"a": "hunter2"}}, {"secret": "(hidden)"}),
+        (
+            {"argv": ["send", "--password", "hunter2", "--to", "me"]},
+            {"argv": ["send", "--password", "(hidden)", "--to", "me"]},
+        ),
+        ({"argv": ("--api-key=hunter2", "x")}, {"argv": ["--api-key=(hidden)", "x"]}),
+        (
+            {"lines": ["AUTH LOGIN", "334 VXNlcm5hbWU6", "cm9ib3Q=", b"aHVudGVyMg==", "235 2.7.0 ok", "QUIT now"]},
+            {"lines": ["AUTH LOGIN", "(hidden)", "(hidden)", "(hidden)", "235 2.7.0 ok", "QUIT now"]},
+        ),
+        ({"secret": None, "token": 3, "password": False}, {"secret": None, "token": 3, "password": False}),
+    ],
+)
+def test_lists_lose_what_their_neighbours_say_is_a_credential(given: dict[str, object], kept: object) -> None:
+    """Several values under one key, command lines, and the lines of a dialogue are no way round (R1)."""
+    assert redaction.fields(given) == kept
