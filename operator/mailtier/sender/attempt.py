@@ -107,6 +107,10 @@ class Attempts:
             # At once: until it is judged, the entry would be taken again.
             self._keeper.judge(key)
             return
+        if (until := target.retry_at(key.namespace)) > self._clock.monotonic():
+            # The namespace has met something here that others have not; they go on meanwhile.
+            self._schedule.rest(entry, until=until)
+            return
         found = await self._credentials(entry, usable, target)
         if found is None:
             return
@@ -223,7 +227,7 @@ class Attempts:
                 self._await_token(attempt.entry, attempt.found, attempt.usable)
                 return
             except faults.DeliveryError as error:
-                failure = error.failure
+                failure, phase = error.failure, error.phase
                 break
             self._keeper.settle(attempt.entry.organization.key)
             result = await current.send(
@@ -238,8 +242,9 @@ class Attempts:
                 await self._conclude(attempt, target, result)
                 return
         else:
-            failure = classify.classify_fault(classify.Phase.MAIL, classify.Fault.CONNECTION_LOST)
-        await self._fail(attempt, target, failure, was_open=False)
+            phase = classify.Phase.MAIL
+            failure = classify.classify_fault(phase, classify.Fault.CONNECTION_LOST)
+        await self._fail(attempt, target, failure, phase=phase)
 
     async def _is_current(self, attempt: tries.Try) -> bool:
         """Return whether a session may be opened with the credentials at hand: they were read just now (R9)."""
@@ -260,31 +265,42 @@ class Attempts:
                 self._store(attempt.entry, verdicts.accepted(attempt.job, outcome, context))
                 age = (context.now - attempt.job.accepted_at).total_seconds()
                 metrics.observe_delivery(category=attempt.job.category, seconds=age)
-                target.breaker.succeed()
+                target.note_served(attempt.entry.organization.key.namespace)
                 lane.refusals.forget()
                 self._probes.agree(attempt.usable.settings)
             case transaction.RecipientVerdict.IN_DOUBT:
                 assert outcome.failure is not None
-                self._break(target)
+                target.note_fault(classify.Phase.DOT, namespace=attempt.usable.witness(classify.Phase.DOT))
                 self._store(attempt.entry, verdicts.in_doubt(attempt.job, outcome.failure, context))
             case _:
                 assert outcome.failure is not None
-                await self._fail(attempt, target, outcome.failure, was_open=True)
+                await self._fail(attempt, target, outcome.failure, phase=classify.Phase.RCPT, was_open=True)
 
     async def _fail(
-        self, attempt: tries.Try, target: destination.Destination, failure: classify.Failure, *, was_open: bool
+        self,
+        attempt: tries.Try,
+        target: destination.Destination,
+        failure: classify.Failure,
+        *,
+        phase: classify.Phase,
+        was_open: bool = False,
     ) -> None:
         """Store why an attempt failed, and tell whom else it concerns.
 
         Args:
+            phase: In which it failed; with a session, any in which the server knew for whom it was.
             was_open: Whether there was a session, so that the message may have been the cause.
         """
-        if failure.scope is classify.Scope.SERVER:
-            self._break(target)
+        namespace = attempt.usable.witness(phase)
+        is_server_s = failure.scope is classify.Scope.SERVER
+        if was_open and is_server_s and attempt.entry.lose(self._clock.monotonic(), served_at=target.served_at):
+            failure = dataclasses.replace(failure, scope=classify.Scope.MESSAGE)
+        elif is_server_s:
+            target.note_fault(phase, namespace=namespace)
             # What deliveries have met is soon told by Verified too, and not only after the next half hour.
             self._probes.request(attempt.usable.settings)
         else:
-            target.breaker.succeed()
+            target.note_served(namespace)
         if was_open and failure.reason is reasons.DeliveryReason.AUTHENTICATION_REQUIRED:
             # After MAIL no probe gets to where it was said.
             await self._probes.contradict(attempt.usable, failure, secret_version=attempt.found.generation.version)
@@ -293,7 +309,7 @@ class Attempts:
         if failure.scope is classify.Scope.SETTINGS:
             await self._hold_lane(attempt, attempt.entry.lane, failure)
         context = self._context(attempt.usable, attempt.found)
-        back_in = max(target.breaker.retry_at - self._clock.monotonic(), 0.0)
+        back_in = max(target.retry_at(attempt.entry.organization.key.namespace) - self._clock.monotonic(), 0.0)
         if was_open:
             policy = retry.POLICIES[attempt.job.category]
             back_in = max(back_in, policy.minimal_backoff.total_seconds() * (1 + context.jitter))
@@ -329,9 +345,6 @@ class Attempts:
     def _hold_for(self, key: ports.LaneKey, failure: classify.Failure, usable: standing.Usable) -> None:
         told = faults.describe(failure, for_owner=tries.is_owner(usable), host=usable.endpoint.host)
         self._keeper.hold(key, standing.Held(reason=failure.reason, message=told), recheck=True)
-
-    def _break(self, target: destination.Destination) -> None:
-        target.breaker.fail(self._clock.monotonic(), jitter=self._clock.random())
 
     def _store(self, entry: lanes.LaneEntry, outcome: ports.Outcome) -> None:
         if outcome.state in states.FINAL:

@@ -59,6 +59,12 @@ class Breaker:
         """Give leave back without news, so that another may try."""
         self._trial = False
 
+    def note_alive(self) -> None:
+        """Note that the server greets, whatever it said to somebody: if it had no faults, all may use it."""
+        if self._faults == 0:
+            self._proven = True
+            self._trial = False
+
     def succeed(self) -> None:
         """Note that the server works."""
         self._faults = 0

@@ -14,12 +14,16 @@ from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.mail import classify
-from mailtier.sender import breaker, clock, credentials, faults, opening, relays, resolver, session, shares
+from mailtier.sender import breaker, clock, credentials, faults, opening, relays, resolver, session, shares, witnesses
 from mailtier.settings import effective
 from mailtier.telemetry import metrics
 
 _IDLE_SECONDS: Final = 5.0
 """How long a session waits for its next message: long enough for a burst, short enough to leave a server its slots."""
+
+
+_ALIKE: Final = frozenset({classify.Phase.CONNECT, classify.Phase.TLS, classify.Phase.GREETING, classify.Phase.EHLO})
+"""Phases in which a server does not know yet with whom it speaks, nor for whom."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,7 @@ class Destination:
     Attributes:
         limits: Replaced when the owner changes them.
         breaker: Whether the server is left alone.
+        served_at: When it last did what it was asked to; seconds of the monotonic clock.
         busy: How many slots are taken.
         last_used: When it was last asked for, in seconds of the monotonic clock.
     """
@@ -118,6 +123,8 @@ class Destination:
         self.key = key
         self.limits = limits
         self.breaker = breaker.Breaker()
+        self.served_at = float("-inf")
+        self._witnesses = witnesses.Witnesses()
         self.busy = 0
         self.last_used = time.monotonic()
         self._helo_name = key.helo_name or helo_name
@@ -142,6 +149,32 @@ class Destination:
     def must_yield(self) -> bool:
         """Whether whoever has a slot should give it back after the message at hand."""
         return bool(self._waiting) or self.busy > self.limits.max_connections
+
+    def retry_at(self, namespace: str) -> float:
+        """Return when a namespace may use the server again; in the past where nothing keeps it from that."""
+        return max(self.breaker.retry_at, self._witnesses.retry_at(namespace))
+
+    def note_served(self, namespace: str | None) -> None:
+        """Note that the server did, for a namespace or for the host, what a server does."""
+        self.breaker.succeed()
+        self.served_at = self._clock.monotonic()
+        if namespace is not None:
+            self._witnesses.acquit(namespace)
+
+    def note_fault(self, phase: classify.Phase, *, namespace: str | None) -> None:
+        """Note a fault, and leave the server alone if it is the server's.
+
+        Args:
+            phase: In which it came; whoever connects meets the same until EHLO is answered.
+            namespace: Whose credentials they were at AUTH, whose message or sender address afterwards; None for the
+                host's.
+        """
+        now, jitter = self._clock.monotonic(), self._clock.random()
+        is_for_all = namespace is None or phase in _ALIKE
+        if is_for_all or self._witnesses.testify(str(namespace), now, jitter=jitter):
+            self.breaker.fail(now, jitter=jitter)
+        else:
+            self.breaker.note_alive()
 
     def auth_state(self, generation: credentials.Generation) -> opening.AuthState:
         """Return what is known of a credential generation at this server."""

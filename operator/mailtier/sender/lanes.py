@@ -36,6 +36,10 @@ PASSWORD_RECOVERIES_PER_MINUTE: Final = 30
 """For each organization: more than that is an abuse of somebody's reset page."""
 
 
+_LOSSES: Final = 3
+"""How often a server breaks off at a message, and serves others, before that is the message's fault."""
+
+
 def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
     """Return the organization that a lane key belongs to."""
     return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
@@ -61,6 +65,8 @@ class LaneEntry:
     Attributes:
         pending: What the queue says of it, replaced when that changes.
         crashes: How often building its message crashed.
+        losses: How often the server broke off at it, and at nobody else's.
+        lost_at: When it first did; seconds of the monotonic clock.
         charges: What the rates took for it when it was picked last, until it is clear that it goes.
     """
 
@@ -68,7 +74,21 @@ class LaneEntry:
     organization: "OrganizationLanes"
     place: EntryPlace = EntryPlace.WAITING
     crashes: int = 0
+    losses: int = 0
+    lost_at: float = 0.0
     charges: tuple[limiter.Charge, ...] = ()
+
+    def lose(self, now: float, *, served_at: float) -> bool:
+        """Note that the server broke off at it; return whether that is held to be its own fault.
+
+        Args:
+            now: Seconds of the monotonic clock.
+            served_at: When the server last did what somebody asked of it.
+        """
+        self.losses += 1
+        if self.losses == 1:
+            self.lost_at = now
+        return self.losses >= _LOSSES and served_at > self.lost_at
 
     @property
     def lane(self) -> "Lane":
@@ -138,6 +158,7 @@ class OrganizationLanes:
         "limiter",
         "namespace_limiter",
         "parked_until",
+        "rests_until",
         "taken_at",
     )
 
@@ -149,6 +170,7 @@ class OrganizationLanes:
         self.limiter: limiter.RateLimiter | None = None
         self.namespace_limiter: limiter.RateLimiter | None = None
         self.parked_until: float | None = None
+        self.rests_until = float("-inf")
         self.taken_at = float("-inf")
         self.entries: dict[int, LaneEntry] = {}
         self._lanes: dict[LaneClass, Lane] = {}
@@ -210,7 +232,7 @@ class OrganizationLanes:
             lane = self._lanes.get(lane_class)
             if lane is None or (entry := lane.head()) is None:
                 continue
-            lane_at = max(lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now)
+            lane_at = max(self.rests_until, lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now)
             if lane_at <= now:
                 lane.ready.popleft()
                 entry.charges = tuple(limit.take(now) for limit in self._limits(lane))

@@ -176,10 +176,11 @@ async def _look_with(
         if fresh and progress.phase is classify.Phase.MAIL:
             state.probed_at = time.monotonic()
         if failure is not None and failure.scope is classify.Scope.SERVER:
-            target.breaker.fail(time.monotonic(), jitter=time.random())
+            phase = phase or classify.Phase.MAIL
+            target.note_fault(phase, namespace=usable.witness(phase))
         else:
             # Before the slot is given back: whoever gets it next has to know.
-            target.breaker.succeed()
+            target.note_served(usable.settings.organization.namespace or None)
     finally:
         await target.release(slot)
     return _finding(target, found, progress, (phase, failure))

@@ -75,6 +75,7 @@ class Schedule:
         if organization.destination != destination:
             self.detach(key)
             organization.destination = destination
+            organization.rests_until = float("-inf")
         organization.parked_until = None
         self._join(organization)
         # It may be another rate: let `take` look again.
@@ -92,6 +93,11 @@ class Schedule:
     def hold(self, lane: lanes.Lane, *, until: float) -> None:
         """Hold one lane for a while."""
         lane.held_until = until
+
+    def rest(self, entry: lanes.LaneEntry, *, until: float) -> None:
+        """Let an entry that was taken be the next of its lane, and its organization wait for a while."""
+        entry.organization.rests_until = until
+        self.put_first(entry)
 
     def forgive(self, key: ports.LaneKey) -> None:
         """End the holds of an organization's lanes: what they were held for has changed."""

@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import prose, vocabulary
-from mailtier.mail import reasons
+from mailtier.mail import classify, reasons
 from mailtier.sender import lanes, ports
 from mailtier.settings import effective
 
@@ -29,6 +29,12 @@ class Usable:
         """The namespace whose share an opening takes (R15); None at the host's endpoint, where its own limits count."""
         is_host_s = self.endpoint.origin is vocabulary.Origin.HOST
         return None if is_host_s else self.settings.organization.namespace
+
+    def witness(self, phase: classify.Phase) -> str | None:
+        """Return whose it may be that the server fails in a phase; None where it is the host's."""
+        is_host_s = phase is classify.Phase.AUTH and self.auth.origin is vocabulary.Origin.HOST
+        # The host's own settings have no namespace.
+        return None if is_host_s else self.settings.organization.namespace or None
 
     @property
     def rates(self) -> lanes.Rates:
