@@ -32,6 +32,11 @@ _REMEMBERED_GENERATIONS: Final = 20_000
 _ASKING: Final = dt.timedelta(seconds=3)
 """The part of the time in which a server that does not greet is asked whether it expects TLS."""
 
+_NOT_KNOWN: Final = frozenset({500, 502})
+"""RFC 5321 section 4.2.4: a command that is not recognized, or not implemented."""
+
+_HELO_ALONE: Final = "The SMTP server does not know EHLO, and so has neither STARTTLS nor AUTH."
+
 _STALE: Final = classify.Failure(
     scope=classify.Scope.CREDENTIALS,
     permanence=classify.Permanence.TRANSIENT,
@@ -237,14 +242,23 @@ def _server_name(plan: OpeningPlan) -> str:
 
 
 async def _greet(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
+    """Say EHLO; HELO to a server that does not know the other, and so has no extensions (RFC 5321 section 3.2)."""
     progress.phase = classify.Phase.EHLO
-    response = await client.ehlo()
+    # RFC 3207 section 4.2, also where the server knows HELO alone after TLS.
+    client.esmtp_extensions, client.server_auth_methods = {}, []
+    try:
+        response = await client.ehlo()
+    except aiosmtplib.SMTPHeloError as error:
+        if error.code not in _NOT_KNOWN:
+            raise
+        response = await client.helo()
     _as_reply(response.code, response.message)
 
 
 async def _leave_clear_text(client: smtp_client.SmtpClient) -> socket.socket:
     if not client.supports_extension("starttls"):
-        raise faults.of(classify.Phase.TLS, classify.Fault.STARTTLS_NOT_OFFERED)
+        told = _HELO_ALONE if client.last_helo_response is not None else None
+        raise faults.of(classify.Phase.TLS, classify.Fault.STARTTLS_NOT_OFFERED, text=told)
     return await client.leave_clear_text()
 
 
@@ -270,7 +284,8 @@ async def _authenticate(client: aiosmtplib.SMTP, plan: OpeningPlan, limit: async
         return
     if mechanism.lower() not in client.server_auth_methods:
         missing = classify.classify_fault(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
-        told = sasl.not_offered(mechanism, client.server_auth_methods)
+        offered = client.server_auth_methods
+        told = _HELO_ALONE if client.last_helo_response is not None else sasl.not_offered(mechanism, offered)
         raise faults.DeliveryError(classify.Phase.AUTH, dataclasses.replace(missing, text=told))
     if found.failure is not None:
         raise faults.DeliveryError(classify.Phase.AUTH, found.failure)

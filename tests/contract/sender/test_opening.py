@@ -9,7 +9,7 @@ import pytest
 
 from kit import certs, dns, openings, sending, smtpd
 from mailtier.api import vocabulary
-from mailtier.mail import classify, reasons
+from mailtier.mail import classify, reasons, wire
 from mailtier.sender import credentials, destinations, faults, opening, resolver, tls
 from mailtier.settings import effective
 
@@ -56,6 +56,45 @@ async def test_no_auth_where_starttls_is_not_offered(rig: _Rig, serve: Serve) ->
     at = sending.endpoint(server, tls=_tls(vocabulary.TlsMode.STARTTLS, ca=rig.ca))
     error = await rig.fails(at, found=_credentials())
     assert (error.phase, error.failure.reason) == (classify.Phase.TLS, _R.STARTTLS_NOT_OFFERED)
+    assert not any(command.startswith(b"AUTH") for command in server.transcripts[0].commands())
+
+
+@pytest.mark.parametrize("reply", ["500 5.5.1 Command unrecognized", "502 5.5.1 Command not implemented"])
+async def test_a_server_that_does_not_know_ehlo_is_greeted_with_helo(rig: _Rig, serve: Serve, reply: str) -> None:
+    """It has no extensions, and takes mail all the same (RFC 5321 section 3.2)."""
+    server = await serve()
+    server.script.on("EHLO", reply)
+    opened = await rig.open(sending.endpoint(server))
+    assert opened.offered == wire.Extensions.from_ehlo({})
+    await opened.quit()
+    assert [command.split()[0] for command in server.transcripts[0].commands()] == [b"EHLO", b"HELO", b"QUIT"]
+
+
+@pytest.mark.parametrize("mode", [vocabulary.TlsMode.STARTTLS, vocabulary.TlsMode.DISABLED])
+async def test_what_takes_an_extension_is_not_had_by_helo(rig: _Rig, serve: Serve, mode: vocabulary.TlsMode) -> None:
+    """Required TLS and credentials fail, and say why; no AUTH is sent (R2)."""
+    server = await serve(smtpd.Options(users={"robot": _PASSWORD}, plaintext_auth=True))
+    server.script.on("EHLO", "502 5.5.1 Command not implemented")
+    error = await rig.fails(sending.endpoint(server, tls=_tls(mode)), found=_credentials())
+    is_plain = mode is vocabulary.TlsMode.DISABLED
+    assert error.failure.reason == (_R.MECHANISM_NOT_OFFERED if is_plain else _R.STARTTLS_NOT_OFFERED)
+    assert "does not know EHLO" in error.failure.text
+    assert not any(command.startswith(b"AUTH") for command in server.transcripts[0].commands())
+
+
+async def test_what_was_offered_in_clear_is_forgotten_by_helo_too(rig: _Rig, serve: Serve, leaf: certs.Leaf) -> None:
+    """A server that no longer knows EHLO after TLS offers no AUTH, whatever it said before (RFC 3207 section 4.2)."""
+    server = await serve(
+        smtpd.Options(
+            tls=smtpd.Tls.STARTTLS, context=leaf.server_context(), users={"robot": _PASSWORD}, plaintext_auth=True
+        )
+    )
+    server.script.on("EHLO", "502 5.5.1 Command not implemented", skip=1)
+    error = await rig.fails(
+        sending.endpoint(server, tls=_tls(vocabulary.TlsMode.STARTTLS, ca=rig.ca, server_name="smtp.test")),
+        found=_credentials(),
+    )
+    assert error.failure.reason == _R.MECHANISM_NOT_OFFERED
     assert not any(command.startswith(b"AUTH") for command in server.transcripts[0].commands())
 
 

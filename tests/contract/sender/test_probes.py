@@ -43,6 +43,7 @@ async def test_a_good_endpoint_is_verified_and_nothing_is_sent(sender: sending.S
     [
         (smtpd.GREETING, "554 5.7.1 Not you", (reasons.GREETING_FAILED, _STAGE.EHLO)),
         (smtpd.GREETING, b"SSH-2.0-OpenSSH_9.2\r\n", (reasons.GREETING_FAILED, _STAGE.EHLO)),
+        ("EHLO", "502 5.5.1 Command not implemented", (reasons.STARTTLS_NOT_OFFERED, _STAGE.TLS)),
         ("EHLO", "501 5.5.2 Bad name", (reasons.EHLO_FAILED, _STAGE.EHLO)),
         ("STARTTLS", "454 4.7.0 TLS not available", (reasons.TLS_FAILED, _STAGE.TLS)),
         ("AUTH", "535 5.7.8 Wrong", (reasons.AUTH_FAILED, _STAGE.AUTH)),
