@@ -12,7 +12,7 @@ SYNCED := $(VENV)/.synced
 OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit fmt generate lock bench bench-operator binaries venv clean
+.PHONY: help demo test test-long check unit fmt generate lock bench bench-operator bench-shares binaries venv clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: bench-operator ## Every bench, ours beside a peer or the physical limit.
 
 bench-operator: $(SYNCED) ## The operator at 1,000 and 10,000 organizations beside the raw ceiling of the same client.
 	$(RUN) -m bench.operator
+
+bench-shares: $(SYNCED) ## What attacks on shared parts cost a neighbour; BASE=commit plays them on that tree as well.
+	$(RUN) -m bench.shares $(if $(BASE),--base $(BASE))
 
 binaries: $(SYNCED) ## Build the real parts that tests and demo run, or find them in the cache.
 	$(RUN) -m kit.binaries

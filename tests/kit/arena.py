@@ -4,6 +4,7 @@ Everything is real: an API server with our CRDs, both programs with the rights o
 listen. All servers of tenants have one port, which the host's policy opens, and an address of their own in 127/8.
 """
 
+import collections.abc
 import contextlib
 import dataclasses
 import json
@@ -27,7 +28,7 @@ ALERT: typing.Final = {"category": "JobAlert", "recipients": ["somebody@tenant.e
 """A notification for one recipient."""
 
 _ACCOUNT = "mailtier"
-_RIGHTS = ROOT / "tests" / "demo" / "yaml" / "00-operator.yaml"
+_RIGHTS = pathlib.PurePath("tests/demo/yaml/00-operator.yaml")
 # Rights that an installation gives with projections switched on.
 _PROJECTIONS_CREATE = (
     "create",
@@ -85,11 +86,25 @@ class Arena:
 
     Args:
         folder: Where everything is written.
+        tree: Whose programs, kinds and rights are used; ours by default.
+        sender_arguments: Further ones of the sender's command line.
+        launcher: What starts the sender, before its own command line.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        tree: pathlib.Path = ROOT,
+        sender_arguments: collections.abc.Sequence[str] = (),
+        launcher: collections.abc.Sequence[str] = (),
+    ) -> None:
         self.folder = folder
+        self._tree = tree
+        self._sender_arguments = sender_arguments
+        self._launcher = launcher
         self.secrets: list[leaks.Secret] = []
+        self.relay_users: dict[str, str] = {}
         self.authority = certs.Authority(folder / "certificates")
         self.port, self.token_port = ports_kit.free(), ports_kit.free()
         self._leaf = self.authority.issue(CERTIFICATE_NAME)
@@ -117,33 +132,40 @@ class Arena:
         self.cluster = stack.enter_context(
             cluster_kit.LocalCluster(self.folder / "cluster", controller_manager=True, audit=True)
         )
-        self.cluster.apply_crds(ROOT / "crds")
-        self.cluster.kubectl("apply", "-f", str(_RIGHTS))
+        self.cluster.apply_crds(self._tree / "crds")
+        self.cluster.kubectl("apply", "-f", str(self._tree / _RIGHTS))
         self.cluster.kubectl(*_PROJECTIONS_CREATE)
         self.cluster.kubectl(*_PROJECTIONS_BIND)
         self.account = self.cluster.kubeconfig_for(SYSTEM, _ACCOUNT)
         self.rest = rest.Rest(self.cluster)
         stack.callback(self.rest.close)
         self.loop = stack.enter_context(background.Loop())
-        password = self.secret("the host's password", username=RELAY_USER)
+        password = self.relay_users[RELAY_USER] = self.secret("the host's password", username=RELAY_USER)
         # It takes mail from our address without AUTH, as many relays do, so that nothing but our own rules is in
         # the way of whoever wants to send as the host.
-        self.relay = self._serve("127.0.0.1", self.starttls(users={RELAY_USER: password}, require_auth=False), stack)
+        self.relay = self._serve("127.0.0.1", self.starttls(users=self.relay_users, require_auth=False), stack)
         self.put(secret(SYSTEM, "relay-password", password, endpoint=f"127.0.0.1:{self.port}"))
         self.put(config_map(SYSTEM, "relay-ca", {"ca.crt": self.authority.ca_pem}))
         self.put(worlds.document("HostEmailSettings", "default", **host_spec(self.port, self.token_port)))
+        program = {"PYTHONPATH": str(self._tree / "operator")}
         self.sender = stack.enter_context(
             sender.Sender(
                 self.folder / "sender",
                 kubeconfig=self.account,
                 namespace=SYSTEM,
-                arguments=["--full-at=1.0", f"--quota-messages={QUOTA_MESSAGES}", "--log-level=DEBUG"],
+                arguments=[
+                    "--full-at=1.0",
+                    f"--quota-messages={QUOTA_MESSAGES}",
+                    "--log-level=DEBUG",
+                    *self._sender_arguments,
+                ],
                 # Token servers are verified against the public authorities, which the arena's is for this process.
-                env={"SSL_CERT_FILE": str(self.authority.ca_path)},
+                env={"SSL_CERT_FILE": str(self.authority.ca_path), **program},
+                launcher=self._launcher,
             )
         )
         self.operator = stack.enter_context(
-            operators.Operator(self.sender.socket.parent, self.account, namespace=SYSTEM)
+            operators.Operator(self.sender.socket.parent, self.account, namespace=SYSTEM, env=program)
         )
         wait.until(self.operator.is_ready, within_seconds=60, why="the operator is ready", poll_seconds=0.1)
         self.client = intake.Client(self.sender.url, self.sender.tls)

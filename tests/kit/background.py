@@ -2,6 +2,7 @@
 
 import asyncio
 import collections.abc
+import contextlib
 import threading
 import typing
 
@@ -29,6 +30,15 @@ class Loop:
     def run(self, work: collections.abc.Coroutine[typing.Any, typing.Any, _T]) -> _T:
         """Return what a coroutine returns in the loop; to be called from another thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_SECONDS)
+
+    @contextlib.contextmanager
+    def entered(self, server: contextlib.AbstractAsyncContextManager[_T]) -> collections.abc.Iterator[_T]:
+        """Give what a server's context gives, entered in the loop."""
+        value = self.run(server.__aenter__())
+        try:
+            yield value
+        finally:
+            self.run(server.__aexit__(None, None, None))
 
     @staticmethod
     async def _cancel_others() -> None:

@@ -35,6 +35,7 @@ class Server(asyncio.DatagramProtocol):
     Args:
         names: Addresses by name. A name that is missing does not exist; one with None is never answered.
         failing: Domains below which every question is answered with SERVFAIL.
+        at: Where it listens; a free port by default.
 
     Attributes:
         names: The table.
@@ -47,7 +48,9 @@ class Server(asyncio.DatagramProtocol):
         names: collections.abc.Mapping[str, collections.abc.Sequence[str] | None],
         *,
         failing: collections.abc.Sequence[str] = (),
+        at: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
+        self._at = at
         self.names = dict(names)
         self.failing = tuple(failing)
         self.asked: list[str] = []
@@ -56,7 +59,7 @@ class Server(asyncio.DatagramProtocol):
 
     async def __aenter__(self) -> typing.Self:
         loop = asyncio.get_running_loop()
-        await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", 0))
+        await loop.create_datagram_endpoint(lambda: self, local_addr=self._at)
         return self
 
     async def __aexit__(self, *exception: object) -> None:

@@ -49,7 +49,7 @@ def run(mount_point: pathlib.Path) -> list[dict[str, Any]]:
     )
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
     finished = subprocess.run(
-        ["unshare", *_namespaces(), "sh", "-c", steps],
+        ["unshare", *namespaces(), "sh", "-c", steps],
         env=environment,
         stdout=subprocess.PIPE,
         timeout=120,
@@ -58,7 +58,12 @@ def run(mount_point: pathlib.Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in finished.stdout.splitlines()]
 
 
-def _namespaces() -> list[str]:
+def namespaces() -> list[str]:
+    """Return the options of unshare(1) with which a file system may be mounted here.
+
+    Raises:
+        NoVolumeError: There are none.
+    """
     refusals = []
     for flags in _NAMESPACES:
         tried = subprocess.run(

@@ -56,6 +56,7 @@ class Sender:
         namespace: Where the effective settings are published.
         arguments: Further ones of the command line.
         env: Variables that are added to its environment.
+        launcher: What starts it, before its own command line.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Sender:
         namespace: str,
         arguments: collections.abc.Sequence[str] = (),
         env: collections.abc.Mapping[str, str] | None = None,
+        launcher: collections.abc.Sequence[str] = (),
     ) -> None:
         self._env = env
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,6 +76,7 @@ class Sender:
         self.log = folder / "sender.log"
         self.port, self.health_port = ports.free(), ports.free()
         self._argv = [
+            *launcher,
             sys.executable,
             "-m",
             "mailtier",

@@ -1,0 +1,118 @@
+"""Attacks on what is kept: the operator's memory, the sender's volume."""
+
+import asyncio
+import collections.abc
+import contextlib
+import pathlib
+import secrets
+import time
+
+from bench.shares import crowds, ground, launchers, scenario
+from kit import arena as arena_kit
+from kit import wait, worlds
+
+_OBJECTS = 350
+_LABELS = 3_000
+_NOTIFICATIONS = 3_000
+_AT_ONCE = 16
+_TAKEN = 202
+_FULL = 507
+_PATIENCE_SECONDS = 20.0
+"""How long the attacker goes on after it was last taken something from."""
+_READY_SECONDS = 300
+_DOMAIN = ".".join(("d" * 60, "e" * 60, "f" * 50, "tenant.example"))
+
+
+class Labels:
+    """The operator's memory: it is started again, and the neighbour edits its settings.
+
+    What is felt has nothing to do with the sender, so that it is measured here.
+    """
+
+    name = "labels"
+    attacker = f"{_OBJECTS} objects of a tenant with 1.2 MB of labels each; the operator starts again"
+
+    def play(self, tree: pathlib.Path, *, rounds: int) -> tuple[ground.Measures, ground.Measures]:
+        """Return what the neighbour felt alone, and what it felt under the attack."""
+        del rounds
+        with ground.Ground(tree) as there:
+            alone = self._restart(there, "alone")
+            self._fill(there)
+            return alone, self._restart(there, "attacked")
+
+    @staticmethod
+    def _fill(there: ground.Ground) -> None:
+        attacker = there.arena.attacker()
+        labels = {f"{'l' * 200}.example/{'n' * 50}{number:05}": "v" * 63 for number in range(_LABELS)}
+        for number in range(_OBJECTS):
+            document = worlds.document("OrgEmailSettings", f"org-{number}", attacker.namespace, suspend=True)
+            document["metadata"]["labels"] = labels
+            attacker.arena.put(document)
+
+    @staticmethod
+    def _restart(there: ground.Ground, name: str) -> ground.Measures:
+        operator, started = there.arena.operator, time.monotonic()
+        operator.restart()
+        wait.until(operator.is_ready, within_seconds=_READY_SECONDS, why="the operator is ready", poll_seconds=0.1)
+        ready = time.monotonic() - started
+        edited = time.monotonic()
+        there.neighbour.settings({"from": {"displayName": name}})
+        wait.until(
+            lambda: there.neighbour.effective().get("from.displayName") == name,
+            within_seconds=_READY_SECONDS,
+            why="the neighbour's edit is published",
+            poll_seconds=0.05,
+        )
+        return {
+            "the operator is ready again": f"{ready:.1f} s",
+            "an edit is published": f"{time.monotonic() - edited:.2f} s",
+            "the operator's memory": f"{operator.peak_mib():.0f} MiB",
+        }
+
+
+@contextlib.contextmanager
+def _records(there: ground.Ground) -> collections.abc.Iterator[scenario.Told]:
+    """Send to a server that takes everything, with as many and as long recipients as a notification may have."""
+    arena = there.arena
+    crowd = crowds.Crowd(there)
+    with arena.serve(arena.starttls()) as server:
+        crowd.join("org-0", crowds.spec(server.host, server.port, auth={"mechanism": "Anonymous"}))
+        crowd.notify(each=1)
+        statuses: collections.Counter[int] = collections.Counter()
+        taken_at = time.monotonic()
+        while statuses[_TAKEN] < _NOTIFICATIONS and time.monotonic() < taken_at + _PATIENCE_SECONDS:
+            now = arena.loop.run(_hand_in(there, crowd))
+            statuses.update(now)
+            if _TAKEN in now:
+                taken_at = time.monotonic()
+            if _FULL in now:
+                break
+
+        def told() -> ground.Measures:
+            return {"taken of the attacker": f"{statuses[_TAKEN]} of {statuses.total()} notifications"}
+
+        yield told
+
+
+async def _hand_in(there: ground.Ground, crowd: crowds.Crowd) -> list[int]:
+    async def one() -> int:
+        recipients = [f"{secrets.token_hex(20)}{number}@{_DOMAIN}" for number in range(20)]
+        body = arena_kit.ALERT | {"recipients": recipients}
+        return (await there.arena.client.post(crowd.attacker.tenant, body, organization="org-0")).status
+
+    return await asyncio.gather(*(one() for _ in range(_AT_ONCE)))
+
+
+def _on_small_volume(tree: pathlib.Path) -> ground.Ground:
+    return ground.Ground(tree, launcher=launchers.on_small_volume, arguments=["--full-at=0.8"])
+
+
+ALL = (
+    Labels(),
+    scenario.Scenario(
+        name="records",
+        attacker=f"a tenant's finished notifications fill the volume, here of {launchers.VOLUME_MEGABYTES} MB",
+        attack=_records,
+        setting=_on_small_volume,
+    ),
+)
