@@ -49,7 +49,7 @@ def commands(on: stage.Stage) -> tuple[Command, ...]:
             meaning="Whether anything of one namespace is broken",
             text=line("status", "--namespace=birch", kubeconfig),
             status=0,
-            says=("Everything is ready.",),
+            says=("1 ready, 0 stalled",),
         ),
         Command(
             meaning="Whether the server of an organization works",

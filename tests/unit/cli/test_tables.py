@@ -26,6 +26,14 @@ def test_long_cells_are_wrapped_after_punctuation() -> None:
     ]
 
 
+def test_a_column_in_which_nothing_stands_is_left_out() -> None:
+    """It would take room from the others, and say nothing."""
+    assert tables.table(("A", "B", "C"), [[("1", None), ("", None), ("3", None)]], _PLAIN, width=80) == [
+        "A   C",
+        "1   3",
+    ]
+
+
 def test_columns_that_would_be_too_narrow_become_paragraphs() -> None:
     """Each row is a title and what is said of it."""
     head = ("NAME", *(f"COLUMN{number}" for number in range(6)))
