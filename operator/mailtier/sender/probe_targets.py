@@ -2,10 +2,15 @@
 
 import asyncio
 import dataclasses
+from typing import Final
 
-from mailtier.api import reasons
-from mailtier.sender import admission, standing, trace
+from mailtier.api import feed, reasons
+from mailtier.sender import admission, probe, standing, trace
 from mailtier.settings import effective
+
+GOOD_SECONDS: Final = 1800.0
+_FIRST_FAILING_SECONDS: Final = 60.0
+LONGEST_FAILING_SECONDS: Final = 600.0
 
 
 class NotProbeableError(Exception):
@@ -40,6 +45,15 @@ class Target:
     is_fresh: bool = False
     told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
     is_new: bool = True
+
+    def pause_after(self, result: feed.Probe | None) -> float:
+        """Return for how many seconds a result stands, or its absence, and count failures in a row."""
+        if result is not None and result.reason in {reasons.VERIFIED.name, *probe.REFUSED}:
+            # Refused credentials stay refused: another probe would find nothing new.
+            self.failures = 0
+            return GOOD_SECONDS
+        self.failures += 1
+        return float(min(_FIRST_FAILING_SECONDS * 2 ** min(self.failures - 1, 16), LONGEST_FAILING_SECONDS))
 
 
 def login(settings: effective.Effective) -> tuple[object, ...] | None:

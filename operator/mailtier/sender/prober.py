@@ -33,9 +33,6 @@ from mailtier.sender import (
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics
 
-_GOOD_SECONDS: Final = 1800.0
-_FIRST_FAILING_SECONDS: Final = 60.0
-_LONGEST_FAILING_SECONDS: Final = 600.0
 _AGAIN_SECONDS: Final = 5.0
 """Two probes of the host's endpoint with the same settings are at least so far apart, however many ask."""
 
@@ -115,7 +112,10 @@ class Prober:
             target.seen_version = version
             target.failures = 0
             target.is_new = True
-            self._plan(target, self._first_at(key, version) if is_new else self._clock.monotonic())
+            if is_new:
+                self._plan(target, self._first_at(key, version))
+            elif not self._is_known(target):
+                self._plan(target, self._clock.monotonic())
 
     def request(self, settings: effective.Effective) -> None:
         """Have settings probed soon: delivery found something that somebody should read."""
@@ -263,16 +263,16 @@ class Prober:
     ) -> None:
         if after is not None:
             await asyncio.wait({after})
-        version, pause = target.seen_version, _LONGEST_FAILING_SECONDS
+        version, pause = target.seen_version, probe_targets.LONGEST_FAILING_SECONDS
         try:
-            pause = self._pause(target, await self._look(target, told, fresh=fresh))
+            pause = target.pause_after(await self._look(target, told, fresh=fresh))
         except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
             _log.exception("a probe failed by a defect")
         finally:
             told.end()
             if target.told is told:
                 target.running = None
-                if target.seen_version != version:
+                if target.seen_version != version and not self._is_known(target):
                     # The Secret changed meanwhile: this probe may have used the former password.
                     pause = 0.0
                 # Up to a tenth more, so that what began together does not stay together.
@@ -341,20 +341,17 @@ class Prober:
         allowed_at = self._budget.allowed_at(usable.settings.organization.namespace, now)
         return self._clock.wall_at(allowed_at) if allowed_at > now else None
 
-    def _pause(self, target: probe_targets.Target, result: feed.Probe | None) -> float:
-        if result is not None and result.reason in {reasons.VERIFIED.name, *probe.REFUSED}:
-            # Refused credentials stay refused: another probe would find nothing new.
-            target.failures = 0
-            return _GOOD_SECONDS
-        target.failures += 1
-        return float(min(_FIRST_FAILING_SECONDS * 2 ** min(target.failures - 1, 16), _LONGEST_FAILING_SECONDS))
+    def _is_known(self, target: probe_targets.Target) -> bool:
+        """Return whether somebody's probe found already what the version of the Secret that was told of comes to."""
+        known = self._memory.find(target.key)
+        return bool(target.seen_version) and known is not None and known.secret_version == target.seen_version
 
     def _first_at(self, key: str, version: str) -> float:
         """Return when settings are probed first: at once, unless an earlier process did so lately."""
         known, now = self._memory.find(key), self._clock.monotonic()
         if known is None or known.secret_version != version or known.reason != reasons.VERIFIED.name:
             return now
-        return max(now, self._clock.monotonic_at(known.probed_at) + _GOOD_SECONDS)
+        return max(now, self._clock.monotonic_at(known.probed_at) + probe_targets.GOOD_SECONDS)
 
     def _allowed_at(self, target: probe_targets.Target, now: float) -> float:
         """Return when the sender may begin its own next probe."""

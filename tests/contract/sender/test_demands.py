@@ -97,6 +97,37 @@ async def test_a_demand_reads_the_secret_anew(sender: sending.Sender, login: log
     assert [each.secret_version for each in await sender.queue.probes()] == [right.version]
 
 
+async def test_what_a_demand_found_is_not_probed_again(sender: sending.Sender, login: logins.Login) -> None:
+    """When the operator tells of the version that a demand has tried, the namespace's next probe is not spent on it."""
+    async with sender.probing():
+        sender.settings.put(login.settings)
+        await wait.until_async(sender.queue.probes, within_seconds=5, why="it is probed")
+        sender.skip(6)
+        right = sender.secrets.put("mailtier", "smtp", logins.PASSWORD, endpoint=str(login.settings.endpoint))
+        assert (await _followed(sender.prober.demand(login.settings.organization)))[-1] == ("mail", True)
+        sender.skip(6)
+        told = dataclasses.replace(login.settings, auth=sending.login(right))
+        sender.settings.put(told)
+        # What comes after it is probed after it.
+        key = effective.OrganizationKey(namespace="later", name="default")
+        sender.settings.put(dataclasses.replace(told, organization=key, from_=_sender("later@example.com")))
+
+        async def is_probed() -> bool:
+            return len(await sender.queue.probes()) == 2
+
+        await wait.until_async(is_probed, within_seconds=5, why="the later one is probed")
+    said = [command for transcript in login.server.transcripts for command in transcript.commands()]
+    assert [command for command in said if command.startswith(b"MAIL")] == [
+        b"MAIL FROM:<noreply@example.com>",
+        b"MAIL FROM:<noreply@example.com>",
+        b"MAIL FROM:<later@example.com>",
+    ]
+
+
+def _sender(address: str) -> effective.From:
+    return effective.From(address=address, display_name="Example", reply_to=None, envelope=address)
+
+
 async def test_a_demand_does_not_join_a_probe_that_read_the_secret_before(
     sender: sending.Sender, login: logins.Login
 ) -> None:
