@@ -25,6 +25,7 @@ class Operator:
         identity: Its name among operators that contend.
         log_level: The lowest level that it logs.
         env: Variables that are added to its environment.
+        arguments: Further options of its command line.
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Operator:
         identity: str = "operator",
         log_level: str = "DEBUG",
         env: collections.abc.Mapping[str, str] | None = None,
+        arguments: collections.abc.Sequence[str] = (),
     ) -> None:
+        self._arguments = arguments
         self._env = env
         self._folder = folder
         self._identity = identity
@@ -67,6 +70,7 @@ class Operator:
                 f"--identity={self._identity}",
                 f"--log-level={self._log_level}",
                 "--log-format=json",
+                *self._arguments,
             ],
             log=self._folder / f"{self._identity}.log",
             name="operator",

@@ -231,9 +231,6 @@ async def test_the_operator_stays_within_the_chart_s_memory(tmp_path: pathlib.Pa
                 peaks = {"start": await _see(api, operator, wanted, "First")}
                 await _put(control_plane, wanted, "Second")
                 peaks["every object changes"] = await _see(api, operator, wanted, "Second")
-                operator.restart()
-                await operator.ready()
-                peaks["restart"] = operator.peak_mib()
     print(f"\n{wanted.large} organizations as large as etcd takes among {wanted.large + wanted.ordinary}:")
     for what, peak in peaks.items():
         print(f"{what:<22}{peak:6.0f} MiB of {limit:.0f}")

@@ -17,6 +17,7 @@ from mailtier.handlers import leader
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, lease
 from mailtier.serving import health
+from mailtier.settings import observed
 from mailtier.telemetry import lag, logs, tasks
 
 _log = logs.get_logger(__name__)
@@ -32,6 +33,7 @@ class OperatorOptions:
         identity: Unique among the operators that contend.
         socket_dir: The folder that the sender's socket is in.
         intake_url: Where applications reach the intake; "" for nowhere.
+        grant: What gives the right to read references in a namespace; None where nobody said.
         health_host: Address of the health endpoint; "" for all.
         health_port: Its port.
     """
@@ -41,6 +43,7 @@ class OperatorOptions:
     identity: str
     socket_dir: pathlib.Path
     intake_url: str
+    grant: observed.Grant | None
     health_host: str
     health_port: int
 
@@ -86,6 +89,7 @@ async def run(options: OperatorOptions) -> None:
             identity=options.identity,
             socket=options.socket_dir / feed.SOCKET_NAME,
             intake_url=options.intake_url,
+            grant=options.grant,
             now=_now,
             jitter=generator.random,
         )

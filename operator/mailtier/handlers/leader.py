@@ -37,6 +37,7 @@ from mailtier.handlers import (
 )
 from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, errors, paths, reflector
+from mailtier.settings import observed
 from mailtier.telemetry import logs, metrics, tasks
 
 _log = logs.get_logger(__name__)
@@ -66,6 +67,7 @@ class Context:
         identity: Unique among the operators.
         socket: The sender's Unix socket.
         intake_url: Where applications reach the intake, as in `https://mailtier.mailtier.svc:8443`; "" for nowhere.
+        grant: What gives the right to read references in a namespace; None where nobody said.
         now: The wall clock, aware UTC.
         jitter: Random numbers from 0 up to 1.
     """
@@ -75,6 +77,7 @@ class Context:
     identity: str
     socket: pathlib.Path
     intake_url: str
+    grant: observed.Grant | None
     now: Callable[[], dt.datetime]
     jitter: Callable[[], float]
 
@@ -137,6 +140,7 @@ class Leader:
             changed=self._look_again_later,
             publish=self._publisher.publish_bundle,
             is_published=self._publisher.has_bundle,
+            grant=context.grant,
             monotonic=time.monotonic,
             jitter=context.jitter,
         )

@@ -73,6 +73,7 @@ class Reader:
         changed: Callable[[keys.Key], None],
         publish: bundle_reads.Publish,
         is_published: Callable[[str], bool],
+        grant: observed.Grant | None = None,
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
@@ -83,10 +84,12 @@ class Reader:
             changed: Gets the key of everybody who refers to something that changed.
             publish: Awaited with every usable CA bundle, before its digest is given out.
             is_published: Whether the bundle with a digest is published already.
+            grant: What gives the right to read in a namespace.
             monotonic: Seconds on a clock that never steps.
             jitter: Random numbers from 0 up to 1.
         """
         self._client = client
+        self._grant = grant
         self._changed = changed
         self._jitter = jitter
         self._monotonic = monotonic
@@ -228,9 +231,10 @@ class Reader:
 
     async def _fetch(self, need: Need) -> Read:
         await self._pace.turn()
-        if isinstance(need, observed.SecretNeed):
-            return await self._fetch_secret(need)
-        return await self._bundles.fetch(need)
+        found = await (self._fetch_secret(need) if isinstance(need, observed.SecretNeed) else self._bundles.fetch(need))
+        if found.outcome == observed.ReadOutcome.FORBIDDEN:
+            return dataclasses.replace(found, grant=self._grant)
+        return found
 
     async def _fetch_secret(self, need: observed.SecretNeed) -> observed.SecretRead:
         try:

@@ -100,6 +100,19 @@ class ReadOutcome(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What gives the operator the right to read in a namespace.
+
+    Attributes:
+        role: The ClusterRole.
+        account: Its ServiceAccount, as `namespace:name`.
+    """
+
+    role: str
+    account: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRead:
     """What a read of a Secret found; all of it from one read, so that annotation and password belong together.
 
@@ -108,6 +121,7 @@ class SecretRead:
         annotation: Text of `mailtier.dev/endpoint`; None without it.
         unfit: The first key whose value is not fit for its purpose; None where all are.
         problem: Why it is not (`passwords.problem` says); "" where all are.
+        grant: Of one that may not be read, who has to be bound to what; None where nobody said.
     """
 
     outcome: ReadOutcome
@@ -115,6 +129,7 @@ class SecretRead:
     annotation: str | None = None
     unfit: SecretKey | None = None
     problem: str = ""
+    grant: Grant | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +139,13 @@ class CaRead:
     Attributes:
         digest: Hexadecimal SHA-256 of the bundle; "" unless it was found and is usable.
         problem: Why it cannot be used, without a final full stop; "" where it can.
+        grant: As of a Secret.
     """
 
     outcome: ReadOutcome
     digest: str = ""
     problem: str = ""
+    grant: Grant | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

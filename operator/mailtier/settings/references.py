@@ -89,7 +89,7 @@ def secret_forbidden(secret: Secret) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.NAMESPACE_NOT_GRANTED,
         field=secret.field,
-        message=f"the operator may not read {secret}; {_grant(secret.need.namespace)}",
+        message=f"the operator may not read {secret}; {_grant(secret.need.namespace, secret.read.grant)}",
     )
 
 
@@ -147,12 +147,15 @@ def _put_command(need: observed.SecretNeed, key: observed.SecretKey) -> str:
     return f" with `kubectl patch secret -n {need.namespace} {need.name} -p '{patch}'`"
 
 
-def _grant(namespace: str) -> str:
+_ANY_GRANT: Final = observed.Grant(role="RELEASE-references", account="RELEASE_NAMESPACE:RELEASE")
+
+
+def _grant(namespace: str, grant: observed.Grant | None) -> str:
     """Return what gives the operator the right to read in a namespace, where it has no right to read everywhere."""
+    found = grant or _ANY_GRANT
     return (
-        "have the platform team bind the ClusterRole of its release in the namespace, by `kubectl create rolebinding"
-        f" mailtier-references -n {namespace} --clusterrole=RELEASE-references"
-        " --serviceaccount=RELEASE_NAMESPACE:RELEASE`"
+        "have somebody who administers the namespace grant it, by `kubectl create rolebinding"
+        f" mailtier-references -n {namespace} --clusterrole={found.role} --serviceaccount={found.account}`"
     )
 
 
@@ -181,7 +184,7 @@ def ca_forbidden(ca: Ca) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.CA_FORBIDDEN,
         field=_CA_FIELD,
-        message=f"the operator may not read {ca}; {_grant(ca.need.namespace)}",
+        message=f"the operator may not read {ca}; {_grant(ca.need.namespace, ca.read.grant)}",
     )
 
 

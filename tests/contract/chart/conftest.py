@@ -33,5 +33,5 @@ def install(cluster: cluster_kit.LocalCluster) -> collections.abc.Iterator[Insta
 
 @pytest.fixture
 def release(install: Install) -> helm.Release:
-    """Return a release with the chart's own values."""
-    return install({})
+    """Return a release that may read references everywhere, and has the chart's own values but for that."""
+    return install({"rbac": {"references": {"scope": "Cluster"}}})

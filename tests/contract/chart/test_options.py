@@ -161,19 +161,18 @@ OPTIONS = (
     Option(
         path="rbac.aggregate",
         value=False,
-        look=lambda found: _names(found) & {"mailtier-view", "mailtier-edit", "mailtier-notifier"},
+        look=lambda found: _names(found) & {"mailtier-view", "mailtier-edit", "mailtier-grant", "mailtier-notifier"},
         seen={"mailtier-notifier"},
     ),
     Option(
         path="rbac.references.scope",
-        value="Namespaces",
-        look=lambda found: _bound_in(found, "mailtier-references"),
-        seen=["mailtier-system"],
+        value="Cluster",
+        look=lambda found: (_bound_in(found, "mailtier-references"), _names(found) & {"mailtier-grant"}),
+        seen=([], set()),
     ),
     Option(
         path="rbac.references.namespaces",
         value=["team-a", "mailtier-system", "team-b"],
-        beside={"scope": "Namespaces"},
         look=lambda found: _bound_in(found, "mailtier-references"),
         seen=["mailtier-system", "team-a", "team-b"],
     ),

@@ -142,7 +142,7 @@ def test_operator_knows_where_applications_reach_the_intake() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"rbac": {"references": {"scope": "None"}}}, "at '/rbac/references/scope': value must be one of 'Cluster'"),
+        ({"rbac": {"references": {"scope": "None"}}}, "at '/rbac/references/scope': value must be one of 'Namespaces'"),
         ({"rbac": {"references": {"namespaces": "all"}}}, "at '/rbac/references/namespaces': got string, want array"),
         ({"projections": True}, "at '/projections': got boolean, want object"),
         ({"operators": {}}, "additional properties 'operators' not allowed"),

@@ -33,8 +33,8 @@ NAMESPACE_NOT_GRANTED: Final = definition.reconciling(
     _R,
     name="NamespaceNotGranted",
     meaning="The operator may not read Secrets in the namespace.",
-    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the"
-    " message gives; the chart makes it where rbac.references.scope is Namespaces.",
+    remedy="Have somebody who administers the namespace run the command that the message gives; it binds the ClusterRole"
+    " that the chart makes for it there.",
 )
 CA_NOT_FOUND: Final = definition.reconciling(
     _R,
@@ -46,8 +46,8 @@ CA_FORBIDDEN: Final = definition.reconciling(
     _R,
     name="CaForbidden",
     meaning="The operator may not read the object with the CA bundle.",
-    remedy="Have the platform team bind the ClusterRole of its release in the namespace with the command that the"
-    " message gives; the chart makes it where rbac.references.scope is Namespaces.",
+    remedy="Have somebody who administers the namespace run the command that the message gives; it binds the ClusterRole"
+    " that the chart makes for it there.",
 )
 CA_INVALID: Final = definition.stalled(
     _R,

@@ -12,6 +12,7 @@ from mailtier.cli import apps, failures, options
 from mailtier.handlers import app as process
 from mailtier.handlers import watching
 from mailtier.kube import configuration, errors, lease
+from mailtier.settings import observed
 from mailtier.telemetry import logs, tasks
 
 app = apps.new()
@@ -30,6 +31,16 @@ def command(
             " that spec.publish asks for.",
             envvar="MAILTIER_INTAKE_URL",
         ),
+    ] = "",
+    references_role: Annotated[
+        str,
+        typer.Option(
+            help="The ClusterRole that gives the right to read Secrets and CA bundles of a namespace where it is bound,"
+            " for the command that NamespaceNotGranted prints."
+        ),
+    ] = "",
+    service_account: Annotated[
+        str, typer.Option(help="NAMESPACE:NAME of the operator's ServiceAccount, for the same command.")
     ] = "",
     health_listen: Annotated[
         str, typer.Option(help="HOST:PORT for /healthz, /readyz and /metrics; :PORT for all addresses.")
@@ -60,6 +71,9 @@ def command(
                     identity=identity or _identity(),
                     socket_dir=socket_dir,
                     intake_url=intake_url.rstrip("/"),
+                    grant=observed.Grant(role=references_role, account=service_account)
+                    if references_role and service_account
+                    else None,
                     health_host=host,
                     health_port=port,
                 )
