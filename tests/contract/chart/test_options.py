@@ -102,6 +102,12 @@ _SMALL = {"requests": {"cpu": "1m", "memory": "128Mi"}, "limits": {"memory": "51
 _TOLERATION = {"key": "mail", "operator": "Exists"}
 _SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
 
+
+def _refuses(text: str) -> collections.abc.Callable[[Objects], bool]:
+    """Return what tells whether the admission policy has a text."""
+    return lambda found: text in str(_named("ValidatingAdmissionPolicy")(found)["spec"])
+
+
 OPTIONS = (
     Option(path="nameOverride", value="post", look=lambda found: "mailtier-post" in _names(found), seen=True),
     Option(path="fullnameOverride", value="post", look=lambda found: {"post", "post-pods"} <= _names(found), seen=True),
@@ -177,12 +183,21 @@ OPTIONS = (
         seen=["mailtier-system", "team-a", "team-b"],
     ),
     Option(
+        path="admissionPolicy.enabled",
+        value=False,
+        look=lambda found: _kinds(found) & {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"},
+        seen=set(),
+    ),
+    Option(path="admissionPolicy.labels", value=7, look=_refuses("labels <= 7 "), seen=True),
+    Option(path="admissionPolicy.annotations", value=8, look=_refuses("annotations) > 8 "), seen=True),
+    Option(path="admissionPolicy.annotationBytes", value=2048, look=_refuses("annotations <= 2048 "), seen=True),
+    Option(
         path="projections.enabled",
         value=True,
         look=lambda found: [
             rule["verbs"] for rule in _named("ClusterRole")(found)["rules"] if rule["resources"] == ["configmaps"]
         ],
-        seen=[["get"], ["create", "patch", "delete"]],
+        seen=[["get", "create", "patch", "delete"]],
     ),
     Option(path="operator.logLevel", value="DEBUG", look=_argument("operator", "log-level"), seen=["DEBUG"]),
     Option(

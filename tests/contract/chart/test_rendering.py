@@ -48,16 +48,21 @@ def test_objects_by_default() -> None:
     assert sorted((document["kind"], document["metadata"]["name"]) for document in objects) == [
         ("ClusterRole", "mailtier"),
         ("ClusterRole", "mailtier-edit"),
+        ("ClusterRole", "mailtier-grant"),
         ("ClusterRole", "mailtier-notifier"),
+        ("ClusterRole", "mailtier-references"),
         ("ClusterRole", "mailtier-view"),
         ("ClusterRoleBinding", "mailtier"),
         *(("CustomResourceDefinition", name) for name in sorted(resource.name for resource in crds.ALL)),
         ("Role", "mailtier"),
         ("RoleBinding", "mailtier"),
+        ("RoleBinding", "mailtier-references"),
         ("Service", "mailtier"),
         ("Service", "mailtier-pods"),
         ("ServiceAccount", "mailtier"),
         ("StatefulSet", "mailtier"),
+        ("ValidatingAdmissionPolicy", "mailtier"),
+        ("ValidatingAdmissionPolicyBinding", "mailtier"),
     ]
     assert {document["metadata"].get("namespace", "mailtier-system") for document in objects} == {"mailtier-system"}
     assert all(document["metadata"]["labels"]["app.kubernetes.io/name"] == "mailtier" for document in objects)

@@ -33,7 +33,7 @@ NAMESPACE_NOT_GRANTED: Final = definition.reconciling(
     _R,
     name="NamespaceNotGranted",
     meaning="The operator may not read Secrets in the namespace.",
-    remedy="Have somebody who administers the namespace run the command that the message gives; it binds the ClusterRole"
+    remedy="Have whoever administers the namespace run the command that the message gives; it binds the ClusterRole"
     " that the chart makes for it there.",
 )
 CA_NOT_FOUND: Final = definition.reconciling(
@@ -46,7 +46,7 @@ CA_FORBIDDEN: Final = definition.reconciling(
     _R,
     name="CaForbidden",
     meaning="The operator may not read the object with the CA bundle.",
-    remedy="Have somebody who administers the namespace run the command that the message gives; it binds the ClusterRole"
+    remedy="Have whoever administers the namespace run the command that the message gives; it binds the ClusterRole"
     " that the chart makes for it there.",
 )
 CA_INVALID: Final = definition.stalled(
