@@ -67,7 +67,7 @@ def test_the_documented_commands_wait_for_the_new_password(attacker: arena_kit.A
 
 
 def test_requests_to_look_are_answered_in_their_turn(attacker: arena_kit.Attacker) -> None:
-    """However often one is asked, an object is looked at anew once in 5 seconds, and the last request is answered."""
+    """However often one asks, an object is looked at anew once in 5 s, and the last request is answered (R9, R15)."""
     attacker.settings({})
     attacker.until_reason("Published")
     answered: list[str] = []
