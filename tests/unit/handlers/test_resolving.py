@@ -25,6 +25,7 @@ class World:
             typing.cast("typing.Any", self.api),
             changed=lambda _key: None,
             publish=lambda _bundle: None,
+            is_published=lambda _digest: False,
             monotonic=lambda: self.now,
             jitter=lambda: 1.0,
         )
