@@ -20,7 +20,8 @@ class CaReference(schema.Model):
     name: types.ObjectName
     """Name of the object."""
     key: types.ObjectKey | None = None
-    """Key of the bundle in it; ca.crt when absent. At most 1 MiB and 1,000 certificates."""
+    """Key of the bundle in it; ca.crt when absent. At most 1 MiB and 1,000 certificates; a chain may end at any of
+    them."""
 
 
 class Tls(schema.Model):
