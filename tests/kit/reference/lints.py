@@ -146,10 +146,15 @@ def _facts(provider: facts.Provider) -> Iterator[str]:
     yield ""
 
 
+def _names(provider: facts.Provider) -> Iterator[tuple[str, str, facts.Fact[Any]]]:
+    for what, named in (("Servers", provider.hosts), ("Other names", provider.aliases)):
+        if named is not None:
+            yield what, ", ".join(named.value), named
+
+
 def _rows(provider: facts.Provider) -> Iterator[tuple[str, str, facts.Fact[Any]]]:
     """Yield every fact that a provider has: what it is about, its value in words, and the fact."""
-    if provider.hosts is not None:
-        yield "Servers", ", ".join(provider.hosts.value), provider.hosts
+    yield from _names(provider)
     yield "Ports with StartTLS", _join(provider.starttls.value), provider.starttls
     if provider.implicit is not None:
         yield "Ports with Implicit", _join(provider.implicit.value), provider.implicit
@@ -197,7 +202,8 @@ def _reply(error: facts.KnownError) -> str:
 
 
 def _hosts(provider: facts.Provider) -> str:
-    return ", ".join(f"`{host}`" for host in provider.hosts.value) if provider.hosts else "one's own"
+    names = (host for named in (provider.hosts, provider.aliases) if named is not None for host in named.value)
+    return ", ".join(f"`{host}`" for host in names) or "one's own"
 
 
 def _ports(fact: facts.Fact[tuple[int, ...]] | None) -> str:

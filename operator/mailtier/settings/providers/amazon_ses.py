@@ -36,6 +36,11 @@ _COMMAND_LINE: Final = facts.FactSource(
     url="https://docs.aws.amazon.com/ses/latest/dg/send-email-smtp-client-command-line.html",
     looked_up=_READ,
 )
+_ENDPOINTS: Final = facts.FactSource(
+    title="Amazon Simple Email Service endpoints and quotas",
+    url="https://docs.aws.amazon.com/general/latest/gr/ses.html",
+    looked_up=dt.date(2026, 11, 29),
+)
 _ACCESS_KEY: Final = re.compile(r"AKIA[A-Z0-9]{12,124}")
 
 
@@ -49,6 +54,16 @@ PROVIDER: Final = facts.Provider(
     summary="Sends for domains and addresses that were verified, in the region that the host names. New accounts are"
     " in a sandbox, where recipients have to be verified too.",
     hosts=facts.Fact(value=("email-smtp.*.amazonaws.com",), source=_COMMAND_LINE),
+    aliases=facts.Fact(
+        value=(
+            *("email-smtp-fips.*.amazonaws.com", "email-smtp.*.api.aws", "email-smtp-fips.*.api.aws"),
+            "email-smtp.*.amazonaws.com.cn",
+        ),
+        source=_ENDPOINTS,
+        note="FIPS, dual-stack and Chinese names follow the pattern of the page's API endpoints; those of SMTP were"
+        " seen in public configurations",
+        verified=False,
+    ),
     starttls=facts.Fact(value=(587, 2587, 25), source=_CONNECT, note="Amazon EC2 throttles port 25 by default"),
     implicit=facts.Fact(value=(465, 2465), source=_CONNECT),
     anonymous=facts.Fact(value=False, source=_TROUBLE, note="530 Authentication required"),

@@ -42,10 +42,19 @@ def find(host: str) -> facts.Provider | None:
     Args:
         host: Normalized.
     """
-    for provider in ALL:
-        for pattern in provider.hosts.value if provider.hosts else ():
-            if _pattern(pattern).fullmatch(host):
-                return provider
+    return next((provider for provider in ALL if naming(provider, host) is not None), None)
+
+
+def naming(provider: facts.Provider, host: str) -> facts.Fact[tuple[str, ...]] | None:
+    """Return the fact by which a server is a provider's; None where it is not.
+
+    Args:
+        provider: Any.
+        host: Normalized.
+    """
+    for named in (provider.hosts, provider.aliases):
+        if named is not None and any(_pattern(pattern).fullmatch(host) for pattern in named.value):
+            return named
     return None
 
 

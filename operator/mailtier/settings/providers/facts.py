@@ -144,6 +144,7 @@ class Provider:
         name: A DNS label; the name of its page.
         summary: What it is, in sentences.
         hosts: Its servers, with `*` for exactly one label; empty for what stands under everybody's own name.
+        aliases: Other names that lead to these servers, as `hosts` has them; None where none is known.
         starttls: Ports that speak in clear until STARTTLS.
         implicit: Ports that speak TLS from the first byte; None where there are none.
         anonymous: Whether a session without credentials can send.
@@ -175,4 +176,5 @@ class Provider:
     names_itself: bool = False
     passwords_end: Fact[dt.date] | None = None
     shared_usernames: Fact[tuple[str, ...]] | None = None
+    aliases: Fact[tuple[str, ...]] | None = None
     unverified: tuple[str, ...] = ()

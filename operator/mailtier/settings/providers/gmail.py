@@ -54,6 +54,12 @@ PROVIDER: Final = facts.Provider(
     summary="One account of Gmail or Google Workspace sends as itself. For a whole domain, use the relay of Google"
     " Workspace.",
     hosts=facts.Fact(value=("smtp.gmail.com",), source=_SERVERS),
+    aliases=facts.Fact(
+        value=("smtp.googlemail.com",),
+        source=_SERVERS,
+        note="not on the page; Gmail's own Received lines name the server so",
+        verified=False,
+    ),
     starttls=facts.Fact(value=(587,), source=_SERVERS),
     implicit=facts.Fact(value=(465,), source=_SERVERS),
     anonymous=facts.Fact(value=False, source=_SETTINGS, note="both ports require credentials", verified=False),

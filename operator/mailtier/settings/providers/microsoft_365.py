@@ -47,6 +47,11 @@ _MECHANISMS: Final = facts.FactSource(
     url="https://github.com/mattermost/mattermost/issues/954",
     looked_up=_READ,
 )
+_OUTLOOK_COM: Final = facts.FactSource(
+    title="POP, IMAP, and SMTP settings for Outlook.com",
+    url="https://support.microsoft.com/office/pop-imap-and-smtp-settings-8361e398-8af4-4e97-b147-6c6c4ac95353",
+    looked_up=dt.date(2026, 11, 29),
+)
 _M, _G = vocabulary.Mechanism, vocabulary.GrantType
 
 PROVIDER: Final = facts.Provider(
@@ -55,6 +60,14 @@ PROVIDER: Final = facts.Provider(
     summary="One mailbox of Exchange Online sends as itself (SMTP AUTH, client submission). For many senders, use a"
     " connector and the tenant's own server instead.",
     hosts=facts.Fact(value=("smtp.office365.com", "smtp-legacy.office365.com"), source=_RETIREMENT),
+    aliases=facts.Fact(
+        value=("smtp-mail.outlook.com", "outlook.office365.com", "smtp.office365.us", "smtp.partner.outlook.cn"),
+        source=_OUTLOOK_COM,
+        note="the page has smtp-mail.outlook.com for accounts of Outlook.com, and outlook.office365.com for incoming"
+        " mail, which takes submission too; the others are in public configurations, the last two of the clouds for"
+        " governments and for China",
+        verified=False,
+    ),
     starttls=facts.Fact(value=(587, 25), source=_SETUP, note="Microsoft recommends 587"),
     implicit=None,
     anonymous=facts.Fact(value=False, source=_SETUP, note="a licensed mailbox is required"),
@@ -171,6 +184,7 @@ PROVIDER: Final = facts.Provider(
     unverified=(
         "The texts of 5.7.57, 5.7.139 and SendAsDenied were seen in public logs, not on a page of Microsoft's.",
         "That LOGIN is offered and PLAIN is not, a Microsoft employee said on another project's tracker, and no page.",
+        "Which of the other names of the servers the pages' limits hold for, no page said.",
         "The largest message was not read on a page; the server announces SIZE 157286400 in public logs.",
     ),
 )

@@ -33,6 +33,12 @@ PROVIDER: Final = facts.Provider(
     title="SendGrid",
     summary="Sends for domains and addresses that are verified as Sender Identity; the API key is the password.",
     hosts=facts.Fact(value=("smtp.sendgrid.net",), source=_INTEGRATE),
+    aliases=facts.Fact(
+        value=("smtp.eu.sendgrid.net",),
+        source=_INTEGRATE,
+        note="for subusers in the EU; not on the page",
+        verified=False,
+    ),
     starttls=facts.Fact(value=(587, 2525, 25), source=_INTEGRATE),
     implicit=facts.Fact(value=(465,), source=_INTEGRATE),
     anonymous=facts.Fact(value=False, source=_ERRORS, note="550 Unauthenticated senders not allowed"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kit import linting
 from kit.reference import lints as reference_lints
 from mailtier.api import settings
+from mailtier.settings.lints import catalogue as lints
 from mailtier.settings.providers import catalogue, facts
 
 _PROVIDERS = pytest.mark.parametrize("provider", catalogue.ALL, ids=lambda provider: provider.name)
@@ -87,6 +88,15 @@ def test_a_provider_s_own_username_has_its_form(provider: facts.Provider) -> Non
         ("email-smtp.us-gov-west-1.amazonaws.com", "amazon-ses"),
         ("smtp.sendgrid.net", "sendgrid"),
         ("smtp.eu.mailgun.org", "mailgun"),
+        ("smtp-mail.outlook.com", "microsoft-365"),
+        ("outlook.office365.com", "microsoft-365"),
+        ("smtp.office365.us", "microsoft-365"),
+        ("smtp.partner.outlook.cn", "microsoft-365"),
+        ("smtp.googlemail.com", "gmail"),
+        ("email-smtp-fips.us-east-1.amazonaws.com", "amazon-ses"),
+        ("email-smtp.eu-west-1.api.aws", "amazon-ses"),
+        ("smtp.eu.sendgrid.net", "sendgrid"),
+        ("mail.outlook.office365.com", None),
         ("smtp.gmail.com.example.com", None),
         ("smtpxgmail.com", None),
         ("email-smtp.a.b.amazonaws.com", None),
@@ -175,3 +185,18 @@ def test_each_provider_has_a_page() -> None:
         assert provider.sample.host in page
         assert provider.anonymous.source.url in page
         assert f"({provider.name}.md)" in pages["providers/index.md"]
+
+
+def test_other_names_of_a_provider_give_its_remedies_and_lints() -> None:
+    """What is refused at another name of Microsoft's has the same remedy, and a lint there is a Warning at most."""
+    told = catalogue.remedy("outlook.office365.com", 554, "5.2.252", "SendAsDenied; not allowed")
+    assert told == catalogue.remedy("smtp.office365.com", 554, "5.2.252", "SendAsDenied; not allowed")
+    assert told is not None
+    spec = catalogue.example(catalogue.BY_NAME["microsoft-365"])
+    found = {}
+    for host in ("smtp.office365.com", "smtp-mail.outlook.com", "outlook.office365.com"):
+        wrong = {**spec, "smtp": {**spec["smtp"], "host": host, "port": 2525}}
+        found[host] = {(each.lint.identifier, each.severity.name) for each in lints.run(linting.of_host(wrong))}
+    assert {name for name, _ in found["smtp.office365.com"]} == {name for name, _ in found["outlook.office365.com"]}
+    assert found["outlook.office365.com"] == found["smtp-mail.outlook.com"]
+    assert "ERROR" not in {severity for _, severity in found["outlook.office365.com"]}
