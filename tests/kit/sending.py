@@ -125,6 +125,21 @@ class WrittenSettings:
             callback(organization)
 
 
+class Memory:
+    """What a sender keeps for the next one, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def remember(self, key: str, text: str) -> None:
+        """Keep a text."""
+        self.kept[key] = text
+
+    async def recall(self, key: str) -> str | None:
+        """Return a text that was kept."""
+        return self.kept.get(key)
+
+
 def endpoint(
     server: smtpd.Server,
     *,
@@ -132,6 +147,7 @@ def endpoint(
     tls: effective.Tls = PLAIN,
     addresses: effective.AddressRules = LOOPBACK,
     origin: vocabulary.Origin = vocabulary.Origin.HOST,
+    is_host_s: bool | None = None,
 ) -> effective.Endpoint:
     """Return the endpoint that a test server is."""
     return effective.Endpoint(
@@ -140,7 +156,7 @@ def endpoint(
         tls=tls,
         addresses=addresses,
         origin=origin,
-        is_host_s=origin == vocabulary.Origin.HOST,
+        is_host_s=origin == vocabulary.Origin.HOST if is_host_s is None else is_host_s,
     )
 
 
@@ -161,6 +177,7 @@ def settings(
     namespace_rate: int | None = None,
     from_address: str = "noreply@example.com",
     from_name: str = "Example",
+    by_address: effective.ByAddress = effective.NOWHERE,
 ) -> effective.Effective:
     """Return effective settings."""
     return effective.Effective(
@@ -187,6 +204,7 @@ def settings(
         },
         provenance={},
         quota=effective.Quota(rate_per_minute=namespace_rate),
+        by_address=by_address,
     )
 
 
@@ -251,6 +269,7 @@ class Sender:
             opener=opening.Opener(contexts),
             time=time_,
             host=lambda: self.settings.get(effective.HOST),
+            memory=self.queue,
         )
         self.prober = prober.Prober(
             queue=self.queue,

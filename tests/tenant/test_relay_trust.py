@@ -180,6 +180,14 @@ ALIASES = (
 
 STORIES = (
     attacks.Story(
+        name="own-login-by-an-alias",
+        test="test_an_alias_is_no_way_to_send_as_the_host",
+        rules=("R3",),
+        story="The organization has an account on the host's relay, names the relay by another name, and sends as the"
+        " host's chief.",
+        stopped_by="the sender knows the relay by its address, and what the host's policy says of the sender there",
+    ),
+    attacks.Story(
         name="relay-by-localhost",
         test="test_localhost_is_not_the_way_to_the_relay",
         rules=("R3",),
@@ -228,4 +236,21 @@ def test_localhost_is_not_the_way_to_the_relay(attacker: arena_kit.Attacker) -> 
     attacker.until_reason("HostRelay", type_="Verified")
     taken = attacker.post(arena_kit.ALERT)
     attacker.until_states(taken, "deferred")
+    assert not any(each.mail_from == "ceo@platform.example" for each in arena.relay.messages)
+
+
+def test_an_alias_is_no_way_to_send_as_the_host(attacker: arena_kit.Attacker) -> None:
+    """The real sender does not log in at the relay under another name for a From that the host forbids (R3)."""
+    arena = attacker.arena
+    password = arena.secret("own-login-by-an-alias", username="tenant")
+    attacker.bring(password, endpoint=f"localhost:{arena.port}")
+    tls = {"serverName": arena_kit.CERTIFICATE_NAME, "caRef": {"kind": "ConfigMap", "name": "ca"}}
+    login = {"username": "tenant", "passwordSecretRef": {"name": "smtp"}}
+    at = {"host": "localhost", "port": arena.port, "tls": tls}
+    attacker.settings({"smtp": at, "auth": login, "from": {"address": "ceo@platform.example"}})
+    told = attacker.until_reason("HostServer", type_="Verified")
+    assert "ceo@platform.example may not be used on the host's server" in told["message"]
+    attacker.post(arena_kit.ALERT)
+    attacker.until_held()
+    assert not any(attempt.username == "tenant" for attempt in arena.relay.auth_attempts)
     assert not any(each.mail_from == "ceo@platform.example" for each in arena.relay.messages)

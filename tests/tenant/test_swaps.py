@@ -123,6 +123,14 @@ STORIES = (
         story="The organization tries passwords for the host's account on the host's relay, until it is locked out.",
         stopped_by="one AUTH for each version of the Secret, across probe and delivery",
     ),
+    attacks.Story(
+        name="guessing-with-many-secrets",
+        test="test_many_secrets_are_no_more_guesses",
+        rules=("R3", "R12", "R15"),
+        story="The organization brings ten Secrets, each with another guess for one account of the host's relay, until"
+        " the relay locks it.",
+        stopped_by="three refused logins of a namespace within an hour hold its others at that server",
+    ),
 )
 
 ATTACKS = (*SWAPS, *UNPROTECTED, *STORIES)
@@ -198,3 +206,21 @@ def test_the_host_s_account_is_not_guessed(attacker: arena_kit.Attacker) -> None
     attacker.until_held()
     tried = [attempt for attempt in arena.relay.auth_attempts if attempt.username == "administrator"]
     assert len(tried) == 1
+
+
+def test_many_secrets_are_no_more_guesses(attacker: arena_kit.Attacker) -> None:
+    """Ten wrong passwords in ten Secrets are three AUTHs, whoever asks for a probe in between (R3, R12, R15)."""
+    arena = attacker.arena
+    for number in range(10):
+        wrong = arena.secret(f"guessing-with-many-secrets: {number}", username="postmaster")
+        attacker.bring(wrong, endpoint=f"127.0.0.1:{arena.port}", name=f"guess-{number}")
+        auth = {"username": "postmaster", "passwordSecretRef": {"name": f"guess-{number}"}}
+        attacker.settings({"auth": auth}, name=f"mail-{number}")
+    for number in range(10):
+        attacker.until_reason("Published", name=f"mail-{number}")
+        attacker.post(arena_kit.ALERT, organization=f"mail-{number}")
+    refused = ("AuthFailed", "TooManyRefusedLogins")
+    found = [attacker.until_reason(*refused, type_="Verified", name=f"mail-{number}") for number in range(10)]
+    assert sorted(condition["reason"] for condition in found) == [refused[0]] * 3 + [refused[1]] * 7
+    tried = [attempt for attempt in arena.relay.auth_attempts if attempt.username == "postmaster"]
+    assert len(tried) == 3

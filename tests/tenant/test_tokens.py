@@ -361,6 +361,6 @@ async def test_the_relay_s_connections_are_not_taken(login: granting.Login) -> N
         relay.script.on("MAIL", "250 2.1.0 Ok")
         good = login.sender.settings.put(sending.settings("good", endpoint))
         assert (await login.sender.prober.check(good.organization)).reason == "Verified"
-        target = login.sender.destinations.get(endpoint, good.delivery)
+        target = login.sender.destinations.get(good)
         assert (target.busy, target.connections) == (0, 1)
         assert relay.auth_attempts == []

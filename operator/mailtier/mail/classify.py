@@ -56,6 +56,8 @@ class Fault(enum.StrEnum):
     ADDRESS_DENIED = "AddressDenied"
     HOST_RELAY = "HostRelay"
     HOST_RELAY_UNKNOWN = "HostRelayUnknown"
+    HOST_SERVER = "HostServer"
+    TOO_MANY_REFUSED_LOGINS = "TooManyRefusedLogins"
     CONNECTION_FAILED = "ConnectionFailed"
     CONNECTION_LOST = "ConnectionLost"
     TIMED_OUT = "TimedOut"
@@ -162,6 +164,9 @@ _FAULT_SCOPES: Final[dict[Fault, Scope]] = dict.fromkeys(Fault, Scope.SERVER) | 
     Fault.MECHANISM_NOT_OFFERED: Scope.CREDENTIALS,
     # The dialogue was given up: a server may count that like a wrong password, and it asks the same next time.
     Fault.PROMPT_NOT_RECOGNIZED: Scope.CREDENTIALS,
+    # The settings of one organization are not to be used there; nothing was asked of the server.
+    Fault.HOST_SERVER: Scope.CREDENTIALS,
+    Fault.TOO_MANY_REFUSED_LOGINS: Scope.CREDENTIALS,
 }
 
 

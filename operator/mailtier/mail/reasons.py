@@ -15,6 +15,8 @@ class DeliveryReason(enum.StrEnum):
     ADDRESS_DENIED = "AddressDenied"
     HOST_RELAY = "HostRelay"
     HOST_RELAY_UNKNOWN = "HostRelayUnknown"
+    HOST_SERVER = "HostServer"
+    TOO_MANY_REFUSED_LOGINS = "TooManyRefusedLogins"
     CONNECTION_FAILED = "ConnectionFailed"
     CONNECTION_LOST = "ConnectionLost"
     TIMED_OUT = "TimedOut"
@@ -68,6 +70,10 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.HOST_RELAY: "The SMTP server is the host's by another name, and is not used without credentials.",
     DeliveryReason.HOST_RELAY_UNKNOWN: "The SMTP server cannot be compared with the host's now, as it must be without"
     " credentials; the platform team finds the cause.",
+    DeliveryReason.HOST_SERVER: "The SMTP server is the host's by another name, where the host's policy forbids these"
+    " settings.",
+    DeliveryReason.TOO_MANY_REFUSED_LOGINS: "The SMTP server refused too many logins of this namespace within an hour;"
+    " no other is tried for now.",
     DeliveryReason.CONNECTION_FAILED: "No connection to the SMTP server came about.",
     DeliveryReason.CONNECTION_LOST: "The connection was lost before the message was handed over.",
     DeliveryReason.TIMED_OUT: "The SMTP server did not answer in time.",

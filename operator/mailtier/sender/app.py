@@ -155,6 +155,7 @@ class _Parts:
             opener=opening.Opener(contexts),
             time=ticking,
             host=lambda: self._settings.get(effective.HOST),
+            memory=queue,
         )
         self._prober = prober.Prober(
             queue=queue,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 from collections.abc import Callable
 from typing import Final
 
@@ -114,19 +115,29 @@ class Attempts:
         found = await self._credentials(entry, usable, target)
         if found is None:
             return
+        if (ticket := target.at.login(found)) is None:
+            # A server may take its time with each login that it refuses.
+            self._wait(entry, target.at.when_login_over)
+            return
+        with ticket:
+            await self._hand_over(entry, target, slot, tries.SignIn(usable=usable, found=found, ticket=ticket))
+
+    async def _hand_over(
+        self, entry: lanes.LaneEntry, target: destination.Destination, slot: destination.Slot, login: tries.SignIn
+    ) -> None:
         job = await self._queue.load(entry.pending.recipient)
         if job is None:
             self._schedule.remove(entry)
             return
         if entry.pending.state is _S.HELD:
             # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
-            await self._queue.record(self._returned(entry))
+            await self._queue.record(verdicts.returned(entry.pending.recipient, now=self._clock.wall()))
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
-        built = self._build(entry, job, usable)
+        built = self._build(entry, job, login.usable)
         if built is None:
             return
         self._schedule.charge(entry, len(built.data) // _COST_BYTES)
-        await self._deliver(tries.Try(entry=entry, job=job, usable=usable, built=built, found=found), target, slot)
+        await self._deliver(tries.Try(entry=entry, job=job, built=built, login=login), target, slot)
 
     async def _credentials(
         self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
@@ -136,7 +147,7 @@ class Attempts:
         try:
             found = await self._passwords.get(usable.auth, usable.endpoint)
             state = target.auth_state(found.generation)
-            self._probes.recall(usable.settings, found.generation, state)
+            self._probes.recall(usable.settings, found.generation, target)
             if state.refusal is not None:
                 # R12: no further AUTH with it. There may be a newer one.
                 found = await self._passwords.get(
@@ -173,20 +184,13 @@ class Attempts:
                 self._probes.request(usable.settings)
             self._keeper.look_again(key)
 
+        self._wait(entry, lambda _then: self._tokens.fetch(found, go_on))
+
+    def _wait(self, entry: lanes.LaneEntry, tell: Callable[[Callable[[], None]], None]) -> None:
+        """Let an organization's messages wait until somebody tells; the connection is for others meanwhile."""
         self._schedule.put_first(entry)
-        self._keeper.park(key)
-        self._tokens.fetch(found, go_on)
-
-    def _await_room(self, attempt: tries.Try, target: destination.Destination) -> None:
-        """Let an organization's messages wait until its namespace may open another session (R15).
-
-        The connection is for others meanwhile: they may share this server, and not what the namespace does elsewhere.
-        """
-        key, payer = attempt.entry.organization.key, attempt.usable.payer
-        assert payer is not None
-        self._schedule.put_first(attempt.entry)
-        self._keeper.park(key)
-        target.tell_of_room(payer, lambda: self._keeper.look_again(key))
+        self._keeper.park(entry.organization.key)
+        tell(lambda: self._keeper.look_again(entry.organization.key))
 
     def _build(self, entry: lanes.LaneEntry, job: ports.Job, usable: standing.Usable) -> builder.Built | None:
         """Return the message, or None with the recipient's outcome stored."""
@@ -217,9 +221,16 @@ class Attempts:
                 self._schedule.put_first(attempt.entry)
                 return
             try:
-                current = await target.session_for(slot, attempt.found, payer=attempt.usable.payer, fresh=is_last)
+                current = await target.session_for(
+                    slot,
+                    attempt.found,
+                    payer=attempt.usable.payer,
+                    barred=attempt.usable.barred,
+                    fresh=is_last,
+                )
             except destination.NoRoomError:
-                self._await_room(attempt, target)
+                # They may share this server, and not what the namespace does elsewhere (R15).
+                self._wait(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))
                 return
             except faults.StaleTokenError:
                 target.breaker.succeed()
@@ -229,6 +240,7 @@ class Attempts:
             except faults.DeliveryError as error:
                 failure, phase = error.failure, error.phase
                 break
+            attempt.login.ticket.give_back()
             self._keeper.settle(attempt.entry.organization.key)
             result = await current.send(
                 mail_from=attempt.built.mail_from,
@@ -299,7 +311,7 @@ class Attempts:
             target.note_fault(phase, namespace=namespace)
             # What deliveries have met is soon told by Verified too, and not only after the next half hour.
             self._probes.request(attempt.usable.settings)
-        else:
+        elif failure.reason not in faults.UNASKED:
             target.note_served(namespace)
         if was_open and failure.reason is reasons.DeliveryReason.AUTHENTICATION_REQUIRED:
             # After MAIL no probe gets to where it was said.
@@ -369,18 +381,6 @@ class Attempts:
             self._wake()
 
         self._outcomes.store(outcome, wait)
-
-    def _returned(self, entry: lanes.LaneEntry) -> ports.Outcome:
-        now = self._clock.wall()
-        return ports.Outcome(
-            recipient=entry.pending.recipient,
-            state=_S.QUEUED,
-            due_at=now,
-            attempted=False,
-            reason="",
-            message="",
-            at=now,
-        )
 
     def _context(self, usable: standing.Usable, found: credentials.Credentials) -> verdicts.VerdictContext:
         return verdicts.VerdictContext(

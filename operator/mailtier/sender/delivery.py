@@ -18,6 +18,7 @@ from mailtier.sender import (
     clock,
     credentials,
     destination,
+    destination_key,
     destinations,
     keeper,
     lanes,
@@ -79,10 +80,10 @@ class Deliverer:
         self._outcomes = recorder.Recorder(queue, on_broken=self._wake.set)
         self._workers = recorder.Background()
         # Destinations to look at although nothing new is ready for them, and when.
-        self._touched: set[destination.DestinationKey] = set()
-        self._retries: list[tuple[float, int, destination.DestinationKey]] = []
+        self._touched: set[destination_key.DestinationKey] = set()
+        self._retries: list[tuple[float, int, destination_key.DestinationKey]] = []
         self._retry_number = 0
-        self._retry_at: dict[destination.DestinationKey, float] = {}
+        self._retry_at: dict[destination_key.DestinationKey, float] = {}
         self._next_sweep = 0.0
         self._next_prune = 0.0
         guard = clock.JumpGuard(time)
@@ -109,7 +110,7 @@ class Deliverer:
             probes=probes,
             wake=self._wake.set,
         )
-        destinations.listen(self._note_free)
+        destinations.listen(self._note_free, self._keeper.note_move)
         self._is_stopping = False
         self.loaded = False
 
@@ -215,7 +216,7 @@ class Deliverer:
                 self._touched.add(again)
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
-            found = self._destinations.find(key) if isinstance(key, destination.DestinationKey) else None
+            found = self._destinations.find(key) if isinstance(key, destination_key.DestinationKey) else None
             if found is not None:
                 self._start_workers(found, now)
         nexts = [self._next_sweep, self._schedule.next_event(), self._retries[0][0] if self._retries else None]
@@ -243,9 +244,12 @@ class Deliverer:
                 return
             entry = self._schedule.take(target.key, now)
             if entry is None:
+                target.want_nothing()
                 target.give_back(slot)
                 return
             self._workers.spawn(self._work(target, slot, entry))
+        # Others at the same server do not wait for it.
+        target.want_nothing()
 
     def _retry(self, target: destination.Destination, now: float) -> None:
         """Have a destination looked at again when its breaker lets somebody through; one reminder is enough."""
@@ -255,7 +259,7 @@ class Deliverer:
             self._retry_number += 1
             heapq.heappush(self._retries, (at, self._retry_number, target.key))
 
-    def _note_free(self, key: destination.DestinationKey) -> None:
+    def _note_free(self, key: destination_key.DestinationKey) -> None:
         self._touched.add(key)
         self._wake.set()
 
@@ -269,7 +273,7 @@ class Deliverer:
                     # The server works again: this slot is one like the others, which may be used as well.
                     slot.is_trial = False
                     self._note_free(target.key)
-                if self._is_stopping or target.must_yield or target.breaker.retry_at > self._clock.monotonic():
+                if self._is_stopping or target.must_yield(slot) or target.breaker.retry_at > self._clock.monotonic():
                     break
                 following = self._schedule.take(target.key, self._clock.monotonic())
         finally:

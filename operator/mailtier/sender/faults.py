@@ -1,10 +1,14 @@
 """The one exception that a step towards delivery fails with: it carries the failure, and never what a server said."""
 
 import dataclasses
+from typing import Final
 
 from mailtier.api import prose
 from mailtier.mail import classify, reasons
 from mailtier.settings.providers import catalogue
+
+UNASKED: Final = frozenset({reasons.DeliveryReason.HOST_SERVER, reasons.DeliveryReason.TOO_MANY_REFUSED_LOGINS})
+"""What was decided before the server was asked anything, so that nothing is known of it."""
 
 
 class DeliveryError(Exception):

@@ -6,7 +6,18 @@ from typing import Final
 
 from mailtier.api import prose, vocabulary
 from mailtier.mail import reasons
-from mailtier.sender import clock, destinations, holds, lanes, ports, recorder, schedule, settings_source, standing
+from mailtier.sender import (
+    clock,
+    destination_key,
+    destinations,
+    holds,
+    lanes,
+    ports,
+    recorder,
+    schedule,
+    settings_source,
+    standing,
+)
 from mailtier.settings import effective
 from mailtier.telemetry import logs
 
@@ -102,8 +113,9 @@ class Keeper:
             self._holds.release(key)
         else:
             self._holds.lift(key)
-        target = self._destinations.get(judged.endpoint, judged.settings.delivery)
-        self._schedule.attach(key, target.key, rates=judged.rates)
+        target = self._destinations.get(judged.settings)
+        there = self._settings.get(effective.HOST) if target.at.is_host_s else None
+        self._schedule.attach(key, target.key, rates=judged.rates(there))
 
     def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool) -> None:
         """Hold an organization's messages.
@@ -126,6 +138,12 @@ class Keeper:
         """Look whether what keeps an organization's messages back is over."""
         self._unjudged.add(key)
         self._wake()
+
+    def note_move(self, destination_key: destination_key.DestinationKey) -> None:
+        """Look again at whoever uses a destination, where other rates hold from now on."""
+        for organization in self._schedule.organizations():
+            if organization.destination == destination_key:
+                self.look_again(organization.key)
 
     def settle(self, key: ports.LaneKey) -> None:
         """Note that an organization's settings and credentials work."""

@@ -51,6 +51,8 @@ class AuthState:
         refusal: Why the server refused it; from then on no AUTH is sent with it.
         stale: An access token that was refused, with nothing accepted since; the next one that is refused counts.
         is_recalled: Whether it was looked up what an earlier process learned.
+        is_counted: Whether its refusal was counted (`logins`).
+        proven: The rooms of servers at which it succeeded.
         probed_at: When a probe last opened a session with it; seconds of the monotonic clock.
     """
 
@@ -58,6 +60,8 @@ class AuthState:
         self.refusal: classify.Failure | None = None
         self.stale: secret.Hidden | None = None
         self.is_recalled = False
+        self.is_counted = False
+        self.proven: set[str] = set()
         self.probed_at = float("-inf")
         # One AUTH at a time: three sessions that opened together would be three attempts with a wrong password.
         self.lock = asyncio.Lock()

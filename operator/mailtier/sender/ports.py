@@ -251,6 +251,12 @@ class Queue(Protocol):
     async def record_probe(self, probe: feed.Probe) -> None:
         """Store the latest result for a probe key; it is a change unless only its time is new."""
 
+    async def remember(self, key: str, text: str) -> None:
+        """Keep what the sender learned under a key, in place of what was kept there."""
+
+    async def recall(self, key: str) -> str | None:
+        """Return what was kept under a key; None where nothing was."""
+
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
 

@@ -4,6 +4,7 @@ It opens a session as delivery does, with the same credentials and the same memo
 address and takes it back. Nothing is sent to anybody.
 """
 
+import asyncio
 import dataclasses
 import datetime as dt
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Final
 from mailtier.api import addresses, feed, prose, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import clock, credentials, destination, faults, opening, shares, standing, tokens
+from mailtier.sender import clock, credentials, destination, faults, logins, opening, shares, standing, tokens
 
 _Stage = vocabulary.ProbeStage
 _R: Final = delivery_reasons.DeliveryReason
@@ -32,6 +33,8 @@ _BY_CAUSE: Final = {
     _R.ADDRESS_DENIED: reasons.ADDRESS_DENIED,
     _R.HOST_RELAY: reasons.HOST_RELAY,
     _R.HOST_RELAY_UNKNOWN: reasons.HOST_RELAY_UNKNOWN,
+    _R.HOST_SERVER: reasons.HOST_SERVER,
+    _R.TOO_MANY_REFUSED_LOGINS: reasons.TOO_MANY_REFUSED_LOGINS,
     _R.STARTTLS_NOT_OFFERED: reasons.STARTTLS_NOT_OFFERED,
     _R.TLS_NOT_SPOKEN: reasons.TLS_NOT_SPOKEN,
     _R.TLS_EXPECTED: reasons.TLS_EXPECTED,
@@ -78,7 +81,14 @@ _TOKEN_CAUSES: Final = frozenset({_R.TOKEN_FAILED, _R.TOKEN_REFUSED})
 _BY_DELIVERY: Final = "A delivery was told so, where no probe gets to; one message is tried again every 15 minutes."
 
 _DNS_CAUSES: Final = frozenset(
-    {_R.NAME_NOT_RESOLVED, _R.NAME_NOT_ABSOLUTE, _R.ADDRESS_DENIED, _R.HOST_RELAY, _R.HOST_RELAY_UNKNOWN}
+    {
+        _R.NAME_NOT_RESOLVED,
+        _R.NAME_NOT_ABSOLUTE,
+        _R.ADDRESS_DENIED,
+        _R.HOST_RELAY,
+        _R.HOST_RELAY_UNKNOWN,
+        _R.HOST_SERVER,
+    }
 )
 
 
@@ -128,12 +138,24 @@ async def look(
     for _ in range(_TOKENS):
         # Before the slot is taken, which others need while a token server thinks.
         ready = dataclasses.replace(found, failure=state.refusal) if state.refusal else await access.get(found)
+        ticket = await _ticket(target, ready)
         try:
             return await _look(usable, target, ready, progress, time=time, fresh=fresh or ready.failure is not None)
         except faults.StaleTokenError as error:
             access.drop(ready)
             failure = error.failure
+        finally:
+            ticket.give_back()
     return _finding(target, found, progress, (classify.Phase.AUTH, failure))
+
+
+async def _ticket(target: destination.Destination, found: credentials.Credentials) -> logins.Ticket:
+    """Return leave to log in, once others of its kind are over; before a slot is taken, which they need."""
+    while (ticket := target.at.login(found)) is None:
+        over = asyncio.Event()
+        target.at.when_login_over(over.set)
+        await over.wait()
+    return ticket
 
 
 async def _look(
@@ -178,7 +200,7 @@ async def _look_with(
         if failure is not None and failure.scope is classify.Scope.SERVER:
             phase = phase or classify.Phase.MAIL
             target.note_fault(phase, namespace=usable.witness(phase))
-        else:
+        elif failure is None or failure.reason not in faults.UNASKED:
             # Before the slot is given back: whoever gets it next has to know.
             target.note_served(usable.settings.organization.namespace or None)
     finally:
@@ -214,7 +236,9 @@ async def _go_through(
 ) -> tuple[classify.Phase | None, classify.Failure | None]:
     """Return the phase that failed and why, or twice None."""
     try:
-        current = await target.session_for(slot, found, payer=usable.payer, room=room, progress=progress, fresh=fresh)
+        current = await target.session_for(
+            slot, found, payer=usable.payer, room=room, barred=usable.barred, progress=progress, fresh=fresh
+        )
     except faults.StaleTokenError:
         raise
     except faults.DeliveryError as error:

@@ -1,10 +1,10 @@
-"""What probes found: the latest result by probe key, and which credentials a server refused earlier processes (R12)."""
+"""What probes found: the latest result by probe key, and what became of credentials in earlier processes (R12)."""
 
 import asyncio
 from collections.abc import Container, Sequence
 from typing import Final
 
-from mailtier.api import feed
+from mailtier.api import feed, reasons
 from mailtier.sender import ports, probe
 from mailtier.telemetry import logs
 
@@ -24,7 +24,7 @@ class ProbeMemory:
         self._queue = queue
         self._known: dict[str, feed.Probe] = {}
         # By the Secret's version.
-        self._refused: dict[str, list[feed.Probe]] = {}
+        self._learned: dict[str, list[feed.Probe]] = {}
         self.loaded = False
 
     def __len__(self) -> int:
@@ -38,8 +38,8 @@ class ProbeMemory:
                 found = await self._queue.probes()
                 self._known = {known.key: known for known in found} | self._known
                 for known in found:
-                    if known.reason in probe.REFUSED:
-                        self._refused.setdefault(known.secret_version, []).append(known)
+                    if known.reason in probe.REFUSED or known.reason == reasons.VERIFIED.name:
+                        self._learned.setdefault(known.secret_version, []).append(known)
                 self.loaded = True
             except Exception:  # noqa: BLE001 - whatever it is may pass.
                 _log.exception("earlier probes could not be read; trying again")
@@ -49,9 +49,9 @@ class ProbeMemory:
         """Return the latest result for a probe key."""
         return self._known.get(key)
 
-    def refusals(self, version: str) -> Sequence[feed.Probe]:
-        """Return the results of earlier processes that say that a version of a Secret was refused."""
-        return self._refused.get(version, ())
+    def learned(self, version: str) -> Sequence[feed.Probe]:
+        """Return the results of earlier processes that say that a version of a Secret was refused, or succeeded."""
+        return self._learned.get(version, ())
 
     async def record(self, result: feed.Probe, *, is_current: bool) -> None:
         """Store a result.

@@ -17,8 +17,8 @@ from mailtier.sender import (
     accusations,
     clock,
     credentials,
+    destination,
     destinations,
-    opening,
     ports,
     probe,
     probe_budget,
@@ -88,7 +88,7 @@ class Prober:
 
     async def load(self) -> None:
         """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
-        await self._memory.load()
+        await asyncio.gather(self._memory.load(), self._destinations.logins.load())
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Look at an organization's settings again; the callback for whoever watches them."""
@@ -197,15 +197,16 @@ class Prober:
         return target.told
 
     def recall(
-        self, settings: effective.Effective, generation: credentials.Generation, state: opening.AuthState
+        self, settings: effective.Effective, generation: credentials.Generation, at: destination.Destination
     ) -> None:
-        """Mark a credential generation as refused if an earlier process reported that (R12)."""
+        """Note what an earlier process reported of a credential generation: that it was refused, or succeeded (R12)."""
+        state = at.auth_state(generation)
         if state.is_recalled or not generation.version or not self._memory.loaded:
             return
         state.is_recalled = True
-        for known in self._memory.refusals(generation.version):
+        for known in self._memory.learned(generation.version):
             if state.refusal is None and self._speaks_of(known, settings):
-                state.refusal = probe.refusal_of(known)
+                at.at.recall(generation, probe.refusal_of(known))
 
     async def run(self) -> NoReturn:
         """Probe until cancelled."""
@@ -283,7 +284,7 @@ class Prober:
         if usable is None:
             told.problem = reasons.NOT_PROBED
             return None
-        at = self._destinations.get(usable.endpoint, usable.settings.delivery)
+        at = self._destinations.get(usable.settings)
         told.reading = True
         try:
             found = await self._passwords.get(
@@ -298,7 +299,7 @@ class Prober:
             return None
         told.read_at = self._clock.wall() if fresh and found.generation.version else None
         state = at.auth_state(found.generation)
-        self.recall(usable.settings, found.generation, state)
+        self.recall(usable.settings, found.generation, at)
         was_refused = state.refusal is not None
         phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
         finding = await probe.look(

@@ -136,6 +136,7 @@ class Session:
         offered: What the server offers.
         messages: How many transactions it has carried.
         idle_until: Until when it is kept unused; for its keeper.
+        is_at_host_s: Whether it leads to the host's server by another name; for its keeper.
         certificate_expires_at: notAfter of the server's certificate, aware UTC; None without TLS.
     """
 
@@ -156,6 +157,7 @@ class Session:
         self.generation = generation
         self.offered = offered
         self.messages = 0
+        self.is_at_host_s = False
         self.idle_until = 0.0
         self.certificate_expires_at = certificate_expires_at
 

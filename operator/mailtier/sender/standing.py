@@ -37,11 +37,22 @@ class Usable:
         return None if is_host_s else self.settings.organization.namespace or None
 
     @property
-    def rates(self) -> lanes.Rates:
-        """How many messages a minute may go; the host's quota is on the host's server alone."""
+    def barred(self) -> str | None:
+        """What forbids the settings where the endpoint is the host's server by another name; None for nothing."""
+        findings = self.settings.by_address.findings
+        return f"{findings[0].field}: {findings[0].message}" if findings else None
+
+    def rates(self, there: effective.Effective | None = None) -> lanes.Rates:
+        """Return how many messages a minute may go; the host's quota and rate are on the host's server alone.
+
+        Args:
+            there: The host's own settings, where the endpoint was found to be its server; None where it was not.
+        """
+        own, quota = self.settings.delivery.rate_per_minute, self.settings.quota.rate_per_minute
+        most = there.delivery.rate_per_minute if there is not None else None
         return lanes.Rates(
-            organization=self.settings.delivery.rate_per_minute,
-            namespace=self.settings.quota.rate_per_minute if self.endpoint.is_host_s else None,
+            organization=min((rate for rate in (own, most) if rate is not None), default=None),
+            namespace=quota if self.endpoint.is_host_s or there is not None else None,
         )
 
 

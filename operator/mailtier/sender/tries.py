@@ -3,7 +3,16 @@
 import dataclasses
 
 from mailtier.api import vocabulary
-from mailtier.sender import builder, credentials, lanes, ports, session, standing
+from mailtier.sender import builder, credentials, lanes, logins, ports, session, standing
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """What a session is opened with, and leave to log in."""
+
+    usable: standing.Usable
+    found: credentials.Credentials
+    ticket: logins.Ticket
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,9 +21,18 @@ class Try:
 
     entry: lanes.LaneEntry
     job: ports.Job
-    usable: standing.Usable
     built: builder.Built
-    found: credentials.Credentials
+    login: SignIn
+
+    @property
+    def usable(self) -> standing.Usable:
+        """The settings."""
+        return self.login.usable
+
+    @property
+    def found(self) -> credentials.Credentials:
+        """The credentials."""
+        return self.login.found
 
     def note_dot(self, queue: ports.Queue) -> session.BeforeDot:
         """Return what notes the dot of this attempt in the queue."""

@@ -172,3 +172,16 @@ def _outcome(
         message=message,
         at=context.now,
     )
+
+
+def returned(recipient: int, *, now: dt.datetime) -> ports.Outcome:
+    """Return what leads a recipient out of HELD: it waits for an attempt again."""
+    return ports.Outcome(
+        recipient=recipient,
+        state=_S.QUEUED,
+        due_at=now,
+        attempted=False,
+        reason="",
+        message="",
+        at=now,
+    )

@@ -225,8 +225,17 @@ def are_same(first: str, second: str) -> bool:
     Raises:
         ValueError: One of them is no address.
     """
-    one, other = ipaddress.ip_address(first), ipaddress.ip_address(second)
-    return not {one, *_unwrap(one)}.isdisjoint({other, *_unwrap(other)})
+    return not set(forms(first)).isdisjoint(forms(second))
+
+
+def forms(address: str) -> tuple[str, ...]:
+    """Return an address in its canonical form, and what it leads to where IPv4 is wrapped in it.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    parsed = ipaddress.ip_address(address)
+    return (str(parsed), *(str(inner) for inner in _unwrap(parsed)))
 
 
 def _opens(network: str, forms: tuple[_Address, ...], found: Range) -> bool:

@@ -22,6 +22,11 @@ _waiting = prometheus_client.Gauge(
     ["of"],
     registry=REGISTRY,
 )
+_refused_logins = prometheus_client.Counter(
+    "mailtier_refused_logins_total",
+    "Logins that a server refused; three of a namespace within an hour hold its others at that server.",
+    registry=REGISTRY,
+)
 
 
 def add_slots(of: Share, count: int) -> None:
@@ -32,3 +37,8 @@ def add_slots(of: Share, count: int) -> None:
 def add_waiting(of: Share, count: int) -> None:
     """Tell that more or less waits for a slot."""
     _waiting.labels(of=of).inc(count)
+
+
+def count_refused_login() -> None:
+    """Count a login that a server refused."""
+    _refused_logins.inc()

@@ -226,3 +226,13 @@ async def test_a_cancelled_caller_does_not_undo(queue: ports.Queue) -> None:
     queue.record(queues.outcome(recipient, S.ACCEPTED)).cancel()
     await queues.put(queue)
     assert await queues.states(queue, id_) == ["accepted"]
+
+
+async def test_what_the_sender_learned_is_kept(queue_factory: queues.Factory) -> None:
+    """A text under a key is there for the next process, in place of the one before."""
+    queue = await queue_factory.open()
+    assert await queue.recall("relays.host") is None
+    await queue.remember("relays.host", "one")
+    await queue.remember("relays.host", "two")
+    queue = await queue_factory.reopen()
+    assert (await queue.recall("relays.host"), await queue.recall("other")) == ("two", None)

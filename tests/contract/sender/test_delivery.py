@@ -303,7 +303,7 @@ async def test_a_dead_server_is_remembered_once(sender: sending.Sender, serve: S
     server = await serve()
     server.script.on(smtpd.GREETING, "421 4.3.2 Leaving")
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=1))
-    target = sender.destinations.get(sending.endpoint(server), of.delivery)
+    target = sender.destinations.get(of)
     await sender.notify(of)
     await wait.until_async(
         lambda: target.breaker.retry_at > sender.clock.monotonic(), within_seconds=5, why="the breaker is open"

@@ -335,10 +335,9 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
             opener=opening.Opener(tls.Contexts(settings)),
             time=time_,
             host=lambda: None,
+            memory=sending.Memory(),
         )
-        of = sending.settings("a", sending.endpoint(server, host="smtp.example.com"))
-        assert of.endpoint is not None
-        target = known.get(of.endpoint, of.delivery)
+        target = known.get(sending.settings("a", sending.endpoint(server, host="smtp.example.com")))
         target.breaker.succeed()
         slots = [target.reserve() for _ in range(3)]
         await asyncio.gather(

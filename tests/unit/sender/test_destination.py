@@ -28,14 +28,15 @@ async def in_use() -> destinations.Destinations:
         opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
         time=sending.Clock().as_clock(),
         host=lambda: None,
+        memory=sending.Memory(),
     )
-    made.listen(lambda _key: None)
+    made.listen(lambda _key: None, lambda _key: None)
     return made
 
 
 async def test_a_probe_that_is_given_up_gets_no_slot(in_use: destinations.Destinations) -> None:
     """A slot that becomes free in the moment in which a waiting probe is cancelled goes to the next one."""
-    target = in_use.get(_ENDPOINT, sending.settings("team-a", _ENDPOINT, max_connections=1).delivery)
+    target = in_use.get(sending.settings("team-a", _ENDPOINT, max_connections=1))
     slot = target.reserve()
     assert slot is not None
     given_up, patient = (asyncio.create_task(target.reserve_for_probe()) for _ in range(2))
@@ -53,10 +54,7 @@ async def test_destinations_of_a_server_share_what_it_said_of_credentials(
     in_use: destinations.Destinations,
 ) -> None:
     """Organizations that want different limits are several destinations, but one login to the server (R12)."""
-    one, other = (
-        in_use.get(_ENDPOINT, sending.settings("team-a", _ENDPOINT, max_connections=number).delivery)
-        for number in (1, 2)
-    )
+    one, other = (in_use.get(sending.settings("team-a", _ENDPOINT, max_connections=number)) for number in (1, 2))
     generation = credentials.ANONYMOUS.generation
     assert one is not other
     assert one.auth_state(generation) is other.auth_state(generation)

@@ -39,7 +39,7 @@ def test_the_namespace_s_rate_is_for_the_host_s_endpoint() -> None:
         settings = sending.settings("team-a", endpoint, rate_per_minute=3, namespace_rate=7)
         judged = standing.judge(settings, _LANE)
         assert isinstance(judged, standing.Usable)
-        assert judged.rates == lanes.Rates(organization=3, namespace=namespace)
+        assert judged.rates() == lanes.Rates(organization=3, namespace=namespace)
 
 
 @pytest.mark.parametrize(

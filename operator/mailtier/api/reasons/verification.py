@@ -57,6 +57,20 @@ HOST_RELAY_UNKNOWN: Final = definition.Reason(
     remedy="Have the platform team look at Verified of HostEmailSettings default and find the cause; the probe is"
     " repeated every few minutes.",
 )
+HOST_SERVER: Final = definition.Reason(
+    name="HostServer",
+    conditions=(_V,),
+    meaning="The server's name leads to the host's server, where the host's policy forbids these settings.",
+    remedy="Use a From address and a login that the message allows, or name another server. Whether logins of"
+    " organizations may choose From there is policy.from.ownLogins of HostEmailSettings.",
+)
+TOO_MANY_REFUSED_LOGINS: Final = definition.Reason(
+    name="TooManyRefusedLogins",
+    conditions=(_V,),
+    meaning="The server refused three logins of this namespace within an hour, so that no other is tried for now.",
+    remedy="Check username and password at the provider, and wait until the time that the message names. Logins that"
+    " succeeded before go on meanwhile.",
+)
 CONNECT_FAILED: Final = definition.Reason(
     name="ConnectFailed",
     conditions=(_V,),

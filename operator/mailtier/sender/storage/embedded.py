@@ -17,6 +17,7 @@ from mailtier.sender.storage import (
     changes,
     intake,
     journal,
+    memories,
     outcomes,
     readers,
     recovery,
@@ -222,6 +223,14 @@ class EmbeddedQueue:
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
         return await self._readers.read(changes.read_probes)
+
+    async def remember(self, key: str, text: str) -> None:
+        """Keep what the sender learned under a key, in place of what was kept there."""
+        await self._writer.submit(functools.partial(memories.store, key=key, text=text))
+
+    async def recall(self, key: str) -> str | None:
+        """Return what was kept under a key; None where nothing was."""
+        return await self._readers.read(functools.partial(memories.read, key=key))
 
     async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
         """Return the latest state of Notification objects and probes that changed after a cursor."""

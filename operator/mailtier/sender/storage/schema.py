@@ -108,6 +108,8 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # Until there were others, every message was in English.
     ("ALTER TABLE notifications ADD COLUMN locale TEXT NOT NULL DEFAULT 'en'",),
+    # What the sender learned and would have to learn again, each under a key of its own.
+    ("CREATE TABLE memories (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",),
 )
 
 VERSION: Final = len(_MIGRATIONS)

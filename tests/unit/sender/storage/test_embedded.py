@@ -121,6 +121,7 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
     await queue.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
         former.execute("ALTER TABLE notifications DROP COLUMN locale")
+        former.execute("DROP TABLE memories")
         former.execute("PRAGMA user_version = 1")
     queue = await open_queue()
     assert [pending.recipient async for pending in queue.pending()] == [recipient]
