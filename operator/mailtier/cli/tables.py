@@ -14,8 +14,9 @@ _NARROW_GAP: Final = 2
 _SHORTEST: Final = 12
 """Characters of a column that is made no narrower: names of hosts and addresses stay readable."""
 _INDENT: Final = "    "
-_PARTS: Final = re.compile(r"[^\s/@.,:=-]*[\s/@.,:=-]*")
-"""What a line may end with: a name is broken after its punctuation, and within a word only where it must be."""
+_WORDS: Final = re.compile(r"\S+\s*|\s+")
+_PARTS: Final = re.compile(r"[^/@.,:=]*[/@.,:=]*\s*")
+"""A name that no line holds is broken after its punctuation, and elsewhere only where it must be."""
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter, *, width: int) -> list[str]:
@@ -63,7 +64,7 @@ def entries(
 
 
 def wrap(text: str, width: int, *, indent: str = "", following: str | None = None) -> list[str]:
-    """Return the lines of a text; a long name is broken after punctuation, where a word would be.
+    """Return the lines of a text, broken between its words, and after punctuation in a name that no line holds.
 
     Args:
         text: One line, without controls.
@@ -74,22 +75,31 @@ def wrap(text: str, width: int, *, indent: str = "", following: str | None = Non
     following = indent if following is None else following
     lines: list[str] = []
     line = indent
-    for part in filter(None, _PARTS.findall(text)):
-        rest = part
-        while True:
-            start = following if lines else indent
-            if len(line) + len(rest.rstrip()) <= max(width, len(start) + 1):
-                line += rest
-                break
-            if line.strip():
+    for word in _WORDS.findall(text):
+        for piece in _pieces(word, max(width - len(following), 1)):
+            if line.strip() and len(line) + len(piece.rstrip()) > width:
                 lines.append(line.rstrip())
                 line = following
-                continue
-            # A word that no line holds.
-            cut = max(width - len(line), 1)
-            lines.append(line + rest[:cut])
-            line, rest = following, rest[cut:]
+            line += piece
     return [*lines, line.rstrip()] if line.strip() else lines
+
+
+def _pieces(word: str, room: int) -> Iterator[str]:
+    """Yield a word as what fits on lines: whole, else by what stands between its punctuation, else cut."""
+    if len(word.rstrip()) <= room:
+        yield word
+        return
+    piece = ""
+    for part in filter(None, _PARTS.findall(word)):
+        if piece and len(piece) + len(part.rstrip()) > room:
+            yield piece
+            piece = ""
+        piece += part
+        while len(piece.rstrip()) > room:
+            yield piece[:room]
+            piece = piece[room:]
+    if piece:
+        yield piece
 
 
 def sentence(text: str, painter: terminal.Painter, *, width: int) -> list[str]:
