@@ -28,6 +28,14 @@ ATTACKS = (
         stopped_by="a namespace looks up as many names as it opens sessions",
     ),
     attacks.Story(
+        name="slow-mail-at-a-shared-server",
+        test="test_slow_mail_costs_turns_at_a_shared_server",
+        rules=("R15",),
+        story="A tenant whose mail makes the host's relay slow has as many turns there as others, and so nearly all of"
+        " the relay's time.",
+        stopped_by="turns are charged by the time on a connection",
+    ),
+    attacks.Story(
         name="waiting-at-a-shared-server",
         test="test_who_waits_for_a_share_holds_no_connection",
         rules=("R15",),
@@ -38,7 +46,8 @@ ATTACKS = (
 )
 
 _CROWD = 60
-Crowd = collections.abc.Callable[..., collections.abc.Awaitable[None]]
+_SLOW_SECONDS = 3.5
+"""Three turns, and half of one to spare."""
 
 
 def _own(namespace: str, at: effective.Endpoint, **settings: typing.Any) -> effective.Effective:
@@ -106,3 +115,26 @@ async def test_who_waits_for_a_share_holds_no_connection(tmp_path: pathlib.Path,
         # What waited goes on when the share is free again.
         silent.script.on(smtpd.GREETING, "220 here")
         await sender.until(theirs[0], waiting[0], _S.ACCEPTED, within_seconds=30)
+
+
+async def test_slow_mail_costs_turns_at_a_shared_server(tmp_path: pathlib.Path) -> None:
+    """While one message of the attacker's is under way others come; they all go before the attacker's next (R15)."""
+    slow = smtpd.Behaviour(delay_seconds=_SLOW_SECONDS)
+    async with smtpd.Server() as relay, sending.Sender(tmp_path) as sender:
+        relay.script.on("RCPT TO:<slow@example.org>", slow)
+        at = sending.endpoint(relay)
+        theirs = sender.settings.put(sending.settings("team-a", at, max_connections=1))
+        of = sender.settings.put(sending.settings("team-b", at, max_connections=1))
+        for _ in range(3):
+            await sender.notify(theirs, "slow@example.org")
+        await wait.until_async(lambda: _recipients(relay), within_seconds=10, why="the first is under way")
+        for _ in range(3):
+            last = await sender.notify(of, "quick@example.org")
+        await sender.until(of, last, _S.ACCEPTED, within_seconds=30)
+        assert _recipients(relay)[:4] == [b"slow"] + [b"quick"] * 3
+
+
+def _recipients(relay: smtpd.Server) -> list[bytes]:
+    """Return the local parts of the recipients in the order in which they were named."""
+    commands = [command for transcript in relay.transcripts for command in transcript.commands()]
+    return [command[len(b"RCPT TO:<") :].split(b"@")[0] for command in commands if command.startswith(b"RCPT")]

@@ -36,6 +36,10 @@ from mailtier.telemetry import logs, metrics
 _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
 
+_TURN_SECONDS: Final = 1.0
+"""Whoever keeps a connection so long has had another turn: who has a server be slow shall not have it more than others
+who share it."""
+
 _PRUNE_SECONDS: Final = 60.0
 _WORKER_GRACE_SECONDS: Final = 5.0
 _RECORD_GRACE_SECONDS: Final = 5.0
@@ -268,7 +272,9 @@ class Deliverer:
         following: lanes.LaneEntry | None = entry
         try:
             while following is not None:
+                began = self._clock.monotonic()
                 await self._attempts.carry_out(following, target, slot)
+                self._schedule.charge(following, int((self._clock.monotonic() - began) / _TURN_SECONDS))
                 if slot.is_trial and target.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
                     # The server works again: this slot is one like the others, which may be used as well.
                     slot.is_trial = False

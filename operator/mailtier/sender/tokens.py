@@ -252,7 +252,7 @@ def _problem(error: Exception) -> str:
     """Return what kept a token server from answering, as half a sentence."""
     match error:
         case faults.DeliveryError(failure=classify.Failure(reason=_R.NAME_NOT_RESOLVED)):
-            return "has no address"
+            return "has no address, or none that its name servers tell"
         case faults.DeliveryError(failure=classify.Failure(reason=_R.NAME_NOT_ABSOLUTE)):
             return "has a name that is not whole, and is looked up as it stands"
         case faults.DeliveryError(failure=classify.Failure(reason=_R.ADDRESS_DENIED)):

@@ -3,10 +3,11 @@
 import collections.abc
 import dataclasses
 import datetime as dt
+import pathlib
 
 import pytest
 
-from kit import certs, logins, sending, smtpd, wait
+from kit import certs, dns, logins, sending, smtpd, wait
 from mailtier.api import feed, reasons, vocabulary
 from mailtier.sender import probe_targets
 from mailtier.settings import codec, effective
@@ -90,6 +91,25 @@ async def test_failures_before_smtp_have_theirs(sender: sending.Sender, login: l
     assert "certificate" in found.owner_message
     assert "other.test" in found.owner_message
     assert "other.test" not in found.tenant_message
+
+
+async def test_a_name_that_only_a_search_list_finds_has_its_reason(tmp_path: pathlib.Path) -> None:
+    """The owner reads which name to write, others that it is not whole; nothing is connected to (R6, R7)."""
+    configuration = dns.configure_pod(tmp_path, namespace="mailtier-system")
+    whole = "relay.mail.svc.cluster.local"
+    async with (
+        smtpd.Server() as server,
+        dns.Server({whole: ["127.0.0.1"]}) as nameserver,
+        sending.Sender(tmp_path, nameserver=nameserver.address, resolv_conf=configuration) as sender,
+    ):
+        at = sending.endpoint(server, host="relay.mail.svc")
+        found = await _check(sender, sending.settings("team-a", at))
+        assert (found.reason, found.stage) == (reasons.NAME_NOT_ABSOLUTE.name, _STAGE.DNS)
+        assert f"write {whole}" in found.owner_message
+        assert "relay" not in found.tenant_message
+        assert server.transcripts == []
+        found = await _check(sender, sending.settings("team-b", dataclasses.replace(at, host=whole)))
+        assert found.reason == reasons.VERIFIED.name
 
 
 async def test_tenants_read_codes_alone(sender: sending.Sender, login: logins.Login) -> None:
