@@ -117,6 +117,8 @@ def quota(settings: effective.Effective, own: ports.QueueQuota) -> ports.QueueQu
     return ports.QueueQuota(
         messages=own.messages if messages is None else messages,
         payload_bytes=own.payload_bytes if payload_bytes is None else payload_bytes,
+        # What may be queued has to fit, with as much again for what was finished.
+        stored_bytes=max(own.stored_bytes, 2 * (payload_bytes or 0)),
     )
 
 

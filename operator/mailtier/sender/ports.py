@@ -63,10 +63,18 @@ class NewNotification:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class QueueQuota:
-    """What one namespace may have queued."""
+    """What one namespace may have queued, and stored.
+
+    Attributes:
+        messages: Recipients without a final state.
+        payload_bytes: Of their notifications.
+        stored_bytes: Of all that is kept of the namespace, finished or not (R15). To make room, records of what was
+            finished go before their time, the oldest first; keys and hashes, by which a repeat is known, stay.
+    """
 
     messages: int = 5_000
     payload_bytes: int = 64 * 1024 * 1024
+    stored_bytes: int = 128 * 1024 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,6 +210,12 @@ OPTIONS = (
     Option(path="sender.heloName", value="a.example", look=_argument("sender", "helo-name"), seen=["a.example"]),
     Option(path="sender.quota.messages", value=9, look=_argument("sender", "quota-messages"), seen=["9"]),
     # As a float it would be written 1.073741824e+09, which is no integer on a command line.
+    Option(
+        path="sender.quota.storedBytes",
+        value=2**31,
+        look=_argument("sender", "quota-stored-bytes"),
+        seen=["2147483648"],
+    ),
     Option(path="sender.quota.bytes", value=2**30, look=_argument("sender", "quota-bytes"), seen=["1073741824"]),
     Option(
         path="sender.trustedProxies",

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from kit import queues
 from mailtier.api import vocabulary
 from mailtier.mail import states
-from mailtier.sender.storage import embedded, outcomes
+from mailtier.sender import ports
+from mailtier.sender.storage import embedded, outcomes, sizes
 
 S = vocabulary.RecipientState
 
@@ -62,6 +63,37 @@ class Sequences(stateful.RuleBasedStateMachine):
         for recipient in recipients:
             self.ids[recipient] = id_
             self.known[recipient] = S.QUEUED
+
+    @stateful.rule(count=st.integers(1, 3), key=st.booleans(), share=st.sampled_from([1_500, 4_000, 20_000]))
+    def put_within_a_share(self, count: int, key: bool, share: int) -> None:
+        """Enqueue while the namespace has little room: finished ones may be forgotten, and nothing else."""
+        new = queues.notification(
+            recipients=("a@x.org",) * count, idempotency_key=f"key-{len(self.ids)}-{count}" if key else None
+        )
+        try:
+            enqueued = self._run(self.queue.enqueue(new, quota=ports.QueueQuota(stored_bytes=share)))
+        except (ports.QuotaExceededError, ports.IdempotencyConflictError):
+            pass
+        else:
+            for pending in enqueued.pending:
+                self.ids[pending.recipient] = new.id
+                self.known[pending.recipient] = S.QUEUED
+        for id_ in self._finished():
+            found = self._run(self.queue.find(queues.LANE, id_))
+            if found is None or not found.recipients:
+                self._forget(id_)
+
+    def _finished(self) -> set[str]:
+        return {
+            id_
+            for id_ in set(self.ids.values())
+            if all(self.known[one] in states.FINAL for one, of in self.ids.items() if of == id_)
+        }
+
+    def _forget(self, id_: str) -> None:
+        for recipient in [one for one, of in self.ids.items() if of == id_]:
+            del self.ids[recipient], self.known[recipient]
+            self.notes.pop(recipient, None)
 
     @stateful.precondition(lambda self: self.known)
     @stateful.rule(data=st.data(), state=_REPORTED)
@@ -109,14 +141,8 @@ class Sequences(stateful.RuleBasedStateMachine):
         """Remove what is past its retention."""
         self._run(self.queue.purge(now=queues.START + dt.timedelta(days=days)))
         if days > 7:
-            finished = {
-                id_
-                for id_ in set(self.ids.values())
-                if all(self.known[one] in states.FINAL for one, of in self.ids.items() if of == id_)
-            }
-            for recipient in [one for one, of in self.ids.items() if of in finished]:
-                del self.ids[recipient], self.known[recipient]
-                self.notes.pop(recipient, None)
+            for id_ in self._finished():
+                self._forget(id_)
 
     @stateful.rule()
     def restart(self) -> None:
@@ -170,13 +196,21 @@ class Sequences(stateful.RuleBasedStateMachine):
     def sums_are_right(self) -> None:
         """The counters of the quota are what counting gives, and payloads are there exactly while one is needed."""
         with contextlib.closing(sqlite3.connect(self.directory / "queue.sqlite3")) as database:
-            used = database.execute("SELECT messages, payload_bytes FROM usage").fetchall()
+            used = database.execute("SELECT messages, payload_bytes, stored_bytes FROM usage").fetchall()
+            stored = database.execute(
+                "SELECT n.stored_bytes, n.key_bytes, CASE WHEN n.unfinished > 0 THEN n.payload_bytes ELSE 0 END, "
+                "(SELECT coalesce(sum(? + length(r.address)), 0) FROM recipients r WHERE r.notification = n.number) "
+                "FROM notifications n",
+                (sizes.RECIPIENT_BYTES,),
+            ).fetchall()
             payloads = database.execute(
                 "SELECT n.unfinished > 0, p.body IS NOT NULL, n.payload_bytes, n.unfinished FROM notifications n "
                 "JOIN payloads p ON p.notification = n.number"
             ).fetchall()
         assert all(unfinished == kept for unfinished, kept, _, _ in payloads)
-        messages, payload_bytes = used[0] if used else (0, 0)
+        messages, payload_bytes, stored_bytes = used[0] if used else (0, 0, 0)
+        assert all(whole == key + payload + recipients for whole, key, payload, recipients in stored)
+        assert stored_bytes == sum(whole for whole, *_ in stored)
         assert messages == sum(unfinished for *_, unfinished in payloads)
         assert payload_bytes == sum(size for unfinished, _, size, _ in payloads if unfinished)
 

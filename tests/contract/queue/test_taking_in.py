@@ -173,6 +173,70 @@ async def test_payload_is_limited_by_quota(queue_factory: queues.Factory) -> Non
     await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
 
 
+_CROWD = tuple(f"{number:02}{'x' * 40}@{'long.' * 30}example" for number in range(20))
+
+
+async def _finish(queue: ports.Queue, quota: ports.QueueQuota, **changes: object) -> str:
+    """Return the id of a notification to twenty long addresses that was delivered."""
+    new = queues.notification(recipients=_CROWD, **changes)
+    for pending in (await queue.enqueue(new, quota=quota)).pending:
+        await queue.record(queues.outcome(pending.recipient, S.ACCEPTED))
+    return new.id
+
+
+async def test_what_was_finished_takes_no_more_than_the_share(queue: ports.Queue) -> None:
+    """Whoever sends on and on is refused nothing: the oldest finished go, unfinished and other namespaces' stay (R15).
+
+    Without that, notifications to twenty long addresses filled a volume of 4 GiB, and nobody's was taken any more.
+    """
+    quota = ports.QueueQuota(stored_bytes=60_000)
+    other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
+    neighbour = await _finish(queue, quota, lane=other)
+    waiting = (await queue.enqueue(queues.notification(), quota=quota)).id
+    finished = [await _finish(queue, quota) for _ in range(12)]
+    kept = [id_ for id_ in finished if await queue.find(queues.LANE, id_) is not None]
+    assert 1 <= len(kept) <= 4
+    assert kept == finished[-len(kept) :]
+    assert await queues.states(queue, waiting) == ["queued"]
+    assert await queue.find(other, neighbour) is not None
+
+
+async def test_keys_outlive_the_records(queue_factory: queues.Factory) -> None:
+    """A repeat is known for seven days by its key or its object, however little room there is, over restarts (R15)."""
+    quota = ports.QueueQuota(stored_bytes=60_000)
+    queue = await queue_factory.open()
+    keyed = await _finish(queue, quota, idempotency_key="key", digest="d")
+    source = queues.source("object")
+    taken = await _finish(queue, quota, source=source)
+    for _ in range(8):
+        await _finish(queue, quota)
+    queue = await queue_factory.reopen()
+    assert await queue.find(queues.LANE, keyed) is None
+    again = queues.notification(recipients=_CROWD, idempotency_key="key", digest="d")
+    assert await queue.enqueue(again, quota=quota) == ports.Enqueued(id=keyed, repeated=True, pending=())
+    with pytest.raises(ports.IdempotencyConflictError):
+        await queue.enqueue(queues.notification(idempotency_key="key", digest="e"), quota=quota)
+    assert (await queue.enqueue(queues.notification(source=source), quota=quota)).id == taken
+    await queue.purge(now=queues.START + dt.timedelta(days=8))
+    assert not (await queue.enqueue(again, quota=quota)).repeated
+
+
+async def test_keys_count_in_the_share(queue: ports.Queue) -> None:
+    """Whose keys take the whole share is refused, others are not, and there is room again after seven days (R15)."""
+    quota = ports.QueueQuota(stored_bytes=20_000)
+
+    async def send_on() -> None:
+        for number in range(100):
+            await _finish(queue, quota, idempotency_key=f"{number:0255}")
+
+    with pytest.raises(ports.QuotaExceededError, match="storedBytes"):
+        await send_on()
+    other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
+    await queue.enqueue(queues.notification(lane=other), quota=quota)
+    await queue.purge(now=queues.START + dt.timedelta(days=8))
+    await _finish(queue, quota)
+
+
 async def test_a_repeat_is_found_when_the_quota_is_used_up(queue: ports.Queue) -> None:
     """Whoever asks again for what is queued hears its id, not that there is no room."""
     quota = ports.QueueQuota(messages=1)

@@ -143,6 +143,13 @@ def test_the_host_s_quota_replaces_the_sender_s() -> None:
     assert admission.quota(by_bytes, own) == ports.QueueQuota(messages=5, payload_bytes=2)
 
 
+def test_what_may_be_queued_may_be_stored() -> None:
+    """The share of the volume grows with a quota of the host's that would not fit into it (R15)."""
+    own = ports.QueueQuota(stored_bytes=100)
+    assert admission.quota(_settings(quota=effective.Quota(queued_bytes=2)), own).stored_bytes == 100
+    assert admission.quota(_settings(quota=effective.Quota(queued_bytes=200)), own).stored_bytes == 400
+
+
 @pytest.mark.parametrize("state", list(effective.State))
 def test_settings_that_may_not_be_used_refuse_nothing(state: effective.State) -> None:
     """A blocked, unresolved or suspended organization still takes notifications; they are held."""

@@ -77,6 +77,14 @@ def command(
             min=1,
         ),
     ] = ports.QueueQuota().payload_bytes,
+    quota_stored_bytes: Annotated[
+        int,
+        typer.Option(
+            help="Bytes of the volume that one namespace's notifications may take, finished or not; records of what"
+            " was finished go first.",
+            min=1,
+        ),
+    ] = ports.QueueQuota().stored_bytes,
     full_at: Annotated[
         float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
     ] = volume.FULL_AT,
@@ -123,7 +131,9 @@ def command(
                     tls_names=tls_name or _names(connection.namespace),
                     authority_file=ca_file,
                     helo_name=own_name,
-                    quota=ports.QueueQuota(messages=quota_messages, payload_bytes=quota_bytes),
+                    quota=ports.QueueQuota(
+                        messages=quota_messages, payload_bytes=quota_bytes, stored_bytes=quota_stored_bytes
+                    ),
                     full_at=full_at,
                     trusted_proxies=[options.parse_network(each, "--trusted-proxy") for each in trusted_proxy or ()],
                     in_doubt_delays=delays,

@@ -6,7 +6,7 @@ from typing import Final
 
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.storage import changes, rows, schema, volume
+from mailtier.sender.storage import changes, retention, rows, schema, sizes, volume
 
 RETENTION: Final = dt.timedelta(days=7)
 """How long a finished notification stays known, counted from its end or from when its object was last seen."""
@@ -93,8 +93,10 @@ def _charge(
     connection: sqlite3.Connection, notification: ports.NewNotification, payload_bytes: int, quota: ports.QueueQuota
 ) -> None:
     uid = notification.lane.namespace_uid
-    row = connection.execute("SELECT messages, payload_bytes FROM usage WHERE namespace_uid = ?", (uid,)).fetchone()
-    messages, used_bytes = (0, 0) if row is None else row
+    row = connection.execute(
+        "SELECT messages, payload_bytes, stored_bytes FROM usage WHERE namespace_uid = ?", (uid,)
+    ).fetchone()
+    messages, used_bytes, stored_bytes = (0, 0, 0) if row is None else row
     if len(notification.recipients) > quota.messages > 0:
         raise ports.QuotaExceededError(
             f"namespace {notification.lane.namespace} may have {quota.messages} messages queued, and this notification"
@@ -107,9 +109,20 @@ def _charge(
             f"namespace {notification.lane.namespace} may have {quota.messages} messages and {quota.payload_bytes} "
             f"bytes queued; with this notification it would have {messages} and {used_bytes}: try again later"
         )
+    stored_bytes += sizes.stored_bytes(notification, payload_bytes)
+    excess_bytes = stored_bytes - quota.stored_bytes
+    if excess_bytes > 0:
+        freed_bytes, more = retention.forget_finished(connection, namespace_uid=uid, wanted_bytes=excess_bytes)
+        stored_bytes -= freed_bytes
+        if freed_bytes < excess_bytes and not more:
+            raise ports.QuotaExceededError(
+                f"namespace {notification.lane.namespace} may have {quota.stored_bytes} bytes stored, and what is"
+                " queued, with the keys and hashes of seven days, takes them all: try again later, send fewer"
+                " idempotency keys, or have the platform team raise sender.quota.storedBytes"
+            )
     connection.execute(
-        "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes) VALUES (?, ?, ?)",
-        (uid, messages, used_bytes),
+        "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes, stored_bytes) VALUES (?, ?, ?, ?)",
+        (uid, messages, used_bytes, stored_bytes),
     )
 
 
@@ -121,7 +134,7 @@ def _insert(
     number = connection.execute(
         "INSERT INTO notifications (id, namespace_uid, namespace, organization, category, severity, locale, "
         "accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, object_uid, "
-        "spec_hash, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "spec_hash, change, stored_bytes, key_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             notification.id,
             lane.namespace_uid,
@@ -140,6 +153,8 @@ def _insert(
             None if source is None else source.object_uid,
             None if source is None else source.spec_hash,
             None if source is None else changes.advance_cursor(connection),
+            sizes.stored_bytes(notification, len(payload)),
+            sizes.key_bytes(notification),
         ),
     ).lastrowid
     connection.execute("INSERT INTO payloads (notification, body) VALUES (?, ?)", (number, payload))

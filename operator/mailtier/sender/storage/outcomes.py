@@ -123,11 +123,12 @@ def _finish(connection: sqlite3.Connection, stored: _Stored, at: dt.datetime) ->
         connection.execute("UPDATE payloads SET body = NULL WHERE notification = ?", (stored.notification,))
         freed_bytes = stored.payload_bytes
         connection.execute(
-            "UPDATE notifications SET keep_until = ? WHERE number = ?",
-            (rows.to_micros(at + intake.RETENTION), stored.notification),
+            "UPDATE notifications SET keep_until = ?, stored_bytes = stored_bytes - ? WHERE number = ?",
+            (rows.to_micros(at + intake.RETENTION), freed_bytes, stored.notification),
         )
     connection.execute("UPDATE notifications SET unfinished = unfinished - 1 WHERE number = ?", (stored.notification,))
     connection.execute(
-        "UPDATE usage SET messages = messages - 1, payload_bytes = payload_bytes - ? WHERE namespace_uid = ?",
-        (freed_bytes, stored.namespace_uid),
+        "UPDATE usage SET messages = messages - 1, payload_bytes = payload_bytes - ?, stored_bytes = stored_bytes - ? "
+        "WHERE namespace_uid = ?",
+        (freed_bytes, freed_bytes, stored.namespace_uid),
     )

@@ -15,20 +15,59 @@ _PROBE_RETENTION: Final = dt.timedelta(days=30)
 # first that may still have its payload: no merge ever copies a payload.
 _PAYLOAD_MARGIN: Final = 5_000
 
+_FORGET_AT_ONCE: Final = 500
+"""Notifications in one transaction: more than one comes to, so that a share that was made smaller is reached soon."""
+
 
 def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, limit: int) -> int:
     """Remove finished notifications past their retention, at most `limit`; return how many."""
-    numbers = [
-        number
-        for (number,) in connection.execute(
-            "SELECT number FROM notifications WHERE keep_until < ? ORDER BY keep_until LIMIT ?",
-            (rows.to_micros(now), limit),
-        )
-    ]
-    for number in numbers:
+    found = connection.execute(
+        "SELECT number, namespace_uid, stored_bytes FROM notifications WHERE keep_until < ? "
+        "ORDER BY keep_until LIMIT ?",
+        (rows.to_micros(now), limit),
+    ).fetchall()
+    for number, namespace_uid, stored_bytes in found:
         connection.execute("DELETE FROM recipients WHERE notification = ?", (number,))
         connection.execute("DELETE FROM notifications WHERE number = ?", (number,))
-    return len(numbers)
+        connection.execute(
+            "UPDATE usage SET stored_bytes = stored_bytes - ? WHERE namespace_uid = ?", (stored_bytes, namespace_uid)
+        )
+    return len(found)
+
+
+def forget_finished(connection: sqlite3.Connection, *, namespace_uid: str, wanted_bytes: int) -> tuple[int, bool]:
+    """Forget finished notifications of a namespace before their time, the oldest first.
+
+    What was sent with a key, or came as an object, leaves its row, by which a repeat is known. The counter is left to
+    the caller, who writes it anyway.
+
+    Args:
+        namespace_uid: Whose share is used up.
+        wanted_bytes: How much is to be freed; less is where there is no more, or it would take too long at once.
+
+    Returns:
+        How much it frees, and whether there may be more to forget.
+    """
+    freed_bytes = 0
+    found = connection.execute(
+        "SELECT number, stored_bytes, key_bytes, idempotency_key IS NOT NULL OR object_name IS NOT NULL "
+        "FROM notifications INDEXED BY notifications_to_forget "
+        "WHERE namespace_uid = ? AND keep_until IS NOT NULL AND stored_bytes > key_bytes ORDER BY number LIMIT ?",
+        (namespace_uid, _FORGET_AT_ONCE),
+    ).fetchall()
+    for number, stored_bytes, key_bytes, known in found:
+        if freed_bytes >= wanted_bytes:
+            break
+        connection.execute("DELETE FROM recipients WHERE notification = ?", (number,))
+        if known:
+            # Out of the feed as well: without recipients there is nothing to tell.
+            connection.execute(
+                "UPDATE notifications SET stored_bytes = key_bytes, change = NULL WHERE number = ?", (number,)
+            )
+        else:
+            connection.execute("DELETE FROM notifications WHERE number = ?", (number,))
+        freed_bytes += stored_bytes - key_bytes if known else stored_bytes
+    return freed_bytes, len(found) == _FORGET_AT_ONCE
 
 
 def purge_payload_rows(connection: sqlite3.Connection, *, limit: int) -> int:
@@ -52,7 +91,7 @@ def sweep(connection: sqlite3.Connection, *, now: dt.datetime, snapshots: Abstra
         snapshots: Numbers that are still handed out without a question to the database.
     """
     connection.execute("DELETE FROM probes WHERE probed_at < ?", (rows.to_micros(now - _PROBE_RETENTION),))
-    connection.execute("DELETE FROM usage WHERE messages = 0")
+    connection.execute("DELETE FROM usage WHERE messages = 0 AND stored_bytes = 0")
     unnamed = connection.execute(
         "SELECT number FROM snapshots s "
         "WHERE NOT EXISTS (SELECT 1 FROM recipients r WHERE r.snapshot = s.number AND r.snapshot IS NOT NULL)"

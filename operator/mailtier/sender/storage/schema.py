@@ -110,6 +110,36 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ("ALTER TABLE notifications ADD COLUMN locale TEXT NOT NULL DEFAULT 'en'",),
     # What the sender learned and would have to learn again, each under a key of its own.
     ("CREATE TABLE memories (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",),
+    # What a namespace has stored counts, finished or not. stored_bytes: what a notification takes at present (see
+    # `sizes`); key_bytes: what is left of that when its recipients are forgotten before their time.
+    (
+        "ALTER TABLE notifications ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE notifications ADD COLUMN key_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE usage ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0",
+        # The numbers are those of `sizes` at that time.
+        """
+        UPDATE notifications SET key_bytes =
+            640 + 2 * length(coalesce(idempotency_key, '')) + 2 * length(coalesce(object_name, ''))
+        """,
+        """
+        UPDATE notifications SET stored_bytes = key_bytes + CASE WHEN unfinished > 0 THEN payload_bytes ELSE 0 END + (
+            SELECT coalesce(sum(512 + length(address)), 0) FROM recipients WHERE notification = notifications.number
+        )
+        """,
+        """
+        INSERT OR IGNORE INTO usage (namespace_uid, messages, payload_bytes)
+        SELECT DISTINCT namespace_uid, 0, 0 FROM notifications
+        """,
+        """
+        UPDATE usage SET stored_bytes = (
+            SELECT coalesce(sum(n.stored_bytes), 0) FROM notifications n WHERE n.namespace_uid = usage.namespace_uid
+        )
+        """,
+        """
+        CREATE INDEX notifications_to_forget ON notifications (namespace_uid, number)
+        WHERE keep_until IS NOT NULL AND stored_bytes > key_bytes
+        """,
+    ),
 )
 
 VERSION: Final = len(_MIGRATIONS)

@@ -120,8 +120,15 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
     id_, (recipient,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
     await queue.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
-        former.execute("ALTER TABLE notifications DROP COLUMN locale")
         former.execute("DROP TABLE memories")
+        former.execute("DROP INDEX notifications_to_forget")
+        for table, column in (
+            ("notifications", "stored_bytes"),
+            ("notifications", "key_bytes"),
+            ("usage", "stored_bytes"),
+            ("notifications", "locale"),
+        ):
+            former.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         former.execute("PRAGMA user_version = 1")
     queue = await open_queue()
     assert [pending.recipient async for pending in queue.pending()] == [recipient]
@@ -130,6 +137,36 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
     assert (await queues.job(queue, later)).locale is vocabulary.Locale.JAPANESE
     await queue.record(queues.outcome(recipient, S.ACCEPTED))
     assert await queues.states(queue, id_) == ["accepted"]
+
+
+async def test_what_an_earlier_release_stored_counts(open_queue: Open, tmp_path: pathlib.Path) -> None:
+    """Records of before there was a share are counted as new ones are, finished or not (R15)."""
+
+    def counted() -> list[tuple[str, int]]:
+        with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as database:
+            return database.execute(
+                "SELECT id, stored_bytes FROM notifications UNION ALL SELECT namespace_uid, stored_bytes FROM usage "
+                "ORDER BY 1"
+            ).fetchall()
+
+    queue = await open_queue()
+    _, (recipient,) = await queues.put(queue, idempotency_key="key")
+    await queues.put(queue, source=queues.source("object"), recipients=("a@x.org", "b@x.org"))
+    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    await queue.close()
+    before = counted()
+    with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
+        former.execute("DROP INDEX notifications_to_forget")
+        for table, column in (
+            ("notifications", "stored_bytes"),
+            ("notifications", "key_bytes"),
+            ("usage", "stored_bytes"),
+        ):
+            former.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        former.execute("PRAGMA user_version = 3")
+    await (await open_queue()).close()
+    assert counted() == before
+    assert len(before) == 3
 
 
 async def test_a_broken_volume_is_told(open_queue: Open, tmp_path: pathlib.Path) -> None:
