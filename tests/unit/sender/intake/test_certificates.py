@@ -1,5 +1,6 @@
 """The intake's certificates."""
 
+import contextlib
 import datetime as dt
 import pathlib
 import ssl
@@ -43,6 +44,20 @@ def test_own_certificate_is_verified_by_its_authority(tmp_path: pathlib.Path) ->
         server = made.context.wrap_bio(outgoing, incoming, server_side=True)
         _shake_hands(client, server)
         assert client.version() == "TLSv1.3"
+
+
+@pytest.mark.parametrize(("curve", "expected"), [("prime256v1", True), ("secp521r1", False), ("secp384r1", False)])
+def test_a_stranger_does_not_choose_what_a_handshake_costs(tmp_path: pathlib.Path, curve: str, expected: bool) -> None:
+    """One group is spoken, which every client has; larger ones would cost us what the client likes (R10)."""
+    made = certificates.OwnCertificates(tmp_path, names=_NAMES, now=lambda: dt.datetime.now(dt.UTC))
+    made.refresh()
+    client_context = ssl.create_default_context(cadata=made.authority_pem)
+    client_context.set_ecdh_curve(curve)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context.wrap_bio(incoming, outgoing, server_hostname=_NAMES[0])
+    server = made.context.wrap_bio(outgoing, incoming, server_side=True)
+    with contextlib.nullcontext() if expected else pytest.raises(ssl.SSLError, match="NO_SUITABLE_KEY_SHARE"):
+        _shake_hands(client, server)
 
 
 def _shake_hands(*ends: ssl.SSLObject) -> None:
