@@ -4,10 +4,13 @@ import asyncio
 import dataclasses
 from typing import Final
 
-from mailtier.api import feed, reasons
+from mailtier.api import feed, prose, reasons
+from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import admission, probe, standing, trace
 from mailtier.settings import effective
 
+AS_READ: Final = "That is what the operator read last; it reads again within 15 seconds, so ask once more after that."
+"""What is said with what may be mended already."""
 GOOD_SECONDS: Final = 1800.0
 _FIRST_FAILING_SECONDS: Final = 60.0
 LONGEST_FAILING_SECONDS: Final = 600.0
@@ -73,4 +76,7 @@ def usable(settings: effective.Effective | None) -> standing.Usable | None:
 def why_not(settings: effective.Effective | None) -> str:
     """Return why nothing is connected to with settings."""
     judged = standing.judge(settings, admission.lane(settings)) if settings is not None else None
-    return judged.message if isinstance(judged, standing.Held) else reasons.NOT_PROBED.meaning
+    if not isinstance(judged, standing.Held):
+        return reasons.NOT_PROBED.meaning
+    is_fresh = judged.reason is not delivery_reasons.DeliveryReason.SETTINGS_UNRESOLVED
+    return judged.message if is_fresh else prose.sentences(judged.message, AS_READ)

@@ -202,6 +202,15 @@ async def test_a_demand_for_blocked_settings_says_so(sender: sending.Sender, ser
         sender.prober.demand(of.organization)
 
 
+async def test_what_may_be_mended_already_is_told_as_read_last(sender: sending.Sender, serve: Serve) -> None:
+    """Settings whose Secret the operator could not use are no news of this moment, and the answer says so."""
+    server = await serve()
+    await sender.prober.load()
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), state=effective.State.UNRESOLVED))
+    with pytest.raises(probe_targets.NotProbeableError, match=probe_targets.AS_READ):
+        sender.prober.demand(of.organization)
+
+
 async def test_a_sender_that_has_just_begun_sends_no_refused_password(
     sender: sending.Sender, login: logins.Login
 ) -> None:

@@ -49,6 +49,28 @@ async def test_a_secret_that_was_mended_is_found_without_being_told(sender: send
     assert len(server.auth_attempts) == 2
 
 
+async def test_no_session_is_opened_with_what_was_read_long_ago(sender: sending.Sender, serve: Serve) -> None:
+    """Consent that is taken back holds for the next session, though the operator has not told of it yet (R9)."""
+    server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))
+    at = sending.endpoint(server)
+    reference = sender.secrets.put("mailtier", "smtp", "right", endpoint=str(at))
+    of = sender.settings.put(sending.settings("team-a", at, auth=sending.login(reference)))
+    first, again = await sender.notify(of), await sender.notify(of)
+    for sent in (first, again):
+        await sender.until(of, sent, _S.ACCEPTED)
+    # While the session is open, nothing is read again.
+    assert sender.secrets.reads == 1
+    sender.secrets.put("mailtier", "smtp", "right", endpoint="")
+    sender.skip(31)
+    await wait.until_async(lambda: server.open_connections == 0, within_seconds=5, why="the idle session is closed")
+    late = await sender.notify(of)
+    await sender.until_held()
+    sender.skip(11)
+    await sender.until(of, late, _S.HELD)
+    assert await sender.reasons(of, late) == ["CredentialsUnusable"]
+    assert len(server.auth_attempts) == 1
+
+
 async def test_a_secret_that_does_not_name_the_endpoint_is_not_used(sender: sending.Sender, serve: Serve) -> None:
     """Without the annotation nothing is connected to, and the messages are held (R1, R3)."""
     server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))

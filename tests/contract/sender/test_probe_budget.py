@@ -51,7 +51,7 @@ async def test_a_namespace_has_three_probes_at_once_and_one_a_minute(sender: sen
 
 
 async def test_whose_turn_has_not_come_is_told_when_it_may(sender: sending.Sender, serve: Serve) -> None:
-    """A change that waits for its probe says until when, once; the last of the three says when the next may be."""
+    """A change that waits for its probe says until when, once; the last of three says when the next may be (R7)."""
     server = await serve()
     async with sender.probing():
         for number in range(3):
