@@ -45,6 +45,11 @@ SPELLINGS = (
         "name-with-a-separator", "a line separator in its name", _LINE, displayName="Platform\u2028Bcc: c@d.example"
     ),
     _written("name-written-backwards", "a name in another direction", _LINE, displayName="\u202eelpmaxe.mroftalp"),
+    _written(
+        "name-with-a-zero-width-space", "a name that only looks like another", _LINE, displayName="Plat\u200bform"
+    ),
+    _written("name-with-tags", "tags that nobody sees in its name", _LINE, displayName="Platform\U000e0061\U000e007f"),
+    _written("name-with-an-idle-joiner", "a joiner that joins nothing", _LINE, displayName="platform\u200d.example"),
     _written("name-with-an-escape", "a terminal's control sequence", _LINE, displayName="\x1b]0;Platform\x07"),
 )
 

@@ -105,7 +105,8 @@ class NotificationRequest(Content):
         schema.Rule(
             cel="",
             holds=_has_usable_link,
-            message="link must be a web address that begins with https:// or http://",
+            message="link must be a web address that begins with https:// or http:// and the name of its server, in"
+            " ASCII (an international one as its A-label, xn--...), with no user before it",
             field=".data",
         ),
     )

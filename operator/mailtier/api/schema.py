@@ -33,6 +33,8 @@ class Rule:
         reason: The API's reason for the error.
         faults: What is often wrong, each as a pattern to be found and what is said then in place of the message, in
             this order; in the syntax that RE2 and Python share.
+        where: Returns what is wrong with a value and where, in a few words that quote nothing of it, or nothing; in
+            Python alone, as CEL cannot count.
     """
 
     cel: str
@@ -41,6 +43,7 @@ class Rule:
     field: str = ""
     reason: str = INVALID
     faults: tuple[tuple[str, str], ...] = ()
+    where: Callable[[Any], str] | None = None
 
     def as_validation(self) -> dict[str, str]:
         """Return the entry of `x-kubernetes-validations`."""
@@ -61,6 +64,8 @@ class Rule:
     def error_of(self, value: Any) -> pydantic_core.PydanticCustomError:
         """Return what is raised where the rule does not hold; the text is the rule's message, or says the fault."""
         said = next((said for found, said in self.faults if re.search(found, value)), self.message)
+        if self.where is not None and (place := self.where(value)):
+            said += f"; {place}: remove it"
         text = f"{self.field.lstrip('.')}: {said}" if self.field else said
         context = {"text": text, "field": self.field, "message": said}
         return pydantic_core.PydanticCustomError("rule", "{text}", context)

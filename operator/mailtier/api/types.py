@@ -1,6 +1,7 @@
 """Bounded scalar types that several kinds share: host names, addresses, durations, free text."""
 
 import datetime as dt
+import functools
 import ipaddress
 import re
 from typing import Annotated, Final
@@ -166,15 +167,18 @@ FromEntry = Annotated[
 ]
 
 ONE_LINE: Final = schema.Rule(
-    cel=f"!self.matches('{text.CEL_FORBIDDEN}')",
-    holds=lambda value: text.find_forbidden(value) is None,
-    message="must be one line without control characters or bidirectional formatting",
+    cel=f"!self.matches('{text.CEL_FORBIDDEN}') && !self.matches('{text.CEL_UNSEEN}')",
+    holds=lambda value: text.find_forbidden(value) is None and text.find_unseen(value) is None,
+    message="must be one line without control characters or bidirectional formatting, and without characters that"
+    " nobody sees",
+    where=text.locate,
 )
 """One line that may go into a header or a command (R5)."""
 _BODY: Final = schema.Rule(
     cel=f"!self.matches('{text.CEL_FORBIDDEN_MULTILINE}')",
     holds=lambda value: text.find_forbidden(value, multiline=True) is None,
     message="must be text without control characters (line breaks and tabs are fine) or bidirectional formatting",
+    where=functools.partial(text.locate, multiline=True),
 )
 Line = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((ONE_LINE,))]
 Username = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((ONE_LINE,))]

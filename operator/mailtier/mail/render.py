@@ -147,8 +147,8 @@ class Renderer:
         context["words"] = self._words
         subject = values.subject
         if subject is None:
-            # A line break in a value must not make a valid notification undeliverable.
-            subject = " ".join(self._render(_SUBJECT, context).split())
+            # A line break in a value, or what nobody sees, must not make a valid notification undeliverable.
+            subject = " ".join(texts.without_unseen(self._render(_SUBJECT, context)).split())
             context["subject"] = subject
         _check_subject(subject)
         return Rendered(

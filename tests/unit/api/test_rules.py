@@ -37,7 +37,8 @@ def test_message_is_a_sentence_without_its_full_stop(message: str) -> None:
 def test_every_rule_is_broken_by_an_object_of_the_corpus() -> None:
     """The contract tests try every rule; the one that compares two versions of an object has a test of its own."""
     said = {
-        problem.message
+        # Offline, the place of a refused character stands behind the sentence.
+        problem.message.partition("; U+")[0]
         for case in [*corpus.refused(), *largest.refused()]
         for problem in problems.found(kinds.ALL[case.kind], case.document)
     }

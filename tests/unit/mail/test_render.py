@@ -191,6 +191,24 @@ def test_the_largest_notification_the_api_takes_is_rendered() -> None:
         ("https://example.com/<b>", False),
         ("https://example.com/\\x", False),
         ("https://example.com/" + "a" * 2048, False),
+        ("https://corp.example@evil.example/", False),
+        ("https://corp.example:x@evil.example/", False),
+        ("https://corp.example%40evil.example/", False),
+        ("https://corp.example\\@evil.example/", False),
+        ("https:\\\\evil.example/", False),
+        ("https://corp.ex\u0430mple/", False),
+        ("https://\u212aorp.example/", False),
+        ("https://corp.example\u2215@evil.example/", False),
+        ("https://corp\u200b.example/", False),
+        ("https://corp.example/a\u200bb", False),
+        ("https://corp.example/a\u3000b", False),
+        ("https://corp.example:port/", False),
+        ("https://xn--mller-kva.example/", True),
+        ("https://corp.example/~user@host?mail=a@b.example#c@d", True),
+        ("https://corp.example?x=1", True),
+        ("https://corp.example:8443", True),
+        ("https://[2001:db8::1]:8443/a", True),
+        ("https://corp.example/größe", True),
         ("", False),
         (None, False),
         (1, False),
@@ -202,6 +220,12 @@ def test_only_http_and_https_are_weblinks(value: object, expected: bool) -> None
     answer = _renderer(plain="{{ 'y' if data.x is weblink else 'n' }}")
     if isinstance(value, str):
         assert answer.render(_values(data={"x": value})).text == ("y" if expected else "n")
+
+
+def test_a_subject_of_a_template_hides_nothing() -> None:
+    """What nobody sees in a value is left out of the subject, and the notification is delivered (R5)."""
+    answer = _renderer(subject="{{ data.x }} failed").render(_values(data={"x": "Pay\u200b\u200d\u200dPal"}))
+    assert answer.subject == "PayPal failed"
 
 
 class _Elements(html.parser.HTMLParser):

@@ -3,9 +3,10 @@
 No error quotes what was sent: a body may hold a reset link, and an answer may end in a log (R1).
 """
 
+import json
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import pydantic
 
@@ -16,6 +17,7 @@ from mailtier.sender.intake import problems
 _MAXIMUM_ERRORS: Final = 20
 # A name that can stand in a pointer as it is. Other names of fields are the caller's text and are not repeated.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_FIELDS: Final = frozenset(notification.NotificationRequest.model_fields)
 _PATH_PART: Final = re.compile(r"[^.\[\]]+")
 
 
@@ -26,10 +28,23 @@ def parse(body: bytes) -> notification.NotificationRequest:
         Problem: It is not JSON in UTF-8, or not a valid notification; `errors` names each field.
     """
     try:
-        return notification.NotificationRequest.model_validate_json(body)
+        found = notification.NotificationRequest.model_validate_json(body)
     except pydantic.ValidationError as error:
         # Chaining would carry the body into a traceback (R1).
         raise _problem(error) from None
+    # Afterwards: what is valid is JSON of a known depth.
+    json.loads(body, object_pairs_hook=_once_each)
+    return found
+
+
+def _once_each(pairs: Sequence[tuple[str, Any]]) -> None:
+    """Refuse a name that stands twice: of its values one reader takes the first, and another the last (RFC 8259)."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        return
+    twice = next(name for name in names if names.count(name) > 1)
+    which = f"`{twice}`" if twice in _FIELDS else "a name in data"
+    raise problems.HttpProblem(problems.MALFORMED, f"{which} stands twice in the same object; send each name once")
 
 
 def pointer(parts: Sequence[str]) -> str:

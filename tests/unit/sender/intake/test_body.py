@@ -74,3 +74,29 @@ def test_many_errors_are_cut() -> None:
     refused = _refused(json.dumps({"category": "JobAlert", **{f"x{n}": n for n in range(50)}}).encode())
     assert len(refused.errors) == 20
     assert "50 things" in refused.detail
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"category": "JobAlert", "text": "a", "text": "b"}', "`text` stands twice"),
+        (b'{"category": "JobAlert", "category": "RobotAlert", "text": "a"}', "`category` stands twice"),
+        (b'{"category": "JobAlert", "tex\\u0074": "a", "text": "b"}', "`text` stands twice"),
+        (b'{"category": "JobAlert", "data": {"s3cr3t": "1", "s3cr3t": "2"}}', "a name in data stands twice"),
+    ],
+)
+def test_a_name_that_stands_twice_is_refused(content: bytes, says: str) -> None:
+    """Which of two values counts is not left to chance, however the name is written; it is not repeated (R1)."""
+    refused = _refused(content)
+    assert refused.kind is problems.MALFORMED
+    assert says in refused.detail
+    assert "s3cr3t" not in refused.detail
+
+
+def test_a_refused_character_is_named_with_its_place() -> None:
+    """Colours of a terminal in a text are refused with the character, its line and column, and what to do."""
+    refused = _refused(rb'{"category": "JobAlert", "text": "one\ntwo \u001b[31ms3cr3t"}')
+    (error,) = refused.errors
+    assert error.pointer == "#/text"
+    assert error.detail.endswith("; U+001B (escape) is character 5 of line 2: remove it")
+    assert "s3cr3t" not in error.detail
