@@ -2,32 +2,12 @@
 
 import dataclasses
 import datetime as dt
-import types
-from collections.abc import Mapping
 from typing import Final
 
-from mailtier.api import vocabulary
+from mailtier.api import patience, vocabulary
 from mailtier.mail import reasons
 
 _C: Final = vocabulary.Category
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How patiently one category is delivered.
-
-    Attributes:
-        minimal_backoff: The shortest delay between two attempts; Postfix's name for it.
-        maximal_backoff: The longest delay.
-        max_age: How long after its acceptance a recipient is still tried.
-        in_doubt_delays: The delays after each loss behind the final dot; when they are used up, the recipient
-            fails as InDoubt. Empty where arriving twice is worse than not at all.
-    """
-
-    minimal_backoff: dt.timedelta
-    maximal_backoff: dt.timedelta
-    max_age: dt.timedelta
-    in_doubt_delays: tuple[dt.timedelta, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,51 +30,8 @@ class GiveUp:
 
 RetryDecision = Retry | GiveUp
 
-# Where late is worse than twice. Two resends cover a restart of the server (minutes) and a failover (a quarter
-# of an hour); a third would only add to the copies.
-_RESEND: Final = (dt.timedelta(minutes=5), dt.timedelta(minutes=15))
 
-_ALERT: Final = RetryPolicy(
-    # A relay that restarts is back within minutes, and an alert is read while it matters: after a day the
-    # incident is known or over.
-    minimal_backoff=dt.timedelta(minutes=1),
-    maximal_backoff=dt.timedelta(minutes=30),
-    max_age=dt.timedelta(hours=24),
-    in_doubt_delays=_RESEND,
-)
-
-POLICIES: Final[Mapping[vocabulary.Category, RetryPolicy]] = types.MappingProxyType(
-    {
-        _C.PASSWORD_RECOVERY: RetryPolicy(
-            # Somebody waits before a screen. A reset link lives about an hour (OWASP Forgot Password Cheat Sheet:
-            # expire after an appropriate period); one that arrives dead only sends them round again.
-            minimal_backoff=dt.timedelta(seconds=10),
-            maximal_backoff=dt.timedelta(minutes=5),
-            max_age=dt.timedelta(hours=1),
-            in_doubt_delays=_RESEND,
-        ),
-        _C.JOB_ALERT: _ALERT,
-        _C.ROBOT_ALERT: _ALERT,
-        _C.LICENSE_STATUS: RetryPolicy(
-            # Three days outlast a weekend without staff, and leave time to renew a licence that runs out.
-            minimal_backoff=dt.timedelta(minutes=5),
-            maximal_backoff=dt.timedelta(hours=1),
-            max_age=dt.timedelta(days=3),
-            in_doubt_delays=_RESEND,
-        ),
-        _C.PRODUCT_UPDATE: RetryPolicy(
-            # Postfix: minimal_backoff_time 300s, maximal_backoff_time 4000s, maximal_queue_lifetime 5d; RFC 5321
-            # section 4.5.4.1 asks for 4-5 days.
-            minimal_backoff=dt.timedelta(seconds=300),
-            maximal_backoff=dt.timedelta(seconds=4000),
-            max_age=dt.timedelta(days=5),
-            in_doubt_delays=(),
-        ),
-    }
-)
-
-
-def policy_for(category: vocabulary.Category, *, max_age: dt.timedelta | None = None) -> RetryPolicy:
+def policy_for(category: vocabulary.Category, *, max_age: dt.timedelta | None = None) -> patience.RetryPolicy:
     """Return the policy of a category under an organization's settings.
 
     Args:
@@ -102,7 +39,7 @@ def policy_for(category: vocabulary.Category, *, max_age: dt.timedelta | None = 
         max_age: The effective `delivery.maxAge`; it replaces the category's own, but never lengthens the life
             of a password recovery.
     """
-    policy = POLICIES[category]
+    policy = patience.POLICIES[category]
     if max_age is None:
         return policy
     if category is _C.PASSWORD_RECOVERY:
@@ -111,7 +48,7 @@ def policy_for(category: vocabulary.Category, *, max_age: dt.timedelta | None = 
 
 
 def next_attempt(
-    policy: RetryPolicy, *, queued_at: dt.datetime, attempts: int, now: dt.datetime, jitter: float
+    policy: patience.RetryPolicy, *, queued_at: dt.datetime, attempts: int, now: dt.datetime, jitter: float
 ) -> RetryDecision:
     """Return when a deferred recipient is tried again, or that it has expired.
 
@@ -144,7 +81,9 @@ def next_attempt(
     return Retry(at=min(now + delay, deadline))
 
 
-def next_in_doubt(policy: RetryPolicy, *, queued_at: dt.datetime, losses: int, now: dt.datetime) -> RetryDecision:
+def next_in_doubt(
+    policy: patience.RetryPolicy, *, queued_at: dt.datetime, losses: int, now: dt.datetime
+) -> RetryDecision:
     """Return when a recipient in doubt is resent, byte for byte the same, or that it fails as InDoubt.
 
     Args:
@@ -166,7 +105,7 @@ def next_in_doubt(policy: RetryPolicy, *, queued_at: dt.datetime, losses: int, n
     return Retry(at=at)
 
 
-def _ceiling(policy: RetryPolicy, attempts: int) -> dt.timedelta:
+def _ceiling(policy: patience.RetryPolicy, attempts: int) -> dt.timedelta:
     # Doubling stops at the cap instead of computing 2**attempts, which overflows a timedelta.
     ceiling = policy.minimal_backoff
     for _ in range(attempts):

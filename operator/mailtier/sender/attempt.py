@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Final
 
-from mailtier.api import addresses, prose, text, vocabulary
-from mailtier.mail import classify, headers, reasons, render, retry, states, transaction
+from mailtier.api import addresses, patience, prose, text, vocabulary
+from mailtier.mail import classify, headers, reasons, render, states, transaction
 from mailtier.sender import (
     builder,
     clock,
@@ -323,7 +323,7 @@ class Attempts:
         context = self._context(attempt.usable, attempt.found)
         back_in = max(target.retry_at(attempt.entry.organization.key.namespace) - self._clock.monotonic(), 0.0)
         if was_open:
-            policy = retry.POLICIES[attempt.job.category]
+            policy = patience.POLICIES[attempt.job.category]
             back_in = max(back_in, policy.minimal_backoff.total_seconds() * (1 + context.jitter))
         back_at = context.now + dt.timedelta(seconds=back_in)
         self._store(attempt.entry, verdicts.failed(attempt.job, failure, context, server_back_at=back_at))

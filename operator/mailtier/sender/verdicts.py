@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
-from mailtier.api import vocabulary
+from mailtier.api import patience, vocabulary
 from mailtier.mail import classify, reasons, replies, retry, transaction
 from mailtier.sender import faults, ports
 
@@ -147,10 +147,10 @@ def _still_in_doubt(
     return _outcome(job, context, state=_S.FAILED, due_at=None, reason=given_up, message=last, attempted=True)
 
 
-def _policy(job: ports.Job, context: VerdictContext) -> retry.RetryPolicy:
+def _policy(job: ports.Job, context: VerdictContext) -> patience.RetryPolicy:
     # What was promised at acceptance counts, not what the settings say since.
     max_age = _UNLIMITED if context.expiry_paused else job.expires_at - job.accepted_at
-    return dataclasses.replace(retry.POLICIES[job.category], max_age=max_age)
+    return dataclasses.replace(patience.POLICIES[job.category], max_age=max_age)
 
 
 def _outcome(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtier.api import vocabulary
+from mailtier.api import patience, vocabulary
 from mailtier.mail import reasons, retry
 
 C = vocabulary.Category
@@ -127,8 +127,8 @@ def test_a_loss_that_did_not_happen_is_refused() -> None:
         retry.next_in_doubt(retry.policy_for(C.JOB_ALERT), queued_at=QUEUED_AT, losses=0, now=QUEUED_AT)
 
 
-@pytest.mark.parametrize("policy", retry.POLICIES.values())
-def test_policies_are_sound(policy: retry.RetryPolicy) -> None:
+@pytest.mark.parametrize("policy", patience.POLICIES.values())
+def test_policies_are_sound(policy: patience.RetryPolicy) -> None:
     """Every default policy has room for several attempts, and both resends fit into the max age."""
     assert dt.timedelta(0) < policy.minimal_backoff < policy.maximal_backoff < policy.max_age
     assert sum(policy.in_doubt_delays, dt.timedelta(0)) < policy.max_age

@@ -1,29 +1,13 @@
 """Lints about how fast, how often and how long is tried."""
 
 import datetime as dt
-import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
+from mailtier.api import patience, vocabulary
 from mailtier.api import types as scalars
-from mailtier.api import vocabulary
 from mailtier.settings.lints import names, terms, transport
 from mailtier.settings.providers import facts as providers
-
-_C: Final = vocabulary.Category
-_HOUR: Final = dt.timedelta(hours=1)
-
-LONGEST_PAUSES: Final[Mapping[vocabulary.Category, dt.timedelta]] = types.MappingProxyType(
-    {
-        _C.PASSWORD_RECOVERY: dt.timedelta(minutes=5),
-        _C.JOB_ALERT: dt.timedelta(minutes=30),
-        _C.ROBOT_ALERT: dt.timedelta(minutes=30),
-        _C.LICENSE_STATUS: _HOUR,
-        _C.PRODUCT_UPDATE: dt.timedelta(seconds=4000),
-    }
-)
-"""The longest pause between two attempts. The schedule's home is `mail.retry`, which this layer does not know; a test
-holds the two together."""
 
 SHORT_SESSION: Final = dt.timedelta(seconds=10)
 """Postfix postscreen waits 6 s before it greets, Exchange's tarpit 5 s, and a name is resolved before that."""
@@ -111,7 +95,7 @@ def _short_age(subject: terms.Subject) -> Iterator[terms.Notice]:
     late = [
         category
         for category, values in subject.effective.notifications.items()
-        if values.enabled and LONGEST_PAUSES[category] > max_age
+        if values.enabled and patience.POLICIES[category].maximal_backoff > max_age
     ]
     if late:
         listed = ", ".join(sorted(late))

@@ -1,19 +1,19 @@
 """What holds for every lint: its form, its order, and that it never stands in the way."""
 
 import dataclasses
+import datetime as dt
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit import linting, specs
+from kit import linting, specs, tiers
 from kit.corpus import lints
 from kit.corpus.lints import parts
-from mailtier.api import settings, vocabulary
-from mailtier.mail import retry
+from mailtier.api import patience, settings, types, vocabulary
 from mailtier.settings import effective, observed, resolve
-from mailtier.settings.lints import catalogue, delivery, terms
+from mailtier.settings.lints import catalogue, terms
 from mailtier.settings.providers import catalogue as providers
 from mailtier.settings.providers import facts as provider_model
 
@@ -216,8 +216,20 @@ def test_a_finding_is_as_certain_as_its_fact(
     assert found[0].lint.severity == terms.LintSeverity.ERROR
 
 
-def test_the_pauses_are_those_of_the_schedule() -> None:
-    """The lint about max age knows the longest pause between two attempts of each category."""
-    assert {category: policy.maximal_backoff for category, policy in retry.POLICIES.items()} == dict(
-        delivery.LONGEST_PAUSES
-    )
+@pytest.mark.parametrize(("category", "policy"), patience.POLICIES.items())
+def test_a_max_age_is_compared_with_the_schedule_that_the_sender_keeps(
+    category: vocabulary.Category, policy: patience.RetryPolicy
+) -> None:
+    """A max age below the longest pause of a category is told with its name, and one that is as long is not."""
+
+    def named(max_age: dt.timedelta) -> bool:
+        delivery = {"maxAge": types.format_duration(max_age)}
+        found = catalogue.run(linting.of_host({**tiers.RELAY, "delivery": delivery}))
+        return any(
+            category in finding.message
+            for finding in found
+            if finding.lint.identifier == "max-age-shorter-than-retries"
+        )
+
+    assert named(policy.maximal_backoff - dt.timedelta(seconds=1))
+    assert not named(policy.maximal_backoff)
