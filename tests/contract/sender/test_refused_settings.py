@@ -108,7 +108,7 @@ async def test_a_provider_s_remedy_is_told(sender: sending.Sender, serve: Serve)
 
 
 async def test_one_tenant_alone_does_not_accuse_the_host_s_server(sender: sending.Sender, serve: Serve) -> None:
-    """Who chooses his recipients may provoke refusals: Verified of all who inherit waits for a second one."""
+    """Who chooses his recipients may provoke refusals: Verified of all who inherit waits for a second one (R15)."""
     server = await serve()
     server.script.on("RCPT", "554 5.7.1 Not for you")
     at = sending.endpoint(server)
