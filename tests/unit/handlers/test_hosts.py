@@ -36,6 +36,7 @@ class World:
         reader = reads.Reader(
             client,
             changed=lambda _: None,
+            is_published=lambda _: False,
             publish=lambda _: None,
             monotonic=lambda: 0.0,
             jitter=lambda: 0.5,

@@ -56,7 +56,12 @@ class World:
             summary=None,
         )
         reader = reads.Reader(
-            client, changed=lambda _: None, publish=lambda _: None, monotonic=lambda: 0.0, jitter=lambda: 0.5
+            client,
+            changed=lambda _: None,
+            is_published=lambda _: False,
+            publish=lambda _: None,
+            monotonic=lambda: 0.0,
+            jitter=lambda: 0.5,
         )
         self.organizations = organizations.OrganizationReconciler(
             objects,
