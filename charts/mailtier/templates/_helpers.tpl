@@ -99,5 +99,9 @@ readinessProbe:
 
 {{/* Where applications in the cluster reach the intake. */}}
 {{- define "mailtier.intakeUrl" -}}
-https://{{ include "mailtier.fullname" . }}.{{ .Release.Namespace }}.svc{{ if ne (int .Values.service.port) 443 }}:{{ .Values.service.port }}{{ end }}
+{{- $service := printf "%s.%s.svc" (include "mailtier.fullname" .) .Release.Namespace }}
+{{- /* The whole name: `name.namespace.svc` is looked for below `svc.cluster.local` first, where whoever owns a namespace
+       called svc owns it. A certificate of somebody else's making may be for the short one alone. */ -}}
+{{- if not .Values.sender.tls.secretName }}{{ $service = printf "%s.%s" $service .Values.service.clusterDomain }}{{ end -}}
+https://{{ $service }}{{ if ne (int .Values.service.port) 443 }}:{{ .Values.service.port }}{{ end }}
 {{- end }}

@@ -195,7 +195,7 @@ OPTIONS = (
         path="projections.enabled",
         value=True,
         look=lambda found: [
-            rule["verbs"] for rule in _named("ClusterRole")(found)["rules"] if rule["resources"] == ["configmaps"]
+            rule["verbs"] for rule in _named("ClusterRole")(found)["rules"] if rule.get("resources") == ["configmaps"]
         ],
         seen=[["get", "create", "patch", "delete"]],
     ),

@@ -25,7 +25,7 @@ def test_chart_is_without_fault() -> None:
 def test_chart_holds_nothing_but_itself() -> None:
     """Each file of the chart is one that a package needs, so that none is left over from a run."""
     found = {str(path.relative_to(helm.CHART)) for path in helm.CHART.rglob("*") if path.is_file()}
-    templates = {"NOTES.txt", "_helpers.tpl", "extra-objects.yaml", "rbac-users.yaml", "rbac.yaml"}
+    templates = {"NOTES.txt", "_helpers.tpl", "admission.yaml", "extra-objects.yaml", "rbac-users.yaml", "rbac.yaml"}
     templates |= {"service.yaml", "serviceaccount.yaml", "statefulset.yaml"}
     templates |= {f"crds/{resource.file_name}" for resource in crds.ALL}
     assert found == {
@@ -135,13 +135,19 @@ def test_certificate_covers_the_service() -> None:
 
 
 def test_operator_knows_where_applications_reach_the_intake() -> None:
-    """What projections tell them is the Service, and one of the names that the certificate is for."""
+    """By the Service's whole name, which nobody else owns (R6); a certificate of others may be for the short one."""
     for port, suffix in ((443, ""), (8443, ":8443")):
-        objects = helm.objects({"service": {"port": port}}, release="post", namespace="mail")
-        operator, sender = _only(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
-        (url,) = (argument for argument in operator["args"] if argument.startswith("--intake-url="))
-        assert url == f"--intake-url=https://post-mailtier.mail.svc{suffix}"
-        assert "--tls-name=post-mailtier.mail.svc" in sender["args"]
+        whole = "post-mailtier.mail.svc.cluster.local"
+        operator, sender = _containers({"service": {"port": port}})
+        assert f"--intake-url=https://{whole}{suffix}" in operator["args"]
+        assert f"--tls-name={whole}" in sender["args"]
+    operator, _ = _containers({"sender": {"tls": {"secretName": "intake"}}})
+    assert "--intake-url=https://post-mailtier.mail.svc" in operator["args"]
+
+
+def _containers(values: dict[str, typing.Any]) -> list[dict[str, typing.Any]]:
+    objects = helm.objects(values, release="post", namespace="mail")
+    return list(_only(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"])
 
 
 @pytest.mark.parametrize(
