@@ -78,6 +78,7 @@ SPELLINGS = (
         "the host's address wrapped in 6to4",
         {"host": "2002:5db8:d70e::1"},
         _relay("93.184.215.14"),
+        reason="EndpointNotAllowed",
     ),
     _named(
         "relay-behind-nat64", "the host's address behind NAT64", {"host": "64:ff9b::5db8:d70e"}, _relay("93.184.215.14")
