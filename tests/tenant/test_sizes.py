@@ -121,9 +121,9 @@ STORIES = (
     attacks.Story(
         name="a-giant-annotation",
         test="test_a_giant_annotation_is_read_and_not_repeated",
-        rules=("R10",),
-        story="The annotation of a Secret lists a quarter of a megabyte, to be parsed and repeated at every look.",
-        stopped_by="it is parsed in linear time, and what the status repeats of it is bounded",
+        rules=("R10", "R15"),
+        story="The annotation of a Secret lists a quarter of a megabyte, to be kept and repeated for every organization.",
+        stopped_by="one of more than 8192 characters lists nothing, and is not kept",
     ),
     attacks.Story(
         name="an-expensive-reply",
@@ -195,13 +195,16 @@ def test_a_namespace_s_bundles_have_a_share(attacker: arena_kit.Attacker) -> Non
 
 
 def test_a_giant_annotation_is_read_and_not_repeated(attacker: arena_kit.Attacker) -> None:
-    """A quarter of a megabyte of entries is judged, and the status stays a status (R10)."""
+    """A quarter of a megabyte of entries lists nothing, and neither status nor what is published repeats it (R10, R15)."""
     annotation = ",".join(f"smtp-{number}.example.org:{1 + number % 65535}" for number in range(9_000))
-    assert len(binding.parse(annotation)) == 9_000
+    assert binding.parse(annotation) == ()
+    assert len(binding.parse(annotation[: binding.MAXIMUM_LENGTH].rpartition(",")[0])) > 200
     attacker.bring(attacker.arena.secret("a-giant-annotation", username="robot"), endpoint=annotation)
     attacker.settings(attacks.server("smtp.example.org"))
-    attacker.until_reason("SecretNotBound")
-    assert len(json.dumps(attacker.status())) < 200_000
+    told = attacker.until_reason("SecretNotBound")["message"]
+    assert f"more than {binding.MAXIMUM_LENGTH} characters" in told
+    assert len(json.dumps(attacker.status())) < 20_000
+    assert len(json.dumps(attacker.effective())) < 40_000
 
 
 def test_an_expensive_reply_is_cheap() -> None:

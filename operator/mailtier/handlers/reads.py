@@ -20,7 +20,7 @@ from mailtier.handlers import bundle_reads, keys, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, pace
 from mailtier.kube import secrets as kube_secrets
-from mailtier.settings import observed, passwords, resolve
+from mailtier.settings import binding, observed, passwords, resolve
 from mailtier.telemetry import metrics
 
 Need = observed.SecretNeed | observed.CaNeed
@@ -251,10 +251,15 @@ class Reader:
         return observed.SecretRead(
             outcome=observed.ReadOutcome.FOUND,
             version=f"{found.uid}/{found.resource_version}",
-            annotation=found.annotations.get(names.ENDPOINT_ANNOTATION),
+            annotation=_kept(found.annotations.get(names.ENDPOINT_ANNOTATION)),
             unfit=unfit,
             problem=problem,
         )
+
+
+def _kept(annotation: str | None) -> str | None:
+    """Return what is kept of an annotation: of one that is too long, so much that it is seen to be."""
+    return annotation[: binding.MAXIMUM_LENGTH + 1] if annotation else annotation
 
 
 def _outcome(error: errors.ApiError) -> observed.ReadOutcome:

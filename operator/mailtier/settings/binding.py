@@ -13,6 +13,9 @@ from mailtier.settings import effective
 _NAME: Final = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}")
 _MAXIMUM_PORT: Final = 65535
+MAXIMUM_LENGTH: Final = 8192
+"""Characters of an annotation."""
+
 _HTTPS: Final = "https://"
 _HTTPS_PORT: Final = 443
 
@@ -54,12 +57,19 @@ def normalize_host(host: str) -> str:
         return lowered
 
 
+def is_too_long(annotation: str | None) -> bool:
+    """Return whether an annotation has more than is ever looked at: it is kept for each Secret, and told in a status."""
+    return annotation is not None and len(annotation) > MAXIMUM_LENGTH
+
+
 def parse(annotation: str | None) -> tuple[BoundServer, ...]:
-    """Return the endpoints that an annotation lists; what cannot be read as one lists nothing.
+    """Return the endpoints that an annotation lists; what cannot be read as one lists nothing, nor does what is too long.
 
     Args:
         annotation: Comma-separated `host[:port]`, IPv6 in brackets; None for no annotation.
     """
+    if is_too_long(annotation):
+        return ()
     entries = (_parse_entry(text.strip(texts.ASCII_BLANKS)) for text in (annotation or "").split(","))
     return tuple(entry for entry in entries if entry is not None)
 
@@ -122,6 +132,8 @@ def refusal(
             f"{label} is for access tokens, as its annotation says, so that nothing in it is sent as a password; put"
             " the password into another Secret"
         )
+    if is_too_long(annotation):
+        label = f"the annotation of {label} has more than {MAXIMUM_LENGTH} characters, so that nothing in it counts; it"
     said = f"{label} does not list {' and '.join(str(server) for server in missing)} in its annotation"
     if not advise:
         return f"{said}; mend the other fault first, for the server cannot be used as it stands"
