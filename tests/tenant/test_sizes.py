@@ -122,7 +122,7 @@ STORIES = (
         name="a-giant-annotation",
         test="test_a_giant_annotation_is_read_and_not_repeated",
         rules=("R10", "R15"),
-        story="The annotation of a Secret lists a quarter of a megabyte, to be kept and repeated for every organization.",
+        story="The annotation of a Secret lists a quarter of a megabyte, to be kept and told for every organization.",
         stopped_by="one of more than 8192 characters lists nothing, and is not kept",
     ),
     attacks.Story(
@@ -195,7 +195,7 @@ def test_a_namespace_s_bundles_have_a_share(attacker: arena_kit.Attacker) -> Non
 
 
 def test_a_giant_annotation_is_read_and_not_repeated(attacker: arena_kit.Attacker) -> None:
-    """A quarter of a megabyte of entries lists nothing, and neither status nor what is published repeats it (R10, R15)."""
+    """A quarter of a megabyte of entries lists nothing, and is repeated nowhere (R10, R15)."""
     annotation = ",".join(f"smtp-{number}.example.org:{1 + number % 65535}" for number in range(9_000))
     assert binding.parse(annotation) == ()
     assert len(binding.parse(annotation[: binding.MAXIMUM_LENGTH].rpartition(",")[0])) > 200

@@ -58,12 +58,12 @@ def normalize_host(host: str) -> str:
 
 
 def is_too_long(annotation: str | None) -> bool:
-    """Return whether an annotation has more than is ever looked at: it is kept for each Secret, and told in a status."""
+    """Return whether an annotation has more than is looked at: it is kept for each Secret, and told in a status."""
     return annotation is not None and len(annotation) > MAXIMUM_LENGTH
 
 
 def parse(annotation: str | None) -> tuple[BoundServer, ...]:
-    """Return the endpoints that an annotation lists; what cannot be read as one lists nothing, nor does what is too long.
+    """Return the endpoints that an annotation lists; what cannot be read as one, or is too long, lists nothing.
 
     Args:
         annotation: Comma-separated `host[:port]`, IPv6 in brackets; None for no annotation.
