@@ -23,6 +23,7 @@ EVERYWHERE = {
     "patch mailtier.dev/orgemailsettings/status",
     "list mailtier.dev/notifications",
     "watch mailtier.dev/notifications",
+    "get mailtier.dev/notifications",
     "delete mailtier.dev/notifications",
     "patch mailtier.dev/notifications/status",
     "create events.k8s.io/events",
