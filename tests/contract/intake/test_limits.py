@@ -7,9 +7,10 @@ import json
 import socket
 import ssl
 
+import aiohttp
 import pytest
 
-from kit import intake, tenants
+from kit import intake, tenants, wait
 from kit import sender as sender_kit
 from mailtier.sender.intake import problems
 from mailtier.serving import listener
@@ -72,6 +73,42 @@ async def test_four_addresses_without_a_token_lock_nobody_out(
         async with asyncio.timeout(limits.idle_seconds / 3), intake.Client(sender.url, sender.tls) as another:
             assert (await another.post(organization, intake.ALERT)).status == 202
         held += itertools.chain(*await asyncio.gather(*(_silent(sender, source) for source in sources)))
+    for writer in held:
+        writer.close()
+
+
+async def _slots(running: sender_kit.Sender) -> int:
+    """Return how many bodies arrive at the intake at present."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{running.health_port}/metrics") as answer,
+    ):
+        lines = (await answer.text()).splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith('mailtier_share_slots{of="bodies"}'))
+
+
+async def test_slow_bodies_take_one_share(
+    stage: tenants.Stage, organization: tenants.Tenant, sender: sender_kit.Sender, client: intake.Client
+) -> None:
+    """Of the bodies that arrive at once a namespace has half, however many it sends, and others are served (R15)."""
+    other = tenants.create(stage.cluster)
+    stage.publish(other, recipients=["ops@example.com"])
+    await intake.until_known(client, other)
+    head = (
+        f"POST {organization.collection()} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {organization.token}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{{"
+    )
+    held = [(await _connect(sender))[1] for _ in range(40)]
+    for writer in held:
+        writer.write(head.encode())
+
+    async def are_half() -> bool:
+        return await _slots(sender) == 32
+
+    await wait.until_async(are_half, within_seconds=8, why="the namespace has its share of bodies, and no more")
+    async with asyncio.timeout(5):
+        assert (await client.post(other, intake.ALERT)).status == 202
+    assert await _slots(sender) <= 32
     for writer in held:
         writer.close()
 

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from mailtier.api import feed, notification, vocabulary
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import admission, ids, lanes, ports, prober, settings_source, standing
+from mailtier.sender import admission, ids, lanes, ports, prober, settings_source, shares, standing
 from mailtier.sender.intake import access, body, entrance, openapi, problems, windows
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
@@ -20,6 +20,9 @@ from mailtier.telemetry import logs, metrics
 BODY_SECONDS: Final = 10.0
 """For a body to arrive, from its first byte to its last: 256 KiB at 26 KiB a second."""
 _COMMIT_SECONDS: Final = 20.0
+_BODIES: Final = 64
+_BODIES_PER_NAMESPACE: Final = 32
+"""Of the bodies that arrive at the same time: half, so that who sends slowly keeps nobody else waiting."""
 _STARTING_SECONDS: Final = 2
 _QUOTA_SECONDS: Final = 60
 _FULL_SECONDS: Final = 300
@@ -68,12 +71,13 @@ class Service:
         self._enter = enter
         self._recoveries = windows.Windows(lanes.PASSWORD_RECOVERIES_PER_MINUTE, monotonic=parts.monotonic)
         self._storing: set[asyncio.Task[ports.Enqueued]] = set()
+        self._bodies = shares.Shares("bodies", total=_BODIES, each=_BODIES_PER_NAMESPACE)
 
     async def create(self, request: web.Request) -> web.Response:
         """Queue a notification; the answer 202 means that it is on disk."""
         caller, settings = await self._enter.organization(request)
         key = _idempotency_key(request)
-        content = body.parse(await _read(request))
+        content = body.parse(await self._read(request, settings.organization.namespace))
         refusal = admission.refuse(content, settings)
         if refusal is not None:
             metrics.count_refused(category=content.category, reason=str(refusal.reason))
@@ -184,28 +188,28 @@ class Service:
         self._parts.on_pending(enqueued.pending)
         return enqueued
 
+    async def _read(self, request: web.Request, namespace: str) -> bytes:
+        """Return the body, which arrives in one of its namespace's slots (R15).
+
+        Raises:
+            Problem: It is not declared as plain JSON, is too large, or does not arrive in time.
+        """
+        if request.content_type != "application/json" or request.charset not in {None, "utf-8", "UTF-8"}:
+            raise problems.HttpProblem(problems.NOT_JSON, "send the header `Content-Type: application/json`")
+        if "Content-Encoding" in request.headers:
+            raise problems.HttpProblem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
+        try:
+            with request[entrance.CONNECTION].reading():
+                async with asyncio.timeout(BODY_SECONDS):
+                    with await self._bodies.take(namespace):
+                        return await request.read()
+        except TimeoutError:
+            raise problems.HttpProblem(
+                problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"
+            ) from None
+
 
 _log = logs.get_logger(__name__)
-
-
-async def _read(request: web.Request) -> bytes:
-    """Return the body.
-
-    Raises:
-        Problem: It is not declared as plain JSON, is too large, or does not arrive in time.
-    """
-    if request.content_type != "application/json" or request.charset not in {None, "utf-8", "UTF-8"}:
-        raise problems.HttpProblem(problems.NOT_JSON, "send the header `Content-Type: application/json`")
-    if "Content-Encoding" in request.headers:
-        raise problems.HttpProblem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
-    try:
-        with request[entrance.CONNECTION].reading():
-            async with asyncio.timeout(BODY_SECONDS):
-                return await request.read()
-    except TimeoutError:
-        raise problems.HttpProblem(
-            problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"
-        ) from None
 
 
 def _idempotency_key(request: web.Request) -> str | None:
