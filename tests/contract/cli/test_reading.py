@@ -1,0 +1,76 @@
+"""What kubectl reads, Mailtier reads, and finds the same in it: the real kubectl is the judge."""
+
+import json
+import pathlib
+import typing
+
+import pytest
+
+from kit import cluster as cluster_kit
+from kit import offline
+from mailtier.cli.offline.files import sources
+
+_DOCUMENTS = (
+    offline.org("acme", **{"from": {"address": "a@acme.example", "displayName": "Größe"}}),
+    offline.org("birch", suspend=True),
+)
+_YAML = offline.text(*_DOCUMENTS)
+_LIST = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(_DOCUMENTS)})
+_ANCHORED = """
+apiVersion: mailtier.dev/v1alpha1
+kind: OrgEmailSettings
+metadata: {name: default, namespace: acme}
+spec:
+  notifications:
+    jobAlert: &alert {recipients: [x@acme.example], enabled: on}
+    robotAlert: {<<: *alert, enabled: no}
+"""
+_FILES = {
+    "utf-8": _YAML.encode(),
+    "byte-order-mark": _YAML.encode("utf-8-sig"),
+    "utf-16": _YAML.encode("utf-16"),
+    "utf-16-big-endian": b"\xfe\xff" + _YAML.encode("utf-16-be"),
+    "crlf": _YAML.replace("\n", "\r\n").encode(),
+    "empty-documents": b"---\n---\n# nothing\n---\n" + _YAML.encode() + b"---\n",
+    "joined": b"---\n".join(document.encode("utf-8-sig") for document in map(offline.text, _DOCUMENTS)),
+    "list": _LIST.encode(),
+    "list-in-utf-16": _LIST.encode("utf-16"),
+    "stream-of-json": "\n".join(map(json.dumps, _DOCUMENTS)).encode(),
+    "comment-in-latin-1": b"# Gr\xf6\xdfe\n" + _YAML.encode(),
+    "name-in-latin-1": _YAML.encode().replace(b'"Gr\\xF6\\xDFe"', b"Gr\xf6\xdfe"),
+    "anchors": _ANCHORED.encode(),
+}
+
+
+@pytest.mark.parametrize("name", list(_FILES))
+def test_a_file_holds_what_kubectl_finds_in_it(
+    name: str, cluster: cluster_kit.LocalCluster, tmp_path: pathlib.Path
+) -> None:
+    """In every encoding and form that kubectl takes, the same objects are found."""
+    file = tmp_path / "settings.yml"
+    file.write_bytes(_FILES[name])
+    printed = cluster.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", str(file)).stdout
+    expected = list(_objects(printed))
+    assert expected
+    assert [document.body for document in sources.read([str(file)]).documents] == expected
+
+
+@pytest.mark.parametrize("data", [_YAML.encode("utf-16-le"), b"kind: [\n", b"spec:\n\thost: x\n"])
+def test_what_kubectl_cannot_read_is_a_fault(
+    data: bytes, cluster: cluster_kit.LocalCluster, tmp_path: pathlib.Path
+) -> None:
+    """UTF-16 without its mark, and what is no YAML, is refused by both."""
+    file = tmp_path / "settings.yml"
+    file.write_bytes(data)
+    done = cluster.kubectl("create", "--dry-run=client", "--validate=false", "-f", str(file), check=False)
+    assert done.returncode != 0
+    assert [each.why for each in sources.read([str(file)]).unreadable] == [sources.Unread.FAULT]
+
+
+def _objects(text: str) -> typing.Iterator[typing.Any]:
+    """Yield the objects that kubectl prints, one after another or as a list."""
+    decoder, position = json.JSONDecoder(), 0
+    while position < len(text):
+        found, end = decoder.raw_decode(text, position)
+        yield from found["items"] if found["kind"] == "List" else [found]
+        position = end + len(text[end:]) - len(text[end:].lstrip())
