@@ -8,7 +8,7 @@ from bench.shares import ground
 from kit import arena as arena_kit
 from kit import intake, tenants, worlds
 
-_KNOWN_SECONDS = 180.0
+_KNOWN_SECONDS = 120.0
 _AT_ONCE = 8
 _TAKEN = frozenset({202})
 _REFUSED_FOR_GOOD = frozenset({403, 409, 422, 429})

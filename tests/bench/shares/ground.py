@@ -21,7 +21,7 @@ ANSWER_SECONDS: typing.Final = 30.0
 DELIVERY_SECONDS: typing.Final = 60.0
 _LOOK_SECONDS: typing.Final = 0.05
 _POLL_SECONDS: typing.Final = 0.005
-_PHASE_SECONDS: typing.Final = 120.0
+_PHASE_SECONDS: typing.Final = 60.0
 _BETWEEN_SECONDS: typing.Final = 2.5
 _QUOTA: typing.Final = "--quota-messages=5000"
 """As an installation has it; the arena's is small."""

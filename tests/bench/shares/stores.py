@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import contextlib
 import pathlib
+import re
 import secrets
 import time
 
@@ -11,15 +12,15 @@ from bench.shares import crowds, ground, launchers, scenario
 from kit import arena as arena_kit
 from kit import wait, worlds
 
-_OBJECTS = 350
+_OBJECTS = 200
 _LABELS = 3_000
-_NOTIFICATIONS = 3_000
 _AT_ONCE = 16
 _TAKEN = 202
 _FULL = 507
-_PATIENCE_SECONDS = 20.0
-"""How long the attacker goes on after it was last taken something from."""
+_PATIENCE_SECONDS = 45.0
+"""How long the attacker goes on."""
 _READY_SECONDS = 300
+_USED = re.compile(r"^mailtier_queue_volume_used_ratio (\S+)$", re.MULTILINE)
 _DOMAIN = ".".join(("d" * 60, "e" * 60, "f" * 50, "tenant.example"))
 
 
@@ -79,17 +80,16 @@ def _records(there: ground.Ground) -> collections.abc.Iterator[scenario.Told]:
         crowd.join("org-0", crowds.spec(server.host, server.port, auth={"mechanism": "Anonymous"}))
         crowd.notify(each=1)
         statuses: collections.Counter[int] = collections.Counter()
-        taken_at = time.monotonic()
-        while statuses[_TAKEN] < _NOTIFICATIONS and time.monotonic() < taken_at + _PATIENCE_SECONDS:
-            now = arena.loop.run(_hand_in(there, crowd))
-            statuses.update(now)
-            if _TAKEN in now:
-                taken_at = time.monotonic()
-            if _FULL in now:
-                break
+        ends_at = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < ends_at and not statuses[_FULL]:
+            statuses.update(arena.loop.run(_hand_in(there, crowd)))
 
         def told() -> ground.Measures:
-            return {"taken of the attacker": f"{statuses[_TAKEN]} of {statuses.total()} notifications"}
+            used = _USED.search(there.arena.sender.get("/metrics")[1])
+            return {
+                "the attacker's notifications that were taken": f"{statuses[_TAKEN]} of {statuses.total()}",
+                "of the volume in use": f"{float(used[1]):.0%}" if used else "",
+            }
 
         yield told
 
