@@ -81,7 +81,8 @@ async def test_what_a_server_does_to_one_namespace_is_not_the_server_s(
             sender.skip(_PAUSE_SECONDS)
             await sender.until(of, await sender.notify(of), _S.ACCEPTED)
             assert _state(sender) is breaker.BreakerState.CLOSED
-        assert _target(sender).retry_at("team-a") > sender.clock.monotonic() > _target(sender).retry_at("team-b")
+        # Whether the attacker's pause is over by now depends on who came first; the neighbour has never had one.
+        assert _target(sender).retry_at("team-a") > 0 >= _target(sender).retry_at("team-b")
 
 
 @pytest.mark.parametrize("reply", ["454 4.7.0 Later", "421 4.3.2 Closing", None])
