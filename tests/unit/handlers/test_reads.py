@@ -79,6 +79,22 @@ async def test_a_secret_is_read_once_for_a_version_of_the_settings(world: World)
     assert "hunter2" not in repr(first)
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(b"hunter\xff2", "not UTF-8"), (b"\xef\xbb\xbfhunter2", "byte order mark"), (None, "does not exist")],
+)
+async def test_bytes_that_are_no_password_are_told_as_what_they_are(
+    world: World, value: bytes | None, told: str
+) -> None:
+    """Of a key that is there is not said that it is missing, and nothing of its value (R1)."""
+    world.secret()
+    world.api.objects[SECRET]["data"] = {} if value is None else {"password": base64.b64encode(value).decode()}
+    found = await world.reader.read_for(USER, plan(), fresh=True)
+    assert found.secret is not None
+    assert told in found.secret.problem
+    assert "hunter" not in repr(found)
+
+
 async def test_an_outage_says_nothing_about_a_secret_that_was_read(world: World) -> None:
     """A refresh that the API server does not answer leaves what was known, or every outage would hold all mail."""
     world.secret()

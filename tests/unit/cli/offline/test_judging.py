@@ -1,6 +1,9 @@
 """What is made of files is what the operator makes of the same objects."""
 
+import base64
+
 import hypothesis
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import strategies as st
@@ -123,3 +126,24 @@ def test_labels_that_are_not_in_the_input_are_assumed() -> None:
     assert [finding.reason.name for finding in strict.findings] == ["NamespaceNotAllowed"]
     shown = offline.judge(*documents, offline.namespace("c")).organization(key).effective
     assert [finding.reason.name for finding in shown.findings] == ["NamespaceNotAllowed"]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(b"hunter\xff2", "not UTF-8"), (b"\xef\xbb\xbfhunter2", "byte order mark")]
+)
+def test_bytes_that_are_no_password_are_told_as_in_a_cluster(value: bytes, told: str) -> None:
+    """A repository is told of them before they are applied, and nothing of the value is shown (R1)."""
+    body = offline.secret("team-a", "smtp", endpoint="smtp.example.org")
+    body["data"] = {"password": base64.b64encode(value).decode()}
+    server = {"smtp": {"host": "smtp.example.org"}, "from": {"address": "a@example.org"}}
+    auth = {"username": "robot", "passwordSecretRef": {"name": "smtp"}}
+    documents = (
+        offline.host(),
+        offline.namespace("team-a"),
+        body,
+        offline.org("team-a", "default", **server, auth=auth),
+    )
+    key = effective.OrganizationKey(namespace="team-a", name="default")
+    (finding,) = offline.judge(*documents).organization(key).effective.findings
+    assert told in finding.message
+    assert "hunter" not in finding.message
