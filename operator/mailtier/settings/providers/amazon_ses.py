@@ -60,8 +60,8 @@ PROVIDER: Final = facts.Provider(
             "email-smtp.*.amazonaws.com.cn",
         ),
         source=_ENDPOINTS,
-        note="FIPS, dual-stack and Chinese names follow the pattern of the page's API endpoints; those of SMTP were"
-        " seen in public configurations",
+        note="made after the pattern of the page's API endpoints for FIPS, dual stack and China; no page that lists"
+        " them for SMTP was found",
         verified=False,
     ),
     starttls=facts.Fact(value=(587, 2587, 25), source=_CONNECT, note="Amazon EC2 throttles port 25 by default"),

@@ -57,7 +57,7 @@ PROVIDER: Final = facts.Provider(
     aliases=facts.Fact(
         value=("smtp.googlemail.com",),
         source=_SERVERS,
-        note="not on the page; Gmail's own Received lines name the server so",
+        note="not on the page; the former name, for which no source was found",
         verified=False,
     ),
     starttls=facts.Fact(value=(587,), source=_SERVERS),
@@ -71,7 +71,10 @@ PROVIDER: Final = facts.Provider(
         verified=False,
     ),
     binds_from=facts.Fact(
-        value=True, source=_SEND_AS, note="an account sends as itself, and as aliases that were confirmed before"
+        value=True,
+        source=_SEND_AS,
+        note="an account sends as itself, and as aliases that were confirmed before; another From is rewritten. The"
+        " page is that of the API",
     ),
     username=facts.Fact(
         value=facts.UsernameRule(matches=forms.is_address, sentence="is the whole address of the account"),

@@ -64,8 +64,7 @@ PROVIDER: Final = facts.Provider(
         value=("smtp-mail.outlook.com", "outlook.office365.com", "smtp.office365.us", "smtp.partner.outlook.cn"),
         source=_OUTLOOK_COM,
         note="the page has smtp-mail.outlook.com for accounts of Outlook.com, and outlook.office365.com for incoming"
-        " mail, which takes submission too; the others are in public configurations, the last two of the clouds for"
-        " governments and for China",
+        " mail; no page was found for the last two, of the clouds for governments and for China",
         verified=False,
     ),
     starttls=facts.Fact(value=(587, 25), source=_SETUP, note="Microsoft recommends 587"),

@@ -36,7 +36,7 @@ PROVIDER: Final = facts.Provider(
     aliases=facts.Fact(
         value=("smtp.eu.sendgrid.net",),
         source=_INTEGRATE,
-        note="for subusers in the EU; not on the page",
+        note="for subusers in the EU; not on the page, and no other source was found",
         verified=False,
     ),
     starttls=facts.Fact(value=(587, 2525, 25), source=_INTEGRATE),
