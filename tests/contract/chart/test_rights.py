@@ -62,6 +62,8 @@ UNSEEN = {
     "create configmaps",
     # An hour after a notification is complete.
     "delete mailtier.dev/notifications",
+    # A Notification of more than 2 KiB.
+    "get mailtier.dev/notifications",
 }
 """What a run of a minute does not show."""
 
