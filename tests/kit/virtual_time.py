@@ -2,28 +2,45 @@
 
 import asyncio
 import collections.abc
+import concurrent.futures
 import selectors
 import typing
 
 _Result = typing.TypeVar("_Result")
+_Arguments = typing.TypeVarTuple("_Arguments")
 
-_THREADS_SECONDS = 0.0005
-"""Real time that work in threads has to show itself before time is skipped."""
+_THREADS_SECONDS = 60.0
+"""Real time that work in threads may take; it takes no virtual time, however slow the machine is."""
 
 
 class _Selector(selectors.DefaultSelector):
-    """One that skips time in place of waiting for it."""
+    """One that skips time in place of waiting for it.
+
+    Attributes:
+        now: The virtual time in seconds.
+        in_threads: How many pieces of work threads have in hand.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.in_threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return what is ready; where nothing is, it is later afterwards."""
-        if timeout is None or timeout <= 0:
+        """Return what is ready; where nothing is, it is later afterwards.
+
+        Raises:
+            TimeoutError: A thread does not come to its end.
+        """
+        if timeout is not None and timeout <= 0:
             return super().select(timeout)
-        ready = super().select(_THREADS_SECONDS)
-        if not ready:
+        if self.in_threads:
+            ready = super().select(_THREADS_SECONDS)
+            if not ready:
+                raise TimeoutError(f"work in a thread did not end within {_THREADS_SECONDS:g} s")
+            return ready
+        ready = super().select(None if timeout is None else 0)
+        if not ready and timeout is not None:
             self.now += timeout
         return ready
 
@@ -38,6 +55,29 @@ class _Loop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Return the virtual time in seconds."""
         return self._skipping.now
+
+    def run_in_executor(
+        self,
+        executor: concurrent.futures.Executor | None,
+        func: collections.abc.Callable[[*_Arguments], _Result],
+        *args: *_Arguments,
+    ) -> asyncio.Future[_Result]:
+        """Have a thread do something; time stands still until it is done."""
+        work = super().run_in_executor(executor, func, *args)
+        self._skipping.in_threads += 1
+        work.add_done_callback(self._note_done)
+        return work
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # As in asyncio.
+        """Wait for all threads; the time that is allowed for it does not pass meanwhile."""
+        self._skipping.in_threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._skipping.in_threads -= 1
+
+    def _note_done(self, work: asyncio.Future[typing.Any]) -> None:
+        self._skipping.in_threads -= 1
 
 
 def run(main: collections.abc.Coroutine[typing.Any, typing.Any, _Result]) -> _Result:

@@ -228,11 +228,16 @@ def test_a_recipient_is_to_blame_at_rcpt_and_the_dot_only(
 @pytest.mark.parametrize("fault", classify.Fault)
 @pytest.mark.parametrize("phase", [phase for phase in classify.Phase if phase is not P.DOT])
 def test_a_fault_without_a_reply_is_the_servers(phase: classify.Phase, fault: classify.Fault) -> None:
-    """Lost connections, time-outs and TLS failures charge the server; what cannot be said in AUTH, the credentials."""
+    """Lost connections, time-outs and TLS failures charge the server; what its user may not do, the user."""
     failure = classify.classify_fault(phase, fault)
-    is_dialogue = fault in {classify.Fault.MECHANISM_NOT_OFFERED, classify.Fault.PROMPT_NOT_RECOGNIZED}
-    assert failure.scope is (CREDENTIALS if is_dialogue else SERVER)
-    assert failure.is_permanent is is_dialogue
+    is_user_s = fault in {
+        classify.Fault.MECHANISM_NOT_OFFERED,
+        classify.Fault.PROMPT_NOT_RECOGNIZED,
+        classify.Fault.HOST_SERVER,
+        classify.Fault.TOO_MANY_REFUSED_LOGINS,
+    }
+    assert failure.scope is (CREDENTIALS if is_user_s else SERVER)
+    assert failure.is_permanent is is_user_s
     assert failure.reason.value == fault.value
     assert failure.text == reasons.MEANINGS[failure.reason]
     assert (failure.code, failure.enhanced) == (None, None)

@@ -1,5 +1,6 @@
 """The status: conditions with reasons, times that move only with the status, and nothing that is not the reader's."""
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -312,10 +313,13 @@ def test_an_inherited_endpoint_shows_neither_username_nor_secret() -> None:
 
 def test_a_long_message_is_cut() -> None:
     """The apiserver takes 32768 characters."""
-    entries = ",".join(f"host-{number}.{'x' * 60}.example.com" for number in range(1000))
-    read = observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1", annotation=entries)
-    document = _status(tiers.conclude(tiers.RELAY, tiers.OWN, secret=read))
-    assert len(_message(document, "ResolvedRefs")) == 32768
+    resolution = tiers.conclude(
+        tiers.RELAY, tiers.OWN, secret=observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND)
+    )
+    (finding,) = resolution.effective.findings
+    told = dataclasses.replace(finding, message="x" * 40_000)
+    long = dataclasses.replace(resolution, effective=dataclasses.replace(resolution.effective, findings=(told,)))
+    assert len(_message(_status(long), "ResolvedRefs")) == 32768
 
 
 def test_conditions_can_be_read_as_lines() -> None:
