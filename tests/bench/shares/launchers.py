@@ -8,7 +8,7 @@ from kit import full_volume
 DNS: typing.Final = ("127.0.53.1", 53)
 """A resolv.conf knows no ports, and 53 takes root."""
 
-VOLUME_MEGABYTES: typing.Final = 24
+VOLUME_MEGABYTES: typing.Final = 10
 
 
 def resolving(folder: pathlib.Path) -> list[str]:

@@ -20,6 +20,8 @@ _FULL = 507
 _PATIENCE_SECONDS = 45.0
 """How long the attacker goes on."""
 _READY_SECONDS = 300
+_SHARE = "--quota-stored-bytes"
+_SHARE_BYTES = 1024 * 1024
 _USED = re.compile(r"^mailtier_queue_volume_used_ratio (\S+)$", re.MULTILINE)
 _DOMAIN = ".".join(("d" * 60, "e" * 60, "f" * 50, "tenant.example"))
 
@@ -104,7 +106,11 @@ async def _hand_in(there: ground.Ground, crowd: crowds.Crowd) -> list[int]:
 
 
 def _on_small_volume(tree: pathlib.Path) -> ground.Ground:
-    return ground.Ground(tree, launcher=launchers.on_small_volume, arguments=["--full-at=0.8"])
+    arguments = ["--full-at=0.8"]
+    # A share as small as the volume, in trees that have shares.
+    if _SHARE in (tree / "charts/mailtier/templates/statefulset.yaml").read_text(encoding="utf-8"):
+        arguments.append(f"{_SHARE}={_SHARE_BYTES}")
+    return ground.Ground(tree, launcher=launchers.on_small_volume, arguments=arguments)
 
 
 ALL = (
