@@ -9,7 +9,7 @@ from kit import arena as arena_kit
 from kit import intake, tenants, worlds
 
 _KNOWN_SECONDS = 120.0
-_AT_ONCE = 8
+_AT_ONCE = 32
 _TAKEN = frozenset({202})
 _REFUSED_FOR_GOOD = frozenset({403, 409, 422, 429})
 

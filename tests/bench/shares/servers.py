@@ -11,7 +11,7 @@ from kit import arena as arena_kit
 from kit import background, dns, smtpd
 
 _HEAVY = 6
-_SILENT = 300
+_SILENT = 1_000
 _NAMES = 300
 _LOGINS = 40
 _TARPIT_SECONDS = 10.0

@@ -13,7 +13,7 @@ from kit import arena as arena_kit
 from kit import wait, worlds
 
 _OBJECTS = 200
-_LABELS = 3_000
+_LABELS = 1_900
 _AT_ONCE = 16
 _TAKEN = 202
 _FULL = 507
@@ -33,7 +33,7 @@ class Labels:
     """
 
     name = "labels"
-    attacker = f"{_OBJECTS} objects of a tenant with 1.2 MB of labels each; the operator starts again"
+    attacker = f"{_OBJECTS} objects of a tenant with 1.2 MB each, most of it labels; the operator starts again"
 
     def play(self, tree: pathlib.Path, *, rounds: int) -> tuple[ground.Measures, ground.Measures]:
         """Return what the neighbour felt alone, and what it felt under the attack."""
