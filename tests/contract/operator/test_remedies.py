@@ -50,6 +50,7 @@ ELSEWHERE = {
     reasons.HOST_MISSING: "test_remedies_without_host",
     reasons.ENDPOINT_MISSING: "test_remedies_without_host",
     reasons.FROM_MISSING: "test_remedies_without_host",
+    reasons.HOST_ACCOUNT_NOT_ALLOWED: "test_remedies_without_host",
     reasons.NAMESPACE_NOT_GRANTED: "contract/chart/test_confinement",
     reasons.CA_FORBIDDEN: "contract/chart/test_confinement",
     reasons.PROJECTION_NOT_GRANTED: "contract/chart/test_confinement",

@@ -1,4 +1,4 @@
-"""What a status says where the platform team has set nothing, or not enough."""
+"""What a status says where the platform team has set nothing, not enough, or an account of its own."""
 
 import pathlib
 
@@ -34,4 +34,21 @@ def test_what_neither_tier_says_can_be_said_by_the_organization(
     world.org("bare-host")
     met = _stranger(world, tmp_path, ca, "bare-host").mend()
     assert met[:4] == ["EndpointMissing", "FromMissing", "CredentialsRequired", "SecretNotFound"]
+    assert operator.running
+
+
+def test_who_names_the_host_s_account_is_told_how_to_inherit_it(
+    world: worlds.World, operator: operators.Operator, tmp_path: pathlib.Path, ca: certs.Authority
+) -> None:
+    """Whoever removes what the message names sends with the host's account, and has no password to guess."""
+    relay = {"host": "smtp.platform.example"}
+    auth = {"username": "platform", "passwordSecretRef": {"name": "relay"}}
+    named = {"name": "relay", "namespace": world.system, "annotations": {"mailtier.dev/endpoint": relay["host"]}}
+    world.apply({"apiVersion": "v1", "kind": "Secret", "metadata": named, "stringData": {"password": "correct horse"}})
+    world.namespace("guesser")
+    world.host(smtp=relay, auth=auth, **{"from": {"address": "no-reply@platform.example"}})
+    world.org("guesser", smtp=relay, auth={**auth, "passwordSecretRef": {"name": "guess"}})
+    met = _stranger(world, tmp_path, ca, "guesser").mend()
+    assert list(dict.fromkeys(met)) == ["HostAccountNotAllowed", "SecretNotFound"]
+    assert world.conditions("guesser")["Ready"]["status"] == "True"
     assert operator.running
