@@ -8,8 +8,8 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Final
 
-from mailtier.api import canonical, feed, names, notification
-from mailtier.handlers import feed_client, keys, notification_status, statuses, store, watch_events, workqueue
+from mailtier.api import canonical, doubling, feed, names, notification
+from mailtier.handlers import feed_client, keys, notification_status, statuses, store, watch_events
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, paths
 from mailtier.settings import observed
@@ -23,7 +23,7 @@ KEEP_ACCEPTED: Final = dt.timedelta(hours=1)
 KEEP_OTHERS: Final = dt.timedelta(hours=24)
 """How long one stays that ended otherwise, so that somebody can read why."""
 
-_OFFER_AGAIN: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=1))
+_OFFER_AGAIN: Final = doubling.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=1))
 WORKERS: Final = 8
 """Objects worked on at the same time, by workers of their own: an offer waits for the sender's disk."""
 
@@ -158,7 +158,7 @@ class NotificationReconciler:
 
     def _offer_later(self, key: keys.Key) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        self._look_again(key, _OFFER_AGAIN.delay(failures, jitter=1.0))
+        self._look_again(key, _OFFER_AGAIN.ceiling(failures))
 
     async def _expire(self, key: keys.Key, seen: store.Notification, finished_at: dt.datetime) -> bool:
         """Remove a finished object when its time has come."""

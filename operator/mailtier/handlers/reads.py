@@ -15,7 +15,7 @@ import functools
 from collections.abc import Callable
 from typing import Final
 
-from mailtier.api import names
+from mailtier.api import doubling, names
 from mailtier.handlers import bundle_reads, keys, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, pace
@@ -26,8 +26,8 @@ from mailtier.telemetry import metrics
 Need = observed.SecretNeed | observed.CaNeed
 Read = observed.SecretRead | observed.CaRead
 
-UNSATISFIED: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(seconds=15))
-FORBIDDEN: Final = workqueue.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=5))
+UNSATISFIED: Final = doubling.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(seconds=15))
+FORBIDDEN: Final = doubling.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=5))
 HOST: Final = dt.timedelta(seconds=15)
 SATISFIED: Final = observed.EVERY
 PER_SECOND: Final = 50
@@ -213,7 +213,7 @@ class Reader:
             return
         is_forbidden = entry.result is not None and entry.result.outcome == observed.ReadOutcome.FORBIDDEN
         backoff = FORBIDDEN if is_forbidden else UNSATISFIED
-        self._schedule.add_after(need, backoff.delay(entry.failures + 1, jitter=1.0))
+        self._schedule.add_after(need, backoff.ceiling(entry.failures + 1))
 
     async def _read_again(self, need: Need) -> None:
         entry = self._entries.get(need)

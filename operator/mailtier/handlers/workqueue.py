@@ -7,13 +7,13 @@ pipelines at odds about one object perhaps, is worked on at a bounded rate.
 """
 
 import asyncio
-import dataclasses
 import datetime as dt
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
+from mailtier.api import doubling
 from mailtier.handlers import fairness
 from mailtier.telemetry import logs
 
@@ -22,25 +22,7 @@ Key = TypeVar("Key", bound=Hashable)
 _log = logs.get_logger(__name__)
 
 _STALE_DELAYS: Final = 1_000
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """How long a failed key waits: `first` doubled with each failure in a row, at most `most`."""
-
-    first: dt.timedelta = dt.timedelta(milliseconds=200)
-    most: dt.timedelta = dt.timedelta(minutes=1)
-
-    def delay(self, failures: int, *, jitter: float) -> dt.timedelta:
-        """Return the wait after this many failures in a row.
-
-        Args:
-            failures: At least 1.
-            jitter: From 0 up to 1; the upper half of the wait is drawn with it, so that many keys that failed
-                together do not come back together.
-        """
-        full = min(self.first * (1 << min(failures - 1, 30)), self.most)
-        return full * (0.5 + jitter / 2)
+_BACKOFF: Final = doubling.Backoff(first=dt.timedelta(milliseconds=200), most=dt.timedelta(minutes=1))
 
 
 class WorkQueue(Generic[Key]):
@@ -53,7 +35,7 @@ class WorkQueue(Generic[Key]):
         workers: int,
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
-        backoff: Backoff | None = None,
+        backoff: doubling.Backoff = _BACKOFF,
         observe: Callable[[int], None] = lambda _depth: None,
         on_retry: Callable[[], None] = lambda: None,
         flow: Callable[[Key], Hashable] = lambda _key: None,
@@ -76,7 +58,7 @@ class WorkQueue(Generic[Key]):
         self._workers = workers
         self._monotonic = monotonic
         self._jitter = jitter
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff
         self._observe = observe
         self._on_retry = on_retry
         self._ready = fairness.Order[Key](flow)
@@ -174,7 +156,7 @@ class WorkQueue(Generic[Key]):
                 failures = self._failures[key] = self._failures.get(key, 0) + 1
                 _log.warning("reconcile failed; it will be tried again", key=str(key), failures=failures, exc_info=True)
                 self._on_retry()
-                self.add_after(key, self._backoff.delay(failures, jitter=self._jitter()))
+                self.add_after(key, self._backoff.after(failures, jitter=self._jitter()))
             else:
                 self._failures.pop(key, None)
             finally:

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
+from mailtier.api import doubling
 from mailtier.kube import client, errors, paths
 from mailtier.telemetry import logs, metrics
 
 _FIRST_BACKOFF_SECONDS: Final = 1.0
-_LAST_BACKOFF_SECONDS: Final = 30.0
+_LONGEST_BACKOFF_SECONDS: Final = 30.0
 _FAILURES_BEFORE_RELIST: Final = 3
 
 OnChange = Callable[[str, client.Object | None], None]
@@ -61,7 +63,11 @@ class Reflector:
         self._on_change = on_change
         self._strip = strip
         self._jitter = jitter
-        self._first_backoff = self._backoff = backoff_seconds
+        self._backoff = doubling.Backoff(
+            first=dt.timedelta(seconds=backoff_seconds),
+            most=dt.timedelta(seconds=max(backoff_seconds, _LONGEST_BACKOFF_SECONDS)),
+        )
+        self._backoffs = 0
         self._objects: dict[str, client.Object] = {}
         self._versions: dict[str, str] = {}
         self._version: str | None = None
@@ -81,7 +87,7 @@ class Reflector:
                 else:
                     await self._watch(self._version)
                     # A watch ends by itself after minutes. Who cuts each one at once does not get us to hurry.
-                    await self._pause(self._first_backoff)
+                    await self._pause(self._backoff.first)
             except errors.GoneError:
                 _log.info("the watch fell behind and begins with a new listing", path=self._path)
                 self._version = None
@@ -122,7 +128,7 @@ class Reflector:
                 # Kept only now: what a failing callback did not take would be lost by a later watch.
                 self._version = metadata["resourceVersion"]
                 self._failures = 0
-                self._backoff = self._first_backoff
+                self._backoffs = 0
 
     def _keep(self, found: client.Object) -> None:
         name, version = found["metadata"]["name"], found["metadata"]["resourceVersion"]
@@ -137,10 +143,9 @@ class Reflector:
             self._on_change(name, None)
 
     async def _back_off(self) -> None:
-        seconds = self._backoff
-        self._backoff = min(2 * seconds, max(self._first_backoff, _LAST_BACKOFF_SECONDS))
-        await self._pause(seconds)
+        self._backoffs += 1
+        await self._pause(self._backoff.ceiling(self._backoffs))
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, pause: dt.timedelta) -> None:
         # Half a pause at least, or a jitter near zero would not pause.
-        await asyncio.sleep(seconds * (0.5 + self._jitter()))
+        await asyncio.sleep(pause.total_seconds() * (0.5 + self._jitter()))

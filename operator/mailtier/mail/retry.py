@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
-from mailtier.api import patience, vocabulary
+from mailtier.api import doubling, patience, vocabulary
 from mailtier.mail import reasons
 
 _C: Final = vocabulary.Category
@@ -76,7 +76,9 @@ def next_attempt(
     deadline = queued_at + policy.max_age
     if now >= deadline:
         return GiveUp(reason=reasons.DeliveryReason.EXPIRED)
-    ceiling = _ceiling(policy, attempts)
+    # Twice the minimal backoff after the first attempt: full jitter needs a range.
+    backoff = doubling.Backoff(first=policy.minimal_backoff, most=policy.maximal_backoff)
+    ceiling = backoff.ceiling(attempts + 1)
     delay = policy.minimal_backoff + (ceiling - policy.minimal_backoff) * jitter
     return Retry(at=min(now + delay, deadline))
 
@@ -103,13 +105,3 @@ def next_in_doubt(
     if at > queued_at + policy.max_age:
         return GiveUp(reason=reasons.DeliveryReason.IN_DOUBT)
     return Retry(at=at)
-
-
-def _ceiling(policy: patience.RetryPolicy, attempts: int) -> dt.timedelta:
-    # Doubling stops at the cap instead of computing 2**attempts, which overflows a timedelta.
-    ceiling = policy.minimal_backoff
-    for _ in range(attempts):
-        ceiling *= 2
-        if ceiling >= policy.maximal_backoff:
-            return policy.maximal_backoff
-    return ceiling

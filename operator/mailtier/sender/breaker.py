@@ -1,9 +1,13 @@
 """When a server is left alone: after a fault of its own, for a pause that doubles until it works again."""
 
+import datetime as dt
 import enum
+from typing import Final
 
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 300.0
+from mailtier.api import doubling
+
+_PAUSES: Final = doubling.Backoff(first=dt.timedelta(seconds=1), most=dt.timedelta(minutes=5))
+LONGEST_PAUSE_SECONDS: Final = _PAUSES.most.total_seconds()
 
 
 class BreakerState(enum.StrEnum):
@@ -85,6 +89,5 @@ class Breaker:
         self._trial = False
         if self.state(now) is BreakerState.OPEN:
             return
-        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._faults, 16), LONGEST_PAUSE_SECONDS)
         self._faults += 1
-        self._retry_at = now + pause * (0.5 + jitter / 2)
+        self._retry_at = now + _PAUSES.after(self._faults, jitter=jitter).total_seconds()

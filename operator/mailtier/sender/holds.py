@@ -1,15 +1,17 @@
 """Organizations whose messages are held: why, since when, and when to look again; pure."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import Iterator
 from typing import Final
 
+from mailtier.api import doubling
 from mailtier.mail import reasons
 from mailtier.sender import ports, standing
 
-FIRST_RECHECK_SECONDS: Final = 5.0
-LONGEST_RECHECK_SECONDS: Final = 60.0
+_RECHECKS: Final = doubling.Backoff(first=dt.timedelta(seconds=5), most=dt.timedelta(minutes=1))
 """R9: a Secret that is not right yet is read again after 5 s, backing off to a minute."""
+FIRST_RECHECK_SECONDS: Final = _RECHECKS.first.total_seconds()
 
 TOLD_AFTER_SECONDS: Final = 10.0
 """A hold shorter than that is not worth a write for each of its messages."""
@@ -22,13 +24,13 @@ class Hold:
     Attributes:
         since: Seconds of the monotonic clock.
         recheck_at: When to try again without being told of a change; None where only a change helps.
-        pause_seconds: How long the next recheck waits.
+        looks: How often it was looked at, the first time included.
     """
 
     held: standing.Held
     since: float
     recheck_at: float | None
-    pause_seconds: float
+    looks: int
 
 
 class Holds:
@@ -61,12 +63,12 @@ class Holds:
         former = self._holds.get(key) or self._released.pop(key, None)
         # A hold that was lifted only to look again goes on where it was.
         goes_on = former is not None and former.held.reason == held.reason
-        pause = former.pause_seconds if former and goes_on else FIRST_RECHECK_SECONDS
+        looks = former.looks + 1 if former and goes_on else 1
         self._holds[key] = Hold(
             held=held,
             since=former.since if former and goes_on else now,
-            recheck_at=now + pause if recheck else None,
-            pause_seconds=min(2 * pause, LONGEST_RECHECK_SECONDS),
+            recheck_at=now + _RECHECKS.ceiling(looks).total_seconds() if recheck else None,
+            looks=looks,
         )
         return not goes_on
 

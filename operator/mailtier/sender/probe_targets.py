@@ -2,9 +2,10 @@
 
 import asyncio
 import dataclasses
+import datetime as dt
 from typing import Final
 
-from mailtier.api import feed, prose, reasons
+from mailtier.api import doubling, feed, prose, reasons
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import admission, probe, standing, trace
 from mailtier.settings import effective
@@ -12,8 +13,8 @@ from mailtier.settings import effective
 AS_READ: Final = "That is what the operator read last; it reads again within 15 seconds, so ask once more after that."
 """What is said with what may be mended already."""
 GOOD_SECONDS: Final = 1800.0
-_FIRST_FAILING_SECONDS: Final = 60.0
-LONGEST_FAILING_SECONDS: Final = 600.0
+_FAILING: Final = doubling.Backoff(first=dt.timedelta(minutes=1), most=dt.timedelta(minutes=10))
+LONGEST_FAILING_SECONDS: Final = _FAILING.most.total_seconds()
 
 
 class NotProbeableError(Exception):
@@ -56,7 +57,7 @@ class Target:
             self.failures = 0
             return GOOD_SECONDS
         self.failures += 1
-        return float(min(_FIRST_FAILING_SECONDS * 2 ** min(self.failures - 1, 16), LONGEST_FAILING_SECONDS))
+        return _FAILING.ceiling(self.failures).total_seconds()
 
 
 def login(settings: effective.Effective) -> tuple[object, ...] | None:

@@ -5,8 +5,7 @@ import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import pytest
-
+from mailtier.api import doubling
 from mailtier.handlers import workqueue
 
 _WITHIN = 5.0
@@ -24,7 +23,7 @@ async def running(
         monotonic=loop.time,
         jitter=lambda: 0.5,
         rest=rest,
-        backoff=workqueue.Backoff(first=dt.timedelta(milliseconds=1), most=dt.timedelta(milliseconds=4)),
+        backoff=doubling.Backoff(first=dt.timedelta(milliseconds=1), most=dt.timedelta(milliseconds=4)),
     )
     task = asyncio.create_task(queue.run())
     try:
@@ -133,20 +132,6 @@ async def test_a_forgotten_key_does_not_come_back() -> None:
         queue.add_after("b", dt.timedelta(milliseconds=4))
         await second.wait()
     assert done == ["b"]
-
-
-@pytest.mark.parametrize(("failures", "seconds"), [(1, 0.2), (2, 0.4), (3, 0.8), (40, 60.0)])
-def test_the_wait_doubles_up_to_its_bound(failures: int, seconds: float) -> None:
-    """A key that keeps failing comes back less and less often, but at least every minute."""
-    delay = workqueue.Backoff().delay(failures, jitter=1.0)
-    assert delay == dt.timedelta(seconds=seconds)
-
-
-def test_jitter_spreads_over_the_upper_half() -> None:
-    """Keys that failed together do not come back together, and none comes back at once."""
-    backoff = workqueue.Backoff(first=dt.timedelta(seconds=10))
-    assert backoff.delay(1, jitter=0.0) == dt.timedelta(seconds=5)
-    assert backoff.delay(1, jitter=0.5) == dt.timedelta(seconds=7.5)
 
 
 async def test_a_key_rests_between_two_works_and_the_first_is_at_once() -> None:
