@@ -24,7 +24,7 @@ from mailtier.settings import conditions, effective, projection
 RECHECK: Final = dt.timedelta(seconds=45)
 """How often what was written is looked at."""
 
-RECHECK_SECONDS: Final = 1800.0
+TRUSTED_SECONDS: Final = 1800.0
 """How long what was written is taken to be there still, where nobody looks at it meanwhile."""
 
 _PER_SECOND: Final = 50
@@ -189,7 +189,7 @@ class Projections:
         document = _document(seen, data)
         digest = store.digest(document)
         known = self._written.get(key, _UNCHECKED)
-        if known.digest == digest and self._monotonic() - known.checked_at < RECHECK_SECONDS:
+        if known.digest == digest and self._monotonic() - known.checked_at < TRUSTED_SECONDS:
             return Projected(found=conditions.Projection.WRITTEN, is_left=True)
         written, refused = False, None
         try:

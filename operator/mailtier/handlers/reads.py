@@ -43,12 +43,20 @@ class _Entry:
     Attributes:
         users: Who refers to it, and whether what was found is what they need.
         failures: Reads in a row that left somebody unsatisfied.
+        begun: Reads that have begun; a read is begun and ends under the lock.
+        answered: The number of the latest of them that the API server answered.
     """
 
     lock: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
     result: Read | None = None
     users: dict[keys.Key, bool] = dataclasses.field(default_factory=dict)
     failures: int = 0
+    begun: int = 0
+    answered: int = 0
+
+    def begin(self) -> None:
+        """Take note that a read begins, which is about what is there from now on."""
+        self.begun += 1
 
     def keep(self, result: Read) -> bool:
         """Take in a read; return whether it says something new.
@@ -56,7 +64,10 @@ class _Entry:
         An outage of the API server says nothing: what was read before stands, or every refresh during one would
         hold everybody's mail.
         """
-        if self.result is not None and result.outcome == observed.ReadOutcome.UNAVAILABLE:
+        is_unavailable = result.outcome == observed.ReadOutcome.UNAVAILABLE
+        if not is_unavailable:
+            self.answered = self.begun
+        elif self.result is not None:
             return False
         changed = result != self.result
         self.result = result
@@ -121,14 +132,16 @@ class Reader:
             plan: Names at most one Secret and one CA bundle.
             fresh: Whether what was read before is not good enough, because the user's settings changed.
         """
-        found = await self._read(user, frozenset(need for need in (plan.secret, plan.ca) if need), fresh=fresh)
+        needs = frozenset(need for need in (plan.secret, plan.ca) if need)
+        found, is_answered = await self._read(user, needs, fresh=fresh)
         secret = found[plan.secret] if plan.secret else None
         ca = found[plan.ca] if plan.ca else None
         assert secret is None or isinstance(secret, observed.SecretRead)
         assert ca is None or isinstance(ca, observed.CaRead)
-        return observed.Reads(secret=secret, ca=ca, every=self.period)
+        return observed.Reads(secret=secret, ca=ca, every=self.period, is_answered=is_answered)
 
-    async def _read(self, user: keys.Key, needs: frozenset[Need], *, fresh: bool) -> dict[Need, Read]:
+    async def _read(self, user: keys.Key, needs: frozenset[Need], *, fresh: bool) -> tuple[dict[Need, Read], bool]:
+        """Return what was found, and whether what was to be read anew was answered."""
         for need in self._needs.get(user, frozenset()) - needs:
             self._leave(user, need)
         if needs:
@@ -139,18 +152,22 @@ class Reader:
         entries = {need: self._entries.setdefault(need, _Entry()) for need in needs}
         for entry in entries.values():
             entry.users.setdefault(user, False)
-        found = {}
+        # A read that is under way may have found what was there before the user asked; one that begins later has not.
+        asked = {need: entry.begun for need, entry in entries.items()}
+        found, is_answered = {}, True
         for need, entry in entries.items():
-            before = entry.result
             async with entry.lock:
-                if entry.result is None or (fresh and entry.result is before):
+                before = entry.result
+                if before is None or (fresh and entry.answered <= asked[need]):
+                    entry.begin()
                     changed = entry.keep(await self._fetch(need)) and before is not None
                     # The schedule will find nothing new in it, and they would wait for the next look at everything.
                     for other in entry.users.keys() - {user} if changed else ():
                         self._changed(other)
+                    is_answered = is_answered and entry.answered == entry.begun
                 assert entry.result is not None
                 found[need] = entry.result
-        return found
+        return found, is_answered
 
     @property
     def period(self) -> dt.timedelta:
@@ -220,6 +237,7 @@ class Reader:
         if entry is None:
             return
         async with entry.lock:
+            entry.begin()
             changed = entry.keep(await self._fetch(need))
         if changed:
             entry.failures = 0

@@ -37,13 +37,15 @@ class _Reading:
 
     Attributes:
         version: uid and generation of its object.
-        requested_at: What its object asked.
-        at: Monotonic seconds of the last reading that was asked for.
+        requested_at: The last request of its object that was answered.
+        at: Monotonic seconds of the last reading that was asked for, or that came to nothing.
+        is_answered: Whether it was an answer; otherwise it is to be made again.
     """
 
     version: tuple[str, int]
     requested_at: str
     at: float
+    is_answered: bool = True
 
 
 def _is_unfit(resolution: resolve.Resolution) -> bool:
@@ -84,11 +86,13 @@ class PlanResolver:
             key: Whose plan it is.
             plan: The plan.
             seen: The user's own object: when it is another version or asks for it, references are read anew;
-                otherwise the schedule has read them.
+                otherwise the schedule has read them. What the API server does not answer is no answer to the user.
         """
         before = self._read_for.get(key)
         reading = self._reading(key, before, seen)
-        found = await self._reader.read_for(key, plan, fresh=reading != before)
+        found = await self._reader.read_for(key, plan, fresh=reading is not before)
+        if reading is not before and not found.is_answered:
+            reading = self._unanswered(key, before, reading)
         self._read_for[key] = reading
         resolution = resolve.conclude(plan, found)
         state = resolution.effective.state
@@ -106,14 +110,20 @@ class PlanResolver:
         if before is None:
             return _Reading(version=version, requested_at=requested_at, at=float("-inf"))
         if before.version != version:
-            return dataclasses.replace(before, version=version, requested_at=requested_at)
-        if before.requested_at == requested_at:
+            return dataclasses.replace(before, version=version, requested_at=requested_at, is_answered=True)
+        if before.requested_at == requested_at and before.is_answered:
             return before
         now = self._monotonic()
         if (left := before.at + REQUEST_SECONDS - now) > 0:
             self._look_again(key, dt.timedelta(seconds=left))
             return before
         return _Reading(version=version, requested_at=requested_at, at=now)
+
+    def _unanswered(self, key: keys.Key, before: _Reading | None, reading: _Reading) -> _Reading:
+        """Have a reading made again that the API server did not answer; return what status may say of it until then."""
+        self._look_again(key, dt.timedelta(seconds=REQUEST_SECONDS))
+        answered = before.requested_at if before else ""
+        return dataclasses.replace(reading, requested_at=answered, at=self._monotonic(), is_answered=False)
 
     def release(self, key: keys.Key) -> None:
         """Forget a user that is gone."""

@@ -154,11 +154,14 @@ class Reads:
 
     Attributes:
         every: How often it is read again.
+        is_answered: Whether all that was to be read anew has been; what the API server did not answer is as it was
+            known before.
     """
 
     secret: SecretRead | None = None
     ca: CaRead | None = None
     every: dt.timedelta = EVERY
+    is_answered: bool = True
 
 
 def parse_host(spec: Any) -> settings.HostSpec | Invalid:

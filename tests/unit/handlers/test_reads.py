@@ -101,7 +101,36 @@ async def test_an_outage_says_nothing_about_a_secret_that_was_read(world: World)
     before = await world.reader.read_for(USER, plan(), fresh=True)
     world.api.failing = errors.UnavailableError("down")
     during = await world.reader.read_for(USER, plan(), fresh=True)
-    assert during == before
+    assert during.secret == before.secret
+    assert (before.is_answered, during.is_answered) == (True, False)
+
+
+async def test_a_read_under_way_answers_nobody_who_asks_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have found what was there before the change that they ask about; one read answers all who asked (R9)."""
+    other = keys.organization("team-a", "other")
+    world.secret("1")
+    await world.reader.read_for(USER, plan(), fresh=True)
+    is_read, goes_on, get = asyncio.Event(), asyncio.Event(), world.api.get
+
+    async def get_slowly(path: str) -> api.Object:
+        found = await get(path)
+        is_read.set()
+        await goes_on.wait()
+        return found
+
+    monkeypatch.setattr(world.api, "get", get_slowly)
+    under_way = asyncio.create_task(world.reader.read_for(USER, plan(), fresh=True))
+    await is_read.wait()
+    monkeypatch.undo()
+    world.secret("2")
+    asking = [asyncio.create_task(world.reader.read_for(user, plan(), fresh=True)) for user in (USER, other)]
+    await asyncio.sleep(0)
+    goes_on.set()
+    found = [await task for task in (under_way, *asking)]
+    assert [read.secret.version for read in found if read.secret] == ["u/1", "u/2", "u/2"]
+    assert world.api.count("get", SECRET) == 3
 
 
 async def test_an_outage_at_the_first_read_is_told(world: World) -> None:

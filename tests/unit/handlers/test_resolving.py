@@ -7,7 +7,7 @@ import pytest
 
 from kit import api, tiers
 from mailtier.handlers import keys, probes, reads, resolving, store
-from mailtier.kube import paths
+from mailtier.kube import errors, paths
 from mailtier.settings import observed
 
 KEY = keys.organization("team-a", "default")
@@ -74,6 +74,31 @@ async def test_requests_are_answered_once_in_five_seconds(world: World) -> None:
     assert world.again == [dt.timedelta(seconds=4)]
     world.now += 4
     assert await world.resolve("second") == ("second", 3)
+
+
+@pytest.mark.parametrize("generation", [1, 2], ids=["asked for", "changed"])
+async def test_a_read_that_was_not_answered_is_no_answer(world: World, generation: int) -> None:
+    """The status names the request before, until the read that was asked for is answered; it is tried again (R9)."""
+    await world.resolve("")
+    world.api.failing = errors.UnavailableError("down")
+    assert await world.resolve("first", generation=generation) == ("", 2)
+    assert world.again == [dt.timedelta(seconds=5)]
+    # Whoever asks for more during the outage has it read no sooner.
+    world.now += 1
+    assert await world.resolve("second", generation=generation) == ("", 2)
+    world.api.failing = None
+    world.now += 4
+    assert await world.resolve("second", generation=generation) == ("second", 3)
+    assert await world.resolve("second", generation=generation) == ("second", 3)
+
+
+async def test_a_first_read_that_was_not_answered_is_no_answer(world: World) -> None:
+    """After a restart as well, and without a request it is made again all the same (R9)."""
+    world.api.failing = errors.UnavailableError("down")
+    assert await world.resolve("first") == ("", 1)
+    world.api.failing = None
+    world.now += 5
+    assert await world.resolve("first") == ("first", 2)
 
 
 async def test_a_change_of_the_settings_answers_a_request_as_well(world: World) -> None:
