@@ -80,7 +80,7 @@ async def test_a_steady_state_makes_no_call(world: projecting.Projecting) -> Non
     world.calls()
     assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True)
     assert world.calls() == []
-    world.now = projections.RECHECK_SECONDS
+    world.now = projections.TRUSTED_SECONDS
     assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True)
     assert world.calls() == ["get"]
     assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True)
@@ -101,7 +101,7 @@ async def test_drift_is_repaired_when_it_is_looked_at_again(world: projecting.Pr
     await world.reconcile()
     before = dict(world.data)
     world.there["data"] = {"MAIL_FROM": "ceo@example.com", "LD_PRELOAD": "x.so"}
-    world.now = projections.RECHECK_SECONDS
+    world.now = projections.TRUSTED_SECONDS
     assert await world.reconcile() == projections.Projected(found=WRITTEN, written=True, is_left=True)
     assert world.data == before
     del world.api.objects[PATH]
@@ -153,7 +153,7 @@ async def test_one_that_became_foreign_is_left_alone(world: projecting.Projectin
     """Who takes our labels off has it for themselves, and removing spec.publish does not delete it."""
     await world.reconcile()
     world.there["metadata"]["labels"] = {}
-    world.now = projections.RECHECK_SECONDS
+    world.now = projections.TRUSTED_SECONDS
     assert await world.reconcile() == projections.Projected(found=CONFLICT)
     assert await world.reconcile({}) == projections.Projected(found=NONE)
     assert PATH in world.api.objects
@@ -175,7 +175,7 @@ async def test_one_that_is_being_deleted_is_waited_for(world: projecting.Project
     """What is on its way out would take a write along."""
     await world.reconcile()
     world.there["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    world.now = projections.RECHECK_SECONDS
+    world.now = projections.TRUSTED_SECONDS
     assert (await world.reconcile()).found is PENDING
     assert world.again == [5]
 
@@ -203,7 +203,7 @@ async def test_an_outage_is_told_to_who_asked_and_says_nothing_of_what_is_there(
     world.api.failing = None
     await world.reconcile()
     world.api.failing = errors.UnavailableError("down")
-    world.now = projections.RECHECK_SECONDS
+    world.now = projections.TRUSTED_SECONDS
     refused = world.api.failing
     assert await world.reconcile() == projections.Projected(found=WRITTEN, is_left=True, refused=refused)
     changed = await world.reconcile({**PUBLISH, "from": {"displayName": "New"}})
@@ -249,7 +249,7 @@ async def test_what_cannot_be_deleted_is_remembered_and_in_nobody_s_way(world: p
     """Without the right, status goes on naming it, so that it is deleted when the right is back."""
     await world.reconcile()
     world.api.failing = errors.ForbiddenError("no", status=403)
-    world.now = projections.RECHECK_SECONDS
+    world.now = projections.TRUSTED_SECONDS
     assert await world.reconcile() == projections.Projected(found=NOT_GRANTED, is_left=True)
     assert await world.reconcile({}) == projections.Projected(found=NONE, is_left=True)
     world.api.failing = errors.UnavailableError("down")
@@ -301,7 +301,7 @@ async def test_who_is_blocked_still_finds_and_trusts_the_intake(world: projectin
     assert await world.reconcile(foreign) == projections.Projected(found=NONE, is_left=True)
     assert world.calls() == []
     world.there["data"] = {"MAILTIER_URL": "https://elsewhere", "MAIL_FROM": "no-reply@example.com"}
-    world.now = projections.RECHECK_SECONDS
+    world.now = projections.TRUSTED_SECONDS
     assert (await world.reconcile(foreign)).written is True
     assert world.data == {
         "MAILTIER_ORGANIZATION": "team-a/default",
