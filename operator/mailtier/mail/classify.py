@@ -154,6 +154,19 @@ _SECURITY: Final = 7
 # RFC 3463: X.5.2 syntax error. With these codes Postfix refuses a client's name or a sender that is not qualified.
 _SYNTAX_CODES: Final = frozenset({501, 504})
 _SYNTAX: Final = (5, 2)
+_BAD_MAILBOX: Final = 553
+"""RFC 5321: mailbox name not allowed. Of a recipient it comes with an enhanced code; else it is said of the sender."""
+
+# What EHLO is answered where only its argument displeases (RFC 5321 section 4.3.2 and what Postfix gives).
+_NAME_CODES: Final = _SYNTAX_CODES | {_BAD_MAILBOX}
+
+# RFC 3463 and, of X.1.10, RFC 7505: these say of a recipient what no words beside them unsay. X.1.0 is undefined.
+_RECIPIENT_STATUSES: Final = frozenset({*((1, detail) for detail in (*range(1, 7), 10)), (2, 1), (2, 2), (2, 4)})
+_RCPT_STATUSES: Final = _RECIPIENT_STATUSES | {(2, 0), (2, 3)}
+"""At the dot X.2.0 may be about the account that sends (Exchange), and X.2.3 about the message's size."""
+
+_ROUTE_SUBJECTS: Final = frozenset({4, 5})
+"""RFC 3463: routing and protocol; whose route or syntax it is the words say."""
 
 # What a content filter answers where it says no more (RFC 3463: X.7.0 other, X.7.1 message refused).
 _CONTENT_CODES: Final = frozenset({552, 554})
@@ -222,7 +235,8 @@ def _judge(phase: Phase, reply: replies.Reply) -> _Judgement:
             return _SERVER_REFUSED
         case Phase.EHLO:
             # Whoever gives this name gets no further: the breaker waits for all of them at once.
-            return _NAME_REFUSED if wording.cause(reply.text) is _R.CLIENT_NAME_REFUSED else _SERVER_REFUSED
+            is_name = reply.code in _NAME_CODES or wording.cause(reply.text) is _R.CLIENT_NAME_REFUSED
+            return _NAME_REFUSED if is_name else _SERVER_REFUSED
         case Phase.TLS:
             return _TLS_FAILED
         case Phase.AUTH:
@@ -235,7 +249,7 @@ def _judge(phase: Phase, reply: replies.Reply) -> _Judgement:
         case Phase.RCPT:
             return _judge_rcpt(reply)
         case Phase.DATA:
-            return _judge_data(reply)
+            return _judge_data(reply, had_content=False)
         case Phase.DOT:
             return _judge_dot(reply)
 
@@ -260,13 +274,15 @@ def _judge_mail(reply: replies.Reply) -> _Judgement:
 
 def _judge_rcpt(reply: replies.Reply) -> _Judgement:
     status = _status(reply)
+    if status in _RCPT_STATUSES:
+        return _RECIPIENT
     is_security = status is not None and status[0] == _SECURITY
     named = _named(wording.cause(reply.text, of_recipient=not is_security), status)
     if named is not None:
         return named
-    if status and status[0] in {1, 2}:
+    if (status and status[0] in {1, 2}) or _names_recipient(reply, status):
         return _RECIPIENT
-    if is_security or (status == _SYNTAX and reply.code in _SYNTAX_CODES):
+    if is_security or _is_syntax(reply, status):
         return _POLICY
     if status is None and reply.code in _NO_SUCH_RECIPIENT_CODES:
         return _RECIPIENT
@@ -275,7 +291,7 @@ def _judge_rcpt(reply: replies.Reply) -> _Judgement:
     return _TOO_LARGE if status in _SIZE_STATUSES else _MESSAGE
 
 
-def _judge_data(reply: replies.Reply) -> _Judgement:
+def _judge_data(reply: replies.Reply, *, had_content: bool) -> _Judgement:
     if reply.code in _CREDENTIAL_CODES:
         return _CREDENTIALS
     if reply.code == _AUTHENTICATION_REQUIRED:
@@ -287,17 +303,36 @@ def _judge_data(reply: replies.Reply) -> _Judgement:
     named = _named(wording.cause(reply.text, of_recipient=not is_security), status)
     if named is not None:
         return named
-    is_filter = status in _CONTENT_STATUSES and reply.code in _CONTENT_CODES
-    return _POLICY if is_security and not is_filter and not wording.speaks_of_content(reply.text) else _MESSAGE
+    if had_content and _is_of_content(reply, status):
+        return _MESSAGE
+    return _POLICY if is_security or reply.code == _BAD_MAILBOX or _is_syntax(reply, status) else _MESSAGE
 
 
 def _judge_dot(reply: replies.Reply) -> _Judgement:
-    judgement, status = _judge_data(reply), _status(reply)
+    # There was one RCPT, so that what is said of a recipient now is said of that one.
+    status = _status(reply)
+    if status in _RECIPIENT_STATUSES or _names_recipient(reply, status):
+        return _RECIPIENT
+    judgement = _judge_data(reply, had_content=True)
     if judgement is not _MESSAGE or wording.speaks_of_content(reply.text):
         return judgement
-    # There was one RCPT, so that what is said of a recipient now is said of that one.
     is_recipient = reply.code in _NO_SUCH_RECIPIENT_CODES if status is None else status[0] in {1, 2}
     return _RECIPIENT if is_recipient else _MESSAGE
+
+
+def _names_recipient(reply: replies.Reply, status: tuple[int, int] | None) -> bool:
+    """Return whether the words give a route or a syntax error to the recipient's address."""
+    is_route = status is not None and status[0] in _ROUTE_SUBJECTS and status not in _STATUSES
+    return is_route and wording.speaks_of_recipient(reply.text)
+
+
+def _is_syntax(reply: replies.Reply, status: tuple[int, int] | None) -> bool:
+    return status == _SYNTAX and reply.code in _SYNTAX_CODES
+
+
+def _is_of_content(reply: replies.Reply, status: tuple[int, int] | None) -> bool:
+    """Return whether a filter that has read the message refuses it."""
+    return (status in _CONTENT_STATUSES and reply.code in _CONTENT_CODES) or wording.speaks_of_content(reply.text)
 
 
 def _named(said: reasons.DeliveryReason | None, status: tuple[int, int] | None) -> _Judgement | None:

@@ -17,7 +17,7 @@ _CAUSES: Final[tuple[tuple[reasons.DeliveryReason, tuple[str, ...]], ...]] = (
         (
             *("helo command rejected", "ehlo command rejected", "need fully-qualified hostname"),
             *("invalid helo", "invalid ehlo", "bad helo", "bad ehlo", "helo name", "ehlo name", "helo argument"),
-            *("ehlo argument", "helo/ehlo", "ehlo/helo", "helo hostname", "helo rejected"),
+            *("helo command [", "ehlo argument", "helo/ehlo", "ehlo/helo", "helo hostname", "helo rejected"),
         ),
     ),
     (
@@ -28,7 +28,7 @@ _CAUSES: Final[tuple[tuple[reasons.DeliveryReason, tuple[str, ...]], ...]] = (
             *("not authorized to send from", "not owned by user", "sender address rejected", "sender rejected"),
             *("sender refused", "sender denied", "sender is not allowed", "sender not allowed", "invalid sender"),
             *("sender verify failed", "address is not verified", "verified sender identity", "domain not verified"),
-            *("must equal authorized user", "sender domain", "sender address must"),
+            *("must equal authorized user", "sender domain", "sender address must", "sender address ["),
         ),
     ),
     (
@@ -45,7 +45,7 @@ _CAUSES: Final[tuple[tuple[reasons.DeliveryReason, tuple[str, ...]], ...]] = (
         (
             *("authentication required", "authentication is required", "authentication needed", "auth first"),
             *("must authenticate", "authenticate first", "please authenticate", "auth required", "not authenticated"),
-            *("requires authentication", "login first", "smtp-auth"),
+            *("requires authentication", "login first", "smtp-auth", "need auth"),
         ),
     ),
     (
@@ -63,18 +63,26 @@ _CAUSES: Final[tuple[tuple[reasons.DeliveryReason, tuple[str, ...]], ...]] = (
             *("outbound limit", "hourly limit"),
         ),
     ),
+    (
+        # The client's address, which no message and no recipient can help.
+        _R.POLICY_REFUSED,
+        (
+            *("client host", "client address", "client ip", "sending ip", "source ip", "connecting ip", "your ip"),
+            *("sender ip", "sending mta", "blocked using"),
+        ),
+    ),
 )
 """Phrases in lower case, each of which is said of the client's side and not of a recipient.
 
 Source:
-    Postfix 3.7 `smtpd_check.c` and SASL_README; Exim 4.96's default configuration; qmail's `qmail-smtpd.c`; the known
-    errors of `settings/providers`, each with its own source.
+    Postfix 3.7 `smtpd_check.c`, `default_rbl_reply` and SASL_README; Exim 4.96's default configuration; qmail's
+    `qmail-smtpd.c`; the known errors of `settings/providers`, each with its own source.
 """
 
 _ACCOUNT: Final = ("account disabled", "account is disabled", "account has been disabled", "account suspended")
 """Said of the account that sends, unless the reply is about a recipient, whose account is as often disabled."""
 
-_RECIPIENT: Final = ("recipient address rejected", "recipient rejected")
+_RECIPIENT: Final = ("recipient address rejected", "recipient rejected", "recipient address [")
 """What follows may be another server's words on the recipient, as where Postfix verifies addresses."""
 
 _CONTENT: Final = (
@@ -90,13 +98,19 @@ def cause(text: str, *, of_recipient: bool = False) -> reasons.DeliveryReason | 
         text: What the server said, untrusted.
         of_recipient: Whether a recipient has been named last, so that an account may be the recipient's.
     """
-    said = text.lower()
-    if any(phrase in said for phrase in _RECIPIENT):
+    if speaks_of_recipient(text):
         return None
+    said = text.lower()
     found = next((reason for reason, phrases in _CAUSES if any(phrase in said for phrase in phrases)), None)
     if found is None and not of_recipient and any(phrase in said for phrase in _ACCOUNT):
         return _R.ACCOUNT_DISABLED
     return found
+
+
+def speaks_of_recipient(text: str) -> bool:
+    """Return whether a refusal names the recipient's address as what it refuses."""
+    said = text.lower()
+    return any(phrase in said for phrase in _RECIPIENT)
 
 
 def speaks_of_content(text: str) -> bool:

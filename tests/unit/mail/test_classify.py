@@ -24,7 +24,11 @@ def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
         (P.GREETING, 450, "", SERVER, "ServerUnavailable"),
         (P.GREETING, 421, "4.3.2", SERVER, "ServerUnavailable"),
         (P.EHLO, 550, "5.7.1", SERVER, "ServerRefused"),
-        (P.EHLO, 501, "", SERVER, "ServerRefused"),
+        (P.EHLO, 502, "", SERVER, "ServerRefused"),
+        # Of EHLO nothing but its argument can be wrong by these codes.
+        (P.EHLO, 501, "", SERVER, "ClientNameRefused"),
+        (P.EHLO, 504, "5.5.2", SERVER, "ClientNameRefused"),
+        (P.EHLO, 553, "", SERVER, "ClientNameRefused"),
         (P.TLS, 454, "4.7.0", SERVER, "TlsFailed"),
         (P.TLS, 502, "5.5.1", SERVER, "TlsFailed"),
         (P.AUTH, 421, "4.7.0", SERVER, "ServerUnavailable"),
@@ -106,6 +110,21 @@ def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
         (P.MAIL, 503, "5.5.1", SETTINGS, "PolicyRefused"),
         (P.DOT, 451, "4.3.0", MESSAGE, "MessageDeferred"),
         (P.DOT, 452, "", MESSAGE, "MessageDeferred"),
+        # 553, and 501 and 504 with X.5.2, are settings in whatever phase they come.
+        (P.MAIL, 501, "5.5.2", SETTINGS, "SenderRefused"),
+        (P.MAIL, 504, "5.5.2", SETTINGS, "PolicyRefused"),
+        (P.DATA, 553, "", SETTINGS, "PolicyRefused"),
+        (P.DATA, 501, "5.5.2", SETTINGS, "PolicyRefused"),
+        (P.DATA, 504, "5.5.2", SETTINGS, "PolicyRefused"),
+        (P.DOT, 553, "", SETTINGS, "PolicyRefused"),
+        (P.DOT, 553, "5.5.4", SETTINGS, "PolicyRefused"),
+        (P.DOT, 501, "5.5.2", SETTINGS, "PolicyRefused"),
+        (P.DOT, 504, "5.5.2", SETTINGS, "PolicyRefused"),
+        (P.DOT, 553, "5.1.3", RECIPIENT, "RecipientRefused"),
+        (P.DOT, 501, "", MESSAGE, "MessageRefused"),
+        # A filter judges content, and at DATA there was none.
+        (P.DATA, 554, "5.7.1", SETTINGS, "PolicyRefused"),
+        (P.DATA, 552, "5.7.0", SETTINGS, "PolicyRefused"),
         (P.DATA, 554, "5.5.1", MESSAGE, "MessageRefused"),
         (P.DATA, 451, "", MESSAGE, "MessageDeferred"),
         (P.DATA, 550, "5.4.5", SETTINGS, "LimitReached"),
@@ -123,6 +142,8 @@ def test_phase_and_codes_give_scope_and_reason(
 
 
 _ANY = [P.MAIL, P.RCPT, P.DOT]
+_TAKEN = [P.MAIL, P.RCPT, P.DATA, P.DOT]
+_BLOCKED = "Service unavailable; {} blocked using zen.spamhaus.org"
 _HELO = "<mailtier-0>: Helo command rejected: need fully-qualified hostname"
 
 
@@ -138,7 +159,12 @@ _HELO = "<mailtier-0>: Helo command rejected: need fully-qualified hostname"
             SETTINGS,
             "SenderRefused",
         ),
-        (_ANY, (554, "5.2.0", "STOREDRV.Submission.Exception:SendAsDeniedException"), SETTINGS, "SenderRefused"),
+        (
+            [P.MAIL, P.DOT],
+            (554, "5.2.0", "STOREDRV.Submission.Exception:SendAsDeniedException"),
+            SETTINGS,
+            "SenderRefused",
+        ),
         (
             _ANY,
             (550, "5.7.60", "SMTP; Client does not have permissions to send as this sender"),
@@ -159,13 +185,38 @@ _HELO = "<mailtier-0>: Helo command rejected: need fully-qualified hostname"
         ([P.MAIL], (554, "", "Account disabled"), SETTINGS, "AccountDisabled"),
         (_ANY, (550, "", "Your account is suspended"), SETTINGS, "AccountDisabled"),
         (
-            _ANY,
+            [P.MAIL, P.DOT],
             (554, "5.2.0", "STOREDRV.Submission.Exception:SubmissionQuotaExceededException"),
             SETTINGS,
             "LimitReached",
         ),
         (_ANY, (450, "4.7.1", "Message rate limit exceeded"), SETTINGS, "LimitReached"),
+        ([P.RCPT, P.DATA, P.DOT], (503, "5.5.1", "Error: need AUTH"), SETTINGS, "AuthenticationRequired"),
+        # Of the client's address no message can be relieved, whatever else the words remind of.
+        ([P.DATA, P.DOT], (553, "", "From address must be the authenticated user"), SETTINGS, "PolicyRefused"),
+        (_TAKEN, (554, "5.7.1", "<x[192.0.2.1]>: Client host rejected: Access denied"), SETTINGS, "PolicyRefused"),
+        (_TAKEN, (550, "5.7.606", "Access denied, banned sending IP [192.0.2.1]"), SETTINGS, "PolicyRefused"),
+        (_TAKEN, (554, "5.7.1", _BLOCKED.format("Client host [192.0.2.1]")), SETTINGS, "PolicyRefused"),
+        (_TAKEN, (550, "", _BLOCKED.format("Client host [192.0.2.1]")), SETTINGS, "PolicyRefused"),
+        (_TAKEN, (554, "5.7.1", _BLOCKED.format("Helo command [mailtier-0]")), SETTINGS, "ClientNameRefused"),
+        (_TAKEN, (554, "5.7.1", _BLOCKED.format("Sender address [a@x.test]")), SETTINGS, "SenderRefused"),
+        # At DATA no filter has read anything yet.
+        ([P.DATA], (554, "5.7.1", "Spam source"), SETTINGS, "PolicyRefused"),
         # What is a recipient's stays a recipient's.
+        ([P.RCPT, P.DOT], (550, "5.1.1", "No such user; we do not relay"), RECIPIENT, "Recipient"),
+        ([P.RCPT, P.DOT], (554, "5.1.2", "Bad destination; relaying denied"), RECIPIENT, "Recipient"),
+        ([P.RCPT, P.DOT], (550, "5.1.1", "<content@y.test>: User unknown"), RECIPIENT, "Recipient"),
+        ([P.RCPT, P.DOT], (552, "5.2.2", "mailbox full: your account is over quota"), RECIPIENT, "Recipient"),
+        ([P.RCPT, P.DOT], (450, "4.2.1", "your account receives too much"), RECIPIENT, "Recipient"),
+        ([P.RCPT], (550, "5.2.0", "your account takes no mail"), RECIPIENT, "Recipient"),
+        ([P.RCPT, P.DOT], (550, "5.4.1", "Recipient address rejected: Access denied"), RECIPIENT, "Recipient"),
+        (
+            [P.RCPT, P.DOT],
+            (504, "5.5.2", "<u>: Recipient address rejected: need fully-qualified address"),
+            RECIPIENT,
+            "Recipient",
+        ),
+        ([P.RCPT, P.DOT], (550, "5.4.5", "Recipient address rejected: daily limit"), SETTINGS, "LimitReached"),
         (
             [P.RCPT, P.DOT],
             (550, "5.2.1", "The email account that you tried to reach is disabled"),
@@ -183,6 +234,7 @@ _HELO = "<mailtier-0>: Helo command rejected: need fully-qualified hostname"
         ([P.DOT], (554, "5.7.1", "Spam message rejected"), MESSAGE, "Message"),
         ([P.DOT], (550, "5.7.1", "likely unsolicited mail"), MESSAGE, "Message"),
         ([P.DOT], (550, "", "This message contains a virus"), MESSAGE, "Message"),
+        ([P.DOT], (553, "5.7.1", "Spam message rejected"), MESSAGE, "Message"),
         ([P.DOT], (552, "5.7.0", "This message was blocked because its content is a risk"), MESSAGE, "Message"),
         # A server that refuses the name at once serves nobody who gives it.
         ([P.EHLO], (504, "5.5.2", _HELO), SERVER, "ClientNameRefused"),
