@@ -8,12 +8,10 @@ pipelines at odds about one object perhaps, is worked on at a bounded rate.
 
 import asyncio
 import datetime as dt
-import heapq
-import itertools
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
-from mailtier.api import doubling
+from mailtier.api import doubling, timers
 from mailtier.handlers import fairness
 from mailtier.telemetry import logs
 
@@ -21,7 +19,6 @@ Key = TypeVar("Key", bound=Hashable)
 
 _log = logs.get_logger(__name__)
 
-_STALE_DELAYS: Final = 1_000
 _BACKOFF: Final = doubling.Backoff(first=dt.timedelta(milliseconds=200), most=dt.timedelta(minutes=1))
 
 
@@ -68,9 +65,7 @@ class WorkQueue(Generic[Key]):
         self._rests_until: dict[Key, float] = {}
         self._resting: dict[Key, bool] = {}
         self._failures: dict[Key, int] = {}
-        self._delayed: list[tuple[float, int, Key]] = []
-        self._due: dict[Key, float] = {}
-        self._sequence = itertools.count()
+        self._delays = timers.Timers[Key]()
         self._wake = asyncio.Event()
         self._later = asyncio.Event()
         self._idle = asyncio.Event()
@@ -82,7 +77,7 @@ class WorkQueue(Generic[Key]):
     @property
     def delays(self) -> int:
         """How many delays are remembered, those included that nobody waits for any more."""
-        return len(self._delayed)
+        return self._delays.entries
 
     def add(self, key: Key, *, background: bool = False) -> None:
         """Have a key worked on as soon as it is its turn.
@@ -92,7 +87,7 @@ class WorkQueue(Generic[Key]):
             background: Whether it can wait for those that cannot.
         """
         if key in self._active:
-            self._due.pop(key, None)
+            self._delays.remove(key)
             self._again[key] = background and self._again.get(key, True)
         elif key in self._resting:
             self._resting[key] = background and self._resting[key]
@@ -102,28 +97,23 @@ class WorkQueue(Generic[Key]):
             self._observe(len(self))
             self.add_after(key, dt.timedelta(seconds=left))
         else:
-            self._due.pop(key, None)
+            self._delays.remove(key)
             self._make_ready(key, background=background)
 
     def add_after(self, key: Key, delay: dt.timedelta) -> None:
         """Have a key worked on after a delay, in the background, unless something asks for it sooner."""
         at = self._monotonic() + delay.total_seconds()
-        known = self._due.get(key)
+        known = self._delays.at(key)
         if known is not None and known <= at:
             return
-        self._due[key] = at
-        if len(self._delayed) > 2 * len(self._due) + _STALE_DELAYS:
-            # What was asked for sooner leaves its old delay behind: an hour of edits would be a million of them.
-            self._delayed = [entry for entry in self._delayed if self._due.get(entry[2]) == entry[0]]
-            heapq.heapify(self._delayed)
-        heapq.heappush(self._delayed, (at, next(self._sequence), key))
-        if self._delayed[0][2] == key:
+        self._delays.set(key, at)
+        if self._delays.next_at() == at:
             self._later.set()
 
     def forget(self, key: Key) -> None:
         """Drop what is known of a key, but not that it waits: what it names is gone."""
         if key not in self._resting:
-            self._due.pop(key, None)
+            self._delays.remove(key)
         self._failures.pop(key, None)
 
     async def idle(self) -> None:
@@ -188,12 +178,10 @@ class WorkQueue(Generic[Key]):
         while True:
             self._later.clear()
             now = self._monotonic()
-            while self._delayed and self._delayed[0][0] <= now:
-                at, _, key = heapq.heappop(self._delayed)
-                if self._due.get(key) == at:
-                    del self._due[key]
-                    self._release(key)
-            wait = self._delayed[0][0] - now if self._delayed else None
+            for key in self._delays.due(now):
+                self._release(key)
+            next_at = self._delays.next_at()
+            wait = None if next_at is None else next_at - now
             try:
                 async with asyncio.timeout(wait):
                     await self._later.wait()

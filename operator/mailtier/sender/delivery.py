@@ -7,10 +7,10 @@ await delivery.run()                  # until cancelled
 
 import asyncio
 import contextlib
-import heapq
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
+from mailtier.api import timers
 from mailtier.sender import (
     attempt,
     breaker,
@@ -85,9 +85,7 @@ class Deliverer:
         self._workers = recorder.Background()
         # Destinations to look at although nothing new is ready for them, and when.
         self._touched: set[destination_key.DestinationKey] = set()
-        self._retries: list[tuple[float, int, destination_key.DestinationKey]] = []
-        self._retry_number = 0
-        self._retry_at: dict[destination_key.DestinationKey, float] = {}
+        self._retries = timers.Timers[destination_key.DestinationKey]()
         self._next_sweep = 0.0
         self._next_prune = 0.0
         guard = clock.JumpGuard(time)
@@ -213,17 +211,13 @@ class Deliverer:
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             self._sweep(now)
-        while self._retries and self._retries[0][0] <= now:
-            at, _, again = heapq.heappop(self._retries)
-            if self._retry_at.get(again) == at:
-                del self._retry_at[again]
-                self._touched.add(again)
+        self._touched.update(self._retries.due(now))
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
             found = self._destinations.find(key) if isinstance(key, destination_key.DestinationKey) else None
             if found is not None:
                 self._start_workers(found, now)
-        nexts = [self._next_sweep, self._schedule.next_event(), self._retries[0][0] if self._retries else None]
+        nexts = [self._next_sweep, self._schedule.next_event(), self._retries.next_at()]
         return max(min(at for at in nexts if at is not None) - self._clock.monotonic(), 0.0)
 
     def _sweep(self, now: float) -> None:
@@ -258,10 +252,9 @@ class Deliverer:
     def _retry(self, target: destination.Destination, now: float) -> None:
         """Have a destination looked at again when its breaker lets somebody through; one reminder is enough."""
         at = target.breaker.retry_at
-        if now < at < self._retry_at.get(target.key, float("inf")):
-            self._retry_at[target.key] = at
-            self._retry_number += 1
-            heapq.heappush(self._retries, (at, self._retry_number, target.key))
+        known = self._retries.at(target.key)
+        if now < at and (known is None or at < known):
+            self._retries.set(target.key, at)
 
     def _note_free(self, key: destination_key.DestinationKey) -> None:
         self._touched.add(key)

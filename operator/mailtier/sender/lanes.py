@@ -55,7 +55,7 @@ class EntryPlace(enum.Enum):
     ACTIVE = enum.auto()
     """Being attempted, or its outcome being stored."""
     GONE = enum.auto()
-    """Out of the scheduler's hands; heaps may still name it."""
+    """Out of the scheduler's hands; its lane may still name it."""
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -144,7 +144,6 @@ class OrganizationLanes:
         destination: None while its messages are held.
         limiter: Its effective ratePerMinute.
         namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
-        parked_until: When it takes part again, while rates or holds keep every lane back.
         taken_at: When a message was taken last.
     """
 
@@ -157,7 +156,6 @@ class OrganizationLanes:
         "key",
         "limiter",
         "namespace_limiter",
-        "parked_until",
         "rests_until",
         "taken_at",
     )
@@ -169,7 +167,6 @@ class OrganizationLanes:
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None
         self.namespace_limiter: limiter.RateLimiter | None = None
-        self.parked_until: float | None = None
         self.rests_until = float("-inf")
         self.taken_at = float("-inf")
         self.entries: dict[int, LaneEntry] = {}
@@ -187,7 +184,6 @@ class OrganizationLanes:
         for lane in self._lanes.values():
             lane.held_until = float("-inf")
             lane.refusals.forget()
-        self.parked_until = None
 
     def held(self, now: float) -> int:
         """Return how many of its lanes are held."""
@@ -248,15 +244,10 @@ def _limiter(per_minute: int | None, meter: limiter.Meter) -> limiter.RateLimite
     return None if per_minute is None else limiter.RateLimiter(per_minute, meter)
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class ReadyNamespace:
-    """The organizations of one namespace that have something ready for one destination.
-
-    Attributes:
-        parked_until: When it takes part again, while its rate keeps all of them back.
-    """
+    """The organizations of one namespace that have something ready for one destination."""
 
     uid: str
     destination: Hashable
-    parked_until: float | None = None
     organizations: rotation.Rotation[str, OrganizationLanes] = dataclasses.field(default_factory=rotation.Rotation)

@@ -1,4 +1,4 @@
-"""Whose turn it is: due times in heaps, fair turns for each destination; pure, in virtual or real time.
+"""Whose turn it is: due times in timers, fair turns for each destination; pure, in virtual or real time.
 
 Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
 Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
@@ -6,17 +6,13 @@ costs constant time, and the logarithm of a heap where it has to wait. A namespa
 a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked each second.
 """
 
-import heapq
-import itertools
 from collections.abc import Hashable, Iterator
 from typing import Final
 
+from mailtier.api import timers
 from mailtier.sender import lanes, limiter, ports, rotation
 
 _RATES_COUNT_SECONDS: Final = 120.0
-
-_COMPACTED_ABOVE: Final = 1_000
-"""Entries of the expiry heap; below that, what is gone may stay until its time comes."""
 
 
 class Schedule:
@@ -26,13 +22,13 @@ class Schedule:
         self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
         self._entries: dict[int, lanes.LaneEntry] = {}
         self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
-        self._due: list[tuple[float, int, lanes.LaneEntry]] = []
-        self._expiring: list[tuple[float, int, lanes.LaneEntry]] = []
-        self._parked: list[tuple[float, int, lanes.OrganizationLanes | lanes.ReadyNamespace]] = []
+        self._due = timers.Timers[lanes.LaneEntry]()
+        self._expiring = timers.Timers[lanes.LaneEntry]()
+        # Those that take part again later, while rates or holds keep all of theirs back.
+        self._parked = timers.Timers[lanes.OrganizationLanes | lanes.ReadyNamespace]()
         # By the namespace's uid: what it sent, and those of its parts that wait for its rate, by destination.
         self._meters: dict[str, limiter.Meter] = {}
         self._waiting: dict[str, dict[Hashable, lanes.ReadyNamespace]] = {}
-        self._sequence = itertools.count()
         self._touched: set[Hashable] = set()
         self._stranded: list[lanes.LaneEntry] = []
 
@@ -76,7 +72,7 @@ class Schedule:
             self.detach(key)
             organization.destination = destination
             organization.rests_until = float("-inf")
-        organization.parked_until = None
+        self._parked.remove(organization)
         self._join(organization)
         # It may be another rate: let `take` look again.
         self._let_in(key.namespace_uid)
@@ -104,6 +100,7 @@ class Schedule:
         organization = self._organizations.get(key)
         if organization is not None:
             organization.forgive()
+            self._parked.remove(organization)
             self._join(organization)
 
     def held_lanes(self, now: float) -> int:
@@ -112,35 +109,27 @@ class Schedule:
 
     def advance(self, now: float) -> None:
         """Let in what has become due, and organizations whose rates or holds have passed."""
-        while self._due and self._due[0][0] <= now:
-            entry = heapq.heappop(self._due)[2]
-            if entry.place is lanes.EntryPlace.WAITING:
-                self._make_ready(entry)
-        while self._parked and self._parked[0][0] <= now:
-            at, _, parked = heapq.heappop(self._parked)
-            if parked.parked_until != at:
-                continue
-            parked.parked_until = None
+        for entry in self._due.due(now):
+            self._make_ready(entry)
+        for parked in self._parked.due(now):
             if isinstance(parked, lanes.ReadyNamespace):
                 self._let_in(parked.uid)
             else:
                 self._join(parked)
 
     def next_event(self) -> float | None:
-        """Return when `advance` or `expired` has something to do next; may be early, never late."""
-        firsts = [heap[0][0] for heap in (self._due, self._expiring, self._parked) if heap]
-        return min(firsts, default=None)
+        """Return when `advance` or `expired` has something to do next."""
+        firsts = (self._due.next_at(), self._expiring.next_at(), self._parked.next_at())
+        return min((at for at in firsts if at is not None), default=None)
 
     def expired(self, now: float) -> Iterator[lanes.LaneEntry]:
         """Yield what reaches its expiry by `now`, each once; the caller decides, or calls `watch_expiry` again."""
-        while self._expiring and self._expiring[0][0] <= now:
-            entry = heapq.heappop(self._expiring)[2]
-            if entry.place is not lanes.EntryPlace.GONE:
-                yield entry
+        return self._expiring.due(now)
 
     def watch_expiry(self, entry: lanes.LaneEntry, *, at: float) -> None:
-        """Have `expired` yield the entry at a time."""
-        heapq.heappush(self._expiring, (at, next(self._sequence), entry))
+        """Have `expired` yield the entry at a time, unless it is final already."""
+        if entry.place is not lanes.EntryPlace.GONE:
+            self._expiring.set(entry, at)
 
     def take_touched(self) -> set[Hashable]:
         """Return the destinations for which something became ready since this was asked last."""
@@ -176,7 +165,7 @@ class Schedule:
                 return picked
             namespace.organizations.remove(organization.key.organization)
             if picked is not None:
-                self._wake_at(organization, picked)
+                self._parked.set(organization, picked)
         self._rotations.pop(destination, None)
         return None
 
@@ -199,7 +188,7 @@ class Schedule:
         """Let an entry that was taken be the next of its lane: it was not attempted."""
         entry.place = lanes.EntryPlace.READY
         entry.organization.give_back(entry)
-        entry.organization.parked_until = None
+        self._parked.remove(entry.organization)
         self._join(entry.organization)
         # What it did not use of the namespace's rate another may have.
         self._let_in(entry.organization.key.namespace_uid)
@@ -210,11 +199,9 @@ class Schedule:
         self._entries.pop(entry.pending.recipient, None)
         organization = entry.organization
         organization.entries.pop(entry.pending.recipient, None)
-        # What is final would otherwise stay in memory until its max age, which is up to a week. More than half are
-        # gone when this happens, so that each entry pays for one other.
-        if len(self._expiring) > max(2 * len(self._entries), _COMPACTED_ABOVE):
-            self._expiring = [each for each in self._expiring if each[2].place is not lanes.EntryPlace.GONE]
-            heapq.heapify(self._expiring)
+        # What is final would otherwise stay in memory until its max age, which is up to a week.
+        self._expiring.remove(entry)
+        self._due.remove(entry)
 
     def prune(self, now: float) -> list[ports.LaneKey]:
         """Forget organizations without messages; return which.
@@ -246,13 +233,13 @@ class Schedule:
 
     def _wait(self, entry: lanes.LaneEntry, due_at: float) -> None:
         entry.place = lanes.EntryPlace.WAITING
-        heapq.heappush(self._due, (due_at, next(self._sequence), entry))
+        self._due.set(entry, due_at)
 
     def _make_ready(self, entry: lanes.LaneEntry) -> None:
         entry.place = lanes.EntryPlace.READY
         entry.lane.ready.append(entry)
         # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
-        entry.organization.parked_until = None
+        self._parked.remove(entry.organization)
         if entry.organization.destination is None:
             self._stranded.append(entry)
         self._join(entry.organization)
@@ -261,7 +248,7 @@ class Schedule:
         destination = organization.destination
         if destination is None:
             return
-        if organization.parked_until is not None or not organization.has_ready:
+        if organization in self._parked or not organization.has_ready:
             return
         namespace = self._find(organization)
         if namespace is None:
@@ -271,7 +258,7 @@ class Schedule:
         self._touched.add(destination)
 
     def _leave(self, organization: lanes.OrganizationLanes) -> None:
-        organization.parked_until = None
+        self._parked.remove(organization)
         namespace = self._find(organization)
         if namespace is None:
             return
@@ -304,10 +291,10 @@ class Schedule:
     def _park(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
         """Let a namespace wait for its rate."""
         self._waiting.setdefault(namespace.uid, {})[namespace.destination] = namespace
-        self._wake_at(namespace, until)
+        self._parked.set(namespace, until)
 
     def _unpark(self, namespace: lanes.ReadyNamespace) -> None:
-        namespace.parked_until = None
+        self._parked.remove(namespace)
         parts = self._waiting.get(namespace.uid, {})
         if parts.get(namespace.destination) is namespace:
             del parts[namespace.destination]
@@ -319,7 +306,3 @@ class Schedule:
         for namespace in list(self._waiting.get(uid, {}).values()):
             self._unpark(namespace)
             self._add(namespace)
-
-    def _wake_at(self, parked: lanes.OrganizationLanes | lanes.ReadyNamespace, at: float) -> None:
-        parked.parked_until = at
-        heapq.heappush(self._parked, (at, next(self._sequence), parked))

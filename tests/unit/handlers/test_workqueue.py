@@ -198,6 +198,7 @@ async def test_delays_that_nobody_waits_for_are_dropped() -> None:
         return
 
     async with running(work) as queue:
+        queue.add_after("first", dt.timedelta(minutes=30))
         for _ in range(10_000):
             queue.add_after("a", dt.timedelta(hours=1))
             queue.add("a")

@@ -220,5 +220,30 @@ def test_finished_recipients_cost_no_memory() -> None:
         for entry in mail.drain():
             mail.schedule.remove(entry)
     assert len(mail.schedule) == 1
-    assert len(mail.schedule._expiring) <= 1_001
+    assert mail.schedule._expiring.entries <= 1_002
     assert [entry.pending.lane.organization for entry in mail.schedule.expired(2e9)] == ["kept"]
+
+
+def test_what_ended_before_it_was_due_costs_no_memory() -> None:
+    """Deferred recipients of an organization that is deleted leave no times behind."""
+    mail = mailbags.Mail()
+    gone = mailbags.lane("team-a", "gone")
+    for _ in range(20):
+        mail.add(gone, count=500, due_at=1e6)
+        organization = mail.schedule.organization(gone)
+        assert organization is not None
+        for entry in list(organization.entries.values()):
+            mail.schedule.remove(entry)
+    assert mail.schedule._due.entries <= 1_002
+
+
+def test_asking_again_for_a_rate_costs_no_memory() -> None:
+    """Whoever sends on while its rate holds it back waits for one time, not for one for each message."""
+    mail = mailbags.Mail()
+    mail.add(mailbags.lane("team-b"), count=2, rate=1)
+    assert len(mail.drain()) == 1
+    for _ in range(2_000):
+        mail.add(mailbags.lane("team-a"), rate=1)
+        mail.take()
+    assert len(mail.schedule._parked) == 2
+    assert mail.schedule._parked.entries <= 1_004
