@@ -1,20 +1,15 @@
 """Memory: objects as large as etcd takes, which the operator has to list, watch and remember (R15)."""
 
-import base64
 import collections.abc
 import contextlib
 import dataclasses
-import io
-import json
 import pathlib
 import typing
-import uuid
 
-import aiohttp
 import pytest
 import yaml
 
-from kit import attacks, loading, operators, population, wait
+from kit import attacks, large_objects, loading, operators, population, wait
 from kit import cluster as cluster_kit
 from kit import repository as repository_kit
 from mailtier.api import names
@@ -22,13 +17,8 @@ from mailtier.kube import client as kube_client
 from mailtier.kube import configuration, paths
 
 _SYSTEM = "mailtier-system"
-_MEBIBYTE = 1024 * 1024
 _TENANT = "large"
-_LABELS = 2_000
-"""Of an object: with what the API server notes of them, as much as etcd takes."""
 _WIDE = "𠀀"
-_CONNECTIONS = 3
-"""With more, the API server takes longer for an object of a megabyte than it allows itself."""
 _WITHIN_SECONDS = 300
 
 ATTACKS = (
@@ -82,40 +72,6 @@ _SHORT = Crowd(ordinary=300, large=350, texts=150, spaces=20, writes_status=Fals
 _LONG = Crowd(ordinary=9_000, large=1_000, texts=500, spaces=100, writes_status=True)
 
 
-def _labels() -> dict[str, str]:
-    # Few and long: what the API server notes of each costs it more than the bytes do.
-    prefix = ".".join(["d" * 62] * 4)
-    return {f"{prefix}/{number:063}": "v" * 63 for number in range(_LABELS)}
-
-
-def _large(number: int, display_name: str) -> dict[str, typing.Any]:
-    labels = _labels()
-    fields = {"f:metadata": {"f:labels": {f"f:{label}": {} for label in labels}}}
-    return {
-        "apiVersion": names.API_VERSION,
-        "kind": names.ORG_KIND,
-        "metadata": {
-            "name": f"large-{number}",
-            "namespace": _TENANT,
-            "uid": str(uuid.UUID(int=number)),
-            "generation": 1 if display_name == "First" else 2,
-            "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": labels,
-            "managedFields": [
-                {
-                    "manager": "kubectl",
-                    "operation": "Update",
-                    "apiVersion": names.API_VERSION,
-                    "fieldsType": "FieldsV1",
-                    "fieldsV1": fields,
-                }
-            ],
-        },
-        "spec": {"from": {"displayName": display_name}},
-        "status": {"observedGeneration": -1},
-    }
-
-
 def _text(number: int) -> dict[str, typing.Any]:
     return {
         "apiVersion": names.API_VERSION,
@@ -129,26 +85,19 @@ def _space(number: int) -> dict[str, typing.Any]:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": f"{_TENANT}-{number}", "labels": _labels()},
+        "metadata": {"name": f"{_TENANT}-{number}", "labels": large_objects.labels()},
     }
 
 
 async def _put(control_plane: cluster_kit.LocalCluster, wanted: Crowd, display_name: str) -> None:
-    """Have the tenant's organizations, past the API server: it would take minutes for what is put in seconds."""
-
-    async def put(number: int) -> None:
-        document = _large(number, display_name)
-        path = f"/registry/{names.GROUP}/{names.ORG_PLURAL}/{_TENANT}/{document['metadata']['name']}"
-        value = json.dumps(document, separators=(",", ":")).encode()
-        assert _MEBIBYTE < len(value) < 1.5 * _MEBIBYTE
-        pair = {"key": base64.b64encode(path.encode()).decode(), "value": base64.b64encode(value).decode()}
-        async with etcd.post(
-            f"{control_plane.etcd_url}/v3/kv/put", data=io.BytesIO(json.dumps(pair).encode())
-        ) as answer:
-            assert answer.status == 200, await answer.text()
-
-    async with aiohttp.ClientSession() as etcd:
-        await loading.each(range(wanted.large), put, connections=_CONNECTIONS)
+    """Have the tenant's organizations say something, each of them large."""
+    await large_objects.put(
+        control_plane,
+        _TENANT,
+        range(wanted.large),
+        spec={"from": {"displayName": display_name}},
+        generation=1 if display_name == "First" else 2,
+    )
 
 
 async def _populate(control_plane: cluster_kit.LocalCluster, api: kube_client.Client, wanted: Crowd) -> None:
@@ -165,7 +114,7 @@ async def _populate(control_plane: cluster_kit.LocalCluster, api: kube_client.Cl
         await api.create(paths.namespaces(), _space(number))
 
     await loading.each(range(wanted.texts), text)
-    await loading.each(range(wanted.spaces), space, connections=_CONNECTIONS)
+    await loading.each(range(wanted.spaces), space, connections=large_objects.CONNECTIONS)
     await _put(control_plane, wanted, "First")
 
 
