@@ -165,6 +165,13 @@ async def changed_objects(queue: ports.Queue, after: int) -> list[feed.Taken]:
     return [item for item in (await queue.changes(after)).items if isinstance(item, feed.Taken)]
 
 
+async def read_everything(queue: ports.Queue) -> None:
+    """Read the feed to its end, and come back with the cursor as the operator does."""
+    cursor = 0
+    while (found := await queue.changes(cursor)).cursor != cursor:
+        cursor = found.cursor
+
+
 @contextlib.asynccontextmanager
 async def stalled(queue: embedded.EmbeddedQueue) -> collections.abc.AsyncIterator[None]:
     """Let nothing be committed within this context: what is recorded is under way, as at a crash under load."""

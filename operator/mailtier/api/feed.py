@@ -68,12 +68,26 @@ class Recipient(FeedModel):
     changed_at: dt.datetime
 
 
+class Totals(FeedModel):
+    """What became of a notification whose recipients' records were removed before their time.
+
+    Attributes:
+        accepted: How many recipients the SMTP server accepted it for.
+        recipients: How many there were.
+    """
+
+    accepted: int
+    recipients: int
+
+
 class Taken(FeedModel):
     """The record of a Notification object in the queue.
 
     Attributes:
         id: The sender's id of the notification.
         complete: Whether every recipient has a final state.
+        recipients: In the object's order; empty where `totals` is there.
+        totals: What is left of them where the namespace's share of storage was used up; None while they are kept.
     """
 
     kind: Literal["notification"] = "notification"
@@ -86,6 +100,7 @@ class Taken(FeedModel):
     accepted_at: dt.datetime
     complete: bool
     recipients: tuple[Recipient, ...]
+    totals: Totals | None = None
 
 
 class Refused(FeedModel):

@@ -9,6 +9,7 @@ from mailtier.api import feed, reasons, vocabulary
 from mailtier.settings import observed, transitions
 
 _ACCEPTED: Final = vocabulary.RecipientState.ACCEPTED
+_REMOVED: Final = "; the record of each was removed because the namespace's share of storage was used up"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,17 +76,22 @@ def _taken(taken: feed.Taken) -> list[transitions.Wanted]:
     accepted = transitions.Wanted(
         type=vocabulary.Condition.ACCEPTED, status="True", reason=reasons.QUEUED, message=f"queued as {taken.id}"
     )
-    total = len(taken.recipients)
-    well = sum(1 for recipient in taken.recipients if recipient.state == _ACCEPTED)
+    totals = taken.totals or _count(taken)
+    well, total = totals.accepted, totals.recipients
     if not taken.complete:
         message = f"{well} of {total} recipients accepted by the SMTP server so far{_why(taken)}"
         return [accepted, *_ready("False", reasons.DELIVERING, message, complete="False")]
-    if well == total:
-        message = f"accepted by the SMTP server for {total} of {total} recipients"
+    message = f"accepted by the SMTP server for {well} of {total} recipients{_REMOVED if taken.totals else _why(taken)}"
+    # Of no recipients at all nothing is known, and that is not told as success.
+    if 0 < well == total:
         return [accepted, *_ready("True", reasons.DELIVERED, message, complete="True")]
     reason = reasons.PARTLY_FAILED if well else reasons.FAILED
-    message = f"accepted by the SMTP server for {well} of {total} recipients{_why(taken)}"
     return [accepted, *_ready("False", reason, message, complete="True")]
+
+
+def _count(taken: feed.Taken) -> feed.Totals:
+    well = sum(1 for recipient in taken.recipients if recipient.state == _ACCEPTED)
+    return feed.Totals(accepted=well, recipients=len(taken.recipients))
 
 
 def _not_taken(answer: feed.Refused | observed.Invalid | Unavailable) -> list[transitions.Wanted]:

@@ -194,4 +194,5 @@ def _taken(offered: feed.Offer, record: ports.Record) -> feed.Taken:
         accepted_at=record.accepted_at,
         complete=record.complete,
         recipients=tuple(record.recipients),
+        totals=record.totals,
     )

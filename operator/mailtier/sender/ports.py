@@ -173,7 +173,12 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A notification and where its recipients stand, for whoever asks by id."""
+    """A notification and where its recipients stand, for whoever asks by id.
+
+    Attributes:
+        recipients: In the caller's order; empty where `totals` is there.
+        totals: What is left of them where the namespace's share was used up; only of what came as an object.
+    """
 
     id: str
     lane: LaneKey
@@ -181,6 +186,7 @@ class Record:
     accepted_at: dt.datetime
     complete: bool
     recipients: Sequence[feed.Recipient]
+    totals: feed.Totals | None = None
 
 
 class QuotaExceededError(Exception):
@@ -271,7 +277,8 @@ class Queue(Protocol):
     async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
         """Return the latest state of Notification objects and probes that changed after a cursor.
 
-        A cursor from the future (the volume it came from is gone) is answered like 0.
+        A cursor from the future (the volume it came from is gone) is answered like 0. What changed up to the cursor
+        was read: only then the recipients of an object are forgotten where its namespace's share is used up.
         """
 
     async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import contextlib
 import hashlib
+import pathlib
 import secrets
 import stat
 
@@ -11,8 +12,10 @@ import pytest
 import pytest_asyncio
 
 from kit import intake, sender, tenants, wait
+from kit import sender as sender_kit
 from mailtier.api import feed, notification, vocabulary
 from mailtier.handlers import feed_client
+from mailtier.sender.intake import problems
 from mailtier.settings import effective
 
 
@@ -97,6 +100,42 @@ async def test_repeated_offer_is_the_same_notification(
         why="the mail arrived",
     )
     assert sum(first.id in message["message_id"] for message in stage.smtp.messages()) == 1
+
+
+async def test_what_was_forgotten_is_told_as_what_it_became(
+    stage: tenants.Stage, tenant: tenants.Tenant, tmp_path: pathlib.Path
+) -> None:
+    """Once the share is used up, an object's record is 404 over HTTP, and an offer is answered with its totals (R4)."""
+    stage.publish(tenant, recipients=["ops@example.com"])
+    crowd = {**intake.ALERT, "recipients": [f"user{number}@example.com" for number in range(20)]}
+    small = ["--full-at=1.0", "--quota-stored-bytes=20000"]
+    offered = _offer(tenant)
+    with sender_kit.Sender(tmp_path, kubeconfig=stage.account, namespace=stage.system, arguments=small) as running:
+        async with (
+            intake.Client(running.url, running.tls) as client,
+            contextlib.AsyncExitStack() as opened,
+            _following(running) as seen,
+        ):
+            operator = feed_client.FeedClient(running.socket)
+            opened.push_async_callback(operator.close)
+            await intake.until_known(client, tenant)
+            taken = await operator.offer(offered)
+            assert isinstance(taken, feed.Taken)
+            await _until_accepted(seen, offered.name)
+            path = f"{tenant.collection()}/{taken.id}"
+            bearer = {"Authorization": f"Bearer {tenant.token}"}
+            assert (await client.request("GET", path, headers=bearer)).document["complete"]
+
+            async def is_gone() -> bool:
+                await intake.until_complete(client, tenant, await client.post(tenant, crowd))
+                return (await client.request("GET", path, headers=bearer)).status != 200
+
+            await wait.until_async(is_gone, within_seconds=60, why="the record of the object was forgotten")
+            intake.require(await client.request("GET", path, headers=bearer), problems.NOT_FOUND)
+            again = await operator.offer(offered.model_copy(update={"object_uid": "another"}))
+            assert isinstance(again, feed.Taken)
+            assert (again.id, again.complete, again.recipients) == (taken.id, True, ())
+            assert again.totals == feed.Totals(accepted=1, recipients=1)
 
 
 async def test_what_was_taken_stays_taken(

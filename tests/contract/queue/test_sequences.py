@@ -18,7 +18,7 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 
 from kit import queues
-from mailtier.api import vocabulary
+from mailtier.api import feed, vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.storage import embedded, outcomes, sizes
@@ -40,6 +40,8 @@ class Sequences(stateful.RuleBasedStateMachine):
         self.ids: dict[int, str] = {}
         self.known: dict[int, S] = {}
         self.notes: dict[int, str] = {}
+        self.objects: set[str] = set()
+        self.told: set[str] = set()
 
     @property
     def directory(self) -> pathlib.Path:
@@ -47,6 +49,7 @@ class Sequences(stateful.RuleBasedStateMachine):
         return pathlib.Path(self.home.name) / str(self.generation)
 
     def _open(self) -> embedded.EmbeddedQueue:
+        self.told = set()
         return self.runner.run(embedded.open_queue(self.directory, now=queues.Clock(), limits=queues.LIMITS))
 
     def _run(self, awaitable: Any) -> Any:
@@ -63,6 +66,14 @@ class Sequences(stateful.RuleBasedStateMachine):
         for recipient in recipients:
             self.ids[recipient] = id_
             self.known[recipient] = S.QUEUED
+        if from_object:
+            self.objects.add(id_)
+
+    @stateful.rule()
+    def read(self) -> None:
+        """Read the feed to its end, as the operator does."""
+        self._run(queues.read_everything(self.queue))
+        self.told = self.objects & self._finished()
 
     @stateful.rule(count=st.integers(1, 3), key=st.booleans(), share=st.sampled_from([1_500, 4_000, 20_000]))
     def put_within_a_share(self, count: int, key: bool, share: int) -> None:
@@ -81,7 +92,18 @@ class Sequences(stateful.RuleBasedStateMachine):
         for id_ in self._finished():
             found = self._run(self.queue.find(queues.LANE, id_))
             if found is None or not found.recipients:
+                self._expect_totals(id_, found)
                 self._forget(id_)
+
+    def _expect_totals(self, id_: str, found: ports.Record | None) -> None:
+        """An object is forgotten only after its end was read, and how it ended is not forgotten."""
+        if id_ in self.objects:
+            ended = [self.known[recipient] for recipient, of in self.ids.items() if of == id_]
+            assert id_ in self.told
+            assert found is not None
+            assert found.totals == feed.Totals(accepted=ended.count(S.ACCEPTED), recipients=len(ended))
+        else:
+            assert found is None
 
     def _finished(self) -> set[str]:
         return {

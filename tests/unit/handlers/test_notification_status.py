@@ -138,6 +138,33 @@ def test_a_failure_says_who_and_why() -> None:
 
 
 @pytest.mark.parametrize(
+    ("totals", "reason", "ready"),
+    [
+        (feed.Totals(accepted=0, recipients=20), "Failed", "False"),
+        (feed.Totals(accepted=7, recipients=20), "PartlyFailed", "False"),
+        (feed.Totals(accepted=20, recipients=20), "Delivered", "True"),
+    ],
+)
+def test_what_was_forgotten_is_told_as_what_it_became(totals: feed.Totals, reason: str, ready: str) -> None:
+    """Without its recipients a notification is no success for that, and the message says where they are (R4)."""
+    answer = taken().model_copy(update={"totals": totals})
+    document = notification_status.status(answer, generation=1, previous=(), now=NOW)
+    assert document["recipients"] == []
+    told = {condition["type"]: condition for condition in document["conditions"]}
+    assert (told["Ready"]["status"], told["Ready"]["reason"]) == (ready, reason)
+    assert (told["Complete"]["status"], told["Complete"]["reason"]) == ("True", reason)
+    assert told["Ready"]["message"] == (
+        f"accepted by the SMTP server for {totals.accepted} of 20 recipients; the record of each was removed because "
+        "the namespace's share of storage was used up"
+    )
+
+
+def test_of_nobody_is_not_told_as_delivered() -> None:
+    """A record without recipients, of which nothing is known, does not read as success (R4)."""
+    assert conditions(taken())["Ready"] == ("False", "Failed")
+
+
+@pytest.mark.parametrize(
     ("answer", "finished", "well"),
     [
         (taken(STATE.QUEUED), False, False),

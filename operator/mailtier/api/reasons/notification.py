@@ -28,13 +28,13 @@ PARTLY_FAILED: Final = definition.stalled(
     _C,
     name="PartlyFailed",
     meaning="Some recipients were accepted, and others ended otherwise.",
-    remedy="Look at status.recipients.",
+    remedy="Look at status.recipients; where they are empty, the message says why.",
 )
 FAILED: Final = definition.stalled(
     _C,
     name="Failed",
     meaning="No recipient was accepted.",
-    remedy="Look at status.recipients; each says why.",
+    remedy="Look at status.recipients; each says why. Where they are empty, the message tells what is left to tell.",
 )
 REFUSED: Final = definition.stalled(
     _A,

@@ -115,7 +115,7 @@ class Service:
         _, settings = await self._enter.organization(request)
         lane = admission.lane(settings)
         record = await self._parts.queue.find(lane, request.match_info["id"])
-        if record is None:
+        if record is None or record.totals is not None:
             raise problems.HttpProblem(
                 problems.NOT_FOUND,
                 f"{settings.organization} has no notification with this id, or none any more",

@@ -72,10 +72,10 @@ def _same_finding(one: feed.Probe, other: feed.Probe) -> bool:
 def _changed_notifications(connection: sqlite3.Connection, after: int) -> Iterator[_Change]:
     changed = connection.execute(
         "SELECT change, number, id, namespace, namespace_uid, object_name, object_uid, spec_hash, accepted_at, "
-        "unfinished FROM notifications WHERE change > ? ORDER BY change",
+        "unfinished, forgotten_accepted, forgotten_recipients FROM notifications WHERE change > ? ORDER BY change",
         (after,),
     )
-    for change, number, id_, namespace, uid, name, object_uid, spec_hash, accepted_at, unfinished in changed:
+    for change, number, id_, namespace, uid, name, object_uid, spec_hash, accepted_at, unfinished, *totals in changed:
         yield (
             change,
             feed.Taken(
@@ -88,6 +88,7 @@ def _changed_notifications(connection: sqlite3.Connection, after: int) -> Iterat
                 accepted_at=rows.from_micros(accepted_at),
                 complete=not unfinished,
                 recipients=rows.recipients_of(connection, number),
+                totals=rows.to_totals(*totals),
             ),
         )
 

@@ -156,6 +156,8 @@ class EmbeddedQueue:
         # Numbers of stored snapshots by their digest, and those of them that were used since the last purge.
         self._snapshots: dict[bytes, int] = {}
         self._used_snapshots: set[bytes] = set()
+        # Not stored: whoever reads the feed comes back with its cursor.
+        self._read = 0
 
     async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
         """Store a notification, or find the same one; see `ports.Queue`."""
@@ -167,6 +169,7 @@ class EmbeddedQueue:
                 payload=payload,
                 quota=quota,
                 room=self._room,
+                read=self._read,
             ),
             weight_bytes=len(payload),
         )
@@ -234,6 +237,8 @@ class EmbeddedQueue:
 
     async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
         """Return the latest state of Notification objects and probes that changed after a cursor."""
+        if after <= self._news.cursor:
+            self._read = max(self._read, after)
         return await self._readers.read(functools.partial(changes.read_feed, after=after, limit=limit))
 
     async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:

@@ -23,12 +23,14 @@ def enqueue(
     payload: bytes,
     quota: ports.QueueQuota,
     room: volume.Room,
+    read: int,
 ) -> ports.Enqueued:
     """Store a notification, or find the same one, in the transaction that is open.
 
     Args:
         payload: The notification's payload, encoded.
         room: Whether the volume takes new work; asked only when something would be stored.
+        read: The change up to which the feed was read.
 
     Raises:
         QuotaExceededError: The namespace's quota is used up.
@@ -40,7 +42,7 @@ def enqueue(
         return ports.Enqueued(id=earlier, repeated=True, pending=())
     if not room.takes_work(reusable_bytes=schema.reusable_bytes(connection)):
         raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
-    _charge(connection, notification, len(payload), quota)
+    _charge(connection, notification, len(payload), quota, read)
     return ports.Enqueued(id=notification.id, repeated=False, pending=_insert(connection, notification, payload))
 
 
@@ -90,7 +92,11 @@ def _find_key(connection: sqlite3.Connection, notification: ports.NewNotificatio
 
 
 def _charge(
-    connection: sqlite3.Connection, notification: ports.NewNotification, payload_bytes: int, quota: ports.QueueQuota
+    connection: sqlite3.Connection,
+    notification: ports.NewNotification,
+    payload_bytes: int,
+    quota: ports.QueueQuota,
+    read: int,
 ) -> None:
     uid = notification.lane.namespace_uid
     row = connection.execute(
@@ -112,7 +118,9 @@ def _charge(
     stored_bytes += sizes.stored_bytes(notification, payload_bytes)
     excess_bytes = stored_bytes - quota.stored_bytes
     if excess_bytes > 0:
-        freed_bytes, more = retention.forget_finished(connection, namespace_uid=uid, wanted_bytes=excess_bytes)
+        freed_bytes, more = retention.forget_finished(
+            connection, namespace_uid=uid, wanted_bytes=excess_bytes, read=read
+        )
         stored_bytes -= freed_bytes
         if freed_bytes < excess_bytes and not more:
             raise ports.QuotaExceededError(

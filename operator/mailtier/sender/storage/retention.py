@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from mailtier.api import vocabulary
 from mailtier.sender.storage import rows
 
 _PROBE_RETENTION: Final = dt.timedelta(days=30)
@@ -35,15 +36,20 @@ def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, lim
     return len(found)
 
 
-def forget_finished(connection: sqlite3.Connection, *, namespace_uid: str, wanted_bytes: int) -> tuple[int, bool]:
+def forget_finished(
+    connection: sqlite3.Connection, *, namespace_uid: str, wanted_bytes: int, read: int
+) -> tuple[int, bool]:
     """Forget finished notifications of a namespace before their time, the oldest first.
 
-    What was sent with a key, or came as an object, leaves its row, by which a repeat is known. The counter is left to
-    the caller, who writes it anyway.
+    What was sent with a key, or came as an object, leaves its row, by which a repeat is known, with how many recipients
+    there were and were accepted: an object that is offered again is told as what it became (R4). The counter is left
+    to the caller, who writes it anyway.
 
     Args:
         namespace_uid: Whose share is used up.
         wanted_bytes: How much is to be freed; less is where there is no more, or it would take too long at once.
+        read: The change up to which the feed was read. An object whose end is not told yet stays whole: its status is
+            the one place that keeps who failed, and why.
 
     Returns:
         How much it frees, and whether there may be more to forget.
@@ -52,19 +58,22 @@ def forget_finished(connection: sqlite3.Connection, *, namespace_uid: str, wante
     found = connection.execute(
         "SELECT number, stored_bytes, key_bytes, idempotency_key IS NOT NULL OR object_name IS NOT NULL "
         "FROM notifications INDEXED BY notifications_to_forget "
-        "WHERE namespace_uid = ? AND keep_until IS NOT NULL AND stored_bytes > key_bytes ORDER BY number LIMIT ?",
-        (namespace_uid, _FORGET_AT_ONCE),
+        "WHERE namespace_uid = ? AND keep_until IS NOT NULL AND stored_bytes > key_bytes "
+        "AND (change IS NULL OR change <= ?) ORDER BY number LIMIT ?",
+        (namespace_uid, read, _FORGET_AT_ONCE),
     ).fetchall()
     for number, stored_bytes, key_bytes, known in found:
         if freed_bytes >= wanted_bytes:
             break
-        connection.execute("DELETE FROM recipients WHERE notification = ?", (number,))
         if known:
-            # Out of the feed as well: without recipients there is nothing to tell.
             connection.execute(
-                "UPDATE notifications SET stored_bytes = key_bytes, change = NULL WHERE number = ?", (number,)
+                "UPDATE notifications SET stored_bytes = key_bytes, (forgotten_accepted, forgotten_recipients) = "
+                "(SELECT count(*) FILTER (WHERE state = ?), count(*) FROM recipients WHERE notification = ?) "
+                "WHERE number = ?",
+                (vocabulary.RecipientState.ACCEPTED.value, number, number),
             )
-        else:
+        connection.execute("DELETE FROM recipients WHERE notification = ?", (number,))
+        if not known:
             connection.execute("DELETE FROM notifications WHERE number = ?", (number,))
         freed_bytes += stored_bytes - key_bytes if known else stored_bytes
     return freed_bytes, len(found) == _FORGET_AT_ONCE

@@ -112,15 +112,15 @@ def count_pending(connection: sqlite3.Connection) -> dict[vocabulary.RecipientSt
 def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -> ports.Record | None:
     """Return a notification of a lane by its id, or None."""
     row = connection.execute(
-        "SELECT number, category, accepted_at, unfinished FROM notifications "
-        # One whose recipients were forgotten before their time is there as a key only.
+        "SELECT number, category, accepted_at, unfinished, forgotten_accepted, forgotten_recipients FROM notifications "
+        # One whose recipients were forgotten before their time is there as a key only; an object is told its totals.
         "WHERE id = ? AND namespace_uid = ? AND organization = ? "
         "AND (stored_bytes > key_bytes OR object_name IS NOT NULL)",
         (id_, lane.namespace_uid, lane.organization),
     ).fetchone()
     if row is None:
         return None
-    number, category, accepted_at, unfinished = row
+    number, category, accepted_at, unfinished, *totals = row
     return ports.Record(
         id=id_,
         lane=lane,
@@ -128,7 +128,13 @@ def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -
         accepted_at=from_micros(accepted_at),
         complete=not unfinished,
         recipients=recipients_of(connection, number),
+        totals=to_totals(*totals),
     )
+
+
+def to_totals(accepted: int | None, recipients: int | None) -> feed.Totals | None:
+    """Return what is left of recipients that were forgotten; None while they are there."""
+    return None if accepted is None or recipients is None else feed.Totals(accepted=accepted, recipients=recipients)
 
 
 def find_object(

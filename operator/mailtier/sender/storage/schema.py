@@ -140,6 +140,12 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         WHERE keep_until IS NOT NULL AND stored_bytes > key_bytes
         """,
     ),
+    # What became of recipients that were forgotten before their time; NULL while they are there. `sizes` has room for
+    # these numbers in NOTIFICATION_BYTES.
+    (
+        "ALTER TABLE notifications ADD COLUMN forgotten_accepted INTEGER",
+        "ALTER TABLE notifications ADD COLUMN forgotten_recipients INTEGER",
+    ),
 )
 
 VERSION: Final = len(_MIGRATIONS)

@@ -125,6 +125,8 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
         for table, column in (
             ("notifications", "stored_bytes"),
             ("notifications", "key_bytes"),
+            ("notifications", "forgotten_accepted"),
+            ("notifications", "forgotten_recipients"),
             ("usage", "stored_bytes"),
             ("notifications", "locale"),
         ):
@@ -160,6 +162,8 @@ async def test_what_an_earlier_release_stored_counts(open_queue: Open, tmp_path:
         for table, column in (
             ("notifications", "stored_bytes"),
             ("notifications", "key_bytes"),
+            ("notifications", "forgotten_accepted"),
+            ("notifications", "forgotten_recipients"),
             ("usage", "stored_bytes"),
         ):
             former.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
