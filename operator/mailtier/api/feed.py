@@ -68,7 +68,7 @@ class Recipient(FeedModel):
     changed_at: dt.datetime
 
 
-class Totals(FeedModel):
+class Tally(FeedModel):
     """What became of a notification whose recipients' records were removed before their time.
 
     Attributes:
@@ -100,7 +100,7 @@ class Taken(FeedModel):
     accepted_at: dt.datetime
     complete: bool
     recipients: tuple[Recipient, ...]
-    totals: Totals | None = None
+    totals: Tally | None = None
 
 
 class Refused(FeedModel):

@@ -89,9 +89,9 @@ def _taken(taken: feed.Taken) -> list[transitions.Wanted]:
     return [accepted, *_ready("False", reason, message, complete="True")]
 
 
-def _count(taken: feed.Taken) -> feed.Totals:
+def _count(taken: feed.Taken) -> feed.Tally:
     well = sum(1 for recipient in taken.recipients if recipient.state == _ACCEPTED)
-    return feed.Totals(accepted=well, recipients=len(taken.recipients))
+    return feed.Tally(accepted=well, recipients=len(taken.recipients))
 
 
 def _not_taken(answer: feed.Refused | observed.Invalid | Unavailable) -> list[transitions.Wanted]:

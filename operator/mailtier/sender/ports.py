@@ -186,7 +186,7 @@ class Record:
     accepted_at: dt.datetime
     complete: bool
     recipients: Sequence[feed.Recipient]
-    totals: feed.Totals | None = None
+    totals: feed.Tally | None = None
 
 
 class QuotaExceededError(Exception):

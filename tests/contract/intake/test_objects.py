@@ -135,7 +135,7 @@ async def test_what_was_forgotten_is_told_as_what_it_became(
             again = await operator.offer(offered.model_copy(update={"object_uid": "another"}))
             assert isinstance(again, feed.Taken)
             assert (again.id, again.complete, again.recipients) == (taken.id, True, ())
-            assert again.totals == feed.Totals(accepted=1, recipients=1)
+            assert again.totals == feed.Tally(accepted=1, recipients=1)
 
 
 async def test_what_was_taken_stays_taken(

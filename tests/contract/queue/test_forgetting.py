@@ -74,7 +74,7 @@ async def test_an_object_is_told_as_what_it_became(queue_factory: queues.Factory
     queue = await queue_factory.reopen()
     recreated = queues.source("object", object_uid="object-2")
     assert (await queue.enqueue(queues.notification(source=recreated), quota=quota)).id == taken
-    totals = feed.Totals(accepted=accepted, recipients=20)
+    totals = feed.Tally(accepted=accepted, recipients=20)
     for found in (
         await queues.record(queue, taken),
         await queue.find_object(queues.LANE, name="object", spec_hash=recreated.spec_hash),
@@ -92,7 +92,7 @@ async def test_the_feed_goes_on_telling_what_was_forgotten(queue: ports.Queue) -
     for _ in range(8):
         await _finish(queue, quota)
     (told,) = await queues.changed_objects(queue, 0)
-    assert (told.id, told.complete, told.totals) == (taken, True, feed.Totals(accepted=0, recipients=20))
+    assert (told.id, told.complete, told.totals) == (taken, True, feed.Tally(accepted=0, recipients=20))
 
 
 async def test_what_the_operator_has_not_read_stays_whole(queue: ports.Queue) -> None:

@@ -101,7 +101,7 @@ class Sequences(stateful.RuleBasedStateMachine):
             ended = [self.known[recipient] for recipient, of in self.ids.items() if of == id_]
             assert id_ in self.told
             assert found is not None
-            assert found.totals == feed.Totals(accepted=ended.count(S.ACCEPTED), recipients=len(ended))
+            assert found.totals == feed.Tally(accepted=ended.count(S.ACCEPTED), recipients=len(ended))
         else:
             assert found is None
 

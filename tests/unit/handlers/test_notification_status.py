@@ -140,12 +140,12 @@ def test_a_failure_says_who_and_why() -> None:
 @pytest.mark.parametrize(
     ("totals", "reason", "ready"),
     [
-        (feed.Totals(accepted=0, recipients=20), "Failed", "False"),
-        (feed.Totals(accepted=7, recipients=20), "PartlyFailed", "False"),
-        (feed.Totals(accepted=20, recipients=20), "Delivered", "True"),
+        (feed.Tally(accepted=0, recipients=20), "Failed", "False"),
+        (feed.Tally(accepted=7, recipients=20), "PartlyFailed", "False"),
+        (feed.Tally(accepted=20, recipients=20), "Delivered", "True"),
     ],
 )
-def test_what_was_forgotten_is_told_as_what_it_became(totals: feed.Totals, reason: str, ready: str) -> None:
+def test_what_was_forgotten_is_told_as_what_it_became(totals: feed.Tally, reason: str, ready: str) -> None:
     """Without its recipients a notification is no success for that, and the message says where they are (R4)."""
     answer = taken().model_copy(update={"totals": totals})
     document = notification_status.status(answer, generation=1, previous=(), now=NOW)

@@ -132,9 +132,9 @@ def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -
     )
 
 
-def to_totals(accepted: int | None, recipients: int | None) -> feed.Totals | None:
+def to_totals(accepted: int | None, recipients: int | None) -> feed.Tally | None:
     """Return what is left of recipients that were forgotten; None while they are there."""
-    return None if accepted is None or recipients is None else feed.Totals(accepted=accepted, recipients=recipients)
+    return None if accepted is None or recipients is None else feed.Tally(accepted=accepted, recipients=recipients)
 
 
 def find_object(
