@@ -1,4 +1,4 @@
-"""Strangers: connections that say nothing, from whoever reaches the ports."""
+"""Strangers: connections that say nothing or never end, from whoever reaches the ports."""
 
 import contextlib
 import socket
@@ -7,7 +7,8 @@ import time
 import urllib.request
 
 from kit import arena as arena_kit
-from kit import attacks, intake, tokens, wait
+from kit import attacks, hostile, intake, smtpd, tokens, wait
+from mailtier.sender.intake import openapi
 from mailtier.serving import health, listener
 
 _SOURCES = [f"127.0.6.{number}" for number in range(1, 5)]
@@ -26,6 +27,14 @@ ATTACKS = (
         rules=("R10", "R15"),
         story="The pods finish their handshakes before they fall silent, to look like clients that keep a connection.",
         stopped_by="a connection stays only for whom a request let in",
+    ),
+    attacks.Story(
+        name="probes-that-wait",
+        test="test_probes_that_wait_lock_nobody_out",
+        rules=("R15",),
+        story="Four pods of a tenant ask on every connection for a probe of a server that says nothing: whoever asks"
+        " joins the probe that waits for the one before it, and holds a place that no newcomer gets.",
+        stopped_by="a namespace has eight open answers to probes, and all together a quarter of the places",
     ),
     attacks.Story(
         name="hold-the-probes",
@@ -96,6 +105,38 @@ async def _post_anew(attacker: arena_kit.Attacker) -> int:
     async with intake.Client(running.url, running.tls) as client:
         answer = await client.post(attacker.tenant, arena_kit.ALERT | {"recipients": ["ops@sales.example"]})
     return answer.status
+
+
+def _demand(stack: contextlib.ExitStack, attacker: arena_kit.Attacker, source: str) -> bytes:
+    """Return how the answer to a request for a probe begins, on a connection that is held until the stack ends."""
+    running = attacker.arena.sender
+    connection = socket.create_connection(("127.0.0.1", running.port), timeout=10, source_address=(source, 0))
+    secured = stack.enter_context(running.tls.wrap_socket(connection, server_hostname="localhost"))
+    path = openapi.PROBES.format(namespace=attacker.namespace, organization="default")
+    secured.sendall(
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {attacker.tenant.token}\r\n\r\n".encode()
+    )
+    return secured.recv(12)
+
+
+def test_probes_that_wait_lock_nobody_out(arena: arena_kit.Arena) -> None:
+    """Of 256 connections that ask for a probe eight are answered, and another tenant is served at once (R15)."""
+    attacker, innocent = arena.attacker(), arena.attacker()
+    innocent.settings({})
+    innocent.until_known()
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(arena.serve(smtpd.Options()))
+        silent.script.on(smtpd.GREETING, hostile.silence())
+        attacker.bring(arena.secret("probes-that-wait", username="robot"), endpoint=silent.host)
+        timeouts = {"session": "30s", "envelope": "60s", "message": "10m"}
+        attacker.settings(attacker.own(silent, delivery={"timeouts": timeouts}))
+        attacker.until_known()
+        wait.until(lambda: silent.open_connections > 0, within_seconds=10, why="the sender's own probe waits")
+        count = listener.Limits().connections
+        answers = [_demand(stack, attacker, _SOURCES[number % 4]) for number in range(count)]
+        assert arena.loop.run(_post_anew(innocent)) == 202
+        assert answers.count(b"HTTP/1.1 200") == 8
+        assert answers.count(b"HTTP/1.1 429") == count - 8
 
 
 def test_silent_connections_restart_no_container(arena: arena_kit.Arena) -> None:

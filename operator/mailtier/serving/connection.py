@@ -47,7 +47,7 @@ class ClientConnection(asyncio.Protocol):
         self._place: places.HeldPlace | None = None
         self._accepted = accepted
         self.client = client
-        """Whose it is, for those who count by address: behind a trusted proxy, its client's."""
+        """Whose it is, for those who count by address: behind a trusted proxy, its client's or its network."""
         self.admitted = False
         """Whether somebody was let in with the present request."""
 

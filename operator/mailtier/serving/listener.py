@@ -198,5 +198,5 @@ class Listener:
         """
         loop = asyncio.get_running_loop()
         client = await preamble.read(lambda count: loop.sock_recv(accepted, count))
-        if client is not None and not arrived.take_place(client):
+        if client is not None and not arrived.take_place(preamble.subscriber(client)):
             raise ConnectionRefusedError

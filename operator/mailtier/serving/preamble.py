@@ -19,6 +19,7 @@ _TCP_OVER_IPV6: Final = 0x21
 _ADDRESS_BYTES: Final = {_TCP_OVER_IPV4: 4, _TCP_OVER_IPV6: 16}
 # Two addresses and two ports of two bytes.
 _PORTS_BYTES: Final = 4
+_SUBSCRIBER_BITS: Final = 64
 
 
 class PreambleError(Exception):
@@ -66,6 +67,23 @@ def normal(found: str) -> str:
     parsed = ipaddress.ip_address(found.partition("%")[0])
     mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     return str(mapped or parsed)
+
+
+def subscriber(client: str) -> str:
+    """Return what the client of a proxy is counted as: an IPv6 address as its network of 64 bits, which has one owner.
+
+    Not for those that connect themselves: within a cluster, such a network is a node's or all nodes', with the pods of
+    many tenants, each of which is reached at one address only.
+
+    Args:
+        client: As `normal` returns it.
+
+    Source:
+        RFC 4291 section 2.5.4 (a host's part has 64 bits); --node-cidr-mask-size-ipv6 of kube-controller-manager.
+    """
+    if ipaddress.ip_address(client).version == 4:  # noqa: PLR2004
+        return client
+    return str(ipaddress.ip_network((client, _SUBSCRIBER_BITS), strict=False))
 
 
 async def read(receive: Callable[[int], Awaitable[bytes]]) -> str | None:

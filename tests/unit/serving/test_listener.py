@@ -130,8 +130,9 @@ async def test_an_opening_ends_with_who_is_let_in_and_not_before(ca: certs.Autho
 
 def _header(source: str) -> bytes:
     """Return what a proxy says of a client (PROXY protocol version 2)."""
-    body = ipaddress.ip_address(source).packed * 2 + struct.pack("!HH", 40000, 443)
-    return b"\r\n\r\n\x00\r\nQUIT\n\x21\x11" + struct.pack("!H", len(body)) + body
+    address = ipaddress.ip_address(source)
+    body = address.packed * 2 + struct.pack("!HH", 40000, 443)
+    return b"\r\n\r\n\x00\r\nQUIT\n\x21" + (b"\x11" if address.version == 4 else b"\x21") + struct.pack("!H", len(body)) + body
 
 
 async def _through_proxy(
@@ -154,6 +155,19 @@ async def test_behind_a_trusted_proxy_its_clients_are_counted(ca: certs.Authorit
     assert await _echoes(*one)
     assert await _echoes(*other)
     again = await _through_proxy(ca, port, "203.0.113.7")
+    assert await _ends(one[0])
+    assert await _echoes(*again)
+    assert await _echoes(*other)
+    for _, writer in (one, other, again):
+        await _close(writer)
+
+
+async def test_behind_a_trusted_proxy_an_ipv6_network_is_one_client(ca: certs.Authority, listen: Listen) -> None:
+    """Another address of one's own /64 brings no other share, and takes none of the neighbour's (R15)."""
+    port = await listen(per_client=1, trusted=["127.0.0.0/8"])
+    one = await _through_proxy(ca, port, "2001:db8:0:7::1")
+    other = await _through_proxy(ca, port, "2001:db8:0:8::1")
+    again = await _through_proxy(ca, port, "2001:db8:0:7:ffff::2")
     assert await _ends(one[0])
     assert await _echoes(*again)
     assert await _echoes(*other)

@@ -91,3 +91,13 @@ async def test_no_bytes_do_anything_else(content: bytes) -> None:
 def test_one_client_is_counted_once(written: str, counted: str) -> None:
     """However a socket writes an address, it is one."""
     assert preamble.normal(written) == counted
+
+
+@hypothesis.given(host=st.integers(0, 2**64 - 1))
+def test_an_ipv6_network_is_one_client_of_a_proxy(host: int) -> None:
+    """Whoever has a network has all of its addresses, and one share; an IPv4 address is one, however it is written."""
+    network = int(ipaddress.IPv6Address("2001:db8:0:7::"))
+    assert preamble.subscriber(str(ipaddress.IPv6Address(network + host))) == "2001:db8:0:7::/64"
+    neighbour = str(ipaddress.IPv6Address(network + 2**64 + host))
+    assert preamble.subscriber(neighbour) == "2001:db8:0:8::/64"
+    assert preamble.subscriber(preamble.normal("::ffff:203.0.113.7")) == "203.0.113.7"

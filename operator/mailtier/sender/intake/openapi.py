@@ -12,7 +12,12 @@ ITEM: Final = f"{COLLECTION}/{{id}}"
 PROBES: Final = "/v1/namespaces/{namespace}/organizations/{organization}/probes"
 HOST_PROBES: Final = "/v1/host/probes"
 
-_NOT_OF_NOTIFICATIONS: Final = (problems.METHOD_NOT_ALLOWED, problems.NOT_PROBEABLE, problems.PROBED_LATELY)
+_NOT_OF_NOTIFICATIONS: Final = (
+    problems.METHOD_NOT_ALLOWED,
+    problems.NOT_PROBEABLE,
+    problems.PROBED_LATELY,
+    problems.TOO_MANY_PROBES,
+)
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 
@@ -108,6 +113,7 @@ def _probe(operation: str, summary: str) -> dict[str, Any]:
         problems.UNKNOWN_ORGANIZATION,
         problems.NOT_PROBEABLE,
         problems.PROBED_LATELY,
+        problems.TOO_MANY_PROBES,
         problems.UNAVAILABLE,
     )
     return {

@@ -137,6 +137,14 @@ PROBED_LATELY: Final = ProblemKind(
     " relay; the sender's own probes of an organization's endpoint count. Wait as long as `Retry-After` says; what the"
     " last one found stands in the condition Verified.",
 )
+TOO_MANY_PROBES: Final = ProblemKind(
+    slug="too-many-probes",
+    status=429,
+    title="Too many answers to probes are open",
+    meaning="Whoever asks for a probe holds a connection until its end. A namespace has eight of them at the same time,"
+    " and all together 64, so that places are left for notifications. Wait as long as `Retry-After` says, and read what"
+    " those find that are open; the condition Verified has it too.",
+)
 TOO_MANY_REFUSED: Final = ProblemKind(
     slug="too-many-refused",
     status=429,
@@ -156,7 +164,8 @@ UNAVAILABLE: Final = ProblemKind(
     slug="unavailable",
     status=503,
     title="The sender cannot check or take requests at present",
-    meaning="The Kubernetes API does not answer, so that nobody can be let in, or the sender is starting or ending."
+    meaning="The Kubernetes API does not answer, so that nobody can be let in, the sender is starting or ending, or"
+    " so many bodies arrive slowly that there is no room for another; `detail` says which."
     " Send the request again after `Retry-After`, with the same idempotency key.",
 )
 FULL: Final = ProblemKind(

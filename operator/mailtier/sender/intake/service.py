@@ -23,6 +23,8 @@ _COMMIT_SECONDS: Final = 20.0
 _BODIES: Final = 64
 _BODIES_PER_NAMESPACE: Final = 32
 """Of the bodies that arrive at the same time: half, so that who sends slowly keeps nobody else waiting."""
+_ROOM_SECONDS: Final = 12.0
+"""To wait for a slot: longer than any body takes, so that who holds none gets the next, however slow all others are."""
 _STARTING_SECONDS: Final = 2
 _QUOTA_SECONDS: Final = 60
 _FULL_SECONDS: Final = 300
@@ -192,20 +194,33 @@ class Service:
         """Return the body, which arrives in one of its namespace's slots (R15).
 
         Raises:
-            Problem: It is not declared as plain JSON, is too large, or does not arrive in time.
+            HttpProblem: It is not declared as plain JSON, there is no room for it, it is too large, or does not arrive
+                in time.
         """
         if request.content_type != "application/json" or request.charset not in {None, "utf-8", "UTF-8"}:
             raise problems.HttpProblem(problems.NOT_JSON, "send the header `Content-Type: application/json`")
         if "Content-Encoding" in request.headers:
             raise problems.HttpProblem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
-        try:
-            with request[entrance.CONNECTION].reading():
+        # While it waits for room too: else requests that wait would hold places which no newcomer gets.
+        with request[entrance.CONNECTION].reading(), await self._room(namespace):
+            try:
                 async with asyncio.timeout(BODY_SECONDS):
-                    with await self._bodies.take(namespace):
-                        return await request.read()
+                    return await request.read()
+            except TimeoutError:
+                raise problems.HttpProblem(
+                    problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"
+                ) from None
+
+    async def _room(self, namespace: str) -> shares.ShareSlot:
+        try:
+            async with asyncio.timeout(_ROOM_SECONDS):
+                return await self._bodies.take(namespace)
         except TimeoutError:
             raise problems.HttpProblem(
-                problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"
+                problems.UNAVAILABLE,
+                f"so many bodies arrive slowly, {_BODIES_PER_NAMESPACE} of a namespace or {_BODIES} of all, that there"
+                f" was no room for this one within {_ROOM_SECONDS:.0f} seconds; send it again",
+                headers=_retry_after(_STARTING_SECONDS),
             ) from None
 
 
