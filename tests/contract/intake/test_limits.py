@@ -113,39 +113,6 @@ async def test_slow_bodies_take_one_share(
         writer.close()
 
 
-async def test_who_waits_for_room_is_not_told_that_its_body_is_late(
-    organization: tenants.Tenant, sender: sender_kit.Sender
-) -> None:
-    """A body that is there gets 503 where slow ones of its namespace take all room, one after the other (R15)."""
-    head = (
-        f"POST {organization.collection()} HTTP/1.1\r\nHost: localhost\r\n"
-        f"Authorization: Bearer {organization.token}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
-    )
-
-    async def are_slow() -> bool:
-        return await _slots(sender) == 32
-
-    held: list[asyncio.StreamWriter] = []
-    for number in range(64):
-        # Half arrives, and as much waits; an address alone would not have so many connections.
-        _, writer = await asyncio.open_connection(
-            "127.0.0.1", sender.port, ssl=sender.tls, server_hostname="localhost", local_addr=(f"127.0.7.{number}", 0)
-        )
-        writer.write(f"{head}{{".encode())
-        held.append(writer)
-    await wait.until_async(are_slow, within_seconds=8, why="the namespace has its share of bodies")
-    reader, waiting = await _connect(sender)
-    waiting.write(f"{head}{{}}".encode())
-    async with asyncio.timeout(40):
-        answer = await reader.readuntil(b"\r\n\r\n")
-        answer += await reader.readuntil(b"}")
-    for writer in (*held, waiting):
-        writer.close()
-    assert answer.startswith(b"HTTP/1.1 503 ")
-    assert b"retry-after: 2" in answer.lower()
-    assert b"no room for this one" in answer
-
-
 async def test_nobody_stays_who_was_not_let_in(organization: tenants.Tenant, sender: sender_kit.Sender) -> None:
     """A connection stays open after an answer only for whom its request let in."""
     reader, writer = await _connect(sender)

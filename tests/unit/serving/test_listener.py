@@ -132,7 +132,12 @@ def _header(source: str) -> bytes:
     """Return what a proxy says of a client (PROXY protocol version 2)."""
     address = ipaddress.ip_address(source)
     body = address.packed * 2 + struct.pack("!HH", 40000, 443)
-    return b"\r\n\r\n\x00\r\nQUIT\n\x21" + (b"\x11" if address.version == 4 else b"\x21") + struct.pack("!H", len(body)) + body
+    return (
+        b"\r\n\r\n\x00\r\nQUIT\n\x21"
+        + (b"\x11" if address.version == 4 else b"\x21")
+        + struct.pack("!H", len(body))
+        + body
+    )
 
 
 async def _through_proxy(

@@ -12,19 +12,12 @@ from aiohttp import web
 
 from mailtier.api import feed, notification, vocabulary
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import admission, ids, lanes, ports, prober, settings_source, shares, standing
-from mailtier.sender.intake import access, body, entrance, openapi, problems, windows
+from mailtier.sender import admission, ids, lanes, ports, prober, settings_source, standing
+from mailtier.sender.intake import access, bodies, body, entrance, openapi, problems, windows
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
 
-BODY_SECONDS: Final = 10.0
-"""For a body to arrive, from its first byte to its last: 256 KiB at 26 KiB a second."""
 _COMMIT_SECONDS: Final = 20.0
-_BODIES: Final = 64
-_BODIES_PER_NAMESPACE: Final = 32
-"""Of the bodies that arrive at the same time: half, so that who sends slowly keeps nobody else waiting."""
-_ROOM_SECONDS: Final = 12.0
-"""To wait for a slot: longer than any body takes, so that who holds none gets the next, however slow all others are."""
 _STARTING_SECONDS: Final = 2
 _QUOTA_SECONDS: Final = 60
 _FULL_SECONDS: Final = 300
@@ -73,7 +66,7 @@ class Service:
         self._enter = enter
         self._recoveries = windows.Windows(lanes.PASSWORD_RECOVERIES_PER_MINUTE, monotonic=parts.monotonic)
         self._storing: set[asyncio.Task[ports.Enqueued]] = set()
-        self._bodies = shares.Shares("bodies", total=_BODIES, each=_BODIES_PER_NAMESPACE)
+        self._bodies = bodies.Bodies()
 
     async def create(self, request: web.Request) -> web.Response:
         """Queue a notification; the answer 202 means that it is on disk."""
@@ -202,26 +195,8 @@ class Service:
         if "Content-Encoding" in request.headers:
             raise problems.HttpProblem(problems.NOT_JSON, "send the body as it is, without Content-Encoding")
         # While it waits for room too: else requests that wait would hold places which no newcomer gets.
-        with request[entrance.CONNECTION].reading(), await self._room(namespace):
-            try:
-                async with asyncio.timeout(BODY_SECONDS):
-                    return await request.read()
-            except TimeoutError:
-                raise problems.HttpProblem(
-                    problems.TOO_SLOW, f"the body did not arrive within {BODY_SECONDS:.0f} seconds; send it again"
-                ) from None
-
-    async def _room(self, namespace: str) -> shares.ShareSlot:
-        try:
-            async with asyncio.timeout(_ROOM_SECONDS):
-                return await self._bodies.take(namespace)
-        except TimeoutError:
-            raise problems.HttpProblem(
-                problems.UNAVAILABLE,
-                f"so many bodies arrive slowly, {_BODIES_PER_NAMESPACE} of a namespace or {_BODIES} of all, that there"
-                f" was no room for this one within {_ROOM_SECONDS:.0f} seconds; send it again",
-                headers=_retry_after(_STARTING_SECONDS),
-            ) from None
+        with request[entrance.CONNECTION].reading():
+            return await self._bodies.read(namespace, request.read)
 
 
 _log = logs.get_logger(__name__)
