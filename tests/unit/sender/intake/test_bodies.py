@@ -36,7 +36,7 @@ async def _slow(
 
 
 async def test_who_finds_no_room_is_told_so() -> None:
-    """A body that is there is not called late where slow ones of its namespace take all room; others have theirs."""
+    """A body that is there is not called late where slow ones of its namespace take all room (R15)."""
     arriving = bodies.Bodies(room_seconds=0.05, body_seconds=_LONG_SECONDS)
     async with _slow(arriving, bodies.PER_NAMESPACE):
         with pytest.raises(problems.HttpProblem, match="no room for this one") as refused:
@@ -58,7 +58,7 @@ async def test_a_body_s_time_begins_when_there_is_room() -> None:
 
 
 async def test_who_has_none_gets_the_next_room() -> None:
-    """Two namespaces that take all with slow bodies, and have as many waiting, keep a third for one body's time."""
+    """Two namespaces that take all with slow bodies, and have as many waiting, do not keep out a third (R15)."""
     assert bodies.ROOM_SECONDS > bodies.BODY_SECONDS
     arriving = bodies.Bodies(room_seconds=_LONG_SECONDS, body_seconds=0.3)
     count = 2 * bodies.PER_NAMESPACE
