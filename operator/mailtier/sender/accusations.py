@@ -3,6 +3,7 @@
 A probe stops at MAIL, and some servers say at RCPT or at the dot that they take nothing from this client or sender.
 """
 
+import collections
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable
@@ -12,11 +13,14 @@ from mailtier.api import feed, vocabulary
 from mailtier.mail import classify
 from mailtier.sender import probe, standing
 
-_LASTING_SECONDS: Final = 3600.0
+LASTING_SECONDS: Final = 3600.0
 """A held lane is tried every 15 minutes: after four trials that did not come, nobody knows any more."""
 
 _NAMESPACES: Final = 2
 """What is said of the host's server concerns all who inherit it, and one tenant chooses his recipients (R15)."""
+
+LARGEST_SHARE: Final = 256
+"""Accusations that one namespace may have begun at a time: each change of a From makes another key (R15)."""
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class Accusation:
     """What deliveries with one probe key were told.
 
     Attributes:
+        payer: The namespace that was told so first, in whose share it is.
         until: When it is forgotten, unless it is said again; seconds of the monotonic clock.
         namespaces: Whose deliveries were told so.
         is_told: Whether Verified says so.
@@ -31,6 +36,7 @@ class Accusation:
 
     failure: classify.Failure
     secret_version: str
+    payer: str
     until: float = 0.0
     namespaces: set[str] = dataclasses.field(default_factory=set)
     is_told: bool = False
@@ -49,10 +55,14 @@ class Accusation:
 
 
 class Accusations:
-    """All of them, by probe key. Times are seconds of a monotonic clock."""
+    """All of them, by probe key, in the order in which they are forgotten. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Accusation] = {}
+        self._known: collections.OrderedDict[str, Accusation] = collections.OrderedDict()
+        self._shares: collections.Counter[str] = collections.Counter()
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def note(
         self,
@@ -74,11 +84,19 @@ class Accusations:
             users: The namespaces that use the key, the host's own settings as "".
             now: Seconds of the monotonic clock.
         """
+        self._sweep(now)
+        namespace = usable.settings.organization.namespace
         known = self._known.get(key)
-        if known is None or known.until <= now or known.failure.reason is not failure.reason:
-            known = self._known[key] = Accusation(failure=failure, secret_version=secret_version)
-        known.until = now + _LASTING_SECONDS
-        known.namespaces.add(usable.settings.organization.namespace)
+        if known is None or known.failure.reason is not failure.reason or known.secret_version != secret_version:
+            self._forget(key)
+            if self._shares[namespace] >= LARGEST_SHARE:
+                return None
+            known = Accusation(failure=failure, secret_version=secret_version, payer=namespace)
+            self._known[key] = known
+            self._shares[namespace] += 1
+        known.until = now + LASTING_SECONDS
+        self._known.move_to_end(key)
+        known.namespaces.add(namespace)
         is_shared = usable.endpoint.origin is not vocabulary.Origin.ORG
         others = set(users) - known.namespaces - {""}
         if known.is_told or (is_shared and others and len(known.namespaces) < _NAMESPACES):
@@ -89,14 +107,29 @@ class Accusations:
     def standing(self, key: str, *, secret_version: str, now: float) -> Accusation | None:
         """Return what Verified goes on to say though a probe found nothing; None where there is nothing."""
         known = self._known.get(key)
-        if known is None or not known.is_told:
+        if known is None:
             return None
         if known.until <= now or known.secret_version != secret_version:
-            del self._known[key]
+            self._forget(key)
             return None
-        return known
+        return known if known.is_told else None
 
     def end(self, key: str) -> bool:
-        """Forget what was said, because a server took a message; return whether Verified said so."""
-        known = self._known.pop(key, None)
+        """Forget what was said, as a server took a message or nobody uses the key; return whether Verified said so."""
+        known = self._forget(key)
         return known is not None and known.is_told
+
+    def _sweep(self, now: float) -> None:
+        while self._known:
+            key, oldest = next(iter(self._known.items()))
+            if oldest.until > now:
+                return
+            self._forget(key)
+
+    def _forget(self, key: str) -> Accusation | None:
+        known = self._known.pop(key, None)
+        if known is not None:
+            self._shares[known.payer] -= 1
+            if not self._shares[known.payer]:
+                del self._shares[known.payer]
+        return known
