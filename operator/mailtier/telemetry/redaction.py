@@ -9,20 +9,31 @@ from mailtier.api import secret
 HIDDEN: Final = "(hidden)"
 _DEPTH: Final = 6
 
-# The last part of a key's name that says its value is a credential: password, smtp_password, id-token.
+# Where a word begins inside a name: smtpPassword, SMTPPassword.
+_HUMP: Final = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+# The last part of a key's name that says its value is a credential: password, smtp_password, DB_PASS, id-token.
 _KEY: Final = re.compile(
-    r"(?i)(?:^|[_.\- ])(?:password|passwd|passphrase|pwd|secret|token|authorization|cookie|credential"
-    r"|(?:api|access|private)[_-]?key)s?$"
+    rf"(?:^|[_.\- ]|{_HUMP})(?i:(?:password|passwd|passphrase|pass|pwd|secret|token|authorization|cookie|credential"
+    r"|(?:api|access|private)[_-]?key)s?)$"
 )
+# Names of SASL mechanisms, in any case. A name that is not among them counts in upper case, as RFC 4422 has it.
+_KNOWN: Final = (
+    r"(?i:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|DIGEST-MD5|NTLM|SCRAM-[A-Z0-9-]{3,14}|GSSAPI|GSS-SPNEGO"
+    r"|GS2-[A-Z0-9-]{3,16}|KERBEROS_V4|EXTERNAL|ANONYMOUS|OTP|SKEY|SECURID|SAML20|OPENID20)"
+)
+_MECHANISM: Final = rf"(?:\s+{_KNOWN}|[ \t]+[A-Z][A-Z0-9_-]{{2,19}})"
 # A line of a SASL dialogue, with or without the challenge's code, and the command that begins it.
 _RESPONSE: Final = re.compile(r"(?:334 ?)?[A-Za-z0-9+/]*={0,2}\s*")
-_AUTH: Final = re.compile(r"(?i)\bAUTH (?:PLAIN|LOGIN|XOAUTH2)\b")
+_AUTH: Final = re.compile(rf"\b(?i:AUTH) {_KNOWN}(?![A-Za-z0-9_-])")
+_QUOTED: Final = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+# The same between brackets, where one that is not closed goes on to the end: a search for each would take too long.
+_ITEM: Final = r"""(?:"(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?)"""
 _PATTERNS: Final = (
     # SMTP AUTH with its initial response (RFC 4954), and the dialogue that follows: a line each, with or without the
     # challenges between and a mark of who said it.
     (
         re.compile(
-            r"(?i)\b(AUTH\s+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM))"
+            rf"\b((?i:AUTH)\s+{_KNOWN})"
             r"(?:[ \t]+(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})"
             r"(?![A-Za-z0-9+/=:]))?"
             r"((?:(?:\r?\n|\\r\\n|\\n)[ \t]*(?:(?:C|S|>|<|>>>|<<<|->|<-):?[ \t]*)?(?:334[ \t]*)?"
@@ -32,8 +43,9 @@ _PATTERNS: Final = (
     ),
     (
         re.compile(
-            r"(?i)\b(AUTH\s+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5|NTLM))[ \t]+"
-            r"(?!(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|NTLM)\b)(?:[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9+/]{2,}={1,2}|[A-Za-z0-9+/]{4}(?=\s*(?:$|[\r\n\"'])))"
+            rf"\b((?i:AUTH){_MECHANISM})[ \t]+"
+            rf"(?!{_KNOWN}(?![A-Za-z0-9+/=_-]))"
+            r"(?:[A-Za-z0-9+/]{8,}={0,2}|[A-Za-z0-9+/]{2,}={1,2}|[A-Za-z0-9+/]{4}(?=\s*(?:$|[\r\n\"'])))"
         ),
         r"\1 (hidden)",
     ),
@@ -44,10 +56,15 @@ _PATTERNS: Final = (
     (re.compile(r"(?i)\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{16,}"), r"\1 (hidden)"),
     # A JSON Web Token (RFC 7519): its header and claims are JSON objects, which begin so in base64.
     (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), HIDDEN),
-    # `password=...`, `"token": "..."` in a text, and the fields of OAuth2 (RFC 6749, RFC 7521).
+    # `password=...`, `"token": "..."` in a text, several values in brackets, and the fields of OAuth2 (RFC 6749, RFC
+    # 7521).
     (
         re.compile(
-            r"""(?i)(?<![A-Za-z0-9])(password|passwd|passphrase|pwd|(?:access_|refresh_)?token|(?:client[_-]?)?secret|client_assertion|(?:api|access|private)[_-]?key)(["']?\s*[=:]\s*)(?!\(hidden\))("[^"]*"|'[^']*'|[^\s,;&}]+)"""
+            rf"(?:(?<![A-Za-z0-9])|{_HUMP})"
+            r"((?i:password|passwd|passphrase|pass|pwd|(?:access_|refresh_)?token|(?:client[_-]?)?secret"
+            r"|client_assertion|(?:api|access|private)[_-]?key))"
+            r"""(["']?\s*[=:]\s*)(?!\(hidden\))"""
+            rf"(?:{_QUOTED}|\[(?:{_ITEM}|[^\]])*\]?|\((?:{_ITEM}|[^)])*\)?|\{{(?:{_ITEM}|[^}}])*\}}?|[^\s,;&}}]+)"
         ),
         r"\1\2(hidden)",
     ),

@@ -47,6 +47,20 @@ def test_bearer_token_is_cut_out(token: str) -> None:
         ("secret: hunter2", "secret: (hidden)"),
         ("api_key=abc&api-key=abc&apikey=abc", "api_key=(hidden)&api-key=(hidden)&apikey=(hidden)"),
         ("smtp_password=hunter2", "smtp_password=(hidden)"),
+        ("smtpPassword=hunter2 x", "smtpPassword=(hidden) x"),
+        ("SMTPPassword: hunter2 x", "SMTPPassword: (hidden) x"),
+        ('{"clientSecret": "hunter2"}', '{"clientSecret": (hidden)}'),
+        ("pass=hunter2 x", "pass=(hidden) x"),
+        ("DB_PASS=hunter2 x", "DB_PASS=(hidden) x"),
+        ("{'password': ['hunter2', 'b] c'], 'user': 'me'}", "{'password': (hidden), 'user': 'me'}"),
+        ("{'password': ('hunter2', 'b'), 'user': 'me'}", "{'password': (hidden), 'user': 'me'}"),
+        ("{'password': {'a': 'hunter2', 'b': 'c'}, 'user': 'me'}", "{'password': (hidden), 'user': 'me'}"),
+        ("password=['hunter2', 'b", "password=(hidden)"),
+        (r'{"password": "a\" b", "user": "me"}', '{"password": (hidden), "user": "me"}'),
+        ("AUTH SCRAM-SHA-256 biwsbj11c2VyLHI9cm9wcg==", "AUTH SCRAM-SHA-256 (hidden)"),
+        ("auth scram-sha-256 biwsbj11c2VyLHI9cm9wcg==", "auth scram-sha-256 (hidden)"),
+        ("AUTH X-NEW_ONE biwsbj11c2VyLHI9cm9wcg==", "AUTH X-NEW_ONE (hidden)"),
+        ("AUTH SCRAM-SHA-256\r\nbiwsbj11c2VyLHI9cm9wcg==\r\nQUIT now", "AUTH SCRAM-SHA-256 (hidden)\r\nQUIT now"),
         ("AUTH LOGIN cm9i", "AUTH LOGIN (hidden)"),
         ("AUTH LOGIN\r\ncm9ib3Q=\r\naHVudGVyMg==\r\nMAIL FROM:<a>", "AUTH LOGIN (hidden)\r\nMAIL FROM:<a>"),
         (
@@ -66,6 +80,11 @@ def test_credential_is_cut_out(said: str, kept: str) -> None:
         "The server does not offer AUTH PLAIN.",
         "Basic authentication is off",
         "250 AUTH LOGIN NTLM",
+        "250-AUTH SCRAM-SHA-256 KERBEROS_V4 DIGEST-MD5 ANONYMOUS",
+        "250-AUTH GSSAPI SCRAM-SHA-256-PLUS OAUTHBEARER",
+        "AUTH FAILED and afterwards nothing",
+        "passed: 3, compass=north, bypass: yes, spf=pass smtp.mailfrom=a",
+        "the password [of a Secret] is read",
         "AUTH LOGIN\nfailed again",
         "SmtpClientAuthentication is disabled for the Tenant",
         "send the header with a Bearer token",
@@ -94,6 +113,18 @@ def test_fields_are_searched_deeply_and_within_reason() -> None:
     cut = redaction.fields({"a": [{"api_token": "hunter2"}], "b": endless, "tokens_left": "3", "count": 1})
     assert "hunter2" not in repr(cut)
     assert (cut["tokens_left"], cut["count"]) == ("3", 1)
+
+
+@pytest.mark.parametrize("key", ["smtpPassword", "SMTPPassword", "clientSecret", "DB_PASS", "pass", "apiKey", "dbPass"])
+def test_a_name_that_ends_in_a_word_for_credentials_hides_its_value(key: str) -> None:
+    """However the words of a name are joined (R1)."""
+    assert redaction.fields({key: "hunter2"}) == {key: "(hidden)"}
+
+
+@pytest.mark.parametrize("key", ["passed", "compass", "bypass", "trespass", "secretName", "tokens_left", "keypass1"])
+def test_other_names_keep_their_values(key: str) -> None:
+    """A name that only contains such a word is of something else."""
+    assert redaction.fields({key: "seen"}) == {key: "seen"}
 
 
 @pytest.mark.parametrize(
