@@ -115,9 +115,9 @@ class Attempts:
         found = await self._credentials(entry, usable, target)
         if found is None:
             return
-        if (ticket := target.at.login(found)) is None:
+        if (ticket := target.at.login(found, slot.seat)) is None:
             # A server may take its time with each login that it refuses.
-            self._wait(entry, target.at.when_login_over)
+            self._wait(entry, functools.partial(target.at.when_login_over, slot.seat))
             return
         with ticket:
             await self._hand_over(entry, target, slot, tries.SignIn(usable=usable, found=found, ticket=ticket))
@@ -209,7 +209,8 @@ class Attempts:
         return None
 
     async def _deliver(self, attempt: tries.Try, target: destination.Destination, slot: destination.Slot) -> None:
-        envelope, message = target.limits.envelope_timeout, target.limits.message_timeout
+        limits = target.limits_of(slot)
+        envelope, message = limits.envelope_timeout, limits.message_timeout
         if attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY:
             message = min(message, _PASSWORD_DOT)
         for trial in range(_STALE_TRIES):
@@ -228,6 +229,9 @@ class Attempts:
                     barred=attempt.usable.barred,
                     fresh=is_last,
                 )
+            except destination.MovedError:
+                self._schedule.put_first(attempt.entry)
+                return
             except destination.NoRoomError:
                 # They may share this server, and not what the namespace does elsewhere (R15).
                 self._wait(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))

@@ -38,6 +38,10 @@ _ALIKE: Final = frozenset({classify.Phase.CONNECT, classify.Phase.TLS, classify.
 """Phases in which a server does not know yet with whom it speaks, nor for whom."""
 
 
+class MovedError(Exception):
+    """The name leads to another server than the one whose slot is at hand; it takes one of that server."""
+
+
 class NoRoomError(Exception):
     """A namespace has no slot for another opening just now (R15)."""
 
@@ -47,12 +51,14 @@ class Slot:
     """Leave to hold one connection; given back with `Destination.release`.
 
     Attributes:
+        seat: Where it is counted: at the server of its connection.
         is_trial: Whether it is the one session that a half-open breaker lets through.
         taken_at: When, in seconds of the monotonic clock.
         carried: Its connection, while there is one.
         turns: How many messages it was used for.
     """
 
+    seat: rooms.Seat
     is_trial: bool
     taken_at: float
     carried: session.Session | None = None
@@ -102,29 +108,29 @@ class Destination:
     @property
     def limits(self) -> destination_key.DestinationLimits:
         """What the owner of the server says of its use."""
-        return self.at.limits
+        return self.at.limits(self.at.seat)
 
-    @property
-    def _seat(self) -> rooms.Seat:
-        return self.at.seat
+    def limits_of(self, slot: Slot) -> destination_key.DestinationLimits:
+        """Return what the owner of the server at which a slot is says of its use."""
+        return self.at.limits(slot.seat)
 
     @property
     def busy(self) -> int:
         """How many slots are taken."""
-        return self._seat.busy
+        return sum(seat.busy for seat in self.at.seats)
 
     @property
     def connections(self) -> int:
         """How many connections there may be at most right now."""
-        return self._seat.busy + self._seat.idle
+        return sum(seat.busy + seat.idle for seat in self.at.seats)
 
     def must_yield(self, slot: Slot) -> bool:
         """Return whether whoever has a slot should give it back after the message at hand."""
         slot.turns += 1
-        if self._seat.room.is_urgent(self._seat):
+        if slot.seat is not self.at.seat or slot.seat.room.is_urgent(slot.seat):
             return True
         is_over = slot.turns >= _TURN_MESSAGES or self._clock.monotonic() - slot.taken_at >= _TURN_SECONDS
-        return is_over and self._seat.room.must_yield(self._seat)
+        return is_over and slot.seat.room.must_yield(slot.seat)
 
     def retry_at(self, namespace: str) -> float:
         """Return when a namespace may use the server again; in the past where nothing keeps it from that."""
@@ -158,46 +164,50 @@ class Destination:
 
     def reserve(self) -> Slot | None:
         """Return a slot if one is free and the breaker lets it be used."""
-        now = self._clock.monotonic()
-        if not self._seat.room.offer(self._seat):
+        now, seat = self._clock.monotonic(), self.at.seat
+        if not seat.room.offer(seat):
             return None
         if not self.breaker.acquire(now):
             self.want_nothing()
             return None
-        self._seat.room.take(self._seat)
-        return self._new_slot(is_trial=self.breaker.state(now) is breaker.BreakerState.HALF_OPEN)
+        seat.room.take(seat)
+        return self._new_slot(seat, is_trial=self.breaker.state(now) is breaker.BreakerState.HALF_OPEN)
 
     def want_nothing(self) -> None:
         """Leave the line of those who wait for a slot of the server: nothing is ready."""
-        self._seat.room.withdraw(self._seat)
+        self.at.seat.room.withdraw(self.at.seat)
 
     async def reserve_for_probe(self) -> Slot:
         """Return a slot as soon as one is free; deliveries give way. A probe may look behind an open breaker."""
-        await self._seat.room.wait(self._seat)
-        return self._new_slot(is_trial=False)
+        seat = self.at.seat
+        await seat.room.wait(seat)
+        return self._new_slot(seat, is_trial=False)
 
     def give_back(self, slot: Slot) -> None:
         """Give back a slot that has no session."""
         if slot.is_trial:
             self.breaker.release()
-        self._seat.room.give_back(self._seat)
+        slot.seat.room.give_back(slot.seat)
+        self.at.tidy()
 
     def leave(self) -> None:
         """Give up the place at the server; nothing is held there."""
-        self._seat.room.leave(self._seat)
+        self.at.leave()
 
     async def release(self, slot: Slot) -> None:
         """Give a slot back, and with it its session, which is kept for the next message or ended."""
         try:
-            if slot.carried is not None and not self._keep(slot.carried):
+            if slot.carried is not None and not self._keep(slot.seat, slot.carried):
                 await self._end(slot)
         finally:
             self.give_back(slot)
 
     def has_session(self, slot: Slot, generation: credentials.Generation) -> bool:
         """Return whether `session_for` would find one that is open, the slot's own or an idle one."""
-        held = (slot.carried, *self._seat.room.idle_sessions(self._seat))
-        return any(each is not None and each.generation == generation and self._is_fit(each) for each in held)
+        held = (slot.carried, *slot.seat.room.idle_sessions(slot.seat))
+        return any(
+            each is not None and each.generation == generation and self._is_fit(slot.seat, each) for each in held
+        )
 
     async def session_for(
         self,
@@ -222,15 +232,18 @@ class Destination:
             fresh: Whether it has to be a new one.
 
         Raises:
+            MovedError: It takes a slot of another server, in its turn there: the name leads elsewhere by now.
             NoRoomError: It takes an opening, for which the namespace has no slot just now; nobody should wait for one
                 with a connection that others could use.
             faults.DeliveryError: No session came about.
         """
         held = slot.carried
-        if held is not None and (fresh or held.generation != found.generation or not self._is_fit(held, barred)):
+        if held is not None and (
+            fresh or held.generation != found.generation or not self._is_fit(slot.seat, held, barred)
+        ):
             await self._end(slot)
         if slot.carried is None and not fresh:
-            slot.carried = self._reuse(found.generation, barred)
+            slot.carried = self._reuse(slot.seat, found.generation, barred)
         if slot.carried is None:
             taken = room or self._around.opener.shares.try_take(payer)
             if taken is None:
@@ -252,11 +265,13 @@ class Destination:
             everything: Whether to end all of them.
         """
         now = self._clock.monotonic()
-        for idle in self._seat.room.idle_sessions(self._seat):
-            if everything or idle.idle_until <= now or not idle.is_usable:
-                self._seat.room.wake(idle)
-                self._seat.room.take(self._seat)
-                spawn(self._retire(self._new_slot(is_trial=False, carried=idle)))
+        for seat in self.at.seats:
+            for idle in seat.room.idle_sessions(seat):
+                if everything or idle.idle_until <= now or not idle.is_usable:
+                    seat.room.wake(idle)
+                    seat.room.take(seat)
+                    spawn(self._retire(self._new_slot(seat, is_trial=False, carried=idle)))
+        self.at.tidy()
 
     async def _retire(self, slot: Slot) -> None:
         try:
@@ -273,21 +288,23 @@ class Destination:
         finally:
             metrics.add_sessions(-1)
 
-    def _is_fit(self, held: session.Session, barred: str | None = None) -> bool:
+    def _is_fit(self, seat: rooms.Seat, held: session.Session, barred: str | None = None) -> bool:
         is_barred = held.is_at_host_s and barred is not None
-        return held.is_usable and not is_barred and held.messages < self.limits.messages_per_connection
+        return held.is_usable and not is_barred and held.messages < self.at.limits(seat).messages_per_connection
 
-    def _keep(self, carried: session.Session) -> bool:
-        if not self._is_fit(carried) or not self._seat.room.keep(self._seat, carried):
+    def _keep(self, seat: rooms.Seat, carried: session.Session) -> bool:
+        if not self._is_fit(seat, carried) or not seat.room.keep(seat, carried):
             return False
         carried.idle_until = self._clock.monotonic() + _IDLE_SECONDS
         return True
 
-    def _reuse(self, generation: credentials.Generation, barred: str | None) -> session.Session | None:
+    def _reuse(
+        self, seat: rooms.Seat, generation: credentials.Generation, barred: str | None
+    ) -> session.Session | None:
         """Return an idle session of a credential generation, the one used last."""
-        for idle in reversed(self._seat.room.idle_sessions(self._seat)):
-            if idle.generation == generation and self._is_fit(idle, barred):
-                self._seat.room.wake(idle)
+        for idle in reversed(seat.room.idle_sessions(seat)):
+            if idle.generation == generation and self._is_fit(seat, idle, barred):
+                seat.room.wake(idle)
                 return idle
         return None
 
@@ -309,10 +326,13 @@ class Destination:
         payer: str | None,
     ) -> session.Session:
         resolution = await self._resolve(payer)
-        addresses = await self.at.find(resolution.addresses, found, barred)
-        while (surplus := self._seat.room.surplus(self._seat)) is not None:
+        spot = await self.at.find(resolution.addresses, found, barred)
+        if spot.seat is not slot.seat:
+            # Neither its turn, nor its rates, nor its leave to log in were that server's.
+            raise MovedError
+        while (surplus := spot.seat.room.surplus(spot.seat)) is not None:
             # The slot holds the connection while it is being closed, so that it goes on to count.
-            self._seat.room.wake(surplus)
+            spot.seat.room.wake(surplus)
             slot.carried = surplus
             await self._end(slot)
         state = self.auth_state(found.generation)
@@ -320,14 +340,14 @@ class Destination:
         progress.phase = classify.Phase.CONNECT
         plan = opening.OpeningPlan(
             endpoint=self.key.endpoint,
-            addresses=addresses,
+            addresses=spot.addresses,
             credentials=found,
-            helo_name=self.at.helo_name,
-            total=self.limits.session_timeout,
+            helo_name=self.at.helo_name(spot.seat),
+            total=self.at.limits(spot.seat).session_timeout,
             auth=state,
         )
         started = self._clock.monotonic()
-        with self.at.budgeted(found):
+        with self.at.budgeted(found, spot.seat):
             try:
                 opened = await self._around.opener.open(plan, progress)
             except faults.DeliveryError as error:
@@ -336,17 +356,17 @@ class Destination:
                     self._resolution = None
                 if state.refusal is not None and not state.is_counted:
                     state.is_counted = True
-                    await self._around.logins.note_refusal(self.at.place(found.generation))
+                    await self._around.logins.note_refusal(self.at.place(found.generation, spot.seat))
                 raise
-        opened.is_at_host_s = self.at.is_host_s
-        state.proven.add(self._seat.room.label)
+        opened.is_at_host_s = spot.is_host_s
+        state.proven.add(spot.seat.room.label)
         metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
         metrics.add_sessions(1)
         return opened
 
-    def _new_slot(self, *, is_trial: bool, carried: session.Session | None = None) -> Slot:
+    def _new_slot(self, seat: rooms.Seat, *, is_trial: bool, carried: session.Session | None = None) -> Slot:
         self.last_used = self._clock.monotonic()
-        return Slot(is_trial=is_trial, taken_at=self.last_used, carried=carried)
+        return Slot(seat=seat, is_trial=is_trial, taken_at=self.last_used, carried=carried)
 
     async def _resolve(self, payer: str | None) -> resolver.ResolvedName:
         async with self._resolving:

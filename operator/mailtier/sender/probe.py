@@ -13,7 +13,7 @@ from typing import Final
 from mailtier.api import addresses, feed, prose, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import clock, credentials, destination, faults, logins, opening, shares, standing, tokens
+from mailtier.sender import clock, credentials, destination, faults, logins, opening, rooms, shares, standing, tokens
 
 _Stage = vocabulary.ProbeStage
 _R: Final = delivery_reasons.DeliveryReason
@@ -68,8 +68,9 @@ REFUSED: Final = {
 }
 """Reasons after which the credentials are not used again (R12), and what deliveries call them."""
 
-_TOKENS: Final = 3
-"""How many a probe tries: more than two are only needed where deliveries use the same ones meanwhile."""
+_TRIES: Final = 3
+"""How many tokens a probe tries, or servers to which one name leads: more than two are only needed where deliveries
+use the same token meanwhile, or where the name leads elsewhere each time."""
 
 _SESSION_PROOF_SECONDS: Final = 300.0
 """How long one probe's new session stands for the connection of all probes with the same credentials: thousands of
@@ -134,28 +135,32 @@ async def look(
     """
     progress = opening.OpeningProgress(observe)
     state = target.auth_state(found.generation)
-    failure = None
-    for _ in range(_TOKENS):
+    failed: tuple[classify.Phase | None, classify.Failure | None] = (None, None)
+    for _ in range(_TRIES):
         # Before the slot is taken, which others need while a token server thinks.
         ready = dataclasses.replace(found, failure=state.refusal) if state.refusal else await access.get(found)
-        ticket = await _ticket(target, ready)
+        seat, ticket = await _ticket(target, ready)
         try:
-            return await _look(usable, target, ready, progress, time=time, fresh=fresh or ready.failure is not None)
+            return await _look(
+                usable, target, ready, progress, seat=seat, time=time, fresh=fresh or ready.failure is not None
+            )
+        except destination.MovedError:
+            failed = classify.Phase.CONNECT, classify.classify_fault(classify.Phase.CONNECT, classify.Fault.TIMED_OUT)
         except faults.StaleTokenError as error:
             access.drop(ready)
-            failure = error.failure
+            failed = classify.Phase.AUTH, error.failure
         finally:
             ticket.give_back()
-    return _finding(target, found, progress, (classify.Phase.AUTH, failure))
+    return _finding(target, found, progress, failed)
 
 
-async def _ticket(target: destination.Destination, found: credentials.Credentials) -> logins.Ticket:
-    """Return leave to log in, once others of its kind are over; before a slot is taken, which they need."""
-    while (ticket := target.at.login(found)) is None:
+async def _ticket(target: destination.Destination, found: credentials.Credentials) -> tuple[rooms.Seat, logins.Ticket]:
+    """Return leave to log in, and where, once others of its kind are over; before a slot is taken, which they need."""
+    while (ticket := target.at.login(found, seat := target.at.seat)) is None:
         over = asyncio.Event()
-        target.at.when_login_over(over.set)
+        target.at.when_login_over(seat, over.set)
         await over.wait()
-    return ticket
+    return seat, ticket
 
 
 async def _look(
@@ -164,6 +169,7 @@ async def _look(
     found: credentials.Credentials,
     progress: opening.OpeningProgress,
     *,
+    seat: rooms.Seat,
     time: clock.Clock,
     fresh: bool,
 ) -> ProbeResult:
@@ -171,10 +177,11 @@ async def _look(
 
     Raises:
         faults.StaleTokenError: It takes another token to tell.
+        destination.MovedError: It takes leave, and a slot, of another server.
     """
     # First of all: with a connection in hand that others could use, it would be waited for at their cost.
     with await target.take_room(usable.payer) as room:
-        return await _look_with(usable, target, found, progress, room, time=time, fresh=fresh)
+        return await _look_with(usable, target, found, progress, room, seat=seat, time=time, fresh=fresh)
 
 
 async def _look_with(
@@ -184,6 +191,7 @@ async def _look_with(
     progress: opening.OpeningProgress,
     room: shares.ShareSlot,
     *,
+    seat: rooms.Seat,
     time: clock.Clock,
     fresh: bool,
 ) -> ProbeResult:
@@ -191,6 +199,8 @@ async def _look_with(
     fresh = fresh or state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
     slot = await target.reserve_for_probe()
     try:
+        if slot.seat is not seat:
+            raise destination.MovedError
         phase, failure = await _go_through(usable, target, found, slot, progress, room=room, fresh=fresh)
         if not fresh and failure is not None and failure.reason is _R.CONNECTION_LOST:
             # The server had ended the idle session meanwhile.
@@ -245,7 +255,7 @@ async def _go_through(
         return error.phase, error.failure
     progress.phase, progress.certificate_expires_at = classify.Phase.MAIL, current.certificate_expires_at
     sender = addresses.parse(usable.from_.envelope).wire
-    failure = await current.check_sender(sender, within=target.limits.envelope_timeout)
+    failure = await current.check_sender(sender, within=target.limits_of(slot).envelope_timeout)
     return (None, None) if failure is None else (classify.Phase.MAIL, failure)
 
 

@@ -15,6 +15,7 @@ whoever owns a name could have it answer with a stranger's address, and fill tha
 import asyncio
 import collections
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -26,7 +27,7 @@ HOST: Final = ""
 
 
 class Seat:
-    """A destination's place in a room.
+    """A destination's place in a room; what is counted there is at that server, wherever its name leads later.
 
     Args:
         room: Where it sits.
@@ -53,16 +54,16 @@ class Seat:
         """How many idle sessions it has."""
         return self.room.idle_of(self)
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether something is held here, or awaited."""
+        return self.busy > 0 or self.idle > 0 or self.room.is_awaited(self)
+
     def allow(self, most: int) -> None:
         """Change how many connections its settings allow it."""
         if most != self.most:
             self.most = most
             self.room.recount()
-
-    def move(self, room: "ServerRoom") -> None:
-        """Sit in another room, with everything that it holds and waits for."""
-        if room is not self.room:
-            self.room.hand_over(self, room)
 
 
 class ServerRoom:
@@ -87,6 +88,8 @@ class ServerRoom:
         self._idle: dict[session.Session, Seat] = {}
         # Who wants a slot and found none, by party, in the order of their turns.
         self._wanting: collections.OrderedDict[str, dict[Seat, None]] = collections.OrderedDict()
+        # Who found none because others of the same party have them all.
+        self._crowded: dict[str, dict[Seat, None]] = {}
         self._waiting: list[tuple[asyncio.Future[None], Seat]] = []
         self._host_s_turn = True
 
@@ -108,7 +111,10 @@ class ServerRoom:
         """Return whether a destination may take a slot now; where others are in the way, it gets its turn."""
         if not self._has_own_place(seat):
             self.withdraw(seat)
+            if seat.busy < seat.most:
+                self._crowded.setdefault(seat.party, {})[seat] = None
             return False
+        self._leave_crowd(seat)
         self._wanting.setdefault(seat.party, {})[seat] = None
         if self.busy >= self.limit:
             return False
@@ -138,6 +144,8 @@ class ServerRoom:
         self._count(seat, -1)
         self._serve()
         self._give_turn()
+        for other in self._crowded.pop(seat.party, {}):
+            other.on_turn()
         seat.on_turn()
 
     async def wait(self, seat: Seat) -> None:
@@ -151,15 +159,15 @@ class ServerRoom:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                seat.room.forget_waiting(turn)
+                self._waiting = [each for each in self._waiting if each[0] is not turn]
             else:
                 # The slot was handed over in the moment in which nobody wanted it any more.
-                seat.room.give_back(seat)
+                self.give_back(seat)
             raise
 
-    def forget_waiting(self, turn: asyncio.Future[None]) -> None:
-        """Note that somebody does not wait any more."""
-        self._waiting = [each for each in self._waiting if each[0] is not turn]
+    def is_awaited(self, seat: Seat) -> bool:
+        """Return whether somebody waits for a slot of a destination."""
+        return any(waiting is seat for _, waiting in self._waiting)
 
     def is_urgent(self, seat: Seat) -> bool:
         """Return whether a slot of a destination is one too many, or a probe waits for it."""
@@ -214,32 +222,18 @@ class ServerRoom:
     def leave(self, seat: Seat) -> None:
         """Note that a destination is gone; it holds nothing."""
         del self._seats[seat]
+        self._leave_crowd(seat)
         self.withdraw(seat)
         self.recount()
-
-    def hand_over(self, seat: Seat, room: "ServerRoom") -> None:
-        """Let a destination sit in another room, with everything that it holds and waits for."""
-        self._forget(seat)
-        for idle in self.idle_sessions(seat):
-            del self._idle[idle]
-            room._idle[idle] = seat  # noqa: SLF001 - of the same class.
-        waiting = [each for each in self._waiting if each[1] is seat]
-        self._waiting = [each for each in self._waiting if each[1] is not seat]
-        room._waiting += waiting  # noqa: SLF001 - of the same class.
-        self._count(seat, -seat.busy)
-        del self._seats[seat]
-        self.recount()
-        seat.room = room
-        room._count(seat, seat.busy)  # noqa: SLF001 - of the same class.
-        room.enter(seat)
-        self._serve()
-        self._give_turn()
 
     def recount(self) -> None:
         """Look again at what each party's settings allow it."""
         self._caps = {}
         for seat in self._seats:
             self._caps[seat.party] = max(self._caps.get(seat.party, 0), seat.most)
+        crowded, self._crowded = self._crowded, {}
+        for seat in itertools.chain.from_iterable(crowded.values()):
+            seat.on_turn()
         self._serve()
         self._give_turn()
 
@@ -260,6 +254,12 @@ class ServerRoom:
                 self._waiting.remove((turn, seat))
                 self.take(seat)
                 turn.set_result(None)
+
+    def _leave_crowd(self, seat: Seat) -> None:
+        crowd = self._crowded.get(seat.party, {})
+        crowd.pop(seat, None)
+        if not crowd:
+            self._crowded.pop(seat.party, None)
 
     def _give_turn(self) -> None:
         if self.busy >= self.limit:

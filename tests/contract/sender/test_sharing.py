@@ -291,3 +291,32 @@ async def test_by_address_the_host_s_rates_hold(tmp_path: pathlib.Path, serve: S
             lambda: sender.delivery.awaited_rate(sending.lane(of)) == 1, within_seconds=5, why="it waits for the quota"
         )
         assert len(server.messages) <= 2
+
+
+async def test_aliases_of_the_host_s_server_log_in_one_after_the_other(tmp_path: pathlib.Path, serve: Serve) -> None:
+    """Six names with six wrong passwords hold one connection of a server that is slow to refuse them (R12)."""
+    server = await serve(_OPEN)
+    server.script.on("AUTH", smtpd.Behaviour(reply="535 5.7.8 No", delay_seconds=1))
+    aliases = [f"alias-{number}.example.com" for number in range(6)]
+    async with _named(tmp_path, "relay.example.com", *aliases) as (sender, _):
+        _host(sender, sending.endpoint(server, host="relay.example.com"))
+        for number, alias in enumerate(aliases):
+            at = sending.endpoint(server, host=alias, origin=_ORG)
+            auth = _login(sender, "loud", at, name=f"w{number}", password="x")
+            await sender.notify(sender.settings.put(sending.settings("loud", at, name=f"mail-{number}", auth=auth)))
+        await wait.until_async(lambda: len(sender.delivery.held()) == 6, within_seconds=30, why="all of them are held")
+        assert (len(server.auth_attempts), server.peak_connections) == (3, 1)
+
+
+async def test_on_the_host_s_server_nothing_but_its_addresses_is_used(tmp_path: pathlib.Path, serve: Serve) -> None:
+    """A name that leads to another server besides would hold the host's connections there (R15)."""
+    relay = await serve(_OPEN)
+    other = await serve(_OPEN, host="127.0.0.2", port=relay.port)
+    async with _named(tmp_path, "relay.example.com", "alias.example.com") as (sender, nameserver):
+        nameserver.names["alias.example.com"] = ("127.0.0.2", "127.0.0.1")
+        _host(sender, sending.endpoint(relay, host="relay.example.com"))
+        at = sending.endpoint(relay, host="alias.example.com", origin=_ORG)
+        of = sender.settings.put(sending.settings("team-a", at, auth=_login(sender, "team-a", at)))
+        sent = await sender.notify(of)
+        await sender.until(of, sent, _S.ACCEPTED)
+        assert (len(relay.messages), other.transcripts) == (1, [])

@@ -1,6 +1,5 @@
 """How many connections a server has, and whose turn it is (R15)."""
 
-import asyncio
 import typing
 
 import pytest
@@ -129,23 +128,18 @@ def test_whose_turn_it_is_hears_of_it_from_whoever_has_to_wait() -> None:
     assert told == [other]
 
 
-async def test_a_seat_moves_with_all_it_holds() -> None:
-    """Where two names are found to be one server, its connections are counted together from then on."""
-    known = rooms.Rooms()
-    known.host.cap = 3
-    home, guest = _seat(known.host, rooms.HOST), _seat(known.named("", "alias.example.com"))
-    assert _take(guest)
-    waiting = [asyncio.create_task(guest.room.wait(guest)) for _ in range(3)]
-    await asyncio.sleep(0)
-    left = guest.room
-    guest.move(known.host)
-    await asyncio.sleep(0)
-    assert (left.busy, len(left), known.host.busy) == (0, 0, 3)
-    assert not _take(home)
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    assert known.host.busy == guest.busy
+def test_whoever_finds_its_namespace_s_part_taken_hears_when_it_is_not() -> None:
+    """Two endpoints of a namespace at one server: what one gives back the other may have, and learns of it."""
+    told: Told = []
+    room = rooms.Rooms().host
+    room.cap = 3
+    busy, other = _seat(room, most=1), _seat(room, most=1, told=told)
+    assert _take(busy)
+    assert not _take(other)
+    told.clear()
+    room.give_back(busy)
+    assert told == [other]
+    assert _take(other)
 
 
 def _addresses(*hosts: str) -> list[resolver.Address]:
