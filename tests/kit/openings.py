@@ -64,6 +64,7 @@ class Rig:
                 helo_name=self.helo_name,
                 total=total,
                 auth=auth or opening.AuthState(),
+                owner="team-a",
             ),
             self.progress,
         )

@@ -23,6 +23,12 @@ _SECONDS: Final = 900.0
 """What is in use is read again long before: it stays counted."""
 _VERDICTS: Final = 20_000
 
+_OVER_SHARE: Final = observed.CaRead(
+    outcome=observed.ReadOutcome.FOUND,
+    problem=f"the namespace has {PER_NAMESPACE} CA bundles, or {BYTES_PER_NAMESPACE >> 20} MiB of them, in"
+    f" use or lately so; wait {_SECONDS / 60:g} minutes, or let its organizations share bundles",
+)
+
 Publish = Callable[[bundles.Bundle], Awaitable[object]]
 
 
@@ -56,7 +62,8 @@ class BundleReads:
         self._publish = publish
         self._is_published = is_published
         self._monotonic = monotonic
-        self._shares: dict[str, dict[str, _Share]] = {}
+        # Who was allowed something last stands at the end.
+        self._shares: collections.OrderedDict[str, dict[str, _Share]] = collections.OrderedDict()
         # By the hash of what was read: what it holds, without the text.
         self._verdicts: collections.OrderedDict[bytes, tuple[observed.CaRead, int]] = collections.OrderedDict()
 
@@ -78,7 +85,9 @@ class BundleReads:
             known, size_bytes = self._verdicts[content]
             if known.problem:
                 return known
-            if self._is_published(known.digest) and self.may_publish(need.namespace, known.digest, size_bytes):
+            if not self.may_publish(need.namespace, known.digest, size_bytes):
+                return _OVER_SHARE
+            if self._is_published(known.digest):
                 return known
         return await self._check(need, content, text)
 
@@ -88,19 +97,17 @@ class BundleReads:
         except bundles.BundleError as error:
             return self._remember(content, observed.CaRead(outcome=observed.ReadOutcome.FOUND, problem=str(error)), 0)
         size_bytes = len(bundle.pem)
+        # Whoever may have it or not: what it is need not be found out again.
+        found = observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=bundle.digest)
+        self._remember(content, found, size_bytes)
         if not self.may_publish(need.namespace, bundle.digest, size_bytes):
-            return observed.CaRead(
-                outcome=observed.ReadOutcome.FOUND,
-                problem=f"the namespace has {PER_NAMESPACE} CA bundles, or {BYTES_PER_NAMESPACE >> 20} MiB of them, in"
-                f" use or lately so; wait {_SECONDS / 60:g} minutes, or let its organizations share bundles",
-            )
+            return _OVER_SHARE
         try:
             await self._publish(bundle)
         except errors.ApiError:
             # The digest is not given out before the sender can have the bundle.
             return observed.CaRead(outcome=observed.ReadOutcome.UNAVAILABLE)
-        found = observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=bundle.digest)
-        return self._remember(content, found, size_bytes)
+        return found
 
     def _remember(self, content: bytes, found: observed.CaRead, size_bytes: int) -> observed.CaRead:
         self._verdicts[content] = found, size_bytes
@@ -122,8 +129,18 @@ class BundleReads:
         allowed = digest in recent or fits
         if allowed:
             recent[digest] = _Share(size_bytes, now)
-        self._shares[namespace] = recent
+            self._shares[namespace] = recent
+            self._shares.move_to_end(namespace)
+        self._forget_old(now)
         return allowed
+
+    def _forget_old(self, now: float) -> None:
+        """Remember nothing of namespaces that have had nothing for long."""
+        while self._shares:
+            namespace, shares = next(iter(self._shares.items()))
+            if any(now - share.at < _SECONDS for share in shares.values()):
+                return
+            del self._shares[namespace]
 
     async def _text(self, need: observed.CaNeed) -> str | None:
         if need.kind == "Secret":

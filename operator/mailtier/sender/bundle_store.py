@@ -2,11 +2,8 @@
 
 import dataclasses
 import hashlib
-from typing import Final
 
 from mailtier.settings import pem as pem_blocks
-
-_BETWEEN: Final = "\n"
 
 
 @dataclasses.dataclass(slots=True)

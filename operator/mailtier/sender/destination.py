@@ -345,6 +345,7 @@ class Destination:
             helo_name=self.at.helo_name(spot.seat),
             total=self.at.limits(spot.seat).session_timeout,
             auth=state,
+            owner=self.key.party,
         )
         started = self._clock.monotonic()
         with self.at.budgeted(found, spot.seat):

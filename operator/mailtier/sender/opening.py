@@ -125,6 +125,8 @@ class OpeningPlan:
         helo_name: Name for EHLO; empty for the connection's own address.
         total: From connecting until AUTH is done (R10).
         auth: The state of the credentials' generation.
+        owner: Who answers for the server, and with whose share of the threads TLS is made (R15): the namespace that
+            names the endpoint, or the host.
     """
 
     endpoint: effective.Endpoint
@@ -133,6 +135,7 @@ class OpeningPlan:
     helo_name: str
     total: dt.timedelta
     auth: AuthState
+    owner: str
 
 
 class Opener:
@@ -228,12 +231,11 @@ class Opener:
     async def _shake_hands(
         self, connected: socket.socket, context: ssl.SSLContext | None, plan: OpeningPlan
     ) -> handshakes.Secured:
-        """Return the connection under TLS; the server is one that the namespace, or else its name, answers for."""
+        """Return the connection under TLS."""
         assert context is not None
-        owner = plan.credentials.generation.source[0] if plan.credentials.generation.source else plan.endpoint.host
         try:
             return await self._contexts.handshakes.connect(
-                connected, context, server_name=_server_name(plan), owner=owner
+                connected, context, server_name=_server_name(plan), owner=plan.owner
             )
         except BaseException:
             # No transport has it, which would close it.

@@ -294,6 +294,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked(rig: _Rig, se
             helo_name="sender.test",
             total=dt.timedelta(seconds=5),
             auth=opening.AuthState(),
+            owner="team-a",
         ),
         rig.progress,
     )

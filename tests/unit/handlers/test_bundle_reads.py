@@ -53,18 +53,22 @@ def pem() -> str:
     return trustme.CA().cert_pem.bytes().decode()
 
 
-async def test_what_is_published_is_checked_and_written_once(
-    world: World, pem: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same content is parsed once, however often it is read, and by whatever name (R10)."""
-    parsed: list[int] = []
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how long each text was that was parsed from now on."""
+    lengths: list[int] = []
     parse = bundles.parse
 
     def counted(text: str) -> bundles.Bundle:
-        parsed.append(len(text))
+        lengths.append(len(text))
         return parse(text)
 
     monkeypatch.setattr(bundles, "parse", counted)
+    return lengths
+
+
+async def test_what_is_published_is_checked_and_written_once(world: World, pem: str, parsed: list[int]) -> None:
+    """The same content is parsed once, however often it is read, and by whatever name (R10)."""
     world.put(data={"ca.crt": pem})
     found = [await world.reader.fetch(NEED) for _ in range(3)]
     assert [read.digest for read in found] == [bundles.parse(pem).digest] * 3
@@ -101,6 +105,30 @@ async def test_a_bundle_that_is_no_text_is_told(world: World, pem: str) -> None:
     assert "UTF-16" in (await world.reader.fetch(NEED)).problem
     world.put(data={"other": pem})
     assert (await world.reader.fetch(NEED)).problem == "it has no key ca.crt"
+
+
+async def test_what_is_refused_for_the_share_is_checked_once(world: World, pem: str, parsed: list[int]) -> None:
+    """What a namespace may not have now is not parsed at each read, and is published when it may (R10)."""
+    for number in range(bundle_reads.PER_NAMESPACE):
+        world.reader.may_publish("team-a", f"{number:064x}", 1)
+    world.put(data={"ca.crt": pem})
+    found = [await world.reader.fetch(NEED) for _ in range(3)]
+    assert all("let its organizations share bundles" in read.problem for read in found)
+    assert (len(parsed), world.published) == (1, [])
+    world.now += 3600
+    assert (await world.reader.fetch(NEED)).digest == world.published[0]
+
+
+def test_a_namespace_that_has_nothing_is_forgotten(world: World) -> None:
+    """Namespaces come and go; of those that have had no bundle for long nothing is kept, nor of who never had any."""
+    for number in range(5):
+        assert world.reader.may_publish(f"team-{number}", f"{number:064x}", 1)
+    assert not world.reader.may_publish("team-x", f"{9:064x}", 5 * MEBIBYTE)
+    world.now += 600
+    assert world.reader.may_publish("team-0", f"{0:064x}", 1)
+    world.now += 600
+    assert not world.reader.may_publish("team-x", f"{9:064x}", 5 * MEBIBYTE)
+    assert list(world.reader._shares) == ["team-0"]
 
 
 def test_a_namespace_cannot_fill_the_operators_namespace_with_bundles(world: World) -> None:

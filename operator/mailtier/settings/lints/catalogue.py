@@ -29,8 +29,6 @@ GROUPS: Final[tuple[tuple[str, tuple[terms.Lint, ...]], ...]] = (
 
 ALL: Final[tuple[terms.Lint, ...]] = tuple(lint for _, lints in GROUPS for lint in lints)
 
-BY_IDENTIFIER: Final[dict[str, terms.Lint]] = {lint.identifier: lint for lint in ALL}
-
 
 def run(subject: terms.Subject) -> tuple[terms.LintFinding, ...]:
     """Return what all lints find, the worst first, then by identifier and field; the same subject gives the same."""
