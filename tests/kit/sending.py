@@ -139,6 +139,14 @@ class Memory:
         """Return a text that was kept."""
         return self.kept.get(key)
 
+    async def recall_all(self, prefix: str) -> dict[str, str]:
+        """Return the texts under keys with a beginning."""
+        return {key: text for key, text in self.kept.items() if key.startswith(prefix)}
+
+    async def forget(self, key: str) -> None:
+        """Keep a text no longer."""
+        self.kept.pop(key, None)
+
 
 def endpoint(
     server: smtpd.Server,

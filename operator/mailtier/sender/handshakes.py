@@ -10,23 +10,20 @@ done at once.
 """
 
 import asyncio
-import concurrent.futures
 import contextlib
 import enum
-import functools
 import socket
 import ssl
-import weakref
 from collections.abc import Callable
 from typing import Any, Final, cast
+
+from mailtier.sender import threads
 
 # What Python allows for TLS 1.2 without finite-field DH: there the server chooses the modulus, and with one of 10,000
 # bits the handshake takes a second. The suites of TLS 1.3 are not in this list.
 CIPHERS: Final = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!SHA1:!AESCCM"
 
 _THREADS: Final = 4
-_THREADS_PER_OWNER: Final = 1
-"""So that one who sends long chains has one thread busy, and others' handshakes go on."""
 
 MAXIMUM_BYTES: Final = 64 * 1024
 """What a peer may send until the handshake is done; OpenSSL alone would take 100 KiB for the certificates."""
@@ -153,8 +150,7 @@ class Handshakes:
     """Makes handshakes; nobody who comes this way can hold the loop."""
 
     def __init__(self) -> None:
-        self._threads = concurrent.futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="tls")
-        self._rooms: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
+        self._threads = threads.SharedThreads("handshakes", total=_THREADS)
 
     async def connect(self, sock: socket.socket, context: ssl.SSLContext, *, server_name: str, owner: str) -> Secured:
         """Return the connection that a handshake with a server establishes.
@@ -208,15 +204,8 @@ class Handshakes:
 
     async def _step(self, begun: ssl.SSLObject, sock: socket.socket, outgoing: ssl.MemoryBIO, owner: str) -> bool:
         """Return whether the handshake is done, after all that has come was made use of."""
-        room = self._rooms.get(owner)
-        if room is None:
-            room = self._rooms[owner] = asyncio.Semaphore(_THREADS_PER_OWNER)
-        await room.acquire()
-        working = asyncio.get_running_loop().run_in_executor(self._threads, begun.do_handshake)
-        # Not when this is cancelled, but when the thread is free: it cannot be called back.
-        working.add_done_callback(functools.partial(_free, room))
         try:
-            await asyncio.shield(working)
+            await self._threads.run(owner, begun.do_handshake)
         except ssl.SSLWantReadError:
             return False
         except ssl.SSLError as error:
@@ -245,13 +234,6 @@ async def is_expected(sock: socket.socket) -> bool:
     await loop.sock_sendall(sock, outgoing.read())
     data = await loop.sock_recv(sock, _CHUNK_BYTES)
     return bool(data) and _is_tls(data)
-
-
-def _free(room: asyncio.Semaphore, worked: asyncio.Future[None]) -> None:
-    if not worked.cancelled():
-        # Seen here, because whoever waited for it may be gone.
-        worked.exception()
-    room.release()
 
 
 def _is_tls(data: bytes) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Protocol, Self
 
 from mailtier.sender import clock
@@ -19,8 +19,13 @@ from mailtier.telemetry import logs, share_metrics
 REFUSALS: Final = 3
 WINDOW: Final = dt.timedelta(hours=1)
 """R12: so many refused logins a namespace may cause at a server within that time."""
+SERVERS: Final = 64
+"""R15: at so many servers a namespace may have been refused within that time; at others its logins wait."""
 
-_MEMORY: Final = "logins.refused"
+_MEMORY: Final = "logins.refused/"
+"""A namespace's refusals are kept under this and its name: what one refusal costs is no concern of others."""
+
+_NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 _log = logs.get_logger(__name__)
 
@@ -33,6 +38,12 @@ class Memory(Protocol):
 
     async def recall(self, key: str) -> str | None:
         """Return a text that was kept; None where there is none."""
+
+    async def recall_all(self, prefix: str) -> Mapping[str, str]:
+        """Return the texts that were kept under keys with a beginning."""
+
+    async def forget(self, key: str) -> None:
+        """Keep a text no longer, if one is kept."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -84,7 +95,8 @@ class Logins:
     def __init__(self, time: clock.Clock, memory: Memory) -> None:
         self._clock = time
         self._memory = memory
-        self._refused: dict[LoginPlace, list[dt.datetime]] = {}
+        # By namespace and server; whose last refusal is the latest stands at the end.
+        self._refused: collections.OrderedDict[str, dict[str, list[dt.datetime]]] = collections.OrderedDict()
         self._trying: collections.Counter[LoginPlace] = collections.Counter()
         self._active: set[LoginPlace] = set()
         self._at_server: collections.Counter[str] = collections.Counter()
@@ -92,24 +104,32 @@ class Logins:
 
     async def load(self) -> None:
         """Remember what earlier processes were refused."""
-        try:
-            kept = json.loads(await self._memory.recall(_MEMORY) or "[]")
-            for namespace, server, times in kept:
-                place = LoginPlace(namespace=namespace, server=server)
-                earlier = [dt.datetime.fromisoformat(at) for at in times]
-                self._refused[place] = sorted(earlier + self._refused.get(place, []))
-        except Exception as error:  # noqa: BLE001 - whatever it is, mail goes on without.
-            _log.warning("refused logins of earlier processes could not be read", error=type(error).__name__)
+        kept: Mapping[str, str] = {}
+        with _surviving("refused logins of earlier processes could not be read"):
+            kept = await self._memory.recall_all(_MEMORY)
+        for key, text in kept.items():
+            with _surviving("refused logins of a namespace could not be read"):
+                at_servers = self._refused.setdefault(key.removeprefix(_MEMORY), {})
+                for server, times in json.loads(text).items():
+                    earlier = [dt.datetime.fromisoformat(at) for at in times]
+                    at_servers[server] = sorted(earlier + at_servers.get(server, []))
+        self._refused = collections.OrderedDict(sorted(self._refused.items(), key=lambda each: _last(each[1])))
+        await self._forget_old()
 
     def held_until(self, place: LoginPlace) -> dt.datetime | None:
         """Return when the next login may be tried; None where one may be now."""
         refused = self._recent(place)
-        return None if len(refused) < REFUSALS else refused[-REFUSALS] + WINDOW
+        if len(refused) >= REFUSALS:
+            return refused[-REFUSALS] + WINDOW
+        others = self._servers(place.namespace)
+        if refused or len(others) < SERVERS:
+            return None
+        return sorted(times[-1] for times in others.values())[-SERVERS] + WINDOW
 
     @contextlib.contextmanager
     def trying(self, place: LoginPlace) -> Iterator[bool]:
         """Tell whether a login may be tried now, and count it while it is: it may be refused as others were."""
-        is_free = len(self._recent(place)) + self._trying[place] < REFUSALS
+        is_free = len(self._recent(place)) + self._trying[place] < REFUSALS and self._has_room(place)
         self._trying[place] += is_free
         try:
             yield is_free
@@ -120,15 +140,14 @@ class Logins:
 
     async def note_refusal(self, place: LoginPlace) -> None:
         """Count a login that was refused."""
-        now = self._clock.wall()
-        self._refused = {each: recent for each in self._refused if (recent := self._recent(each))}
-        self._refused.setdefault(place, []).append(now)
+        at_servers = self._refused[place.namespace] = self._servers(place.namespace)
+        at_servers[place.server] = [*at_servers.get(place.server, ()), self._clock.wall()]
+        self._refused.move_to_end(place.namespace)
         share_metrics.count_refused_login()
-        kept = [(each.namespace, each.server, [at.isoformat() for at in at_]) for each, at_ in self._refused.items()]
-        try:
-            await self._memory.remember(_MEMORY, json.dumps(kept))
-        except Exception as error:  # noqa: BLE001 - what is in memory counts in this process.
-            _log.warning("a refused login could not be kept", error=type(error).__name__)
+        kept = json.dumps({server: [at.isoformat() for at in times] for server, times in at_servers.items()})
+        with _surviving("a refused login could not be kept"):
+            await self._memory.remember(_MEMORY + place.namespace, kept)
+        await self._forget_old()
 
     def begin(self, place: LoginPlace, *, at_once: int) -> Ticket | None:
         """Return leave for a login, or None while the namespace has another one under way, or the server too many.
@@ -155,6 +174,41 @@ class Logins:
         for callback in self._waiting.pop(place.server, []):
             callback()
 
+    def _has_room(self, place: LoginPlace) -> bool:
+        """Return whether a server is one of those where its namespace may be refused, whatever is under way."""
+        known = set(self._servers(place.namespace))
+        known |= {each.server for each, count in self._trying.items() if count and each.namespace == place.namespace}
+        return place.server in known or len(known) < SERVERS
+
+    async def _forget_old(self) -> None:
+        """Keep nothing of namespaces without a refusal within the window."""
+        oldest = self._clock.wall() - WINDOW
+        while self._refused and _last(next(iter(self._refused.values()))) <= oldest:
+            namespace, _ = self._refused.popitem(last=False)
+            with _surviving("refused logins that are over could not be forgotten"):
+                await self._memory.forget(_MEMORY + namespace)
+
+    def _servers(self, namespace: str) -> dict[str, list[dt.datetime]]:
+        """Return the refusals of a namespace within the window, by server."""
+        oldest = self._clock.wall() - WINDOW
+        at_servers = self._refused.get(namespace, {})
+        recent = {server: [at for at in times if at > oldest] for server, times in at_servers.items()}
+        return {server: times for server, times in recent.items() if times}
+
     def _recent(self, place: LoginPlace) -> list[dt.datetime]:
         oldest = self._clock.wall() - WINDOW
-        return [at for at in self._refused.get(place, ()) if at > oldest]
+        return [at for at in self._refused.get(place.namespace, {}).get(place.server, ()) if at > oldest]
+
+
+def _last(at_servers: Mapping[str, list[dt.datetime]]) -> dt.datetime:
+    """Return when a namespace was refused last."""
+    return max((times[-1] for times in at_servers.values() if times), default=_NEVER)
+
+
+@contextlib.contextmanager
+def _surviving(told: str) -> Iterator[None]:
+    """Tell of what goes wrong with what is kept, and go on: what is in memory counts in this process."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, mail goes on without.
+        _log.warning(told, error=type(error).__name__)

@@ -172,7 +172,7 @@ class Opener:
         settings = plan.endpoint.tls
         is_implicit = settings.mode is vocabulary.TlsMode.IMPLICIT
         is_plain = settings.mode is vocabulary.TlsMode.DISABLED
-        context = None if is_plain else await self._contexts.get(settings)
+        context = None if is_plain else await self._contexts.get(settings, owner=plan.owner)
         connected = await connecting.connect(plan.addresses, plan.endpoint.port, limit)
         client: smtp_client.SmtpClient | None = None
         try:

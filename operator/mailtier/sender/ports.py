@@ -271,6 +271,12 @@ class Queue(Protocol):
     async def recall(self, key: str) -> str | None:
         """Return what was kept under a key; None where nothing was."""
 
+    async def recall_all(self, prefix: str) -> Mapping[str, str]:
+        """Return what was kept under keys with a beginning."""
+
+    async def forget(self, key: str) -> None:
+        """Keep what was kept under a key no longer."""
+
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
 

@@ -13,12 +13,15 @@ from typing import Final, Protocol
 from mailtier.api import vocabulary
 from mailtier.kube import trust
 from mailtier.mail import classify, replies
-from mailtier.sender import faults, handshakes
+from mailtier.sender import faults, handshakes, threads
 from mailtier.settings import effective
 
 _KEPT: Final = 256
 _KEPT_BYTES: Final = 16 * 1024 * 1024
 """Of PEM text; OpenSSL makes three times as much of it."""
+_KEPT_BYTES_EACH: Final = _KEPT_BYTES // _KEPT
+"""What each counts for beside its text, so that neither many small ones nor few large ones are more than a share."""
+_THREADS: Final = 2
 
 _VERSIONS: Final = {
     vocabulary.TlsVersion.V1_2: ssl.TLSVersion.TLSv1_2,
@@ -49,6 +52,9 @@ class CaSource(Protocol):
 class Contexts:
     """Client contexts by lowest version and CA bundle. Each verifies certificates and names, always.
 
+    Those without a bundle, which are everybody's, are kept for good. The others are kept within a bound; beyond it
+    those go first whose namespace fills the most of it, and a namespace has one built at a time (R15).
+
     Certificates are not checked for revocation: Python's ssl fetches neither CRLs nor OCSP responses.
 
     Attributes:
@@ -58,46 +64,66 @@ class Contexts:
     def __init__(self, source: CaSource) -> None:
         self._source = source
         self.handshakes = handshakes.Handshakes()
+        self._threads = threads.SharedThreads("contexts", total=_THREADS)
+        self._pinned: dict[_Key, ssl.SSLContext] = {}
         self._kept: collections.OrderedDict[_Key, _Context] = collections.OrderedDict()
         # What sessions still use is not built a second time, though it is kept no longer.
         self._used: weakref.WeakValueDictionary[_Key, ssl.SSLContext] = weakref.WeakValueDictionary()
-        self._locks: weakref.WeakValueDictionary[_Key, asyncio.Lock] = weakref.WeakValueDictionary()
+        # With the owner: nobody waits behind another's bundles for one that both have.
+        self._locks: weakref.WeakValueDictionary[tuple[str, _Key], asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def get(self, tls: effective.Tls) -> ssl.SSLContext:
+    async def get(self, tls: effective.Tls, *, owner: str) -> ssl.SSLContext:
         """Return the context for an endpoint.
+
+        Args:
+            tls: What the settings say of it.
+            owner: The namespace whose share it takes to build one and to keep it.
 
         Raises:
             faults.DeliveryError: Its CA bundle is not there or cannot be used.
         """
         key = (tls.min_version, tls.ca)
-        lock = self._locks.get(key)
+        lock = self._locks.get((owner, key))
         if lock is None:
-            lock = self._locks[key] = asyncio.Lock()
+            lock = self._locks[owner, key] = asyncio.Lock()
         async with lock:
-            kept = self._kept.get(key)
-            if kept is None:
-                kept = await self._make(key)
-                self._keep(key, kept)
-            self._kept.move_to_end(key)
-            return kept.context
+            return self._recall(key) or await self._make(key, owner)
 
-    async def _make(self, key: "_Key") -> "_Context":
+    def _recall(self, key: "_Key") -> ssl.SSLContext | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key].context
+        return self._pinned.get(key)
+
+    def _find(self, key: "_Key") -> ssl.SSLContext | None:
+        """Return a context that is somewhere, if kept no longer; threads ask as well."""
+        return self._pinned.get(key) or self._used.get(key)
+
+    async def _make(self, key: "_Key", owner: str) -> ssl.SSLContext:
         version, digest = key
         bundle = await self._source.bundle(digest) if digest is not None else None
         if digest is not None and bundle is None:
             raise _unusable("The CA bundle of the settings is not published yet.")
-        context = self._used.get(key) or await asyncio.to_thread(_build, version, bundle)
+        # Another may have built it while this one waited for its turn.
+        context = self._find(key) or await self._threads.run(owner, lambda: self._find(key) or _build(version, bundle))
         if context is None:
             raise _unusable("The CA bundle of the settings cannot be loaded.")
-        return _Context(context, 0 if bundle is None else len(bundle))
+        if bundle is None:
+            self._pinned[key] = context
+        elif key not in self._kept:
+            self._keep(key, _Context(context, len(bundle) + _KEPT_BYTES_EACH, owner))
+        return context
 
     def _keep(self, key: "_Key", made: "_Context") -> None:
         self._kept[key] = made
         self._used[key] = made.context
-        while len(self._kept) > 1 and (
-            len(self._kept) > _KEPT or sum(kept.size_bytes for kept in self._kept.values()) > _KEPT_BYTES
-        ):
-            self._kept.popitem(last=False)
+        while len(self._kept) > 1 and sum(kept.size_bytes for kept in self._kept.values()) > _KEPT_BYTES:
+            filled: collections.Counter[str] = collections.Counter()
+            for kept in self._kept.values():
+                filled[kept.owner] += kept.size_bytes
+            # Of several that fill as much, whose context was longest not asked for.
+            most = max(filled, key=filled.__getitem__)
+            del self._kept[next(each for each, kept in self._kept.items() if kept.owner == most)]
 
 
 _Key = tuple[vocabulary.TlsVersion, str | None]
@@ -105,10 +131,11 @@ _Key = tuple[vocabulary.TlsVersion, str | None]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Context:
-    """A context, and how long the text of its bundle is."""
+    """A context, what it counts for, and the namespace that had it built."""
 
     context: ssl.SSLContext
     size_bytes: int
+    owner: str
 
 
 def _unusable(text: str) -> faults.DeliveryError:

@@ -212,7 +212,7 @@ class Tokens:
     ) -> oauth.Answer:
         jti = base64.urlsafe_b64encode(self._entropy(_JTI_BYTES)).decode("ascii").rstrip("=")
         request = oauth.request(client, now=self._clock.wall(), jti=jti)
-        context = await self._contexts.get(_TLS)
+        context = await self._contexts.get(_TLS, owner=namespace)
         connected = await connecting.connect(resolution.addresses, server.port, limit)
         try:
             secured = await self._contexts.handshakes.connect(

@@ -236,3 +236,12 @@ async def test_what_the_sender_learned_is_kept(queue_factory: queues.Factory) ->
     await queue.remember("relays.host", "two")
     queue = await queue_factory.reopen()
     assert (await queue.recall("relays.host"), await queue.recall("other")) == ("two", None)
+
+
+async def test_what_the_sender_learned_is_found_by_its_beginning_and_forgotten(queue: ports.Queue) -> None:
+    """Texts of one kind have keys of their own, so that one of them is written, and not all."""
+    for key in ("logins/team-a", "logins/team-b", "login", "loginsX", "other"):
+        await queue.remember(key, key.upper())
+    await queue.forget("logins/team-b")
+    await queue.forget("never/kept")
+    assert await queue.recall_all("logins/") == {"logins/team-a": "LOGINS/TEAM-A"}

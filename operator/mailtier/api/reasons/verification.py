@@ -67,7 +67,8 @@ HOST_SERVER: Final = definition.Reason(
 TOO_MANY_REFUSED_LOGINS: Final = definition.Reason(
     name="TooManyRefusedLogins",
     conditions=(_V,),
-    meaning="The server refused three logins of this namespace within an hour, so that no other is tried for now.",
+    meaning="The server refused three logins of this namespace within an hour, or 64 servers refused one, so that no"
+    " other is tried for now.",
     remedy="Check username and password at the provider, and wait until the time that the message names. Logins that"
     " succeeded before go on meanwhile.",
 )

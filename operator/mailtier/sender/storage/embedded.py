@@ -235,6 +235,14 @@ class EmbeddedQueue:
         """Return what was kept under a key; None where nothing was."""
         return await self._readers.read(functools.partial(memories.read, key=key))
 
+    async def recall_all(self, prefix: str) -> Mapping[str, str]:
+        """Return what was kept under keys with a beginning."""
+        return await self._readers.read(functools.partial(memories.read_all, prefix=prefix))
+
+    async def forget(self, key: str) -> None:
+        """Keep what was kept under a key no longer."""
+        await self._writer.submit(functools.partial(memories.drop, key=key))
+
     async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
         """Return the latest state of Notification objects and probes that changed after a cursor."""
         if after <= self._news.cursor:

@@ -12,3 +12,16 @@ def read(connection: sqlite3.Connection, key: str) -> str | None:
     """Return the text that was kept under a key; None where there is none."""
     row = connection.execute("SELECT body FROM memories WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def read_all(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
+    """Return the texts that were kept under keys with a beginning."""
+    rows = connection.execute(
+        "SELECT key, body FROM memories WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1", (prefix,)
+    )
+    return {str(key): str(body) for key, body in rows}
+
+
+def drop(connection: sqlite3.Connection, key: str) -> None:
+    """Keep the text under a key no longer."""
+    connection.execute("DELETE FROM memories WHERE key = ?", (key,))
