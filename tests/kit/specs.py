@@ -28,6 +28,8 @@ HOSTS = (
     "fd00::25",
 )
 ADDRESSES = ("no-reply@example.com", "No-Reply@Example.com", "team-a@example.com", "alerts@example.org", "a@b")
+UNUSABLE_ADDRESS = "ops@xn--a.example"
+"""Of a shape that the apiserver takes, and with a label that is none (RFC 5891)."""
 TOKEN_URLS = (
     "https://login.example.com/token",
     "https://Login.example.com:8443/token?tenant=1",
@@ -55,7 +57,7 @@ def _address() -> st.SearchStrategy[str]:
 
 
 def _recipients() -> st.SearchStrategy[list[str]]:
-    return st.lists(_address(), max_size=3, unique=True)
+    return st.lists(st.sampled_from((*ADDRESSES, UNUSABLE_ADDRESS)), max_size=3, unique=True)
 
 
 def smtp() -> st.SearchStrategy[Json]:

@@ -2,9 +2,10 @@
 
 import dataclasses
 import hashlib
+import warnings
 from typing import Final
 
-from cryptography import x509
+from cryptography import utils, x509
 
 from mailtier.settings import encodings, pem
 
@@ -12,6 +13,11 @@ from mailtier.settings import encodings, pem
 # OpenShift make of all public authorities, 240 KiB and 150 certificates, and one's own fits.
 MAXIMUM_BYTES: Final = 1024 * 1024
 MAXIMUM_CERTIFICATES: Final = 1000
+
+# Some public authorities' certificates are not as RFC 5280 wants them, with a serial number below 1 or NULL among a
+# signature's parameters. They are read all the same, and nobody here could mend them. The filter is set once for what
+# this module calls: one for the time of a call would be the whole process's, and bundles are parsed in threads.
+warnings.filterwarnings("ignore", category=utils.CryptographyDeprecationWarning, module=r"mailtier\.settings\.bundles")
 
 
 class BundleError(Exception):
@@ -47,13 +53,16 @@ def parse(text: str) -> Bundle:
     if len(raw) > MAXIMUM_BYTES:
         raise BundleError(f"the bundle has {len(raw)} bytes; at most {MAXIMUM_BYTES} are allowed")
     blocks = list(pem.blocks(text))
-    if not blocks:
-        why = encodings.problem(raw) if pem.begins(text) == 0 else ""
-        raise BundleError(why or "the bundle holds no PEM certificate (-----BEGIN CERTIFICATE-----) that ends")
+    begins = pem.begins(text)
+    if begins == 0:
+        raise BundleError(encodings.problem(raw) or "the bundle holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
     if len(blocks) > MAXIMUM_CERTIFICATES:
         raise BundleError(f"the bundle holds {len(blocks)} certificates; at most {MAXIMUM_CERTIFICATES} are allowed")
-    if unended := pem.begins(text) - len(blocks):
-        raise BundleError(f"{unended} of the blocks that begin in the bundle do not end as they began")
+    if unended := begins - len(blocks):
+        place = _place(text, pem.unended(text) or 0)
+        raise BundleError(
+            f"{unended} of the {begins} blocks that begin in the bundle do not end as they began, the first at {place}"
+        )
     certificates = [_certificate(position, block, text) for position, block in enumerate(blocks, start=1)]
     joined = "\n".join(certificates) + "\n"
     return Bundle(pem=joined, digest=hashlib.sha256(joined.encode()).hexdigest())

@@ -96,6 +96,20 @@ def rewrapped(block: Block) -> str:
     return "\n".join((f"{_BEGIN}{block.label}{_DASHES}", *lines, f"{_END}{block.label}{_DASHES}"))
 
 
+def unended(text: str) -> int | None:
+    """Return where the first block begins that does not end as it began before the next begins; None where none is."""
+    begin = text.find(_BEGIN)
+    while begin >= 0:
+        position = begin + len(_BEGIN)
+        label, closed, _ = text[position : position + _LONGEST_LABEL + len(_DASHES)].partition(_DASHES)
+        following = text.find(_BEGIN, position)
+        end = text.find(_END, begin, following if following >= 0 else len(text))
+        if not closed or end < 0 or not text.startswith(f"{_END}{label}{_DASHES}", end):
+            return begin
+        begin = following
+    return None
+
+
 def begins(text: str) -> int:
     """Return how often a block begins in a text, whether or not it ends."""
     return text.count(_BEGIN)

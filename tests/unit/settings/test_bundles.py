@@ -1,14 +1,18 @@
 """Bundles of CA certificates: what is taken, and what is refused before anything is verified against it (R10)."""
 
+import base64
 import contextlib
 import pathlib
 import ssl
+import subprocess
+import sys
 
 import pytest
+from cryptography import utils, x509
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit import certs
+from kit import certs, repository
 from mailtier.settings import bundles
 
 
@@ -42,7 +46,7 @@ def test_a_bundle_is_bounded(pem: str) -> None:
     ("text", "reason"),
     [
         ("", "holds no PEM certificate"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n", "holds no PEM certificate"),
+        ("\n-----BEGIN CERTIFICATE-----\nAAAA\n", "1 of the 1 blocks .* the first at line 2, character 1$"),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             "certificate 1 of the bundle cannot be read",
@@ -88,8 +92,35 @@ def test_a_published_bundle_is_what_openssl_reads(pem: str) -> None:
 
 def test_a_block_without_its_end_is_not_left_out(pem: str) -> None:
     """A bundle that was cut is refused, or its last authority would be missing and nobody know why."""
-    with pytest.raises(bundles.BundleError, match="1 of the blocks"):
-        bundles.parse(pem + pem[: len(pem) // 2])
+    cut = pem[: len(pem) // 2] + "\n"
+    for at in range(5):
+        parts = [pem] * 5
+        parts[at] = cut
+        line = "".join(parts[:at]).count("\n") + 1
+        with pytest.raises(bundles.BundleError, match=rf"1 of the 5 blocks .* the first at line {line}, character 1$"):
+            bundles.parse("".join(parts))
+
+
+def test_a_certificate_that_a_library_frowns_upon_is_taken_in_silence(pem: str) -> None:
+    """Bundles of public authorities hold some with a serial number below 1, which is no warning to an operator."""
+    lines = pem.strip().split("\n")
+    der = bytearray(base64.b64decode("".join(lines[1:-1])))
+    serial = x509.load_der_x509_certificate(bytes(der)).serial_number
+    length = (serial.bit_length() + 8) // 8
+    der[der.index(serial.to_bytes(length, "big"))] |= 0x80
+    frowned_upon = bytes(der)
+    with pytest.warns(utils.CryptographyDeprecationWarning):
+        x509.load_der_x509_certificate(frowned_upon)
+    # In a process of its own: here every warning is an error.
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys; from mailtier.settings import bundles; bundles.parse(sys.stdin.read())"],
+        input="\n".join((lines[0], base64.b64encode(frowned_upon).decode(), lines[-1])),
+        env={"PYTHONPATH": str(repository.ROOT / "operator")},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert told.stderr == ""
 
 
 @given(st.text())

@@ -33,6 +33,7 @@ _HOST_FAULTS: dict[str, dict[str, Any]] = {
     "invalid": {"host": {"smtp": {}}},
     "server": {"host": {**tiers.RELAY, "smtp": {"host": "127.0.0.1"}}},
     "sender": {"host": {**tiers.RELAY, "from": {"address": "a@xn--a.example"}}},
+    "recipient": {"host": {**tiers.RELAY, "notifications": {"jobAlert": {"recipients": ["ops@xn--a.example"]}}}},
     "unbound": {"host": tiers.RELAY, "annotation": "elsewhere.example"},
     "missing": {"host": tiers.RELAY, "outcome": observed.ReadOutcome.NOT_FOUND},
     "key": {
@@ -134,6 +135,12 @@ def test_what_is_not_ready_says_whether_it_mends_itself(case: Case) -> None:
             and (finding.field or finding.reason == reasons.NAMESPACE_NOT_ALLOWED)
             for finding in resolution.effective.findings
         )
+        # And no field is named in which the organization would find a value of the host's.
+        named = {finding.field.removeprefix("spec.") for finding in resolution.effective.findings}
+        inherited = {
+            path for path, origin in resolution.effective.provenance.items() if origin is vocabulary.Origin.HOST
+        }
+        assert not named & inherited
         assert ("Stalled" in progress) == needs_somebody
 
 

@@ -33,9 +33,11 @@ def test_the_blocks_of_a_text(text: str, labels: list[str]) -> None:
 
 @given(st.lists(st.sampled_from(("-----BEGIN A-----", "-----END A-----", "-----BEGIN B-----", "-----END B-----", "x"))))
 def test_every_block_is_whole(parts: list[str]) -> None:
-    """Each block stands in the text as it is, and no two overlap."""
+    """Each block stands in the text as it is, and no two overlap; what begins beside them has its place told."""
     text = "".join(parts)
     position = 0
+    is_left = pem.begins(text) > len(list(pem.blocks(text)))
+    assert (pem.unended(text) is not None) == is_left
     for block in pem.blocks(text):
         assert block.text.startswith(f"-----BEGIN {block.label}-----")
         assert block.text.endswith(f"-----END {block.label}-----")
@@ -51,6 +53,7 @@ def test_time_grows_no_faster_than_the_text(part: str) -> None:
         started = time.process_time()
         for _ in range(20):
             assert list(pem.blocks(text)) == []
+            assert pem.unended(text) == 0
         return time.process_time() - started
 
     assert min(cost(20_000) for _ in range(3)) < 40 * max(min(cost(2_000) for _ in range(3)), 0.001)

@@ -14,8 +14,10 @@ def recipient_unusable(case: cases.Case) -> effective.Finding | None:
         if error is None:
             continue
         foreign = case.viewer == cases.ORG and case.values.provenance.get(path) == cases.HOST
-        message = f"a recipient of the host's cannot be used; {cases.ASK}" if foreign else f"{error}; correct it"
-        return effective.Finding(reason=reasons.INVALID, field=f"spec.{path}", message=message)
+        if foreign:
+            told = f"one of the host's {path} cannot be used; {cases.ASK}"
+            return effective.Finding(reason=reasons.INVALID, field="", message=told)
+        return effective.Finding(reason=reasons.INVALID, field=f"spec.{path}", message=f"{error}; correct it")
     return None
 
 
