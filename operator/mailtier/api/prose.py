@@ -19,3 +19,13 @@ def sentences(*texts: str) -> str:
 def continued(sentence: str, more: str) -> str:
     """Return a sentence that goes on after a colon, closed once."""
     return closed(f"{sentence.rstrip().removesuffix('.')}: {more}")
+
+
+def capitalized(text: str) -> str:
+    """Return a text as a sentence begins."""
+    return text[:1].upper() + text[1:]
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text of at most so many characters; what is left out is an ellipsis."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"

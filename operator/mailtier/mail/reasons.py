@@ -111,7 +111,8 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.EXPIRED: "The message reached its max age.",
     DeliveryReason.NOT_BUILDABLE: "No message could be built from the notification.",
     DeliveryReason.SETTINGS_BLOCKED: "The organization's settings are blocked.",
-    DeliveryReason.SETTINGS_UNRESOLVED: "The Secret or CA bundle of the organization's settings cannot be used yet.",
+    DeliveryReason.SETTINGS_UNRESOLVED: "What the settings need, of the organization's own or inherited from the host,"
+    " cannot be used yet.",
     DeliveryReason.SUSPENDED: "The organization's settings, or the host's, suspend delivery.",
     DeliveryReason.RATE_LIMITED: "The message waits for the rate that the host's quota allows the namespace.",
     DeliveryReason.CREDENTIALS_UNUSABLE: "The Secret with the password cannot be used at present.",

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from mailtier.api import vocabulary
+from mailtier.api import prose, vocabulary
 from mailtier.mail import classify
 from mailtier.sender import clock, credentials, faults, logins, resolver
 from mailtier.settings import effective, endpoints, networks
@@ -160,7 +160,6 @@ async def find(
         raise faults.of(classify.Phase.CONNECT, classify.Fault.HOST_RELAY)
     if barred is not None:
         failure = classify.classify_fault(classify.Phase.CONNECT, classify.Fault.HOST_SERVER)
-        raise faults.DeliveryError(
-            classify.Phase.CONNECT, dataclasses.replace(failure, text=f"{failure.text} {barred}.")
-        )
+        told = prose.continued(failure.text, barred)
+        raise faults.DeliveryError(classify.Phase.CONNECT, dataclasses.replace(failure, text=told))
     return Lead(addresses=shared, is_host_s=True)

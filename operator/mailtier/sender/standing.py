@@ -7,10 +7,12 @@ from typing import Final
 from mailtier.api import prose, vocabulary
 from mailtier.mail import classify, reasons
 from mailtier.sender import lanes, ports
-from mailtier.settings import effective
+from mailtier.settings import conditions, effective
 
 _R: Final = reasons.DeliveryReason
 
+MAXIMUM_LENGTH: Final = 1000
+"""Characters of a message: the status of a Notification takes 1,024 for each recipient."""
 DELETED_AFTER: Final = dt.timedelta(hours=1)
 """How long messages of an organization without settings are held: GitOps may replace the object."""
 
@@ -40,7 +42,7 @@ class Usable:
     def barred(self) -> str | None:
         """What forbids the settings where the endpoint is the host's server by another name; None for nothing."""
         findings = self.settings.by_address.findings
-        return f"{findings[0].field}: {findings[0].message}" if findings else None
+        return conditions.tell(findings[:1]) if findings else None
 
     def rates(self, there: effective.Effective | None = None) -> lanes.Rates:
         """Return how many messages a minute may go; the host's quota and rate are on the host's server alone.
@@ -61,7 +63,7 @@ class Held:
     """The messages wait.
 
     Attributes:
-        message: One sentence for the tenant.
+        message: For the tenant: what is so and, where settings hold, the field and what to do.
         fails_after: When they are given up, counted from the beginning of the hold; None for their max age.
         fails_with: Why they are then given up.
     """
@@ -111,7 +113,8 @@ def _held_by_findings(reason: reasons.DeliveryReason, settings: effective.Effect
     meaning = reasons.MEANINGS[reason]
     if not settings.findings:
         return Held(reason=reason, message=meaning)
-    # What the finding says of a value is for who may read the settings; what its reason means, for everybody.
+    # The operator wrote the findings for whoever reads the organization's status: of what is the host's, they say so
+    # and name nothing (R7).
     found = ", ".join(dict.fromkeys(finding.reason.name for finding in settings.findings))
-    told = prose.sentences(prose.continued(meaning, found), settings.findings[0].reason.meaning)
-    return Held(reason=reason, message=told)
+    told = prose.sentences(prose.continued(meaning, found), conditions.tell(settings.findings[:1]))
+    return Held(reason=reason, message=prose.shortened(told, MAXIMUM_LENGTH))

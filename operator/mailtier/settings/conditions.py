@@ -145,9 +145,14 @@ def as_text(conditions: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"{entry['type']}={entry['status']} {entry['reason']}: {entry['message']}\n" for entry in conditions)
 
 
-def capitalized(text: str) -> str:
-    """Return the message of a finding about no field as a sentence begins, without its full stop."""
-    return text[:1].upper() + text[1:]
+def tell(findings: Sequence[effective.Finding]) -> str:
+    """Return all findings as one text; the first gave the condition its reason, the others name theirs."""
+    first, *others = (
+        prose.closed(f"{finding.field}: {finding.message}") if finding.field else _sentence(finding.message)
+        for finding in findings
+    )
+    named = (f"{finding.reason}: {text}" for finding, text in zip(findings[1:], others, strict=True))
+    return " Also ".join((first, *named))
 
 
 def _effective(resolution: resolve.Resolution) -> dict[str, Any]:
@@ -167,18 +172,21 @@ def _decide(
         linting.condition(resolution, relevant, now),
         *_progress(resolution, ready),
     ]
-    return [dataclasses.replace(condition, message=_shorten(condition.message)) for condition in wanted]
+    return [
+        dataclasses.replace(condition, message=prose.shortened(condition.message, MAXIMUM_MESSAGE_LENGTH))
+        for condition in wanted
+    ]
 
 
 def _accepted(resolution: resolve.Resolution) -> transitions.Wanted:
     findings = _about(resolution, vocabulary.Condition.ACCEPTED)
     if findings:
         return transitions.Wanted(
-            type=vocabulary.Condition.ACCEPTED, status="False", reason=findings[0].reason, message=_tell(findings)
+            type=vocabulary.Condition.ACCEPTED, status="False", reason=findings[0].reason, message=tell(findings)
         )
     audited = resolution.effective.audited
     if audited:
-        told = f"The host's policy is in mode Audit; in mode Enforce it would block this. {_tell(audited)}"
+        told = f"The host's policy is in mode Audit; in mode Enforce it would block this. {tell(audited)}"
         return transitions.Wanted(
             type=vocabulary.Condition.ACCEPTED, status="True", reason=reasons.WOULD_BLOCK, message=told
         )
@@ -189,7 +197,7 @@ def _resolved_refs(resolution: resolve.Resolution) -> transitions.Wanted:
     type_ = vocabulary.Condition.RESOLVED_REFS
     findings = _about(resolution, type_)
     if findings:
-        return transitions.Wanted(type=type_, status="False", reason=findings[0].reason, message=_tell(findings))
+        return transitions.Wanted(type=type_, status="False", reason=findings[0].reason, message=tell(findings))
     match resolution.references:
         case resolve.References.NONE:
             return _well(type_, reasons.NO_REFERENCES)
@@ -208,7 +216,7 @@ def _ready(resolution: resolve.Resolution, published: bool, projection: Projecti
     type_, settings = vocabulary.Condition.READY, resolution.effective
     if settings.findings:
         return transitions.Wanted(
-            type=type_, status="False", reason=settings.findings[0].reason, message=_tell(settings.findings)
+            type=type_, status="False", reason=settings.findings[0].reason, message=tell(settings.findings)
         )
     missing = None if published else reasons.NOT_PUBLISHED
     missing = missing or _PROJECTIONS.get(projection)
@@ -299,7 +307,7 @@ def _progress(resolution: resolve.Resolution, ready: transitions.Wanted) -> list
     if stalled:
         return [
             transitions.Wanted(
-                type=vocabulary.Condition.STALLED, status="True", reason=stalled[0].reason, message=_tell(stalled)
+                type=vocabulary.Condition.STALLED, status="True", reason=stalled[0].reason, message=tell(stalled)
             )
         ]
     found = transitions.progress(ready)
@@ -335,21 +343,5 @@ def _explain(reason: reasons.Reason) -> str:
     return prose.sentences(reason.meaning, reason.remedy)
 
 
-def _tell(findings: Sequence[effective.Finding]) -> str:
-    """Return all findings as one text; the first gave the condition its reason, the others name theirs."""
-    first, *others = (
-        prose.closed(f"{finding.field}: {finding.message}") if finding.field else _sentence(finding.message)
-        for finding in findings
-    )
-    named = (f"{finding.reason}: {text}" for finding, text in zip(findings[1:], others, strict=True))
-    return " Also ".join((first, *named))
-
-
 def _sentence(text: str) -> str:
-    return prose.closed(capitalized(text))
-
-
-def _shorten(message: str) -> str:
-    if len(message) <= MAXIMUM_MESSAGE_LENGTH:
-        return message
-    return message[: MAXIMUM_MESSAGE_LENGTH - 1] + "…"
+    return prose.closed(prose.capitalized(text))

@@ -19,6 +19,11 @@ def test_two_sentences_are_joined_as_sentences(parts: tuple[str, ...], told: str
     assert prose.sentences(*parts) == told
 
 
+def test_a_text_is_shortened_to_its_length() -> None:
+    """What is too long ends in an ellipsis, which counts."""
+    assert [prose.shortened("abcd", length) for length in (4, 3)] == ["abcd", "ab…"]
+
+
 def test_a_sentence_goes_on() -> None:
     """What follows a colon belongs to the sentence, which ends once."""
     assert prose.continued("It is blocked.", "for a reason.") == "It is blocked: for a reason."

@@ -58,17 +58,43 @@ def test_other_states_hold_until_they_change(state: effective.State, reason: _R)
     assert judged.fails_after is None
 
 
-def test_the_findings_reasons_are_told() -> None:
-    """A tenant reads which findings hold its messages, by reason and without the host's values."""
-    finding = effective.Finding(
-        reason=reasons.FROM_NOT_ALLOWED, field="spec.from.address", message="host@internal.example"
-    )
-    blocked = dataclasses.replace(_SETTINGS, state=effective.State.BLOCKED, findings=(finding,))
-    judged = standing.judge(blocked, _LANE)
+def _held_by(state: effective.State, *findings: effective.Finding) -> standing.Held:
+    judged = standing.judge(dataclasses.replace(_SETTINGS, state=state, findings=findings), _LANE)
     assert isinstance(judged, standing.Held)
-    assert judged.message == (
-        f"The organization's settings are blocked: FromNotAllowed. {reasons.FROM_NOT_ALLOWED.meaning}"
+    return judged
+
+
+def test_what_holds_messages_is_told_with_its_field_and_remedy() -> None:
+    """A tenant reads the reasons of all findings, and of the first what its status says: the field and what to do."""
+    held = _held_by(
+        effective.State.BLOCKED,
+        effective.Finding(
+            reason=reasons.FROM_NOT_ALLOWED, field="spec.from.address", message="x@y.example is not allowed; use *@a"
+        ),
+        effective.Finding(reason=reasons.CREDENTIALS_REQUIRED, field="spec.auth", message="is required"),
     )
+    assert held.message == (
+        "The organization's settings are blocked: FromNotAllowed, CredentialsRequired."
+        " spec.from.address: x@y.example is not allowed; use *@a."
+    )
+
+
+def test_a_fault_of_the_host_s_is_told_as_the_host_s() -> None:
+    """Who inherits what cannot be used does not read that its own settings refer to it (R7)."""
+    held = _held_by(
+        effective.State.UNRESOLVED,
+        effective.Finding(reason=reasons.SECRET_NOT_BOUND, field="", message="what the host's settings refer to fails"),
+    )
+    assert held.message == (
+        "What the settings need, of the organization's own or inherited from the host, cannot be used yet:"
+        " SecretNotBound. What the host's settings refer to fails."
+    )
+
+
+def test_what_is_told_fits_a_status() -> None:
+    """The status of a Notification takes a thousand characters for each recipient."""
+    finding = effective.Finding(reason=reasons.FROM_NOT_ALLOWED, field="spec.from.address", message="x" * 2000)
+    assert len(_held_by(effective.State.BLOCKED, finding).message) == standing.MAXIMUM_LENGTH
 
 
 @pytest.mark.parametrize("field", ["endpoint", "auth", "from_"])

@@ -11,6 +11,7 @@ import trustme
 
 from kit import handshakes as costly
 from mailtier.api import vocabulary
+from mailtier.mail import classify
 from mailtier.sender import faults, tls
 from mailtier.settings import effective
 from mailtier.telemetry import lag
@@ -55,6 +56,15 @@ async def test_the_loop_goes_on_while_a_large_bundle_is_loaded(large: str) -> No
             await asyncio.sleep(2 * lag.PERIOD_SECONDS)
         attempts.append((cost, max(late)))
     assert any(longest < cost / 3 for cost, longest in attempts), attempts
+
+
+def test_the_cause_of_a_certificate_s_fault_goes_on_its_sentence() -> None:
+    """OpenSSL's words begin in lower case, so that they follow a colon."""
+    error = ssl.SSLCertVerificationError()
+    error.verify_message = "unable to get local issuer certificate"
+    assert tls.judge(classify.Phase.TLS, error).text == (
+        "The SMTP server's certificate did not verify: unable to get local issuer certificate."
+    )
 
 
 async def test_a_bundle_is_loaded_once() -> None:

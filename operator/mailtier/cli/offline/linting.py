@@ -4,10 +4,10 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Final
 
-from mailtier.api import reasons, vocabulary
+from mailtier.api import prose, reasons, vocabulary
 from mailtier.cli.offline import judging
 from mailtier.cli.offline.files import issues, sources, world
-from mailtier.settings import conditions, effective, linting, resolve
+from mailtier.settings import effective, linting, resolve
 from mailtier.settings.lints import catalogue, terms
 
 _WITHOUT_HOST: Final = frozenset({reasons.INVALID, reasons.CREDENTIALS_REQUIRED, reasons.PLAINTEXT_REFUSED})
@@ -78,7 +78,7 @@ def _issues(
             if _is_told_elsewhere(finding, resolution) or not _is_certain(finding, resolution):
                 continue
             audited = severity == terms.LintSeverity.WARNING
-            message = finding.message if finding.field else conditions.capitalized(finding.message)
+            message = finding.message if finding.field else prose.capitalized(finding.message)
             yield issues.Issue(
                 rule=issues.of_reason(finding.reason),
                 severity=severity,

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mailtier.api import vocabulary
-from mailtier.settings import codec, conditions, effective, view
+from mailtier.api import prose, vocabulary
+from mailtier.settings import codec, effective, view
 
 _SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace", "auth.secretKey": "key"}
 """What a status and an effective ConfigMap say of the Secret that the spec refers to."""
@@ -102,7 +102,7 @@ def _nearest(origins: Mapping[str, vocabulary.Origin], path: str) -> vocabulary.
 
 def finding(entry: effective.Finding) -> str:
     """Return a finding as one line."""
-    message = entry.message if entry.field else conditions.capitalized(entry.message)
+    message = entry.message if entry.field else prose.capitalized(entry.message)
     return ": ".join(part for part in (entry.reason.name, entry.field, message) if part)
 
 

@@ -18,7 +18,7 @@ from mailtier.cli import failures, terminal
 from mailtier.cli.online import target
 
 _CONNECT_SECONDS: Final = 15.0
-_DETAIL_LENGTH: Final = 600
+_DETAIL_LENGTH: Final = 2000
 _NOT_THE_INTAKE_S: Final = "the answer is not the intake's; is it Mailtier that listens there?"
 _RECIPIENT: Final = ("address", "state", "reason", "message")
 """What is told of each recipient."""
