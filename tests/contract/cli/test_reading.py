@@ -25,6 +25,16 @@ spec:
     jobAlert: &alert {recipients: [x@acme.example], enabled: on}
     robotAlert: {<<: *alert, enabled: no}
 """
+_SCALARS = """
+apiVersion: mailtier.dev/v1alpha1
+kind: OrgEmailSettings
+metadata: {name: default, namespace: acme}
+spec:
+  words: [y, Y, n, N, yes, No, ON, off, True, yEs, ~, Null, "n", !!str y, =]
+  numbers: [587.0, 5.87e2, 1e1, 1_000, 1_, 0o17, 0O17, 0o8, 017, 08, 0x1F, 0X1f, 0b11, -0b11, +12, -0.0, .5, -.5, 1.]
+  more: [1.e3, 1e-7, 1_000.5, 1e999, 0x, 1:30, 2026-01-02, 2026-01-02T03:04:05Z, !!float 1, !!int "5", ._5]
+  n: {yes: 1, 10: 2, 1.5: 3}
+"""
 _FILES = {
     "utf-8": _YAML.encode(),
     "byte-order-mark": _YAML.encode("utf-8-sig"),
@@ -39,6 +49,7 @@ _FILES = {
     "comment-in-latin-1": b"# Gr\xf6\xdfe\n" + _YAML.encode(),
     "name-in-latin-1": _YAML.encode().replace(b'"Gr\\xF6\\xDFe"', b"Gr\xf6\xdfe"),
     "anchors": _ANCHORED.encode(),
+    "scalars": _SCALARS.encode(),
 }
 
 
@@ -55,7 +66,9 @@ def test_a_file_holds_what_kubectl_finds_in_it(
     assert [document.body for document in sources.read([str(file)]).documents] == expected
 
 
-@pytest.mark.parametrize("data", [_YAML.encode("utf-16-le"), b"kind: [\n", b"spec:\n\thost: x\n"])
+@pytest.mark.parametrize(
+    "data", [_YAML.encode("utf-16-le"), b"kind: [\n", b"spec:\n\thost: x\n", b"a: .inf\n", b"a: !!bool x\n"]
+)
 def test_what_kubectl_cannot_read_is_a_fault(
     data: bytes, cluster: cluster_kit.LocalCluster, tmp_path: pathlib.Path
 ) -> None:

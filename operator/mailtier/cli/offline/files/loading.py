@@ -3,21 +3,31 @@
 kubectl goes by a byte order mark, of UTF-8 or UTF-16, and takes the rest for UTF-8, whose broken bytes become U+FFFD
 (`resource.FileVisitor`, golang.org/x/text `unicode.BOMOverride`); a text that begins with `{` is a stream of JSON.
 PyYAML's own loader differs from kubectl's in ways that matter here: it turns `2026-01-02` into a date and `1:30` into
-a number, and takes a key that stands twice.
+a number, takes `n` for text, and a key that stands twice; what scalars say, `scalars` knows.
 """
 
 import codecs
 import dataclasses
 import functools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import yaml
 
-_INTEGER: Final = "tag:yaml.org,2002:int"
-_FLOAT: Final = "tag:yaml.org,2002:float"
+from mailtier.cli.offline.files import scalars
+
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "tag:yaml.org,2002:bool": (bool,),
+    "tag:yaml.org,2002:int": (int,),
+    "tag:yaml.org,2002:float": (float, int),
+    "tag:yaml.org,2002:null": (type(None),),
+}
+"""What the scalars of a tag may say."""
+_TAGS: Final = {types[0]: tag for tag, types in _TYPES.items()}
+_MERGE: Final = "<<"
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _PATH_PART: Final = re.compile(r"\[([0-9]+)\]|([^.\[]+)")
 _SPACE: Final = re.compile(r"\s*")
@@ -114,26 +124,28 @@ class _Loader(yaml.CSafeLoader):
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(None, None, "a key stands twice", key.start_mark)
                 seen.add(key.value)
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
+        mapping = super().construct_mapping(node, deep=deep)
+        return {scalars.key(key): value for key, value in mapping.items()}
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is not yaml.ScalarNode or not implicit[0] or value == _MERGE:
+            return super().resolve(kind, value, implicit)
+        return _TAGS.get(type(scalars.read(value)), self.DEFAULT_SCALAR_TAG)
 
 
-def _without_yaml_1_1_numbers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
-    return {
-        first: [entry for entry in entries if entry[0] not in {_INTEGER, _FLOAT, _TIMESTAMP}]
-        for first, entries in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-    }
+def _scalar(loader: _Loader, node: yaml.ScalarNode) -> scalars.Scalar:
+    """Return the value of a scalar that is no text, plain or with its tag."""
+    value = scalars.read(str(loader.construct_scalar(node)))
+    if type(value) not in _TYPES[node.tag]:
+        raise yaml.constructor.ConstructorError(None, None, "a value is not what its tag says", node.start_mark)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise yaml.constructor.ConstructorError(None, None, "JSON has no such number", node.start_mark)
+    return value
 
 
-_Loader.yaml_implicit_resolvers = _without_yaml_1_1_numbers()
-_Loader.add_implicit_resolver(
-    _INTEGER, re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    _FLOAT,
-    re.compile(r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf)$|\.nan$"),
-    list("-+0123456789."),
-)
+for _tag in _TYPES:
+    _Loader.add_constructor(_tag, _scalar)
+_Loader.add_constructor(_TIMESTAMP, _Loader.construct_yaml_str)
 
 
 def documents(file: str, text: str) -> Iterator[tuple[Any, DocumentText]]:

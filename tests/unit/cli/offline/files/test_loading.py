@@ -20,7 +20,31 @@ def test_scalars_are_those_of_kubectl() -> None:
     """A time is no number and a day no date; YAML 1.1's booleans and octals are what the API server gets."""
     values = [value for value, _ in loading.documents("f", _STREAM)]
     assert values[1] == {"kind": "B", "time": "1:30", "day": "2026-01-02"}
-    assert values[2] == {"kind": "C", True: True, "hex": 16, "octal": 15, "float": 1000.0, "none": None}
+    assert values[2] == {"kind": "C", "true": True, "hex": 16, "octal": 15, "float": 1000.0, "none": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *((word, True) for word in ("y", "Y", "yes", "On", "TRUE")),
+        *((word, False) for word in ("n", "N", "No", "off", "false")),
+        *((word, word) for word in ("yEs", "=", "0o8", "0x", "1:30", "2026-01-02", "1e999", "!!str y", "._5")),
+        *(("587.0", 587), ("5.87e2", 587), ("1e1", 10), ("1_000", 1000), ("0o17", 15), ("017", 15), ("08", 8)),
+        *(("0X1f", 31), ("-0b11", -3), ("+12", 12), (".5", 0.5), ("1.", 1), ("!!float 1", 1), ('!!int "5"', 5)),
+    ],
+)
+def test_a_plain_scalar_is_what_kubectl_sends(text: str, value: object) -> None:
+    """YAML 1.1's words are booleans, and a number that is whole is a whole one, however it is written."""
+    ((found, _),) = loading.documents("f", f"a: {text}\n")
+    expected = value.removeprefix("!!str ") if isinstance(value, str) else value
+    assert (found["a"], type(found["a"])) == (expected, type(expected))
+
+
+@pytest.mark.parametrize("text", [".inf", "-.INF", ".nan", "!!bool x", "!!int 1.5"])
+def test_a_value_that_json_has_not_is_no_value(text: str) -> None:
+    """What kubectl cannot send, or what is not what its tag says, is told at its place."""
+    with pytest.raises(loading.UnreadableError):
+        list(loading.documents("f", f"a: {text}\n"))
 
 
 @pytest.mark.parametrize(
@@ -72,8 +96,8 @@ def test_documents_before_a_fault_are_kept() -> None:
 
 def test_merged_keys_may_be_overridden() -> None:
     """An anchor's key that is set again is no key that stands twice."""
-    ((value, _),) = loading.documents("f", "base: &b {x: 1, y: 2}\nall: {<<: *b, x: 3}\n")
-    assert value["all"] == {"x": 3, "y": 2}
+    ((value, _),) = loading.documents("f", "base: &b {v: 1, w: 2}\nall: {<<: *b, v: 3}\n")
+    assert value["all"] == {"v": 3, "w": 2}
 
 
 @pytest.mark.parametrize("text", ["", "---\n", "---\n---\n# nothing\n---\n", "# nothing\n"])
