@@ -12,6 +12,7 @@ _COLOURS: Final = {
     rows.RowState.STALLED: terminal.Colour.BAD,
     rows.RowState.RECONCILING: terminal.Colour.WAITING,
     rows.RowState.NOT_VERIFIED: terminal.Colour.BAD,
+    rows.RowState.SUSPENDED: terminal.Colour.WAITING,
     rows.RowState.WOULD_BLOCK: terminal.Colour.WAITING,
     rows.RowState.ADVICE: terminal.Colour.WAITING,
     rows.RowState.READY: terminal.Colour.GOOD,
@@ -94,6 +95,8 @@ def document(picture: rows.Picture) -> dict[str, Any]:
         "stalled": totals.stalled,
         "reconciling": totals.reconciling,
         "notVerified": totals.not_verified,
+        "notVerifiedYet": totals.pending,
+        "suspended": totals.suspended,
         "withAdvice": totals.with_advice,
         "wouldBeBlocked": totals.would_be_blocked,
         "overriding": totals.overriding,
@@ -127,7 +130,8 @@ def _head(picture: rows.Picture, painter: terminal.Painter, width: int) -> Itera
     totals = picture.totals
     told = (
         f"{totals.organizations}: {totals.ready} ready, {totals.stalled} stalled, {totals.reconciling} reconciling;"
-        f" of the ready {totals.not_verified} not verified, {totals.with_advice} with advice;"
+        f" of the ready {totals.not_verified} not verified, {totals.pending} not verified yet,"
+        f" {totals.suspended} suspended, {totals.with_advice} with advice;"
         f" {totals.would_be_blocked} would be blocked, {totals.overriding} overriding"
     )
     yield from _titled("Organizations", [(told, None)], painter, width)

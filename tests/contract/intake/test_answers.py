@@ -113,6 +113,19 @@ async def test_caller_without_the_right_is_not_let_in(
         intake.require(await client.post(organization, intake.ALERT, token=token), problems.NOT_ALLOWED)
 
 
+async def test_who_may_not_reads_the_command_that_allows_it(
+    client: intake.Client, organization: tenants.Tenant, stage: tenants.Stage
+) -> None:
+    """The refusal names the chart's ClusterRole, and binds it to the very account that asked."""
+    stranger = tenants.account(stage.cluster, organization.namespace, "newcomer", allowed=False)
+    answer = await client.post(organization, intake.ALERT, token=stranger)
+    detail = intake.require(answer, problems.NOT_ALLOWED)["detail"]
+    assert (
+        f"`kubectl create rolebinding -n {organization.namespace} mailtier-notifier --clusterrole=mailtier-notifier"
+        f" --serviceaccount={organization.namespace}:newcomer`" in detail
+    )
+
+
 async def test_unknown_organization_is_told_to_those_who_may_ask(
     client: intake.Client, organization: tenants.Tenant, stage: tenants.Stage
 ) -> None:

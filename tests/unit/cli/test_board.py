@@ -46,8 +46,8 @@ def test_totals_come_first_and_each_fault_has_its_message() -> None:
     found = _picture(_row(rows.RowState.READY, "well"), _row(rows.RowState.STALLED, "ill", minutes=5))
     assert board.text(found, wide=False, now=_NOW, painter=_PLAIN, width=200) == [
         (
-            "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 with advice;"
-            " 0 would be blocked, 0 overriding"
+            "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 not verified yet,"
+            " 0 suspended, 0 with advice; 0 would be blocked, 0 overriding"
         ),
         "Host            Ready   Verified   relay.example.com:587   StartTLS",
         "Mailtier        mailtier-0: operator ready, sender not ready",
@@ -132,6 +132,8 @@ def test_both_documents_hold_the_same() -> None:
         "stalled": 1,
         "reconciling": 0,
         "notVerified": 0,
+        "notVerifiedYet": 0,
+        "suspended": 0,
         "withAdvice": 0,
         "wouldBeBlocked": 0,
         "overriding": 0,

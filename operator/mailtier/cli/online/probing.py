@@ -97,7 +97,8 @@ def line(told: _Json, painter: terminal.Painter) -> str:
     message = terminal.plain(str(told.get("message", "")))
     if "stage" in told:
         mark = painter.paint("ok    " if ok else "FAILED", terminal.Colour.GOOD if ok else terminal.Colour.BAD)
-        return f"  {terminal.plain(str(told['stage'])):<{_WIDTH}}{mark}  {message}"
+        # Why it failed, the result says, which comes next.
+        return f"  {terminal.plain(str(told['stage'])):<{_WIDTH}}{mark}  {message if ok else ''}".rstrip()
     reason = painter.paint(
         terminal.plain(str(told.get("reason", ""))), terminal.Colour.GOOD if ok else terminal.Colour.BAD
     )

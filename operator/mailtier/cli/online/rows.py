@@ -24,19 +24,21 @@ class RowState(enum.IntEnum):
     """It is on its way, or something that it needs is."""
     NOT_VERIFIED = 2
     """Ready, and the probe found something wrong with the server."""
-    WOULD_BLOCK = 3
+    SUSPENDED = 3
+    """Ready, and its mail is held on purpose."""
+    WOULD_BLOCK = 4
     """Ready, and the host's policy, which only audits, would block it."""
-    ADVICE = 4
+    ADVICE = 5
     """Ready, with advice."""
-    READY = 5
+    READY = 6
 
     def __str__(self) -> str:
         return self.name.title().replace("_", "")
 
     @property
     def is_broken(self) -> bool:
-        """Whether it works not as it should; advice and what a policy would block are no fault yet."""
-        return self < RowState.WOULD_BLOCK
+        """Whether it works not as it should; what is suspended, advised or would be blocked is no fault."""
+        return self < RowState.SUSPENDED
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class Totals:
 
     Attributes:
         not_verified: How many of the ready have a server that the probe found wrong.
+        pending: How many of the ready the probe has not reported on yet.
+        suspended: How many of the ready hold their mail on purpose.
         with_advice: How many of the ready have nothing worse than advice.
         would_be_blocked: How many of all the policy would block if it were enforced.
         overriding: How many of all set something of their own.
@@ -166,6 +170,8 @@ class Totals:
     stalled: int
     reconciling: int
     not_verified: int
+    pending: int
+    suspended: int
     with_advice: int
     would_be_blocked: int
     overriding: int
@@ -201,6 +207,10 @@ class Picture:
             stalled=sum(1 for row in rows if row.state is RowState.STALLED),
             reconciling=sum(1 for row in rows if row.state is RowState.RECONCILING),
             not_verified=sum(1 for row in rows if row.state is RowState.NOT_VERIFIED),
+            pending=sum(
+                1 for row in rows if row.state > RowState.RECONCILING and row.verified == reasons.PROBE_PENDING.name
+            ),
+            suspended=sum(1 for row in rows if row.state is RowState.SUSPENDED),
             with_advice=sum(1 for row in rows if row.state is RowState.ADVICE),
             would_be_blocked=sum(1 for row in rows if row.audited),
             overriding=sum(1 for row in rows if row.source not in {"", vocabulary.Source.HOST.value}),
@@ -283,6 +293,8 @@ def _judge(metadata: _Json, status: _Json, conditions: Mapping[str, _Json]) -> t
         return RowState.RECONCILING, ready or _said("NotObserved", "It has no conditions yet.")
     if conditions.get(_C.VERIFIED, {}).get("status") == "False":
         return RowState.NOT_VERIFIED, conditions[_C.VERIFIED]
+    if ready["reason"] == reasons.SUSPENDED.name:
+        return RowState.SUSPENDED, ready
     if audited := _audited(conditions):
         return RowState.WOULD_BLOCK, audited
     if conditions.get(_C.LINTED, {}).get("status") == "False":

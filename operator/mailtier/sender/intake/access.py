@@ -1,6 +1,7 @@
 """Who is let in: a bearer token that the cluster accepts, and RBAC's consent in the namespace (R13)."""
 
 import math
+import shlex
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -10,6 +11,8 @@ from mailtier.telemetry import logs
 
 _CHALLENGE: Final = 'Bearer realm="mailtier"'
 _RETRY_AFTER_SECONDS: Final = 5
+_ROLE: Final = "mailtier-notifier"
+"""The chart's ClusterRole, for an installation of the name mailtier."""
 
 _log = logs.get_logger(__name__)
 
@@ -38,8 +41,9 @@ class Gate:
         if not allowed:
             raise problems.HttpProblem(
                 problems.NOT_ALLOWED,
-                f"{caller.username} may not create notifications.mailtier.dev in the namespace {namespace}; bind a"
-                " Role that grants it there",
+                f"{caller.username} may not create notifications.mailtier.dev in the namespace {namespace}; have"
+                f" whoever administers it run `{_bind_command(caller.username, namespace)}`, which binds the chart's"
+                " ClusterRole",
             )
         return caller
 
@@ -89,6 +93,14 @@ class Gate:
                 "the Kubernetes API does not answer, so that the caller cannot be checked; send the request again",
                 headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
             ) from None
+
+
+def _bind_command(username: str, namespace: str) -> str:
+    """Return the command that lets an account notify in a namespace."""
+    kind, _, account = username.partition("system:serviceaccount:")
+    subject = f"--serviceaccount={account}" if account and not kind else f"--user={username}"
+    command = ("kubectl", "create", "rolebinding", "-n", namespace, _ROLE, f"--clusterrole={_ROLE}", subject)
+    return shlex.join(command)
 
 
 def _bearer(authorization: str | None) -> str:

@@ -300,7 +300,7 @@ async def test_a_probe_that_ends_in_the_middle_is_no_result(reached: Reached) ->
 def test_lines_of_a_probe_are_for_people() -> None:
     """A stage, its mark and its sentence; at the end what it comes to, and what to do."""
     plain = terminal.Painter(on=False)
-    assert probing.line({"stage": "tls", "ok": False, "message": "No."}, plain) == "  tls   FAILED  No."
+    assert probing.line({"stage": "tls", "ok": False, "message": "No."}, plain) == "  tls   FAILED"
     result = {"reason": "TlsFailed", "ok": False, "message": "No.", "remedy": "Do this."}
     assert probing.line(result, plain) == "TlsFailed: No.\n  Do this."
     well = {"reason": "Verified", "ok": True, "message": "Fine.", "certificateExpiresAt": "2027-01-02T00:00:00Z"}

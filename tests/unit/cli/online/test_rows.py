@@ -126,19 +126,30 @@ def test_totals_count_what_they_say() -> None:
         rows.Row.of(organization("f", conditions=_RECONCILING)),
         rows.Row.of(organization("c", source="Org", conditions={**_READY, "Verified": ("False", "TlsFailed")})),
         rows.Row.of(organization("d", source="Host", conditions={**_READY, "Linted": ("False", "Warnings")})),
+        rows.Row.of(organization("g", conditions={**_READY, "Verified": ("Unknown", "ProbePending")})),
+        rows.Row.of(organization("h", conditions={"Ready": ("True", "Suspended")})),
     ]
     totals = picture(*found).totals
     assert totals == rows.Totals(
-        organizations=6,
-        ready=3,
+        organizations=8,
+        ready=5,
         stalled=2,
         reconciling=1,
         not_verified=1,
+        pending=1,
+        suspended=1,
         with_advice=1,
         would_be_blocked=1,
         overriding=2,
     )
     assert totals.ready + totals.stalled + totals.reconciling == totals.organizations
+
+
+def test_what_is_suspended_is_told_and_is_no_fault() -> None:
+    """Mail that is held on purpose is a row, also of what the policy would block, and the exit status is 0."""
+    found = picture(rows.Row.of(organization(conditions={"Ready": ("True", "Suspended"), **_AUDITED})))
+    assert [str(row.state) for row in found.remarkable] == ["Suspended", "WouldBlock"]
+    assert not found.is_broken
 
 
 def test_whatever_the_policy_would_block_is_a_row_of_its_own() -> None:

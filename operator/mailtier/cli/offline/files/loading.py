@@ -129,7 +129,7 @@ class _Loader(yaml.CSafeLoader):
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is not yaml.ScalarNode or not implicit[0] or value == _MERGE:
-            return super().resolve(kind, value, implicit)
+            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         return _TAGS.get(type(scalars.read(value)), self.DEFAULT_SCALAR_TAG)
 
 
@@ -143,9 +143,14 @@ def _scalar(loader: _Loader, node: yaml.ScalarNode) -> scalars.Scalar:
     return value
 
 
+def _text(loader: _Loader, node: yaml.ScalarNode) -> str:
+    """Return a scalar as it is written."""
+    return str(loader.construct_scalar(node))
+
+
 for _tag in _TYPES:
     _Loader.add_constructor(_tag, _scalar)
-_Loader.add_constructor(_TIMESTAMP, _Loader.construct_yaml_str)
+_Loader.add_constructor(_TIMESTAMP, _text)
 
 
 def documents(file: str, text: str) -> Iterator[tuple[Any, DocumentText]]:
