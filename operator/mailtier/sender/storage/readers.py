@@ -37,22 +37,32 @@ class Readers:
     async def stream(self, statement: str) -> AsyncGenerator[tuple[Any, ...], None]:
         """Yield the rows of a statement as they are at its beginning, however long the caller takes over them."""
         loop = asyncio.get_running_loop()
-        connection = await loop.run_in_executor(self._threads, schema.open_reader, self._path)
-        cursor = connection.execute(statement)
-        # Whoever is cancelled while rows are fetched goes on to close at once, in the other thread.
-        lock = threading.Lock()
+        opened: list[sqlite3.Connection] = []
+        # Whoever is cancelled while it is opened, or while rows are fetched, goes on to close at once, in the other
+        # thread: what is opened later then is not opened at all.
+        lock, ended = threading.Lock(), threading.Event()
 
-        def fetch() -> list[tuple[Any, ...]]:
+        def begin() -> sqlite3.Cursor | None:
+            with lock:
+                if ended.is_set():
+                    return None
+                opened.append(schema.open_reader(self._path))
+                return opened[0].execute(statement)
+
+        def fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
             with lock:
                 chunk: list[tuple[Any, ...]] = cursor.fetchmany(_CHUNK_ROWS)
                 return chunk
 
         def close() -> None:
             with lock:
-                connection.close()
+                ended.set()
+                for connection in opened:
+                    connection.close()
 
         try:
-            while chunk := await loop.run_in_executor(self._threads, fetch):
+            cursor = await loop.run_in_executor(self._threads, begin)
+            while cursor and (chunk := await loop.run_in_executor(self._threads, fetch, cursor)):
                 for row in chunk:
                     yield row
         finally:
