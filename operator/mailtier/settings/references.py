@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from mailtier.api import reasons
+from mailtier.api import names, reasons
 from mailtier.settings import binding, effective, observed
 
 _PASSWORD_FIELD: Final = "spec.auth.passwordSecretRef"  # noqa: S105 - the path of a field.
@@ -155,7 +155,8 @@ def _grant(namespace: str, grant: observed.Grant | None) -> str:
     found = grant or _ANY_GRANT
     return (
         "have somebody who administers the namespace grant it, by `kubectl create rolebinding"
-        f" mailtier-references -n {namespace} --clusterrole={found.role} --serviceaccount={found.account}`"
+        f" mailtier-references -n {namespace} --clusterrole={found.role} --serviceaccount={found.account}`; it is seen"
+        f" within 5 minutes, or at once when the annotation {names.REQUESTED_AT_ANNOTATION} of the settings changes"
     )
 
 
