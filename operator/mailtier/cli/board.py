@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -54,7 +55,8 @@ def text(picture: rows.Picture, *, wide: bool, now: dt.datetime, painter: termin
         )
         lines += head
         for each, entry in zip(found, entries, strict=True):
-            lines += [*entry, *tables.sentence(each[0].message, painter, width=width)]
+            told = each[0].message if len(each) == 1 else _of_any(each[0])
+            lines += [*entry, *tables.sentence(told, painter, width=width)]
             if len(each) > 1:
                 lines += tables.sentence(_list(each), painter, width=width)
     else:
@@ -68,8 +70,20 @@ def alike(found: Sequence[rows.Row]) -> list[list[rows.Row]]:
     """Return rows in their order, those of which the same is said together: one fault of the host is one entry."""
     groups: dict[tuple[object, ...], list[rows.Row]] = {}
     for row in found:
-        groups.setdefault((row.state, row.reason, row.message, not row.namespace), []).append(row)
+        groups.setdefault((row.state, row.reason, _of_any(row), not row.namespace), []).append(row)
     return list(groups.values())
+
+
+def _of_any(row: rows.Row) -> str:
+    """Return what is said of an organization as it would be said of one in any namespace."""
+    if not row.namespace:
+        return row.message
+    own = re.escape(row.namespace)
+    return re.sub(rf"(?:(?<=-n )|(?<=namespace )){own}(?![\w.-])|(?<![\w.-]){own}/", _any, row.message)
+
+
+def _any(found: re.Match[str]) -> str:
+    return "NAMESPACE/" if found[0].endswith("/") else "NAMESPACE"
 
 
 def _named(group: Sequence[rows.Row]) -> str:

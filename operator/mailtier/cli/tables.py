@@ -17,6 +17,7 @@ _INDENT: Final = "    "
 _WORDS: Final = re.compile(r"\S+\s*|\s+")
 _PARTS: Final = re.compile(r"[^/@.,:=]*[/@.,:=]*\s*")
 """A name that no line holds is broken after its punctuation, and elsewhere only where it must be."""
+_COMMAND: Final = re.compile(r"`(\S+ [^`]+)`")
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter, *, width: int) -> list[str]:
@@ -103,15 +104,23 @@ def _pieces(word: str, room: int) -> Iterator[str]:
 
 
 def sentence(text: str, painter: terminal.Painter, *, width: int) -> list[str]:
-    """Return a sentence below a row, indented, wrapped between its words."""
-    lines = textwrap.wrap(
-        terminal.plain(text),
-        max(width, len(_INDENT) + 1),
-        initial_indent=_INDENT,
-        subsequent_indent=_INDENT,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    """Return a sentence below a row, indented, wrapped between its words.
+
+    A command has a line of its own, however long it is, and nothing around it: it is there to be copied.
+    """
+    lines: list[str] = []
+    for number, part in enumerate(_COMMAND.split(terminal.plain(text))):
+        if number % 2:
+            lines.append(f"{2 * _INDENT}{part}")
+            continue
+        lines += textwrap.wrap(
+            part.lstrip(".,; ") if number else part,
+            max(width, len(_INDENT) + 1),
+            initial_indent=_INDENT,
+            subsequent_indent=_INDENT,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
     return [painter.paint(line, terminal.Colour.DIM) for line in lines]
 
 

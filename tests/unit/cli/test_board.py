@@ -73,6 +73,22 @@ def test_the_same_said_of_many_is_said_once() -> None:
     ]
 
 
+def test_what_is_said_alike_of_namespaces_is_said_of_any() -> None:
+    """A message that names the namespace is one fault all the same; one of a single organization stays as it is."""
+    told = "Secret {0}/smtp is missing; run `kubectl label namespace {0} mail=on`, or `kubectl get secret -n {0} smtp`."
+    found = [_row(rows.RowState.STALLED, name, told.format(name)) for name in ("elm", "oak")]
+    lines = board.text(_picture(*found), wide=False, now=_NOW, painter=_PLAIN, width=80)
+    assert [line.strip() for line in lines[-5:]] == [
+        "Secret NAMESPACE/smtp is missing; run",
+        "kubectl label namespace NAMESPACE mail=on",
+        "or",
+        "kubectl get secret -n NAMESPACE smtp",
+        "elm/default, oak/default",
+    ]
+    alone = board.text(_picture(found[0]), wide=False, now=_NOW, painter=_PLAIN, width=80)
+    assert "kubectl label namespace elm mail=on" in [line.strip() for line in alone]
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 @pytest.mark.parametrize("wide", [False, True])
 def test_no_line_is_longer_than_the_screen(width: int, wide: bool) -> None:

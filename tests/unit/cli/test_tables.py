@@ -55,3 +55,10 @@ def test_nothing_is_lost_and_no_line_is_longer_than_the_screen(body: list[list[s
     assert max(map(len, lines)) <= width
     for letter in "ab@":
         assert sum(line.count(letter) for line in lines) == sum(text.count(letter) for row in body for text in row)
+
+
+def test_a_command_has_a_line_of_its_own() -> None:
+    """It is copied as it stands: in one piece, without backticks, whatever the width."""
+    command = "kubectl annotate secret -n team-a smtp 'mailtier.dev/endpoint=smtp.example.org:587' --overwrite"
+    lines = tables.sentence(f"It is not bound; run `{command}`, or name `another.key`.", _PLAIN, width=40)
+    assert [line.strip() for line in lines] == ["It is not bound; run", command, "or name `another.key`."]

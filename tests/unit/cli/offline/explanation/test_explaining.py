@@ -1,5 +1,7 @@
 """An explanation says of every value where it came from, which rule made it so, and what removing it would do."""
 
+import json
+
 import hypothesis
 import pytest
 
@@ -133,6 +135,8 @@ def test_status_alone_tells_values_and_origins() -> None:
 @hypothesis.given(host=specs.host_documents(), org=specs.org_documents())
 def test_every_override_can_be_removed(host: offline.Json, org: offline.Json) -> None:
     """Whatever an organization overrides, what is left is a spec that the API takes, and nothing of it is its own."""
+    # What cannot be used stays so elsewhere, and a fault of the host's shows where an override hid it.
+    hypothesis.assume(specs.UNUSABLE_ADDRESS not in json.dumps([host, org]))
     document = offline.host()
     document["spec"] = host
     judge = offline.judge(document, offline.org("acme", **org))
