@@ -44,7 +44,7 @@ class Accusation:
     def as_probe(self, key: str, usable: standing.Usable, known: feed.Probe | None, *, at: dt.datetime) -> feed.Probe:
         """Return it as Verified tells it, with what a probe found of the certificate."""
         finding = probe.ProbeResult(
-            host=usable.endpoint.host,
+            server=usable.endpoint.host,
             endpoint=str(usable.endpoint),
             secret_version=self.secret_version,
             phase=classify.Phase.MAIL,

@@ -359,7 +359,7 @@ class Attempts:
             self._hold_for(key, failure, usable)
 
     def _hold_for(self, key: ports.LaneKey, failure: classify.Failure, usable: standing.Usable) -> None:
-        told = faults.describe(failure, for_owner=tries.is_owner(usable), host=usable.endpoint.host)
+        told = faults.describe(failure, for_owner=tries.is_owner(usable), server=usable.endpoint.host)
         self._keeper.hold(key, standing.Held(reason=failure.reason, message=told), recheck=True)
 
     def _store(self, entry: lanes.LaneEntry, outcome: ports.Outcome) -> None:
@@ -392,6 +392,6 @@ class Attempts:
             jitter=self._clock.random(),
             expiry_paused=self._guard.is_paused(),
             for_owner=tries.is_owner(usable),
-            host=usable.endpoint.host,
+            server=usable.endpoint.host,
             secrets=found.secrets(),
         )

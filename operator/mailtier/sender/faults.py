@@ -44,14 +44,14 @@ def of(phase: classify.Phase, fault: classify.Fault, *, text: str | None = None)
     return DeliveryError(phase, failure if text is None else dataclasses.replace(failure, text=text))
 
 
-def describe(failure: classify.Failure, *, for_owner: bool, host: str | None = None) -> str:
+def describe(failure: classify.Failure, *, for_owner: bool, server: str | None = None) -> str:
     """Return a sentence about a failure, and for the owner what to do about it where the provider is known.
 
     Args:
         failure: What happened.
         for_owner: Whether the reader owns the endpoint, and may read what the server said; others get the codes
             alone (R7).
-        host: The server's, normalized; None without a remedy.
+        server: Its name, normalized; None without a remedy.
     """
     meaning = reasons.MEANINGS[failure.reason]
     if failure.token_error is not None:
@@ -62,7 +62,7 @@ def describe(failure: classify.Failure, *, for_owner: bool, host: str | None = N
         codes = f"{failure.code} {failure.enhanced}" if failure.enhanced else str(failure.code)
     said = f', "{failure.text}"' if for_owner and failure.text else ""
     told = prose.sentences(meaning, f"It answered {codes}{said}.")
-    if not for_owner or host is None or failure.code is None:
+    if not for_owner or server is None or failure.code is None:
         return told
-    remedy = catalogue.remedy(host, failure.code, failure.enhanced, failure.text)
+    remedy = catalogue.remedy(server, failure.code, failure.enhanced, failure.text)
     return prose.sentences(told, remedy or "")

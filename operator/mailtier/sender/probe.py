@@ -98,13 +98,13 @@ class ProbeResult:
     """What a probe found.
 
     Attributes:
-        host: The server's.
+        server: Its name.
         endpoint: The server's host and port, for people.
         phase: The phase that failed; None when all went through.
         failure: Why.
     """
 
-    host: str
+    server: str
     endpoint: str
     secret_version: str
     phase: classify.Phase | None
@@ -225,7 +225,7 @@ def _finding(
     failed: tuple[classify.Phase | None, classify.Failure | None],
 ) -> ProbeResult:
     return ProbeResult(
-        host=target.key.endpoint.host,
+        server=target.key.endpoint.host,
         endpoint=str(target.key.endpoint),
         secret_version=found.generation.version,
         phase=failed[0],
@@ -326,8 +326,8 @@ def accusation(key: str, finding: ProbeResult, *, at: dt.datetime) -> feed.Probe
 
 def _for_owner(finding: ProbeResult, failure: classify.Failure) -> str:
     """Return what the endpoint's owner is told: where, what was found, and what to do if the provider is known."""
-    told = faults.describe(failure, for_owner=True, host=finding.host)
-    is_elsewhere = failure.reason in _TOKEN_CAUSES or finding.host in told
+    told = faults.describe(failure, for_owner=True, server=finding.server)
+    is_elsewhere = failure.reason in _TOKEN_CAUSES or finding.server in told
     return told if is_elsewhere else f"{finding.endpoint}: {told}"
 
 

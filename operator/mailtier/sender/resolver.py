@@ -51,11 +51,11 @@ class Address:
 
     Attributes:
         family: AF_INET or AF_INET6.
-        host: In its text form, never a name.
+        text: As people write it.
     """
 
     family: socket.AddressFamily
-    host: str
+    text: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +106,11 @@ class Resolver:
         """Give up what is under way."""
         await self._dns.close()
 
-    async def resolve(self, host: str, rules: effective.AddressRules, *, payer: str | None) -> ResolvedName:
+    async def resolve(self, name: str, rules: effective.AddressRules, *, payer: str | None) -> ResolvedName:
         """Return the permitted addresses of a name; an IP address stands for itself.
 
         Args:
-            host: An absolute name, with or without its final dot.
+            name: An absolute one, with or without its final dot.
             rules: Which addresses it may have.
             payer: The namespace whose share it takes (R15); None for the host.
 
@@ -120,8 +120,8 @@ class Resolver:
         """
         # Waiting for a slot is not the name servers' time.
         with await self._shares.take(payer):
-            found = await self._find(host.rstrip("."))
-        permitted = [address for address, _ in found if networks.permitted(address.host, rules)]
+            found = await self._find(name.rstrip("."))
+        permitted = [address for address, _ in found if networks.permitted(address.text, rules)]
         if not permitted:
             raise faults.of(classify.Phase.CONNECT, classify.Fault.ADDRESS_DENIED)
         ttl = min(ttl for _, ttl in found)
@@ -130,7 +130,7 @@ class Resolver:
             ttl_seconds=max(_SHORTEST_TTL_SECONDS, min(ttl, _LONGEST_TTL_SECONDS)),
         )
 
-    async def _find(self, host: str) -> list[tuple[Address, int]]:
+    async def _find(self, name: str) -> list[tuple[Address, int]]:
         """Return all addresses of a name.
 
         Raises:
@@ -140,18 +140,18 @@ class Resolver:
         try:
             async with asyncio.timeout(_LOOKUP_SECONDS):
                 try:
-                    return await self._look_up(host)
+                    return await self._look_up(name)
                 except _NotFoundError:
-                    whole = await self._search(host)
+                    whole = await self._search(name)
             fault, text = classify.Fault.NAME_NOT_RESOLVED, None
         except (aiodns.error.DNSError, TimeoutError):
             fault, text = classify.Fault.NAME_NOT_RESOLVED, _UNANSWERED
         if whole is not None:
             fault = classify.Fault.NAME_NOT_ABSOLUTE
-            text = f"{host} is no whole name, and is looked up as it stands; write {whole}, if that is what is meant."
+            text = f"{name} is no whole name, and is looked up as it stands; write {whole}, if that is what is meant."
         raise faults.of(classify.Phase.CONNECT, fault, text=text)
 
-    async def _look_up(self, host: str) -> list[tuple[Address, int]]:
+    async def _look_up(self, name: str) -> list[tuple[Address, int]]:
         """Return all addresses of a name.
 
         Raises:
@@ -159,13 +159,13 @@ class Resolver:
             aiodns.error.DNSError: Nobody knows.
         """
         try:
-            answer = await self._dns.getaddrinfo(host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
+            answer = await self._dns.getaddrinfo(name, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM)
         except aiodns.error.DNSError as error:
             if error.args[0] in _NOT_THERE:
                 raise _NotFoundError from None
             raise
         found = [
-            (Address(family=socket.AddressFamily(node.family), host=node.addr[0].decode("ascii")), node.ttl)
+            (Address(family=socket.AddressFamily(node.family), text=node.addr[0].decode("ascii")), node.ttl)
             for node in answer.nodes
             if node.family in {socket.AF_INET, socket.AF_INET6}
         ]
@@ -173,10 +173,10 @@ class Resolver:
             raise _NotFoundError
         return found
 
-    async def _search(self, host: str) -> str | None:
+    async def _search(self, name: str) -> str | None:
         """Return the whole name that a search list would have made of a name that is not there; it is only told."""
         for domain in search_list(self._read_configuration())[:_MAXIMUM_SEARCHED]:
-            whole = f"{host}.{domain}"
+            whole = f"{name}.{domain}"
             try:
                 await self._look_up(whole)
             except (_NotFoundError, aiodns.error.DNSError):

@@ -26,7 +26,7 @@ class VerdictContext:
         jitter: Random number in [0, 1).
         expiry_paused: Whether nothing may expire now.
         for_owner: Whether the organization owns the endpoint, and may read what it said.
-        host: The server's, normalized, whose provider may be known to have a remedy.
+        server: Its name, normalized, whose provider may be known to have a remedy.
         secrets: What must not be quoted from it all the same.
     """
 
@@ -34,7 +34,7 @@ class VerdictContext:
     jitter: float
     expiry_paused: bool
     for_owner: bool
-    host: str | None = None
+    server: str | None = None
     secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
 
@@ -54,7 +54,7 @@ def in_doubt(job: ports.Job, failure: classify.Failure, context: VerdictContext)
     decision = retry.next_in_doubt(
         _policy(job, context), queued_at=job.accepted_at, losses=job.doubts + 1, now=context.now
     )
-    message = faults.describe(failure, for_owner=context.for_owner, host=context.host)
+    message = faults.describe(failure, for_owner=context.for_owner, server=context.server)
     if isinstance(decision, retry.GiveUp):
         return _outcome(
             job, context, state=_S.FAILED, due_at=None, reason=decision.reason, message=message, attempted=True
@@ -72,7 +72,7 @@ def failed(
     Args:
         server_back_at: When the server is asked again; for its own faults, which charge no attempt (R12).
     """
-    message = faults.describe(failure, for_owner=context.for_owner, host=context.host)
+    message = faults.describe(failure, for_owner=context.for_owner, server=context.server)
     match failure.scope:
         case classify.Scope.SERVER:
             return _outcome(

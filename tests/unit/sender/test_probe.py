@@ -17,7 +17,7 @@ _R = delivery_reasons.DeliveryReason
 
 def _report(failure: classify.Failure, *, host: str = "smtp.example.com") -> feed.Probe:
     finding = probe.ProbeResult(
-        host=host,
+        server=host,
         endpoint=f"{host}:587",
         secret_version="1",
         phase=classify.Phase.AUTH,

@@ -36,36 +36,36 @@ _OWN_SERVERS: Final = tuple(provider for provider in ALL if provider.hosts is No
 _SECRET: Final = "smtp-credentials"  # noqa: S105  # The name of a Secret.
 
 
-def find(host: str) -> facts.Provider | None:
+def find(server: str) -> facts.Provider | None:
     """Return the provider that a server belongs to; None for a server of one's own.
 
     Args:
-        host: Normalized.
+        server: Its name, normalized.
     """
-    return next((provider for provider in ALL if naming(provider, host) is not None), None)
+    return next((provider for provider in ALL if naming(provider, server) is not None), None)
 
 
-def naming(provider: facts.Provider, host: str) -> facts.Fact[tuple[str, ...]] | None:
+def naming(provider: facts.Provider, server: str) -> facts.Fact[tuple[str, ...]] | None:
     """Return the fact by which a server is a provider's; None where it is not.
 
     Args:
         provider: Any.
-        host: Normalized.
+        server: Its name, normalized.
     """
     for named in (provider.hosts, provider.aliases):
-        if named is not None and any(_pattern(pattern).fullmatch(host) for pattern in named.value):
+        if named is not None and any(_pattern(pattern).fullmatch(server) for pattern in named.value):
             return named
     return None
 
 
-def remedy(host: str, code: int, enhanced: str | None, text: str) -> str | None:
+def remedy(server: str, code: int, enhanced: str | None, text: str) -> str | None:
     """Return what to do about a refusal that is known at the server's provider; None where it is not known.
 
     A server of no provider is one's own: there only a text tells that it is Exchange Server or Postfix, because codes
     alone mean something else on every server.
 
     Args:
-        host: Normalized.
+        server: Its name, normalized.
         code: The reply's basic code.
         enhanced: Its enhanced code, as in `5.7.8`; None without one.
         text: All that the reply says: looked at, never quoted.
@@ -73,7 +73,7 @@ def remedy(host: str, code: int, enhanced: str | None, text: str) -> str | None:
     Returns:
         A sentence of this program's own, which holds nothing of the reply (R7).
     """
-    provider = find(host)
+    provider = find(server)
     said = text.lower()
     if provider is not None:
         return _first(provider.errors, code, enhanced, said)
