@@ -296,7 +296,7 @@ async def test_only_checked_addresses_are_handed_on() -> None:
         resolver.Resolver(nameservers=(nameserver.address,)) as names,
     ):
         resolved = await names.resolve(_NAME, _RULES, payer="team-a")
-    assert {address.text for address in resolved.addresses} <= {"93.184.215.14", "2606:4700::1111"}
+    assert {address.literal for address in resolved.addresses} <= {"93.184.215.14", "2606:4700::1111"}
 
 
 async def test_sixty_addresses_are_cut() -> None:
@@ -338,7 +338,7 @@ async def test_a_namespace_called_com_closes_nobody_s_server(tmp_path: pathlib.P
         resolver.Resolver(nameservers=(nameserver.address,), configuration=configuration) as names,
     ):
         resolved = await names.resolve(name, _RULES, payer="team-a")
-    assert [address.text for address in resolved.addresses] == ["93.184.215.14"]
+    assert [address.literal for address in resolved.addresses] == ["93.184.215.14"]
 
 
 def test_localhost_is_not_reached(attacker: arena_kit.Attacker) -> None:

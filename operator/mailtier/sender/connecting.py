@@ -23,7 +23,7 @@ async def connect(addresses: Sequence[resolver.Address], port: int, limit: async
         share = (deadline - loop.time()) / (len(addresses) - position + 1)
         try:
             async with asyncio.timeout(share):
-                await loop.sock_connect(connecting, (address.text, port))
+                await loop.sock_connect(connecting, (address.literal, port))
         except OSError as error:
             # TimeoutError is one of them.
             connecting.close()

@@ -51,7 +51,7 @@ def describe(failure: classify.Failure, *, for_owner: bool, server: str | None =
         failure: What happened.
         for_owner: Whether the reader owns the endpoint, and may read what the server said; others get the codes
             alone (R7).
-        server: Its name, normalized; None without a remedy.
+        server: Its name or address, normalized; None without a remedy.
     """
     meaning = reasons.MEANINGS[failure.reason]
     if failure.token_error is not None:

@@ -98,7 +98,7 @@ class ProbeResult:
     """What a probe found.
 
     Attributes:
-        server: Its name.
+        server: Its name or address.
         endpoint: The server's host and port, for people.
         phase: The phase that failed; None when all went through.
         failure: Why.

@@ -44,7 +44,7 @@ class HostAddresses:
         self._names = names
         self._clock = time
         self._memory = memory
-        self._name: str | None = None
+        self._server: str | None = None
         self._seen: dict[str, dt.datetime] = {}
         self._ask_at = float("-inf")
         self._kept_at: dt.datetime | None = None
@@ -53,7 +53,7 @@ class HostAddresses:
     async def of(self, relay: effective.Endpoint) -> frozenset[str] | None:
         """Return the addresses of the host's server; None where they are not known."""
         async with self._lock:
-            if relay.host != self._name:
+            if relay.host != self._server:
                 await self._recall(relay.host)
             if self._clock.monotonic() >= self._ask_at:
                 await self._ask(relay)
@@ -78,7 +78,7 @@ class HostAddresses:
         self._ask_at = self._clock.monotonic() + found.ttl_seconds
         before = self._known()
         kept = {address: at for address, at in self._seen.items() if now - at <= _SHUFFLED}
-        self._seen = kept | {address.text: now for address in found.addresses}
+        self._seen = kept | {address.literal: now for address in found.addresses}
         if self._known() != before or self._kept_at is None or now - self._kept_at > _SHUFFLED:
             await self._keep()
 
@@ -86,15 +86,15 @@ class HostAddresses:
         self._kept_at = self._clock.wall()
         seen = {address: at.isoformat() for address, at in self._seen.items()}
         try:
-            await self._memory.remember(_MEMORY, json.dumps({"host": self._name, "seen": seen}))
+            await self._memory.remember(_MEMORY, json.dumps({"host": self._server, "seen": seen}))
         except Exception as error:  # noqa: BLE001 - mail goes on without it.
             _log.warning("the addresses of the host's server could not be kept", error=type(error).__name__)
 
-    async def _recall(self, name: str) -> None:
-        self._name, self._seen, self._ask_at = name, {}, float("-inf")
+    async def _recall(self, server: str) -> None:
+        self._server, self._seen, self._ask_at = server, {}, float("-inf")
         try:
             kept = json.loads(await self._memory.recall(_MEMORY) or "{}")
-            if kept.get("host") == name:
+            if kept.get("host") == server:
                 self._seen = {address: dt.datetime.fromisoformat(at) for address, at in kept["seen"].items()}
         except Exception as error:  # noqa: BLE001 - whatever it is, DNS is asked next.
             _log.warning("the addresses of the host's server could not be read", error=type(error).__name__)
@@ -153,7 +153,7 @@ async def find(
             # What is wrong with the host's server is neither this endpoint's fault nor its owner's to read (R7).
             raise faults.of(classify.Phase.CONNECT, classify.Fault.HOST_RELAY_UNKNOWN)
         return elsewhere
-    shared = [one for one in addresses if any(networks.are_same(one.text, other) for other in theirs)]
+    shared = [one for one in addresses if any(networks.are_same(one.literal, other) for other in theirs)]
     if not shared:
         return elsewhere
     if is_anonymous:

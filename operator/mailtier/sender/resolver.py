@@ -51,11 +51,11 @@ class Address:
 
     Attributes:
         family: AF_INET or AF_INET6.
-        text: As people write it.
+        literal: In its text form, never a name.
     """
 
     family: socket.AddressFamily
-    text: str
+    literal: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class Resolver:
         """Return the permitted addresses of a name; an IP address stands for itself.
 
         Args:
-            name: An absolute one, with or without its final dot.
+            name: An absolute name, with or without its final dot.
             rules: Which addresses it may have.
             payer: The namespace whose share it takes (R15); None for the host.
 
@@ -121,7 +121,7 @@ class Resolver:
         # Waiting for a slot is not the name servers' time.
         with await self._shares.take(payer):
             found = await self._find(name.rstrip("."))
-        permitted = [address for address, _ in found if networks.permitted(address.text, rules)]
+        permitted = [address for address, _ in found if networks.permitted(address.literal, rules)]
         if not permitted:
             raise faults.of(classify.Phase.CONNECT, classify.Fault.ADDRESS_DENIED)
         ttl = min(ttl for _, ttl in found)
@@ -165,7 +165,7 @@ class Resolver:
                 raise _NotFoundError from None
             raise
         found = [
-            (Address(family=socket.AddressFamily(node.family), text=node.addr[0].decode("ascii")), node.ttl)
+            (Address(family=socket.AddressFamily(node.family), literal=node.addr[0].decode("ascii")), node.ttl)
             for node in answer.nodes
             if node.family in {socket.AF_INET, socket.AF_INET6}
         ]

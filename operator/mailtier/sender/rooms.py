@@ -349,7 +349,7 @@ class Rooms:
             scope: As for `named`.
             party: Whose the name is.
         """
-        keys = {address: [(scope, party, form) for form in networks.forms(address.text)] for address in addresses}
+        keys = {address: [(scope, party, form) for form in networks.forms(address.literal)] for address in addresses}
         every = [key for several in keys.values() for key in several]
         known = (self._addressed[key] for key in every if key in self._addressed)
         room = next((room for room in known if len(room)), own)

@@ -26,7 +26,7 @@ class VerdictContext:
         jitter: Random number in [0, 1).
         expiry_paused: Whether nothing may expire now.
         for_owner: Whether the organization owns the endpoint, and may read what it said.
-        server: Its name, normalized, whose provider may be known to have a remedy.
+        server: Its name or address, normalized, whose provider may be known to have a remedy.
         secrets: What must not be quoted from it all the same.
     """
 

@@ -25,20 +25,20 @@ class BoundServer:
     """One server that an annotation lists.
 
     Attributes:
-        host: Normalized.
+        name: Or an address; normalized.
         port: None for every port.
         is_token_server: Whether it is one that gives access tokens, which is written `https://host[:port]`.
     """
 
-    host: str
+    name: str
     port: int | None
     is_token_server: bool = False
 
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        name = f"[{self.name}]" if ":" in self.name else self.name
         if self.is_token_server:
-            return f"{_HTTPS}{host}" if self.port == _HTTPS_PORT else f"{_HTTPS}{host}:{self.port}"
-        return host if self.port is None else f"{host}:{self.port}"
+            return f"{_HTTPS}{name}" if self.port == _HTTPS_PORT else f"{_HTTPS}{name}:{self.port}"
+        return name if self.port is None else f"{name}:{self.port}"
 
 
 def normalize_host(host: str) -> str:
@@ -80,11 +80,11 @@ def servers(endpoint: effective.Endpoint, auth: effective.Auth) -> tuple[BoundSe
     The endpoint gets the token. If its consent were not needed, whoever may write the settings could have tokens for
     somebody's mailbox sent to a server of their own.
     """
-    found = (BoundServer(host=endpoint.host, port=endpoint.port),)
+    found = (BoundServer(name=endpoint.host, port=endpoint.port),)
     if auth.oauth2 is None:
         return found
     server = auth.oauth2.server
-    return (*found, BoundServer(host=server.host, port=server.port, is_token_server=True))
+    return (*found, BoundServer(name=server.host, port=server.port, is_token_server=True))
 
 
 def is_for_tokens(annotation: str | None) -> bool:
@@ -161,7 +161,7 @@ def annotate_command(*, namespace: str, name: str, annotation: str | None, wante
 
 def _covers(entry: BoundServer, server: BoundServer) -> bool:
     same_kind = entry.is_token_server == server.is_token_server
-    return same_kind and entry.host == server.host and entry.port in {None, server.port}
+    return same_kind and entry.name == server.name and entry.port in {None, server.port}
 
 
 def _parse_entry(text: str) -> BoundServer | None:
@@ -170,7 +170,7 @@ def _parse_entry(text: str) -> BoundServer | None:
         return (
             None
             if found is None
-            else BoundServer(host=found.host, port=found.port or _HTTPS_PORT, is_token_server=True)
+            else BoundServer(name=found.name, port=found.port or _HTTPS_PORT, is_token_server=True)
         )
     if text.startswith("["):
         host, closing, rest = text[1:].partition("]")
@@ -186,7 +186,7 @@ def _parse_entry(text: str) -> BoundServer | None:
         return None
     if has_port and (_PORT.fullmatch(port) is None or int(port) > _MAXIMUM_PORT):
         return None
-    return BoundServer(host=normalized, port=int(port) if has_port else None)
+    return BoundServer(name=normalized, port=int(port) if has_port else None)
 
 
 def _is_host(normalized: str) -> bool:

@@ -317,7 +317,7 @@ async def test_names_that_are_never_answered_do_not_delay_others() -> None:
         for task in waiting:
             task.cancel()
         results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [address.text for address in resolved.addresses] == ["93.184.215.14"]
+    assert [address.literal for address in resolved.addresses] == ["93.184.215.14"]
     assert not any(isinstance(result, resolver.ResolvedName) for result in results)
 
 

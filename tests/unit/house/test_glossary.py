@@ -3,6 +3,7 @@
 import ast
 import collections
 import functools
+import pathlib
 
 import pytest
 
@@ -25,6 +26,9 @@ _FORMS = {
 }
 """Names of two classes that are one thing in two forms."""
 
+_TEXTS = frozenset({"str", "_Name", "types.Host", "types.HostGlob"})
+"""How a server's name or address is annotated."""
+
 
 @functools.cache
 def _classes() -> dict[str, list[str]]:
@@ -36,6 +40,10 @@ def _classes() -> dict[str, list[str]]:
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     found[node.name].append(str(path).removeprefix(_PROGRAM))
     return found
+
+
+def _modules() -> list[pathlib.PurePosixPath]:
+    return [path for path in repository.python() if str(path).startswith(_PROGRAM)]
 
 
 def _terms() -> list[tuple[str, ...]]:
@@ -67,3 +75,26 @@ def test_no_term_is_explained_twice() -> None:
     assert sorted(words) == sorted(set(words))
     classes = [row[2] for row in _terms()]
     assert sorted(classes) == sorted(set(classes))
+
+
+def _texts_and_tiers(module: ast.Module) -> tuple[list[int], list[int]]:
+    """Return the lines of the parameters and fields `host`: those that are a text, and those that are not."""
+    texts, tiers = list[int](), list[int]()
+    for node in ast.walk(module):
+        match node:
+            case ast.arg(arg="host", annotation=ast.expr() as annotation):
+                pass
+            case ast.AnnAssign(target=ast.Name(id="host"), annotation=annotation):
+                pass
+            case _:
+                continue
+        is_text = ast.unparse(annotation).removesuffix(" | None") in _TEXTS
+        (texts if is_text else tiers).append(node.lineno)
+    return texts, tiers
+
+
+@pytest.mark.parametrize("path", _modules(), ids=str)
+def test_a_host_is_a_name_or_the_tier(path: pathlib.PurePosixPath) -> None:
+    """Within a module `host` is a server's name, as in the settings' `smtp.host`, or the tier, and never both."""
+    texts, tiers = _texts_and_tiers(ast.parse(repository.read(path)))
+    assert not texts or not tiers, f"a name in lines {texts}, the tier in lines {tiers}"

@@ -70,7 +70,7 @@ async def test_an_alias_is_the_host_s_server(world: World) -> None:
     """Any of its addresses tells, and only the host's are used: the others could hold its connections (R3, R15)."""
     lead = await world.find()
     assert lead.is_host_s
-    assert [address.text for address in lead.addresses] == ["1.1.1.1"]
+    assert [address.literal for address in lead.addresses] == ["1.1.1.1"]
 
 
 @pytest.mark.parametrize(

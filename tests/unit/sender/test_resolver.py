@@ -21,7 +21,7 @@ async def _resolve(folder: pathlib.Path, server: dns.Server, name: str) -> list[
     configuration = dns.configure_pod(folder, namespace=_OWN)
     async with resolver.Resolver(nameservers=(server.address,), configuration=configuration) as names:
         found = await names.resolve(name, sending.PUBLIC, payer="team-a")
-    return [address.text for address in found.addresses]
+    return [address.literal for address in found.addresses]
 
 
 async def _fail(folder: pathlib.Path, server: dns.Server, name: str) -> classify.Failure:

@@ -142,8 +142,8 @@ def test_whoever_finds_its_namespace_s_part_taken_hears_when_it_is_not() -> None
     assert _take(other)
 
 
-def _addresses(*texts: str) -> list[resolver.Address]:
-    return [resolver.Address(family=0, text=text) for text in texts]  # type: ignore[arg-type]
+def _addresses(*hosts: str) -> list[resolver.Address]:
+    return [resolver.Address(family=0, literal=host) for host in hosts]  # type: ignore[arg-type]
 
 
 def test_names_of_a_namespace_that_are_one_server_share_a_room() -> None:

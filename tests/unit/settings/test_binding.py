@@ -11,11 +11,11 @@ from mailtier.settings import binding
 
 
 def _server(host: str, port: int = 587) -> binding.BoundServer:
-    return binding.BoundServer(host=binding.normalize_host(host), port=port)
+    return binding.BoundServer(name=binding.normalize_host(host), port=port)
 
 
 def _login(host: str, port: int = 443) -> binding.BoundServer:
-    return binding.BoundServer(host=host, port=port, is_token_server=True)
+    return binding.BoundServer(name=host, port=port, is_token_server=True)
 
 
 def _is_bound(annotation: str | None, server: binding.BoundServer) -> bool:

@@ -40,7 +40,7 @@ def find(server: str) -> facts.Provider | None:
     """Return the provider that a server belongs to; None for a server of one's own.
 
     Args:
-        server: Its name, normalized.
+        server: Its name or address, normalized.
     """
     return next((provider for provider in ALL if naming(provider, server) is not None), None)
 
@@ -50,7 +50,7 @@ def naming(provider: facts.Provider, server: str) -> facts.Fact[tuple[str, ...]]
 
     Args:
         provider: Any.
-        server: Its name, normalized.
+        server: Its name or address, normalized.
     """
     for named in (provider.hosts, provider.aliases):
         if named is not None and any(_pattern(pattern).fullmatch(server) for pattern in named.value):
@@ -65,7 +65,7 @@ def remedy(server: str, code: int, enhanced: str | None, text: str) -> str | Non
     alone mean something else on every server.
 
     Args:
-        server: Its name, normalized.
+        server: Its name or address, normalized.
         code: The reply's basic code.
         enhanced: Its enhanced code, as in `5.7.8`; None without one.
         text: All that the reply says: looked at, never quoted.
@@ -77,7 +77,7 @@ def remedy(server: str, code: int, enhanced: str | None, text: str) -> str | Non
     said = text.lower()
     if provider is not None:
         return _first(provider.errors, code, enhanced, said)
-    known = (error for server in _OWN_SERVERS for error in server.errors if error.text is not None)
+    known = (error for own in _OWN_SERVERS for error in own.errors if error.text is not None)
     return _first(tuple(known), code, enhanced, said)
 
 
