@@ -370,7 +370,7 @@ class Sender:
         of: effective.Effective,
         notification: str,
         *states: vocabulary.RecipientState,
-        within_seconds: float = 10,
+        within_seconds: float = 30,
     ) -> None:
         """Return when a notification's recipients stand in these states."""
 
@@ -381,7 +381,7 @@ class Sender:
 
     async def until_held(self) -> None:
         """Return when an organization is held."""
-        await wait.until_async(self.delivery.held, within_seconds=3, why="the organization is held")
+        await wait.until_async(self.delivery.held, within_seconds=15, why="the organization is held")
 
     async def states(self, of: effective.Effective, notification: str) -> list[vocabulary.RecipientState]:
         """Return where the recipients of a notification stand."""

@@ -78,7 +78,7 @@ async def test_silent_servers_take_one_share_of_the_openings(tmp_path: pathlib.P
     """The neighbour's mail goes out, and of the attacker's connections there is a share and no more (R15)."""
     async with smtpd.Server() as server, sending.Sender(tmp_path) as sender:
         await _crowd(sender, [_at(silent)] * _CROWD)
-        await wait.until_async(lambda: silent.open_connections >= 10, within_seconds=10, why="they wait")
+        await wait.until_async(lambda: silent.open_connections >= 10, within_seconds=30, why="they wait")
         of = sender.settings.put(_own("team-b", _at(server)))
         await sender.until(of, await sender.notify(of), _S.ACCEPTED)
         assert 10 <= silent.open_connections <= 16
@@ -94,7 +94,7 @@ async def test_black_holed_names_take_one_share_of_the_lookups(tmp_path: pathlib
         sending.Sender(tmp_path, nameserver=nameserver.address) as sender,
     ):
         await _crowd(sender, [_at(server, host=name) for name in dark])
-        await wait.until_async(lambda: len(set(nameserver.asked)) >= 10, within_seconds=10, why="they are looked up")
+        await wait.until_async(lambda: len(set(nameserver.asked)) >= 10, within_seconds=30, why="they are looked up")
         of = sender.settings.put(_own("team-b", _at(server, host="light.example.com")))
         await sender.until(of, await sender.notify(of), _S.ACCEPTED)
         assert len(set(nameserver.asked) - {"light.example.com"}) <= 16
@@ -104,7 +104,7 @@ async def test_who_waits_for_a_share_holds_no_connection(tmp_path: pathlib.Path,
     """At a server that both use, the neighbour's mail goes out while the attacker's waits (R15)."""
     async with smtpd.Server() as server, sending.Sender(tmp_path) as sender:
         await _crowd(sender, [_at(silent)] * _CROWD)
-        await wait.until_async(lambda: silent.open_connections >= 16, within_seconds=10, why="the share is used up")
+        await wait.until_async(lambda: silent.open_connections >= 16, within_seconds=30, why="the share is used up")
         theirs = [sender.settings.put(_own("team-a", _at(server), name=f"shared-{number}")) for number in range(3)]
         waiting = [await sender.notify(of) for of in theirs]
         of = sender.settings.put(_own("team-b", _at(server)))
@@ -114,7 +114,7 @@ async def test_who_waits_for_a_share_holds_no_connection(tmp_path: pathlib.Path,
         assert len(server.transcripts) == 1
         # What waited goes on when the share is free again.
         silent.script.on(smtpd.GREETING, "220 here")
-        await sender.until(theirs[0], waiting[0], _S.ACCEPTED, within_seconds=30)
+        await sender.until(theirs[0], waiting[0], _S.ACCEPTED, within_seconds=120)
 
 
 async def test_slow_mail_costs_turns_at_a_shared_server(tmp_path: pathlib.Path) -> None:
@@ -127,10 +127,10 @@ async def test_slow_mail_costs_turns_at_a_shared_server(tmp_path: pathlib.Path) 
         of = sender.settings.put(sending.settings("team-b", at, max_connections=1))
         for _ in range(3):
             await sender.notify(theirs, "slow@example.org")
-        await wait.until_async(lambda: _recipients(relay), within_seconds=10, why="the first is under way")
+        await wait.until_async(lambda: _recipients(relay), within_seconds=30, why="the first is under way")
         for _ in range(3):
             last = await sender.notify(of, "quick@example.org")
-        await sender.until(of, last, _S.ACCEPTED, within_seconds=30)
+        await sender.until(of, last, _S.ACCEPTED, within_seconds=120)
         assert _recipients(relay)[:4] == [b"slow"] + [b"quick"] * 3
 
 

@@ -204,10 +204,10 @@ async def test_probes_run_by_themselves(sender: sending.Sender, serve: Serve) ->
         async def is_verified() -> bool:
             return await reason() == "Verified"
 
-        await wait.until_async(is_refused, within_seconds=5, why="the first probe fails")
+        await wait.until_async(is_refused, within_seconds=30, why="the first probe fails")
         assert len(server.transcripts) == 1
         sender.skip(70)
-        await wait.until_async(is_verified, within_seconds=5, why="the second probe is good")
+        await wait.until_async(is_verified, within_seconds=30, why="the second probe is good")
         probed = server.recorder.connection_count
         sender.skip(1000)
         assert server.recorder.connection_count == probed
