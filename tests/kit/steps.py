@@ -48,13 +48,13 @@ CHECK = (
     Step(name="dependencies", command=("deptry", "operator"), minutes=0.3),
     Step(name="spelling", command=("codespell",), minutes=0.3),
     Step(name="generated files", command=("python", "-m", "kit.generate", "--check"), minutes=0.3),
-    _pytest("unit", "tests/unit", minutes=4),
+    _pytest("unit", "tests/unit", minutes=5),
 )
 
 TEST = (
     *CHECK,
     *(
-        _pytest(f"unit on {version}", "tests/unit", minutes=4, python=version)
+        _pytest(f"unit on {version}", "tests/unit", minutes=5, python=version)
         for version in interpreters.SUPPORTED
         if version != interpreters.IMAGE
     ),

@@ -13,6 +13,8 @@ def stream() -> collections.abc.Iterator[io.StringIO]:
     """Return a stream for logs; afterwards the process logs as before."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    # A command that a test ran in this process may have caught warnings, which is not done twice.
+    logging.captureWarnings(capture=False)
     yield io.StringIO()
     root.handlers[:] = handlers
     root.setLevel(level)
