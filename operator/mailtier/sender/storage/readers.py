@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextlib
 import pathlib
 import sqlite3
 import threading
@@ -47,6 +48,8 @@ class Readers:
                 if ended.is_set():
                     return None
                 opened.append(schema.open_reader(self._path))
+                # A queue that is closed before the caller has read to the end closes this one, too.
+                self._connections.append(opened[0])
                 return opened[0].execute(statement)
 
         def fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
@@ -59,6 +62,8 @@ class Readers:
                 ended.set()
                 for connection in opened:
                     connection.close()
+                    with contextlib.suppress(ValueError):
+                        self._connections.remove(connection)
 
         try:
             cursor = await loop.run_in_executor(self._threads, begin)
@@ -66,12 +71,18 @@ class Readers:
                 for row in chunk:
                     yield row
         finally:
-            await loop.run_in_executor(self._threads, close)
+            try:
+                closing = loop.run_in_executor(self._threads, close)
+            except RuntimeError:
+                # The threads have ended before the caller did.
+                close()
+            else:
+                await closing
 
     async def close(self) -> None:
         """Finish what is being read and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.close()
 
     def _connect(self) -> None:

@@ -25,3 +25,18 @@ async def test_who_is_cancelled_while_a_stream_begins_leaves_nothing_open(tmp_pa
         await reading.close()
         gc.collect()
     assert [str(each.message) for each in told if issubclass(each.category, ResourceWarning)] == []
+
+
+async def test_a_stream_that_is_left_is_closed_with_the_queue(tmp_path: pathlib.Path) -> None:
+    """Who stops reading in the middle, and says so after the queue was closed, leaves nothing open either."""
+    path = tmp_path / "queue.sqlite3"
+    schema.open_writer(path).close()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        reading = readers.Readers(path)
+        rows = reading.stream("SELECT 1 UNION ALL SELECT 2")
+        assert await anext(rows) == (1,)
+        await reading.close()
+        await rows.aclose()
+        gc.collect()
+    assert [str(each.message) for each in told if issubclass(each.category, ResourceWarning)] == []
