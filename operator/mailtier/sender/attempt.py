@@ -244,7 +244,7 @@ class Attempts:
             except faults.DeliveryError as error:
                 failure, phase = error.failure, error.phase
                 break
-            attempt.login.ticket.give_back()
+            attempt.login.ticket.release()
             self._keeper.settle(attempt.entry.organization.key)
             result = await current.send(
                 mail_from=attempt.built.mail_from,

@@ -11,9 +11,9 @@ import dataclasses
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
-from mailtier.sender import clock
+from mailtier.sender import clock, shares
 from mailtier.telemetry import logs, share_metrics
 
 REFUSALS: Final = 3
@@ -57,31 +57,6 @@ class LoginPlace:
 
     namespace: str
     server: str
-
-
-class Ticket:
-    """Leave for one login that was never seen to succeed; given back once."""
-
-    __slots__ = ("_over",)
-
-    def __init__(self, over: Callable[[], None]) -> None:
-        self._over: Callable[[], None] | None = over
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.give_back()
-
-    def give_back(self) -> None:
-        """Let the next one try."""
-        over, self._over = self._over, None
-        if over is not None:
-            over()
-
-
-FREE: Final = Ticket(lambda: None)
-"""For logins that need no leave."""
 
 
 class Logins:
@@ -149,7 +124,7 @@ class Logins:
             await self._memory.remember(_MEMORY + place.namespace, kept)
         await self._forget_old()
 
-    def begin(self, place: LoginPlace, *, at_once: int) -> Ticket | None:
+    def begin(self, place: LoginPlace, *, at_once: int) -> shares.ShareSlot | None:
         """Return leave for a login, or None while the namespace has another one under way, or the server too many.
 
         Args:
@@ -160,7 +135,7 @@ class Logins:
             return None
         self._active.add(place)
         self._at_server[place.server] += 1
-        return Ticket(lambda: self._end(place))
+        return shares.ShareSlot(lambda: self._end(place))
 
     def when_over(self, server: str, callback: Callable[[], None]) -> None:
         """Have somebody told, once, when a login at a server is over."""

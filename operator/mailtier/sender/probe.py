@@ -13,7 +13,7 @@ from typing import Final
 from mailtier.api import addresses, feed, prose, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender import clock, credentials, destination, faults, logins, opening, rooms, shares, standing, tokens
+from mailtier.sender import clock, credentials, destination, faults, opening, rooms, shares, standing, tokens
 
 _Stage = vocabulary.ProbeStage
 _R: Final = delivery_reasons.DeliveryReason
@@ -150,11 +150,13 @@ async def look(
             access.drop(ready)
             failed = classify.Phase.AUTH, error.failure
         finally:
-            ticket.give_back()
+            ticket.release()
     return _finding(target, found, progress, failed)
 
 
-async def _ticket(target: destination.Destination, found: credentials.Credentials) -> tuple[rooms.Seat, logins.Ticket]:
+async def _ticket(
+    target: destination.Destination, found: credentials.Credentials
+) -> tuple[rooms.Seat, shares.ShareSlot]:
     """Return leave to log in, and where, once others of its kind are over; before a slot is taken, which they need."""
     while (ticket := target.at.login(found, seat := target.at.seat)) is None:
         over = asyncio.Event()

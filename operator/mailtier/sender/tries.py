@@ -3,7 +3,7 @@
 import dataclasses
 
 from mailtier.api import vocabulary
-from mailtier.sender import builder, credentials, lanes, logins, ports, session, standing
+from mailtier.sender import builder, credentials, lanes, ports, session, shares, standing
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +12,7 @@ class SignIn:
 
     usable: standing.Usable
     found: credentials.Credentials
-    ticket: logins.Ticket
+    ticket: shares.ShareSlot
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
 from mailtier.mail import classify
-from mailtier.sender import credentials, destination_key, faults, logins, relays, resolver, rooms, surroundings
+from mailtier.sender import credentials, destination_key, faults, logins, relays, resolver, rooms, shares, surroundings
 from mailtier.settings import effective
 from mailtier.settings.providers import catalogue
 
@@ -92,13 +92,13 @@ class Whereabouts:
         if refusal is None:
             state.proven.add(self.seat.room.label)
 
-    def login(self, found: credentials.Credentials, seat: rooms.Seat) -> logins.Ticket | None:
+    def login(self, found: credentials.Credentials, seat: rooms.Seat) -> shares.ShareSlot | None:
         """Return leave to log in at a server, or None while others that were never seen to succeed are under way.
 
         A login that succeeded here before needs none.
         """
         if self._is_proven(found.generation, seat):
-            return logins.FREE
+            return shares.FREE
         return self._around.logins.begin(self.place(found.generation, seat), at_once=max(1, seat.room.limit // 2))
 
     def when_login_over(self, seat: rooms.Seat, callback: Callable[[], None]) -> None:
