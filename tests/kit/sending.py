@@ -13,7 +13,7 @@ import time
 import typing
 
 from kit import secret_store, smtpd, wait
-from mailtier.api import names, vocabulary
+from mailtier.api import feed, names, vocabulary
 from mailtier.sender import (
     admission,
     builder,
@@ -371,13 +371,21 @@ class Sender:
         notification: str,
         *states: vocabulary.RecipientState,
         within_seconds: float = 30,
-    ) -> None:
-        """Return when a notification's recipients stand in these states."""
+    ) -> tuple[feed.Recipient, ...]:
+        """Return a notification's recipients as they are found in these states.
+
+        Asked for again they may be elsewhere: what is held is looked at anew every few seconds.
+        """
+        found: list[tuple[feed.Recipient, ...]] = []
 
         async def reached() -> bool:
-            return tuple(await self.states(of, notification)) == states
+            record = await self.queue.find(lane(of), notification)
+            assert record is not None
+            found[:] = [tuple(record.recipients)]
+            return tuple(recipient.state for recipient in record.recipients) == states
 
         await wait.until_async(reached, within_seconds=within_seconds, why=f"{notification} is {states}")
+        return found[0]
 
     async def until_held(self) -> None:
         """Return when an organization is held."""

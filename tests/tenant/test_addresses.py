@@ -277,14 +277,14 @@ async def test_a_name_that_moves_leads_nowhere_else(tmp_path: pathlib.Path) -> N
     ):
         at = sending.endpoint(checked, host=_NAME, addresses=only, origin=vocabulary.Origin.ORG)
         of = sender.settings.put(sending.settings("team-a", at, messages_per_connection=1))
-        await sender.until(of, await sender.notify(of), vocabulary.RecipientState.ACCEPTED)
+        stands = await sender.until(of, await sender.notify(of), vocabulary.RecipientState.ACCEPTED)
         assert nameserver.names[_NAME] == ["127.0.9.1"]
         assert (len(checked.transcripts), len(internal.transcripts)) == (1, 0)
         # Later the name is resolved again, and what it leads to is checked again.
         sender.skip(_LATER_SECONDS)
         later = await sender.notify(of)
         await sender.until(of, later, vocabulary.RecipientState.DEFERRED)
-        assert await sender.reasons(of, later) == [reasons.DeliveryReason.ADDRESS_DENIED]
+        assert [each.reason for each in stands] == [reasons.DeliveryReason.ADDRESS_DENIED]
         assert (len(checked.transcripts), len(internal.transcripts)) == (1, 0)
 
 

@@ -100,8 +100,8 @@ async def test_a_transient_refusal_is_tried_again(sender: sending.Sender, serve:
     server.script.on("RCPT", "451 4.2.1 Mailbox busy", times=1)
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
     sent = await sender.notify(of)
-    await sender.until(of, sent, _S.DEFERRED)
-    assert await sender.reasons(of, sent) == ["RecipientUnavailable"]
+    stands = await sender.until(of, sent, _S.DEFERRED)
+    assert [each.reason for each in stands] == ["RecipientUnavailable"]
     sender.skip(121)
     await sender.until(of, sent, _S.ACCEPTED)
 
@@ -112,8 +112,8 @@ async def test_a_permanent_refusal_fails(sender: sending.Sender, serve: Serve) -
     server.script.on("RCPT TO:<gone@example.org>", "550 5.1.1 No such user")
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
     sent = await sender.notify(of, "gone@example.org", "here@example.org")
-    await sender.until(of, sent, _S.FAILED, _S.ACCEPTED)
-    assert (await sender.reasons(of, sent))[0] == "RecipientRefused"
+    stands = await sender.until(of, sent, _S.FAILED, _S.ACCEPTED)
+    assert stands[0].reason == "RecipientRefused"
 
 
 async def test_a_message_in_doubt_is_resent_byte_for_byte(sender: sending.Sender, serve: Serve) -> None:
@@ -138,8 +138,8 @@ async def test_product_news_in_doubt_is_not_resent(sender: sending.Sender, serve
     server.script.on(smtpd.DOT, smtpd.Behaviour(drop=smtpd.Drop.INSTEAD), times=1)
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
     sent = await sender.notify(of, category=_C.PRODUCT_UPDATE)
-    await sender.until(of, sent, _S.FAILED)
-    assert await sender.reasons(of, sent) == ["InDoubt"]
+    stands = await sender.until(of, sent, _S.FAILED)
+    assert [each.reason for each in stands] == ["InDoubt"]
 
 
 async def test_a_connection_lost_before_the_dot_charges_no_attempt(sender: sending.Sender, serve: Serve) -> None:
@@ -190,8 +190,8 @@ async def test_a_message_that_cannot_be_built_fails(sender: sending.Sender, serv
     await sender.until(of, sent, _S.ACCEPTED)
     await sender.until(of, poison, _S.DEFERRED)
     sender.skip(31)
-    await sender.until(of, poison, _S.FAILED)
-    assert await sender.reasons(of, poison) == ["NotBuildable"]
+    stands = await sender.until(of, poison, _S.FAILED)
+    assert [each.reason for each in stands] == ["NotBuildable"]
 
 
 async def test_a_session_that_the_server_ended_costs_nothing(sender: sending.Sender, serve: Serve) -> None:
@@ -224,8 +224,8 @@ async def test_a_reply_that_drips_ends_by_the_total(sender: sending.Sender, serv
         sending.settings("team-a", sending.endpoint(server), envelope=dt.timedelta(seconds=0.5), max_connections=1)
     )
     sent = await sender.notify(of)
-    await sender.until(of, sent, _S.DEFERRED, within_seconds=3)
-    assert await sender.reasons(of, sent) == ["TimedOut"]
+    stands = await sender.until(of, sent, _S.DEFERRED, within_seconds=3)
+    assert [each.reason for each in stands] == ["TimedOut"]
 
 
 async def test_a_dripping_reply_to_the_dot_leaves_it_in_doubt(sender: sending.Sender, serve: Serve) -> None:
@@ -244,8 +244,8 @@ async def test_a_flood_ends_the_session(sender: sending.Sender, serve: Serve) ->
     server.script.on("MAIL", smtpd.Behaviour(flood_lines=100_000), times=1)
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
     sent = await sender.notify(of)
-    await sender.until(of, sent, _S.DEFERRED, within_seconds=3)
-    assert await sender.reasons(of, sent) == ["ProtocolError"]
+    stands = await sender.until(of, sent, _S.DEFERRED, within_seconds=3)
+    assert [each.reason for each in stands] == ["ProtocolError"]
 
 
 async def test_an_echo_of_the_password_is_told_to_nobody(sender: sending.Sender, serve: Serve) -> None:

@@ -66,8 +66,8 @@ async def test_no_session_is_opened_with_what_was_read_long_ago(sender: sending.
     late = await sender.notify(of)
     await sender.until_held()
     sender.skip(11)
-    await sender.until(of, late, _S.HELD)
-    assert await sender.reasons(of, late) == ["CredentialsUnusable"]
+    stands = await sender.until(of, late, _S.HELD)
+    assert [each.reason for each in stands] == ["CredentialsUnusable"]
     assert len(server.auth_attempts) == 1
 
 
@@ -80,8 +80,8 @@ async def test_a_secret_that_does_not_name_the_endpoint_is_not_used(sender: send
     sent = await sender.notify(of)
     await wait.until_async(lambda: sender.secrets.reads, within_seconds=5, why="the Secret is read")
     sender.skip(15)
-    await sender.until(of, sent, _S.HELD)
-    assert await sender.reasons(of, sent) == ["CredentialsUnusable"]
+    stands = await sender.until(of, sent, _S.HELD)
+    assert [each.reason for each in stands] == ["CredentialsUnusable"]
     assert server.transcripts == []
 
 
@@ -131,8 +131,8 @@ async def test_an_organization_that_is_gone_fails_after_an_hour(sender: sending.
     sender.skip(11)
     await sender.until(of, sent, _S.HELD)
     sender.skip(3600)
-    await sender.until(of, sent, _S.FAILED)
-    assert await sender.reasons(of, sent) == ["OrganizationDeleted"]
+    stands = await sender.until(of, sent, _S.FAILED)
+    assert [each.reason for each in stands] == ["OrganizationDeleted"]
 
 
 async def test_a_recreated_namespace_inherits_nothing(sender: sending.Sender, serve: Serve) -> None:
@@ -141,8 +141,8 @@ async def test_a_recreated_namespace_inherits_nothing(sender: sending.Sender, se
     former = sending.settings("team-a", sending.endpoint(server), uid="former")
     sender.settings.put(sending.settings("team-a", sending.endpoint(server), uid="present"))
     sent = await sender.notify(former)
-    await sender.until(former, sent, _S.FAILED)
-    assert await sender.reasons(former, sent) == ["NamespaceDeleted"]
+    stands = await sender.until(former, sent, _S.FAILED)
+    assert [each.reason for each in stands] == ["NamespaceDeleted"]
     assert server.transcripts == []
 
 
@@ -174,8 +174,8 @@ async def test_a_held_message_that_cannot_be_built_is_deferred(sender: sending.S
     sender.settings.put(sending.settings("team-a", at))
     await sender.until(of, sent, _S.DEFERRED)
     sender.skip(31)
-    await sender.until(of, sent, _S.FAILED)
-    assert await sender.reasons(of, sent) == ["NotBuildable"]
+    stands = await sender.until(of, sent, _S.FAILED)
+    assert [each.reason for each in stands] == ["NotBuildable"]
 
 
 async def test_a_wrong_password_is_used_once_whatever_limits_its_users_want(

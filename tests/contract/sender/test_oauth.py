@@ -157,8 +157,8 @@ async def test_a_second_refusal_is_one_of_the_credentials(login: granting.Login,
     await login.sender.until_held()
     assert (await login.check()).reason == "AuthFailed"
     login.sender.skip(61)
-    await login.sender.until(login.settings, sent, _S.HELD)
-    assert await login.sender.reasons(login.settings, sent) == ["CredentialsRefused"]
+    stands = await login.sender.until(login.settings, sent, _S.HELD)
+    assert [each.reason for each in stands] == ["CredentialsRefused"]
     assert len(login.smtp.auth_attempts) == 2
     assert len(login.tokens.asked) == 2
     login.smtp.script.clear()
@@ -180,8 +180,8 @@ async def test_a_refused_client_asks_once(login: granting.Login) -> None:
     assert "invalid_client" in found.tenant_message
     assert "This is refused" not in found.tenant_message
     login.sender.skip(61)
-    await login.sender.until(login.settings, sent, _S.HELD)
-    assert await login.sender.reasons(login.settings, sent) == ["TokenRefused"]
+    stands = await login.sender.until(login.settings, sent, _S.HELD)
+    assert [each.reason for each in stands] == ["TokenRefused"]
     login.sender.skip(61)
     await login.sender.stop()
     await login.sender.queue.close()
@@ -227,8 +227,8 @@ async def test_a_token_server_in_trouble_is_asked_again(login: granting.Login, b
     found = await login.check()
     assert (found.reason, found.stage) == ("TokenFailed", vocabulary.ProbeStage.AUTH)
     login.sender.skip(20)
-    await login.sender.until(login.settings, sent, _S.HELD)
-    assert await login.sender.reasons(login.settings, sent) == ["TokenFailed"]
+    stands = await login.sender.until(login.settings, sent, _S.HELD)
+    assert [each.reason for each in stands] == ["TokenFailed"]
     assert login.smtp.auth_attempts == []
     login.tokens.be_good()
 
@@ -329,8 +329,8 @@ async def test_a_secret_that_does_not_name_the_token_server_is_not_shown_to_it(l
         sent = await login.sender.notify(login.settings)
         await login.sender.until_held()
         login.sender.skip(15)
-        await login.sender.until(login.settings, sent, _S.HELD)
-        assert await login.sender.reasons(login.settings, sent) == ["CredentialsUnusable"]
+        stands = await login.sender.until(login.settings, sent, _S.HELD)
+        assert [each.reason for each in stands] == ["CredentialsUnusable"]
     assert login.tokens.asked == []
     assert login.smtp.transcripts == []
 

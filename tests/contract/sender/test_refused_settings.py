@@ -147,5 +147,5 @@ async def test_mail_that_wants_auth_first_is_not_the_sender_s_fault(sender: send
     sent = await sender.notify(of)
     await sender.until_held()
     sender.skip(11)
-    await sender.until(of, sent, _S.HELD)
-    assert await sender.reasons(of, sent) == ["AuthenticationRequired"]
+    stands = await sender.until(of, sent, _S.HELD)
+    assert [each.reason for each in stands] == ["AuthenticationRequired"]
