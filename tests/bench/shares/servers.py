@@ -12,7 +12,7 @@ from kit import background, dns, smtpd
 
 _HEAVY = 6
 _SILENT = 1_000
-_NAMES = 300
+_NAMES = 600
 _LOGINS = 40
 _TARPIT_SECONDS = 10.0
 _ALIASES = 12
