@@ -14,7 +14,7 @@ import time
 from kit import queues
 from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.storage import embedded
+from mailtier.sender.storage.sqlite import embedded
 
 _CONCURRENCY = 64
 _NOTIFICATIONS = 6_400

@@ -18,7 +18,7 @@ from typing import Any, Final
 from kit import queues, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.storage import embedded
+from mailtier.sender.storage.sqlite import embedded
 
 _VOLUME_MEGABYTES: Final = 64
 _PAYLOAD: Final = "x" * 100_000

@@ -8,7 +8,7 @@ import typing
 import aiohttp
 
 from kit import tenants, wait
-from mailtier.sender.intake import problems
+from mailtier.sender.intake.http import problems
 
 ALERT = {"category": "JobAlert", "severity": "Error", "text": "Job 7 failed."}
 """A notification that goes to its category's recipients."""

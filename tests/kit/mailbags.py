@@ -3,7 +3,8 @@
 import datetime as dt
 
 from mailtier.api import vocabulary
-from mailtier.sender import lanes, ports, schedule
+from mailtier.sender import ports
+from mailtier.sender.scheduling import lanes, schedule
 
 _NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 _ALERT = vocabulary.Category.JOB_ALERT

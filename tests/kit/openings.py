@@ -7,7 +7,9 @@ import pytest
 
 from kit import certs, sending, smtpd
 from mailtier.api import secret, vocabulary
-from mailtier.sender import credentials, faults, opening, resolver, session, tls
+from mailtier.sender.net import faults, resolver, tls
+from mailtier.sender.secrets import credentials
+from mailtier.sender.smtp import opening, session
 from mailtier.settings import effective
 
 PASSWORD = "correct horse battery"

@@ -17,7 +17,7 @@ from typing import Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
-from mailtier.sender.storage import embedded
+from mailtier.sender.storage.sqlite import embedded
 
 START: Final = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
 

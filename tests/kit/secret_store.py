@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 
 from mailtier.api import names, secret
-from mailtier.sender import credentials
+from mailtier.sender.secrets import credentials
 from mailtier.settings import effective
 
 

@@ -14,22 +14,13 @@ import typing
 
 from kit import secret_store, smtpd, wait
 from mailtier.api import feed, names, vocabulary
-from mailtier.sender import (
-    admission,
-    builder,
-    clock,
-    credentials,
-    delivery,
-    destinations,
-    opening,
-    ports,
-    prober,
-    resolver,
-    templates,
-    tls,
-    tokens,
-)
-from mailtier.sender.storage import embedded
+from mailtier.sender import clock, ports
+from mailtier.sender.delivering import builder, delivery, templates
+from mailtier.sender.net import resolver, tls
+from mailtier.sender.probing import prober
+from mailtier.sender.secrets import credentials, tokens
+from mailtier.sender.smtp import destinations, opening
+from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
 
 LOOPBACK = effective.AddressRules(public=True, private=False, allow=("127.0.0.0/8", "::1/128"), deny=())
@@ -404,4 +395,4 @@ class Sender:
         return [recipient.reason for recipient in record.recipients]
 
 
-lane = admission.lane
+lane = ports.LaneKey.of

@@ -10,7 +10,7 @@ from kit import arena as arena_kit
 from kit import attacks, dns, sending, smtpd, tiers
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons
-from mailtier.sender import faults, resolver
+from mailtier.sender.net import faults, resolver
 from mailtier.settings import effective, endpoints, networks
 
 _NAME = "smtp.tenant.example"

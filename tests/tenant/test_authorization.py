@@ -8,7 +8,7 @@ import pytest
 
 from kit import arena as arena_kit
 from kit import attacks, intake, proxy, sender, tenants, tokens
-from mailtier.sender.intake import problems
+from mailtier.sender.intake.http import problems
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

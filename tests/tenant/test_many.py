@@ -8,7 +8,7 @@ import pytest
 from kit import arena as arena_kit
 from kit import attacks, smtpd, wait
 from mailtier.api import names
-from mailtier.sender import probe_budget
+from mailtier.sender.probing import budget
 
 _HELD = {"suspend": True}
 _CROWD = [f"{number}@tenant.example" for number in range(20)]
@@ -131,7 +131,7 @@ def test_a_change_is_no_reason_to_probe_more(attacker: arena_kit.Attacker) -> No
 
 def _probes_since(began: float) -> int:
     """Return how many probes a namespace may have had since a reading of the monotonic clock."""
-    return probe_budget.BURST + int((time.monotonic() - began) / probe_budget.EVERY_SECONDS)
+    return budget.BURST + int((time.monotonic() - began) / budget.EVERY_SECONDS)
 
 
 def _until_another_is_probed(arena: arena_kit.Arena) -> None:

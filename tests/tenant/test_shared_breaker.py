@@ -7,7 +7,8 @@ import pytest
 
 from kit import attacks, hostile, sending, smtpd, wait
 from mailtier.api import vocabulary
-from mailtier.sender import breaker, destination
+from mailtier.sender.net import breaker
+from mailtier.sender.smtp import destination
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState

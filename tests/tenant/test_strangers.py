@@ -8,7 +8,7 @@ import urllib.request
 
 from kit import arena as arena_kit
 from kit import attacks, hostile, intake, smtpd, tokens, wait
-from mailtier.sender.intake import openapi
+from mailtier.sender.intake.http import openapi
 from mailtier.serving import health, listener
 
 _SOURCES = [f"127.0.6.{number}" for number in range(1, 5)]

@@ -18,27 +18,16 @@ from typing import Any, Final, NoReturn
 from mailtier.api import feed
 from mailtier.kube import client, configuration, reviews
 from mailtier.mail import retry
-from mailtier.sender import (
-    builder,
-    clock,
-    credentials,
-    delivery,
-    destinations,
-    feed_server,
-    ids,
-    opening,
-    ports,
-    prober,
-    resolver,
-    secret_reader,
-    settings_source,
-    templates,
-    tls,
-    tokens,
-    upkeep,
-)
-from mailtier.sender.intake import access, certificates, server, service
-from mailtier.sender.storage import embedded, recovery, volume
+from mailtier.sender import clock, ports, settings_source
+from mailtier.sender.delivering import builder, delivery, templates
+from mailtier.sender.intake import feed_server, ids
+from mailtier.sender.intake.http import access, certificates, server, service
+from mailtier.sender.net import resolver, tls
+from mailtier.sender.probing import prober
+from mailtier.sender.secrets import credentials, secret_reader, tokens
+from mailtier.sender.smtp import destinations, opening
+from mailtier.sender.storage import upkeep, volume
+from mailtier.sender.storage.sqlite import embedded, recovery
 from mailtier.serving import health, listener
 from mailtier.settings import effective
 from mailtier.telemetry import lag, logs, tasks

@@ -7,9 +7,10 @@ import asyncio
 import dataclasses
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from mailtier.api import feed, vocabulary
+from mailtier.settings import effective
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -19,6 +20,12 @@ class LaneKey:
     namespace_uid: str
     namespace: str
     organization: str
+
+    @classmethod
+    def of(cls, settings: effective.Effective) -> Self:
+        """Return the key of the organization that has these settings."""
+        key = settings.organization
+        return cls(namespace_uid=settings.namespace_uid, namespace=key.namespace, organization=key.name)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 
 from mailtier.api import names
 from mailtier.kube import client, paths, reflector
-from mailtier.sender import bundle_store
+from mailtier.sender.net import bundle_store
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics
 

@@ -27,6 +27,36 @@ def stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
+class Background:
+    """Tasks that nobody waits for; what they raise is logged."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task and return it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def finish(self, *, within_seconds: float) -> None:
+        """Wait for all tasks, and cancel what is not done in time."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=within_seconds)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a background task failed", exc_info=error)
+
+
 async def run(
     parts: Mapping[str, Coroutine[Any, Any, object]], *, stop: asyncio.Event, grace_seconds: float = 10.0
 ) -> None:

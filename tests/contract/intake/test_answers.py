@@ -8,7 +8,7 @@ import typing
 import pytest
 
 from kit import intake, sender, tenants, wait
-from mailtier.sender.intake import problems
+from mailtier.sender.intake.http import problems
 from mailtier.settings import effective
 
 _SECRET = "https://example.com/reset/s3cr3t-link"

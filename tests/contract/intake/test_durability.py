@@ -5,7 +5,7 @@ import pathlib
 
 from kit import cluster as cluster_kit
 from kit import intake, sender, smtpd, tenants
-from mailtier.sender.intake import problems
+from mailtier.sender.intake.http import problems
 from mailtier.settings import effective
 
 

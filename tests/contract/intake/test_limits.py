@@ -12,7 +12,7 @@ import pytest
 
 from kit import intake, tenants, wait
 from kit import sender as sender_kit
-from mailtier.sender.intake import problems
+from mailtier.sender.intake.http import problems
 from mailtier.serving import listener
 
 

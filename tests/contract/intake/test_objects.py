@@ -15,7 +15,7 @@ from kit import intake, sender, tenants, wait
 from kit import sender as sender_kit
 from mailtier.api import feed, notification, vocabulary
 from mailtier.handlers import feed_client
-from mailtier.sender.intake import problems
+from mailtier.sender.intake.http import problems
 from mailtier.settings import effective
 
 

@@ -6,7 +6,7 @@ import typing
 from kit import intake, smtpd, tenants, wait
 from kit import sender as sender_kit
 from mailtier.api import vocabulary
-from mailtier.sender.intake import problems
+from mailtier.sender.intake.http import problems
 from mailtier.settings import effective
 
 _WOULD_REFUSE = 'mailtier_would_refuse_total{reason="RecipientNotAllowed"}'

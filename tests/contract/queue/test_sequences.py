@@ -21,7 +21,7 @@ from kit import queues
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.storage import embedded, outcomes, sizes
+from mailtier.sender.storage.sqlite import embedded, outcomes, sizes
 
 S = vocabulary.RecipientState
 

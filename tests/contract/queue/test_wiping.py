@@ -7,7 +7,7 @@ import random
 
 from kit import queues, wait
 from mailtier.api import vocabulary
-from mailtier.sender.storage import embedded
+from mailtier.sender.storage.sqlite import embedded
 
 S = vocabulary.RecipientState
 

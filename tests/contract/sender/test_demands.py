@@ -8,7 +8,7 @@ import pytest
 
 from kit import logins, sending, smtpd, wait
 from mailtier.api import reasons, vocabulary
-from mailtier.sender import probe_budget, probe_targets, trace
+from mailtier.sender.probing import budget, targets, trace
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -64,13 +64,13 @@ async def test_demands_are_three_at_once_and_one_a_minute(
     for of in (first, *others):
         await _followed(sender.prober.demand(of.organization))
     for of in (first, *others):
-        with pytest.raises(probe_budget.TooSoonError) as refused:
+        with pytest.raises(budget.TooSoonError) as refused:
             sender.prober.demand(of.organization)
         assert 50 < refused.value.retry_after_seconds <= 60
     await _followed(sender.prober.demand(other.organization))
     sender.skip(61)
     await _followed(sender.prober.demand(first.organization))
-    with pytest.raises(probe_budget.TooSoonError):
+    with pytest.raises(budget.TooSoonError):
         sender.prober.demand(first.organization)
 
 
@@ -198,7 +198,7 @@ async def test_a_demand_for_blocked_settings_says_so(sender: sending.Sender, ser
     server = await serve()
     await sender.prober.load()
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), state=effective.State.SUSPENDED))
-    with pytest.raises(probe_targets.NotProbeableError, match="suspend"):
+    with pytest.raises(targets.NotProbeableError, match="suspend"):
         sender.prober.demand(of.organization)
 
 
@@ -207,7 +207,7 @@ async def test_what_may_be_mended_already_is_told_as_read_last(sender: sending.S
     server = await serve()
     await sender.prober.load()
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), state=effective.State.UNRESOLVED))
-    with pytest.raises(probe_targets.NotProbeableError, match=probe_targets.AS_READ):
+    with pytest.raises(targets.NotProbeableError, match=targets.AS_READ):
         sender.prober.demand(of.organization)
 
 
@@ -221,7 +221,7 @@ async def test_a_sender_that_has_just_begun_sends_no_refused_password(
     await sender.queue.close()
     async with sending.Sender(sender.folder, before=sender) as again:
         again.settings.put(login.settings)
-        with pytest.raises(probe_targets.StartingError):
+        with pytest.raises(targets.StartingError):
             again.prober.demand(login.settings.organization)
         await again.prober.load()
         told = again.prober.demand(login.settings.organization)

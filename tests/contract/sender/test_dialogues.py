@@ -9,7 +9,7 @@ import pytest
 from kit import certs, openings, sending, smtpd
 from mailtier.api import secret, vocabulary
 from mailtier.mail import classify, reasons
-from mailtier.sender import opening
+from mailtier.sender.smtp import opening
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _R = reasons.DeliveryReason

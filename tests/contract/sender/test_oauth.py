@@ -11,7 +11,7 @@ import pytest
 
 from kit import certs, dns, granting, oauth, sending, smtpd, wait
 from mailtier.api import names, vocabulary
-from mailtier.sender import tokens
+from mailtier.sender.secrets import tokens
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState

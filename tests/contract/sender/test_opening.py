@@ -10,7 +10,9 @@ import pytest
 from kit import certs, dns, openings, sending, smtpd
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, wire
-from mailtier.sender import credentials, destinations, faults, opening, resolver, tls
+from mailtier.sender.net import faults, resolver, tls
+from mailtier.sender.secrets import credentials
+from mailtier.sender.smtp import destinations, opening
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]

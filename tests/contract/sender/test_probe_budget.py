@@ -7,7 +7,7 @@ import pytest
 
 from kit import sending, smtpd, wait
 from mailtier.api import feed, vocabulary
-from mailtier.sender import probe_budget, probe_targets, trace
+from mailtier.sender.probing import budget, targets, trace
 from mailtier.settings import codec, effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -35,13 +35,13 @@ async def test_a_namespace_has_three_probes_at_once_and_one_a_minute(sender: sen
     for number in range(3):
         await _check(sender, _own(server, number))
     for number in range(3, 6):
-        with pytest.raises(probe_targets.NotProbeableError):
+        with pytest.raises(targets.NotProbeableError):
             await _check(sender, _own(server, number))
     connections = server.recorder.connection_count
     for number in range(3, 6):
         sender.skip(61)
         await _check(sender, _own(server, number))
-        with pytest.raises(probe_targets.NotProbeableError):
+        with pytest.raises(targets.NotProbeableError):
             await _check(sender, _own(server, 6))
     # Those of one login share a session.
     assert connections <= 3
@@ -93,7 +93,7 @@ async def test_the_sender_does_not_take_the_probe_that_was_promised(sender: send
     asks = sender.settings.put(_own(server, 0))
     for _ in range(3):
         await _follow(sender.prober.demand(asks.organization))
-    with pytest.raises(probe_budget.TooSoonError) as refused:
+    with pytest.raises(budget.TooSoonError) as refused:
         sender.prober.demand(asks.organization)
     async with sender.probing():
         for number in range(1, 9):

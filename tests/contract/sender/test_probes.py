@@ -9,7 +9,7 @@ import pytest
 
 from kit import certs, dns, logins, sending, smtpd, wait
 from mailtier.api import feed, reasons, vocabulary
-from mailtier.sender import probe_targets
+from mailtier.sender.probing import targets
 from mailtier.settings import codec, effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -183,7 +183,7 @@ async def test_blocked_settings_are_not_probed(sender: sending.Sender, serve: Se
     """Nothing is connected to while the settings are blocked."""
     server = await serve()
     of = sending.settings("team-a", sending.endpoint(server), state=effective.State.BLOCKED)
-    with pytest.raises(probe_targets.NotProbeableError):
+    with pytest.raises(targets.NotProbeableError):
         await _check(sender, of)
     assert server.transcripts == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from kit import dns, sending, smtpd, wait
 from mailtier.api import reasons, vocabulary
-from mailtier.sender import lanes
+from mailtier.sender.scheduling import lanes
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]

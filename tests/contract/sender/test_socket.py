@@ -11,7 +11,8 @@ import pytest
 from kit import sending, smtpd
 from mailtier.api import feed, notification, vocabulary
 from mailtier.handlers import feed_client
-from mailtier.sender import feed_server, ids, ports
+from mailtier.sender import ports
+from mailtier.sender.intake import feed_server, ids
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState

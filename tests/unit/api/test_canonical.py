@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mailtier.api import canonical, notification
 from mailtier.handlers import notifications
-from mailtier.sender import admission
+from mailtier.sender.intake import admission
 
 _DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

@@ -12,7 +12,7 @@ import typing
 import pytest
 
 from kit import certs
-from mailtier.sender import handshakes
+from mailtier.sender.net import handshakes
 from mailtier.serving import listener
 
 Listen = collections.abc.Callable[..., typing.Awaitable[int]]

@@ -13,8 +13,9 @@ from mailtier.cli import apps, failures, options
 from mailtier.kube import configuration, errors
 from mailtier.sender import app as process
 from mailtier.sender import ports
-from mailtier.sender.intake import certificates
-from mailtier.sender.storage import schema, volume
+from mailtier.sender.intake.http import certificates
+from mailtier.sender.storage import volume
+from mailtier.sender.storage.sqlite import schema
 from mailtier.telemetry import logs, tasks
 
 app = apps.new()

@@ -1,0 +1,1 @@
+"""From a recipient that is due to an outcome that is stored."""

@@ -1,0 +1,267 @@
+"""The dispatcher: brings what is due to the destinations that are free, and never stops for anything.
+
+delivery = Delivery(queue=..., settings=..., ...)
+delivery.offer(enqueued.pending)      # the intake, after the commit
+await delivery.run()                  # until cancelled
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+from mailtier.api import timers
+from mailtier.sender import clock, ports, settings_source
+from mailtier.sender.delivering import attempt, builder, keeper, recorder
+from mailtier.sender.net import breaker
+from mailtier.sender.probing import prober
+from mailtier.sender.scheduling import lanes, schedule, standing
+from mailtier.sender.secrets import credentials, tokens
+from mailtier.sender.smtp import destination, destination_key, destinations
+from mailtier.settings import effective
+from mailtier.telemetry import logs, metrics, tasks
+
+_SWEEP_SECONDS: Final = 1.0
+"""How often idle sessions, holds and the wall clock are looked at."""
+
+_TURN_SECONDS: Final = 1.0
+"""Whoever keeps a connection so long has had another turn: who has a server be slow shall not have it more than others
+who share it."""
+
+_PRUNE_SECONDS: Final = 60.0
+_WORKER_GRACE_SECONDS: Final = 5.0
+_RECORD_GRACE_SECONDS: Final = 5.0
+
+_log = logs.get_logger(__name__)
+
+
+class Deliverer:
+    """Delivers everything that is queued.
+
+    Args:
+        queue: Where it is stored.
+        settings: Effective settings of every organization; listed once before `run`.
+        destinations: The endpoints in use; shared with the prober.
+        passwords: Credentials; shared with the prober.
+        access: Access tokens; shared with the prober.
+        messages: Builds messages.
+        probes: Told of refusals and of settings that changed.
+        time: Clocks and chance.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: ports.Queue,
+        settings: settings_source.KnownSettings,
+        destinations: destinations.Destinations,
+        passwords: credentials.CredentialStore,
+        access: tokens.Tokens,
+        messages: builder.Builder,
+        probes: prober.Prober,
+        time: clock.Clock,
+    ) -> None:
+        self._queue = queue
+        self._destinations = destinations
+        self._passwords = passwords
+        self._tokens = access
+        self._probes = probes
+        self._clock = time
+        self._schedule = schedule.Schedule()
+        self._wake = asyncio.Event()
+        self._outcomes = recorder.Recorder(queue, on_broken=self._wake.set)
+        self._workers = tasks.Background()
+        # Destinations to look at although nothing new is ready for them, and when.
+        self._touched: set[destination_key.DestinationKey] = set()
+        self._retries = timers.Timers[destination_key.DestinationKey]()
+        self._next_sweep = 0.0
+        self._next_prune = 0.0
+        guard = clock.JumpGuard(time)
+        self._keeper = keeper.Keeper(
+            settings=settings,
+            destinations=destinations,
+            waiting=self._schedule,
+            outcomes=self._outcomes,
+            time=time,
+            guard=guard,
+            wake=self._wake.set,
+        )
+        self._attempts = attempt.Attempts(
+            queue=queue,
+            settings=settings,
+            passwords=passwords,
+            access=access,
+            messages=messages,
+            outcomes=self._outcomes,
+            waiting=self._schedule,
+            time=time,
+            guard=guard,
+            keeping=self._keeper,
+            probes=probes,
+            wake=self._wake.set,
+        )
+        destinations.listen(self._note_free, self._keeper.note_move)
+        self._is_stopping = False
+        self.loaded = False
+
+    def __len__(self) -> int:
+        """Return how many recipients are in memory."""
+        return len(self._schedule)
+
+    def held(self) -> dict[ports.LaneKey, standing.Held]:
+        """Return the organizations whose messages are held, and why."""
+        return self._keeper.held()
+
+    def hold_of(self, key: ports.LaneKey) -> standing.Held | None:
+        """Return why an organization's messages are held; None where they are not."""
+        return self._keeper.hold_of(key)
+
+    def awaited_rate(self, key: ports.LaneKey) -> int | None:
+        """Return the rate of its namespace that an organization waits for, in messages a minute; None if for none."""
+        return self._schedule.awaited_rate(key)
+
+    def offer(self, pending: Iterable[ports.Pending]) -> None:
+        """Take in recipients that were queued; those that are here already are left as they are."""
+        self._keeper.take_in(pending)
+        self._wake.set()
+
+    def note_settings(self, organization: effective.OrganizationKey) -> None:
+        """Look at an organization's settings again; the callback for whoever watches them."""
+        self._keeper.note_settings(organization)
+        self._wake.set()
+
+    def namespaces(self) -> tuple[str, ...]:
+        """Return the uids of the namespaces for which something is queued, each once, in order."""
+        return tuple(sorted({each.key.namespace_uid for each in self._schedule.organizations() if each.entries}))
+
+    def note_namespace_deleted(self, namespace_uid: str) -> None:
+        """Give up everything that is queued for a namespace that is gone; what is on the wire goes on.
+
+        To be told again until `namespaces` does not name it any more: an attempt may end with another to follow.
+        """
+        self._keeper.fail_namespace(namespace_uid)
+
+    def wake(self) -> None:
+        """Look at the clock again."""
+        self._wake.set()
+
+    async def run(self) -> NoReturn:
+        """Deliver until cancelled; then end what is under way, for a few seconds at most.
+
+        Raises:
+            ports.StorageBrokenError: The queue needs a restart of the process.
+        """
+        await self._probes.load()
+        loading = asyncio.get_running_loop().create_task(self._load(), name="load the queue")
+        try:
+            while True:
+                self._wake.clear()
+                pause = self._step_safely()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+        finally:
+            self._is_stopping = True
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+            await self._workers.finish(within_seconds=_WORKER_GRACE_SECONDS)
+            for each in self._destinations:
+                each.close_idle(self._workers.spawn, everything=True)
+            await self._workers.finish(within_seconds=_WORKER_GRACE_SECONDS)
+            await self._outcomes.close(within_seconds=_RECORD_GRACE_SECONDS)
+
+    async def _load(self) -> None:
+        """Take in what was queued before the start; again from the beginning where reading fails."""
+        while not self.loaded:
+            try:
+                async for pending in self._queue.pending():
+                    self.offer((pending,))
+                self.loaded = True
+            except Exception:  # noqa: BLE001 - whatever it is may pass; the queue must be read in the end.
+                _log.exception("the queue could not be read; trying again")
+                await asyncio.sleep(_SWEEP_SECONDS)
+
+    def _step_safely(self) -> float:
+        if self._outcomes.broken is not None:
+            raise self._outcomes.broken
+        try:
+            return self._step()
+        except Exception:  # noqa: BLE001 - a defect in one step must not end delivery.
+            _log.exception("a step of the dispatcher failed; going on")
+            return _SWEEP_SECONDS
+
+    def _step(self) -> float:
+        """Do what is to be done now; return after how many seconds there is more."""
+        now = self._clock.monotonic()
+        self._keeper.judge_new()
+        self._schedule.advance(now)
+        self._keeper.expire(now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + _SWEEP_SECONDS
+            self._sweep(now)
+        self._touched.update(self._retries.due(now))
+        touched, self._touched = self._touched, set()
+        for key in touched | self._schedule.take_touched():
+            found = self._destinations.find(key) if isinstance(key, destination_key.DestinationKey) else None
+            if found is not None:
+                self._start_workers(found, now)
+        nexts = [self._next_sweep, self._schedule.next_event(), self._retries.next_at()]
+        return max(min(at for at in nexts if at is not None) - self._clock.monotonic(), 0.0)
+
+    def _sweep(self, now: float) -> None:
+        self._keeper.sweep(now)
+        for each in self._destinations:
+            each.close_idle(self._workers.spawn)
+        self._destinations.tell_metrics()
+        metrics.set_waiting(for_rate=self._schedule.waiting_for_rate(), held_lanes=self._schedule.held_lanes(now))
+        if now >= self._next_prune:
+            self._next_prune = now + _PRUNE_SECONDS
+            self._passwords.forget_old()
+            self._tokens.forget_old()
+            self._destinations.prune(keep={each.destination for each in self._schedule.organizations()})
+            self._keeper.prune(now)
+
+    def _start_workers(self, target: destination.Destination, now: float) -> None:
+        """Start a worker for each free slot, as long as there is something for it."""
+        while self._schedule.has_ready(target.key):
+            slot = target.reserve()
+            if slot is None:
+                self._retry(target, now)
+                return
+            entry = self._schedule.take(target.key, now)
+            if entry is None:
+                target.want_nothing()
+                target.give_back(slot)
+                return
+            self._workers.spawn(self._work(target, slot, entry))
+        # Others at the same server do not wait for it.
+        target.want_nothing()
+
+    def _retry(self, target: destination.Destination, now: float) -> None:
+        """Have a destination looked at again when its breaker lets somebody through; one reminder is enough."""
+        at = target.breaker.retry_at
+        known = self._retries.at(target.key)
+        if now < at and (known is None or at < known):
+            self._retries.set(target.key, at)
+
+    def _note_free(self, key: destination_key.DestinationKey) -> None:
+        self._touched.add(key)
+        self._wake.set()
+
+    async def _work(self, target: destination.Destination, slot: destination.Slot, entry: lanes.LaneEntry) -> None:
+        """Deliver one message after the other over one slot, until there is none or others should have it."""
+        following: lanes.LaneEntry | None = entry
+        try:
+            while following is not None:
+                began = self._clock.monotonic()
+                await self._attempts.carry_out(following, target, slot)
+                self._schedule.charge(following, int((self._clock.monotonic() - began) / _TURN_SECONDS))
+                if slot.is_trial and target.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
+                    # The server works again: this slot is one like the others, which may be used as well.
+                    slot.is_trial = False
+                    self._note_free(target.key)
+                if self._is_stopping or target.must_yield(slot) or target.breaker.retry_at > self._clock.monotonic():
+                    break
+                following = self._schedule.take(target.key, self._clock.monotonic())
+        finally:
+            await target.release(slot)

@@ -1,0 +1,199 @@
+"""The socket that the operator talks to: it offers Notification objects, and reads what changed (`api.feed`).
+
+It also tells which namespaces are gone, of those that the sender has something queued for.
+
+Whoever can open the socket is trusted: it lies in a folder that the pod's containers share, with mode 0600.
+"""
+
+import datetime as dt
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import pydantic
+from aiohttp import web
+
+from mailtier.api import feed, names, reasons, vocabulary
+from mailtier.sender import ports, settings_source
+from mailtier.sender.intake import admission, ids
+from mailtier.settings import effective
+from mailtier.telemetry import logs, metrics
+
+_MAXIMUM_BODY_BYTES: Final = 2 * 1024 * 1024
+"""An Offer holds at most 256 KiB of text, which JSON can blow up sixfold by escaping."""
+_LONGEST_WAIT: Final = dt.timedelta(seconds=60)
+_SHUTDOWN_SECONDS: Final = 1.0
+_UMASK: Final = 0o177
+_STARTING: Final = "the sender has not read the settings yet; the notification is offered again"
+
+_log = logs.get_logger(__name__)
+
+
+class SyncedSettings(settings_source.KnownSettings, Protocol):
+    """What the socket asks of the settings."""
+
+    @property
+    def synced(self) -> bool:
+        """Whether they were listed once: before that an unknown organization means nothing."""
+
+
+class FeedServer:
+    """Takes offers in and hands changes out.
+
+    Args:
+        queue: Where notifications go.
+        settings: The organizations that there are.
+        on_pending: Told what the scheduler has to know, after the commit.
+        namespaces: Returns the uids of the namespaces for which something is queued.
+        on_namespace_deleted: Told the uid of a namespace that is gone; fails what is queued for it.
+        quota: What one namespace may have queued where the host's policy says nothing.
+        now: Returns aware UTC time.
+    """
+
+    def __init__(
+        self,
+        queue: ports.Queue,
+        settings: SyncedSettings,
+        *,
+        identifiers: ids.TimeSortedIds,
+        on_pending: Callable[[Sequence[ports.Pending]], None],
+        namespaces: Callable[[], Sequence[str]],
+        on_namespace_deleted: Callable[[str], None],
+        quota: ports.QueueQuota,
+        now: Callable[[], dt.datetime],
+    ) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._ids = identifiers
+        self._on_pending = on_pending
+        self._namespaces = namespaces
+        self._on_namespace_deleted = on_namespace_deleted
+        self._quota = quota
+        self._now = now
+        self._runner: web.AppRunner | None = None
+
+    async def open(self, folder: pathlib.Path) -> None:
+        """Listen on the socket in a folder; one that an earlier process left is replaced."""
+        application = web.Application(client_max_size=_MAXIMUM_BODY_BYTES)
+        application.router.add_put(feed.OBJECTS_PATH, self._offer)
+        application.router.add_get(feed.FEED_PATH, self._feed)
+        application.router.add_get(feed.NAMESPACES_PATH, self._list_namespaces)
+        application.router.add_delete(f"{feed.NAMESPACES_PATH}/{{uid}}", self._delete_namespace)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        path = folder / feed.SOCKET_NAME
+        path.unlink(missing_ok=True)
+        # The mode has to be right from the moment the socket exists, which a chmod afterwards would not give.
+        former = os.umask(_UMASK)
+        try:
+            await web.UnixSite(self._runner, path).start()
+        finally:
+            os.umask(former)
+
+    async def close(self) -> None:
+        """Stop listening; an offer that is being stored is answered, a waiting reader is let go."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def offer(self, offered: feed.Offer) -> feed.Taken | feed.Refused:
+        """Return the record of a Notification object in the queue, taken now or before, or why it is not taken."""
+        spec = offered.spec
+        organization = spec.organization or names.DEFAULT_ORGANIZATION
+        lane = ports.LaneKey(
+            namespace_uid=offered.namespace_uid, namespace=offered.namespace, organization=organization
+        )
+        settings = self._settings.get(effective.OrganizationKey(namespace=offered.namespace, name=organization))
+        # What was taken stays taken, whatever became of the settings since.
+        refused = _refuse(offered, settings, synced=self._settings.synced)
+        if refused is not None:
+            record = await self._queue.find_object(lane, name=offered.name, spec_hash=offered.spec_hash)
+            return refused if record is None else _taken(offered, record)
+        assert settings is not None
+        source = ports.ObjectSource(name=offered.name, object_uid=offered.object_uid, spec_hash=offered.spec_hash)
+        notification = admission.new_notification(
+            spec, settings, notification_id=self._ids.new(), now=self._now(), source=source
+        )
+        try:
+            enqueued = await self._queue.enqueue(notification, quota=admission.quota(settings, self._quota))
+        except ports.QuotaExceededError as error:
+            return feed.Refused(reason=str(reasons.QUOTA_EXCEEDED), message=str(error), retry=True)
+        except ports.StorageFullError as error:
+            return feed.Refused(reason=str(reasons.STORAGE_FULL), message=str(error), retry=True)
+        self._on_pending(enqueued.pending)
+        record = await self._queue.find(lane, enqueued.id)
+        if record is None:
+            # Two namespaces' worth of luck: purged between the two statements. The next offer stores it anew.
+            return feed.Refused(reason=str(reasons.STORAGE_FULL), message="it was just removed", retry=True)
+        if not enqueued.repeated:
+            metrics.count_accepted(category=spec.category, source="object")
+            if (found := admission.audit(spec, settings)) is not None:
+                metrics.count_would_refuse(reason=str(found.reason))
+            _log.info(
+                "notification queued",
+                id=enqueued.id,
+                object=f"{offered.namespace}/{offered.name}",
+                organization=organization,
+                category=str(spec.category),
+            )
+        return _taken(offered, record)
+
+    async def _offer(self, request: web.Request) -> web.Response:
+        try:
+            offered = feed.Offer.model_validate_json(await request.read())
+        except pydantic.ValidationError as error:
+            # The input is left out: the text of a notification is nobody's business (R1).
+            problems = error.errors(include_url=False, include_input=False, include_context=False)
+            return web.json_response({"errors": [f"{entry['loc']}: {entry['msg']}" for entry in problems]}, status=422)
+        answer = await self.offer(offered)
+        return web.Response(text=answer.model_dump_json(), content_type="application/json")
+
+    async def _feed(self, request: web.Request) -> web.Response:
+        try:
+            after = int(request.query.get("after", "0"))
+            within = min(dt.timedelta(seconds=float(request.query.get("wait", "0"))), _LONGEST_WAIT)
+        except (ValueError, OverflowError):
+            return web.json_response({"errors": ["after is a whole number and wait a number of seconds"]}, status=422)
+        if within > dt.timedelta():
+            await self._queue.wait_for_change(after, within=within)
+        changes = await self._queue.changes(after)
+        return web.Response(text=changes.model_dump_json(), content_type="application/json")
+
+    async def _list_namespaces(self, _request: web.Request) -> web.Response:
+        answer = feed.Namespaces(uids=tuple(self._namespaces()))
+        return web.Response(text=answer.model_dump_json(), content_type="application/json")
+
+    async def _delete_namespace(self, request: web.Request) -> web.Response:
+        self._on_namespace_deleted(request.match_info["uid"])
+        return web.Response(status=204)
+
+
+def _refuse(offered: feed.Offer, settings: effective.Effective | None, *, synced: bool) -> feed.Refused | None:
+    if offered.spec.category == vocabulary.Category.PASSWORD_RECOVERY:
+        return feed.Refused(reason=str(reasons.HTTPS_ONLY), message=reasons.HTTPS_ONLY.remedy, retry=False)
+    if not synced:
+        return feed.Refused(reason=str(reasons.SENDER_UNAVAILABLE), message=_STARTING, retry=True)
+    if settings is None or settings.namespace_uid != offered.namespace_uid:
+        return feed.Refused(
+            reason=str(reasons.ORGANIZATION_UNKNOWN), message=reasons.ORGANIZATION_UNKNOWN.meaning, retry=True
+        )
+    refusal = admission.refuse(offered.spec, settings)
+    if refusal is None:
+        return None
+    return feed.Refused(reason=str(refusal.reason), message=refusal.message, retry=False)
+
+
+def _taken(offered: feed.Offer, record: ports.Record) -> feed.Taken:
+    return feed.Taken(
+        id=record.id,
+        namespace=offered.namespace,
+        namespace_uid=offered.namespace_uid,
+        name=offered.name,
+        object_uid=offered.object_uid,
+        spec_hash=offered.spec_hash,
+        accepted_at=record.accepted_at,
+        complete=record.complete,
+        recipients=tuple(record.recipients),
+        totals=record.totals,
+    )

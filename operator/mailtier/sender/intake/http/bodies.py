@@ -1,0 +1,62 @@
+"""Room for the bodies that arrive at the intake, with a share for each namespace (R10, R15)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mailtier.sender.intake.http import problems
+from mailtier.sender.net import shares
+
+BODY_SECONDS: Final = 10.0
+"""For a body to arrive, from its first byte to its last: 256 KiB at 26 KiB a second."""
+ROOM_SECONDS: Final = 12.0
+"""To wait for room: longer than any body takes, so that who holds none gets the next, however slow all others are."""
+TOTAL: Final = 64
+PER_NAMESPACE: Final = 32
+"""Of the bodies that arrive at the same time: half, so that who sends slowly keeps nobody else waiting."""
+_AGAIN_SECONDS: Final = 2
+
+
+class Bodies:
+    """The bodies that arrive at the same time.
+
+    Args:
+        room_seconds: How long one waits until it may arrive.
+        body_seconds: How long it may take from then on.
+    """
+
+    def __init__(self, *, room_seconds: float = ROOM_SECONDS, body_seconds: float = BODY_SECONDS) -> None:
+        self._room_seconds = room_seconds
+        self._body_seconds = body_seconds
+        self._shares = shares.Shares("bodies", total=TOTAL, each=PER_NAMESPACE)
+
+    async def read(self, namespace: str, receive: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Return a body, which arrives in one of its namespace's slots.
+
+        Args:
+            namespace: Whose it is.
+            receive: Returns it once it is there.
+
+        Raises:
+            HttpProblem: There is no room for it in time, or it does not arrive in time.
+        """
+        with await self._room(namespace):
+            try:
+                async with asyncio.timeout(self._body_seconds):
+                    return await receive()
+            except TimeoutError:
+                raise problems.HttpProblem(
+                    problems.TOO_SLOW, f"the body did not arrive within {self._body_seconds:.0f} seconds; send it again"
+                ) from None
+
+    async def _room(self, namespace: str) -> shares.ShareSlot:
+        try:
+            async with asyncio.timeout(self._room_seconds):
+                return await self._shares.take(namespace)
+        except TimeoutError:
+            raise problems.HttpProblem(
+                problems.UNAVAILABLE,
+                f"so many bodies arrive slowly, {PER_NAMESPACE} of a namespace or {TOTAL} of all, that there was no"
+                f" room for this one within {self._room_seconds:.0f} seconds; send it again",
+                headers={"Retry-After": str(_AGAIN_SECONDS)},
+            ) from None

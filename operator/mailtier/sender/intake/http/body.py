@@ -1,0 +1,88 @@
+"""From the bytes of a request to a valid notification, or to the fields at fault.
+
+No error quotes what was sent: a body may hold a reset link, and an answer may end in a log (R1).
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pydantic
+
+from mailtier.api import notification
+from mailtier.api import problems as findings
+from mailtier.sender.intake.http import problems
+
+_MAXIMUM_ERRORS: Final = 20
+# A name that can stand in a pointer as it is. Other names of fields are the caller's text and are not repeated.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_FIELDS: Final = frozenset(notification.NotificationRequest.model_fields)
+_PATH_PART: Final = re.compile(r"[^.\[\]]+")
+
+
+def parse(body: bytes) -> notification.NotificationRequest:
+    """Return the notification that a request's body holds.
+
+    Raises:
+        Problem: It is not JSON in UTF-8, or not a valid notification; `errors` names each field.
+    """
+    try:
+        found = notification.NotificationRequest.model_validate_json(body)
+    except pydantic.ValidationError as error:
+        # Chaining would carry the body into a traceback (R1).
+        raise _problem(error) from None
+    # Afterwards: what is valid is JSON of a known depth.
+    json.loads(body, object_pairs_hook=_once_each)
+    return found
+
+
+def _once_each(pairs: Sequence[tuple[str, Any]]) -> None:
+    """Refuse a name that stands twice: of its values one reader takes the first, and another the last (RFC 8259)."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        return
+    twice = next(name for name in names if names.count(name) > 1)
+    which = f"`{twice}`" if twice in _FIELDS else "a name in data"
+    raise problems.HttpProblem(problems.MALFORMED, f"{which} stands twice in the same object; send each name once")
+
+
+def pointer(parts: Sequence[str]) -> str:
+    """Return a JSON pointer as a URI fragment; it ends before a name that the caller made up freely.
+
+    Args:
+        parts: Keys and indexes from the root.
+
+    Source:
+        RFC 6901 section 6.
+    """
+    segments = ["#"]
+    for part in parts:
+        if not _PLAIN.fullmatch(part):
+            break
+        segments.append(part)
+    return "/".join(segments)
+
+
+def _problem(error: pydantic.ValidationError) -> problems.HttpProblem:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return problems.HttpProblem(
+            problems.MALFORMED, f"the body is not JSON in UTF-8{_position(first['msg'])}; mend it"
+        )
+    found = findings.listed(error, notification.NotificationRequest)
+    errors = [
+        problems.FieldError(pointer=pointer(_PATH_PART.findall(each.field)), detail=each.message)
+        for each in found[:_MAXIMUM_ERRORS]
+    ]
+    count = "one thing is" if len(found) == 1 else f"{len(found)} things are"
+    more = f"; the first {_MAXIMUM_ERRORS} of them" if len(found) > _MAXIMUM_ERRORS else ""
+    return problems.HttpProblem(
+        problems.INVALID, f"{count} wrong with the notification, see errors{more}", errors=errors
+    )
+
+
+def _position(message: str) -> str:
+    """Return where a JSON parser stopped, without what it says it met there."""
+    found = re.search(r" at line \d+ column \d+", message)
+    return found.group() if found else ""

@@ -1,0 +1,241 @@
+"""The intake's description for tools: OpenAPI 3.1, made from the models that check the requests."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mailtier.api import names, notification, vocabulary
+from mailtier.sender.intake.http import probing, problems
+
+PATH: Final = "/openapi.json"
+COLLECTION: Final = "/v1/namespaces/{namespace}/organizations/{organization}/notifications"
+ITEM: Final = f"{COLLECTION}/{{id}}"
+PROBES: Final = "/v1/namespaces/{namespace}/organizations/{organization}/probes"
+HOST_PROBES: Final = "/v1/host/probes"
+
+_NOT_OF_NOTIFICATIONS: Final = (
+    problems.METHOD_NOT_ALLOWED,
+    problems.NOT_PROBEABLE,
+    problems.PROBED_LATELY,
+    problems.TOO_MANY_PROBES,
+)
+_REFERENCE: Final = "#/components/schemas/{model}"
+
+
+def document(*, version: str) -> dict[str, Any]:
+    """Return the OpenAPI document.
+
+    Args:
+        version: Of the program.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Mailtier intake",
+            "version": version,
+            "description": "Hand over a notification, and see what became of it.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {
+            COLLECTION: {"parameters": _parameters("namespace", "organization"), "post": _post()},
+            ITEM: {"parameters": _parameters("namespace", "organization", "id"), "get": _get()},
+            PROBES: {
+                "parameters": _parameters("namespace", "organization"),
+                "post": _probe("probeOrganization", "Probe the organization's endpoint over a new connection."),
+            },
+            HOST_PROBES: {"post": _probe("probeHost", "Probe the host's own endpoint over a new connection.")},
+        },
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "serviceAccount": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": f"A ServiceAccount token for the audience `{names.TOKEN_AUDIENCE}`.",
+                }
+            },
+        },
+        "security": [{"serviceAccount": []}],
+    }
+
+
+def _post() -> dict[str, Any]:
+    return {
+        "operationId": "createNotification",
+        "summary": "Hand over a notification. It is durably queued when the answer is 202.",
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Chosen by the caller, one for each notification: a request that is sent again with the"
+                " same key and body is answered with the same id, and mails once.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            }
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("NotificationRequest")}}},
+        "responses": {
+            "202": {
+                "description": "Durably queued.",
+                "headers": {
+                    "Location": {"description": "Where to look it up.", "schema": {"type": "string"}},
+                    "Idempotency-Replayed": {
+                        "description": "`true` where the same request was queued before.",
+                        "schema": {"type": "string"},
+                    },
+                },
+                "content": {"application/json": {"schema": _ref("Queued")}},
+            },
+            **_problems(*(kind for kind in problems.ALL if kind not in _NOT_OF_NOTIFICATIONS)),
+        },
+    }
+
+
+def _get() -> dict[str, Any]:
+    kinds = (problems.NOT_AUTHENTICATED, problems.NOT_ALLOWED, problems.NOT_FOUND, problems.UNAVAILABLE)
+    return {
+        "operationId": "getNotification",
+        "summary": "See where a notification's recipients stand.",
+        "responses": {
+            "200": {
+                "description": "`accepted` means that the SMTP server took the message; bounces are not read.",
+                "content": {"application/json": {"schema": _ref("Status")}},
+            },
+            **_problems(*kinds),
+        },
+    }
+
+
+def _probe(operation: str, summary: str) -> dict[str, Any]:
+    kinds = (
+        problems.NOT_AUTHENTICATED,
+        problems.NOT_ALLOWED,
+        problems.UNKNOWN_ORGANIZATION,
+        problems.NOT_PROBEABLE,
+        problems.PROBED_LATELY,
+        problems.TOO_MANY_PROBES,
+        problems.UNAVAILABLE,
+    )
+    return {
+        "operationId": operation,
+        "summary": f"{summary} Nothing is sent to anybody.",
+        "responses": {
+            "200": {
+                "description": "Lines of JSON: a `ProbeStage` for each stage as soon as it is over, and last a"
+                " `ProbeResult`. The status is 200 whatever the probe finds.",
+                "content": {
+                    probing.MEDIA_TYPE: {"schema": {"anyOf": [_ref("ProbeStage"), _ref("ProbeResult")]}},
+                },
+            },
+            **_problems(*kinds),
+        },
+    }
+
+
+def _parameters(*found: str) -> list[dict[str, Any]]:
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in found]
+
+
+def _problems(*kinds: problems.ProblemKind) -> dict[str, Any]:
+    by_status: dict[int, list[problems.ProblemKind]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind)
+    return {
+        str(status): {
+            "description": " Or: ".join(f"{kind.title}. {kind.meaning}" for kind in alike),
+            "content": {problems.MEDIA_TYPE: {"schema": _ref("Problem")}},
+        }
+        for status, alike in sorted(by_status.items())
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    request = notification.NotificationRequest.model_json_schema(by_alias=True, ref_template=_REFERENCE)
+    models = {**request.pop("$defs", {}), "NotificationRequest": request}
+    text = {"type": "string"}
+    moment = {"type": "string", "format": "date-time"}
+    return {
+        **{name: _plain(schema) for name, schema in models.items()},
+        "Queued": {
+            **_object(id=text, status=text),
+            "properties": {
+                "id": text,
+                "status": {"type": "string", "description": "Path to look it up at."},
+                "held": {
+                    **_object(reason=text, message=text),
+                    "description": "Why the organization's messages do not go at present; absent where they do.",
+                },
+            },
+        },
+        "Status": _object(
+            id=text,
+            category={"enum": [str(category) for category in vocabulary.Category]},
+            acceptedAt=moment,
+            complete={"type": "boolean", "description": "Whether every recipient has a final state."},
+            recipients={"type": "array", "items": _ref("RecipientStatus")},
+        ),
+        "RecipientStatus": _object(
+            address=text,
+            state={"enum": [str(state) for state in vocabulary.RecipientState]},
+            reason=text,
+            message=text,
+            attempts={"type": "integer"},
+            changedAt=moment,
+        ),
+        "ProbeStage": _object(
+            stage={"enum": [str(stage) for stage in vocabulary.ProbeStage]},
+            ok={"type": "boolean"},
+            message=text,
+        ),
+        "ProbeResult": {
+            **_object(reason=text, ok={"type": "boolean"}, message=text),
+            "properties": {
+                "reason": {"type": "string", "description": "Of the condition Verified."},
+                "ok": {"type": "boolean"},
+                "message": text,
+                "remedy": text,
+                "certificateExpiresAt": moment,
+                "probedAt": moment,
+                "secretReadAt": moment,
+                "secretVersion": {"type": "string", "description": "resourceVersion of the Secret that was tried."},
+                "nextProbeAt": moment,
+            },
+        },
+        "Problem": {
+            **_object(type=text, title=text, status={"type": "integer"}, detail=text),
+            "properties": {
+                "type": {"type": "string", "format": "uri"},
+                "title": text,
+                "status": {"type": "integer"},
+                "detail": text,
+                "errors": {"type": "array", "items": _object(pointer=text, detail=text)},
+            },
+        },
+    }
+
+
+def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _ref(model: str) -> dict[str, str]:
+    return {"$ref": _REFERENCE.format(model=model)}
+
+
+def _plain(schema: Any) -> Any:
+    """Return a schema without what only the apiserver understands; the sentences of its rules stay, as comments.
+
+    A field that is left out is null to Python alone: on the wire null is refused, so that it does not appear here.
+    """
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: _plain(value) for key, value in schema.items() if not key.startswith("x-kubernetes-")}
+    plain = {key: value for key, value in plain.items() if (key, value) != ("default", None)}
+    if alternatives := [entry for entry in plain.pop("anyOf", ()) if entry != {"type": "null"}]:
+        (only,) = alternatives
+        plain |= only
+    if rules := schema.get("x-kubernetes-validations", ()):
+        plain["$comment"] = "; ".join(rule["message"] for rule in rules)
+    return plain

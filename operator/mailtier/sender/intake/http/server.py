@@ -1,0 +1,255 @@
+"""The HTTPS server of the intake."""
+
+import asyncio
+import functools
+import http
+import pathlib
+import socket
+import ssl
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+import mailtier
+from mailtier.api import notification
+from mailtier.sender.intake.http import certificates, entrance, openapi, probing, problems, service
+from mailtier.sender.net import handshakes
+from mailtier.serving import connection, listener, protocol
+from mailtier.telemetry import logs, metrics
+
+_LINGER_SECONDS: Final = 2.0
+# A commit takes milliseconds; a body has its own limit.
+_SHUTDOWN_SECONDS: Final = 10.0
+_HEAD_BYTES: Final = 8 * 1024
+_HEADERS: Final = 64
+_REFRESH_SECONDS: Final = 10.0
+_UNKNOWN_ROUTE: Final = "unknown"
+
+_log = logs.get_logger(__name__)
+
+
+class Server:
+    """Serves the intake over TLS.
+
+    Args:
+        parts: What it works with.
+        source: Its certificate.
+        authority_file: Where the certificates that clients verify against are published; None for nowhere.
+        limits: The bounds of its port.
+        trusted_proxies: From where a header of PROXY protocol version 2 is expected, and taken at its word.
+    """
+
+    def __init__(
+        self,
+        parts: service.Parts,
+        *,
+        source: certificates.Certificates,
+        authority_file: pathlib.Path | None = None,
+        limits: listener.Limits | None = None,
+        trusted_proxies: Sequence[listener.Network] = (),
+    ) -> None:
+        enter = entrance.Entrance(parts.gate, parts.settings)
+        self._service = service.Service(parts, enter)
+        self._probing = probing.Probing(enter, parts.probes)
+        self._source = source
+        self._authority_file = authority_file
+        self._limits = limits or listener.Limits()
+        self._trusted_proxies = trusted_proxies
+        # Threads of its own: strangers come in here, and shall keep no session of the sender's waiting.
+        self._handshakes = handshakes.Handshakes()
+        self._runner: web.AppRunner | None = None
+        self._listener: listener.Listener | None = None
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen, and return the port.
+
+        Raises:
+            CertificateError: There is no usable certificate.
+            OSError: The address cannot be had.
+        """
+        await asyncio.to_thread(self._refresh)
+        connections: dict[asyncio.Protocol, connection.ClientConnection] = {}
+        self._runner = web.AppRunner(
+            application(self._service, self._probing, connections), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
+        await self._runner.setup()
+        assert self._runner.server is not None
+        self._listener = listener.Listener(
+            functools.partial(
+                protocol.Protocol,
+                self._runner.server,
+                refusal=_refusal,
+                loop=asyncio.get_running_loop(),
+                access_log=None,
+                keepalive_timeout=self._limits.idle_seconds,
+                lingering_time=_LINGER_SECONDS,
+                max_line_size=_HEAD_BYTES,
+                max_field_size=_HEAD_BYTES * 2,
+                max_headers=_HEADERS,
+                auto_decompress=False,
+            ),
+            secure=self._secure,
+            limits=self._limits,
+            port="intake",
+            connections=connections,
+            trusted_proxies=self._trusted_proxies,
+        )
+        return self._listener.open(host, port)
+
+    async def run(self) -> None:
+        """Keep the certificate fresh until cancelled; one that cannot be used leaves the last one in force."""
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            try:
+                if await asyncio.to_thread(self._refresh):
+                    _log.info("the intake has a new certificate")
+            except certificates.CertificateError as error:
+                _log.error("the intake's certificate cannot be renewed", error=str(error))
+
+    async def close(self) -> None:
+        """Take no more connections, finish the requests under way, and what they store."""
+        listening, self._listener = self._listener, None
+        runner, self._runner = self._runner, None
+        if listening is not None:
+            await listening.close()
+        if runner is not None:
+            await runner.cleanup()
+        await self._service.drain()
+
+    async def _secure(self, accepted: socket.socket, client: str) -> ssl.SSLContext:
+        secured = await self._handshakes.accept(accepted, self._source.context, owner=client)
+        return secured.for_asyncio
+
+    def _refresh(self) -> bool:
+        renewed = self._source.refresh()
+        pem = self._source.authority_pem
+        if self._authority_file is not None and pem is not None and _read(self._authority_file) != pem:
+            certificates.write_atomically(self._authority_file, pem.encode("ascii"), mode=0o644)
+        return renewed
+
+
+def application(
+    handlers: service.Service,
+    probes: probing.Probing,
+    connections: Mapping[asyncio.Protocol, connection.ClientConnection],
+) -> web.Application:
+    """Return the routes, with every failure turned into a problem document.
+
+    Args:
+        handlers: Of notifications.
+        probes: Handlers of probes.
+        connections: Of the listener, by their protocols.
+    """
+    app = web.Application(
+        middlewares=[_in_time(connections), _problems_as_json],
+        client_max_size=notification.MAXIMUM_TOTAL_BYTES,
+    )
+    description = openapi.document(version=mailtier.__version__)
+
+    async def describe(_request: web.Request) -> web.Response:
+        return web.json_response(description)
+
+    app.router.add_get(openapi.PATH, describe)
+    app.router.add_post(openapi.COLLECTION, handlers.create)
+    app.router.add_get(openapi.ITEM, handlers.look_up)
+    app.router.add_post(openapi.PROBES, probes.organization)
+    app.router.add_post(openapi.HOST_PROBES, probes.host)
+    return app
+
+
+def _in_time(connections: Mapping[asyncio.Protocol, connection.ClientConnection]) -> Middleware:
+    """Return what keeps the time of a connection's stages, and the connection open only for whom a request let in."""
+
+    @web.middleware
+    async def keep(request: web.Request, handler: Handler) -> web.StreamResponse:
+        found = connections.get(request.protocol)
+        if found is None:
+            raise ConnectionResetError("the connection is gone")
+        request[entrance.CONNECTION] = found
+        found.begin()
+        try:
+            answer = await handler(request)
+            if not found.admitted:
+                answer.force_close()
+            return answer
+        finally:
+            found.end()
+
+    return keep
+
+
+@web.middleware
+async def _problems_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        answer = await handler(request)
+    except problems.HttpProblem as problem:
+        answer = problem.response()
+    except web.HTTPException as error:
+        answer = _problem_of(error).response()
+    except (ConnectionError, asyncio.CancelledError):
+        raise
+    except Exception as error:  # noqa: BLE001  # Whatever it is, the caller learns that it is our fault.
+        # Without the exception's text, which may quote the body (R1).
+        _log.error(
+            "a request failed",
+            route=_route(request),
+            error=type(error).__name__,
+            where="".join(traceback.format_tb(error.__traceback__)),
+        )
+        answer = problems.HttpProblem(
+            problems.BROKEN, "the sender failed; send the request again with the same idempotency key"
+        ).response()
+    metrics.count_intake_request(route=_route(request), code=answer.status)
+    return answer
+
+
+def _problem_of(error: web.HTTPException) -> problems.HttpProblem:
+    match error:
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return problems.HttpProblem(
+                problems.METHOD_NOT_ALLOWED, f"this path takes {allowed}", headers={"Allow": allowed}
+            )
+        case web.HTTPNotFound():
+            return problems.HttpProblem(problems.NOT_FOUND, f"look at {openapi.PATH} for the paths")
+        case web.HTTPRequestEntityTooLarge():
+            return problems.HttpProblem(
+                problems.TOO_LARGE,
+                f"a request holds at most {notification.MAXIMUM_TOTAL_BYTES} bytes; shorten it, or send a link instead",
+            )
+        case web.HTTPExpectationFailed():
+            return problems.HttpProblem(problems.MALFORMED, "the only expectation that is met is 100-continue")
+        case _:
+            return problems.HttpProblem(problems.MALFORMED, "the request cannot be read")
+
+
+def _refusal(cause: web.HTTPException | int) -> web.Response:
+    """Return the answer where no route was reached: the head cannot be read, or what it expects cannot be met."""
+    if isinstance(cause, web.HTTPException):
+        problem = _problem_of(cause)
+    elif cause < http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        problem = problems.HttpProblem(
+            problems.MALFORMED,
+            f"the head of the request cannot be read; it has at most {_HEADERS} headers, lines of {_HEAD_BYTES} bytes"
+            f" and values of {_HEAD_BYTES * 2}, in the form of HTTP/1.1",
+        )
+    else:
+        problem = problems.HttpProblem(problems.BROKEN, "the sender failed; send the request again")
+    answer = problem.response()
+    metrics.count_intake_request(route=_UNKNOWN_ROUTE, code=answer.status)
+    return answer
+
+
+def _route(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else _UNKNOWN_ROUTE
+
+
+def _read(path: pathlib.Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeError):
+        return None

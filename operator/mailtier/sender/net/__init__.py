@@ -1,0 +1,1 @@
+"""Connections: names looked up, TLS, and what is shared of both."""

@@ -1,0 +1,1 @@
+"""Whether settings work: probes, their budget, and what is remembered of them."""

@@ -1,0 +1,385 @@
+"""When endpoints are probed, and what is remembered of it.
+
+A probe follows a change of settings or of a Secret's version; a good endpoint is probed again after half an hour, a
+failing one after 1, 2, 4, 8, then every 10 minutes. Organizations with the same probe key share a probe. How often a
+namespace may have one, `probe_budget` says (R7).
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import heapq
+from typing import Final, NoReturn, Protocol
+
+from mailtier.api import feed, reasons, vocabulary
+from mailtier.mail import classify
+from mailtier.sender import clock, ports, settings_source
+from mailtier.sender.probing import accusations, budget, memory, probe, targets, trace
+from mailtier.sender.scheduling import standing
+from mailtier.sender.secrets import credentials, tokens
+from mailtier.sender.smtp import destination, destinations
+from mailtier.settings import codec, effective
+from mailtier.telemetry import logs, metrics, tasks
+
+_AGAIN_SECONDS: Final = 5.0
+"""Two probes of the host's endpoint with the same settings are at least so far apart, however many ask."""
+
+_CONCURRENT: Final = 64
+_IDLE_SECONDS: Final = 60.0
+
+_log = logs.get_logger(__name__)
+
+
+class ListedSettings(settings_source.KnownSettings, Protocol):
+    """What the prober asks of the settings."""
+
+    def organizations(self) -> list[effective.Effective]:
+        """Return the effective settings of all organizations."""
+
+
+class Prober:
+    """Probes the endpoints of all organizations, and on request.
+
+    Args:
+        queue: Where results are kept, for the operator and for the next process.
+        settings: Effective settings.
+        destinations: The endpoints in use; shared with delivery.
+        passwords: Credentials; shared with delivery.
+        access: Access tokens; shared with delivery.
+        time: Clocks and chance.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: ports.Queue,
+        settings: ListedSettings,
+        destinations: destinations.Destinations,
+        passwords: credentials.CredentialStore,
+        access: tokens.Tokens,
+        time: clock.Clock,
+    ) -> None:
+        self._memory = memory.ProbeMemory(queue)
+        self._settings = settings
+        self._destinations = destinations
+        self._passwords = passwords
+        self._tokens = access
+        self._clock = time
+        self._targets: dict[str, targets.Target] = {}
+        self._keys: dict[effective.OrganizationKey, str] = {}
+        self._budget = budget.ProbeBudget()
+        self._accusations = accusations.Accusations()
+        self._due: list[tuple[float, int, str]] = []
+        self._number = 0
+        self._wake = asyncio.Event()
+        self._background = tasks.Background()
+
+    async def load(self) -> None:
+        """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
+        await asyncio.gather(self._memory.load(), self._destinations.logins.load())
+
+    def note_settings(self, organization: effective.OrganizationKey) -> None:
+        """Look at an organization's settings again; the callback for whoever watches them."""
+        settings = self._settings.get(organization)
+        usable = targets.usable(settings)
+        key = codec.probe_key(usable.settings) if usable else None
+        former = self._keys.get(organization)
+        if former is not None and former != key:
+            del self._keys[organization]
+            self._drop_user(former, organization)
+        if usable is None or key is None:
+            return
+        self._keys[organization] = key
+        target = self._targets.get(key)
+        is_new = target is None
+        if target is None:
+            target = self._targets[key] = targets.Target(key=key)
+        target.users[organization] = None
+        version = usable.auth.secret.version if usable.auth.secret else ""
+        if is_new or version != target.seen_version:
+            target.seen_version = version
+            target.failures = 0
+            target.is_new = True
+            if is_new:
+                self._plan(target, self._first_at(key, version))
+            elif not self._is_known(target):
+                self._plan(target, self._clock.monotonic())
+
+    def request(self, settings: effective.Effective) -> None:
+        """Have settings probed soon: delivery found something that somebody should read."""
+        target = self._targets.get(self._keys.get(settings.organization, ""))
+        if target is not None and target.running is None:
+            self._plan(target, max(self._clock.monotonic(), target.last_at + _AGAIN_SECONDS))
+
+    async def contradict(self, usable: standing.Usable, failure: classify.Failure, *, secret_version: str) -> None:
+        """Have Verified tell what a delivery was told of the settings, where no probe gets to."""
+        target = self._targets.get(self._keys.get(usable.settings.organization, ""))
+        if target is not None:
+            users, now = {user.namespace for user in target.users}, self._clock.monotonic()
+            told = self._accusations.note(
+                target.key, usable, failure, secret_version=secret_version, users=users, now=now
+            )
+            if told is not None:
+                known, at = self._memory.find(target.key), self._clock.wall()
+                await self._record(target, told.as_probe(target.key, usable, known, at=at))
+
+    def agree(self, settings: effective.Effective) -> None:
+        """Note that a server took a message with these settings: what was said against them is over."""
+        if self._accusations.end(self._keys.get(settings.organization, "")):
+            self.request(settings)
+
+    async def check(self, organization: effective.OrganizationKey) -> feed.Probe:
+        """Probe an organization's endpoint now, and return the result; within the limits of R7 the last one.
+
+        Raises:
+            NotProbeableError: Its settings are unknown, blocked, unresolved or suspended, or the Secret cannot be
+                used.
+        """
+        self.note_settings(organization)
+        target = self._targets.get(self._keys.get(organization, ""))
+        if target is None:
+            raise targets.NotProbeableError(reasons.NOT_PROBED.meaning)
+        now = self._clock.monotonic()
+        if target.running is None and now >= self._allowed_at(target, now):
+            self._start_own(target)
+        if target.running is not None:
+            await asyncio.wait({target.running})
+        known = self._memory.find(target.key)
+        if known is None:
+            raise targets.NotProbeableError("There is no result yet; look whether the Secret can be used.")
+        return known
+
+    def demand(self, organization: effective.OrganizationKey) -> trace.Trace:
+        """Start a probe for somebody who waits, or join one; return its trace.
+
+        Its connection is a new one, and the Secret is read after the demand: one that is under way is joined only if
+        it has not come to that yet, and waited for otherwise.
+
+        Args:
+            organization: Whose endpoint; the host's own with an empty namespace.
+
+        Raises:
+            StartingError: The sender has not read yet what it has to know first (R3, R12).
+            NotProbeableError: Its settings are unknown, blocked, unresolved or suspended.
+            TooSoonError: The namespace has had its probes (R7). That goes for an inherited endpoint too, whose
+                connections all organizations share.
+        """
+        if not self._memory.loaded:
+            raise targets.StartingError
+        self.note_settings(organization)
+        target = self._targets.get(self._keys.get(organization, ""))
+        if target is None:
+            raise targets.NotProbeableError(targets.why_not(self._settings.get(organization)))
+        if target.running is not None and target.is_fresh and not target.told.reading:
+            return target.told
+        now, namespace = self._clock.monotonic(), organization.namespace
+        allowed_at = self._budget.allowed_at(namespace, now) if namespace else now
+        if not self._is_own(target):
+            allowed_at = max(allowed_at, target.last_at + _AGAIN_SECONDS)
+        if allowed_at > now:
+            self._budget.promise(namespace, allowed_at, now)
+            raise budget.TooSoonError(allowed_at - now)
+        if namespace:
+            self._budget.take(namespace, now)
+        self._start(target, fresh=True)
+        return target.told
+
+    def recall(
+        self, settings: effective.Effective, generation: credentials.Generation, at: destination.Destination
+    ) -> None:
+        """Note what an earlier process reported of a credential generation: that it was refused, or succeeded (R12)."""
+        state = at.auth_state(generation)
+        if state.is_recalled or not generation.version or not self._memory.loaded:
+            return
+        state.is_recalled = True
+        for known in self._memory.learned(generation.version):
+            if state.refusal is None and self._speaks_of(known, settings):
+                at.at.recall(generation, probe.refusal_of(known))
+
+    async def run(self) -> NoReturn:
+        """Probe until cancelled."""
+        try:
+            await self.load()
+            for settings in self._settings.organizations():
+                self.note_settings(settings.organization)
+            # What is left of settings that are gone.
+            self._memory.keep(self._targets)
+            while True:
+                self._wake.clear()
+                self._start_due()
+                pause = self._due[0][0] - self._clock.monotonic() if self._due else _IDLE_SECONDS
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(pause, 0.0)):
+                        await self._wake.wait()
+        finally:
+            await self._background.finish(within_seconds=0)
+
+    def wake(self) -> None:
+        """Look at the clock again."""
+        self._wake.set()
+
+    def _start_due(self) -> None:
+        now = self._clock.monotonic()
+        while self._due and self._due[0][0] <= now and len(self._background) < _CONCURRENT:
+            at, _, key = heapq.heappop(self._due)
+            target = self._targets.get(key)
+            if target is None or target.next_at != at or target.running is not None:
+                continue
+            allowed_at = self._allowed_at(target, now)
+            if allowed_at > now:
+                self._plan(target, allowed_at)
+                if target.is_new:
+                    target.is_new = False
+                    self._background.spawn(self._tell_wait(target, allowed_at))
+            else:
+                self._start_own(target)
+
+    def _start_own(self, target: targets.Target) -> None:
+        """Start a probe that nobody asked for."""
+        usable = self._usable(target)
+        if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
+            self._budget.take(usable.settings.organization.namespace, self._clock.monotonic())
+        self._start(target, fresh=False)
+
+    def _start(self, target: targets.Target, *, fresh: bool) -> None:
+        target.last_at = self._clock.monotonic()
+        target.told = trace.Trace()
+        target.is_fresh = fresh
+        target.running = self._background.spawn(self._probe(target, target.told, after=target.running, fresh=fresh))
+
+    async def _probe(
+        self, target: targets.Target, told: trace.Trace, *, after: asyncio.Task[None] | None, fresh: bool
+    ) -> None:
+        if after is not None:
+            await asyncio.wait({after})
+        version, pause = target.seen_version, targets.LONGEST_FAILING_SECONDS
+        try:
+            pause = target.pause_after(await self._look(target, told, fresh=fresh))
+        except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
+            _log.exception("a probe failed by a defect")
+        finally:
+            told.end()
+            if target.told is told:
+                target.running = None
+                if target.seen_version != version and not self._is_known(target):
+                    # The Secret changed meanwhile: this probe may have used the former password.
+                    pause = 0.0
+                # Up to a tenth more, so that what began together does not stay together.
+                self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
+
+    async def _look(self, target: targets.Target, told: trace.Trace, *, fresh: bool) -> feed.Probe | None:
+        usable = self._usable(target)
+        if usable is None:
+            told.problem = reasons.NOT_PROBED
+            return None
+        at = self._destinations.get(usable.settings)
+        told.reading = True
+        try:
+            found = await self._passwords.get(
+                usable.auth, usable.endpoint, max_age_seconds=0.0 if fresh else credentials.OPENING_SECONDS
+            )
+        except credentials.CredentialsError as error:
+            _log.info("no probe without credentials", reason=error.reason.name)
+            told.problem, told.explanation = error.reason, str(error)
+            if fresh and not isinstance(error, credentials.SecretUnavailableError):
+                # The status may still tell of a Secret that is no more what it was.
+                await self._record(target, probe.pending(target.key, secret_version="", at=self._clock.wall()))
+            return None
+        told.read_at = self._clock.wall() if fresh and found.generation.version else None
+        state = at.auth_state(found.generation)
+        self.recall(usable.settings, found.generation, at)
+        was_refused = state.refusal is not None
+        phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
+        finding = await probe.look(
+            usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
+        )
+        result, version = probe.report(target.key, finding, at=self._clock.wall()), found.generation.version
+        told_by = self._accusations.standing(target.key, secret_version=version, now=self._clock.monotonic())
+        if finding.failure is None and told_by is not None:
+            result = told_by.as_probe(target.key, usable, result, at=result.probed_at)
+        if target.is_new or fresh:
+            # Where the sender repeats itself it is no news, and would be a write of the status each time.
+            result = result.model_copy(update={"next_at": self._next_at(target)})
+        # Before the last stage is told: whoever hears that it failed asks at once why.
+        told.result, told.is_remembered = result, was_refused and result.stage is vocabulary.ProbeStage.AUTH
+        phases.finish(result.stage)
+        metrics.count_probe(reason=result.reason)
+        target.is_new = False
+        await self._record(target, result)
+        return result
+
+    async def _record(self, target: targets.Target, result: feed.Probe) -> None:
+        await self._memory.record(result, is_current=self._targets.get(target.key) is target)
+
+    async def _tell_wait(self, target: targets.Target, allowed_at: float) -> None:
+        """Tell once that a change waits for its probe, and until when; what was found before it stands."""
+        try:
+            next_at = self._clock.wall_at(allowed_at)
+            known = self._memory.find(target.key) or probe.pending(
+                target.key, secret_version=target.seen_version, at=self._clock.wall()
+            )
+            await self._record(target, known.model_copy(update={"next_at": next_at}))
+        except Exception:  # noqa: BLE001 - the probe itself will say more.
+            _log.exception("it could not be told when a probe may begin")
+
+    def _next_at(self, target: targets.Target) -> dt.datetime | None:
+        """Return when the namespace of an endpoint of its own may have the next probe; None where at once."""
+        usable, now = self._usable(target), self._clock.monotonic()
+        if usable is None or not self._is_own(target):
+            return None
+        allowed_at = self._budget.allowed_at(usable.settings.organization.namespace, now)
+        return self._clock.wall_at(allowed_at) if allowed_at > now else None
+
+    def _is_known(self, target: targets.Target) -> bool:
+        """Return whether somebody's probe found already what the version of the Secret that was told of comes to."""
+        known = self._memory.find(target.key)
+        return bool(target.seen_version) and known is not None and known.secret_version == target.seen_version
+
+    def _first_at(self, key: str, version: str) -> float:
+        """Return when settings are probed first: at once, unless an earlier process did so lately."""
+        known, now = self._memory.find(key), self._clock.monotonic()
+        if known is None or known.secret_version != version or known.reason != reasons.VERIFIED.name:
+            return now
+        return max(now, self._clock.monotonic_at(known.probed_at) + targets.GOOD_SECONDS)
+
+    def _allowed_at(self, target: targets.Target, now: float) -> float:
+        """Return when the sender may begin its own next probe."""
+        usable = self._usable(target)
+        if usable is None or not self._is_own(target):
+            return target.last_at + _AGAIN_SECONDS
+        return self._budget.own_allowed_at(usable.settings.organization.namespace, now)
+
+    def _is_own(self, target: targets.Target) -> bool:
+        """Return whether an endpoint is an organization's own."""
+        usable = self._usable(target)
+        return usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG
+
+    def _usable(self, target: targets.Target) -> standing.Usable | None:
+        """Return the settings of any user that still has the key."""
+        for organization in target.users:
+            return targets.usable(self._settings.get(organization))
+        return None
+
+    def _plan(self, target: targets.Target, at: float) -> None:
+        target.next_at = at
+        self._number += 1
+        heapq.heappush(self._due, (at, self._number, target.key))
+        self._wake.set()
+
+    def _speaks_of(self, known: feed.Probe, settings: effective.Effective) -> bool:
+        """Return whether a probe sent the same login to the same server, for whichever organization."""
+        target = self._targets.get(known.key)
+        probed = self._settings.get(next(iter(target.users))) if target else None
+        if known.key == codec.probe_key(settings):
+            return True
+        return probed is not None and targets.login(probed) == targets.login(settings)
+
+    def _drop_user(self, key: str, organization: effective.OrganizationKey) -> None:
+        target = self._targets.get(key)
+        if target is None:
+            return
+        target.users.pop(organization, None)
+        if not target.users:
+            del self._targets[key]
+            self._memory.forget(key)
+            self._accusations.end(key)

@@ -1,0 +1,85 @@
+"""What is probed: settings that share a probe key, and whether anything is connected to with them."""
+
+import asyncio
+import dataclasses
+import datetime as dt
+from typing import Final
+
+from mailtier.api import doubling, feed, prose, reasons
+from mailtier.mail import reasons as delivery_reasons
+from mailtier.sender import ports
+from mailtier.sender.probing import probe, trace
+from mailtier.sender.scheduling import standing
+from mailtier.settings import effective
+
+AS_READ: Final = "That is what the operator read last; it reads again within 15 seconds, so ask once more after that."
+"""What is said with what may be mended already."""
+GOOD_SECONDS: Final = 1800.0
+_FAILING: Final = doubling.Backoff(first=dt.timedelta(minutes=1), most=dt.timedelta(minutes=10))
+LONGEST_FAILING_SECONDS: Final = _FAILING.most.total_seconds()
+
+
+class NotProbeableError(Exception):
+    """Nothing is connected to with these settings; the text says why."""
+
+
+class StartingError(Exception):
+    """It is not known yet what earlier processes learned of refused credentials."""
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Target:
+    """One probe key.
+
+    Attributes:
+        users: The organizations whose settings have the key; any of them stands for all.
+        seen_version: The Secret's version as the operator published it last.
+        next_at: When it is probed next; seconds of the monotonic clock.
+        failures: How often in a row it failed.
+        told: The stages of the probe under way, or of the last one.
+        is_fresh: Whether somebody asked for it, so that the Secret is read anew.
+        is_new: Whether nobody was told yet what became of a change: of the settings, or of the Secret.
+    """
+
+    key: str
+    users: dict[effective.OrganizationKey, None] = dataclasses.field(default_factory=dict)
+    seen_version: str = ""
+    next_at: float = 0.0
+    last_at: float = float("-inf")
+    failures: int = 0
+    running: asyncio.Task[None] | None = None
+    is_fresh: bool = False
+    told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
+    is_new: bool = True
+
+    def pause_after(self, result: feed.Probe | None) -> float:
+        """Return for how many seconds a result stands, or its absence, and count failures in a row."""
+        if result is not None and result.reason in {reasons.VERIFIED.name, *probe.REFUSED}:
+            # Refused credentials stay refused: another probe would find nothing new.
+            self.failures = 0
+            return GOOD_SECONDS
+        self.failures += 1
+        return _FAILING.ceiling(self.failures).total_seconds()
+
+
+def login(settings: effective.Effective) -> tuple[object, ...] | None:
+    """Return what a password or token is sent with, and where; None where nothing is sent."""
+    at, auth = settings.endpoint, settings.auth
+    return None if at is None or auth is None else (at.host, at.port, auth.mechanism, auth.identity, auth.oauth2)
+
+
+def usable(settings: effective.Effective | None) -> standing.Usable | None:
+    """Return settings that may be used; None where nothing is connected to with them."""
+    if settings is None:
+        return None
+    judged = standing.judge(settings, ports.LaneKey.of(settings))
+    return judged if isinstance(judged, standing.Usable) else None
+
+
+def why_not(settings: effective.Effective | None) -> str:
+    """Return why nothing is connected to with settings."""
+    judged = standing.judge(settings, ports.LaneKey.of(settings)) if settings is not None else None
+    if not isinstance(judged, standing.Held):
+        return reasons.NOT_PROBED.meaning
+    is_fresh = judged.reason is not delivery_reasons.DeliveryReason.SETTINGS_UNRESOLVED
+    return judged.message if is_fresh else prose.sentences(judged.message, AS_READ)

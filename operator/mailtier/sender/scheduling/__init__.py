@@ -1,0 +1,1 @@
+"""Which recipient is next; pure."""

@@ -1,0 +1,254 @@
+"""What waits in memory: recipients in lanes, lanes in organizations, organizations in namespaces.
+
+A lane is organization x class. It keeps its order and its own rate, and can be held alone. The scheduler
+(`schedule`) decides whose turn it is; nothing here knows of connections.
+"""
+
+import collections
+import dataclasses
+import enum
+from collections.abc import Hashable, Iterator
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+from mailtier.sender.scheduling import limiter, refusals, rotation
+from mailtier.settings import effective
+
+
+class LaneClass(enum.IntEnum):
+    """The classes of an organization's messages, most urgent first. They order within the organization only."""
+
+    PASSWORD = 0
+    ALERT = 1
+    LICENSE = 2
+    UPDATE = 3
+
+
+CLASSES: Final = {
+    vocabulary.Category.PASSWORD_RECOVERY: LaneClass.PASSWORD,
+    vocabulary.Category.JOB_ALERT: LaneClass.ALERT,
+    vocabulary.Category.ROBOT_ALERT: LaneClass.ALERT,
+    vocabulary.Category.LICENSE_STATUS: LaneClass.LICENSE,
+    vocabulary.Category.PRODUCT_UPDATE: LaneClass.UPDATE,
+}
+
+PASSWORD_RECOVERIES_PER_MINUTE: Final = 30
+"""For each organization: more than that is an abuse of somebody's reset page."""
+
+
+_LOSSES: Final = 3
+"""How often a server breaks off at a message, and serves others, before that is the message's fault."""
+
+
+def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
+    """Return the organization that a lane key belongs to."""
+    return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
+
+
+class EntryPlace(enum.Enum):
+    """Where an entry is."""
+
+    WAITING = enum.auto()
+    """Its time has not come."""
+    READY = enum.auto()
+    """In its lane."""
+    ACTIVE = enum.auto()
+    """Being attempted, or its outcome being stored."""
+    GONE = enum.auto()
+    """Out of the scheduler's hands; its lane may still name it."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class LaneEntry:
+    """One recipient in memory.
+
+    Attributes:
+        pending: What the queue says of it, replaced when that changes.
+        crashes: How often building its message crashed.
+        losses: How often the server broke off at it, and at nobody else's.
+        lost_at: When it first did; seconds of the monotonic clock.
+        charges: What the rates took for it when it was picked last, until it is clear that it goes.
+    """
+
+    pending: ports.Pending
+    organization: "OrganizationLanes"
+    place: EntryPlace = EntryPlace.WAITING
+    crashes: int = 0
+    losses: int = 0
+    lost_at: float = 0.0
+    charges: tuple[limiter.Charge, ...] = ()
+
+    def lose(self, now: float, *, served_at: float) -> bool:
+        """Note that the server broke off at it; return whether that is held to be its own fault.
+
+        Args:
+            now: Seconds of the monotonic clock.
+            served_at: When the server last did what somebody asked of it.
+        """
+        self.losses += 1
+        if self.losses == 1:
+            self.lost_at = now
+        return self.losses >= _LOSSES and served_at > self.lost_at
+
+    @property
+    def lane(self) -> "Lane":
+        """The lane it belongs to."""
+        return self.organization.lane(CLASSES[self.pending.category])
+
+
+class Lane:
+    """The messages of one class of one organization, in the order in which they became due."""
+
+    __slots__ = ("held_until", "limiter", "ready", "refusals")
+
+    def __init__(self, lane_class: LaneClass) -> None:
+        self.ready: collections.deque[LaneEntry] = collections.deque()
+        self.limiter = limiter.RateLimiter(PASSWORD_RECOVERIES_PER_MINUTE) if lane_class is LaneClass.PASSWORD else None
+        self.held_until = float("-inf")
+        self.refusals = refusals.SettingsRefusals()
+
+    def head(self) -> LaneEntry | None:
+        """Return the next entry; those that left meanwhile are dropped on the way."""
+        while self.ready:
+            if self.ready[0].place is EntryPlace.READY:
+                return self.ready[0]
+            self.ready.popleft()
+        return None
+
+    def allowed_at(self, now: float) -> float:
+        """Return when its next message may go."""
+        allowed = self.limiter.allowed_at(now) if self.limiter else now
+        return max(allowed, self.held_until)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """How many messages a minute an organization's settings allow; None without a limit.
+
+    Attributes:
+        organization: For itself: `delivery.ratePerMinute`.
+        namespace: For all organizations of its namespace together, through the host's endpoint: the host's quota.
+    """
+
+    organization: int | None = None
+    namespace: int | None = None
+
+
+UNLIMITED: Final = Rates()
+
+
+class OrganizationLanes:
+    """The lanes of one organization, and the destination that its settings name now.
+
+    Attributes:
+        destination: None while its messages are held.
+        limiter: Its effective ratePerMinute.
+        namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
+        taken_at: When a message was taken last.
+    """
+
+    __slots__ = (
+        "_lanes",
+        "_meter",
+        "_namespace_meter",
+        "destination",
+        "entries",
+        "key",
+        "limiter",
+        "namespace_limiter",
+        "rests_until",
+        "taken_at",
+    )
+
+    def __init__(self, key: ports.LaneKey, namespace_meter: limiter.Meter) -> None:
+        self.key = key
+        self._meter = limiter.Meter()
+        self._namespace_meter = namespace_meter
+        self.destination: Hashable | None = None
+        self.limiter: limiter.RateLimiter | None = None
+        self.namespace_limiter: limiter.RateLimiter | None = None
+        self.rests_until = float("-inf")
+        self.taken_at = float("-inf")
+        self.entries: dict[int, LaneEntry] = {}
+        self._lanes: dict[LaneClass, Lane] = {}
+
+    def lane(self, lane_class: LaneClass) -> Lane:
+        """Return the lane of a class."""
+        lane = self._lanes.get(lane_class)
+        if lane is None:
+            lane = self._lanes[lane_class] = Lane(lane_class)
+        return lane
+
+    def forgive(self) -> None:
+        """End the holds of its lanes: what they were held for has changed."""
+        for lane in self._lanes.values():
+            lane.held_until = float("-inf")
+            lane.refusals.forget()
+
+    def held(self, now: float) -> int:
+        """Return how many of its lanes are held."""
+        return sum(lane.held_until > now for lane in self._lanes.values())
+
+    def set_rates(self, rates: Rates) -> None:
+        """Set the rates; what was sent so far still counts, or whoever edits settings had a fresh minute each time."""
+        self.limiter = _limiter(rates.organization, self._meter)
+        self.namespace_limiter = _limiter(rates.namespace, self._namespace_meter)
+
+    def ready(self) -> Iterator[LaneEntry]:
+        """Yield what waits for nothing but its turn."""
+        for lane in self._lanes.values():
+            yield from (entry for entry in lane.ready if entry.place is EntryPlace.READY)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether any lane has an entry."""
+        return any(lane.head() for lane in self._lanes.values())
+
+    def give_back(self, entry: LaneEntry) -> None:
+        """Put an entry that was picked first in its lane again, and do not count it against the rates."""
+        entry.lane.ready.appendleft(entry)
+        for charge in entry.charges:
+            charge.give_back()
+        entry.charges = ()
+
+    def namespace_allowed_at(self, now: float) -> float:
+        """Return when the rate of its namespace lets the next message go."""
+        return self.namespace_limiter.allowed_at(now) if self.namespace_limiter else now
+
+    def pick(self, now: float) -> LaneEntry | float | None:
+        """Take the next entry out of the most urgent lane that may go, and count it against the rates.
+
+        The namespace's rate is not asked: it is not for one organization to wait for it (`namespace_allowed_at`).
+
+        Returns:
+            The entry; or when one may go, where rates and holds keep all back; or None without any entry.
+        """
+        allowed_at = float("inf")
+        for lane_class in LaneClass:
+            lane = self._lanes.get(lane_class)
+            if lane is None or (entry := lane.head()) is None:
+                continue
+            lane_at = max(self.rests_until, lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now)
+            if lane_at <= now:
+                lane.ready.popleft()
+                entry.charges = tuple(limit.take(now) for limit in self._limits(lane))
+                return entry
+            allowed_at = min(allowed_at, lane_at)
+        return allowed_at if allowed_at < float("inf") else None
+
+    def _limits(self, lane: Lane) -> Iterator[limiter.RateLimiter]:
+        return (limit for limit in (lane.limiter, self.limiter, self.namespace_limiter) if limit)
+
+
+def _limiter(per_minute: int | None, meter: limiter.Meter) -> limiter.RateLimiter | None:
+    return None if per_minute is None else limiter.RateLimiter(per_minute, meter)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class ReadyNamespace:
+    """The organizations of one namespace that have something ready for one destination."""
+
+    uid: str
+    destination: Hashable
+    organizations: rotation.Rotation[str, OrganizationLanes] = dataclasses.field(default_factory=rotation.Rotation)

@@ -1,0 +1,309 @@
+"""Whose turn it is: due times in timers, fair turns for each destination; pure, in virtual or real time.
+
+Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
+Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
+costs constant time, and the logarithm of a heap where it has to wait. A namespace that has used up its rate waits as
+a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked each second.
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import Final
+
+from mailtier.api import timers
+from mailtier.sender import ports
+from mailtier.sender.scheduling import lanes, limiter, rotation
+
+_RATES_COUNT_SECONDS: Final = 120.0
+
+
+class Schedule:
+    """All recipients without a final state. Times are seconds of a monotonic clock."""
+
+    def __init__(self) -> None:
+        self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
+        self._entries: dict[int, lanes.LaneEntry] = {}
+        self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
+        self._due = timers.Timers[lanes.LaneEntry]()
+        self._expiring = timers.Timers[lanes.LaneEntry]()
+        # Those that take part again later, while rates or holds keep all of theirs back.
+        self._parked = timers.Timers[lanes.OrganizationLanes | lanes.ReadyNamespace]()
+        # By the namespace's uid: what it sent, and those of its parts that wait for its rate, by destination.
+        self._meters: dict[str, limiter.Meter] = {}
+        self._waiting: dict[str, dict[Hashable, lanes.ReadyNamespace]] = {}
+        self._touched: set[Hashable] = set()
+        self._stranded: list[lanes.LaneEntry] = []
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, recipient: int) -> bool:
+        return recipient in self._entries
+
+    def organization(self, key: ports.LaneKey) -> lanes.OrganizationLanes | None:
+        """Return an organization that has or had messages."""
+        return self._organizations.get(key)
+
+    def organizations(self) -> Iterator[lanes.OrganizationLanes]:
+        """Yield every organization in memory."""
+        yield from self._organizations.values()
+
+    def offer(self, pending: ports.Pending, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:
+        """Take a recipient in; None if it is here already.
+
+        Its organization has no destination until `attach` names one.
+        """
+        if pending.recipient in self._entries:
+            return None
+        organization = self._organizations.get(pending.lane)
+        if organization is None:
+            meter = self._meters.setdefault(pending.lane.namespace_uid, limiter.Meter())
+            organization = self._organizations[pending.lane] = lanes.OrganizationLanes(pending.lane, meter)
+        entry = lanes.LaneEntry(pending=pending, organization=organization)
+        self._entries[pending.recipient] = entry
+        organization.entries[pending.recipient] = entry
+        self.watch_expiry(entry, at=expires_at)
+        self._wait(entry, due_at)
+        return entry
+
+    def attach(self, key: ports.LaneKey, destination: Hashable, *, rates: lanes.Rates = lanes.UNLIMITED) -> None:
+        """Let an organization's messages go to a destination; in place of the former, if there was one."""
+        organization = self._organizations[key]
+        organization.set_rates(rates)
+        if organization.destination != destination:
+            self.detach(key)
+            organization.destination = destination
+            organization.rests_until = float("-inf")
+        self._parked.remove(organization)
+        self._join(organization)
+        # It may be another rate: let `take` look again.
+        self._let_in(key.namespace_uid)
+
+    def detach(self, key: ports.LaneKey) -> None:
+        """Hold an organization's messages; they keep their places."""
+        organization = self._organizations[key]
+        if organization.destination is None:
+            return
+        self._leave(organization)
+        organization.destination = None
+        self._stranded.extend(organization.ready())
+
+    def hold(self, lane: lanes.Lane, *, until: float) -> None:
+        """Hold one lane for a while."""
+        lane.held_until = until
+
+    def rest(self, entry: lanes.LaneEntry, *, until: float) -> None:
+        """Let an entry that was taken be the next of its lane, and its organization wait for a while."""
+        entry.organization.rests_until = until
+        self.put_first(entry)
+
+    def forgive(self, key: ports.LaneKey) -> None:
+        """End the holds of an organization's lanes: what they were held for has changed."""
+        organization = self._organizations.get(key)
+        if organization is not None:
+            organization.forgive()
+            self._parked.remove(organization)
+            self._join(organization)
+
+    def held_lanes(self, now: float) -> int:
+        """Return how many lanes are held."""
+        return sum(organization.held(now) for organization in self._organizations.values())
+
+    def advance(self, now: float) -> None:
+        """Let in what has become due, and organizations whose rates or holds have passed."""
+        for entry in self._due.due(now):
+            self._make_ready(entry)
+        for parked in self._parked.due(now):
+            if isinstance(parked, lanes.ReadyNamespace):
+                self._let_in(parked.uid)
+            else:
+                self._join(parked)
+
+    def next_event(self) -> float | None:
+        """Return when `advance` or `expired` has something to do next."""
+        firsts = (self._due.next_at(), self._expiring.next_at(), self._parked.next_at())
+        return min((at for at in firsts if at is not None), default=None)
+
+    def expired(self, now: float) -> Iterator[lanes.LaneEntry]:
+        """Yield what reaches its expiry by `now`, each once; the caller decides, or calls `watch_expiry` again."""
+        return self._expiring.due(now)
+
+    def watch_expiry(self, entry: lanes.LaneEntry, *, at: float) -> None:
+        """Have `expired` yield the entry at a time, unless it is final already."""
+        if entry.place is not lanes.EntryPlace.GONE:
+            self._expiring.set(entry, at)
+
+    def take_touched(self) -> set[Hashable]:
+        """Return the destinations for which something became ready since this was asked last."""
+        touched, self._touched = self._touched, set()
+        return touched
+
+    def take_stranded(self) -> list[lanes.LaneEntry]:
+        """Return what became ready while its organization was held, since this was asked last."""
+        stranded, self._stranded = self._stranded, []
+        return stranded
+
+    def has_ready(self, destination: Hashable) -> bool:
+        """Return whether something may be ready for a destination."""
+        return destination in self._rotations
+
+    def take(self, destination: Hashable, now: float) -> lanes.LaneEntry | None:
+        """Take the entry whose turn it is, None if there is none; it is ACTIVE until `put_back` or `remove`."""
+        namespaces = self._rotations.get(destination)
+        while namespaces and (namespace := namespaces.turn()) is not None:
+            organization = namespace.organizations.turn()
+            if organization is None:
+                namespaces.remove(namespace.uid)
+                continue
+            if (allowed_at := organization.namespace_allowed_at(now)) > now:
+                namespaces.remove(namespace.uid)
+                self._park(namespace, until=allowed_at)
+                continue
+            picked = organization.pick(now)
+            if isinstance(picked, lanes.LaneEntry):
+                picked.place = lanes.EntryPlace.ACTIVE
+                organization.taken_at = now
+                self.charge(picked, 1)
+                return picked
+            namespace.organizations.remove(organization.key.organization)
+            if picked is not None:
+                self._parked.set(organization, picked)
+        self._rotations.pop(destination, None)
+        return None
+
+    def charge(self, entry: lanes.LaneEntry, cost: int) -> None:
+        """Charge an entry's namespace and organization for what it takes of a destination."""
+        key = entry.organization.key
+        namespaces = self._rotations.get(entry.organization.destination)
+        namespace = namespaces.get(key.namespace_uid) if namespaces else None
+        if namespaces and namespace:
+            namespace.organizations.charge(key.organization, cost)
+            namespaces.charge(key.namespace_uid, cost)
+
+    def put_back(self, entry: lanes.LaneEntry, pending: ports.Pending, *, due_at: float) -> None:
+        """Let an entry that was taken wait until it is due."""
+        entry.pending = pending
+        entry.charges = ()
+        self._wait(entry, due_at)
+
+    def put_first(self, entry: lanes.LaneEntry) -> None:
+        """Let an entry that was taken be the next of its lane: it was not attempted."""
+        entry.place = lanes.EntryPlace.READY
+        entry.organization.give_back(entry)
+        self._parked.remove(entry.organization)
+        self._join(entry.organization)
+        # What it did not use of the namespace's rate another may have.
+        self._let_in(entry.organization.key.namespace_uid)
+
+    def remove(self, entry: lanes.LaneEntry) -> None:
+        """Forget an entry: its state is final."""
+        entry.place = lanes.EntryPlace.GONE
+        self._entries.pop(entry.pending.recipient, None)
+        organization = entry.organization
+        organization.entries.pop(entry.pending.recipient, None)
+        # What is final would otherwise stay in memory until its max age, which is up to a week.
+        self._expiring.remove(entry)
+        self._due.remove(entry)
+
+    def prune(self, now: float) -> list[ports.LaneKey]:
+        """Forget organizations without messages; return which.
+
+        One whose rates may still count is kept: it would get a fresh minute.
+        """
+        empty = [
+            key
+            for key, organization in self._organizations.items()
+            if not organization.entries and organization.taken_at + _RATES_COUNT_SECONDS <= now
+        ]
+        for key in empty:
+            self._leave(self._organizations.pop(key))
+        left = {key.namespace_uid for key in self._organizations}
+        self._meters = {uid: meter for uid, meter in self._meters.items() if uid in left}
+        return empty
+
+    def awaited_rate(self, key: ports.LaneKey) -> int | None:
+        """Return the rate of its namespace that an organization waits for, in messages a minute; None if for none."""
+        organization = self._organizations.get(key)
+        if organization is None or organization.namespace_limiter is None:
+            return None
+        waiting = organization.destination in self._waiting.get(key.namespace_uid, {})
+        return organization.namespace_limiter.per_minute if waiting else None
+
+    def waiting_for_rate(self) -> int:
+        """Return how many organizations have messages that wait for their namespace's rate."""
+        return sum(len(part.organizations) for parts in self._waiting.values() for part in parts.values())
+
+    def _wait(self, entry: lanes.LaneEntry, due_at: float) -> None:
+        entry.place = lanes.EntryPlace.WAITING
+        self._due.set(entry, due_at)
+
+    def _make_ready(self, entry: lanes.LaneEntry) -> None:
+        entry.place = lanes.EntryPlace.READY
+        entry.lane.ready.append(entry)
+        # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
+        self._parked.remove(entry.organization)
+        if entry.organization.destination is None:
+            self._stranded.append(entry)
+        self._join(entry.organization)
+
+    def _join(self, organization: lanes.OrganizationLanes) -> None:
+        destination = organization.destination
+        if destination is None:
+            return
+        if organization in self._parked or not organization.has_ready:
+            return
+        namespace = self._find(organization)
+        if namespace is None:
+            namespace = lanes.ReadyNamespace(organization.key.namespace_uid, destination)
+            self._add(namespace)
+        namespace.organizations.add(organization.key.organization, organization)
+        self._touched.add(destination)
+
+    def _leave(self, organization: lanes.OrganizationLanes) -> None:
+        self._parked.remove(organization)
+        namespace = self._find(organization)
+        if namespace is None:
+            return
+        namespace.organizations.remove(organization.key.organization)
+        if namespace.organizations:
+            return
+        self._unpark(namespace)
+        namespaces = self._rotations.get(namespace.destination)
+        if namespaces is not None:
+            namespaces.remove(namespace.uid)
+            if not namespaces:
+                del self._rotations[namespace.destination]
+
+    def _find(self, organization: lanes.OrganizationLanes) -> lanes.ReadyNamespace | None:
+        """Return the part of its namespace that has something ready for the same destination, parked or not."""
+        uid, destination = organization.key.namespace_uid, organization.destination
+        if (parked := self._waiting.get(uid, {}).get(destination)) is not None:
+            return parked
+        namespaces = self._rotations.get(destination)
+        return namespaces.get(uid) if namespaces else None
+
+    def _add(self, namespace: lanes.ReadyNamespace) -> None:
+        """Let a namespace take part at its destination, after all others."""
+        namespaces = self._rotations.get(namespace.destination)
+        if namespaces is None:
+            namespaces = self._rotations[namespace.destination] = rotation.Rotation()
+        namespaces.add(namespace.uid, namespace)
+        self._touched.add(namespace.destination)
+
+    def _park(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
+        """Let a namespace wait for its rate."""
+        self._waiting.setdefault(namespace.uid, {})[namespace.destination] = namespace
+        self._parked.set(namespace, until)
+
+    def _unpark(self, namespace: lanes.ReadyNamespace) -> None:
+        self._parked.remove(namespace)
+        parts = self._waiting.get(namespace.uid, {})
+        if parts.get(namespace.destination) is namespace:
+            del parts[namespace.destination]
+            if not parts:
+                del self._waiting[namespace.uid]
+
+    def _let_in(self, uid: str) -> None:
+        """Let a namespace take part again wherever it waits for its rate."""
+        for namespace in list(self._waiting.get(uid, {}).values()):
+            self._unpark(namespace)
+            self._add(namespace)

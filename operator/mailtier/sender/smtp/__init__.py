@@ -1,0 +1,1 @@
+"""Servers and sessions with them."""

@@ -1,0 +1,369 @@
+"""One endpoint: its breaker, its addresses, its sessions, and what is known of the credentials used there.
+
+Whoever wants a connection first reserves a slot. A slot carries at most one connection, idle ones have none; slots
+and idle sessions together never exceed the limit of the server (`rooms`), however many endpoints and organizations use
+it.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+from mailtier.mail import classify
+from mailtier.sender.net import breaker, faults, resolver, shares, witnesses
+from mailtier.sender.secrets import credentials
+from mailtier.sender.smtp import destination_key, opening, rooms, session, surroundings, whereabouts
+from mailtier.telemetry import metrics
+
+_IDLE_SECONDS: Final = 5.0
+"""How long a session waits for its next message: long enough for a burst, short enough to leave a server its slots."""
+
+_TURN_MESSAGES: Final = 10
+_TURN_SECONDS: Final = 2.0
+"""What a slot is used for before others of the same server have it, so that not each message opens a session."""
+
+_ALIKE: Final = frozenset({classify.Phase.CONNECT, classify.Phase.TLS, classify.Phase.GREETING, classify.Phase.EHLO})
+"""Phases in which a server does not know yet with whom it speaks, nor for whom."""
+
+
+class MovedError(Exception):
+    """The name leads to another server than the one whose slot is at hand; it takes one of that server."""
+
+
+class NoRoomError(Exception):
+    """A namespace has no slot for another opening just now (R15)."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Slot:
+    """Leave to hold one connection; given back with `Destination.release`.
+
+    Attributes:
+        seat: Where it is counted: at the server of its connection.
+        is_trial: Whether it is the one session that a half-open breaker lets through.
+        taken_at: When, in seconds of the monotonic clock.
+        carried: Its connection, while there is one.
+        turns: How many messages it was used for.
+    """
+
+    seat: rooms.Seat
+    is_trial: bool
+    taken_at: float
+    carried: session.Session | None = None
+    turns: int = 0
+
+
+class Destination:
+    """The state of one endpoint.
+
+    Args:
+        key: What it is.
+        limits: As its owner says now.
+        around: What it has in common with others.
+        on_free: Told when a slot may have become free.
+        on_move: Told when it was found to be the host's server, or to be so no more.
+
+    Attributes:
+        breaker: Whether the server is left alone.
+        served_at: When it last did what it was asked to; seconds of the monotonic clock.
+        last_used: When it was last asked for, in seconds of the monotonic clock.
+        at: At which server it is, and what holds there.
+    """
+
+    def __init__(
+        self,
+        key: destination_key.DestinationKey,
+        *,
+        limits: destination_key.DestinationLimits,
+        around: surroundings.Surroundings,
+        on_free: Callable[[destination_key.DestinationKey], None],
+        on_move: Callable[[destination_key.DestinationKey], None],
+    ) -> None:
+        self.key = key
+        self.breaker = breaker.Breaker()
+        self.served_at = float("-inf")
+        self._witnesses = witnesses.Witnesses()
+        self.last_used = around.time.monotonic()
+        self._around = around
+        self._clock = around.time
+        self._resolution: resolver.ResolvedName | None = None
+        self._resolved_until = 0.0
+        self._resolving = asyncio.Lock()
+        self.at = whereabouts.Whereabouts(
+            key, limits=limits, around=around, on_free=lambda: on_free(key), on_move=lambda: on_move(key)
+        )
+
+    @property
+    def limits(self) -> destination_key.DestinationLimits:
+        """What the owner of the server says of its use."""
+        return self.at.limits(self.at.seat)
+
+    def limits_of(self, slot: Slot) -> destination_key.DestinationLimits:
+        """Return what the owner of the server at which a slot is says of its use."""
+        return self.at.limits(slot.seat)
+
+    @property
+    def busy(self) -> int:
+        """How many slots are taken."""
+        return sum(seat.busy for seat in self.at.seats)
+
+    @property
+    def connections(self) -> int:
+        """How many connections there may be at most right now."""
+        return sum(seat.busy + seat.idle for seat in self.at.seats)
+
+    def must_yield(self, slot: Slot) -> bool:
+        """Return whether whoever has a slot should give it back after the message at hand."""
+        slot.turns += 1
+        if slot.seat is not self.at.seat or slot.seat.room.is_urgent(slot.seat):
+            return True
+        is_over = slot.turns >= _TURN_MESSAGES or self._clock.monotonic() - slot.taken_at >= _TURN_SECONDS
+        return is_over and slot.seat.room.must_yield(slot.seat)
+
+    def retry_at(self, namespace: str) -> float:
+        """Return when a namespace may use the server again; in the past where nothing keeps it from that."""
+        return max(self.breaker.retry_at, self._witnesses.retry_at(namespace))
+
+    def note_served(self, namespace: str | None) -> None:
+        """Note that the server did, for a namespace or for the host, what a server does."""
+        self.breaker.succeed()
+        self.served_at = self._clock.monotonic()
+        if namespace is not None:
+            self._witnesses.acquit(namespace)
+
+    def note_fault(self, phase: classify.Phase, *, namespace: str | None) -> None:
+        """Note a fault, and leave the server alone if it is the server's.
+
+        Args:
+            phase: In which it came; whoever connects meets the same until EHLO is answered.
+            namespace: Whose credentials they were at AUTH, whose message or sender address afterwards; None for the
+                host's.
+        """
+        now, jitter = self._clock.monotonic(), self._clock.random()
+        is_for_all = namespace is None or phase in _ALIKE
+        if is_for_all or self._witnesses.testify(str(namespace), now, jitter=jitter):
+            self.breaker.fail(now, jitter=jitter)
+        else:
+            self.breaker.note_alive()
+
+    def auth_state(self, generation: credentials.Generation) -> opening.AuthState:
+        """Return what is known of a credential generation at this server."""
+        return self._around.auth.get(self.key.endpoint, generation)
+
+    def reserve(self) -> Slot | None:
+        """Return a slot if one is free and the breaker lets it be used."""
+        now, seat = self._clock.monotonic(), self.at.seat
+        if not seat.room.offer(seat):
+            return None
+        if not self.breaker.acquire(now):
+            self.want_nothing()
+            return None
+        seat.room.take(seat)
+        return self._new_slot(seat, is_trial=self.breaker.state(now) is breaker.BreakerState.HALF_OPEN)
+
+    def want_nothing(self) -> None:
+        """Leave the line of those who wait for a slot of the server: nothing is ready."""
+        self.at.seat.room.withdraw(self.at.seat)
+
+    async def reserve_for_probe(self) -> Slot:
+        """Return a slot as soon as one is free; deliveries give way. A probe may look behind an open breaker."""
+        seat = self.at.seat
+        await seat.room.wait(seat)
+        return self._new_slot(seat, is_trial=False)
+
+    def give_back(self, slot: Slot) -> None:
+        """Give back a slot that has no session."""
+        if slot.is_trial:
+            self.breaker.release()
+        slot.seat.room.give_back(slot.seat)
+        self.at.tidy()
+
+    def leave(self) -> None:
+        """Give up the place at the server; nothing is held there."""
+        self.at.leave()
+
+    async def release(self, slot: Slot) -> None:
+        """Give a slot back, and with it its session, which is kept for the next message or ended."""
+        try:
+            if slot.carried is not None and not self._keep(slot.seat, slot.carried):
+                await self._end(slot)
+        finally:
+            self.give_back(slot)
+
+    def has_session(self, slot: Slot, generation: credentials.Generation) -> bool:
+        """Return whether `session_for` would find one that is open, the slot's own or an idle one."""
+        held = (slot.carried, *slot.seat.room.idle_sessions(slot.seat))
+        return any(
+            each is not None and each.generation == generation and self._is_fit(slot.seat, each) for each in held
+        )
+
+    async def session_for(
+        self,
+        slot: Slot,
+        found: credentials.Credentials,
+        *,
+        payer: str | None,
+        room: shares.ShareSlot | None = None,
+        barred: str | None = None,
+        progress: opening.OpeningProgress | None = None,
+        fresh: bool = False,
+    ) -> session.Session:
+        """Return a session for a message: the slot's own if it fits, else an idle one, else a new one.
+
+        Args:
+            slot: Whose session it is from now on.
+            found: What the session has to be authenticated with.
+            payer: The namespace whose share an opening takes (R15); None for the host.
+            room: Its slot of that share, where the caller holds one.
+            barred: What forbids it on the host's server by another name; None for nothing.
+            progress: Of the opening, if it comes to one.
+            fresh: Whether it has to be a new one.
+
+        Raises:
+            MovedError: It takes a slot of another server, in its turn there: the name leads elsewhere by now.
+            NoRoomError: It takes an opening, for which the namespace has no slot just now; nobody should wait for one
+                with a connection that others could use.
+            faults.DeliveryError: No session came about.
+        """
+        held = slot.carried
+        if held is not None and (
+            fresh or held.generation != found.generation or not self._is_fit(slot.seat, held, barred)
+        ):
+            await self._end(slot)
+        if slot.carried is None and not fresh:
+            slot.carried = self._reuse(slot.seat, found.generation, barred)
+        if slot.carried is None:
+            taken = room or self._around.opener.shares.try_take(payer)
+            if taken is None:
+                raise NoRoomError
+            try:
+                slot.carried = await self._open(
+                    slot, found, progress or opening.OpeningProgress(), barred=barred, payer=payer
+                )
+            finally:
+                if room is None:
+                    taken.release()
+        return slot.carried
+
+    def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:
+        """End sessions that were idle for too long, or that the server has ended.
+
+        Args:
+            spawn: Runs a coroutine in the background.
+            everything: Whether to end all of them.
+        """
+        now = self._clock.monotonic()
+        for seat in self.at.seats:
+            for idle in seat.room.idle_sessions(seat):
+                if everything or idle.idle_until <= now or not idle.is_usable:
+                    seat.room.wake(idle)
+                    seat.room.take(seat)
+                    spawn(self._retire(self._new_slot(seat, is_trial=False, carried=idle)))
+        self.at.tidy()
+
+    async def _retire(self, slot: Slot) -> None:
+        try:
+            await self._end(slot)
+        finally:
+            self.give_back(slot)
+
+    async def _end(self, slot: Slot) -> None:
+        ending, slot.carried = slot.carried, None
+        if ending is None:
+            return
+        try:
+            await (ending.quit() if ending.is_usable else ending.abort())
+        finally:
+            metrics.add_sessions(-1)
+
+    def _is_fit(self, seat: rooms.Seat, held: session.Session, barred: str | None = None) -> bool:
+        is_barred = held.is_at_host_s and barred is not None
+        return held.is_usable and not is_barred and held.messages < self.at.limits(seat).messages_per_connection
+
+    def _keep(self, seat: rooms.Seat, carried: session.Session) -> bool:
+        if not self._is_fit(seat, carried) or not seat.room.keep(seat, carried):
+            return False
+        carried.idle_until = self._clock.monotonic() + _IDLE_SECONDS
+        return True
+
+    def _reuse(
+        self, seat: rooms.Seat, generation: credentials.Generation, barred: str | None
+    ) -> session.Session | None:
+        """Return an idle session of a credential generation, the one used last."""
+        for idle in reversed(seat.room.idle_sessions(seat)):
+            if idle.generation == generation and self._is_fit(seat, idle, barred):
+                seat.room.wake(idle)
+                return idle
+        return None
+
+    async def take_room(self, payer: str | None) -> shares.ShareSlot:
+        """Return a namespace's slot for an opening as soon as it has one."""
+        return await self._around.opener.shares.take(payer)
+
+    def tell_of_room(self, payer: str, then: Callable[[], None]) -> None:
+        """Have somebody told when a namespace has a slot for an opening, which is kept for a moment."""
+        self._around.opener.shares.tell(payer, then)
+
+    async def _open(
+        self,
+        slot: Slot,
+        found: credentials.Credentials,
+        progress: opening.OpeningProgress,
+        *,
+        barred: str | None,
+        payer: str | None,
+    ) -> session.Session:
+        resolution = await self._resolve(payer)
+        spot = await self.at.find(resolution.addresses, found, barred)
+        if spot.seat is not slot.seat:
+            # Neither its turn, nor its rates, nor its leave to log in were that server's.
+            raise MovedError
+        while (surplus := spot.seat.room.surplus(spot.seat)) is not None:
+            # The slot holds the connection while it is being closed, so that it goes on to count.
+            spot.seat.room.wake(surplus)
+            slot.carried = surplus
+            await self._end(slot)
+        state = self.auth_state(found.generation)
+        # Again, for whoever follows the phases: the name is resolved.
+        progress.phase = classify.Phase.CONNECT
+        plan = opening.OpeningPlan(
+            endpoint=self.key.endpoint,
+            addresses=spot.addresses,
+            credentials=found,
+            helo_name=self.at.helo_name(spot.seat),
+            total=self.at.limits(spot.seat).session_timeout,
+            auth=state,
+            owner=self.key.party,
+        )
+        started = self._clock.monotonic()
+        with self.at.budgeted(found, spot.seat):
+            try:
+                opened = await self._around.opener.open(plan, progress)
+            except faults.DeliveryError as error:
+                if error.phase is classify.Phase.CONNECT:
+                    # The name may have moved.
+                    self._resolution = None
+                if state.refusal is not None and not state.is_counted:
+                    state.is_counted = True
+                    await self._around.logins.note_refusal(self.at.place(found.generation, spot.seat))
+                raise
+        opened.is_at_host_s = spot.is_host_s
+        state.proven.add(spot.seat.room.label)
+        metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
+        metrics.add_sessions(1)
+        return opened
+
+    def _new_slot(self, seat: rooms.Seat, *, is_trial: bool, carried: session.Session | None = None) -> Slot:
+        self.last_used = self._clock.monotonic()
+        return Slot(seat=seat, is_trial=is_trial, taken_at=self.last_used, carried=carried)
+
+    async def _resolve(self, payer: str | None) -> resolver.ResolvedName:
+        async with self._resolving:
+            if self._resolution is None or self._clock.monotonic() >= self._resolved_until:
+                self._resolution = None
+                self._resolution = await self._around.names.resolve(
+                    self.key.endpoint.host, self.key.endpoint.addresses, payer=payer
+                )
+                self._resolved_until = self._clock.monotonic() + self._resolution.ttl_seconds
+            return self._resolution

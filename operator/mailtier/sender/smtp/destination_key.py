@@ -1,0 +1,63 @@
+"""What makes two organizations users of the same destination, and what its owner says of its use."""
+
+import dataclasses
+import datetime as dt
+
+from mailtier.api import vocabulary
+from mailtier.sender.smtp import rooms
+from mailtier.settings import effective
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationLimits:
+    """What the owner of an endpoint says of its use."""
+
+    max_connections: int
+    messages_per_connection: int
+    session_timeout: dt.timedelta
+    envelope_timeout: dt.timedelta
+    message_timeout: dt.timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationKey:
+    """What makes two organizations users of the same destination.
+
+    Attributes:
+        limits: None on the host's server, whose limits may change under the same destination. Organizations with an
+            endpoint of their own share one only if they say the same of it.
+        party: Whose it is: `rooms.HOST`, or the namespace that names the endpoint itself, so that none can lower
+            another's limits, or trip its breaker with a HELO name that the server does not take.
+        is_trusted: Whether the login is one that the host's server is left to judge.
+    """
+
+    endpoint: effective.Endpoint
+    helo_name: str | None
+    limits: DestinationLimits | None
+    party: str
+    is_trusted: bool
+
+
+def limits_of(delivery: effective.Delivery) -> DestinationLimits:
+    """Return the part of the delivery settings that belongs to the endpoint's owner."""
+    return DestinationLimits(
+        max_connections=delivery.max_connections,
+        messages_per_connection=delivery.messages_per_connection,
+        session_timeout=delivery.session_timeout,
+        envelope_timeout=delivery.envelope_timeout,
+        message_timeout=delivery.message_timeout,
+    )
+
+
+def key_of(settings: effective.Effective) -> DestinationKey:
+    """Return the key of the destination that effective settings name; they have an endpoint."""
+    endpoint, delivery = settings.endpoint, settings.delivery
+    assert endpoint is not None
+    is_inherited = endpoint.origin is vocabulary.Origin.HOST and endpoint.is_host_s
+    return DestinationKey(
+        endpoint=endpoint,
+        helo_name=delivery.helo_name,
+        limits=None if endpoint.is_host_s else limits_of(delivery),
+        party=rooms.HOST if is_inherited else settings.organization.namespace,
+        is_trusted=settings.by_address.is_trusted,
+    )

@@ -1,0 +1,105 @@
+"""All endpoints in use, and what they have in common."""
+
+import collections
+from collections.abc import Callable, Collection, Hashable, Iterator
+from typing import Final
+
+from mailtier.sender import clock
+from mailtier.sender.net import resolver
+from mailtier.sender.secrets import logins
+from mailtier.sender.smtp import destination, destination_key, opening, relays, rooms, surroundings
+from mailtier.settings import effective
+from mailtier.telemetry import metrics
+
+_OnKey = Callable[[destination_key.DestinationKey], None]
+
+
+class Destinations:
+    """All endpoints in use.
+
+    Args:
+        helo_name: The sender's own name for EHLO.
+        host: Returns the host's own effective settings, or None.
+        memory: What is kept for the next process.
+
+    Attributes:
+        logins: Which were refused, to be loaded before anything is delivered.
+    """
+
+    _FORGOTTEN_SECONDS: Final = 3600.0
+    """Longer than the time between two probes, so that what is in use is never forgotten."""
+
+    def __init__(
+        self,
+        *,
+        helo_name: str,
+        names: resolver.Resolver,
+        opener: opening.Opener,
+        time: clock.Clock,
+        host: Callable[[], effective.Effective | None],
+        memory: logins.Memory,
+    ) -> None:
+        self.logins = logins.Logins(time, memory)
+        self._clock = time
+        self._known: dict[destination_key.DestinationKey, destination.Destination] = {}
+        self._on_free: _OnKey = lambda _key: None
+        self._on_move: _OnKey = lambda _key: None
+        self._around = surroundings.Surroundings(
+            helo_name=helo_name,
+            names=names,
+            opener=opener,
+            auth=opening.AuthStates(),
+            logins=self.logins,
+            time=time,
+            host=host,
+            relay=relays.HostAddresses(names, time, memory),
+            rooms=rooms.Rooms(),
+        )
+
+    def listen(self, on_free: _OnKey, on_move: _OnKey) -> None:
+        """Have somebody told where a slot may be free, and where other limits hold from now on."""
+        self._on_free, self._on_move = on_free, on_move
+
+    def __iter__(self) -> Iterator[destination.Destination]:
+        return iter(list(self._known.values()))
+
+    def find(self, key: destination_key.DestinationKey) -> destination.Destination | None:
+        """Return a destination that is in use."""
+        return self._known.get(key)
+
+    def get(self, settings: effective.Effective) -> destination.Destination:
+        """Return the destination that effective settings name, with the limits that they give."""
+        key, limits = destination_key.key_of(settings), destination_key.limits_of(settings.delivery)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = destination.Destination(
+                key,
+                limits=limits,
+                around=self._around,
+                on_free=self._note_free,
+                on_move=self._note_move,
+            )
+        found.at.set_limits(limits)
+        found.last_used = self._clock.monotonic()
+        return found
+
+    def _note_free(self, key: destination_key.DestinationKey) -> None:
+        self._on_free(key)
+
+    def _note_move(self, key: destination_key.DestinationKey) -> None:
+        self._on_move(key)
+
+    def prune(self, *, keep: Collection[Hashable]) -> None:
+        """Forget destinations that nobody has used for an hour, except those that something waits for."""
+        oldest = self._clock.monotonic() - self._FORGOTTEN_SECONDS
+        for key, found in list(self._known.items()):
+            if key not in keep and found.last_used < oldest and found.connections == 0:
+                del self._known[key]
+                found.leave()
+        self._around.rooms.prune()
+
+    def tell_metrics(self) -> None:
+        """Export how many endpoints are in which breaker state."""
+        now = self._clock.monotonic()
+        counts = collections.Counter(found.breaker.state(now).value for found in self._known.values())
+        metrics.set_destinations(counts)

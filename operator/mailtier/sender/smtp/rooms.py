@@ -1,0 +1,366 @@
+"""How many connections one server may have, and whose turn it is to hold one (R15).
+
+A destination has its own idea of an endpoint: port, TLS, name. A server has one idea of how many connections it takes.
+So destinations of one server sit in one room, whatever their settings say, and known by name or by address. Breakers,
+sessions and addresses stay with each destination: that two names lead to one server says nothing of who broke it.
+
+In a room a party is the host with its inherited endpoint, or a namespace with endpoints of its own. While another party
+waits, no namespace holds more than half of the connections, and all that name the host's server themselves hold
+together no more than half while the host's own mail waits.
+
+Names are shared by all; that two names are one server counts within a namespace alone, and on the host's server. Else
+whoever owns a name could have it answer with a stranger's address, and fill that server's room from elsewhere.
+"""
+
+import asyncio
+import collections
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from mailtier.sender.net import resolver
+from mailtier.sender.smtp import session
+from mailtier.settings import networks
+
+HOST: Final = ""
+"""The party of the host's own endpoint; no namespace has this name."""
+
+
+class Seat:
+    """A destination's place in a room; what is counted there is at that server, wherever its name leads later.
+
+    Args:
+        room: Where it sits.
+        party: Whose it is: HOST or a namespace.
+        most: How many connections its settings allow it.
+        on_turn: Told when it may try to take a slot again.
+
+    Attributes:
+        busy: How many slots it holds.
+    """
+
+    __slots__ = ("busy", "most", "on_turn", "party", "room")
+
+    def __init__(self, room: "ServerRoom", *, party: str, most: int, on_turn: Callable[[], None]) -> None:
+        self.room = room
+        self.party = party
+        self.most = most
+        self.on_turn = on_turn
+        self.busy = 0
+        room.enter(self)
+
+    @property
+    def idle(self) -> int:
+        """How many idle sessions it has."""
+        return self.room.idle_of(self)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether something is held here, or awaited."""
+        return self.busy > 0 or self.idle > 0 or self.room.is_awaited(self)
+
+    def allow(self, most: int) -> None:
+        """Change how many connections its settings allow it."""
+        if most != self.most:
+            self.most = most
+            self.room.recount()
+
+
+class ServerRoom:
+    """The connections of one server.
+
+    Args:
+        label: What the server is known by; the same in the next process.
+
+    Attributes:
+        cap: How many there may be, where one owner says so: the host, for its server. None for the most that any of
+            those who name the server says; each is held to its own number besides.
+        busy: How many slots are taken.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.cap: int | None = None
+        self.busy = 0
+        self._seats: dict[Seat, None] = {}
+        self._caps: dict[str, int] = {}
+        self._held: collections.Counter[str] = collections.Counter()
+        self._idle: dict[session.Session, Seat] = {}
+        # Who wants a slot and found none, by party, in the order of their turns.
+        self._wanting: collections.OrderedDict[str, dict[Seat, None]] = collections.OrderedDict()
+        # Who found none because others of the same party have them all.
+        self._crowded: dict[str, dict[Seat, None]] = {}
+        self._waiting: list[tuple[asyncio.Future[None], Seat]] = []
+        self._host_s_turn = True
+
+    def __len__(self) -> int:
+        """Return how many destinations sit here."""
+        return len(self._seats)
+
+    @property
+    def limit(self) -> int:
+        """How many connections there may be at the same time."""
+        return self.cap if self.cap is not None else max(self._caps.values(), default=0)
+
+    @property
+    def connections(self) -> int:
+        """How many connections there may be at most right now: slots, each with one, and idle sessions."""
+        return self.busy + len(self._idle)
+
+    def offer(self, seat: Seat) -> bool:
+        """Return whether a destination may take a slot now; where others are in the way, it gets its turn."""
+        if not self._has_own_place(seat):
+            self.withdraw(seat)
+            if seat.busy < seat.most:
+                self._crowded.setdefault(seat.party, {})[seat] = None
+            return False
+        self._leave_crowd(seat)
+        self._wanting.setdefault(seat.party, {})[seat] = None
+        if self.busy >= self.limit:
+            return False
+        following = self._next()
+        if following is not None and following is not seat:
+            # It may want nothing any more; then it says so, and the next one is told.
+            following.on_turn()
+        return following is seat
+
+    def withdraw(self, seat: Seat) -> None:
+        """Note that a destination wants nothing any more."""
+        if self._forget(seat):
+            self._give_turn()
+
+    def take(self, seat: Seat) -> None:
+        """Count one more slot of a destination, whoever else waits."""
+        self._forget(seat)
+        if seat.party in self._wanting:
+            self._wanting.move_to_end(seat.party)
+        self._host_s_turn = seat.party != HOST
+        seat.busy += 1
+        self._count(seat, 1)
+
+    def give_back(self, seat: Seat) -> None:
+        """Count one slot less, and pass it on."""
+        seat.busy -= 1
+        self._count(seat, -1)
+        self._serve()
+        self._give_turn()
+        for other in self._crowded.pop(seat.party, {}):
+            other.on_turn()
+        seat.on_turn()
+
+    async def wait(self, seat: Seat) -> None:
+        """Take a slot as soon as there is one; whoever only offers gives way."""
+        if self._has_own_place(seat) and self.busy < self.limit:
+            self.take(seat)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, seat))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.cancelled():
+                self._waiting = [each for each in self._waiting if each[0] is not turn]
+            else:
+                # The slot was handed over in the moment in which nobody wanted it any more.
+                self.give_back(seat)
+            raise
+
+    def is_awaited(self, seat: Seat) -> bool:
+        """Return whether somebody waits for a slot of a destination."""
+        return any(waiting is seat for _, waiting in self._waiting)
+
+    def is_urgent(self, seat: Seat) -> bool:
+        """Return whether a slot of a destination is one too many, or a probe waits for it."""
+        if self.busy > self.limit or seat.busy > seat.most or self._held[seat.party] > self._caps[seat.party]:
+            return True
+        return any(
+            not turn.done() and (waiting.party == seat.party or self._has_own_place(waiting))
+            for turn, waiting in self._waiting
+        )
+
+    def must_yield(self, seat: Seat) -> bool:
+        """Return whether it is somebody else's turn to have a slot that a destination holds."""
+        if not self._wanting:
+            return False
+        with self._without_one(seat):
+            following = self._next()
+        return following is not None and following is not seat
+
+    def keep(self, seat: Seat, idle: session.Session) -> bool:
+        """Return whether a session that is not in use may stay open, and count it if so."""
+        if self.connections > self.limit or seat.busy + seat.idle > seat.most:
+            return False
+        self._idle[idle] = seat
+        return True
+
+    def idle_of(self, seat: Seat) -> int:
+        """Return how many idle sessions a destination has."""
+        return sum(owner is seat for owner in self._idle.values())
+
+    def idle_sessions(self, seat: Seat) -> list[session.Session]:
+        """Return the idle sessions of a destination, the one used last at the end."""
+        return [idle for idle, owner in self._idle.items() if owner is seat]
+
+    def wake(self, idle: session.Session) -> None:
+        """Note that a session is not idle any more: a slot carries it."""
+        del self._idle[idle]
+
+    def surplus(self, seat: Seat) -> session.Session | None:
+        """Return an idle session that has to end before a destination opens another one; None for none."""
+        mine = self.idle_sessions(seat)
+        if mine and seat.busy + len(mine) > seat.most:
+            return mine[0]
+        if self._idle and self.connections > self.limit:
+            return next(iter(self._idle))
+        return None
+
+    def enter(self, seat: Seat) -> None:
+        """Let a destination sit down."""
+        self._seats[seat] = None
+        self.recount()
+
+    def leave(self, seat: Seat) -> None:
+        """Note that a destination is gone; it holds nothing."""
+        del self._seats[seat]
+        self._leave_crowd(seat)
+        self.withdraw(seat)
+        self.recount()
+
+    def recount(self) -> None:
+        """Look again at what each party's settings allow it."""
+        self._caps = {}
+        for seat in self._seats:
+            self._caps[seat.party] = max(self._caps.get(seat.party, 0), seat.most)
+        crowded, self._crowded = self._crowded, {}
+        for seat in itertools.chain.from_iterable(crowded.values()):
+            seat.on_turn()
+        self._serve()
+        self._give_turn()
+
+    def _count(self, seat: Seat, number: int) -> None:
+        self.busy += number
+        self._held[seat.party] += number
+        if not self._held[seat.party]:
+            del self._held[seat.party]
+
+    def _has_own_place(self, seat: Seat) -> bool:
+        return seat.busy < seat.most and self._held[seat.party] < self._caps[seat.party]
+
+    def _serve(self) -> None:
+        """Pass slots to those who wait for one."""
+        self._waiting = [each for each in self._waiting if not each[0].done()]
+        for turn, seat in list(self._waiting):
+            if self.busy < self.limit and self._has_own_place(seat):
+                self._waiting.remove((turn, seat))
+                self.take(seat)
+                turn.set_result(None)
+
+    def _leave_crowd(self, seat: Seat) -> None:
+        crowd = self._crowded.get(seat.party, {})
+        crowd.pop(seat, None)
+        if not crowd:
+            self._crowded.pop(seat.party, None)
+
+    def _give_turn(self) -> None:
+        if self.busy >= self.limit:
+            return
+        following = self._next()
+        if following is not None:
+            following.on_turn()
+
+    def _forget(self, seat: Seat) -> bool:
+        seats = self._wanting.get(seat.party)
+        if seats is None or seat not in seats:
+            return False
+        del seats[seat]
+        if not seats:
+            del self._wanting[seat.party]
+        return True
+
+    def _next(self) -> Seat | None:
+        """Return the destination whose turn it is: the host's and the others in turn, and these among themselves."""
+        for party in self._in_turn():
+            if self._is_due(party):
+                for seat in self._wanting[party]:
+                    if self._has_own_place(seat):
+                        return seat
+        return None
+
+    def _in_turn(self) -> Iterator[str]:
+        guests = (party for party in self._wanting if party != HOST)
+        if HOST in self._wanting and self._host_s_turn:
+            yield HOST
+        yield from guests
+        if HOST in self._wanting and not self._host_s_turn:
+            yield HOST
+
+    def _is_due(self, party: str) -> bool:
+        """Return whether a party may hold one more, considering who else waits."""
+        if party == HOST:
+            return True
+        half = max(1, self.limit // 2)
+        if HOST in self._wanting and self.busy - self._held[HOST] >= half:
+            return False
+        return len(self._wanting) == 1 or self._held[party] < half
+
+    @contextlib.contextmanager
+    def _without_one(self, seat: Seat) -> Iterator[None]:
+        """Look at the room as it were without one slot of a destination."""
+        seat.busy -= 1
+        self._count(seat, -1)
+        try:
+            yield
+        finally:
+            seat.busy += 1
+            self._count(seat, 1)
+
+
+class Rooms:
+    """The rooms of all servers.
+
+    Attributes:
+        host: The host's server's.
+    """
+
+    def __init__(self) -> None:
+        self.host = ServerRoom("")
+        self._named: dict[tuple[str, str], ServerRoom] = {}
+        self._addressed: dict[tuple[str, str, str], ServerRoom] = {}
+
+    def named(self, scope: str, name: str) -> ServerRoom:
+        """Return the room of a server.
+
+        Args:
+            scope: The namespace, where the server counts connections by account; "" where it counts them by client.
+            name: Of the server, normalized.
+        """
+        return self._named.setdefault((scope, name), ServerRoom(name))
+
+    def addressed(
+        self, own: ServerRoom, addresses: Sequence[resolver.Address], *, scope: str, party: str
+    ) -> tuple[ServerRoom, Sequence[resolver.Address]]:
+        """Return the room of a server whose addresses are known, and those of them that are that server's.
+
+        Another name of the same namespace may have the room already.
+
+        Args:
+            own: The room that the server's name stands for.
+            addresses: To which the name resolved.
+            scope: As for `named`.
+            party: Whose the name is.
+        """
+        keys = {address: [(scope, party, form) for form in networks.forms(address.literal)] for address in addresses}
+        every = [key for several in keys.values() for key in several]
+        known = (self._addressed[key] for key in every if key in self._addressed)
+        room = next((room for room in known if len(room)), own)
+        if room is not own:
+            return room, [one for one in addresses if any(self._addressed.get(key) is room for key in keys[one])]
+        for key in every:
+            self._addressed[key] = own
+        return own, addresses
+
+    def prune(self) -> None:
+        """Forget rooms in which nobody sits."""
+        self._named = {key: room for key, room in self._named.items() if len(room)}
+        self._addressed = {key: room for key, room in self._addressed.items() if len(room)}

@@ -1,0 +1,218 @@
+"""At which server a destination is: whose limits hold, where its connections count, which logins it may try."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+from mailtier.mail import classify
+from mailtier.sender.net import faults, resolver, shares
+from mailtier.sender.secrets import credentials, logins
+from mailtier.sender.smtp import destination_key, relays, rooms, surroundings
+from mailtier.settings import effective
+from mailtier.settings.providers import catalogue
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """Where a destination was found to lead, at one look; another look may find something else meanwhile.
+
+    Attributes:
+        seat: Where its connections there are counted.
+        addresses: Which are to be used.
+        is_host_s: Whether it is the host's server, by another name.
+    """
+
+    seat: rooms.Seat
+    addresses: Sequence[resolver.Address]
+    is_host_s: bool
+
+
+class Whereabouts:
+    """What is known of the servers that a destination leads to, and led to as long as it holds something there.
+
+    Args:
+        key: The destination's.
+        limits: As the settings say.
+        around: What all destinations have in common.
+        on_free: Told when a slot may have become free.
+        on_move: Told when the host's limits hold from now on, or no more.
+
+    Attributes:
+        seat: Where further connections are counted, as far as is known.
+    """
+
+    def __init__(
+        self,
+        key: destination_key.DestinationKey,
+        *,
+        limits: destination_key.DestinationLimits,
+        around: surroundings.Surroundings,
+        on_free: Callable[[], None],
+        on_move: Callable[[], None],
+    ) -> None:
+        self.key = key
+        self._own_limits = limits
+        self._around = around
+        self._on_free = on_free
+        self._on_move = on_move
+        self._seats: dict[rooms.ServerRoom, rooms.Seat] = {}
+        self.seat = self._sit(around.rooms.host if key.endpoint.is_host_s else self._named())
+
+    @property
+    def seats(self) -> list[rooms.Seat]:
+        """Where it has connections, or will have."""
+        return list(self._seats.values())
+
+    @property
+    def is_host_s(self) -> bool:
+        """Whether it leads to the host's server by another name, or still has connections there."""
+        return not self.key.endpoint.is_host_s and self._around.rooms.host in self._seats
+
+    def helo_name(self, seat: rooms.Seat) -> str:
+        """Return the name for EHLO."""
+        there = self._there(seat)
+        own = self.key.helo_name if there is None else there.delivery.helo_name
+        return own or self._around.helo_name
+
+    def limits(self, seat: rooms.Seat) -> destination_key.DestinationLimits:
+        """Return what the owner of the server says of its use."""
+        there = self._there(seat)
+        return self._own_limits if there is None else destination_key.limits_of(there.delivery)
+
+    def set_limits(self, limits: destination_key.DestinationLimits) -> None:
+        """Note what the settings say now."""
+        self._own_limits = limits
+        if self.key.endpoint.is_host_s:
+            self._around.rooms.host.cap = self.limits(self.seat).max_connections
+        for seat in self.seats:
+            seat.allow(self.limits(seat).max_connections)
+
+    def recall(self, generation: credentials.Generation, refusal: classify.Failure | None) -> None:
+        """Note what an earlier process learned of a login: that it was refused, and counted then, or succeeded."""
+        state = self._around.auth.get(self.key.endpoint, generation)
+        state.refusal, state.is_counted = refusal, refusal is not None
+        if refusal is None:
+            state.proven.add(self.seat.room.label)
+
+    def login(self, found: credentials.Credentials, seat: rooms.Seat) -> shares.ShareSlot | None:
+        """Return leave to log in at a server, or None while others that were never seen to succeed are under way.
+
+        A login that succeeded here before needs none.
+        """
+        if self._is_proven(found.generation, seat):
+            return shares.FREE
+        return self._around.logins.begin(self.place(found.generation, seat), at_once=max(1, seat.room.limit // 2))
+
+    def when_login_over(self, seat: rooms.Seat, callback: Callable[[], None]) -> None:
+        """Have somebody told, once, when another login may be tried."""
+        self._around.logins.when_over(seat.room.label, callback)
+
+    async def find(
+        self, addresses: Sequence[resolver.Address], found: credentials.Credentials, barred: str | None
+    ) -> Spot:
+        """Return where the addresses lead, and have further connections counted there.
+
+        What is held elsewhere stays there: that a name moves ends no connection.
+
+        Raises:
+            faults.DeliveryError: They are the host's server's, and may not be used with these settings.
+        """
+        lead = await relays.find(
+            self.key.endpoint,
+            addresses,
+            found=found,
+            barred=barred,
+            host=self._around.host(),
+            known=self._around.relay,
+        )
+        is_host_s = lead.is_host_s and not self.key.is_trusted
+        addresses = lead.addresses
+        if is_host_s or self.key.endpoint.is_host_s:
+            room = self._around.rooms.host
+        else:
+            room, addresses = self._around.rooms.addressed(
+                self._named(), addresses, scope=self._scope(), party=self.key.party
+            )
+        self._move(room)
+        return Spot(seat=self.seat, addresses=addresses, is_host_s=is_host_s)
+
+    def tidy(self) -> None:
+        """Leave the servers at which nothing is held any more."""
+        for room, seat in list(self._seats.items()):
+            if seat is not self.seat and not seat.is_needed:
+                self._leave(room)
+
+    def leave(self) -> None:
+        """Give up the place at all servers; nothing is held there."""
+        for seat in self._seats.values():
+            seat.room.leave(seat)
+        self._seats.clear()
+
+    @contextlib.contextmanager
+    def budgeted(self, found: credentials.Credentials, seat: rooms.Seat) -> Iterator[None]:
+        """Log in at a server within the budget of refused logins.
+
+        Raises:
+            faults.DeliveryError: Too many of its namespace were refused here lately, or may be at this moment.
+        """
+        if self._is_proven(found.generation, seat):
+            yield
+            return
+        place = self.place(found.generation, seat)
+        with self._around.logins.trying(place) as is_free:
+            if not is_free:
+                failure = classify.classify_fault(classify.Phase.AUTH, classify.Fault.TOO_MANY_REFUSED_LOGINS)
+                until = self._around.logins.held_until(place)
+                told = failure.text if until is None else f"{failure.text} The next may be tried at {until:%H:%M} UTC."
+                raise faults.DeliveryError(classify.Phase.AUTH, dataclasses.replace(failure, text=told))
+            yield
+
+    def _is_proven(self, generation: credentials.Generation, seat: rooms.Seat) -> bool:
+        """Return whether a login is none, succeeded at a server before, or is the host's own."""
+        if not generation.source or seat.room.label in self._around.auth.get(self.key.endpoint, generation).proven:
+            return True
+        host = self._around.host()
+        hosts = host.auth.secret if host is not None and host.auth is not None else None
+        return hosts is not None and generation.source[:2] == (hosts.namespace, hosts.name)
+
+    def place(self, generation: credentials.Generation, seat: rooms.Seat) -> logins.LoginPlace:
+        """Return whose login a generation is, and where."""
+        namespace = generation.source[0] if generation.source else ""
+        return logins.LoginPlace(namespace=namespace, server=seat.room.label)
+
+    def _scope(self) -> str:
+        """Return the namespace where a provider counts connections by account, "" where a server counts clients."""
+        provider = catalogue.find(self.key.endpoint.host)
+        is_by_account = self.key.is_trusted or (provider is not None and provider.binds_from.value)
+        return self.key.party if is_by_account else ""
+
+    def _named(self) -> rooms.ServerRoom:
+        """Return where the connections of the endpoint are counted, as far as its name tells."""
+        return self._around.rooms.named(self._scope(), self.key.endpoint.host)
+
+    def _move(self, room: rooms.ServerRoom) -> None:
+        """Have further connections counted in a room."""
+        if room is self.seat.room:
+            return
+        # Nothing is wanted there any more.
+        self.seat.room.withdraw(self.seat)
+        was_host_s = self.is_host_s
+        self.seat = self._seats.get(room) or self._sit(room)
+        self.tidy()
+        if self.is_host_s and not was_host_s:
+            self._on_move()
+
+    def _sit(self, room: rooms.ServerRoom) -> rooms.Seat:
+        seat = rooms.Seat(room, party=self.key.party, most=self._own_limits.max_connections, on_turn=self._on_free)
+        self._seats[room] = seat
+        seat.allow(self.limits(seat).max_connections)
+        return seat
+
+    def _leave(self, room: rooms.ServerRoom) -> None:
+        room.leave(self._seats.pop(room))
+        if room is self._around.rooms.host:
+            self._on_move()
+
+    def _there(self, seat: rooms.Seat) -> effective.Effective | None:
+        """Return the host's own settings where a seat is at its server, by name or by address; else None."""
+        return self._around.host() if seat.room is self._around.rooms.host else None

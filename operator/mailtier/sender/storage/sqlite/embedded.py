@@ -1,0 +1,289 @@
+"""The queue in a directory of its own: what `ports.Queue` asks for, on SQLite."""
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import functools
+import hashlib
+import pathlib
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Final
+
+from mailtier.api import feed, vocabulary
+from mailtier.sender import ports
+from mailtier.sender.storage import journal, volume
+from mailtier.sender.storage.sqlite import (
+    changes,
+    intake,
+    memories,
+    outcomes,
+    readers,
+    recovery,
+    retention,
+    rows,
+    schema,
+    writer,
+)
+
+_DATABASE: Final = "queue.sqlite3"
+_JOURNAL: Final = "completions.journal"
+_LOCK: Final = "queue.lock"
+_RESERVE: Final = "reserve"
+
+# Between two of these commits, others have their turn. A payload row is all but empty when it is removed.
+_PURGE_NOTIFICATIONS: Final = 200
+_PURGE_PAYLOAD_ROWS: Final = 2_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeLimits:
+    """How the queue treats its volume.
+
+    Attributes:
+        full_at: Fraction of the volume in use at which new work is refused.
+        reserve_bytes: Held back for recording what was finished.
+        truncate_every: How long a wiped payload may stay in the write-ahead log (R11).
+    """
+
+    full_at: float = volume.FULL_AT
+    reserve_bytes: int = volume.RESERVE_BYTES
+    truncate_every: dt.timedelta = dt.timedelta(minutes=1)
+
+
+async def open_queue(
+    directory: pathlib.Path,
+    *,
+    now: Callable[[], dt.datetime],
+    in_doubt: recovery.InDoubtDecision = recovery.decide_in_doubt,
+    limits: VolumeLimits | None = None,
+) -> "EmbeddedQueue":
+    """Return the open queue, with what a dead process left behind recovered.
+
+    On a volume that is full, and whose reserve is used up, this waits until there is room for the recovery.
+
+    Args:
+        directory: On a local file system; made if it is missing.
+        now: Returns the aware UTC time.
+        in_doubt: Decides about those whose message may have been taken.
+        limits: How the volume is treated.
+
+    Raises:
+        volume.InUseError: Another sender has it open.
+        schema.NewerSchemaError: A newer version of this program wrote it.
+    """
+    async with contextlib.AsyncExitStack() as opened:
+        room, connection, notes = await asyncio.to_thread(_prepare, directory, limits or VolumeLimits(), opened)
+        news = _News()
+        commits = writer.Writer(
+            connection,
+            room=room,
+            truncate_every=(limits or VolumeLimits()).truncate_every,
+            on_change=news.announce,
+        )
+        opened.push_async_callback(commits.close)
+        reads = readers.Readers(directory / _DATABASE)
+        opened.push_async_callback(reads.close)
+        # One by one, for the writer to fit them into what room there is.
+        await asyncio.gather(
+            *(
+                commits.submit(
+                    functools.partial(recovery.answer, note=note, now=now(), in_doubt=in_doubt), essential=True
+                )
+                for note in notes
+            )
+        )
+        epoch = await commits.submit(functools.partial(recovery.begin, now=now()), essential=True)
+        # Only now: a crash before the commit finds the notes again, and one after it finds that they are answered.
+        completions = await asyncio.to_thread(journal.Journal.create, directory / _JOURNAL, epoch=epoch)
+        opened.callback(completions.close)
+        return EmbeddedQueue(
+            commits=commits, reads=reads, completions=completions, room=room, news=news, opened=opened.pop_all()
+        )
+
+
+def _prepare(
+    directory: pathlib.Path, limits: VolumeLimits, opened: contextlib.AsyncExitStack
+) -> tuple[volume.Room, sqlite3.Connection, Sequence[journal.Note]]:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = volume.Lock(directory / _LOCK)
+    opened.callback(lock.release)
+    room = volume.Room(directory / _RESERVE, full_at=limits.full_at, reserve_bytes=limits.reserve_bytes)
+    opened.callback(room.close)
+    return room, schema.open_writer(directory / _DATABASE), journal.read(directory / _JOURNAL)
+
+
+class _News:
+    """The cursor of the feed as it was last committed, and who waits for it to move."""
+
+    def __init__(self) -> None:
+        self.cursor = 0
+        self._moved = asyncio.Event()
+
+    def announce(self, cursor: int) -> None:
+        """Wake those who wait, if the cursor moved."""
+        if cursor != self.cursor:
+            self.cursor = cursor
+            self._moved.set()
+            self._moved = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return when the cursor moves."""
+        await self._moved.wait()
+
+
+class EmbeddedQueue:
+    """Made by `open_queue`. Its methods are called on the event loop that it was opened on."""
+
+    def __init__(
+        self,
+        *,
+        commits: writer.Writer,
+        reads: readers.Readers,
+        completions: journal.Journal,
+        room: volume.Room,
+        news: _News,
+        opened: contextlib.AsyncExitStack,
+    ) -> None:
+        self._writer = commits
+        self._readers = reads
+        self._journal = completions
+        self._room = room
+        self._news = news
+        self._opened = opened
+        # Numbers of stored snapshots by their digest, and those of them that were used since the last purge.
+        self._snapshots: dict[bytes, int] = {}
+        self._used_snapshots: set[bytes] = set()
+        # Not stored: whoever reads the feed comes back with its cursor.
+        self._read = 0
+
+    async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
+        """Store a notification, or find the same one; see `ports.Queue`."""
+        payload = rows.encode_payload(notification)
+        return await self._writer.submit(
+            functools.partial(
+                intake.enqueue,
+                notification=notification,
+                payload=payload,
+                quota=quota,
+                room=self._room,
+                read=self._read,
+            ),
+            weight_bytes=len(payload),
+        )
+
+    async def pending(self) -> AsyncIterator[ports.Pending]:
+        """Yield every recipient without a final state."""
+        async with contextlib.aclosing(self._readers.stream(rows.PENDING)) as found:
+            async for row in found:
+                yield rows.to_pending(row)
+
+    async def load(self, recipient: int) -> ports.Job | None:
+        """Return what a recipient's message is built from; None once its state is final."""
+        return await self._readers.read(functools.partial(rows.load_job, recipient=recipient))
+
+    async def note_dot(self, recipient: int, snapshot: ports.Snapshot) -> None:
+        """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
+        digest = hashlib.sha256(snapshot.settings.encode()).digest()
+        number = self._snapshots.get(digest)
+        if number is None:
+            number = await self._writer.submit(
+                functools.partial(outcomes.store_snapshot, snapshot=snapshot), weight_bytes=len(snapshot.settings)
+            )
+            self._snapshots[digest] = number
+        self._used_snapshots.add(digest)
+        self._journal.note_dot(recipient, number)
+
+    def note_accepted(self, recipient: int) -> None:
+        """Note that the message was taken."""
+        # Without the note a crash finds the recipient in doubt, which is the safe side; the outcome comes anyway.
+        with contextlib.suppress(OSError):
+            self._journal.note_accepted(recipient)
+
+    def record(self, outcome: ports.Outcome) -> asyncio.Future[None]:
+        """Store an outcome, and answer what the journal says of the attempt; see `ports.Queue`."""
+        note = self._journal.find(outcome.recipient)
+        return self._writer.submit(
+            functools.partial(outcomes.record, outcome=outcome, note=note),
+            essential=True,
+            committed=None if note is None else functools.partial(self._journal.settle, note),
+        )
+
+    async def find(self, lane: ports.LaneKey, notification_id: str) -> ports.Record | None:
+        """Return a notification of a lane, or None."""
+        return await self._readers.read(functools.partial(rows.find_record, lane=lane, id_=notification_id))
+
+    async def find_object(self, lane: ports.LaneKey, *, name: str, spec_hash: str) -> ports.Record | None:
+        """Return the notification that a Notification object of a lane is, or None."""
+        return await self._readers.read(functools.partial(rows.find_object, lane=lane, name=name, spec_hash=spec_hash))
+
+    async def record_probe(self, probe: feed.Probe) -> None:
+        """Store the latest result for a probe key."""
+        await self._writer.submit(functools.partial(changes.store_probe, probe=probe))
+
+    async def probes(self) -> Sequence[feed.Probe]:
+        """Return the latest result of every probe key."""
+        return await self._readers.read(changes.read_probes)
+
+    async def remember(self, key: str, text: str) -> None:
+        """Keep what the sender learned under a key, in place of what was kept there."""
+        await self._writer.submit(functools.partial(memories.store, key=key, text=text))
+
+    async def recall(self, key: str) -> str | None:
+        """Return what was kept under a key; None where nothing was."""
+        return await self._readers.read(functools.partial(memories.read, key=key))
+
+    async def recall_all(self, prefix: str) -> Mapping[str, str]:
+        """Return what was kept under keys with a beginning."""
+        return await self._readers.read(functools.partial(memories.read_all, prefix=prefix))
+
+    async def forget(self, key: str) -> None:
+        """Keep what was kept under a key no longer."""
+        await self._writer.submit(functools.partial(memories.drop, key=key))
+
+    async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
+        """Return the latest state of Notification objects and probes that changed after a cursor."""
+        if after <= self._news.cursor:
+            self._read = max(self._read, after)
+        return await self._readers.read(functools.partial(changes.read_feed, after=after, limit=limit))
+
+    async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
+        """Return when something changed after the cursor, or when the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                # A cursor from the future gets its answer, which starts from the beginning, at once.
+                while self._news.cursor == after:
+                    await self._news.wait()
+
+    async def purge(self, *, now: dt.datetime) -> int:
+        """Remove finished notifications past their retention, and whatever else nobody asks for any more."""
+        removed = await self._in_steps(
+            functools.partial(retention.purge_notifications, now=now, limit=_PURGE_NOTIFICATIONS)
+        )
+        await self._in_steps(functools.partial(retention.purge_payload_rows, limit=_PURGE_PAYLOAD_ROWS))
+        self._snapshots = {
+            digest: number for digest, number in self._snapshots.items() if digest in self._used_snapshots
+        }
+        self._used_snapshots.clear()
+        kept = self._journal.snapshots.union(self._snapshots.values())
+        await self._writer.submit(functools.partial(retention.sweep, now=now, snapshots=kept))
+        return removed
+
+    async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
+        """Return how many recipients stand in each state that is not final."""
+        return await self._readers.read(rows.count_pending)
+
+    async def oldest(self) -> dt.datetime | None:
+        """Return when the oldest unfinished notification was accepted."""
+        return await self._readers.read(rows.oldest_pending)
+
+    async def close(self) -> None:
+        """Commit what is under way, leave no payload outside the database, and let another sender open the queue."""
+        await self._opened.aclose()
+
+    async def _in_steps(self, step: Callable[..., int]) -> int:
+        total = 0
+        while removed := await self._writer.submit(step):
+            total += removed
+        return total

@@ -1,0 +1,195 @@
+"""Taking a notification in: found again, refused, or stored."""
+
+import datetime as dt
+import sqlite3
+from typing import Final
+
+from mailtier.mail import states
+from mailtier.sender import ports
+from mailtier.sender.storage import volume
+from mailtier.sender.storage.sqlite import changes, retention, rows, schema, sizes
+
+RETENTION: Final = dt.timedelta(days=7)
+"""How long a finished notification stays known, counted from its end or from when its object was last seen."""
+
+# An object that stays in the cluster is offered at every relist; its retention is prolonged in steps of this size,
+# so that a steady state writes nothing.
+_SEEN_STEP: Final = dt.timedelta(hours=1)
+
+
+def enqueue(
+    connection: sqlite3.Connection,
+    *,
+    notification: ports.NewNotification,
+    payload: bytes,
+    quota: ports.QueueQuota,
+    room: volume.Room,
+    read: int,
+) -> ports.Enqueued:
+    """Store a notification, or find the same one, in the transaction that is open.
+
+    Args:
+        payload: The notification's payload, encoded.
+        room: Whether the volume takes new work; asked only when something would be stored.
+        read: The change up to which the feed was read.
+
+    Raises:
+        QuotaExceededError: The namespace's quota is used up.
+        StorageFullError: The volume is too full.
+        IdempotencyConflictError: Its idempotency key names another request.
+    """
+    earlier = _find_object(connection, notification) or _find_key(connection, notification)
+    if earlier is not None:
+        return ports.Enqueued(id=earlier, repeated=True, pending=())
+    if not room.takes_work(reusable_bytes=schema.reusable_bytes(connection)):
+        raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
+    _charge(connection, notification, len(payload), quota, read)
+    return ports.Enqueued(id=notification.id, repeated=False, pending=_insert(connection, notification, payload))
+
+
+def _find_object(connection: sqlite3.Connection, notification: ports.NewNotification) -> str | None:
+    source = notification.source
+    if source is None:
+        return None
+    row = connection.execute(
+        "SELECT number, id, object_uid, keep_until FROM notifications "
+        "WHERE namespace_uid = ? AND object_name = ? AND spec_hash = ?",
+        (notification.lane.namespace_uid, source.name, source.spec_hash),
+    ).fetchone()
+    if row is None:
+        return None
+    number, id_, object_uid, keep_until = row
+    if object_uid != source.object_uid:
+        # The object was recreated: its status has to be written again, so that this is news.
+        connection.execute(
+            "UPDATE notifications SET object_uid = ?, change = ? WHERE number = ?",
+            (source.object_uid, changes.advance_cursor(connection), number),
+        )
+    prolonged = notification.accepted_at + RETENTION
+    if keep_until is not None and prolonged > rows.from_micros(keep_until) + _SEEN_STEP:
+        connection.execute(
+            "UPDATE notifications SET keep_until = ? WHERE number = ?", (rows.to_micros(prolonged), number)
+        )
+    return str(id_)
+
+
+def _find_key(connection: sqlite3.Connection, notification: ports.NewNotification) -> str | None:
+    if notification.idempotency_key is None:
+        return None
+    lane = notification.lane
+    row = connection.execute(
+        "SELECT id, digest FROM notifications WHERE namespace_uid = ? AND organization = ? AND idempotency_key = ?",
+        (lane.namespace_uid, lane.organization, notification.idempotency_key),
+    ).fetchone()
+    if row is None:
+        return None
+    id_, digest = row
+    if digest != notification.digest:
+        raise ports.IdempotencyConflictError(
+            f"the idempotency key was used for another request, notification {id_}: "
+            "repeat that request unchanged, or take a new key"
+        )
+    return str(id_)
+
+
+def _charge(
+    connection: sqlite3.Connection,
+    notification: ports.NewNotification,
+    payload_bytes: int,
+    quota: ports.QueueQuota,
+    read: int,
+) -> None:
+    uid = notification.lane.namespace_uid
+    row = connection.execute(
+        "SELECT messages, payload_bytes, stored_bytes FROM usage WHERE namespace_uid = ?", (uid,)
+    ).fetchone()
+    messages, used_bytes, stored_bytes = (0, 0, 0) if row is None else row
+    if len(notification.recipients) > quota.messages > 0:
+        raise ports.QuotaExceededError(
+            f"namespace {notification.lane.namespace} may have {quota.messages} messages queued, and this notification"
+            f" alone is {len(notification.recipients)}: name fewer recipients in each"
+        )
+    messages += len(notification.recipients)
+    used_bytes += payload_bytes
+    if messages > quota.messages or used_bytes > quota.payload_bytes:
+        raise ports.QuotaExceededError(
+            f"namespace {notification.lane.namespace} may have {quota.messages} messages and {quota.payload_bytes} "
+            f"bytes queued; with this notification it would have {messages} and {used_bytes}: try again later"
+        )
+    stored_bytes += sizes.stored_bytes(notification, payload_bytes)
+    excess_bytes = stored_bytes - quota.stored_bytes
+    if excess_bytes > 0:
+        freed_bytes, more = retention.forget_finished(
+            connection, namespace_uid=uid, wanted_bytes=excess_bytes, read=read
+        )
+        stored_bytes -= freed_bytes
+        if freed_bytes < excess_bytes and not more:
+            raise ports.QuotaExceededError(
+                f"namespace {notification.lane.namespace} may have {quota.stored_bytes} bytes stored, and what is"
+                " queued, with the keys and hashes of seven days, takes them all: try again later, send fewer"
+                " idempotency keys, or have the platform team raise sender.quota.storedBytes"
+            )
+    connection.execute(
+        "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes, stored_bytes) VALUES (?, ?, ?, ?)",
+        (uid, messages, used_bytes, stored_bytes),
+    )
+
+
+def _insert(
+    connection: sqlite3.Connection, notification: ports.NewNotification, payload: bytes
+) -> tuple[ports.Pending, ...]:
+    lane, source = notification.lane, notification.source
+    accepted_at = rows.to_micros(notification.accepted_at)
+    number = connection.execute(
+        "INSERT INTO notifications (id, namespace_uid, namespace, organization, category, severity, locale, "
+        "accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, object_uid, "
+        "spec_hash, change, stored_bytes, key_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            notification.id,
+            lane.namespace_uid,
+            lane.namespace,
+            lane.organization,
+            notification.category.value,
+            notification.severity.value,
+            notification.locale.value,
+            accepted_at,
+            rows.to_micros(notification.expires_at),
+            len(payload),
+            len(notification.recipients),
+            notification.idempotency_key,
+            notification.digest,
+            None if source is None else source.name,
+            None if source is None else source.object_uid,
+            None if source is None else source.spec_hash,
+            None if source is None else changes.advance_cursor(connection),
+            sizes.stored_bytes(notification, len(payload)),
+            sizes.key_bytes(notification),
+        ),
+    ).lastrowid
+    connection.execute("INSERT INTO payloads (notification, body) VALUES (?, ?)", (number, payload))
+    return tuple(
+        _insert_recipient(connection, notification, number, address, accepted_at) for address in notification.recipients
+    )
+
+
+def _insert_recipient(
+    connection: sqlite3.Connection,
+    notification: ports.NewNotification,
+    number: int | None,
+    address: str,
+    accepted_at: int,
+) -> ports.Pending:
+    recipient = connection.execute(
+        "INSERT INTO recipients (notification, address, state, due_at, changed_at) VALUES (?, ?, ?, ?, ?)",
+        (number, address, states.INITIAL.value, accepted_at, accepted_at),
+    ).lastrowid
+    assert recipient is not None, "an INSERT sets it"
+    return ports.Pending(
+        recipient=recipient,
+        lane=notification.lane,
+        category=notification.category,
+        state=states.INITIAL,
+        due_at=notification.accepted_at,
+        expires_at=notification.expires_at,
+        attempts=0,
+    )

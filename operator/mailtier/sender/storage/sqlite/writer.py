@@ -1,0 +1,290 @@
+"""The one writer: a thread that commits everything that waits for it at once."""
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import datetime as dt
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from mailtier.sender import ports
+from mailtier.sender.storage import volume
+from mailtier.sender.storage.sqlite import changes
+from mailtier.telemetry import metrics
+
+_T = TypeVar("_T")
+
+# What one transaction takes at most. The log grows by it before a checkpoint can empty it, and a full volume is
+# noticed between two of them.
+_BATCH_COMMANDS: Final = 128
+_BATCH_BYTES: Final = 4 * 1024 * 1024
+
+_RETRY_SECONDS: Final = 1.0
+"""The pause between two attempts to write to a full volume, or to hold the reserve again."""
+
+_BUSY_RETRY_SECONDS: Final = 5.0
+"""The pause before a log that a reader kept from being emptied is tried again; the attempt blocks the writer."""
+
+# A write beyond a quota or a file size limit is IOERR_WRITE, not FULL. SHMSIZE: the log's index could not grow.
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Command:
+    """One piece of work for a transaction, and who waits for it."""
+
+    run: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    committed: Callable[[], None] | None
+    essential: bool
+    weight_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Result:
+    """What became of a command; `error` is None if it is committed."""
+
+    command: _Command
+    value: Any
+    error: Exception | None
+
+
+class Writer:
+    """Runs commands in the order of their submission, as many as wait in one transaction with one sync.
+
+    Each has a savepoint, so that one that fails takes no other with it. When the volume is full the reserve is
+    given up: essential commands (what was finished, R13) then go first, and are tried until they are stored;
+    all others are refused.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        room: volume.Room,
+        truncate_every: dt.timedelta,
+        on_change: Callable[[int], None],
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            connection: Given over to the thread, which closes it.
+            room: Given over likewise, but not closed.
+            truncate_every: How long a payload may stay in the write-ahead log after it was wiped.
+            on_change: Told the cursor of the feed after each commit that moved it, on the event loop.
+        """
+        self._connection = connection
+        self._room = room
+        self._truncate_every = truncate_every.total_seconds()
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._submitted: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
+        self._backlog: collections.deque[_Command] = collections.deque()
+        self._closed = False
+        self._closing = False
+        self._batch_commands = _BATCH_COMMANDS
+        # Times on the monotonic clock; None while there is no cause.
+        self._retry_at: float | None = None
+        self._restore_at: float | None = None if room.reserved else time.monotonic()
+        self._truncate_at: float | None = None
+        self._broken: Exception | None = None
+        # A daemon: a process that fails to close the queue must end nevertheless, as after SIGKILL.
+        self._thread = threading.Thread(target=self._main, name="queue-writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        run: Callable[[sqlite3.Connection], _T],
+        *,
+        essential: bool = False,
+        weight_bytes: int = 0,
+        committed: Callable[[], None] | None = None,
+    ) -> asyncio.Future[_T]:
+        """Return what the command will have returned once it is committed.
+
+        Args:
+            run: Called on the writer's thread, in a transaction; runs again if that could not be committed.
+            essential: Whether it is tried until it is stored when the volume is full.
+            weight_bytes: About how much it stores.
+            committed: Called on the event loop after the commit, also if nobody waits for the result any more.
+
+        Raises:
+            RuntimeError: The writer was closed.
+        """
+        if self._closed:
+            raise RuntimeError("the queue is closed")
+        future: asyncio.Future[_T] = self._loop.create_future()
+        self._submitted.put(
+            _Command(run=run, future=future, committed=committed, essential=essential, weight_bytes=weight_bytes)
+        )
+        return future
+
+    async def close(self) -> None:
+        """Commit what was submitted, leave no write-ahead log behind, and end the thread."""
+        self._closed = True
+        self._submitted.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _main(self) -> None:
+        try:
+            while not (self._closing and not self._backlog):
+                self._take()
+                if self._backlog:
+                    self._work()
+                self._tend()
+        finally:
+            self._truncate()
+            self._connection.close()
+
+    def _take(self) -> None:
+        """Move what was submitted to the backlog; wait if there is nothing to do yet."""
+        with contextlib.suppress(queue.Empty):
+            command = self._submitted.get(timeout=self._patience())
+            while True:
+                if command is None:
+                    self._closing = True
+                else:
+                    self._backlog.append(command)
+                command = self._submitted.get_nowait()
+
+    def _patience(self) -> float | None:
+        if self._backlog and self._retry_at is None:
+            return 0
+        times = [at for at in (self._retry_at, self._restore_at, self._truncate_at) if at is not None]
+        return max(min(times) - time.monotonic(), 0) if times else None
+
+    def _work(self) -> None:
+        if self._broken is not None:
+            self._refuse_all(self._broken)
+            return
+        if self._retry_at is not None:
+            self._refuse_dispensable()
+            if time.monotonic() < self._retry_at and not self._closing:
+                return
+        batch = self._next_batch()
+        if not batch:
+            return
+        started = time.monotonic()
+        try:
+            results = self._transact(batch)
+            cursor = changes.current_cursor(self._connection)
+        except Exception as error:  # noqa: BLE001  # Those who wait must be told, or they would wait for ever.
+            self._backlog.extendleft(reversed(batch))
+            self._fail(error, batch_commands=len(batch))
+        else:
+            now = time.monotonic()
+            metrics.observe_commit(operations=len(batch), seconds=now - started)
+            self._retry_at = None
+            self._truncate_at = self._truncate_at or now + self._truncate_every
+            self._deliver(results, cursor)
+
+    def _next_batch(self) -> list[_Command]:
+        batch: list[_Command] = []
+        weight_bytes = 0
+        while self._backlog and len(batch) < self._batch_commands and weight_bytes < _BATCH_BYTES:
+            weight_bytes += self._backlog[0].weight_bytes
+            batch.append(self._backlog.popleft())
+        return batch
+
+    def _transact(self, batch: list[_Command]) -> list[_Result]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        results = [self._run(command) for command in batch]
+        connection.execute("COMMIT")
+        return results
+
+    def _run(self, command: _Command) -> _Result:
+        self._connection.execute("SAVEPOINT command")
+        try:
+            value, error = command.run(self._connection), None
+        except sqlite3.OperationalError:
+            # The volume or the file, not the command: SQLite may have rolled everything back.
+            raise
+        except Exception as raised:  # noqa: BLE001  # Whatever it is, it belongs to whoever waits for this command.
+            value, error = None, raised
+            self._connection.execute("ROLLBACK TO command")
+        self._connection.execute("RELEASE command")
+        return _Result(command=command, value=value, error=error)
+
+    def _fail(self, error: Exception, *, batch_commands: int) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        if getattr(error, "sqlite_errorcode", None) not in _FULL:
+            # A failed sync is not tried again: the kernel may have dropped the pages and report success.
+            self._broken = error
+            return
+        # Wiping a payload writes as much as storing it did: what did not fit at once may fit in parts.
+        exhausted = self._batch_commands == 1
+        self._batch_commands = max(batch_commands // 4, 1)
+        self._retry_at = time.monotonic() + (_RETRY_SECONDS if exhausted else 0)
+        self._restore_at = time.monotonic() + _RETRY_SECONDS
+        self._room.give_up()
+        self._truncate()
+        self._refuse_dispensable()
+        if self._closing and exhausted:
+            self._refuse_all(error)
+
+    def _refuse_dispensable(self) -> None:
+        refused = [command for command in self._backlog if not command.essential]
+        self._backlog = collections.deque(command for command in self._backlog if command.essential)
+        self._refuse(refused, None)
+
+    def _refuse_all(self, cause: Exception) -> None:
+        self._refuse(list(self._backlog), cause)
+        self._backlog.clear()
+
+    def _refuse(self, commands: list[_Command], cause: Exception | None) -> None:
+        self._deliver([_Result(command=command, value=None, error=self._refusal(cause)) for command in commands], None)
+
+    def _refusal(self, cause: Exception | None) -> Exception:
+        error: Exception = (
+            ports.StorageFullError("the queue's volume is full: free space or enlarge it")
+            if self._broken is None
+            else ports.StorageBrokenError("the queue's volume failed: restart the sender, and look at the volume")
+        )
+        error.__cause__ = cause
+        return error
+
+    def _deliver(self, results: list[_Result], cursor: int | None) -> None:
+        # The loop is closed if the process ends without closing the queue; then nobody waits.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._resolve, results, cursor)
+
+    def _resolve(self, results: list[_Result], cursor: int | None) -> None:
+        for result in results:
+            command = result.command
+            if result.error is None and command.committed is not None:
+                command.committed()
+            if command.future.cancelled():
+                continue
+            if result.error is None:
+                command.future.set_result(result.value)
+            else:
+                command.future.set_exception(result.error)
+        if cursor is not None:
+            self._on_change(cursor)
+
+    def _tend(self) -> None:
+        now = time.monotonic()
+        if self._truncate_at is not None and now >= self._truncate_at:
+            self._truncate_at = None if self._truncate() else now + _BUSY_RETRY_SECONDS
+        if self._retry_at is None and self._restore_at is not None and now >= self._restore_at:
+            self._room.restore()
+            self._restore_at = now + _RETRY_SECONDS
+            if self._room.reserved:
+                self._restore_at = None
+                self._batch_commands = _BATCH_COMMANDS
+
+    def _truncate(self) -> bool:
+        """Return whether the log was emptied; a reader in the middle of something prevents it, or a full volume."""
+        try:
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:
+            # The next commit meets it too, and tells those who wait.
+            return False
+        return not busy

@@ -1,0 +1,127 @@
+"""The same job and snapshot are the same bytes."""
+
+import dataclasses
+import datetime as dt
+import email
+import email.policy
+import json
+
+import pytest
+
+from mailtier.api import addresses, vocabulary
+from mailtier.mail import render
+from mailtier.sender import ports
+from mailtier.sender.delivering import builder, templates
+from mailtier.settings import effective
+
+_FROM = effective.From(
+    address="noreply@example.com", display_name="Beispiel GmbH", reply_to=None, envelope="bounce@example.com"
+)
+_OTHER = effective.From(
+    address="new@example.com", display_name=None, reply_to="help@example.com", envelope="new@example.com"
+)
+_JOB = ports.Job(
+    recipient=1,
+    notification_id="n-1",
+    lane=ports.LaneKey(namespace_uid="uid", namespace="team-a", organization="default"),
+    category=vocabulary.Category.JOB_ALERT,
+    severity=vocabulary.Severity.ERROR,
+    locale=vocabulary.Locale.ENGLISH,
+    rcpt_to="a@example.org",
+    subject="Nightly failed",
+    text="It ran out of memory.",
+    data={},
+    message_id="1@example.com",
+    accepted_at=dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC),
+    expires_at=dt.datetime(2026, 11, 25, 12, tzinfo=dt.UTC),
+    attempts=0,
+    doubts=0,
+    snapshot=None,
+)
+
+
+@pytest.fixture(scope="module")
+def messages() -> builder.Builder:
+    """Return a builder with the templates of the package."""
+    return builder.Builder(templates.Templates())
+
+
+def test_envelope_and_header_are_told_apart(messages: builder.Builder) -> None:
+    """MAIL FROM is the envelope address, the From header the sender's."""
+    built = messages.build(_JOB, _FROM)
+    assert (built.mail_from, built.rcpt_to) == ("bounce@example.com", "a@example.org")
+    assert b"From: Beispiel GmbH <noreply@example.com>" in built.data
+    assert b"bounce@" not in built.data
+
+
+def test_a_snapshot_gives_the_same_bytes_under_other_settings(messages: builder.Builder) -> None:
+    """What was in doubt is built from what it was built with first, in another process too."""
+    first = messages.build(_JOB, _FROM)
+    again = builder.Builder(templates.Templates()).build(dataclasses.replace(_JOB, snapshot=first.snapshot), _OTHER)
+    assert again == first
+    assert messages.build(_JOB, _OTHER).data != first.data
+
+
+def test_a_snapshot_outlives_its_templates(messages: builder.Builder) -> None:
+    """An upgrade that changes a template does not change a message that is resent."""
+    first = messages.build(_JOB, _FROM)
+    document = json.loads(first.snapshot.settings)
+    document["template"]["text"] = "Former wording: {{ text }}"
+    former = ports.Snapshot(settings=json.dumps(document))
+    assert b"Former wording: It ran" in messages.build(dataclasses.replace(_JOB, snapshot=former), _FROM).data
+
+
+def test_a_snapshot_holds_nothing_of_the_notification(messages: builder.Builder) -> None:
+    """Snapshots are shared and kept; no recipient, subject or text is in them (R11)."""
+    told = messages.build(_JOB, _FROM).snapshot.settings
+    for part in ("a@example.org", "Nightly", "memory"):
+        assert part not in told
+
+
+def test_organizations_share_snapshots(messages: builder.Builder) -> None:
+    """The same sender and template are one snapshot, however many messages there are."""
+    other = dataclasses.replace(_JOB, recipient=2, text="Other", rcpt_to="b@example.org")
+    assert messages.build(_JOB, _FROM).snapshot is messages.build(other, _FROM).snapshot
+
+
+@pytest.mark.parametrize("category", list(vocabulary.Category))
+def test_every_category_has_templates(category: vocabulary.Category) -> None:
+    """Each locale is complete, and none has the templates of another."""
+    sources = templates.Templates()
+    found = [sources.find(category, locale) for locale in vocabulary.Locale]
+    assert all(isinstance(each, render.Sources) for each in found)
+    assert len(set(found)) == len(vocabulary.Locale)
+
+
+def test_the_locale_decides_the_language(messages: builder.Builder) -> None:
+    """The message's templates and its Content-Language are those of the notification's locale."""
+    japanese = dataclasses.replace(_JOB, locale=vocabulary.Locale.JAPANESE, subject=None, text=None)
+    parsed = email.message_from_bytes(messages.build(japanese, _FROM).data, policy=email.policy.default)
+    assert parsed["content-language"] == "ja"
+    assert parsed["subject"] == "【エラー】ジョブアラート（team-a）"  # noqa: RUF001  # Japanese brackets.
+    assert b"Content-Language: en\r\n" in messages.build(_JOB, _FROM).data
+
+
+def test_a_resend_in_japanese_is_the_same_bytes(messages: builder.Builder) -> None:
+    """Language and words are part of what a message was built with, whatever the locale is called since."""
+    japanese = dataclasses.replace(_JOB, locale=vocabulary.Locale.JAPANESE, data={"job": "夜間バッチ"})
+    first = messages.build(japanese, _FROM)
+    again = dataclasses.replace(japanese, locale=vocabulary.Locale.ENGLISH, snapshot=first.snapshot)
+    assert builder.Builder(templates.Templates()).build(again, _OTHER) == first
+
+
+def test_a_snapshot_from_before_there_were_languages_gives_the_same_bytes(messages: builder.Builder) -> None:
+    """What an earlier release built without Content-Language is resent without it."""
+    first = messages.build(_JOB, _FROM)
+    document = json.loads(first.snapshot.settings)
+    del document["language"], document["template"]["words"]
+    former = ports.Snapshot(settings=json.dumps(document))
+    resent = messages.build(dataclasses.replace(_JOB, snapshot=former), _FROM)
+    assert resent.data == first.data.replace(b"Content-Language: en\r\n", b"")
+    assert resent.snapshot == former
+
+
+def test_an_address_that_is_none_is_refused(messages: builder.Builder) -> None:
+    """What is no address reaches no envelope (R5)."""
+    with pytest.raises(addresses.AddressError):
+        messages.build(dataclasses.replace(_JOB, rcpt_to="a@example.org>\r\nRCPT TO:<b@example.org"), _FROM)

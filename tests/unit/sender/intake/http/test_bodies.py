@@ -1,0 +1,67 @@
+"""Room for the bodies that arrive at the intake (R15)."""
+
+import asyncio
+import collections.abc
+import contextlib
+
+import pytest
+
+from mailtier.sender.intake.http import bodies, problems
+
+_LONG_SECONDS = 60.0
+
+
+async def _whole() -> bytes:
+    return b"{}"
+
+
+async def _never() -> bytes:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@contextlib.asynccontextmanager
+async def _slow(
+    arriving: bodies.Bodies, count: int, namespace: str = "team-a"
+) -> collections.abc.AsyncIterator[list[asyncio.Task[bytes]]]:
+    """Have a namespace send bodies that do not end."""
+    tasks = [asyncio.create_task(arriving.read(namespace, _never)) for _ in range(count)]
+    await asyncio.sleep(0)
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_who_finds_no_room_is_told_so() -> None:
+    """A body that is there is not called late where slow ones of its namespace take all room (R15)."""
+    arriving = bodies.Bodies(room_seconds=0.05, body_seconds=_LONG_SECONDS)
+    async with _slow(arriving, bodies.PER_NAMESPACE):
+        with pytest.raises(problems.HttpProblem, match="no room for this one") as refused:
+            await arriving.read("team-a", _whole)
+        assert refused.value.kind is problems.UNAVAILABLE
+        assert refused.value.headers == {"Retry-After": "2"}
+        assert await arriving.read("team-b", _whole) == b"{}"
+
+
+async def test_a_body_s_time_begins_when_there_is_room() -> None:
+    """Those that waited as long as a body may take still arrive, and only who is slow is told to be."""
+    arriving = bodies.Bodies(room_seconds=_LONG_SECONDS, body_seconds=0.3)
+    async with _slow(arriving, 2 * bodies.PER_NAMESPACE) as slow:
+        # Behind as many as wait, each of which has its time: so it waits for twice what a body may take.
+        assert await arriving.read("team-a", _whole) == b"{}"
+        for error in await asyncio.gather(*slow, return_exceptions=True):
+            assert isinstance(error, problems.HttpProblem)
+            assert error.kind is problems.TOO_SLOW
+
+
+async def test_who_has_none_gets_the_next_room() -> None:
+    """Two namespaces that take all with slow bodies, and have as many waiting, do not keep out a third (R15)."""
+    assert bodies.ROOM_SECONDS > bodies.BODY_SECONDS
+    arriving = bodies.Bodies(room_seconds=_LONG_SECONDS, body_seconds=0.3)
+    count = 2 * bodies.PER_NAMESPACE
+    async with _slow(arriving, count) as slow, _slow(arriving, count, "team-b") as more:
+        assert await arriving.read("team-c", _whole) == b"{}"
+        assert not all(task.done() for task in (*slow, *more))

@@ -1,0 +1,149 @@
+"""Handshakes with servers that make them cost much, and what the loop does meanwhile."""
+
+import asyncio
+import collections.abc
+import contextlib
+import pathlib
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+
+from kit import certs
+from kit import handshakes as costly
+from mailtier.kube import trust
+from mailtier.sender.net import handshakes
+from mailtier.telemetry import lag
+
+_ATTEMPTS = 5
+"""Others use the machine too: one attempt that shows it will do, and without the threads none does."""
+
+
+@contextlib.contextmanager
+def _server(context: ssl.SSLContext, *, then: bytes = b"") -> collections.abc.Iterator[socket.socket]:
+    """Give the client's end of a connection whose other end a thread serves, until the client is gone."""
+    ours, theirs = socket.socketpair()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(theirs, server_side=True) as secured:
+            secured.sendall(then)
+            while data := secured.recv(1024):
+                secured.sendall(data)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    ours.settimeout(0)
+    try:
+        yield ours
+    finally:
+        ours.close()
+        thread.join(10)
+        theirs.close()
+
+
+@contextlib.contextmanager
+def _says(data: bytes) -> collections.abc.Iterator[socket.socket]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(0)
+        theirs.sendall(data)
+        yield ours
+
+
+async def _connect(sock: socket.socket, context: ssl.SSLContext) -> handshakes.Secured:
+    async with asyncio.timeout(30):
+        return await handshakes.Handshakes().connect(sock, context, server_name=costly.NAME, owner="team-a")
+
+
+async def test_the_loop_goes_on_while_a_chain_is_verified(tmp_path: pathlib.Path) -> None:
+    """Forty certificates that take long to verify hold a thread, and not the loop (R10, R15)."""
+    found = costly.costly_chain()
+    client, server = trust.client_context(cadata=found.authority), found.server_context(tmp_path)
+    attempts = []
+    for _ in range(_ATTEMPTS):
+        late: list[float] = []
+        with _server(server) as sock:
+            sock.settimeout(30)
+            started = time.thread_time()
+            with client.wrap_socket(sock, server_hostname=costly.NAME):
+                cost = time.thread_time() - started
+        with _server(server) as sock:
+            async with lag.watched(late.append):
+                await _connect(sock, client)
+                # The last look is at what happened during the handshake.
+                await asyncio.sleep(2 * lag.PERIOD_SECONDS)
+        attempts.append((cost, max(late)))
+    assert any(longest < cost / 3 for cost, longest in attempts), attempts
+
+
+async def test_what_comes_with_the_end_of_the_handshake_is_not_lost(ca: certs.Authority) -> None:
+    """A server that speaks at once is heard, and an answer goes back, through asyncio's own transport."""
+    leaf = ca.issue(costly.NAME, file_name="handshakes")
+    with _server(leaf.server_context(), then=b"220 hello") as sock:
+        secured = await _connect(sock, trust.client_context(cafile=str(ca.ca_path)))
+        reader, writer = await asyncio.open_connection(sock=sock, ssl=secured.for_asyncio, server_hostname=costly.NAME)
+        assert await reader.readexactly(9) == b"220 hello"
+        writer.write(b"x" * 100_000)
+        assert await reader.readexactly(100_000) == b"x" * 100_000
+        assert writer.get_extra_info("peercert")["notAfter"]
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("sent", "cause"),
+    [
+        (b"220 smtp.test ESMTP\r\n", handshakes.HandshakeCause.CLEAR_TEXT),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", handshakes.HandshakeCause.CLEAR_TEXT),
+        # Alerts: protocol_version, handshake_failure, insufficient_security.
+        (b"\x15\x03\x01\x00\x02\x02\x46", handshakes.HandshakeCause.VERSION),
+        (b"\x15\x03\x03\x00\x02\x02\x28", handshakes.HandshakeCause.CIPHER),
+        (b"\x15\x03\x03\x00\x02\x02\x47", handshakes.HandshakeCause.CIPHER),
+    ],
+)
+async def test_a_cause_has_a_name(ca: certs.Authority, sent: bytes, cause: handshakes.HandshakeCause) -> None:
+    """What the server says first tells what is wrong, and is not quoted."""
+    with _says(sent) as sock, pytest.raises(handshakes.HandshakeError) as caught:
+        await _connect(sock, trust.client_context(cafile=str(ca.ca_path)))
+    assert caught.value.cause is cause
+    assert "220" not in str(caught.value)
+
+
+async def test_a_server_that_ends_in_the_middle_is_told(ca: certs.Authority) -> None:
+    """An end in the middle is told as such."""
+    with _says(b"\x16\x03") as sock:
+        asyncio.get_running_loop().call_later(0, sock.shutdown, socket.SHUT_RD)
+        with pytest.raises(handshakes.HandshakeError) as caught:
+            await _connect(sock, trust.client_context(cafile=str(ca.ca_path)))
+    assert caught.value.cause is handshakes.HandshakeCause.ENDED
+
+
+async def test_a_handshake_has_an_end(ca: certs.Authority) -> None:
+    """Records without end are read up to a bound (R10)."""
+    # Pieces of a message that announces 16 MB, each of which OpenSSL would keep.
+    first = b"\x16\x03\x03\x00\x04\x02\x00\xff\xff"
+    with _says(first * 16_000) as sock, pytest.raises(ssl.SSLError):
+        await _connect(sock, trust.client_context(cafile=str(ca.ca_path)))
+
+
+async def test_one_owner_has_one_thread(tmp_path: pathlib.Path) -> None:
+    """While one namespace's servers keep its thread busy, another's handshake is made (R15)."""
+    found = costly.costly_chain()
+    context, server = trust.client_context(cadata=found.authority), found.server_context(tmp_path)
+    shared = handshakes.Handshakes()
+    done: list[str] = []
+
+    async def connect(sock: socket.socket, owner: str) -> None:
+        await shared.connect(sock, context, server_name=costly.NAME, owner=owner)
+        done.append(owner)
+
+    with contextlib.ExitStack() as stack:
+        attackers = [stack.enter_context(_server(server)) for _ in range(6)]
+        innocent = stack.enter_context(_server(server))
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            for sock in attackers:
+                tasks.create_task(connect(sock, "attacker"))
+            tasks.create_task(connect(innocent, "innocent"))
+    assert done.index("innocent") <= 2

@@ -1,0 +1,116 @@
+"""Slots of a destination, and what its users share."""
+
+import asyncio
+import dataclasses
+import socket
+
+import pytest
+
+from kit import sending
+from mailtier.api import vocabulary
+from mailtier.sender.net import faults, handshakes, resolver, tls
+from mailtier.sender.secrets import credentials
+from mailtier.sender.smtp import destinations, opening
+from mailtier.settings import effective
+
+_ENDPOINT = effective.Endpoint(
+    host="smtp.example.com",
+    port=587,
+    tls=sending.PLAIN,
+    addresses=sending.PUBLIC,
+    origin=vocabulary.Origin.ORG,
+    is_host_s=False,
+)
+
+
+@pytest.fixture
+async def in_use() -> destinations.Destinations:
+    """Return destinations that nothing was connected to yet."""
+    made = destinations.Destinations(
+        helo_name="sender.test",
+        names=resolver.Resolver(),
+        opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
+        time=sending.Clock().as_clock(),
+        host=lambda: None,
+        memory=sending.Memory(),
+    )
+    made.listen(lambda _key: None, lambda _key: None)
+    return made
+
+
+async def test_a_probe_that_is_given_up_gets_no_slot(in_use: destinations.Destinations) -> None:
+    """A slot that becomes free in the moment in which a waiting probe is cancelled goes to the next one."""
+    target = in_use.get(sending.settings("team-a", _ENDPOINT, max_connections=1))
+    slot = target.reserve()
+    assert slot is not None
+    given_up, patient = (asyncio.create_task(target.reserve_for_probe()) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    target.give_back(slot)
+    target.give_back(await patient)
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    assert target.busy == 0
+    assert target.reserve() is not None
+
+
+async def test_destinations_of_a_server_share_what_it_said_of_credentials(
+    in_use: destinations.Destinations,
+) -> None:
+    """Organizations that want different limits are several destinations, but one login to the server (R12)."""
+    one, other = (in_use.get(sending.settings("team-a", _ENDPOINT, max_connections=number)) for number in (1, 2))
+    generation = credentials.ANONYMOUS.generation
+    assert one is not other
+    assert one.auth_state(generation) is other.auth_state(generation)
+
+
+def _named(host: str, *, mode: vocabulary.TlsMode = vocabulary.TlsMode.DISABLED) -> effective.Endpoint:
+    return dataclasses.replace(_ENDPOINT, host=host, tls=dataclasses.replace(sending.PLAIN, mode=mode))
+
+
+async def test_many_names_of_a_namespace_are_one_owner_of_handshakes(
+    in_use: destinations.Destinations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who names ten servers and logs in nowhere has one share of the threads, as with one server (R15)."""
+    owners: list[str] = []
+
+    async def connect(
+        _self: handshakes.Handshakes, _sock: socket.socket, _context: object, *, owner: str, **_others: object
+    ) -> handshakes.Secured:
+        owners.append(owner)
+        raise handshakes.HandshakeError(handshakes.HandshakeCause.ENDED)
+
+    monkeypatch.setattr(handshakes.Handshakes, "connect", connect)
+    with socket.create_server(("", 0)) as listener:
+        for organization in ("team-a", "team-b"):
+            for number in range(5):
+                name = _named(f"127.0.0.{number + 1}", mode=vocabulary.TlsMode.IMPLICIT)
+                at = dataclasses.replace(name, port=listener.getsockname()[1], addresses=sending.LOOPBACK)
+                target = in_use.get(sending.settings(organization, at))
+                slot = target.reserve()
+                assert slot is not None
+                with pytest.raises(faults.DeliveryError):
+                    await target.session_for(slot, credentials.ANONYMOUS, payer=organization)
+    assert owners == ["team-a"] * 5 + ["team-b"] * 5
+
+
+async def test_a_namespace_begins_so_many_openings_within_half_a_second(in_use: destinations.Destinations) -> None:
+    """An opening that fails at once takes its slot for a while: what each costs the loop is bounded as well (R15)."""
+    target = in_use.get(sending.settings("team-a", _ENDPOINT))
+    for _ in range(opening._CONCURRENT_PER_NAMESPACE):
+        (await target.take_room("team-a")).release()
+    begun = asyncio.create_task(target.take_room("team-a"))
+    (await target.take_room("team-b")).release()
+    await asyncio.sleep(0)
+    assert not begun.done()
+    async with asyncio.timeout(30):
+        (await begun).release()
+
+
+async def test_accounts_at_a_provider_are_no_neighbours(in_use: destinations.Destinations) -> None:
+    """A provider that counts connections by account gives each namespace its own; other servers count all (R15)."""
+    at_provider, at_server = _named("smtp.gmail.com"), _named("smtp.example.com")
+    one, other = (in_use.get(sending.settings(team, at_provider)).at.seat.room for team in ("team-a", "team-b"))
+    assert one is not other
+    one, other = (in_use.get(sending.settings(team, at_server)).at.seat.room for team in ("team-a", "team-b"))
+    assert one is other

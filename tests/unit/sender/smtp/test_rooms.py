@@ -1,0 +1,193 @@
+"""How many connections a server has, and whose turn it is (R15)."""
+
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailtier.sender.net import resolver
+from mailtier.sender.smtp import rooms
+
+Told = list[rooms.Seat]
+
+
+def _seat(room: rooms.ServerRoom, party: str = "team-a", most: int = 3, told: Told | None = None) -> rooms.Seat:
+    holder: Told = []
+    seat = rooms.Seat(
+        room, party=party, most=most, on_turn=lambda: told.append(holder[0]) if told is not None else None
+    )
+    holder.append(seat)
+    return seat
+
+
+def _take(seat: rooms.Seat) -> bool:
+    """Take a slot if it is to be had."""
+    if not seat.room.offer(seat):
+        return False
+    seat.room.take(seat)
+    return True
+
+
+def test_seats_of_one_server_share_its_cap() -> None:
+    """Twelve destinations of a namespace at one server have no more connections than one of them (R15)."""
+    room = rooms.Rooms().named("", "smtp.example.com")
+    seats = [_seat(room) for _ in range(12)]
+    assert sum(_take(seat) for _ in range(4) for seat in seats) == 3
+
+
+def test_the_host_s_cap_is_the_host_s() -> None:
+    """What a guest says of connections does not raise it (R15)."""
+    room = rooms.Rooms().host
+    room.cap = 2
+    guest = _seat(room, most=100)
+    assert [_take(guest) for _ in range(3)] == [True, True, False]
+
+
+def test_nobody_raises_another_s_number() -> None:
+    """A namespace that says a hundred lets no other have more than the three that it says itself (R15)."""
+    room = rooms.Rooms().named("", "smtp.example.com")
+    greedy, modest = _seat(room, "greedy", most=100), [_seat(room, "modest", most=3) for _ in range(5)]
+    assert sum(_take(seat) for _ in range(3) for seat in modest) == 3
+    assert sum(_take(greedy) for _ in range(100)) == 97
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3, 8])
+def test_guests_of_the_host_s_server_have_half_while_the_host_waits(cap: int) -> None:
+    """Twelve namespaces that name the host's server hold half of it at most, as soon as they may be asked (R15)."""
+    room = rooms.Rooms().host
+    room.cap = cap
+    home, guests = _seat(room, rooms.HOST, most=cap), [_seat(room, f"team-{number}", most=9) for number in range(12)]
+    while any(_take(guest) for guest in guests):
+        pass
+    assert sum(guest.busy for guest in guests) == cap
+    assert not _take(home)
+    hosts, guests_held = [], []
+    for _ in range(20 * cap):
+        for guest in guests:
+            if guest.busy and room.must_yield(guest):
+                room.give_back(guest)
+                _take(home)
+        hosts.append(home.busy)
+        if not _take(home):
+            guests_held.append(sum(guest.busy for guest in guests))
+        if home.busy and room.must_yield(home):
+            room.give_back(home)
+        for guest in guests:
+            _take(guest)
+    half = max(1, cap // 2)
+    assert max(guests_held[cap:]) <= half
+    # With one connection alone they have it in turns.
+    assert sum(hosts[cap:]) >= len(hosts[cap:]) * max(cap - half, 0.5)
+
+
+def test_a_namespace_has_half_while_another_waits() -> None:
+    """At somebody else's server as well, however many endpoints it names there (R15)."""
+    room = rooms.Rooms().named("", "smtp.example.com")
+    greedy, other = [_seat(room, "greedy", most=4) for _ in range(6)], _seat(room, "other", most=4)
+    while any(_take(seat) for seat in greedy):
+        pass
+    assert not _take(other)
+    for _ in range(2):
+        yielding = next(seat for seat in greedy if seat.busy and room.must_yield(seat))
+        room.give_back(yielding)
+        assert not any(_take(seat) for seat in greedy)
+        assert _take(other)
+        _take(other)
+    assert not any(room.must_yield(seat) for seat in greedy if seat.busy)
+
+
+def test_whoever_gives_up_lets_the_next_one_know() -> None:
+    """A slot that becomes free, or a turn that nobody takes, is told to whoever waits."""
+    told: Told = []
+    room = rooms.Rooms().named("", "smtp.example.com")
+    first, second, third = (_seat(room, f"team-{number}", most=1, told=told) for number in range(3))
+    assert _take(first)
+    assert not _take(second)
+    assert not _take(third)
+    room.give_back(first)
+    assert told[0] is second
+    told.clear()
+    room.withdraw(second)
+    assert told == [third]
+    assert _take(third)
+
+
+def test_whose_turn_it_is_hears_of_it_from_whoever_has_to_wait() -> None:
+    """A destination that wants nothing any more, and has not said so, is asked: it stops nobody."""
+    told: Told = []
+    room = rooms.Rooms().named("", "smtp.example.com")
+    busy, stale, other = (_seat(room, f"team-{number}", most=1, told=told) for number in range(3))
+    assert _take(busy)
+    assert not _take(stale)
+    room.give_back(busy)
+    told.clear()
+    assert not _take(other)
+    assert told == [stale]
+    told.clear()
+    room.withdraw(stale)
+    assert told == [other]
+
+
+def test_whoever_finds_its_namespace_s_part_taken_hears_when_it_is_not() -> None:
+    """Two endpoints of a namespace at one server: what one gives back the other may have, and learns of it."""
+    told: Told = []
+    room = rooms.Rooms().host
+    room.cap = 3
+    busy, other = _seat(room, most=1), _seat(room, most=1, told=told)
+    assert _take(busy)
+    assert not _take(other)
+    told.clear()
+    room.give_back(busy)
+    assert told == [other]
+    assert _take(other)
+
+
+def _addresses(*hosts: str) -> list[resolver.Address]:
+    return [resolver.Address(family=0, literal=host) for host in hosts]  # type: ignore[arg-type]
+
+
+def test_names_of_a_namespace_that_are_one_server_share_a_room() -> None:
+    """By whichever address, unwrapped; and then nothing but that server's addresses are used (R15)."""
+    known = rooms.Rooms()
+    first, alias = known.named("", "mx.example.com"), known.named("", "alias.example.com")
+    _seat(first)
+    here = _addresses("203.0.113.5")
+    assert known.addressed(first, here, scope="", party="team-a") == (first, here)
+    mixed = _addresses("203.0.113.99", "::ffff:203.0.113.5")
+    assert known.addressed(alias, mixed, scope="", party="team-a") == (first, mixed[1:])
+
+
+def test_no_name_leads_into_the_room_of_a_stranger() -> None:
+    """Whoever owns a name could have it answer with another tenant's address, and hold connections there (R15)."""
+    known = rooms.Rooms()
+    victim, evil = known.named("", "mx.example.com"), known.named("", "evil.example")
+    _seat(victim)
+    known.addressed(victim, _addresses("203.0.113.5"), scope="", party="team-a")
+    mixed = _addresses("203.0.113.5", "203.0.113.99")
+    assert known.addressed(evil, mixed, scope="", party="evil") == (evil, mixed)
+
+
+_STEPS = st.lists(st.tuples(st.sampled_from(["take", "give", "withdraw", "allow"]), st.integers(0, 5)), max_size=60)
+
+
+@given(steps=_STEPS, cap=st.none() | st.integers(1, 4), mosts=st.lists(st.integers(1, 5), min_size=6, max_size=6))
+def test_no_number_is_ever_exceeded(steps: typing.Any, cap: int | None, mosts: list[int]) -> None:
+    """Whatever is done in whichever order, server, namespace and endpoint keep their numbers (R15)."""
+    room = rooms.Rooms().named("", "smtp.example.com")
+    room.cap = cap
+    parties = ("a", "a", "b", "b", rooms.HOST, "c")
+    seats = [_seat(room, party, most) for party, most in zip(parties, mosts, strict=True)]
+    for step, number in steps:
+        seat = seats[number]
+        before = room.busy
+        if step == "take" and _take(seat):
+            assert before < room.limit
+            assert seat.busy <= seat.most
+        elif step == "give" and seat.busy:
+            room.give_back(seat)
+        elif step == "withdraw":
+            room.withdraw(seat)
+        elif step == "allow":
+            seat.allow(number + 1)
+        assert room.busy == sum(each.busy for each in seats)

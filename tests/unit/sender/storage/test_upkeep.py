@@ -1,0 +1,87 @@
+"""The upkeep of the queue."""
+
+import collections.abc
+import datetime as dt
+import pathlib
+
+import pytest_asyncio
+
+from kit import queues
+from mailtier.api import vocabulary
+from mailtier.sender import clock, ports
+from mailtier.sender.storage import upkeep
+from mailtier.sender.storage.sqlite import embedded
+from mailtier.telemetry import metrics
+
+_DAY = dt.timedelta(days=1)
+
+
+class _Time:
+    """A wall clock and a monotonic clock that move together, or not."""
+
+    def __init__(self) -> None:
+        self.wall = queues.START
+        self.monotonic = 0.0
+
+    def pass_(self, span: dt.timedelta) -> None:
+        """Let time pass."""
+        self.wall += span
+        self.monotonic += span.total_seconds()
+
+    def clock(self) -> clock.Clock:
+        """Return the clocks as the sender takes them."""
+        return clock.Clock(wall=lambda: self.wall, monotonic=lambda: self.monotonic, random=lambda: 0.5)
+
+
+@pytest_asyncio.fixture
+async def queue(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[ports.Queue]:
+    """Return an empty queue."""
+    opened = await embedded.open_queue(tmp_path / "queue", now=queues.Clock(), limits=queues.LIMITS)
+    yield opened
+    await opened.close()
+
+
+async def _finish_one(queue: ports.Queue) -> str:
+    enqueued = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+    await queue.record(queues.outcome(enqueued.pending[0].recipient, vocabulary.RecipientState.FAILED))
+    return enqueued.id
+
+
+async def test_finished_notifications_are_forgotten(queue: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """A finished notification is removed after its retention, and not before."""
+    time = _Time()
+    kept = upkeep.Upkeep(queue, directory=tmp_path / "queue", time=time.clock())
+    id_ = await _finish_one(queue)
+    time.pass_(6 * _DAY)
+    await kept.step()
+    assert await queue.find(queues.LANE, id_) is not None
+    time.pass_(2 * _DAY)
+    await kept.step()
+    assert await queue.find(queues.LANE, id_) is None
+
+
+async def test_nothing_is_forgotten_after_the_wall_clock_jumped(queue: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """While the wall clock may be wrong nothing is removed, or its object would mail again (R14)."""
+    time = _Time()
+    kept = upkeep.Upkeep(queue, directory=tmp_path / "queue", time=time.clock())
+    id_ = await _finish_one(queue)
+    time.pass_(dt.timedelta(minutes=2))
+    await kept.step()
+    time.wall += 30 * _DAY
+    time.pass_(dt.timedelta(minutes=2))
+    await kept.step()
+    assert await queue.find(queues.LANE, id_) is not None
+
+
+async def test_queue_is_measured(queue: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """The metrics tell what waits, for how long, and how large the queue and its volume are."""
+    time = _Time()
+    await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+    time.pass_(dt.timedelta(minutes=5))
+    await upkeep.Upkeep(queue, directory=tmp_path / "queue", time=time.clock()).step()
+    lines = metrics.exposition("sender").decode().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert float(values['mailtier_recipients{state="queued"}']) == 1
+    assert float(values["mailtier_oldest_recipient_age_seconds"]) == 300
+    assert float(values["mailtier_queue_bytes"]) > 4096
+    assert 0 < float(values["mailtier_queue_volume_used_ratio"]) < 1
