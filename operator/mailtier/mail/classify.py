@@ -148,6 +148,9 @@ _STATUSES: Final[dict[tuple[int, int], _Judgement]] = {
 }
 _SIZE_STATUSES: Final = frozenset({(3, 4), (2, 3)})
 _EXCEEDED_STORAGE: Final = 552
+"""Of a recipient it is to be taken for 452 (RFC 5321 section 4.5.3.1.10)."""
+_MAILBOX_FULL: Final = (2, 2)
+"""RFC 3463 section 3.3 calls X.2.2 a persistent transient error: people clear their mailboxes."""
 _SECURITY: Final = 7
 """RFC 3463 section 3.8: X.7.X, security or policy."""
 
@@ -205,10 +208,11 @@ def classify_reply(phase: Phase, reply: replies.Reply, *, secrets: Iterable[str]
     if not (reply.is_transient or reply.is_permanent):
         return classify_fault(phase, Fault.PROTOCOL_ERROR)
     judgement = _judge(phase, reply)
+    passes = reply.is_transient or _is_full(phase, reply, judgement)
     return Failure(
         scope=judgement.scope,
-        permanence=Permanence.PERMANENT if reply.is_permanent else Permanence.TRANSIENT,
-        reason=_TRANSIENT_REASONS.get(judgement.reason, judgement.reason) if reply.is_transient else judgement.reason,
+        permanence=Permanence.TRANSIENT if passes else Permanence.PERMANENT,
+        reason=_TRANSIENT_REASONS.get(judgement.reason, judgement.reason) if passes else judgement.reason,
         code=reply.code,
         enhanced=str(reply.enhanced) if reply.enhanced else None,
         text=replies.quotable(reply.text, secrets),
@@ -225,6 +229,13 @@ def classify_fault(phase: Phase, fault: Fault) -> Failure:
         reason=reason,
         text=reasons.MEANINGS[reason],
     )
+
+
+def _is_full(phase: Phase, reply: replies.Reply, judgement: _Judgement) -> bool:
+    """Return whether a 5yz says what may pass all the same: a mailbox that is full, or too many recipients at once."""
+    if judgement.scope is not Scope.RECIPIENT:
+        return False
+    return _status(reply) == _MAILBOX_FULL or (phase is Phase.RCPT and reply.code == _EXCEEDED_STORAGE)
 
 
 def _judge(phase: Phase, reply: replies.Reply) -> _Judgement:
@@ -284,7 +295,7 @@ def _judge_rcpt(reply: replies.Reply) -> _Judgement:
         return _RECIPIENT
     if is_security or _is_syntax(reply, status):
         return _POLICY
-    if status is None and reply.code in _NO_SUCH_RECIPIENT_CODES:
+    if status is None and reply.code in {*_NO_SUCH_RECIPIENT_CODES, _EXCEEDED_STORAGE}:
         return _RECIPIENT
     if reply.code in _SETTINGS_CODES:
         return _POLICY

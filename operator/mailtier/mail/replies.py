@@ -30,6 +30,18 @@ class ReplyError(Exception):
     """What the server sent is not an SMTP reply. The sentence never repeats what it sent (R7)."""
 
 
+class ReplyTooLargeError(ReplyError):
+    """A reply that is larger than R10 allows.
+
+    Attributes:
+        cut: Its code, with the text that came before the bound; None where not even the code came.
+    """
+
+    def __init__(self, told: str, cut: "Reply | None") -> None:
+        super().__init__(told)
+        self.cut = cut
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class EnhancedStatus:
     """An enhanced mail system status code, class.subject.detail (RFC 3463 section 2)."""
@@ -86,7 +98,8 @@ class ReplyParser:
     """Turns the bytes that a server sends into replies; reads nothing by itself.
 
     A parser that has raised stays broken: after a reply that cannot be read, no later one can be paired with
-    its command.
+    its command. Of a reply that is only too large the code is known, and counts: it is returned with the text that
+    came before its bound, and the parser is broken behind it.
     """
 
     __slots__ = ("_buffer", "_code", "_error", "_lines", "_reply_bytes")
@@ -107,6 +120,11 @@ class ReplyParser:
         """
         return not self._buffer and not self._lines and self._error is None
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether something came that cannot be read."""
+        return self._error is not None
+
     def receive(self, data: bytes) -> tuple[Reply, ...]:
         """Return the replies that `data` completes, oldest first.
 
@@ -114,7 +132,7 @@ class ReplyParser:
         may be the answer to the final dot.
 
         Raises:
-            ReplyError: The server does not speak SMTP, or its reply is larger than R10 allows.
+            ReplyError: The server does not speak SMTP, or said more after a reply that was larger than R10 allows.
         """
         if self._error is not None:
             raise self._error
@@ -126,33 +144,43 @@ class ReplyParser:
                 reply = self._take_line(line.removesuffix(b"\r"))
                 if reply is not None:
                     replies.append(reply)
-            self._check_size(len(self._buffer))
+            self._check_size(self._buffer)
         except ReplyError as error:
             self._error = error
             self._buffer = b""
+            if isinstance(error, ReplyTooLargeError) and error.cut is not None:
+                replies.append(error.cut)
             if not replies:
                 raise
         return tuple(replies)
 
-    def _check_size(self, line_bytes: int) -> None:
-        if line_bytes > MAXIMUM_LINE_BYTES:
-            raise ReplyError(f"the server sent a reply line of more than {MAXIMUM_LINE_BYTES} bytes")
-        if self._reply_bytes + line_bytes > MAXIMUM_REPLY_BYTES:
-            raise ReplyError(f"the server sent a reply of more than {MAXIMUM_REPLY_BYTES} bytes")
+    def _check_size(self, line: bytes) -> None:
+        if len(line) > MAXIMUM_LINE_BYTES:
+            raise self._too_large(f"line of more than {MAXIMUM_LINE_BYTES} bytes", line)
+        if self._reply_bytes + len(line) > MAXIMUM_REPLY_BYTES:
+            raise self._too_large(f"of more than {MAXIMUM_REPLY_BYTES} bytes", line)
+
+    def _too_large(self, told: str, line: bytes) -> ReplyTooLargeError:
+        match = _REPLY_LINE.fullmatch(line[:MAXIMUM_LINE_BYTES])
+        cut = None
+        if match is not None and match[2] is not None and (not self._lines or match[1] == self._code):
+            lines = [*self._lines, match[3]] if len(self._lines) < MAXIMUM_LINES else self._lines
+            cut = _reply(int(match[1]), [each.decode("utf-8", "replace") for each in lines])
+        return ReplyTooLargeError(f"the server sent a reply {told}", cut)
 
     def _take_line(self, line: bytes) -> Reply | None:
-        self._check_size(len(line))
+        self._check_size(line)
         match = _REPLY_LINE.fullmatch(line)
         if match is None:
             raise ReplyError("the server sent something that is not an SMTP reply")
         code, separator, text = match[1], match[2], match[3] or b""
         if self._lines and code != self._code:
             raise ReplyError("the server changed the code within a multi-line reply")
+        if len(self._lines) == MAXIMUM_LINES:
+            raise self._too_large(f"of more than {MAXIMUM_LINES} lines", line)
         self._code = code
         self._lines.append(text)
         self._reply_bytes += len(line)
-        if len(self._lines) > MAXIMUM_LINES:
-            raise ReplyError(f"the server sent a reply of more than {MAXIMUM_LINES} lines")
         if separator == b"-":
             return None
         reply = _reply(int(code), [line.decode("utf-8", "replace") for line in self._lines])

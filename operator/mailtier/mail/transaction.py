@@ -1,7 +1,8 @@
 """One SMTP mail transaction as a state machine without I/O: replies in, bytes out, an outcome per recipient.
 
 It always knows whether the final dot was sent: `dot_sent` is true before the bytes that hold the dot are handed
-out, so a message that may have been taken is never counted as one that was not.
+out, so a message that may have been taken is never counted as one that was not. A large message is handed out without
+its dot, which follows once the message has left: what is lost in between was certainly not taken.
 
 Replies come in the order of the commands, with PIPELINING too (RFC 2920): there the commands up to DATA are sent
 as one group, and nothing is sent when their replies come in. One table serves both.
@@ -23,6 +24,8 @@ class TransactionState(enum.StrEnum):
     MAIL = "mail"
     RCPT = "rcpt"
     DATA = "data"
+    BODY = "body"
+    """None yet: a large message is on its way, and its dot waits."""
     DOT = "dot"
     DRAIN = "drain"
     """None that matters: every recipient has failed, and replies to a group of commands are still to come."""
@@ -39,6 +42,8 @@ class TransactionEvent(enum.StrEnum):
     """The next reply answers the next kind of command."""
     REPEAT = "repeat"
     """The next reply answers another command of the same kind."""
+    PART = "part"
+    """The message leaves, and is too large to leave with its dot."""
     ABANDON = "abandon"
     """No recipient is left, and replies are outstanding."""
     CLOSE_EMPTY = "close empty"
@@ -59,7 +64,10 @@ TRANSITIONS: Final[Mapping[tuple[TransactionState, TransactionEvent], Transactio
         (TransactionState.RCPT, TransactionEvent.ABANDON): TransactionState.DRAIN,
         (TransactionState.RCPT, TransactionEvent.END): TransactionState.ENDED,
         (TransactionState.DATA, TransactionEvent.PROCEED): TransactionState.DOT,
+        (TransactionState.DATA, TransactionEvent.PART): TransactionState.BODY,
         (TransactionState.DATA, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.BODY, TransactionEvent.PROCEED): TransactionState.DOT,
+        (TransactionState.BODY, TransactionEvent.END): TransactionState.ENDED,
         (TransactionState.DOT, TransactionEvent.END): TransactionState.ENDED,
         (TransactionState.DRAIN, TransactionEvent.REPEAT): TransactionState.DRAIN,
         (TransactionState.DRAIN, TransactionEvent.CLOSE_EMPTY): TransactionState.EMPTY_DOT,
@@ -72,11 +80,16 @@ _PHASES: Final = {
     TransactionState.MAIL: classify.Phase.MAIL,
     TransactionState.RCPT: classify.Phase.RCPT,
     TransactionState.DATA: classify.Phase.DATA,
+    TransactionState.BODY: classify.Phase.DATA,
     TransactionState.DOT: classify.Phase.DOT,
     # No outcome depends on these two any more.
     TransactionState.DRAIN: classify.Phase.DATA,
     TransactionState.EMPTY_DOT: classify.Phase.DATA,
 }
+
+
+_LARGE_BYTES: Final = 32 * 1024
+"""A message of this size or less leaves with its dot: it fits into what the kernel takes at once."""
 
 
 class RecipientVerdict(enum.StrEnum):
@@ -235,8 +248,21 @@ class Transaction:
         # DATA ends the group: a client waits for its reply before the message (RFC 2920 section 3.1).
         return b"".join((mail, *(wire.rcpt(self._recipient(index)) for index in self._targets), wire.DATA))
 
+    def finish(self) -> bytes:
+        """Return the final dot of a message that has left.
+
+        Raises:
+            IllegalInput: No message waits for its dot.
+        """
+        self._require(TransactionState.BODY)
+        self._advance(TransactionEvent.PROCEED)
+        self.dot_sent = True
+        return wire.DOT
+
     def receive(self, reply: replies.Reply) -> bytes:
         """Return what to send next; none where more replies are awaited, or nothing remains.
+
+        In the state `body`, what it returned is to be sent, and `finish` to be called.
 
         Raises:
             IllegalInput: No reply is awaited.
@@ -252,6 +278,8 @@ class Transaction:
                 return self._receive_rcpt(reply)
             case TransactionState.DATA:
                 return self._receive_data(reply)
+            case TransactionState.BODY:
+                return self._receive_early(reply)
             case TransactionState.DOT:
                 return self._receive_dot(reply)
             case TransactionState.DRAIN:
@@ -297,12 +325,22 @@ class Transaction:
         if reply.is_positive:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_intermediate:
-            data = wire.data(self._message)
+            body = wire.body(self._message)
+            if len(body) > _LARGE_BYTES:
+                self._advance(TransactionEvent.PART)
+                return body
             self._advance(TransactionEvent.PROCEED)
             self.dot_sent = True
-            return data
+            return body + wire.DOT
         self._fail_pending(self._classified(reply))
         return self._end(SessionAfter.RESET)
+
+    def _receive_early(self, reply: replies.Reply) -> bytes:
+        """Take a reply to a message whose dot has not left: a refusal counts, and nothing can follow it."""
+        if not (reply.is_transient or reply.is_permanent):
+            return self._break(classify.Fault.PROTOCOL_ERROR)
+        self._fail_pending(classify.classify_reply(classify.Phase.DOT, reply, secrets=self._secrets))
+        return self._end(SessionAfter.CLOSE)
 
     def _receive_dot(self, reply: replies.Reply) -> bytes:
         if reply.is_intermediate:
@@ -324,7 +362,7 @@ class Transaction:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_intermediate:
             self._advance(TransactionEvent.CLOSE_EMPTY)
-            return wire.EMPTY_MESSAGE
+            return wire.DOT
         return self._end(SessionAfter.RESET)
 
     def _unless_grouped(self, command: bytes) -> bytes:

@@ -10,7 +10,8 @@ from mailtier.api import text as texts
 DATA: Final = b"DATA\r\n"
 RSET: Final = b"RSET\r\n"
 QUIT: Final = b"QUIT\r\n"
-EMPTY_MESSAGE: Final = b".\r\n"
+DOT: Final = b".\r\n"
+"""The end of a message, and of an empty one all there is (RFC 5321 section 4.1.1.4)."""
 
 
 def client_name(name: str, local_address: str) -> str:
@@ -116,7 +117,7 @@ def rcpt(rcpt_to: str) -> bytes:
     return f"RCPT TO:<{rcpt_to}>\r\n".encode()
 
 
-def data(message: bytes) -> bytes:
-    """Return the message as it follows a 354: leading dots doubled, and the final dot (RFC 5321 section 4.5.2)."""
+def body(message: bytes) -> bytes:
+    """Return the message as it follows a 354, before the final dot: leading dots doubled (RFC 5321 section 4.5.2)."""
     stuffed = message.replace(b"\r\n.", b"\r\n..")
-    return b"".join((b"." if stuffed.startswith(b".") else b"", stuffed, b".\r\n"))
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed

@@ -68,7 +68,9 @@ def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
         (P.RCPT, 550, "5.1.10", RECIPIENT, "RecipientRefused"),
         (P.RCPT, 553, "5.1.3", RECIPIENT, "RecipientRefused"),
         (P.RCPT, 554, "5.1.2", RECIPIENT, "RecipientRefused"),
-        (P.RCPT, 552, "5.2.2", RECIPIENT, "RecipientRefused"),
+        (P.RCPT, 552, "5.2.2", RECIPIENT, "RecipientUnavailable"),
+        (P.RCPT, 552, "", RECIPIENT, "RecipientUnavailable"),
+        (P.DOT, 550, "5.2.2", RECIPIENT, "RecipientUnavailable"),
         (P.RCPT, 550, "5.2.1", RECIPIENT, "RecipientRefused"),
         (P.RCPT, 450, "4.2.0", RECIPIENT, "RecipientUnavailable"),
         (P.RCPT, 452, "4.2.2", RECIPIENT, "RecipientUnavailable"),
@@ -255,13 +257,12 @@ def test_words_say_whose_fault_it_is_in_whatever_phase(
     st.integers(min_value=400, max_value=599),
     st.none() | st.tuples(st.integers(0, 9), st.integers(0, 20)),
 )
-def test_the_basic_code_alone_decides_permanence(
-    phase: classify.Phase, code: int, status: tuple[int, int] | None
-) -> None:
-    """4yz is transient and 5yz permanent, in every phase and with every enhanced code."""
+def test_the_basic_code_decides_permanence(phase: classify.Phase, code: int, status: tuple[int, int] | None) -> None:
+    """4yz is transient and 5yz permanent, in every phase, but that a recipient's full mailbox passes."""
     enhanced = f"{code // 100}.{status[0]}.{status[1]}" if status else ""
     failure = classify.classify_reply(phase, _reply(code, enhanced))
-    assert failure.is_permanent == (code >= 500)
+    is_full = failure.scope is RECIPIENT and (status == (2, 2) or (phase is P.RCPT and code == 552))
+    assert failure.is_permanent == (code >= 500 and not is_full)
 
 
 @given(

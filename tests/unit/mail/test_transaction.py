@@ -12,6 +12,7 @@ from mailtier.mail import classify, replies, transaction, wire
 
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\nbody\r\n"
 DATA = b"Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n"
+LARGE = b"x" * 70_000 + b"\r\n"
 SEQUENTIAL = wire.Extensions()
 PIPELINED = wire.Extensions(pipelining=True)
 V, W, T = transaction.RecipientVerdict, transaction.SessionAfter, transaction.TransactionState
@@ -156,6 +157,35 @@ def test_the_dot_is_known_before_the_data_is_handed_out() -> None:
     assert machine.phase is classify.Phase.DOT
 
 
+def test_the_dot_of_a_large_message_waits_until_it_has_left() -> None:
+    """A loss in the middle of it is none after the dot; the dot is known before it is handed out."""
+    machine = _machine(message=LARGE)
+    assert _play(machine, [OK, OK, GO])[-1] == LARGE
+    assert (machine.state, machine.dot_sent) == (T.BODY, False)
+    machine.lose(classify.Fault.CONNECTION_LOST)
+    assert _verdicts(machine) == [V.FAILED]
+    machine = _machine(message=LARGE)
+    _play(machine, [OK, OK, GO])
+    assert (machine.finish(), machine.state, machine.dot_sent) == (b".\r\n", T.DOT, True)
+    machine.lose(classify.Fault.CONNECTION_LOST)
+    assert _verdicts(machine) == [V.IN_DOUBT]
+
+
+def test_a_large_message_may_be_refused_on_its_way() -> None:
+    """What is said in the middle of a message counts as at its dot, and the session has come to its end."""
+    machine = _machine(message=LARGE)
+    _play(machine, [OK, OK, GO])
+    machine.receive(_reply(552, "5.3.4"))
+    assert (machine.is_ended, machine.session, machine.dot_sent) == (True, W.CLOSE, False)
+    assert machine.outcomes[0].failure is not None
+    assert machine.outcomes[0].failure.reason == "MessageTooLarge"
+    machine = _machine(message=LARGE)
+    _play(machine, [OK, OK, GO])
+    machine.receive(_reply(OK))
+    assert machine.outcomes[0].failure is not None
+    assert machine.outcomes[0].failure.reason == "ProtocolError"
+
+
 def test_a_pipelined_refusal_of_mail_waits_for_the_other_replies() -> None:
     """Replies to commands that were sent already are taken before the session is used again."""
     machine = _machine(("a@x.y", "b@x.y"), PIPELINED)
@@ -193,8 +223,11 @@ def test_a_loss_while_draining_changes_no_outcome() -> None:
     assert machine.session is W.CLOSE
 
 
-def _kinds_of_reply() -> list[int]:
-    return [OK, GO, DEFER, REFUSE, LEAVE, LOST]
+WRITTEN = -1
+
+
+def _kinds_of_reply(machine: Machine) -> list[int]:
+    return [OK, GO, DEFER, REFUSE, LEAVE, LOST, *([WRITTEN] if machine.state is T.BODY else [])]
 
 
 def _walk(
@@ -209,13 +242,15 @@ def _walk(
         before = machine.state
         if code == LOST:
             machine.lose(classify.Fault.CONNECTION_LOST)
+        elif code == WRITTEN:
+            machine.finish()
         else:
             machine.receive(_reply(code))
         seen.add((before, machine.state))
     if machine.is_ended:
         assert V.PENDING not in _verdicts(machine)
         return seen
-    return seen.union(*(_walk(build, [*prefix, code]) for code in _kinds_of_reply()))
+    return seen.union(*(_walk(build, [*prefix, code]) for code in _kinds_of_reply(machine)))
 
 
 def test_the_table_is_what_the_machine_does() -> None:
@@ -224,6 +259,7 @@ def test_the_table_is_what_the_machine_does() -> None:
     for count, offered in itertools.product((1, 2), (SEQUENTIAL, PIPELINED)):
         recipients = tuple(f"{number}@x.y" for number in range(count))
         taken |= _walk(lambda r=recipients, o=offered: _machine(r, o), [])  # type: ignore[misc]
+    taken |= _walk(lambda: _machine(message=LARGE), [])
     taken |= _walk(lambda: _machine(("ä@x.y",)), [])
     assert taken == {(state, target) for (state, _), target in transaction.TRANSITIONS.items()}
 

@@ -74,15 +74,15 @@ def test_a_message_with_other_line_breaks_is_refused(message: bytes) -> None:
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        (b"a\r\n", b"a\r\n.\r\n"),
-        (b".\r\n", b"..\r\n.\r\n"),
-        (b"..a\r\n.b\r\n", b"...a\r\n..b\r\n.\r\n"),
-        (b"a.\r\n", b"a.\r\n.\r\n"),
+        (b"a\r\n", b"a\r\n"),
+        (b".\r\n", b"..\r\n"),
+        (b"..a\r\n.b\r\n", b"...a\r\n..b\r\n"),
+        (b"a.\r\n", b"a.\r\n"),
     ],
 )
 def test_leading_dots_are_doubled(message: bytes, expected: bytes) -> None:
     """Every line that begins with a dot gets another one, the first line too."""
-    assert wire.data(message) == expected
+    assert wire.body(message) == expected
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b"")), min_size=1))
@@ -90,7 +90,7 @@ def test_a_server_gets_back_what_was_stuffed(lines: list[bytes]) -> None:
     """The data ends at the final dot and nowhere before, and unstuffed it is the message."""
     message = b"".join(line + b"\r\n" for line in lines)
     wire.check_message(message)
-    data = wire.data(message)
+    data = wire.body(message) + wire.DOT
     assert (b"\r\n" + data).index(b"\r\n.\r\n") == len(data) - 3
     received = data.removesuffix(b".\r\n").split(b"\r\n")[:-1]
     assert [line.removeprefix(b".") for line in received] == lines

@@ -50,6 +50,9 @@ class _Connection(asyncio.Protocol):
             self._replies.extend(self._parser.receive(data))
         except replies.ReplyError:
             self.end(classify.Fault.PROTOCOL_ERROR)
+        if self._parser.is_broken:
+            # Behind a reply that could be read: nothing that comes later could be paired with its command.
+            self.end(classify.Fault.PROTOCOL_ERROR)
         self._wake()
 
     def eof_received(self) -> bool:
@@ -69,11 +72,17 @@ class _Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+        self._wake()
 
     @property
     def is_alive(self) -> bool:
         """Whether another command may be sent."""
         return self._fault is None and not self._transport.is_closing()
+
+    @property
+    def has_reply(self) -> bool:
+        """Whether a reply has come that nobody has asked for yet."""
+        return bool(self._replies)
 
     @property
     def is_quiet(self) -> bool:
@@ -99,17 +108,34 @@ class _Connection(asyncio.Protocol):
         self._transport.write(data)
         await self._writable.wait()
 
+    async def write_out(self, data: bytes) -> None:
+        """Send bytes, and return when the kernel has the last of them, or a reply came before that."""
+        if not self.is_alive:
+            raise _LostError(self._fault or classify.Fault.CONNECTION_LOST)
+        self._transport.set_write_buffer_limits(high=0)
+        try:
+            self._transport.write(data)
+            while not self._writable.is_set() and not self.has_reply:
+                await self._until_woken()
+        finally:
+            self._transport.set_write_buffer_limits()
+        if self._fault is not None and not self.has_reply:
+            raise _LostError(self._fault)
+
     async def reply(self) -> replies.Reply:
         """Return the next reply; those that came before the connection was lost are not lost with it."""
         while not self._replies:
             if self._fault is not None:
                 raise _LostError(self._fault)
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._until_woken()
         return self._replies.popleft()
+
+    async def _until_woken(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -121,7 +147,7 @@ class Result:
     """What a transaction came to.
 
     Attributes:
-        is_stale: The server had closed the idle session before the transaction began: nobody's fault.
+        is_stale: The idle session was gone, or says nothing any more, before the transaction began: nobody's fault.
     """
 
     outcome: transaction.RecipientResult
@@ -182,10 +208,10 @@ class Session:
             mail_from: Envelope sender in wire form.
             rcpt_to: Envelope recipient in wire form.
             message: With CRLF line ends.
-            before_dot: Awaited before any byte of the message is written; what it raises ends the session, and the
-                message was certainly not sent.
+            before_dot: Awaited before the final dot is written; what it raises ends the session, and the message was
+                certainly not taken.
             envelope_timeout: Total until the reply to DATA (R10).
-            message_timeout: Total for the message and the reply to its final dot (R10).
+            message_timeout: Total for the message and the reply to its final dot (R10); for a large one each of them.
         """
         machine = transaction.Transaction(
             mail_from=mail_from, rcpt_to=(rcpt_to,), message=message, offered=self.offered, secrets=self._secrets
@@ -193,6 +219,7 @@ class Session:
         is_reused = self.messages > 0
         self.messages += 1
         answered = interrupted = False
+        message_seconds = message_timeout.total_seconds()
         self._connection.is_expecting = True
         loop = asyncio.get_running_loop()
         try:
@@ -209,10 +236,15 @@ class Session:
                         # A reply to a message that was not sent yet is no reply to it.
                         self._connection.require_quiet()
                     data = machine.receive(reply)
-                    if machine.dot_sent and machine.state is transaction.TransactionState.DOT:
-                        limit.reschedule(loop.time() + message_timeout.total_seconds())
+                    if machine.state is transaction.TransactionState.BODY:
+                        limit.reschedule(loop.time() + message_seconds)
+                        data = await self._send_body(machine, data)
+                    if machine.state is transaction.TransactionState.DOT:
+                        limit.reschedule(loop.time() + message_seconds)
                         await before_dot()
         except TimeoutError:
+            # A reused session that says nothing at all may have been dropped by whatever stands in between.
+            interrupted = True
             self._give_up(machine, classify.Fault.TIMED_OUT)
         except _LostError as error:
             interrupted = True
@@ -227,6 +259,13 @@ class Session:
                 self._connection.end(classify.Fault.CONNECTION_LOST)
             self._needs_reset = machine.session is transaction.SessionAfter.RESET
         return Result(outcome=machine.outcomes[0], is_stale=is_reused and interrupted and not answered)
+
+    async def _send_body(self, machine: transaction.Transaction, body: bytes) -> bytes:
+        """Send a large message, and return its dot; none where the server has refused it meanwhile."""
+        await self._connection.write_out(body)
+        if self._connection.has_reply:
+            return machine.receive(await self._connection.reply())
+        return machine.finish()
 
     async def check_sender(self, mail_from: str, *, within: dt.timedelta) -> classify.Failure | None:
         """Offer a sender address and take it back; return why it was refused, or None."""

@@ -1,0 +1,198 @@
+"""One session against servers that break off, talk too much, or fall silent, on real sockets."""
+
+import asyncio
+import collections.abc
+import contextlib
+import datetime as dt
+import socket
+import struct
+
+import pytest
+
+from mailtier.mail import transaction, wire
+from mailtier.sender.secrets import credentials
+from mailtier.sender.smtp import session
+
+Talk = collections.abc.Callable[[asyncio.StreamReader, asyncio.StreamWriter], collections.abc.Awaitable[None]]
+_V = transaction.RecipientVerdict
+_SMALL = b"Subject: x\r\n\r\nbody\r\n"
+_LARGE = b"x" * 8_000_000 + b"\r\n"
+"""More than both kernels keep between them."""
+_LONG = dt.timedelta(seconds=30)
+
+
+@contextlib.asynccontextmanager
+async def _open(talk: Talk, *, pipelining: bool = False) -> collections.abc.AsyncIterator[session.Session]:
+    """Give a session with a server that talks as it is told."""
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=2 * len(_LARGE))
+    transport, _ = await asyncio.get_running_loop().create_connection(
+        asyncio.Protocol, *server.sockets[0].getsockname()
+    )
+    opened = session.Session(
+        transport,
+        generation=credentials.ANONYMOUS.generation,
+        offered=wire.Extensions(pipelining=pipelining),
+        secrets=(),
+        certificate_expires_at=None,
+    )
+    try:
+        yield opened
+    finally:
+        await opened.abort()
+        server.close()
+        await server.wait_closed()
+
+
+async def _send(
+    opened: session.Session,
+    message: bytes = _SMALL,
+    *,
+    envelope: dt.timedelta = _LONG,
+    message_for: dt.timedelta = _LONG,
+) -> tuple[session.Result, list[str]]:
+    noted: list[str] = []
+
+    async def before_dot() -> None:
+        noted.append("dot")
+
+    result = await opened.send(
+        mail_from="s@x.test",
+        rcpt_to="r@y.test",
+        message=message,
+        before_dot=before_dot,
+        envelope_timeout=envelope,
+        message_timeout=message_for,
+    )
+    return result, noted
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *replies: bytes) -> None:
+    """Answer so many commands."""
+    for reply in replies:
+        await reader.readline()
+        writer.write(reply)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection with RST."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt() -> None:
+    """The dot had not left, so that the message was not taken and may go again (R4)."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        await reader.readexactly(100_000)
+        _reset(writer)
+
+    async with _open(talk) as opened:
+        result, noted = await _send(opened, _LARGE)
+    assert result.outcome.verdict is _V.FAILED
+    assert result.outcome.failure is not None
+    assert result.outcome.failure.reason == "ConnectionLost"
+    assert noted == []
+
+
+async def test_a_large_message_arrives_whole() -> None:
+    """Its dot is noted before it leaves, and the reply to it is the message's."""
+    received = bytearray()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        received.extend(await reader.readuntil(b"\r\n.\r\n"))
+        writer.write(b"250 taken\r\n")
+        await reader.read()
+        writer.close()
+
+    async with _open(talk) as opened:
+        result, noted = await _send(opened, _LARGE)
+        assert opened.is_usable
+    assert result.outcome.verdict is _V.ACCEPTED
+    assert bytes(received) == _LARGE + b".\r\n"
+    assert noted == ["dot"]
+
+
+async def test_a_refusal_in_the_middle_of_a_large_message_counts() -> None:
+    """A server that says 552 and reads no further is understood at once, not when the time is over."""
+    refused = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        await reader.readexactly(1000)
+        writer.write(b"552 5.3.4 too large\r\n")
+        await refused.wait()
+        writer.transport.abort()
+
+    async with _open(talk) as opened:
+        result, _ = await asyncio.wait_for(_send(opened, _LARGE), 20)
+        refused.set()
+        assert not opened.is_usable
+    assert result.outcome.failure is not None
+    assert (result.outcome.verdict, result.outcome.failure.reason) == (_V.FAILED, "MessageTooLarge")
+
+
+@pytest.mark.parametrize("behind", [b"garbage\r\n", b"250-a\r\n251 b\r\n"])
+async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(behind: bytes) -> None:
+    """In one packet with a reply that can be read, it is not waited for until the time is over."""
+    ended = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n" + behind)
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    async with _open(talk) as opened:
+        result, _ = await asyncio.wait_for(_send(opened), 20)
+        await asyncio.wait_for(ended.wait(), 20)
+    assert result.outcome.failure is not None
+    assert (result.outcome.verdict, result.outcome.failure.reason) == (_V.FAILED, "ProtocolError")
+
+
+@pytest.mark.parametrize("said", [b"250 ok " + b"x" * 5_000 + b"\r\n", b"250-ok\r\n" * 70 + b"250 ok\r\n"])
+async def test_too_long_a_reply_to_the_dot_is_still_an_answer(said: bytes) -> None:
+    """Its code is known, so that the message is not in doubt; the session is not used again."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        await reader.readuntil(b"\r\n.\r\n")
+        writer.write(said)
+        await reader.read()
+        writer.close()
+
+    async with _open(talk) as opened:
+        result, _ = await _send(opened)
+        assert not opened.is_usable
+    assert result.outcome.verdict is _V.ACCEPTED
+
+
+async def test_an_idle_session_that_fell_silent_is_stale() -> None:
+    """Something in between may have forgotten it: a time-out there says nothing of the server."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        await reader.readuntil(b"\r\n.\r\n")
+        writer.write(b"250 taken\r\n")
+        await reader.read()
+        writer.close()
+
+    async with _open(talk) as opened:
+        first, _ = await _send(opened)
+        second, _ = await _send(opened, envelope=dt.timedelta(seconds=0.2))
+    assert (first.outcome.verdict, first.is_stale) == (_V.ACCEPTED, False)
+    assert second.is_stale
+
+
+async def test_a_new_session_that_says_nothing_is_not_stale() -> None:
+    """A server that was just connected to and answers nothing is slow itself."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with _open(talk) as opened:
+        result, _ = await _send(opened, envelope=dt.timedelta(seconds=0.2))
+    assert result.outcome.failure is not None
+    assert (result.is_stale, result.outcome.failure.reason) == (False, "TimedOut")
