@@ -8,7 +8,7 @@ import pytest
 from kit import certs, sending, smtpd
 from mailtier.api import secret, vocabulary
 from mailtier.sender.net import faults, resolver, tls
-from mailtier.sender.secrets import credentials
+from mailtier.sender.secrets import auth_states, credentials
 from mailtier.sender.smtp import opening, session
 from mailtier.settings import effective
 
@@ -53,7 +53,7 @@ class Rig:
         *,
         found: credentials.Credentials = credentials.ANONYMOUS,
         total: dt.timedelta = dt.timedelta(seconds=5),
-        auth: opening.AuthState | None = None,
+        auth: auth_states.AuthState | None = None,
     ) -> session.Session:
         """Return an open session."""
         async with resolver.Resolver(nameservers=self.nameservers) as names:
@@ -65,7 +65,7 @@ class Rig:
                 credentials=found,
                 helo_name=self.helo_name,
                 total=total,
-                auth=auth or opening.AuthState(),
+                auth=auth or auth_states.AuthState(),
                 owner="team-a",
             ),
             self.progress,

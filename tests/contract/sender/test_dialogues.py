@@ -9,7 +9,7 @@ import pytest
 from kit import certs, openings, sending, smtpd
 from mailtier.api import secret, vocabulary
 from mailtier.mail import classify, reasons
-from mailtier.sender.smtp import opening
+from mailtier.sender.secrets import auth_states
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _R = reasons.DeliveryReason
@@ -103,7 +103,7 @@ async def test_a_prompt_that_nobody_knows_gets_no_answer(rig: openings.Rig, serv
         )
     )
     at = sending.endpoint(server, tls=openings.tls_settings(vocabulary.TlsMode.STARTTLS, ca=rig.ca))
-    auth = opening.AuthState()
+    auth = auth_states.AuthState()
     for _ in range(2):
         error = await rig.fails(at, found=openings.login(vocabulary.Mechanism.LOGIN), auth=auth)
         assert (error.phase, error.failure.reason) == (classify.Phase.AUTH, _R.PROMPT_NOT_RECOGNIZED)

@@ -11,7 +11,7 @@ from kit import certs, dns, openings, sending, smtpd
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, wire
 from mailtier.sender.net import faults, resolver, tls
-from mailtier.sender.secrets import credentials
+from mailtier.sender.secrets import auth_states, credentials
 from mailtier.sender.smtp import destinations, opening
 from mailtier.settings import effective
 
@@ -155,7 +155,7 @@ async def test_a_refused_password_is_sent_once(rig: _Rig, serve: Serve, leaf: ce
     """After a 535, sessions with the same generation go as far as AUTH and no further; also those in flight (R12)."""
     server = await serve(_options(leaf, smtpd.Tls.STARTTLS, users={"robot": "other"}))
     at = sending.endpoint(server, tls=_tls(vocabulary.TlsMode.STARTTLS, ca=rig.ca))
-    auth = opening.AuthState()
+    auth = auth_states.AuthState()
     results = await asyncio.gather(
         *(rig.open(at, found=_credentials(), auth=auth) for _ in range(5)), return_exceptions=True
     )
@@ -170,7 +170,7 @@ async def test_a_server_in_trouble_has_not_refused_the_password(rig: _Rig, serve
     server = await serve(_options(leaf, smtpd.Tls.STARTTLS))
     server.script.on("AUTH", "454 4.7.0 Temporary authentication failure", times=1)
     at = sending.endpoint(server, tls=_tls(vocabulary.TlsMode.STARTTLS, ca=rig.ca))
-    auth = opening.AuthState()
+    auth = auth_states.AuthState()
     error = await rig.fails(at, found=_credentials(), auth=auth)
     assert error.failure.scope is classify.Scope.SERVER
     assert auth.refusal is None
@@ -295,7 +295,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked(rig: _Rig, se
             credentials=credentials.ANONYMOUS,
             helo_name="sender.test",
             total=dt.timedelta(seconds=5),
-            auth=opening.AuthState(),
+            auth=auth_states.AuthState(),
             owner="team-a",
         ),
         rig.progress,

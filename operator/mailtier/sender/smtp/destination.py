@@ -7,12 +7,12 @@ it.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from mailtier.mail import classify
 from mailtier.sender.net import breaker, faults, resolver, shares, witnesses
-from mailtier.sender.secrets import credentials
+from mailtier.sender.secrets import auth_states, credentials
 from mailtier.sender.smtp import destination_key, opening, rooms, session, surroundings, whereabouts
 from mailtier.telemetry import metrics
 
@@ -23,8 +23,8 @@ _TURN_MESSAGES: Final = 10
 _TURN_SECONDS: Final = 2.0
 """What a slot is used for before others of the same server have it, so that not each message opens a session."""
 
-_ALIKE: Final = frozenset({classify.Phase.CONNECT, classify.Phase.TLS, classify.Phase.GREETING, classify.Phase.EHLO})
-"""Phases in which a server does not know yet with whom it speaks, nor for whom."""
+PREFERRED_SECONDS: Final = 600.0
+"""How long the address that did is asked before those that stand before it."""
 
 
 class MovedError(Exception):
@@ -90,6 +90,8 @@ class Destination:
         self._resolution: resolver.ResolvedName | None = None
         self._resolved_until = 0.0
         self._resolving = asyncio.Lock()
+        self._preferred: resolver.Address | None = None
+        self._preferred_until = 0.0
         self.at = whereabouts.Whereabouts(
             key, limits=limits, around=around, on_free=lambda: on_free(key), on_move=lambda: on_move(key)
         )
@@ -141,13 +143,13 @@ class Destination:
                 host's.
         """
         now, jitter = self._clock.monotonic(), self._clock.random()
-        is_for_all = namespace is None or phase in _ALIKE
+        is_for_all = namespace is None or phase in opening.BEFORE_AUTH
         if is_for_all or self._witnesses.testify(str(namespace), now, jitter=jitter):
             self.breaker.fail(now, jitter=jitter)
         else:
             self.breaker.note_alive()
 
-    def auth_state(self, generation: credentials.Generation) -> opening.AuthState:
+    def auth_state(self, generation: credentials.Generation) -> auth_states.AuthState:
         """Return what is known of a credential generation at this server."""
         return self._around.auth.get(self.key.endpoint, generation)
 
@@ -329,7 +331,7 @@ class Destination:
         progress.phase = classify.Phase.CONNECT
         plan = opening.OpeningPlan(
             endpoint=self.key.endpoint,
-            addresses=spot.addresses,
+            addresses=self._in_order(spot.addresses),
             credentials=found,
             helo_name=self.at.helo_name(spot.seat),
             total=self.at.limits(spot.seat).session_timeout,
@@ -349,10 +351,18 @@ class Destination:
                     await self._around.logins.note_refusal(self.at.place(found.generation, spot.seat))
                 raise
         opened.is_at_host_s = spot.is_host_s
+        if progress.address not in {plan.addresses[0], self._preferred}:
+            self._preferred, self._preferred_until = progress.address, self._clock.monotonic() + PREFERRED_SECONDS
         state.proven.add(spot.seat.room.label)
         metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
         metrics.add_sessions(1)
         return opened
+
+    def _in_order(self, addresses: Sequence[resolver.Address]) -> Sequence[resolver.Address]:
+        """Return addresses with the one first that did where others did not."""
+        if self._preferred not in addresses or self._clock.monotonic() >= self._preferred_until:
+            self._preferred = None
+        return sorted(addresses, key=lambda each: each != self._preferred)
 
     def _new_slot(self, seat: rooms.Seat, *, is_trial: bool, carried: session.Session | None = None) -> Slot:
         self.last_used = self._clock.monotonic()

@@ -6,7 +6,7 @@ from typing import Final
 
 from mailtier.sender import clock
 from mailtier.sender.net import resolver
-from mailtier.sender.secrets import logins
+from mailtier.sender.secrets import auth_states, logins
 from mailtier.sender.smtp import destination, destination_key, opening, relays, rooms, surroundings
 from mailtier.settings import effective
 from mailtier.telemetry import metrics
@@ -48,7 +48,7 @@ class Destinations:
             helo_name=helo_name,
             names=names,
             opener=opener,
-            auth=opening.AuthStates(),
+            auth=auth_states.AuthStates(),
             logins=self.logins,
             time=time,
             host=host,

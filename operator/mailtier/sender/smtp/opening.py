@@ -5,7 +5,6 @@ leaves this module, not even as a cause: they are read, and an error of ours is 
 """
 
 import asyncio
-import collections
 import dataclasses
 import datetime as dt
 import socket
@@ -15,11 +14,11 @@ from typing import Final
 
 import aiosmtplib
 
-from mailtier.api import secret, vocabulary
-from mailtier.mail import classify, reasons, replies, sasl, wire
+from mailtier.api import vocabulary
+from mailtier.mail import classify, wire
 from mailtier.sender.net import connecting, faults, handshakes, resolver, shares, tls
-from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp import session, smtp_client
+from mailtier.sender.secrets import auth_states, credentials
+from mailtier.sender.smtp import authentication, session, smtp_client
 from mailtier.settings import effective
 
 _CONCURRENT: Final = 1_000
@@ -29,68 +28,16 @@ _CONCURRENT_PER_NAMESPACE: Final = 16
 _SHORTEST_SECONDS: Final = 0.5
 """What a handshake costs the event loop, some milliseconds, one namespace causes 32 times a second at most."""
 
-_REMEMBERED_GENERATIONS: Final = 20_000
-
 _ASKING: Final = dt.timedelta(seconds=3)
 """The part of the time in which a server that does not greet is asked whether it expects TLS."""
 
 _NOT_KNOWN: Final = frozenset({500, 502})
 """RFC 5321 section 4.2.4: a command that is not recognized, or not implemented."""
 
-_HELO_ALONE: Final = "The SMTP server does not know EHLO, and so has neither STARTTLS nor AUTH."
-
-_STALE: Final = classify.Failure(
-    scope=classify.Scope.CREDENTIALS,
-    permanence=classify.Permanence.TRANSIENT,
-    reason=reasons.DeliveryReason.CREDENTIALS_REFUSED,
+BEFORE_AUTH: Final = frozenset(
+    {classify.Phase.CONNECT, classify.Phase.TLS, classify.Phase.GREETING, classify.Phase.EHLO}
 )
-
-
-class AuthState:
-    """What is known of one credential generation at one server; shared by delivery and probe (R12).
-
-    Attributes:
-        refusal: Why the server refused it; from then on no AUTH is sent with it.
-        stale: An access token that was refused, with nothing accepted since; the next one that is refused counts.
-        is_recalled: Whether it was looked up what an earlier process learned.
-        is_counted: Whether its refusal was counted (`logins`).
-        proven: The rooms of servers at which it succeeded.
-        probed_at: When a probe last opened a session with it; seconds of the monotonic clock.
-    """
-
-    def __init__(self) -> None:
-        self.refusal: classify.Failure | None = None
-        self.stale: secret.Hidden | None = None
-        self.is_recalled = False
-        self.is_counted = False
-        self.proven: set[str] = set()
-        self.probed_at = float("-inf")
-        # One AUTH at a time: three sessions that opened together would be three attempts with a wrong password.
-        self.lock = asyncio.Lock()
-
-
-class AuthStates:
-    """What is known of credentials at all servers.
-
-    Destinations of one server share it: organizations that say different things of their connections are several
-    destinations, and would else be as many attempts with one wrong password.
-    """
-
-    def __init__(self) -> None:
-        self._known: collections.OrderedDict[tuple[str, int, credentials.Generation], AuthState] = (
-            collections.OrderedDict()
-        )
-
-    def get(self, endpoint: effective.Endpoint, generation: credentials.Generation) -> AuthState:
-        """Return what is known of a credential generation at an endpoint's server."""
-        key = (endpoint.host, endpoint.port, generation)
-        state = self._known.get(key)
-        if state is None:
-            state = self._known[key] = AuthState()
-            if len(self._known) > _REMEMBERED_GENERATIONS:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        return state
+"""Phases in which a server does not know yet with whom it speaks, nor for whom: another of its addresses may do."""
 
 
 class OpeningProgress:
@@ -101,10 +48,12 @@ class OpeningProgress:
 
     Attributes:
         certificate_expires_at: notAfter of the server's certificate, aware UTC; None before TLS.
+        address: Which of the server's was tried last; None before the first.
     """
 
     def __init__(self, observe: Callable[[classify.Phase], None] = lambda _phase: None) -> None:
         self.certificate_expires_at: dt.datetime | None = None
+        self.address: resolver.Address | None = None
         self._phase = classify.Phase.CONNECT
         self._observe = observe
 
@@ -124,6 +73,7 @@ class OpeningPlan:
     """Everything that a session is opened with.
 
     Attributes:
+        addresses: At least one; what fails at one before AUTH is tried at the next, within the total.
         helo_name: Name for EHLO; empty for the connection's own address.
         total: From connecting until AUTH is done (R10).
         auth: The state of the credentials' generation.
@@ -136,7 +86,7 @@ class OpeningPlan:
     credentials: credentials.Credentials
     helo_name: str
     total: dt.timedelta
-    auth: AuthState
+    auth: auth_states.AuthState
     owner: str
 
 
@@ -159,23 +109,49 @@ class Opener:
         Raises:
             faults.DeliveryError: It did not come about; nothing is left of the attempt.
         """
+        ends_at = asyncio.get_running_loop().time() + plan.total.total_seconds()
+        failures: list[faults.DeliveryError] = []
+        for position, address in enumerate(plan.addresses):
+            progress.address = address
+            if position:
+                progress.phase = classify.Phase.CONNECT
+            found = await self._try(
+                dataclasses.replace(plan, addresses=plan.addresses[position:]), progress, ends_at=ends_at
+            )
+            if isinstance(found, session.Session):
+                return found
+            failures.append(found)
+            if found.phase not in BEFORE_AUTH:
+                break
+        # Of the address that got furthest there is most to tell.
+        phases = list(classify.Phase)
+        raise max(failures, key=lambda failed: phases.index(failed.phase))
+
+    async def _try(
+        self, plan: OpeningPlan, progress: OpeningProgress, *, ends_at: float
+    ) -> session.Session | faults.DeliveryError:
+        """Return a session with the first address, or why there is none; it has its share of the time until AUTH."""
+        loop = asyncio.get_running_loop()
+        share = (ends_at - loop.time()) / len(plan.addresses)
         try:
-            async with asyncio.timeout(plan.total.total_seconds()) as limit:
-                return await self._open(plan, progress, limit)
+            async with asyncio.timeout(share) as limit:
+                return await self._open(plan, progress, limit, ends_at=ends_at)
         except faults.DeliveryError as error:
-            failed = type(error)(error.phase, error.failure)
+            # Without its context, which may quote a secret.
+            return type(error)(error.phase, error.failure)
         except Exception as error:  # noqa: BLE001 - whatever a library raises here may quote a secret.
             failure = _judge(error, progress, plan)
             # Read only now: the judgement knows better where a refused greeting belongs.
-            failed = faults.DeliveryError(progress.phase, failure)
-        raise failed
+            return faults.DeliveryError(progress.phase, failure)
 
-    async def _open(self, plan: OpeningPlan, progress: OpeningProgress, limit: asyncio.Timeout) -> session.Session:
+    async def _open(
+        self, plan: OpeningPlan, progress: OpeningProgress, limit: asyncio.Timeout, *, ends_at: float
+    ) -> session.Session:
         settings = plan.endpoint.tls
         is_implicit = settings.mode is vocabulary.TlsMode.IMPLICIT
         is_plain = settings.mode is vocabulary.TlsMode.DISABLED
         context = None if is_plain else await self._contexts.get(settings, owner=plan.owner)
-        connected = await connecting.connect(plan.addresses, plan.endpoint.port, limit)
+        connected = await connecting.connect(plan.addresses[:1], plan.endpoint.port, limit)
         client: smtp_client.SmtpClient | None = None
         try:
             secured = None
@@ -201,7 +177,8 @@ class Opener:
                 await _greet(client, progress)
             _require_protection(client, plan)
             progress.phase = classify.Phase.AUTH
-            await _authenticate(client, plan, limit)
+            limit.reschedule(ends_at)
+            await authentication.authenticate(client, plan.credentials, plan.auth, limit)
             return session.Session(
                 _transport(client),
                 generation=plan.credentials.generation,
@@ -224,7 +201,7 @@ class Opener:
                 await client.connect()
         except TimeoutError:
             # On another connection: this one's greeting may be on its way.
-            if not await connecting.expects_tls(plan.addresses, plan.endpoint.port, limit):
+            if not await connecting.expects_tls(plan.addresses[:1], plan.endpoint.port, limit):
                 raise
         else:
             return
@@ -260,12 +237,12 @@ async def _greet(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
         if error.code not in _NOT_KNOWN:
             raise
         response = await client.helo()
-    _as_reply(response.code, response.message)
+    smtp_client.read_reply(response.code, response.message)
 
 
 async def _leave_clear_text(client: smtp_client.SmtpClient) -> socket.socket:
     if not client.supports_extension("starttls"):
-        told = _HELO_ALONE if client.last_helo_response is not None else None
+        told = smtp_client.HELO_ALONE if client.last_helo_response is not None else None
         raise faults.of(classify.Phase.TLS, classify.Fault.STARTTLS_NOT_OFFERED, text=told)
     return await client.leave_clear_text()
 
@@ -284,75 +261,16 @@ def _transport(client: aiosmtplib.SMTP) -> asyncio.BaseTransport:
     return client.transport
 
 
-async def _authenticate(client: aiosmtplib.SMTP, plan: OpeningPlan, limit: asyncio.Timeout) -> None:
-    """Send one AUTH, with the one mechanism of the settings; `login` would try all that are offered."""
-    found = plan.credentials
-    mechanism, password = found.generation.mechanism, found.password
-    if mechanism is vocabulary.Mechanism.ANONYMOUS:
-        return
-    if mechanism.lower() not in client.server_auth_methods:
-        missing = classify.classify_fault(classify.Phase.AUTH, classify.Fault.MECHANISM_NOT_OFFERED)
-        offered = client.server_auth_methods
-        told = _HELO_ALONE if client.last_helo_response is not None else sasl.not_offered(mechanism, offered)
-        raise faults.DeliveryError(classify.Phase.AUTH, dataclasses.replace(missing, text=told))
-    if found.failure is not None:
-        raise faults.DeliveryError(classify.Phase.AUTH, found.failure)
-    assert password is not None
-    dialogue = sasl.dialogue(mechanism, username=found.identity, password=password)
-    loop = asyncio.get_running_loop()
-    left = (limit.when() or loop.time()) - loop.time()
-    # Waiting for another session's AUTH is not the server's time.
-    limit.reschedule(None)
-    async with plan.auth.lock:
-        limit.reschedule(loop.time() + left)
-        if plan.auth.refusal is not None:
-            raise faults.DeliveryError(classify.Phase.AUTH, plan.auth.refusal)
-        if plan.auth.stale is password:
-            # Another session learned that while this one waited. The same text, granted once more, is another token.
-            raise faults.StaleTokenError(classify.Phase.AUTH, _STALE)
-        failure = await _converse(client, dialogue, plan)
-        if failure is None:
-            plan.auth.stale = None
-            return
-        if failure.reason is reasons.DeliveryReason.PROMPT_NOT_RECOGNIZED:
-            plan.auth.refusal = failure
-        elif failure.scope is classify.Scope.CREDENTIALS:
-            if found.client is not None and plan.auth.stale is None:
-                plan.auth.stale = password
-                raise faults.StaleTokenError(classify.Phase.AUTH, failure)
-            plan.auth.refusal = failure
-    raise faults.DeliveryError(classify.Phase.AUTH, failure)
-
-
-async def _converse(client: aiosmtplib.SMTP, dialogue: sasl.Dialogue, plan: OpeningPlan) -> classify.Failure | None:
-    """Lead a dialogue to its end, and return why it failed, or None; aiosmtplib's own does not look at the prompts."""
-    response = await client.execute_command(dialogue.begin())
-    while response.code == replies.CHALLENGE:
-        try:
-            line = dialogue.answer(response.message)
-        except sasl.DialogueError as error:
-            asked = replies.quotable(sasl.readable(response.message), plan.credentials.secrets())
-            told = f'{error} It asked "{asked}".' if asked else str(error)
-            # Whatever it answers, the connection is closed.
-            await client.execute_command(sasl.CANCEL)
-            failure = classify.classify_fault(classify.Phase.AUTH, classify.Fault.PROMPT_NOT_RECOGNIZED)
-            return dataclasses.replace(failure, text=told)
-        response = await client.execute_command(line)
-    if response.code == replies.AUTHENTICATED:
-        return None
-    return _judge_reply(classify.Phase.AUTH, response.code, response.message, plan)
-
-
 def _judge(error: BaseException, progress: OpeningProgress, plan: OpeningPlan) -> classify.Failure:
     """Return what an exception of the opening means; moves the phase where the exception knows it better."""
     match error:
         case aiosmtplib.SMTPConnectResponseError():
             progress.phase = classify.Phase.GREETING
-            return _judge_reply(progress.phase, error.code, error.message, plan)
+            return smtp_client.judge_reply(progress.phase, error.code, error.message, plan.credentials)
         case aiosmtplib.SMTPResponseException():
             if progress.phase is classify.Phase.TLS and plan.endpoint.tls.mode is vocabulary.TlsMode.IMPLICIT:
                 progress.phase = classify.Phase.GREETING
-            return _judge_reply(progress.phase, error.code, error.message, plan)
+            return smtp_client.judge_reply(progress.phase, error.code, error.message, plan.credentials)
         case ssl.SSLError():
             return tls.judge(progress.phase, error)
         case TimeoutError():
@@ -363,28 +281,6 @@ def _judge(error: BaseException, progress: OpeningProgress, plan: OpeningPlan) -
             return classify.classify_fault(progress.phase, classify.Fault.CONNECTION_LOST)
         case _:
             return classify.classify_fault(progress.phase, classify.Fault.PROTOCOL_ERROR)
-
-
-def _judge_reply(phase: classify.Phase, code: int, message: str, plan: OpeningPlan) -> classify.Failure:
-    try:
-        reply = _as_reply(code, message)
-    except replies.ReplyError:
-        return classify.classify_fault(phase, classify.Fault.PROTOCOL_ERROR)
-    return classify.classify_reply(phase, reply, secrets=plan.credentials.secrets())
-
-
-def _as_reply(code: int, message: str) -> replies.Reply:
-    """Return aiosmtplib's response as the reply that it was, within our own bounds (R10).
-
-    Raises:
-        replies.ReplyError: It is none, or larger than it may be.
-    """
-    *others, last = message.encode("utf-8", "surrogateescape").split(b"\n")
-    prefix = str(code).encode()
-    read = replies.ReplyParser().receive(
-        b"".join([*(prefix + b"-" + line + b"\r\n" for line in others), prefix + b" " + last + b"\r\n"])
-    )
-    return read[0]
 
 
 def _certificate_expiry(client: aiosmtplib.SMTP) -> dt.datetime | None:

@@ -8,7 +8,11 @@ from typing import Final
 import aiosmtplib
 from aiosmtplib import protocol as smtp_protocol
 
+from mailtier.mail import classify, replies
 from mailtier.sender.net import handshakes
+from mailtier.sender.secrets import credentials
+
+HELO_ALONE: Final = "The SMTP server does not know EHLO, and so has neither STARTTLS nor AUTH."
 
 _READY: Final = 220
 
@@ -75,3 +79,29 @@ class SmtpClient(aiosmtplib.SMTP):
             ssl=secured.for_asyncio,
             server_hostname=self.hostname,
         )
+
+
+def judge_reply(phase: classify.Phase, code: int, message: str, found: credentials.Credentials) -> classify.Failure:
+    """Return what aiosmtplib's response to a step means; it quotes none of the credentials."""
+    try:
+        reply = read_reply(code, message)
+    except replies.ReplyError:
+        return classify.classify_fault(phase, classify.Fault.PROTOCOL_ERROR)
+    return classify.classify_reply(phase, reply, secrets=found.secrets())
+
+
+def read_reply(code: int, message: str) -> replies.Reply:
+    """Return aiosmtplib's response as the reply that it was, within our own bounds (R10).
+
+    Raises:
+        replies.ReplyError: It is none, or larger than it may be.
+    """
+    *others, last = message.encode("utf-8", "surrogateescape").split(b"\n")
+    prefix = str(code).encode()
+    parser = replies.ReplyParser()
+    read = parser.receive(
+        b"".join([*(prefix + b"-" + line + b"\r\n" for line in others), prefix + b" " + last + b"\r\n"])
+    )
+    if parser.is_broken:
+        raise replies.ReplyError("the server sent a reply that is too large")
+    return read[0]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from mailtier.sender import clock
 from mailtier.sender.net import resolver
-from mailtier.sender.secrets import logins
+from mailtier.sender.secrets import auth_states, logins
 from mailtier.sender.smtp import opening, relays, rooms
 from mailtier.settings import effective
 
@@ -26,7 +26,7 @@ class Surroundings:
     helo_name: str
     names: resolver.Resolver
     opener: opening.Opener
-    auth: opening.AuthStates
+    auth: auth_states.AuthStates
     logins: logins.Logins
     time: clock.Clock
     host: Callable[[], effective.Effective | None]
