@@ -10,83 +10,13 @@ as one group, and nothing is sent when their replies come in. One table serves b
 
 import dataclasses
 import enum
-import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from mailtier.mail import classify, preflight, replies, wire
+from mailtier.mail import classify, preflight, replies, transaction_table, wire
 
-
-class TransactionState(enum.StrEnum):
-    """Which command the next reply answers."""
-
-    IDLE = "idle"
-    MAIL = "mail"
-    RCPT = "rcpt"
-    DATA = "data"
-    BODY = "body"
-    """None yet: a large message is on its way, and its dot waits."""
-    DOT = "dot"
-    DRAIN = "drain"
-    """None that matters: every recipient has failed, and replies to a group of commands are still to come."""
-    EMPTY_DOT = "empty dot"
-    """The dot of an empty message: the server agreed to DATA without a recipient (RFC 2920 section 3.1)."""
-    ENDED = "ended"
-
-
-class TransactionEvent(enum.StrEnum):
-    """What can happen to a transaction."""
-
-    START = "start"
-    PROCEED = "proceed"
-    """The next reply answers the next kind of command."""
-    REPEAT = "repeat"
-    """The next reply answers another command of the same kind."""
-    PART = "part"
-    """The message leaves, and is too large to leave with its dot."""
-    ABANDON = "abandon"
-    """No recipient is left, and replies are outstanding."""
-    CLOSE_EMPTY = "close empty"
-    """No recipient is left, and the server waits for data."""
-    END = "end"
-    """Every outcome is known and no reply is outstanding, or none will come."""
-
-
-TRANSITIONS: Final[Mapping[tuple[TransactionState, TransactionEvent], TransactionState]] = types.MappingProxyType(
-    {
-        (TransactionState.IDLE, TransactionEvent.START): TransactionState.MAIL,
-        (TransactionState.IDLE, TransactionEvent.END): TransactionState.ENDED,
-        (TransactionState.MAIL, TransactionEvent.PROCEED): TransactionState.RCPT,
-        (TransactionState.MAIL, TransactionEvent.ABANDON): TransactionState.DRAIN,
-        (TransactionState.MAIL, TransactionEvent.END): TransactionState.ENDED,
-        (TransactionState.RCPT, TransactionEvent.REPEAT): TransactionState.RCPT,
-        (TransactionState.RCPT, TransactionEvent.PROCEED): TransactionState.DATA,
-        (TransactionState.RCPT, TransactionEvent.ABANDON): TransactionState.DRAIN,
-        (TransactionState.RCPT, TransactionEvent.END): TransactionState.ENDED,
-        (TransactionState.DATA, TransactionEvent.PROCEED): TransactionState.DOT,
-        (TransactionState.DATA, TransactionEvent.PART): TransactionState.BODY,
-        (TransactionState.DATA, TransactionEvent.END): TransactionState.ENDED,
-        (TransactionState.BODY, TransactionEvent.PROCEED): TransactionState.DOT,
-        (TransactionState.BODY, TransactionEvent.END): TransactionState.ENDED,
-        (TransactionState.DOT, TransactionEvent.END): TransactionState.ENDED,
-        (TransactionState.DRAIN, TransactionEvent.REPEAT): TransactionState.DRAIN,
-        (TransactionState.DRAIN, TransactionEvent.CLOSE_EMPTY): TransactionState.EMPTY_DOT,
-        (TransactionState.DRAIN, TransactionEvent.END): TransactionState.ENDED,
-        (TransactionState.EMPTY_DOT, TransactionEvent.END): TransactionState.ENDED,
-    }
-)
-
-_PHASES: Final = {
-    TransactionState.MAIL: classify.Phase.MAIL,
-    TransactionState.RCPT: classify.Phase.RCPT,
-    TransactionState.DATA: classify.Phase.DATA,
-    TransactionState.BODY: classify.Phase.DATA,
-    TransactionState.DOT: classify.Phase.DOT,
-    # No outcome depends on these two any more.
-    TransactionState.DRAIN: classify.Phase.DATA,
-    TransactionState.EMPTY_DOT: classify.Phase.DATA,
-}
-
+_S: Final = transaction_table.TransactionState
+_E: Final = transaction_table.TransactionEvent
 
 _LARGE_BYTES: Final = 32 * 1024
 """A message of this size or less leaves with its dot: it fits into what the kernel takes at once."""
@@ -183,7 +113,7 @@ class Transaction:
         self._message = message
         self._offered = offered
         self._secrets = tuple(secrets)
-        self._state = TransactionState.IDLE
+        self._state = _S.IDLE
         self._outcomes = [RecipientResult(recipient=address) for address in rcpt_to]
         # Indexes of the recipients that get a RCPT, and how many of those have been answered.
         self._targets: list[int] = []
@@ -198,17 +128,17 @@ class Transaction:
     @property
     def is_ended(self) -> bool:
         """Whether every outcome is known and nothing more is to be sent or received."""
-        return self._state is TransactionState.ENDED
+        return self._state is _S.ENDED
 
     @property
-    def state(self) -> TransactionState:
+    def state(self) -> transaction_table.TransactionState:
         """Which command the next reply answers."""
         return self._state
 
     @property
     def phase(self) -> classify.Phase | None:
         """The step under way; None before the start and after the end."""
-        return _PHASES.get(self._state)
+        return transaction_table.PHASES.get(self._state)
 
     @property
     def outcomes(self) -> tuple[RecipientResult, ...]:
@@ -221,7 +151,7 @@ class Transaction:
         Raises:
             IllegalInput: It was started before.
         """
-        self._require(TransactionState.IDLE)
+        self._require(_S.IDLE)
         unsendable = preflight.find_unsendable(
             mail_from=self._mail_from,
             rcpt_to=[outcome.recipient for outcome in self._outcomes],
@@ -234,7 +164,7 @@ class Transaction:
         self._targets = self._pending()
         if not self._targets:
             return self._end(SessionAfter.REUSE)
-        self._advance(TransactionEvent.START)
+        self._advance(_E.START)
         is_utf8 = not all(a.isascii() for a in (self._mail_from, *map(self._recipient, self._targets)))
         mail = wire.mail(
             self._mail_from,
@@ -254,8 +184,8 @@ class Transaction:
         Raises:
             IllegalInput: No message waits for its dot.
         """
-        self._require(TransactionState.BODY)
-        self._advance(TransactionEvent.PROCEED)
+        self._require(_S.BODY)
+        self._advance(_E.PROCEED)
         self.dot_sent = True
         return wire.DOT
 
@@ -267,22 +197,22 @@ class Transaction:
         Raises:
             IllegalInput: No reply is awaited.
         """
-        self._require(*_PHASES)
+        self._require(*transaction_table.PHASES)
         if reply.code == replies.SERVICE_NOT_AVAILABLE:
             self._fail_pending(self._classified(reply))
             return self._end(SessionAfter.CLOSE)
         match self._state:
-            case TransactionState.MAIL:
+            case _S.MAIL:
                 return self._receive_mail(reply)
-            case TransactionState.RCPT:
+            case _S.RCPT:
                 return self._receive_rcpt(reply)
-            case TransactionState.DATA:
+            case _S.DATA:
                 return self._receive_data(reply)
-            case TransactionState.BODY:
+            case _S.BODY:
                 return self._receive_early(reply)
-            case TransactionState.DOT:
+            case _S.DOT:
                 return self._receive_dot(reply)
-            case TransactionState.DRAIN:
+            case _S.DRAIN:
                 return self._receive_drained(reply)
             case _:
                 return self._end(SessionAfter.RESET)
@@ -295,14 +225,14 @@ class Transaction:
         Raises:
             IllegalInput: It has not been started, or has ended.
         """
-        self._require(*_PHASES)
+        self._require(*transaction_table.PHASES)
         self._break(fault)
 
     def _receive_mail(self, reply: replies.Reply) -> bytes:
         if reply.is_intermediate:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_positive:
-            self._advance(TransactionEvent.PROCEED)
+            self._advance(_E.PROCEED)
             return self._unless_grouped(wire.rcpt(self._recipient(self._targets[0])))
         self._fail_pending(self._classified(reply))
         return self._abandon(SessionAfter.REUSE)
@@ -314,11 +244,11 @@ class Transaction:
             self._fail(self._targets[self._answered], self._classified(reply))
         self._answered += 1
         if self._answered < len(self._targets):
-            self._advance(TransactionEvent.REPEAT)
+            self._advance(_E.REPEAT)
             return self._unless_grouped(wire.rcpt(self._recipient(self._targets[self._answered])))
         if not self._pending():
             return self._abandon(SessionAfter.RESET)
-        self._advance(TransactionEvent.PROCEED)
+        self._advance(_E.PROCEED)
         return self._unless_grouped(wire.DATA)
 
     def _receive_data(self, reply: replies.Reply) -> bytes:
@@ -327,9 +257,9 @@ class Transaction:
         if reply.is_intermediate:
             body = wire.body(self._message)
             if len(body) > _LARGE_BYTES:
-                self._advance(TransactionEvent.PART)
+                self._advance(_E.PART)
                 return body
-            self._advance(TransactionEvent.PROCEED)
+            self._advance(_E.PROCEED)
             self.dot_sent = True
             return body + wire.DOT
         self._fail_pending(self._classified(reply))
@@ -356,12 +286,12 @@ class Transaction:
     def _receive_drained(self, reply: replies.Reply) -> bytes:
         if self._answered < len(self._targets):
             self._answered += 1
-            self._advance(TransactionEvent.REPEAT)
+            self._advance(_E.REPEAT)
             return b""
         if reply.is_positive:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_intermediate:
-            self._advance(TransactionEvent.CLOSE_EMPTY)
+            self._advance(_E.CLOSE_EMPTY)
             return wire.DOT
         return self._end(SessionAfter.RESET)
 
@@ -372,18 +302,18 @@ class Transaction:
         """Go on without a recipient: to the end, or to the replies that a group still brings."""
         if not self._offered.pipelining:
             return self._end(session)
-        self._advance(TransactionEvent.ABANDON)
+        self._advance(_E.ABANDON)
         return b""
 
     def _break(self, fault: classify.Fault) -> bytes:
-        failure = classify.classify_fault(_PHASES[self._state], fault)
+        failure = classify.classify_fault(transaction_table.PHASES[self._state], fault)
         verdict = RecipientVerdict.IN_DOUBT if self.dot_sent else RecipientVerdict.FAILED
         for index in self._pending():
             self._settle(index, verdict=verdict, failure=failure)
         return self._end(SessionAfter.CLOSE)
 
     def _end(self, session: SessionAfter) -> bytes:
-        self._advance(TransactionEvent.END)
+        self._advance(_E.END)
         self.session = session
         return b""
 
@@ -413,14 +343,14 @@ class Transaction:
         )
 
     def _classified(self, reply: replies.Reply) -> classify.Failure:
-        return classify.classify_reply(_PHASES[self._state], reply, secrets=self._secrets)
+        return classify.classify_reply(transaction_table.PHASES[self._state], reply, secrets=self._secrets)
 
-    def _require(self, *states: TransactionState) -> None:
+    def _require(self, *states: transaction_table.TransactionState) -> None:
         if self._state not in states:
             raise IllegalInput(f"a transaction that is {self._state.value} cannot take this")
 
-    def _advance(self, event: TransactionEvent) -> None:
+    def _advance(self, event: transaction_table.TransactionEvent) -> None:
         try:
-            self._state = TRANSITIONS[self._state, event]
+            self._state = transaction_table.TRANSITIONS[self._state, event]
         except KeyError:
             raise IllegalInput(f"a transaction that is {self._state.value} cannot {event.value}") from None

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtier.mail import classify, replies, transaction, wire
+from mailtier.mail import classify, replies, transaction, transaction_table, wire
 
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\nbody\r\n"
 DATA = b"Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n"
 LARGE = b"x" * 70_000 + b"\r\n"
 SEQUENTIAL = wire.Extensions()
 PIPELINED = wire.Extensions(pipelining=True)
-V, W, T = transaction.RecipientVerdict, transaction.SessionAfter, transaction.TransactionState
+V, W, T = transaction.RecipientVerdict, transaction.SessionAfter, transaction_table.TransactionState
 OK, GO, DEFER, REFUSE, LEAVE = 250, 354, 450, 550, 421
 LOST = 0
 
@@ -157,35 +157,6 @@ def test_the_dot_is_known_before_the_data_is_handed_out() -> None:
     assert machine.phase is classify.Phase.DOT
 
 
-def test_the_dot_of_a_large_message_waits_until_it_has_left() -> None:
-    """A loss in the middle of it is none after the dot; the dot is known before it is handed out."""
-    machine = _machine(message=LARGE)
-    assert _play(machine, [OK, OK, GO])[-1] == LARGE
-    assert (machine.state, machine.dot_sent) == (T.BODY, False)
-    machine.lose(classify.Fault.CONNECTION_LOST)
-    assert _verdicts(machine) == [V.FAILED]
-    machine = _machine(message=LARGE)
-    _play(machine, [OK, OK, GO])
-    assert (machine.finish(), machine.state, machine.dot_sent) == (b".\r\n", T.DOT, True)
-    machine.lose(classify.Fault.CONNECTION_LOST)
-    assert _verdicts(machine) == [V.IN_DOUBT]
-
-
-def test_a_large_message_may_be_refused_on_its_way() -> None:
-    """What is said in the middle of a message counts as at its dot, and the session has come to its end."""
-    machine = _machine(message=LARGE)
-    _play(machine, [OK, OK, GO])
-    machine.receive(_reply(552, "5.3.4"))
-    assert (machine.is_ended, machine.session, machine.dot_sent) == (True, W.CLOSE, False)
-    assert machine.outcomes[0].failure is not None
-    assert machine.outcomes[0].failure.reason == "MessageTooLarge"
-    machine = _machine(message=LARGE)
-    _play(machine, [OK, OK, GO])
-    machine.receive(_reply(OK))
-    assert machine.outcomes[0].failure is not None
-    assert machine.outcomes[0].failure.reason == "ProtocolError"
-
-
 def test_a_pipelined_refusal_of_mail_waits_for_the_other_replies() -> None:
     """Replies to commands that were sent already are taken before the session is used again."""
     machine = _machine(("a@x.y", "b@x.y"), PIPELINED)
@@ -232,7 +203,7 @@ def _kinds_of_reply(machine: Machine) -> list[int]:
 
 def _walk(
     build: Callable[[], Machine], prefix: list[int]
-) -> set[tuple[transaction.TransactionState, transaction.TransactionState]]:
+) -> set[tuple[transaction_table.TransactionState, transaction_table.TransactionState]]:
     """Return every pair of consecutive states that any sequence of replies brings about."""
     machine = build()
     before = machine.state
@@ -261,7 +232,7 @@ def test_the_table_is_what_the_machine_does() -> None:
         taken |= _walk(lambda r=recipients, o=offered: _machine(r, o), [])  # type: ignore[misc]
     taken |= _walk(lambda: _machine(message=LARGE), [])
     taken |= _walk(lambda: _machine(("ä@x.y",)), [])
-    assert taken == {(state, target) for (state, _), target in transaction.TRANSITIONS.items()}
+    assert taken == {(state, target) for (state, _), target in transaction_table.TRANSITIONS.items()}
 
 
 @given(st.integers(1, 4), st.lists(st.sampled_from([OK, GO, DEFER, REFUSE, LEAVE, LOST]), max_size=9), st.booleans())

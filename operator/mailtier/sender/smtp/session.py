@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
-from mailtier.mail import classify, replies, transaction, wire
+from mailtier.mail import classify, replies, transaction, transaction_table, wire
 from mailtier.sender.secrets import credentials
 
 _QUIT_SECONDS: Final = 2.0
@@ -232,14 +232,14 @@ class Session:
                     reply = await self._connection.reply()
                     interrupted = reply.code == replies.SERVICE_NOT_AVAILABLE
                     answered = answered or not interrupted
-                    if machine.state is transaction.TransactionState.DATA:
+                    if machine.state is transaction_table.TransactionState.DATA:
                         # A reply to a message that was not sent yet is no reply to it.
                         self._connection.require_quiet()
                     data = machine.receive(reply)
-                    if machine.state is transaction.TransactionState.BODY:
+                    if machine.state is transaction_table.TransactionState.BODY:
                         limit.reschedule(loop.time() + message_seconds)
                         data = await self._send_body(machine, data)
-                    if machine.state is transaction.TransactionState.DOT:
+                    if machine.state is transaction_table.TransactionState.DOT:
                         limit.reschedule(loop.time() + message_seconds)
                         await before_dot()
         except TimeoutError:
@@ -330,7 +330,7 @@ class Session:
 
     @staticmethod
     def _give_up(machine: transaction.Transaction, fault: classify.Fault) -> None:
-        if machine.state is transaction.TransactionState.IDLE:
+        if machine.state is transaction_table.TransactionState.IDLE:
             # The loss came before MAIL; the machine learns of it as if it had come with MAIL.
             machine.start()
         if not machine.is_ended:
