@@ -79,8 +79,8 @@ class Resolver:
     """Asks the cluster's DNS, with limits and a time-out of its own.
 
     Args:
-        nameservers: `address` or `address:port` instead of those in `configuration`.
-        configuration: The machine's resolv.conf.
+        nameservers: `address` or `address:port` instead of the machine's.
+        configuration: The machine's resolv.conf, whose search list is only told of.
     """
 
     def __init__(
@@ -90,8 +90,9 @@ class Resolver:
             nameservers=nameservers,
             timeout=_QUERY_SECONDS,
             tries=_TRIES,
+            # No option that is text: pycares 5 hands c-ares a pointer to text that is already freed, and with such a
+            # path of resolv.conf now and then 127.0.0.1 was asked, for as long as the process lived.
             flags=pycares.ARES_FLAG_NOSEARCH | pycares.ARES_FLAG_NOALIASES,
-            resolvconf_path=str(configuration),
         )
         self._configuration = configuration
         self._shares = shares.Shares("lookups", total=_CONCURRENT, each=_CONCURRENT_PER_NAMESPACE)

@@ -116,3 +116,14 @@ async def test_whatever_the_name_it_is_the_only_one_whose_addresses_count(
 def test_the_search_list_is_read_as_resolvers_read_it(text: str, expected: list[str]) -> None:
     """The last line counts, and the root is no domain to search."""
     assert list(resolver.search_list(text)) == expected
+
+
+async def test_the_machine_s_name_servers_are_asked() -> None:
+    """Resolvers that are made alike ask alike, whatever else the process does with its memory meanwhile."""
+    asked = set()
+    for number in range(500):
+        async with resolver.Resolver() as names:
+            # Of the library's own only this tells whom it asks.
+            asked.add(tuple(names._dns.nameservers))
+        _ = [bytes(16 + number % 16) for _ in range(50)]
+    assert len(asked) == 1
