@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -69,11 +70,14 @@ def finite_field_context(certificates: Certificates, folder: pathlib.Path) -> ss
 
 @functools.cache
 def plain_chain() -> Certificates:
-    """Return a certificate with an RSA key as most have."""
-    root, key = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
-    authority = _certificate("plain", root.public_key(), "plain", root)
-    leaf = _certificate("leaf", key.public_key(), "plain", root, name=NAME)
-    return Certificates(authority=_pem(authority).decode(), chain=_pem(leaf), key=_key(key))
+    """Return a certificate with an RSA key as most have, with every extension that a strict client wants."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert(NAME, key_type=trustme.KeyType.RSA)
+    return Certificates(
+        authority=authority.cert_pem.bytes().decode("ascii"),
+        chain=leaf.cert_chain_pems[0].bytes(),
+        key=leaf.private_key_pem.bytes(),
+    )
 
 
 @functools.cache
