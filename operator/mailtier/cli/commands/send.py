@@ -19,8 +19,10 @@ _TEXT = "This is a test: somebody ran `mailtier send`. Nothing is to be done."
 
 
 @app.command()
+@reach.with_choice
 def command(
     *,
+    choice: reach.Choice,
     organization: Annotated[
         str, typer.Argument(metavar="ORGANIZATION", help="NAMESPACE/NAME; NAMESPACE alone means its default.")
     ],
@@ -45,14 +47,6 @@ def command(
     ] = True,
     timeout: options.Timeout = options.TIMEOUT,
     output: options.Output = options.Format.TEXT,
-    url: options.Url = "",
-    ca: options.Ca = None,
-    token_file: options.TokenFile = None,
-    server_name: options.ServerName = "",
-    as_service_account: options.AsServiceAccount = "",
-    operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
-    context: options.Context = "",
-    kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Send a test notification with an organization's settings, and print each change of its state.
 
@@ -71,16 +65,6 @@ def command(
         content["data"] = _parse_data(data)
     if to:
         content["recipients"] = list(to)
-    choice = reach.Choice(
-        url=url,
-        ca=ca,
-        token_file=token_file,
-        server_name=server_name,
-        operator_namespace=operator_namespace,
-        as_service_account=as_service_account,
-        context=context,
-        kubeconfig=kubeconfig,
-    )
     seconds = target.parse_timeout(timeout).total_seconds()
     sent = asyncio.run(_send(choice, asked, content, seconds=seconds, wait=wait, output=output))
     if wait and not sent.ok:

@@ -13,22 +13,16 @@ app = apps.new()
 
 
 @app.command()
+@reach.with_choice
 def command(
     *,
+    choice: reach.Choice,
     organization: Annotated[
         str, typer.Argument(metavar="[ORGANIZATION]", help="NAMESPACE/NAME; NAMESPACE alone means its default.")
     ] = "",
     host: Annotated[bool, typer.Option("--host", help="The host's own endpoint instead of an organization's.")] = False,
     timeout: options.Timeout = options.TIMEOUT,
     output: options.Output = options.Format.TEXT,
-    url: options.Url = "",
-    ca: options.Ca = None,
-    token_file: options.TokenFile = None,
-    server_name: options.ServerName = "",
-    as_service_account: options.AsServiceAccount = "",
-    operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
-    context: options.Context = "",
-    kubeconfig: options.Kubeconfig = None,
 ) -> None:
     """Probe an SMTP server from where the mail is sent, and print each stage as it is over.
 
@@ -43,16 +37,6 @@ def command(
     if bool(organization) == host:
         raise typer.BadParameter("name an organization, or use --host, and not both", param_hint="ORGANIZATION")
     asked = None if host else target.OrganizationName.parse(organization)
-    choice = reach.Choice(
-        url=url,
-        ca=ca,
-        token_file=token_file,
-        server_name=server_name,
-        operator_namespace=operator_namespace,
-        as_service_account=as_service_account,
-        context=context,
-        kubeconfig=kubeconfig,
-    )
     report = asyncio.run(_verify(choice, asked, seconds=target.parse_timeout(timeout).total_seconds(), output=output))
     if not report.ok:
         raise typer.Exit(failures.Status.FAILED)

@@ -2,17 +2,20 @@
 
 import contextlib
 import dataclasses
+import functools
 import http
+import inspect
 import pathlib
 import ssl
+import typing
 import urllib.parse
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
 
 import typer
 
 from mailtier.api import secret
-from mailtier.cli import failures
+from mailtier.cli import failures, options
 from mailtier.cli.online import intake, target
 from mailtier.kube import trust
 
@@ -23,16 +26,39 @@ _NOT_THERE: Final = frozenset({http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FO
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the command line says of the way; the fields are the options."""
+    """What the command line says of the way; the fields are the options, with their defaults."""
 
-    url: str
-    ca: pathlib.Path | None
-    token_file: pathlib.Path | None
-    server_name: str
-    operator_namespace: str
-    as_service_account: str
-    context: str
-    kubeconfig: pathlib.Path | None
+    url: options.Url = ""
+    ca: options.Ca = None
+    token_file: options.TokenFile = None
+    server_name: options.ServerName = ""
+    as_service_account: options.AsServiceAccount = ""
+    operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE
+    context: options.Context = ""
+    kubeconfig: options.Kubeconfig = None
+
+
+def with_choice(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command that has the options of the way after its own, and is given them as `choice`."""
+    hints = typing.get_type_hints(Choice, include_extras=True)
+    fields = dataclasses.fields(Choice)
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        choice = Choice(**{field.name: given.pop(field.name) for field in fields})
+        command(choice=choice, **given)
+
+    signature = inspect.signature(command)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "choice"]
+    ours = [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields
+    ]
+    # Typer makes its options of the signature.
+    vars(run)["__signature__"] = signature.replace(parameters=[*own, *ours])
+    return run
 
 
 @contextlib.asynccontextmanager
