@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import prose, vocabulary
+from mailtier.sender import ports
 from mailtier.settings import codec, effective, view
 
 _SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace", "auth.secretKey": "key"}
@@ -15,7 +16,22 @@ _OAUTH2_KEYS: Final = {
 }
 
 _NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited", "byAddress"})
-_QUOTA: Final = ("quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinute")
+_UNLIMITED: Final = "unlimited"
+_SENDER_S: Final = ports.QueueQuota()
+QUOTA: Final = {
+    "quota.queuedMessages": str(_SENDER_S.messages),
+    "quota.queuedBytes": str(_SENDER_S.payload_bytes),
+    "quota.ratePerMinute": "",
+}
+"""What a namespace may have where the host's policy does not say it: the sender's own limits."""
+_ACTING: Final = {
+    "delivery.heloName": "the sender's own",
+    "delivery.maxAge": "by category",
+    "delivery.ratePerMinute": _UNLIMITED,
+    "quota.ratePerMinute": _UNLIMITED,
+}
+"""What acts in place of a value that is absent."""
+_ACTING_WITH_TLS: Final = {"smtp.tls.caRef": "the system's CAs", "smtp.tls.serverName": "smtp.host"}
 _HEADS: Final = ("smtp", "auth", "from", "delivery", "notifications")
 
 
@@ -26,10 +42,12 @@ class Value:
     Attributes:
         text: As people read it; "" where it is absent.
         origin: Where it came from; None for what follows from the host's policy.
+        acting: What acts where it is absent, in a word or two; "none" where nothing does.
     """
 
     text: str
     origin: vocabulary.Origin | None
+    acting: str = "none"
 
     @property
     def is_own(self) -> bool:
@@ -41,20 +59,31 @@ class Value:
         """Where it came from, in one word."""
         return "Policy" if self.origin is None else self.origin.value
 
+    @property
+    def shown(self) -> str:
+        """The value, or in parentheses what acts in its place."""
+        return self.text or f"({self.acting})"
+
     def __str__(self) -> str:
-        return f"{self.text or '(none)'} ({self.tier})"
+        return f"{self.shown} ({self.tier})"
 
 
 def of(settings: effective.Effective) -> dict[str, Value]:
     """Return all values by their dotted paths, in the order of the spec's groups."""
     flat = {_as_set(settings, path): text for path, text in codec.flat_keys(settings).items() if path not in _NO_VALUES}
     flat["suspend"] = _suspend(settings)
-    flat = {**dict.fromkeys(_QUOTA, ""), **flat}
+    unsaid = {path: text for path, text in QUOTA.items() if path not in flat}
+    flat = {**QUOTA, **flat}
     inner = {path.rpartition(".")[0] for path in flat}
     # What has an origin and no value is a default that is an absence.
     flat |= {path: "" for path in settings.provenance if path not in flat and path not in inner}
-    ordered = sorted(flat, key=_rank)
-    return {path: Value(text=flat[path], origin=_nearest(settings.provenance, path)) for path in ordered}
+    origins = {**settings.provenance, **dict.fromkeys(unsaid, vocabulary.Origin.DEFAULT)}
+    has_tls = settings.endpoint is not None and settings.endpoint.tls.mode != vocabulary.TlsMode.DISABLED
+    acting = {**_ACTING, **_ACTING_WITH_TLS} if has_tls else _ACTING
+    return {
+        path: Value(text=flat[path], origin=_nearest(origins, path), acting=acting.get(path, "none"))
+        for path in sorted(flat, key=_rank)
+    }
 
 
 def of_status(status: Mapping[str, Any]) -> dict[str, Value]:

@@ -100,11 +100,12 @@ def test_quota_is_explained_whether_it_is_set_or_not(
     """It is the host's policy that says it, and where that says none the sender's own limit holds."""
     status, out, _ = _run(capsys, "acme", "quota", "-f", file)
     assert status == 0
-    assert "quota.queuedMessages: (none) (Policy)\n  changed by: platform team\n" in out
-    assert "says none; the sender's own limit holds" in out
+    assert "quota.queuedMessages: 5000 (Default)\n  changed by: platform team\n" in out
+    assert "says none; the sender's own limit holds, which its --quota-messages may set otherwise" in out
     set_ = offline.write(tmp_path / "q.yaml", offline.host(policy={"quota": {"queuedMessages": 5}}), offline.org("b"))
     out = _run(capsys, "b", "quota", "-f", set_)[1]
     assert "quota.queuedMessages: 5 (Host)\n  changed by: platform team\n  rule: it follows from spec.policy" in out
+    assert "quota.ratePerMinute: (unlimited) (Default)" in out
     assert "says none; the rate is not limited" in out
 
 
@@ -121,7 +122,29 @@ def test_policy_is_explained_as_the_hosts_alone(tmp_path: pathlib.Path, capsys: 
     assert "policy.locked: suspend smtp (Host)\n  changed by: platform team\n  rule: it is the host's alone" in out
     assert "policy.endpoints.allow: host *.example.com, ports 25 587; cidr 10.0.0.0/8 (Host)" in out
     assert "policy.recipients.domains: nobody (Host)" in out
-    assert "policy.mode: (none) (Default)" in out
+    assert "policy.mode: Enforce (Default)" in out
+    assert "policy.organizations.mode: Listed (Default)" in out
+    assert "policy.endpoints.anonymous: false (Default)" in out
+    assert "policy.from.allow: (none) (Default)" in out
+
+
+def test_what_acts_in_place_of_an_absent_value_is_told(
+    file: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`(none)` stands only where there is nothing; a default that acts is named, and without TLS none acts for it."""
+    monkeypatch.setenv("COLUMNS", "200")
+    out = _run(capsys, "host", "-f", file)[1]
+    told = {line.split()[0]: line.split("  ")[1:] for line in out.splitlines() if "  " in line}
+    acting = {path: next(filter(None, cells)).strip() for path, cells in told.items()}
+    assert acting["smtp.tls.caRef"] == "(the system's CAs)"
+    assert acting["smtp.tls.serverName"] == "(smtp.host)"
+    assert acting["delivery.maxAge"] == "(by category)"
+    assert acting["delivery.heloName"] == "(the sender's own)"
+    assert acting["from.replyTo"] == "(none)"
+    assert "PasswordRecovery 1h, JobAlert 24h" in _run(capsys, "acme", "delivery.maxAge", "-f", file)[1]
+    plain = offline.host(smtp={"host": "relay.example.com", "tls": {"mode": "Disabled"}}, auth={"mechanism": "Anonymous"})
+    out = _run(capsys, "host", "smtp.tls", "-f", offline.write(file.with_name("plain.yaml"), plain))[1]
+    assert "the system's CAs" not in out
 
 
 def test_authority_is_named_as_in_the_spec(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from mailtier.api import groups, names, settings, vocabulary
+from mailtier.api import groups, names, patience, settings, types, vocabulary
 from mailtier.cli.offline import diffing, judging, values
 from mailtier.cli.offline.explanation import policies
 from mailtier.cli.offline.files import sources
@@ -20,10 +20,9 @@ _NEAR: Final = 0.8
 """How like a field a name is that may mean it, from 0 to 1."""
 _CA: Final = "smtp.tls.caRef"
 _CA_KEY: Final = "ca.crt"
-_SENDERS: Final = "the sender's own limit holds"
 _WITHOUT_QUOTA: Final = {
-    "quota.queuedMessages": _SENDERS,
-    "quota.queuedBytes": _SENDERS,
+    "quota.queuedMessages": "the sender's own limit holds, which its --quota-messages may set otherwise",
+    "quota.queuedBytes": "the sender's own limit holds, which its --quota-bytes may set otherwise",
     "quota.ratePerMinute": "the rate is not limited",
 }
 _CAPPED: Final = frozenset({"delivery.ratePerMinute", "delivery.maxAge"})
@@ -300,10 +299,12 @@ def _notes(
     path: str, value: values.Value, resolution: resolve.Resolution, document: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield the rules of the resolution that made a value what it is."""
-    if resolution.viewer == vocabulary.Origin.HOST:
-        return
-    if path.startswith("quota.") and not value.text:
+    if path.startswith("quota.") and value.origin == vocabulary.Origin.DEFAULT:
         yield f"spec.policy.quota of HostEmailSettings {names.HOST_NAME} says none; {_WITHOUT_QUOTA[path]}"
+        return
+    if path == "delivery.maxAge" and not value.text:
+        yield f"no tier names one, so that each category has its own: {_ages()}"
+    if resolution.viewer == vocabulary.Origin.HOST:
         return
     if value.origin is None or path.startswith("quota."):
         yield f"it follows from spec.policy of HostEmailSettings {names.HOST_NAME}"
@@ -316,6 +317,12 @@ def _notes(
         yield "the host's suspend: true holds everybody"
     if path == "from.envelope" and value.origin == vocabulary.Origin.DEFAULT:
         yield "no tier names one, so that it is from.address"
+
+
+def _ages() -> str:
+    """Return how long each category is tried where nobody says it."""
+    ages = ((category.value, policy.max_age) for category, policy in patience.POLICIES.items())
+    return ", ".join(f"{name} {types.format_duration(age)}" for name, age in ages)
 
 
 def _group_notes(path: str, value: values.Value, *, is_inherited: bool) -> Iterator[str]:

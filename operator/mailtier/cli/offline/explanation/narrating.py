@@ -64,10 +64,10 @@ def to_json(
 def _cells(explanation: explaining.Explanation, row: explaining.ExplainedValue) -> tuple[tables.Cell, ...]:
     colour = terminal.Colour.BAD if row.findings else None
     without = explanation.without.get(row.override)
-    then = str(without.value.get(row.path) or "(none)") if without else ""
+    then = str(without.value.get(row.path, "(none)")) if without else ""
     return (
         (row.path, colour),
-        (row.value.text or "(none)", colour),
+        (row.value.shown, colour),
         (row.value.tier, None),
         (row.changed_by, None),
         (then, None),
