@@ -1,7 +1,7 @@
 """`make demo`: from kubectl apply to a delivered mail, on real parts.
 
-With a terminal it stays up until Ctrl-C, so that you can look around. Without one it ends by itself. Its exit status
-is 0 only if every step did what it should.
+On a terminal it stays up until Ctrl-C, so that you can look around. Elsewhere, as in a pipe, it ends by itself. Its
+exit status is 0 only if every step did what it should.
 """
 
 import argparse
@@ -61,7 +61,8 @@ def run(folder: pathlib.Path, *, context: str | None) -> None:
         traces = story.search()
         screen.title("Summary")
         last = story.summary(traces)
-        if sys.stdin.isatty():
+        stays = sys.stdin.isatty() and sys.stdout.isatty()
+        if stays:
             _stay(on)
         if context:
             screen.title("Left in your cluster")
@@ -71,6 +72,16 @@ def run(folder: pathlib.Path, *, context: str | None) -> None:
                 f"kubectl --context {context} delete -f crds"
             )
         print(f"\n{last}", flush=True)
+    _farewell(stays=stays)
+
+
+def _farewell(*, stays: bool) -> None:
+    """Say that it went well and is over, and what next; on stderr too where stdout is not what somebody looks at."""
+    more = "" if stays else " Run `make demo` on a terminal, and it stays up for you to look around."
+    said = f"Every step did what it should, and everything is stopped.{more}"
+    print(said, flush=True)
+    if not sys.stdout.isatty() and sys.stderr.isatty():
+        print(said, file=sys.stderr)
 
 
 def _stay(on: stage.Stage) -> None:

@@ -24,8 +24,10 @@ def title(text: str) -> None:
     print(f"\n{_paint('1', text)}", flush=True)
 
 
-def say(text: str, *, indent: int = 2) -> None:
-    """Print a line or several, indented."""
+def say(text: str, *, indent: int = 2, wrapped: bool = False) -> None:
+    """Print a line or several, indented, and wrapped at the terminal's width where they are a sentence."""
+    if wrapped:
+        text = "\n".join(textwrap.fill(line, shutil.get_terminal_size().columns - indent) for line in text.split("\n"))
     print(textwrap.indent(text.rstrip(), " " * indent), flush=True)
 
 

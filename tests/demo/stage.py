@@ -108,10 +108,17 @@ class Stage:
             "--log-format=json",
         )
         self.start_sender()
+        ports.require("127.0.0.1", self.operator_port, "the operator's health endpoint")
         self._start("operator", "--identity=demo", f"--health-listen=127.0.0.1:{self.operator_port}")
 
     def start_sender(self) -> None:
-        """Start the sender, on the queue that is there."""
+        """Start the sender, on the queue that is there.
+
+        Raises:
+            PortInUseError: Something else listens at one of its addresses.
+        """
+        ports.require("127.0.0.1", self.intake_port, "the sender's intake")
+        ports.require("127.0.0.1", self.sender_port, "the sender's health endpoint")
         self._sender = self._start(
             "sender",
             f"--data-dir={self.folder / 'sender'}",

@@ -33,7 +33,7 @@ class Mailpit:
         host: str = "127.0.0.1",
     ) -> None:
         self.host = host
-        self.port = ports.free()
+        self.port = ports.free(host)
         self.user = user
         self.password = password or secrets.token_urlsafe(12)
         self.url = f"http://127.0.0.1:{ports.free()}"
@@ -60,6 +60,7 @@ class Mailpit:
         users.touch(mode=0o600)
         users.write_text(f"{self.user}:{self.password}\n", encoding="utf-8")
         (program,) = binaries.ensure("mailpit").values()
+        ports.require(self.host, self.port, "Mailpit")
         child = processes.start(
             [
                 program,

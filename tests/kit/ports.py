@@ -1,5 +1,6 @@
 """Free TCP ports on loopback."""
 
+import errno
 import secrets
 import socket
 
@@ -10,8 +11,30 @@ _COUNT = 10000
 _TRIES = 200
 
 
-def free() -> int:
-    """Return a TCP port on which nothing listens at 127.0.0.1.
+class PortInUseError(Exception):
+    """Something else listens where a program of ours has to."""
+
+
+def require(host: str, port: int, what: str) -> None:
+    """Return if nothing listens at an address.
+
+    Args:
+        host: An IP address of this machine.
+        port: A TCP port.
+        what: Who wants to listen there, for people.
+
+    Raises:
+        PortInUseError: Something does; the text names the address, and what to do.
+    """
+    if not _is_free(host, port):
+        raise PortInUseError(
+            f"{what} has to listen at {host}:{port}, and something else does; end that"
+            f" (`ss -ltnp 'sport = :{port}'` names it), or start again: each run draws other ports"
+        )
+
+
+def free(host: str = "127.0.0.1") -> int:
+    """Return a TCP port on which nothing listens at an address of loopback.
 
     It is drawn from the system's randomness: pytest-randomly seeds `random`, so two runs with one seed would
     draw the same ports.
@@ -21,11 +44,18 @@ def free() -> int:
     """
     for _ in range(_TRIES):
         port = _FIRST + secrets.randbelow(_COUNT)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(host, port):
             return port
-    raise RuntimeError(f"no free port on 127.0.0.1 between {_FIRST} and {_FIRST + _COUNT - 1}")
+    raise RuntimeError(f"no free port on {host} between {_FIRST} and {_FIRST + _COUNT - 1}")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+        return True

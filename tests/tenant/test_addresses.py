@@ -57,7 +57,9 @@ def _server(name: str, host: str, story: str, reason: str = "EndpointNotAllowed"
         name=name,
         rules=("R6",),
         story=f"The organization names {story}.",
-        stopped_by="policy.endpoints" if reason == "EndpointDenied" else "the table of addresses, after unwrapping",
+        stopped_by="the host's policy.endpoints"
+        if reason == "EndpointDenied"
+        else "the table of addresses, after unwrapping",
         spec=spec | {"smtp": spec["smtp"] | smtp},
         reason=reason,
     )
@@ -168,7 +170,7 @@ STORIES = (
         test="test_sixty_addresses_are_cut",
         rules=("R6", "R10"),
         story="The name resolves to sixty addresses, each of which costs a connection attempt.",
-        stopped_by="16 addresses at most, within one total",
+        stopped_by="no more than 16 addresses are tried, within one total",
     ),
     attacks.Story(
         name="localhost",

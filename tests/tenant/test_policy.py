@@ -51,7 +51,7 @@ ATTACKS = (
     _judged(
         "recipients-at-the-wildcard-s-own-domain",
         "Alerts go to the domain itself of which only what is below is allowed.",
-        "*.x is what is below x",
+        "the glob *.x is what is below x",
         spec=_recipients("a@example.org"),
         host=_DOMAINS,
         reason="RecipientNotAllowed",

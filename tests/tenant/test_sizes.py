@@ -123,14 +123,14 @@ STORIES = (
         test="test_a_giant_annotation_is_read_and_not_repeated",
         rules=("R10", "R15"),
         story="The annotation of a Secret lists a quarter of a megabyte, to be kept and told for every organization.",
-        stopped_by="one of more than 8192 characters lists nothing, and is not kept",
+        stopped_by="one of more than 8,192 characters lists nothing, and is not kept",
     ),
     attacks.Story(
         name="an-expensive-reply",
         test="test_an_expensive_reply_is_cheap",
         rules=("R7", "R10"),
         story="A server's reply is made for the patterns that search it for secrets.",
-        stopped_by="1024 characters are examined",
+        stopped_by="no more than 1,024 characters are examined",
     ),
 )
 

@@ -159,7 +159,7 @@ TRAPS = (
         name="token-without-an-end",
         rules=("R6", "R10"),
         story="The token server sends an answer without an end, to fill the sender's memory.",
-        stopped_by="64 KiB are read, and no more",
+        stopped_by="no more than 64 KiB are read",
         behaves=_endless,
     ),
     Trap(

@@ -55,7 +55,7 @@ FAULTS: Final = (
     (r"@.*_", "has an underscore after its @, which no domain of mail has"),
     (r"\.\.|^\.|\.@|@\.", "has a dot where a part begins or ends; single dots stand between parts"),
     (r"@-|@.*-\.|@.*\.-|@.*-$", "has a hyphen where a part of its domain begins or ends"),
-    (r"[.@][0-9]+$", "ends in a number; IP addresses are not accepted, use a name"),
+    (r"[.@][0-9]+$", "ends in a number; IP addresses are not accepted: use a name"),
     (r"^[^@]*[^\x00-\x7f]", "has a letter beyond ASCII before its @, which needs SMTPUTF8 on every server of the way"),
 )
 """What is often wrong with an address: what is found in it, and what is so and to be done."""
@@ -182,7 +182,7 @@ def parse_domain(text: str) -> str:
     if len(wire) > MAXIMUM_DOMAIN_LENGTH:
         raise AddressError(f"the domain is longer than {MAXIMUM_DOMAIN_LENGTH} bytes (RFC 1035)")
     if wire.rpartition(".")[2].isdigit():
-        raise AddressError("the domain ends in a number; IP addresses are not accepted, use a name")
+        raise AddressError("the domain ends in a number; IP addresses are not accepted: use a name")
     return domain
 
 

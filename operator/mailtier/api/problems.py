@@ -42,10 +42,12 @@ class Problem:
     Attributes:
         field: Path of the field, as in `spec.from.allow[0]`; empty for the object as a whole.
         message: What is so or what is allowed, without a final full stop.
+        has_remedy: Whether the message says what to do, too.
     """
 
     field: str
     message: str
+    has_remedy: bool = False
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}" if self.field else self.message
@@ -83,12 +85,17 @@ def _problem(below: str, entry: pydantic_core.ErrorDetails, model: type[pydantic
     context = entry.get("ctx", {})
     match entry["type"]:
         case "rule":
-            return Problem(field=(field + context["field"]).removeprefix("."), message=context["message"])
+            return Problem(
+                field=(field + context["field"]).removeprefix("."), message=context["message"], has_remedy=True
+            )
         case "null":
-            return Problem(field=f"{field}.{context['name']}".removeprefix("."), message=context["message"])
+            path = f"{field}.{context['name']}".removeprefix(".")
+            return Problem(field=path, message=context["message"], has_remedy=True)
         case kind if kind in _SENTENCES:
-            told = (_SENTENCES[kind].format(**_plural(context)), _suggestion(kind, entry, model))
-            return Problem(field=field.removeprefix("."), message="; ".join(filter(None, told)))
+            suggestion = _suggestion(kind, entry, model)
+            told = (_SENTENCES[kind].format(**_plural(context)), suggestion)
+            message = "; ".join(filter(None, told))
+            return Problem(field=field.removeprefix("."), message=message, has_remedy=bool(suggestion))
         case _:
             return Problem(field=field.removeprefix("."), message=entry["msg"])
 
@@ -98,7 +105,7 @@ def _suggestion(kind: str, entry: pydantic_core.ErrorDetails, model: type[pydant
         case "extra_forbidden":
             return suggestions.for_unknown(model, entry["loc"])
         case "model_type":
-            return suggestions.for_text(entry["loc"])
+            return suggestions.for_no_object(model, entry["loc"])
         case _:
             return ""
 

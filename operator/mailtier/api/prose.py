@@ -26,6 +26,11 @@ def capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in `1 file` and `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def shortened(text: str, length: int) -> str:
     """Return a text of at most so many characters; what is left out is an ellipsis."""
     return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -165,7 +165,7 @@ class Model(pydantic.BaseModel):
 
 
 def _null(name: str) -> pydantic_core.InitErrorDetails:
-    context = {"name": name, "message": "null is not a value; leave the field out to inherit it"}
+    context = {"name": name, "message": "null is not a value; leave the field out"}
     error = pydantic_core.PydanticCustomError("null", "{name}: {message}", context)
     return pydantic_core.InitErrorDetails(type=error, loc=(), input=None)
 

@@ -17,6 +17,8 @@ _SECRETS: Final = frozenset(
 )
 _REFERENCES: Final = frozenset({"passwordsecretref", "clientsecretref"})
 
+_MEANT: Final = ("address", "host", "mode", "allow", "domains", "recipients", "name")
+"""The field that is meant by a value in place of the object that holds it, as in `from: sales@example.com`."""
 _REFERENCE: Final = "passwordSecretRef"
 LITERAL: Final = (
     "a password never stands in settings, where everybody reads it: put it into a Secret, name that in"
@@ -51,9 +53,22 @@ def for_unknown(model: type[pydantic.BaseModel], location: Sequence[int | str]) 
     return f"did you mean {known[near[0]]}?" if near else ""
 
 
-def for_text(location: Sequence[int | str]) -> str:
-    """Return what to say of a text that stands where an object has to; "" where nothing is to be said."""
-    return LITERAL if location and _plain(str(location[-1])) in _REFERENCES else ""
+def for_no_object(model: type[pydantic.BaseModel], location: Sequence[int | str]) -> str:
+    """Return what to say of a value that stands where an object has to; "" where nothing is to be said.
+
+    Args:
+        model: Of the whole document.
+        location: Of the value, as pydantic gives it.
+    """
+    if not location:
+        return ""
+    if _plain(str(location[-1])) in _REFERENCES:
+        return LITERAL
+    inner = _model_at(model, location)
+    fields = {} if inner is None else dict(_fields(inner))
+    meant = next((name for name in _MEANT if name in fields), None)
+    path = [part for part in location if isinstance(part, str) and part != "spec"]
+    return f"did you mean {'.'.join((*path, meant))}?" if meant else ""
 
 
 def _plain(name: str) -> str:

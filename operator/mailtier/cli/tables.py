@@ -124,6 +124,48 @@ def sentence(text: str, painter: terminal.Painter, *, width: int) -> list[str]:
     return [painter.paint(line, terminal.Colour.DIM) for line in lines]
 
 
+def line(
+    parts: Sequence[Cell], painter: terminal.Painter, *, width: int | None, indent: str = "", following: str = ""
+) -> list[str]:
+    """Return a text in several colours as the lines that it takes.
+
+    Where it has to be wrapped, a command has a line of its own, however long it is, as in `sentence`.
+
+    Args:
+        parts: Texts without controls, one directly behind the other.
+        painter: Colours, or does not.
+        width: Characters of a line; None to leave it in one.
+        indent: Before the first line.
+        following: Before the others.
+    """
+    whole = "".join(text for text, _ in parts)
+    if width is None or len(indent) + len(whole) <= width:
+        kept = whole.rstrip()
+        return [(indent if kept else "") + _painted(parts, 0, len(kept), painter)]
+    lines: list[str] = []
+    position = 0
+    for number, piece in enumerate(_COMMAND.split(whole)):
+        text = piece.lstrip(".,; ") if number and not number % 2 else piece
+        before = following if lines else indent
+        broken = [following + _INDENT + text] if number % 2 else wrap(text, width, indent=before, following=following)
+        for each in broken:
+            content = each.strip()
+            position = whole.index(content, position)
+            margin = each[: len(each) - len(each.lstrip())]
+            lines.append(margin + _painted(parts, position, position + len(content), painter))
+            position += len(content)
+    return lines
+
+
+def _painted(parts: Sequence[Cell], start: int, end: int, painter: terminal.Painter) -> str:
+    """Return what stands between two positions of the parts together, each of it in its colour."""
+    painted, offset = "", 0
+    for text, colour in parts:
+        painted += painter.paint(text[max(start - offset, 0) : max(end - offset, 0)], colour)
+        offset += len(text)
+    return painted
+
+
 def _fit(head: Sequence[str], natural: Sequence[int], width: int) -> list[int] | None:
     """Return the widths of the columns; None where they would have to be too narrow."""
     if sum(natural) + _GAP * (len(head) - 1) <= width:

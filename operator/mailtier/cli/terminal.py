@@ -50,6 +50,11 @@ def width(stream: TextIO) -> int:
     return columns if stream.isatty() or os.environ.get("COLUMNS") else _COLUMNS
 
 
+def line_width(stream: TextIO) -> int | None:
+    """Return how many characters a line of text has; None in a pipe, where a line stays one for whoever searches it."""
+    return width(stream) if stream.isatty() or os.environ.get("COLUMNS") else None
+
+
 def plain(text: str) -> str:
     """Return text from a cluster with nothing in it that a terminal would obey (R5): one line, no controls."""
     return "".join(character if character.isprintable() else " " for character in " ".join(text.split()))

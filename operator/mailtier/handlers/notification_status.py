@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from mailtier.api import feed, reasons, vocabulary
+from mailtier.api import feed, prose, reasons, vocabulary
 from mailtier.settings import observed, transitions
 
 _ACCEPTED: Final = vocabulary.RecipientState.ACCEPTED
@@ -79,9 +79,10 @@ def _taken(taken: feed.Taken) -> list[transitions.Wanted]:
     totals = taken.totals or _count(taken)
     well, total = totals.accepted, totals.recipients
     if not taken.complete:
-        message = f"{well} of {total} recipients accepted by the SMTP server so far{_why(taken)}"
+        message = f"{well} of {prose.counted(total, 'recipient')} accepted by the SMTP server so far{_why(taken)}"
         return [accepted, *_ready("False", reasons.DELIVERING, message, complete="False")]
-    message = f"accepted by the SMTP server for {well} of {total} recipients{_REMOVED if taken.totals else _why(taken)}"
+    why = _REMOVED if taken.totals else _why(taken)
+    message = f"accepted by the SMTP server for {well} of {prose.counted(total, 'recipient')}{why}"
     # Of no recipients at all nothing is known, and that is not told as success.
     if 0 < well == total:
         return [accepted, *_ready("True", reasons.DELIVERED, message, complete="True")]

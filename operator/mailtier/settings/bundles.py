@@ -78,11 +78,11 @@ def _certificate(position: int, block: pem.Block, text: str) -> str:
     except pem.PemError as error:
         what = "ends too soon, or too late" if error.at is None else "has something else than base64"
         place = _place(text, block.at + (error.at or 0))
-        raise BundleError(f"certificate {position} of the bundle {what}, replace it ({place})") from None
+        raise BundleError(f"certificate {position} of the bundle {what}; replace it ({place})") from None
     except ValueError as error:
         place = _place(text, block.at)
         raise BundleError(
-            f"certificate {position} of the bundle cannot be read, remove or replace it ({place})"
+            f"certificate {position} of the bundle cannot be read; remove or replace it ({place})"
         ) from error
 
 

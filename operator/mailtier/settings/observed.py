@@ -19,10 +19,12 @@ class Invalid:
     Attributes:
         field: Path of the first field that does not fit, as in `spec.smtp.host`.
         message: What is wrong with it, without a final full stop; holds no value of the object.
+        has_remedy: Whether the message says what to do, too.
     """
 
     field: str
     message: str
+    has_remedy: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,4 +194,4 @@ def invalid(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) ->
     """Return what a validation found, without the values that were given."""
     first, *others = problems.listed(error, model, below="spec")
     more = f" (and {len(others)} more)" if others else ""
-    return Invalid(field=first.field, message=first.message + more)
+    return Invalid(field=first.field, message=first.message + more, has_remedy=first.has_remedy)

@@ -28,3 +28,8 @@ def test_a_sentence_goes_on() -> None:
     """What follows a colon belongs to the sentence, which ends once."""
     assert prose.continued("It is blocked.", "for a reason.") == "It is blocked: for a reason."
     assert prose.continued("It is blocked", "for a reason") == "It is blocked: for a reason."
+
+
+def test_a_number_has_its_noun() -> None:
+    """One is singular, and everything else plural."""
+    assert [prose.counted(number, "info") for number in (0, 1, 2)] == ["0 infos", "1 info", "2 infos"]

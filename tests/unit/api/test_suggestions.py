@@ -50,3 +50,25 @@ def _found(spec: dict[str, object]) -> tuple[problems.Problem, ...]:
         "spec": spec,
     }
     return problems.found(kinds.ALL["OrgEmailSettings"], document)
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ({"from": "sales@acme.example"}, "from.address"),
+        ({"smtp": "smtp.acme.example"}, "smtp.host"),
+        ({"smtp": {"host": "smtp.acme.example", "tls": "Implicit"}}, "smtp.tls.mode"),
+        ({"notifications": {"jobAlert": ["ops@acme.example"]}}, "notifications.jobAlert.recipients"),
+    ],
+)
+def test_a_value_in_place_of_its_object_is_led_to_its_field(spec: dict[str, object], meant: str) -> None:
+    """Whoever writes the value flat is told the field below, and never reads the value again."""
+    (problem,) = _found(spec)
+    assert problem.message == f"must be an object; did you mean {meant}?"
+    assert problem.has_remedy
+
+
+def test_a_value_in_place_of_an_object_of_many_is_left_alone() -> None:
+    """Where nothing is likelier than the rest, nothing is suggested."""
+    (problem,) = _found({"delivery": {"timeouts": "30s"}})
+    assert problem.message == "must be an object"

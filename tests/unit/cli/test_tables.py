@@ -1,11 +1,14 @@
 """Tables fit the screen, and say the same as without one."""
 
+import re
+
 import hypothesis
 from hypothesis import strategies
 
 from mailtier.cli import tables, terminal
 
 _PLAIN = terminal.Painter(on=False)
+_SEQUENCE = re.compile("\x1b\\[[0-9]+m")
 _WORDS = strategies.text("ab/@.,: -", max_size=40)
 
 
@@ -55,6 +58,21 @@ def test_nothing_is_lost_and_no_line_is_longer_than_the_screen(body: list[list[s
     assert max(map(len, lines)) <= width
     for letter in "ab@":
         assert sum(line.count(letter) for line in lines) == sum(text.count(letter) for row in body for text in row)
+
+
+@hypothesis.given(
+    parts=strategies.lists(_WORDS, min_size=1, max_size=4), width=strategies.none() | strategies.integers(20, 60)
+)
+def test_colours_alter_nothing_of_a_wrapped_line(parts: list[str], width: int | None) -> None:
+    """In colours each line says what it says without, within the width, and nothing is lost; without one it is one."""
+    cells: list[tables.Cell] = [(text, terminal.Colour.BAD if text[:1] == "a" else None) for text in parts]
+    lines = tables.line(cells, _PLAIN, width=width, indent="  ", following="    ")
+    painted = tables.line(cells, terminal.Painter(on=True), width=width, indent="  ", following="    ")
+    assert [_SEQUENCE.sub("", line) for line in painted] == lines
+    assert all(len(line) <= (width or len(line)) for line in lines)
+    assert len(lines) <= 1 or width
+    for letter in "ab@":
+        assert sum(line.count(letter) for line in lines) == sum(text.count(letter) for text in parts)
 
 
 def test_a_command_has_a_line_of_its_own() -> None:

@@ -133,7 +133,7 @@ def test_a_failure_says_who_and_why() -> None:
     )
     ready = next(condition for condition in document["conditions"] if condition["type"] == "Ready")
     assert ready["message"] == (
-        "accepted by the SMTP server for 0 of 1 recipients; r0@acme.example is failed: 550 5.1.1"
+        "accepted by the SMTP server for 0 of 1 recipient; r0@acme.example is failed: 550 5.1.1"
     )
 
 

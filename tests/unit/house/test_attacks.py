@@ -1,10 +1,13 @@
 """The attacks on the product: enough of them, each on a rule that there is, each told by a test."""
 
 import importlib
+import re
 
 from kit import attacks, repository
+from mailtier.api import settings
 
 _LEAST = 60
+_GROUPS = tuple(f"{field} " for field in settings.OrgSpec.model_fields)
 _RULES = [f"R{number}" for number in range(1, 16)]
 
 
@@ -16,12 +19,15 @@ def test_there_are_enough_attacks_and_each_has_its_name() -> None:
 
 
 def test_each_attack_says_what_it_is() -> None:
-    """Its rules exist, its story is one sentence, and what stops it can stand in a table."""
+    """Its rules exist, its story is one sentence, and what stops it can stand in a table, with a capital before it."""
     for attack in attacks.everything():
         assert attack.rules, attack
         assert set(attack.rules) <= set(_RULES), attack
         assert attack.story.endswith("."), attack
-        assert attack.stopped_by, attack
+        assert attack.story[0].isupper(), attack
+        # A field's name is no beginning of a sentence: in a capital it would be another name.
+        assert re.match(r"(?:[a-z]+|[A-Z]\w*)(?:[ ,:]|'s )", attack.stopped_by), attack
+        assert not attack.stopped_by.startswith(_GROUPS), attack
         assert not attack.stopped_by.endswith("."), attack
         assert "\n" not in attack.story + attack.stopped_by, attack
 

@@ -54,7 +54,7 @@ def test_a_bundle_is_bounded(pem: str) -> None:
         ("-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n", "certificate 1 of the bundle ends too soon"),
         (
             "\n-----BEGIN CERTIFICATE-----\nAA=A\n-----END CERTIFICATE-----\n",
-            r"than base64, replace it \(line 3, character 3",
+            r"than base64; replace it \(line 3, character 3",
         ),
         ("-----BEGIN CERTIFICATE-----\n".encode("utf-16").decode("utf-8", "surrogateescape"), "UTF-16"),
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "block 1 is a PRIVATE KEY"),

@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,9 @@ from mailtier.cli.online import target
 from mailtier.settings import effective
 
 app = apps.new()
+
+_NAMED: Final = 5
+"""How many organizations are named where another was asked for."""
 
 _EXAMPLES = """\b
 Examples:
@@ -91,6 +94,9 @@ def command(
         raise typer.BadParameter(explaining.unknown(found.explanation, field), param_hint="FIELD")
     if overrides:
         rows = explaining.overriding(found.explanation, rows)
+        if not rows and output == inputs.SettingsFormat.TEXT:
+            what = f"nothing of {field}" if field else "nothing"
+            inputs.say(f"{what} is overridden by {found.explanation.name}")
     printing.write(_lines(found, rows, output, detailed=bool(field)))
     return failures.Status.OK
 
@@ -149,15 +155,16 @@ def _host(judge: judging.Judge, where: str) -> explaining.Explanation:
 def _organization(judge: judging.Judge, key: effective.OrganizationKey, where: str) -> explaining.Explanation:
     known = judge.organizations()
     if key not in known:
-        raise failures.CommandError(f"there is no organization {key} {where}; {_alternatives(known, judge.world)}")
+        raise failures.CommandError(f"there is no organization {key} {where}{_alternatives(known, judge.world)}")
     return explaining.organization(judge, key)
 
 
 def _alternatives(known: Sequence[effective.OrganizationKey], objects: world.World) -> str:
     if not known:
-        return "there is none at all" if objects.ours else f"there is no object of {names.GROUP}"
-    shown = ", ".join(str(key) for key in known[:5])
-    return f"there are {shown}" + (f" and {len(known) - 5} more" if len(known) > 5 else "")  # noqa: PLR2004  # As shown.
+        return ", nor any other" if objects.ours else f", nor any object of {names.GROUP}"
+    shown = ", ".join(str(key) for key in known[:_NAMED])
+    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    return f"; there {'is' if len(known) == 1 else 'are'} {shown}{more}"
 
 
 def _lines(
@@ -166,7 +173,13 @@ def _lines(
     if output == inputs.SettingsFormat.TEXT:
         painter, width = terminal.painter(sys.stdout), terminal.width(sys.stdout)
         yield from narrating.as_text(
-            found.explanation, rows, detailed=detailed, places=found.places, painter=painter, width=width
+            found.explanation,
+            rows,
+            detailed=detailed,
+            places=found.places,
+            painter=painter,
+            width=width,
+            line_width=terminal.line_width(sys.stdout),
         )
         if found.conditions and not detailed:
             yield "\n"

@@ -95,7 +95,10 @@ def command(
     status = failures.Status.FAILED if has_errors else failures.Status.OK
     if overrides:
         own = {name: found for name, found in rendered.items() if name in alone}
-        printing.write(_difference(diffing.compare(alone, own), output))
+        comparison = diffing.compare(alone, own)
+        if not comparison.differences and objects.ours and output == inputs.SettingsFormat.TEXT:
+            inputs.say("nothing is overridden")
+        printing.write(_difference(comparison, output))
         return status
     if not before:
         printing.write(_lines(rendered, output))
@@ -163,7 +166,12 @@ def _lines(rendered: rendering.Rendered, output: inputs.SettingsFormat) -> Itera
         case inputs.SettingsFormat.YAML:
             return rendering.as_yaml(rendered)
         case inputs.SettingsFormat.TEXT:
-            return rendering.as_text(rendered, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
+            return rendering.as_text(
+                rendered,
+                terminal.painter(sys.stdout),
+                width=terminal.width(sys.stdout),
+                line_width=terminal.line_width(sys.stdout),
+            )
 
 
 def _difference(comparison: diffing.Comparison, output: inputs.SettingsFormat) -> Iterable[str]:
@@ -173,4 +181,6 @@ def _difference(comparison: diffing.Comparison, output: inputs.SettingsFormat) -
         case inputs.SettingsFormat.YAML:
             return (documents.dump(diffing.to_json(comparison)),)
         case inputs.SettingsFormat.TEXT:
-            return rendering.difference_as_text(comparison, terminal.painter(sys.stdout))
+            return rendering.difference_as_text(
+                comparison, terminal.painter(sys.stdout), width=terminal.line_width(sys.stdout)
+            )

@@ -80,12 +80,12 @@ async def _send(
     wait: bool,
     output: options.Format,
 ) -> sending.Sent:
-    painter = terminal.painter(sys.stdout)
+    painter, width = terminal.painter(sys.stdout), terminal.line_width(sys.stdout)
     in_text = output is options.Format.TEXT
 
     def show(recipient: dict[str, Any]) -> None:
         if in_text:
-            printing.write([f"{sending.line(recipient, painter)}\n"])
+            printing.write(f"{line}\n" for line in sending.lines(recipient, painter, width=width))
 
     deadline = asyncio.get_running_loop().time() + seconds
     sent: sending.Sent | None = None
@@ -100,8 +100,8 @@ async def _send(
                 wait=terminal.note_wait if wait else None,
             )
             if in_text:
-                held = None if wait else sending.held_line(sent, painter)
-                printing.write([f"{asked}   {sent.id}\n", *([f"{held}\n"] if held else [])])
+                held = [] if wait else sending.held_lines(sent, painter, width=width)
+                printing.write(f"{line}\n" for line in (f"{asked}   {sent.id}", *held))
             if wait:
                 await sending.follow(opened, sent, show=show)
     except TimeoutError as error:

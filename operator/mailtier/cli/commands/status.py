@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from mailtier.api import prose
 from mailtier.cli import apps, board, failures, options, printing, terminal
 from mailtier.cli.online import rows
 
@@ -116,7 +117,7 @@ def _draw(picture: rows.Picture, *, wide: bool) -> None:
     height = shutil.get_terminal_size().lines
     lines = _lines(picture, wide=wide)
     if len(lines) >= height:
-        lines = [*lines[: height - 2], f"... {len(lines) - height + 2} more lines"]
+        lines = [*lines[: height - 2], f"... {prose.counted(len(lines) - height + 2, 'more line')}"]
     sys.stdout.write(_HOME + "".join(f"{line}{_REST_OF_LINE}\n" for line in lines) + _REST_OF_SCREEN)
     sys.stdout.flush()
 

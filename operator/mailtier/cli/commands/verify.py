@@ -45,7 +45,7 @@ def command(
 async def _verify(
     choice: reach.Choice, asked: target.OrganizationName | None, *, seconds: float, output: options.Format
 ) -> probing.ProbeReport:
-    painter = terminal.painter(sys.stdout)
+    painter, width = terminal.painter(sys.stdout), terminal.line_width(sys.stdout)
     name = str(asked or "HostEmailSettings default")
     in_text = output is options.Format.TEXT
 
@@ -53,7 +53,7 @@ async def _verify(
 
     def show(line: dict[str, object]) -> None:
         if in_text:
-            printing.write([*title, f"{probing.line(line, painter)}\n"])
+            printing.write([*title, *(f"{each}\n" for each in probing.lines(line, painter, width=width))])
             # Once there is something to be told of it.
             title.clear()
 

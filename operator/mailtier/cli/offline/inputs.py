@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mailtier.api import names
+from mailtier.api import names, prose
 from mailtier.cli import failures, terminal
 from mailtier.cli.offline import judging
 from mailtier.cli.offline.files import file_reads, sources, world
@@ -122,7 +122,7 @@ def _say_unbuilt(objects: world.World) -> None:
     if not objects.unbuilt:
         return
     first, count = objects.unbuilt[0], len(objects.unbuilt)
-    more = f" and {count - 1} other folder{'s' if count > 2 else ''}" if count > 1 else ""  # noqa: PLR2004
+    more = f" and {prose.counted(count - 1, 'other folder')}" if count > 1 else ""
     have = "have" if more else "has"
     say(
         f"{first}{more} {have} a kustomization that was not built: patches and generators are not seen; pipe in what"
@@ -135,15 +135,13 @@ def _say_skipped(objects: world.World) -> None:
     parts = []
     if objects.skipped:
         do = "does" if objects.skipped == 1 else "do"
-        parts.append(f"{_files(objects.skipped)} that cannot be read and {do} not mention {names.GROUP}")
+        parts.append(f"{prose.counted(objects.skipped, 'file')} that cannot be read and {do} not mention {names.GROUP}")
     if objects.templates:
-        parts.append(f"{_files(objects.templates)} to be rendered first (helm template ... | mailtier ... -f -)")
+        parts.append(
+            f"{prose.counted(objects.templates, 'file')} to be rendered first (helm template ... | mailtier ... -f -)"
+        )
     if parts:
         say(f"left out {' and '.join(parts)}")
-
-
-def _files(number: int) -> str:
-    return f"{number} file{'' if number == 1 else 's'}"
 
 
 def _say_assumed(assumed: file_reads.Assumed) -> None:

@@ -77,7 +77,7 @@ def _from_yaml(text: str) -> Rendered | None:
         name, settings = str(entry["organization"]), _decode(entry[_WHOLE])
         if entry != _document(name, settings):
             raise NoRenderingError(
-                f"what it says of {name} does not match its {_WHOLE}; it was edited, render it again"
+                f"what it says of {name} does not match its {_WHOLE}, so that somebody edited it; render it again"
             )
         found[name] = settings
     return found
@@ -99,8 +99,15 @@ def as_yaml(rendered: Rendered) -> Iterator[str]:
         yield f"---\n{documents.dump(_document(name, settings))}"
 
 
-def as_text(rendered: Rendered, painter: terminal.Painter, *, width: int) -> Iterator[str]:
-    """Yield a table, and below it what is wrong with whom."""
+def as_text(rendered: Rendered, painter: terminal.Painter, *, width: int, line_width: int | None) -> Iterator[str]:
+    """Yield a table, and below it what is wrong with whom.
+
+    Args:
+        rendered: The settings.
+        painter: Colours, or does not.
+        width: Characters of a line of the table.
+        line_width: Those of a line below it; None to wrap none.
+    """
     body = [_row(name, settings) for name, settings in rendered.items()]
     if body:
         yield from (f"{line}\n" for line in tables.table(_HEADINGS, body, painter, width=width))
@@ -111,29 +118,42 @@ def as_text(rendered: Rendered, painter: terminal.Painter, *, width: int) -> Ite
         ):
             for finding in findings:
                 told = terminal.plain(f"{prefix}{values.finding(finding)}")
-                yield f"{painter.paint(terminal.plain(name), colour)}: {told}\n"
+                parts = ((terminal.plain(name), colour), (f": {told}", None))
+                yield from _lines(parts, painter, line_width, indent="")
 
 
-def difference_as_text(comparison: diffing.Comparison, painter: terminal.Painter) -> Iterator[str]:
-    """Yield what a change alters; organizations that it alters alike stand together."""
+def difference_as_text(
+    comparison: diffing.Comparison, painter: terminal.Painter, *, width: int | None
+) -> Iterator[str]:
+    """Yield what a change alters; organizations that it alters alike stand together.
+
+    Args:
+        comparison: What differs.
+        painter: Colours, or does not.
+        width: Characters of a line; None to wrap none.
+    """
     alike: dict[diffing.Difference, list[str]] = {}
     for name, difference in comparison.differences.items():
         alike.setdefault(difference, []).append(name)
     for difference, names in alike.items():
-        yield f"{painter.paint(_title(difference, names), terminal.Colour.BOLD)}\n"
-        yield from changes_as_text(difference, painter)
+        yield from _lines(((_title(difference, names), terminal.Colour.BOLD),), painter, width, indent="")
+        yield from changes_as_text(difference, painter, width=width)
     counts = [f"{comparison.count(fate)} {fate}" for fate in diffing.Fate if comparison.count(fate)]
     yield f"{', '.join((*counts, f'{comparison.unchanged} unchanged'))}\n"
 
 
-def changes_as_text(difference: diffing.Difference, painter: terminal.Painter) -> Iterator[str]:
-    """Yield the values and findings of a difference, each as one indented line."""
-    for change in difference.changes:
-        yield f"  {_change(change, painter)}\n"
-    for finding in difference.new:
-        yield f"  {painter.paint(f'! {terminal.plain(finding)}', terminal.Colour.BAD)}\n"
-    for finding in difference.gone:
-        yield f"  {painter.paint(f'no longer: {terminal.plain(finding)}', terminal.Colour.GOOD)}\n"
+def changes_as_text(difference: diffing.Difference, painter: terminal.Painter, *, width: int | None) -> Iterator[str]:
+    """Yield the values and findings of a difference, each indented and wrapped at the width, if there is one."""
+    told = [_change(change) for change in difference.changes]
+    told += [(f"! {terminal.plain(finding)}", terminal.Colour.BAD) for finding in difference.new]
+    told += [(f"no longer: {terminal.plain(finding)}", terminal.Colour.GOOD) for finding in difference.gone]
+    for part in told:
+        yield from _lines((part,), painter, width, indent="  ")
+
+
+def _lines(parts: Sequence[tables.Cell], painter: terminal.Painter, width: int | None, *, indent: str) -> Iterator[str]:
+    for line in tables.line(parts, painter, width=width, indent=indent, following=f"{indent}  "):
+        yield f"{line}\n"
 
 
 def _title(difference: diffing.Difference, names: Sequence[str]) -> str:
@@ -151,14 +171,14 @@ def _title(difference: diffing.Difference, names: Sequence[str]) -> str:
             return f"{shown}: {before}" if before == after else f"{shown}: {before} -> {after}"
 
 
-def _change(change: diffing.Change, painter: terminal.Painter) -> str:
+def _change(change: diffing.Change) -> tables.Cell:
     path = change.path
     if change.before is None:
-        return painter.paint(f"+ {path}: {terminal.plain(str(change.after))}", terminal.Colour.GOOD)
+        return f"+ {path}: {terminal.plain(str(change.after))}", terminal.Colour.GOOD
     if change.after is None:
-        return painter.paint(f"- {path}: {terminal.plain(str(change.before))}", terminal.Colour.BAD)
+        return f"- {path}: {terminal.plain(str(change.before))}", terminal.Colour.BAD
     text = f"~ {path}: {terminal.plain(str(change.before))} -> {terminal.plain(str(change.after))}"
-    return painter.paint(text, terminal.Colour.WAITING)
+    return text, terminal.Colour.WAITING
 
 
 def _document(name: str, settings: effective.Effective) -> dict[str, Any]:

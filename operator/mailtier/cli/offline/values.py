@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import prose, vocabulary
-from mailtier.sender import ports
 from mailtier.settings import codec, effective, view
 
 _SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace", "auth.secretKey": "key"}
@@ -17,17 +16,14 @@ _OAUTH2_KEYS: Final = {
 
 _NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited", "byAddress"})
 _UNLIMITED: Final = "unlimited"
-_SENDER_S: Final = ports.QueueQuota()
-QUOTA: Final = {
-    "quota.queuedMessages": str(_SENDER_S.messages),
-    "quota.queuedBytes": str(_SENDER_S.payload_bytes),
-    "quota.ratePerMinute": "",
-}
-"""What a namespace may have where the host's policy does not say it: the sender's own limits."""
+_SENDER_S: Final = "the sender's own"
+_QUOTA: Final = ("quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinute")
 _ACTING: Final = {
-    "delivery.heloName": "the sender's own",
+    "delivery.heloName": _SENDER_S,
     "delivery.maxAge": "by category",
     "delivery.ratePerMinute": _UNLIMITED,
+    "quota.queuedMessages": _SENDER_S,
+    "quota.queuedBytes": _SENDER_S,
     "quota.ratePerMinute": _UNLIMITED,
 }
 """What acts in place of a value that is absent."""
@@ -72,16 +68,14 @@ def of(settings: effective.Effective) -> dict[str, Value]:
     """Return all values by their dotted paths, in the order of the spec's groups."""
     flat = {_as_set(settings, path): text for path, text in codec.flat_keys(settings).items() if path not in _NO_VALUES}
     flat["suspend"] = _suspend(settings)
-    unsaid = {path: text for path, text in QUOTA.items() if path not in flat}
-    flat = {**QUOTA, **flat}
+    flat = {**dict.fromkeys(_QUOTA, ""), **flat}
     inner = {path.rpartition(".")[0] for path in flat}
     # What has an origin and no value is a default that is an absence.
     flat |= {path: "" for path in settings.provenance if path not in flat and path not in inner}
-    origins = {**settings.provenance, **dict.fromkeys(unsaid, vocabulary.Origin.DEFAULT)}
     has_tls = settings.endpoint is not None and settings.endpoint.tls.mode != vocabulary.TlsMode.DISABLED
     acting = {**_ACTING, **_ACTING_WITH_TLS} if has_tls else _ACTING
     return {
-        path: Value(text=flat[path], origin=_nearest(origins, path), acting=acting.get(path, "none"))
+        path: Value(text=flat[path], origin=_nearest(settings.provenance, path), acting=acting.get(path, "none"))
         for path in sorted(flat, key=_rank)
     }
 

@@ -7,10 +7,11 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mailtier.cli import failures, terminal
+from mailtier.cli import failures, tables, terminal
 from mailtier.cli.online import intake, target
 
 _WIDTH = 6
+_MARK = len("FAILED")
 _Json = dict[str, Any]
 
 
@@ -91,29 +92,31 @@ async def _once(
     return report
 
 
-def line(told: _Json, painter: terminal.Painter) -> str:
-    """Return a line of a probe for people."""
+def lines(told: _Json, painter: terminal.Painter, *, width: int | None) -> list[str]:
+    """Return what a line of a probe says to people.
+
+    Args:
+        told: As the sender told it.
+        painter: Colours, or does not.
+        width: Characters of a line; None to wrap nothing.
+    """
     ok = told.get("ok") is True
+    colour = terminal.Colour.GOOD if ok else terminal.Colour.BAD
     message = terminal.plain(str(told.get("message", "")))
     if "stage" in told:
-        mark = painter.paint("ok    " if ok else "FAILED", terminal.Colour.GOOD if ok else terminal.Colour.BAD)
+        name = f"{terminal.plain(str(told['stage'])):<{_WIDTH}}"
         # Why it failed, the result says, which comes next.
-        return f"  {terminal.plain(str(told['stage'])):<{_WIDTH}}{mark}  {message if ok else ''}".rstrip()
-    reason = painter.paint(
-        terminal.plain(str(told.get("reason", ""))), terminal.Colour.GOOD if ok else terminal.Colour.BAD
-    )
-    told_also = [f"{reason}: {message}"]
-    told_also += [f"  {text}" for text in _when(told)]
-    if told.get("certificateExpiresAt"):
-        expires_on = terminal.plain(str(told["certificateExpiresAt"]))[:10]
-        told_also.append(f"  The server's certificate is valid until {expires_on}.")
-    if told.get("remedy"):
-        told_also.append(f"  {terminal.plain(str(told['remedy']))}")
-    return "\n".join(told_also)
+        parts = ((name, None), ("ok    ", colour), (f"  {message}", None)) if ok else ((name, None), ("FAILED", colour))
+        return tables.line(parts, painter, width=width, indent="  ", following=" " * (len(name) + _MARK + 4))
+    reason = terminal.plain(str(told.get("reason", "")))
+    found = tables.line(((reason, colour), (f": {message}", None)), painter, width=width, following="  ")
+    for text in _beside(told):
+        found += tables.line(((text, None),), painter, width=width, indent="  ", following="  ")
+    return found
 
 
-def _when(told: _Json) -> Iterator[str]:
-    """Yield what a result is based on, and when the next may be had."""
+def _beside(told: _Json) -> Iterator[str]:
+    """Yield what a result is based on, when the next may be had, how long its certificate lasts, and what to do."""
     at, read_at, version, next_at = (
         terminal.plain(str(told.get(name) or ""))
         for name in ("probedAt", "secretReadAt", "secretVersion", "nextProbeAt")
@@ -125,6 +128,10 @@ def _when(told: _Json) -> Iterator[str]:
         yield f"Probed at {at}."
     if next_at:
         yield f"The namespace's next probe may begin at {next_at}."
+    if told.get("certificateExpiresAt"):
+        yield f"The server's certificate is valid until {terminal.plain(str(told['certificateExpiresAt']))[:10]}."
+    if told.get("remedy"):
+        yield terminal.plain(str(told["remedy"]))
 
 
 def as_json(name: str, report: ProbeReport) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mailtier.api import vocabulary
-from mailtier.cli import failures, terminal
+from mailtier.cli import failures, tables, terminal
 from mailtier.cli.online import intake, target
 
 _POLL_SECONDS: Final = 0.5
@@ -138,11 +138,22 @@ async def follow(asked: intake.IntakeClient, sent: Sent, *, show: Callable[[_Jso
             await asyncio.sleep(_POLL_SECONDS)
 
 
-def line(recipient: Mapping[str, Any], painter: terminal.Painter) -> str:
-    """Return where a recipient stands, for people."""
-    state = painter.paint(terminal.plain(str(recipient["state"])), _COLOURS.get(str(recipient["state"])))
+def lines(recipient: Mapping[str, Any], painter: terminal.Painter, *, width: int | None) -> list[str]:
+    """Return where a recipient stands, for people.
+
+    Args:
+        recipient: As the intake told it.
+        painter: Colours, or does not.
+        width: Characters of a line; None to wrap nothing.
+    """
+    state = str(recipient["state"])
     told = ": ".join(filter(None, (str(recipient["reason"]), str(recipient["message"]))))
-    return f"  {terminal.plain(str(recipient['address']))}   {state}   {terminal.plain(told)}".rstrip()
+    parts = (
+        (f"{terminal.plain(str(recipient['address']))}   ", None),
+        (terminal.plain(state), _COLOURS.get(state)),
+        (f"   {terminal.plain(told)}", None),
+    )
+    return tables.line(parts, painter, width=width, indent="  ", following="    ")
 
 
 def as_json(sent: Sent) -> str:
@@ -151,12 +162,13 @@ def as_json(sent: Sent) -> str:
     return json.dumps(sent.record or taken, indent=2, ensure_ascii=False)
 
 
-def held_line(sent: Sent, painter: terminal.Painter) -> str | None:
-    """Return, for people, why a notification that was taken does not go; None where it goes."""
+def held_lines(sent: Sent, painter: terminal.Painter, *, width: int | None) -> list[str]:
+    """Return, for people, why a notification that was taken does not go; nothing where it goes."""
     if sent.held is None:
-        return None
+        return []
     told = terminal.plain(f"{sent.held.get('reason')}: {sent.held.get('message')}")
-    return f"  {painter.paint('waits', terminal.Colour.WAITING)}   {told}"
+    parts = (("waits", terminal.Colour.WAITING), (f"   {told}", None))
+    return tables.line(parts, painter, width=width, indent="  ", following="    ")
 
 
 def timed_out(sent: Sent | None, seconds: float) -> failures.CommandError:
@@ -166,6 +178,6 @@ def timed_out(sent: Sent | None, seconds: float) -> failures.CommandError:
     else:
         states = ", ".join(sorted({str(each["state"]) for each in sent.recipients})) or "unknown"
         why = " ".join(dict.fromkeys(str(each["message"]) for each in sent.recipients if each["message"]))
-        text = f"{sent.id} has no end within {seconds:g} s, its state is {states}; the sender goes on with it"
+        text = f"{sent.id} has no end within {seconds:g} s: its state is {states}, and the sender goes on with it"
         text = terminal.plain(f"{text}. {why}" if why else text).removesuffix(".")
     return failures.CommandError(text, status=failures.Status.TIMED_OUT)

@@ -89,7 +89,7 @@ PROVIDER: Final = facts.Provider(
             enhanced="4.2.1",
             text="peak smtp relay limit",
             meaning="too many recipients within ten minutes",
-            remedy="Nothing for now, it is tried again; lower delivery.ratePerMinute if it comes back.",
+            remedy="Nothing for now: it is tried again. Lower delivery.ratePerMinute if it comes back.",
             source=_ERRORS,
         ),
     ),

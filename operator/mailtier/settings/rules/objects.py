@@ -13,8 +13,10 @@ def object_invalid(case: cases.Case) -> effective.Finding | None:
     """The object does not fit the schema."""
     if case.invalid is None:
         return None
-    message = f"{case.invalid.message}; correct the field"
-    return effective.Finding(reason=reasons.INVALID, field=case.invalid.field, message=message)
+    remedy = "" if case.invalid.has_remedy else "; correct the field"
+    return effective.Finding(
+        reason=reasons.INVALID, field=case.invalid.field, message=f"{case.invalid.message}{remedy}"
+    )
 
 
 @cases.rule(audited=cases.never)

@@ -74,7 +74,7 @@ def test_host_is_explained_too(file: pathlib.Path, capsys: pytest.CaptureFixture
         (["acme", "from.addr"], 2, "acme/default has no field 'from.addr'; nearest are from.address"),
         (["acme", "policy.quota"], 2, "policy is the host's alone; `mailtier explain host policy.quota` shows it"),
         (["acme", "-o", "html"], 2, "Invalid value for '--output' / '-o': 'html' is not one of 'text', 'yaml', 'json'"),
-        (["nobody"], 1, "there is no organization nobody/default in the input; there are acme/default"),
+        (["nobody"], 1, "there is no organization nobody/default in the input; there is acme/default"),
         (["a/b/c"], 2, "'a/b/c' is not NAMESPACE/NAME"),
         ([], 2, "Missing argument 'ORGANIZATION'"),
     ],
@@ -142,7 +142,9 @@ def test_what_acts_in_place_of_an_absent_value_is_told(
     assert acting["delivery.heloName"] == "(the sender's own)"
     assert acting["from.replyTo"] == "(none)"
     assert "PasswordRecovery 1h, JobAlert 24h" in _run(capsys, "acme", "delivery.maxAge", "-f", file)[1]
-    plain = offline.host(smtp={"host": "relay.example.com", "tls": {"mode": "Disabled"}}, auth={"mechanism": "Anonymous"})
+    plain = offline.host(
+        smtp={"host": "relay.example.com", "tls": {"mode": "Disabled"}}, auth={"mechanism": "Anonymous"}
+    )
     out = _run(capsys, "host", "smtp.tls", "-f", offline.write(file.with_name("plain.yaml"), plain))[1]
     assert "the system's CAs" not in out
 
@@ -162,3 +164,32 @@ def test_overrides_are_what_differs_from_the_host_alone(file: pathlib.Path, caps
     assert status == 0
     fields = [line.split()[0] for line in out.splitlines() if line and line[0] != " "][1:]
     assert fields == ["FIELD", "from.address", "from.displayName"]
+
+
+@pytest.mark.parametrize(
+    ("field", "said"), [([], "nothing is overridden by b/default"), (["smtp"], "nothing of smtp is overridden by")]
+)
+def test_an_organization_that_overrides_nothing_is_told(
+    field: list[str], said: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is a word on stderr instead of a table without rows; programs get a document without fields."""
+    file = offline.write(tmp_path / "b.yaml", offline.host(), offline.org("b"))
+    status, out, err = _run(capsys, "b", *field, "-f", file, "--overrides")
+    assert (status, out) == (0, "b/default: Active\n")
+    assert said in err
+    status, out, err = _run(capsys, "b", *field, "-f", file, "--overrides", "-o", "json", "-q")
+    assert (status, json.loads(out)["fields"], err) == (0, {}, "")
+
+
+def test_lines_fit_the_screen(
+    file: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rules, findings and consequences are wrapped where there is a width, and each stays a line in a pipe."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    whole = _run(capsys, "acme", "from", "-f", file)[1]
+    assert max(map(len, whole.splitlines())) > 80
+    monkeypatch.setenv("COLUMNS", "60")
+    wrapped = _run(capsys, "acme", "from", "-f", file)[1]
+    place = str(file)
+    assert all(len(line) <= 60 for line in wrapped.splitlines() if place not in line)
+    assert "".join(wrapped.split()) == "".join(whole.split())

@@ -282,3 +282,23 @@ def test_a_table_fits_the_screen(
         assert max(map(len, lines)) <= width
         words = " ".join(lines).split()
         assert {"relay.example.", "com:587"} <= set(words) or "relay.example.com:587" in " ".join(words)
+
+
+def test_findings_and_differences_fit_the_screen(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands below the table, and what a change alters, is wrapped where there is a width, and not in a pipe."""
+    org = offline.org("acme", **{"from": {"address": "ceo@example.com"}})
+    file = offline.write(tmp_path / "a.yaml", offline.host(), org)
+    for arguments in (["-f", file], ["-f", file, "--overrides"]):
+        monkeypatch.delenv("COLUMNS", raising=False)
+        assert max(map(len, _run(capsys, *arguments)[1].splitlines())) > 100
+        monkeypatch.setenv("COLUMNS", "60")
+        assert max(map(len, _run(capsys, *arguments)[1].splitlines())) <= 60
+
+
+def test_overriding_nothing_is_told(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every organization inherits everything, a word on stderr says so."""
+    file = offline.write(tmp_path / "a.yaml", offline.host(), offline.org("acme"))
+    status, out, err = _run(capsys, "-f", file, "--overrides", "-q")
+    assert (status, out, err) == (0, "1 unchanged\n", "mailtier: nothing is overridden\n")

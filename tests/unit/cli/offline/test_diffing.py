@@ -20,7 +20,7 @@ def _render(*documents: offline.Json) -> dict[str, effective.Effective]:
 
 
 def _text(old: dict[str, effective.Effective], new: dict[str, effective.Effective]) -> str:
-    return "".join(rendering.difference_as_text(diffing.compare(old, new), terminal.Painter(on=False)))
+    return "".join(rendering.difference_as_text(diffing.compare(old, new), terminal.Painter(on=False), width=None))
 
 
 def test_change_of_the_host_is_told_once_for_all_who_inherit_it() -> None:

@@ -300,12 +300,28 @@ async def test_a_probe_that_ends_in_the_middle_is_no_result(reached: Reached) ->
 def test_lines_of_a_probe_are_for_people() -> None:
     """A stage, its mark and its sentence; at the end what it comes to, and what to do."""
     plain = terminal.Painter(on=False)
-    assert probing.line({"stage": "tls", "ok": False, "message": "No."}, plain) == "  tls   FAILED"
+    assert probing.lines({"stage": "tls", "ok": False, "message": "No."}, plain, width=None) == ["  tls   FAILED"]
     result = {"reason": "TlsFailed", "ok": False, "message": "No.", "remedy": "Do this."}
-    assert probing.line(result, plain) == "TlsFailed: No.\n  Do this."
+    assert probing.lines(result, plain, width=None) == ["TlsFailed: No.", "  Do this."]
     well = {"reason": "Verified", "ok": True, "message": "Fine.", "certificateExpiresAt": "2027-01-02T00:00:00Z"}
-    assert probing.line(well, plain).endswith("valid until 2027-01-02.")
-    assert "\x1b" not in probing.line({**well, "certificateExpiresAt": "\x1b[2J"}, plain)
+    assert probing.lines(well, plain, width=None)[-1].endswith("valid until 2027-01-02.")
+    assert "\x1b" not in "".join(probing.lines({**well, "certificateExpiresAt": "\x1b[2J"}, plain, width=None))
+
+
+def test_lines_of_verify_and_send_fit_the_screen() -> None:
+    """Stage, result and recipient are wrapped at the width, and a command to be copied stays in one piece."""
+    plain = terminal.Painter(on=False)
+    command = "kubectl annotate secret -n acme smtp 'mailtier.dev/endpoint=smtp.acme.example:587' --overwrite"
+    told = f"The Secret does not list the endpoint, and so its password stays here; run `{command}`."
+    probed = probing.lines({"reason": "SecretNotBound", "ok": False, "message": told}, plain, width=40)
+    stage = probing.lines({"stage": "dns", "ok": True, "message": "The name resolves. " * 4}, plain, width=40)
+    recipient = {"address": "alice@acme.example", "state": "held", "reason": "SecretNotBound", "message": told}
+    sent = sending.lines(recipient, plain, width=40)
+    held = sending.held_lines(sending.Sent(id="1", path="/1", held=recipient), plain, width=40)
+    for lines_ in (probed, stage, sent, held):
+        assert len(lines_) > 1
+        assert all(len(line) <= 40 or line.strip() == command for line in lines_)
+    assert stage[1].startswith(" " * 14)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("acme", "acme/default"), ("acme/sales", "acme/sales")])

@@ -169,12 +169,13 @@ def _explanation(
 ) -> Explanation:
     found = resolution.effective
     rows = []
-    for path, value in values.of(found).items():
+    for path, bare in values.of(found).items():
+        value = _named(path, bare, resolution)
         about = [finding for finding in (*found.findings, *found.audited) if _is_about(finding.field, path)]
         rows.append(
             ExplainedValue(
                 path=path,
-                value=_named(path, value, resolution),
+                value=value,
                 override=_override(path) if value.is_own and document else "",
                 changed_by=_changed_by(path, value, resolution),
                 notes=tuple(_notes(path, value, resolution, document)),
@@ -192,7 +193,9 @@ def _explanation(
 
 
 def _named(path: str, value: values.Value, resolution: resolve.Resolution) -> values.Value:
-    """Return a value as the spec names it: effective settings hold a digest of a CA bundle, which nobody wrote."""
+    """Return a value as people name it: a CA bundle by its reference, not its digest; a quota by the sender's own."""
+    if path in policies.QUOTA and not value.text:
+        return dataclasses.replace(value, text=policies.QUOTA[path], origin=vocabulary.Origin.DEFAULT)
     reference = _authority(resolution) if path == _CA else None
     if reference is None:
         return value

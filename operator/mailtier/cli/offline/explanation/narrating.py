@@ -18,6 +18,7 @@ def as_text(
     places: Mapping[str, str],
     painter: terminal.Painter,
     width: int,
+    line_width: int | None,
 ) -> Iterator[str]:
     """Yield the lines of an explanation.
 
@@ -28,21 +29,23 @@ def as_text(
         places: Where each override is written.
         painter: Colours, or does not.
         width: Characters of a line of a table.
+        line_width: Those of any other line; None to wrap none.
     """
     yield f"{painter.paint(explanation.name, terminal.Colour.BOLD)}: {explanation.state}\n"
     if not detailed:
         for finding in explanation.findings:
-            yield f"  {painter.paint(terminal.plain(finding), terminal.Colour.BAD)}\n"
-        yield "\n"
-        body = [_cells(explanation, row) for row in rows]
-        yield from (f"{line}\n" for line in tables.table(_HEADINGS, body, painter, width=width))
+            yield from _lines(((terminal.plain(finding), terminal.Colour.BAD),), painter, line_width)
+        if rows:
+            body = [_cells(explanation, row) for row in rows]
+            yield "\n"
+            yield from (f"{line}\n" for line in tables.table(_HEADINGS, body, painter, width=width))
         return
     for row in rows:
         yield "\n"
-        yield from _details(row, places, painter)
+        yield from _details(row, places, painter, line_width)
     for override in dict.fromkeys(row.override for row in rows if row.override in explanation.without):
         yield "\n"
-        yield from _consequences(explanation.without[override], painter)
+        yield from _consequences(explanation.without[override], painter, line_width)
 
 
 def to_json(
@@ -74,20 +77,29 @@ def _cells(explanation: explaining.Explanation, row: explaining.ExplainedValue) 
     )
 
 
-def _details(row: explaining.ExplainedValue, places: Mapping[str, str], painter: terminal.Painter) -> Iterator[str]:
-    yield f"{painter.paint(row.path, terminal.Colour.BOLD)}: {terminal.plain(str(row.value))}\n"
+def _details(
+    row: explaining.ExplainedValue, places: Mapping[str, str], painter: terminal.Painter, width: int | None
+) -> Iterator[str]:
+    value = ((row.path, terminal.Colour.BOLD), (f": {terminal.plain(str(row.value))}", None))
+    yield from (f"{line}\n" for line in tables.line(value, painter, width=width, following="    "))
+    told: list[tables.Cell] = []
     if row.override:
         where = f", {places[row.override]}" if row.override in places else ""
-        yield f"  set by the organization: spec.{row.override}{terminal.plain(where)}\n"
+        told.append((f"set by the organization: spec.{row.override}{terminal.plain(where)}", None))
     if row.changed_by:
-        yield f"  changed by: {row.changed_by}\n"
-    for note in row.notes:
-        yield f"  rule: {note}\n"
-    for finding in row.findings:
-        yield f"  {painter.paint(f'blocked: {terminal.plain(finding)}', terminal.Colour.BAD)}\n"
+        told.append((f"changed by: {row.changed_by}", None))
+    told += [(f"rule: {note}", None) for note in row.notes]
+    told += [(f"blocked: {terminal.plain(finding)}", terminal.Colour.BAD) for finding in row.findings]
+    for part in told:
+        yield from _lines((part,), painter, width)
 
 
-def _consequences(without: explaining.Without, painter: terminal.Painter) -> Iterator[str]:
+def _lines(parts: Sequence[tables.Cell], painter: terminal.Painter, width: int | None) -> Iterator[str]:
+    for line in tables.line(parts, painter, width=width, indent="  ", following="    "):
+        yield f"{line}\n"
+
+
+def _consequences(without: explaining.Without, painter: terminal.Painter, width: int | None) -> Iterator[str]:
     removed = " and ".join(without.removed)
     if without.difference is None:
         yield f"Without {removed}: nothing changes.\n"
@@ -95,7 +107,7 @@ def _consequences(without: explaining.Without, painter: terminal.Painter) -> Ite
     before, after = without.difference.states
     states = after if before == after else f"{before} -> {after}"
     yield f"{painter.paint(f'Without {removed}', terminal.Colour.BOLD)}: {states}\n"
-    yield from rendering.changes_as_text(without.difference, painter)
+    yield from rendering.changes_as_text(without.difference, painter, width=width)
 
 
 def _row_to_json(row: explaining.ExplainedValue, places: Mapping[str, str]) -> dict[str, Any]:

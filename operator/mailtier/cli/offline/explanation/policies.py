@@ -5,10 +5,17 @@ from typing import Any, Final
 
 from mailtier.api import names, policies, vocabulary
 from mailtier.cli.offline import values
+from mailtier.sender import ports
 
 GROUP: Final = "policy"
 NOTE: Final = f"it is the host's alone: whoever may write HostEmailSettings {names.HOST_NAME} says what others may do"
-
+_SENDER_S: Final = ports.QueueQuota()
+QUOTA: Final = {
+    "quota.queuedMessages": str(_SENDER_S.messages),
+    "quota.queuedBytes": str(_SENDER_S.payload_bytes),
+    "quota.ratePerMinute": "",
+}
+"""What a namespace may have where the host's policy does not say it: the sender's own limits."""
 
 
 def _default(text: str, *, acting: str = "none") -> values.Value:
@@ -28,7 +35,7 @@ _DEFAULTS: Final = {
     "endpoints.deny": _default(""),
     "endpoints.anonymous": _default("false"),
     "endpoints.hostAllow": _default(""),
-    **{path: _default(text, acting="unlimited") for path, text in values.QUOTA.items()},
+    **{path: _default(text, acting="unlimited") for path, text in QUOTA.items()},
 }
 """What acts where the policy does not say it, by the path below the policy."""
 

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mailtier.api import names
+from mailtier.api import names, prose
 from mailtier.cli.offline.files import sources, world
 from mailtier.settings import binding, bundles, observed, passwords, resolve
 
@@ -27,12 +27,12 @@ class Assumed:
     namespaces: set[str] = dataclasses.field(default_factory=set)
 
     def __str__(self) -> str:
-        counted = (
+        taken = (
             (len(self.secrets), "Secret", "exist and be bound"),
             (len(self.bundles), "CA bundle", "exist"),
             (len(self.namespaces), "Namespace", "have the labels that policy.organizations asks for"),
         )
-        return ", ".join(f"{number} {noun}{'s' * (number > 1)} to {what}" for number, noun, what in counted if number)
+        return ", ".join(f"{prose.counted(number, noun)} to {what}" for number, noun, what in taken if number)
 
 
 class FileReads:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from mailtier.api import prose
 from mailtier.cli import terminal
 from mailtier.cli.offline.reports import content as reports
 from mailtier.settings.lints import terms
@@ -23,17 +24,8 @@ def lines(report: reports.Report, painter: terminal.Painter) -> Iterator[str]:
     pages = dict.fromkeys(issue.rule.page for issue in report.told)
     if pages:
         yield "\n" + "".join(f"{painter.paint(page, terminal.Colour.DIM)}\n" for page in pages)
-    counts = [_counted(severity, number) for severity, number in report.counts().items() if number]
+    counts = [prose.counted(number, severity.value.lower()) for severity, number in report.counts().items() if number]
     yield (
-        f"{', '.join(counts) or 'no findings'} in {_several(report.read, 'object')} of"
-        f" {_several(report.files, 'file')}\n"
+        f"{', '.join(counts) or 'no findings'} in {prose.counted(report.read, 'object')} of"
+        f" {prose.counted(report.files, 'file')}\n"
     )
-
-
-def _counted(severity: terms.LintSeverity, number: int) -> str:
-    noun = severity.value.lower()
-    return f"{number} {noun}" if severity == terms.LintSeverity.INFO else _several(number, noun)
-
-
-def _several(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
