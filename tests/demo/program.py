@@ -41,8 +41,8 @@ def commands(on: stage.Stage) -> tuple[Command, ...]:
 
     return (
         Command(
-            meaning="Whether anything of one namespace is broken: nothing of birch is. The demo's processes run in no pod,"
-            " which it tells.",
+            meaning="Whether anything of one namespace is broken: nothing of birch is. The demo's processes run in no"
+            " pod, which it tells.",
             text=line("status", "--namespace=birch", kubeconfig),
             status=0,
             says=("1 ready, 0 stalled", "no pod in its namespace, but"),

@@ -131,10 +131,12 @@ class LocalCluster:
 
         Raises:
             ClusterError: A part ended or was not ready in time; the text quotes its log.
+            PortInUseError: Something else listens at an address of one.
         """
         needed = ["etcd", "kube-apiserver", "kubectl"]
         binaries.ensure(*needed, *(["kube-controller-manager"] if self._with_controllers else []))
         try:
+            ports.require("127.0.0.1", self._layout.etcd_port, "etcd")
             self._start("etcd", controlplane.etcd_arguments(self._layout))
             self.start_apiserver()
             if self._with_controllers:
@@ -152,6 +154,7 @@ class LocalCluster:
 
     def start_apiserver(self) -> None:
         """Start the apiserver on its port, with the data that etcd holds, and return when it is ready."""
+        ports.require("127.0.0.1", self._layout.port, "kube-apiserver")
         self._start("kube-apiserver", controlplane.apiserver_arguments(self._layout, audit=self._audit))
         self._await("kube-apiserver", self._is_ready)
 

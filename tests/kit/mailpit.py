@@ -52,6 +52,7 @@ class Mailpit:
         """Start it and return when it answers.
 
         Raises:
+            PortInUseError: Something else listens at its address.
             RuntimeError: It ended; the text quotes its log.
             wait.NotInTimeError: It does not answer in time.
         """

@@ -67,9 +67,11 @@ class Process:
         """Start it and return when it listens.
 
         Raises:
+            PortInUseError: Something else listens at its address.
             RuntimeError: It ended; the text quotes its log.
             wait.NotInTimeError: It does not listen in time.
         """
+        ports.require(self.host, self.port, "a test's SMTP server")
         log = self._folder / "smtpd.log"
         log.unlink(missing_ok=True)
         child = processes.start(
