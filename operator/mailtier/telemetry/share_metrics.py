@@ -6,14 +6,14 @@ import prometheus_client
 
 from mailtier.telemetry import metrics
 
-Share = Literal["lookups", "openings", "tokens", "bodies", "probes"]
+Share = Literal["lookups", "openings", "tokens", "bodies", "probes", "own_probes", "secrets"]
 
 REGISTRY: Final = metrics.SENDER_REGISTRY
 
 _slots = prometheus_client.Gauge(
     "mailtier_share_slots",
     "Slots in use of those that namespaces share: lookups of names, openings of sessions, requests for tokens,"
-    " bodies that arrive at the intake, answers to probes.",
+    " bodies that arrive at the intake, answers to probes, probes that nobody asked for, reads of Secrets.",
     ["of"],
     registry=REGISTRY,
 )

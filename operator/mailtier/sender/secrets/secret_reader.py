@@ -4,18 +4,23 @@ from collections.abc import Callable
 from typing import Final
 
 from mailtier.kube import client, errors, pace, secrets
+from mailtier.sender.net import shares
 from mailtier.sender.secrets import credentials
 
 _PER_SECOND: Final = 50
 _BURST: Final = 100
+_AT_ONCE: Final = 16
+"""Reads that wait for their turn or are under way: whoever comes next waits for a third of a second."""
+_AT_ONCE_PER_NAMESPACE: Final = 4
 
 
 class KubernetesSecrets:
-    """Reads Secrets, one at a time, by name, within a budget of the sender's own (R9)."""
+    """Reads Secrets, one at a time, by name, within a budget of the sender's own, in turns (R9, R15)."""
 
     def __init__(self, api: client.Client, *, monotonic: Callable[[], float]) -> None:
         self._api = api
         self._pace = pace.Pace(per_second=_PER_SECOND, burst=_BURST, monotonic=monotonic)
+        self._shares = shares.Shares("secrets", total=_AT_ONCE, each=_AT_ONCE_PER_NAMESPACE)
 
     async def read(self, namespace: str, name: str) -> secrets.SecretContents:
         """Return a Secret.
@@ -24,9 +29,10 @@ class KubernetesSecrets:
             credentials.CredentialsError: It cannot be had; the class says why.
         """
         label = f"Secret {namespace}/{name}"
-        await self._pace.turn()
         try:
-            return await secrets.read(self._api, namespace, name)
+            with await self._shares.take(namespace):
+                await self._pace.turn()
+                return await secrets.read(self._api, namespace, name)
         except errors.NotFoundError:
             raise credentials.SecretNotFoundError(f"{label} does not exist; create it") from None
         except errors.ForbiddenError:
