@@ -34,7 +34,8 @@ ATTACKS = (
         rules=("R15",),
         story="Four pods of a tenant ask on every connection for a probe of a server that says nothing: whoever asks"
         " joins the probe that waits for the one before it, and holds a place that no newcomer gets.",
-        stopped_by="a namespace has eight open answers to probes, and all together a quarter of the places",
+        stopped_by="a namespace has eight open answers to probes, and all together a quarter of the places, of which"
+        " half is for namespaces that have none",
     ),
     attacks.Story(
         name="hold-the-probes",

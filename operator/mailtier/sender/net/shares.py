@@ -98,6 +98,11 @@ class Shares:
         """Return how many namespaces have or want a slot."""
         return len(self._accounts)
 
+    @property
+    def free(self) -> int:
+        """How many slots nobody has."""
+        return self._free
+
     def held(self, namespace: str) -> int:
         """Return how many slots a namespace has at present."""
         account = self._accounts.get(namespace)
@@ -144,6 +149,8 @@ class Shares:
 
         loop = asyncio.get_running_loop()
         self._line_up(namespace).add_done_callback(keep)
+        # One may have been given back since somebody was refused.
+        self._hand_on()
 
     def _take(self, namespace: str) -> ShareSlot | None:
         # Where a slot is free, nobody waits who may have it.

@@ -9,8 +9,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from mailtier.api import prose, reasons, vocabulary
-from mailtier.sender.intake.http import entrance, problems
-from mailtier.sender.net import shares
+from mailtier.sender.intake.http import entrance, open_answers, problems
 from mailtier.sender.probing import budget, prober, targets, trace
 from mailtier.settings import effective
 from mailtier.telemetry import logs
@@ -18,11 +17,6 @@ from mailtier.telemetry import logs
 MEDIA_TYPE: Final = "application/x-ndjson"
 _LONGEST_SECONDS: Final = 150.0
 """R10: thirty seconds to AUTH, sixty for the sender address, and time to wait for a connection."""
-_ANSWERS: Final = 64
-_ANSWERS_PER_NAMESPACE: Final = 8
-"""Of the answers that are open at the same time. Each holds one of the port's places, which no newcomer gets; joining
-a probe is free otherwise."""
-_FULL_SECONDS: Final = 10
 
 _LATE: Final = "The probe did not end in time; it goes on, and the condition Verified will say what it found."
 REMEMBERED: Final = "That was its answer to an earlier try: a password that was refused is not sent again."
@@ -41,7 +35,7 @@ class Probing:
     def __init__(self, enter: entrance.Entrance, probes: prober.Prober) -> None:
         self._enter = enter
         self._probes = probes
-        self._answers = shares.Shares("probes", total=_ANSWERS, each=_ANSWERS_PER_NAMESPACE)
+        self._answers = open_answers.OpenAnswers()
 
     async def organization(self, request: web.Request) -> web.StreamResponse:
         """Probe an organization's endpoint."""
@@ -54,25 +48,8 @@ class Probing:
         return await self._probe(request, settings, caller=caller.username)
 
     async def _probe(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
-        with self._answer(settings.organization.namespace):
+        with self._answers.take(settings.organization.namespace):
             return await self._follow(request, settings, caller=caller)
-
-    def _answer(self, namespace: str) -> shares.ShareSlot:
-        """Return leave to hold a connection until a probe's end (R15).
-
-        Raises:
-            HttpProblem: The namespace holds its share, or all is taken.
-        """
-        slot = self._answers.try_take(namespace or None)
-        if slot is not None:
-            return slot
-        is_own = self._answers.held(namespace) >= _ANSWERS_PER_NAMESPACE
-        taken = f"{_ANSWERS_PER_NAMESPACE} of this namespace" if is_own else f"{_ANSWERS} of all namespaces"
-        raise problems.HttpProblem(
-            problems.TOO_MANY_PROBES,
-            f"as many answers to probes are open as may be, {taken}; ask again when one of them has ended",
-            headers={"Retry-After": str(_FULL_SECONDS)},
-        )
 
     async def _follow(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
         try:

@@ -142,7 +142,8 @@ TOO_MANY_PROBES: Final = ProblemKind(
     status=429,
     title="Too many answers to probes are open",
     meaning="Whoever asks for a probe holds a connection until its end. A namespace has eight of them at the same time,"
-    " and all together 64, so that places are left for notifications. Wait as long as `Retry-After` says, and read what"
+    " and all together 64, so that places are left for notifications; the last 32 of these are for namespaces that have"
+    " none, one for each. Wait as long as `Retry-After` says, and read what"
     " those find that are open; the condition Verified has it too.",
 )
 TOO_MANY_REFUSED: Final = ProblemKind(
