@@ -2,7 +2,7 @@
 
 A probe follows a change of settings or of a Secret's version; a good endpoint is probed again after half an hour, a
 failing one after 1, 2, 4, 8, then every 10 minutes. Organizations with the same probe key share a probe. How often a
-namespace may have one, `probe_budget` says (R7).
+namespace may have one, `budget` says (R7), and whose is next, `turns`.
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from typing import Final, NoReturn, Protocol
 from mailtier.api import feed, reasons, vocabulary
 from mailtier.mail import classify
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.probing import accusations, budget, memory, probe, targets, trace
+from mailtier.sender.net import shares
+from mailtier.sender.probing import accusations, budget, memory, probe, targets, trace, turns
 from mailtier.sender.scheduling import standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations
@@ -24,7 +25,6 @@ from mailtier.telemetry import logs, metrics, tasks
 _AGAIN_SECONDS: Final = 5.0
 """Two probes of the host's endpoint with the same settings are at least so far apart, however many ask."""
 
-_CONCURRENT: Final = 64
 _IDLE_SECONDS: Final = 60.0
 
 _log = logs.get_logger(__name__)
@@ -73,6 +73,7 @@ class Prober:
         self._number = 0
         self._wake = asyncio.Event()
         self._background = tasks.Background()
+        self._turns = turns.ProbeTurns(self._take_up)
 
     async def load(self) -> None:
         """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
@@ -220,7 +221,7 @@ class Prober:
 
     def _start_due(self) -> None:
         now = self._clock.monotonic()
-        while self._due and self._due[0][0] <= now and len(self._background) < _CONCURRENT:
+        while self._due and self._due[0][0] <= now:
             at, _, key = heapq.heappop(self._due)
             target = self._targets.get(key)
             if target is None or target.next_at != at or target.running is not None:
@@ -231,21 +232,31 @@ class Prober:
                 if target.is_new:
                     target.is_new = False
                     self._background.spawn(self._tell_wait(target, allowed_at))
-            else:
-                self._start_own(target)
+                continue
+            usable = self._usable(target)
+            turn = self._turns.take(usable.payer if usable else None, key)
+            if turn is not None:
+                self._start_own(target, turn)
 
-    def _start_own(self, target: targets.Target) -> None:
-        """Start a probe that nobody asked for."""
+    def _take_up(self, key: str) -> None:
+        """Look at a probe again that waited for its turn."""
+        target = self._targets.get(key)
+        if target is not None and target.running is None:
+            self._plan(target, self._clock.monotonic())
+
+    def _start_own(self, target: targets.Target, turn: shares.ShareSlot = shares.FREE) -> None:
+        """Start a probe that nobody asked for; its turn ends with it."""
         usable = self._usable(target)
         if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
             self._budget.take(usable.settings.organization.namespace, self._clock.monotonic())
-        self._start(target, fresh=False)
+        self._start(target, fresh=False).add_done_callback(lambda _probed: turn.release())
 
-    def _start(self, target: targets.Target, *, fresh: bool) -> None:
+    def _start(self, target: targets.Target, *, fresh: bool) -> asyncio.Task[None]:
         target.last_at = self._clock.monotonic()
         target.told = trace.Trace()
         target.is_fresh = fresh
         target.running = self._background.spawn(self._probe(target, target.told, after=target.running, fresh=fresh))
+        return target.running
 
     async def _probe(
         self, target: targets.Target, told: trace.Trace, *, after: asyncio.Task[None] | None, fresh: bool

@@ -1,0 +1,41 @@
+"""Whose endpoint the sender looks at next, of those that nobody asked for (R15)."""
+
+import collections.abc
+
+import pytest
+
+from kit import hostile, sending, smtpd, wait
+from mailtier.api import vocabulary
+from mailtier.sender.probing import prober
+from mailtier.settings import codec
+
+Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+_ORG = vocabulary.Origin.ORG
+
+
+async def test_who_waits_for_a_turn_costs_nothing(
+    sender: sending.Sender, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While probes wait for their turn the prober looks at the clock no more often than something happens (R15)."""
+    looks: list[None] = []
+    start_due = prober.Prober._start_due
+
+    def counted(self: prober.Prober) -> None:
+        looks.append(None)
+        start_due(self)
+
+    monkeypatch.setattr(prober.Prober, "_start_due", counted)
+    silent = await serve(host="127.0.1.1")
+    silent.script.on(smtpd.GREETING, hostile.silence())
+    async with sender.probing():
+        at = sending.endpoint(silent, host=silent.host)
+        for number in range(200):
+            sender.settings.put(sending.settings(f"team-{number}", at, from_address=f"a-{number}@example.com"))
+        of = sender.settings.put(sending.settings("other", sending.endpoint(await serve(), origin=_ORG)))
+
+        async def is_verified() -> bool:
+            found = {each.key: each.reason for each in await sender.queue.probes()}
+            return found.get(codec.probe_key(of)) == "Verified"
+
+        await wait.until_async(is_verified, within_seconds=4, why="another's probe is over")
+    assert len(looks) < 1_000
