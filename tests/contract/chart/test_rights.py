@@ -62,8 +62,6 @@ UNSEEN = {
     "create configmaps",
     # An hour after a notification is complete.
     "delete mailtier.dev/notifications",
-    # A Notification of more than 2 KiB.
-    "get mailtier.dev/notifications",
 }
 """What a run of a minute does not show."""
 
@@ -207,6 +205,34 @@ async def _until_seen(used: collections.abc.Callable[[], dict[str, int]], rights
     assert rights - used().keys() == set()
 
 
+@pytest.mark.parametrize(("granted", "status"), [(True, 200), (False, 403)], ids=["granted", "withdrawn"])
+async def test_a_large_notification_takes_the_right_to_read_it(
+    cluster: cluster_kit.LocalCluster, release: helm.Release, tmp_path: pathlib.Path, *, granted: bool, status: int
+) -> None:
+    """What is too large to be kept is read when it is handed over; without the right to that it is refused (R9)."""
+    tenant, right = tenants.create(cluster), "get notifications.mailtier.dev"
+    if not granted:
+        role = json.loads(cluster.kubectl("get", "clusterrole", release.name, "-o", "json").stdout)
+        for rule in role["rules"]:
+            if rule.get("resources") == ["notifications"]:
+                rule["verbs"].remove("get")
+        cluster.kubectl("replace", "-f", "-", input=json.dumps(role))
+    wait.until(
+        lambda: _may(cluster, release.account, right, tenant.namespace) is granted,
+        within_seconds=_WITHIN,
+        why="the API server knows of the rights",
+    )
+    account = cluster.kubeconfig_for(release.namespace, release.name)
+    with operators.Operator(tmp_path, account, namespace=release.namespace) as operator:
+        await operator.ready()
+        cluster.kubectl("apply", "-f", "-", input=json.dumps(_notification(tenant.namespace)))
+
+        def is_answered() -> bool:
+            return ("get mailtier.dev/notifications", status) in _used(cluster, release.account)
+
+        await wait.until_async(is_answered, within_seconds=_WITHIN, why=f"the read is answered with {status}")
+
+
 async def test_programs_use_each_right_and_miss_none(
     cluster: cluster_kit.LocalCluster, release: helm.Release, tmp_path: pathlib.Path
 ) -> None:
@@ -239,11 +265,6 @@ async def test_programs_use_each_right_and_miss_none(
 
 def _settings(system: str, namespace: str) -> dict[str, typing.Any]:
     """Return settings that refer to a Secret and a CA, an organization, and a notification."""
-
-    def ours(kind: str, name: str, where: str | None, **spec: typing.Any) -> dict[str, typing.Any]:
-        metadata = {"name": name} | ({"namespace": where} if where else {})
-        return {"apiVersion": "mailtier.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -264,7 +285,7 @@ def _settings(system: str, namespace: str) -> dict[str, typing.Any]:
     items = [
         secret,
         bundle,
-        ours(
+        _ours(
             "HostEmailSettings",
             "default",
             None,
@@ -272,8 +293,8 @@ def _settings(system: str, namespace: str) -> dict[str, typing.Any]:
             auth={"username": "platform", "passwordSecretRef": {"name": "relay"}},
             **{"from": {"address": "no-reply@example.com"}},
         ),
-        ours("OrgEmailSettings", "default", namespace),
-        ours(
+        _ours("OrgEmailSettings", "default", namespace),
+        _ours(
             "OrgEmailSettings",
             "own",
             namespace,
@@ -281,14 +302,25 @@ def _settings(system: str, namespace: str) -> dict[str, typing.Any]:
             auth={"mechanism": "Anonymous"},
             **{"from": {"address": "no-reply@example.com"}},
         ),
-        ours(
-            "Notification",
-            "import",
-            namespace,
-            category="JobAlert",
-            severity="Error",
-            recipients=["ops@example.com"],
-            text="It stopped.",
-        ),
+        _notification(namespace),
     ]
     return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+def _ours(kind: str, name: str, where: str | None, **spec: typing.Any) -> dict[str, typing.Any]:
+    """Return an object of ours."""
+    metadata = {"name": name} | ({"namespace": where} if where else {})
+    return {"apiVersion": "mailtier.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _notification(namespace: str) -> dict[str, typing.Any]:
+    """Return a Notification that is too large to be kept."""
+    return _ours(
+        "Notification",
+        "import",
+        namespace,
+        category="JobAlert",
+        severity="Error",
+        recipients=["ops@example.com"],
+        text="It stopped.\n" * 300,
+    )
