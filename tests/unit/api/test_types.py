@@ -83,3 +83,18 @@ def test_flag_is_true_or_false_alone(value: object) -> None:
     """What merely looks like a truth value is refused, as in the apiserver."""
     with pytest.raises(pydantic.ValidationError):
         pydantic.TypeAdapter(types.Flag).validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("No-Reply@müller.example", "No-Reply@xn--mller-kva.example"),
+        ("a@例え.jp", "a@xn--r8jz45g.jp"),
+        ("No-Reply@Example.com", "No-Reply@Example.com"),
+    ],
+)
+def test_a_domain_of_other_letters_is_read_as_its_a_labels(written: str, read: str) -> None:
+    """Settings, policies and notifications hold addresses as servers get them, however somebody wrote them (R3)."""
+    assert pydantic.TypeAdapter(types.Address).validate_python(written) == read
+    for entry, said in ((written, read), (written[written.index("@") :], read[read.index("@") :])):
+        assert pydantic.TypeAdapter(types.FromEntry).validate_python(entry) == said
