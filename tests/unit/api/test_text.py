@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailtier.api import text
@@ -119,6 +119,7 @@ def test_a_place_is_told_exactly_where_something_is_found(value: str, multiline:
 
 
 @given(st.text())
+@example("x\u00ad\u200d大")
 def test_what_nobody_sees_can_be_taken_out(value: str) -> None:
     """What is left has none of it, and a text without any stays as it is (R5)."""
     left = text.without_unseen(value)

@@ -75,6 +75,7 @@ def test_place_of_a_field_is_its_key_or_what_would_hold_it(document: int, field:
         ("a: \0", "it cannot be read as YAML", 1),
         ("a:\n\tb: 1\n", "a tab stands where YAML indents", 2),
         ("a:\n  b: 1\n  \tc: 1\n", "a tab stands where YAML indents", 3),
+        ("a: 1\n \tb: 2\n", "a tab stands where YAML indents", 2),
         ("[" * 50_000, "nest", 1),
         ("a: !!python/object/apply:os.getpid []", "could not determine a constructor", 1),
     ],
@@ -107,5 +108,7 @@ def test_an_empty_document_is_nothing(text: str) -> None:
 
 
 def test_files_that_were_joined_are_read() -> None:
-    """A byte order mark at the beginning of a later document is none of its text."""
-    assert [value for value, _ in loading.documents("f", "a: 1\n---\n\ufeffa: 2\n")] == [{"a": 1}, {"a": 2}]
+    """A byte order mark at the beginning of a later document is none of its text, and moves none of its places."""
+    (first, _), (second, origin) = loading.documents("f", "a: 1\n---\n\ufeffa: 2\n")
+    assert [first, second] == [{"a": 1}, {"a": 2}]
+    assert str(loading.locate(origin, "a")) == "f:3:1"

@@ -64,7 +64,18 @@ def test_path_that_cannot_be_read_is_a_usage_error(tmp_path: pathlib.Path) -> No
     assert caught.value.status == failures.Status.USAGE
 
 
-_ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom", "crlf", "json", "json-list", "stream")
+_ENCODINGS = (
+    "utf-8",
+    "utf-8-sig",
+    "utf-16",
+    "utf-16-le-bom",
+    "utf-16-be-bom",
+    "crlf",
+    "json",
+    "json-list",
+    "stream",
+    "stream-sig",
+)
 
 
 @pytest.mark.parametrize("encoding", _ENCODINGS)
@@ -84,6 +95,7 @@ def test_what_kubectl_reads_is_read(encoding: str, tmp_path: pathlib.Path) -> No
             {"kind": "List", "items": [{"kind": "List", "items": documents[:1]}, documents[1]]}, indent=2
         ).encode(),
         "stream": "\n\n".join(json.dumps(document) for document in documents).encode("utf-16"),
+        "stream-sig": "\n\n".join(json.dumps(document) for document in documents).encode("utf-8-sig"),
     }[encoding]
     (tmp_path / "a.yml").write_bytes(data)
     found = sources.read([str(tmp_path)])
@@ -124,6 +136,13 @@ def test_what_cannot_be_read_is_a_fault(name: str, data: bytes, why: sources.Unr
     """Only a template, and JSON that says nothing of Mailtier, may be left out."""
     (tmp_path / name).write_bytes(data)
     assert [unreadable.why for unreadable in sources.read([str(tmp_path)]).unreadable] == [why]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_what_kubectl_takes_for_nul_is_told_as_another_encoding(encoding: str) -> None:
+    """Whoever saved a file without a byte order mark, or as UTF-32, reads what to do."""
+    (told,) = sources.decode("a.yaml", offline.text(offline.host()).encode(encoding)).unreadable
+    assert told.message.endswith("save it as UTF-8")
 
 
 def test_a_kustomization_that_was_not_built_is_noticed(tmp_path: pathlib.Path) -> None:

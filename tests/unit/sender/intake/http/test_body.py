@@ -93,10 +93,18 @@ def test_a_name_that_stands_twice_is_refused(content: bytes, says: str) -> None:
     assert "s3cr3t" not in refused.detail
 
 
-def test_a_refused_character_is_named_with_its_place() -> None:
-    """Colours of a terminal in a text are refused with the character, its line and column, and what to do."""
-    refused = _refused(rb'{"category": "JobAlert", "text": "one\ntwo \u001b[31ms3cr3t"}')
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("text", r"one\ntwo \u001b[31ms3cr3t", "U+001B (escape) is character 5 of line 2"),
+        ("subject", r"two \u001b[31ms3cr3t", "U+001B (escape) is character 5"),
+        ("subject", r"s3cr3t Pay\u200bPal", "U+200B (zero width space) is character 11"),
+    ],
+)
+def test_a_refused_character_is_named_with_its_place(field: str, value: str, says: str) -> None:
+    """Colours of a terminal are refused with the character, its line and column, and what to do."""
+    refused = _refused(f'{{"category": "JobAlert", "{field}": "{value}"}}'.encode())
     (error,) = refused.errors
-    assert error.pointer == "#/text"
-    assert error.detail.endswith("; U+001B (escape) is character 5 of line 2: remove it")
+    assert error.pointer == f"#/{field}"
+    assert error.detail.endswith(f"; {says}: remove it")
     assert "s3cr3t" not in error.detail
