@@ -1,5 +1,7 @@
 """Who writes a field that there is not reads which one may be meant."""
 
+import time
+
 import pytest
 
 from mailtier.api import kinds, problems, suggestions
@@ -34,6 +36,19 @@ def test_a_literal_password_has_its_own_sentence(spec: dict[str, object]) -> Non
     (told,) = (str(each) for each in _found(spec) if "assword" in each.field)
     assert told.endswith(suggestions.LITERAL)
     assert "hunter2" not in told
+
+
+def test_a_name_without_an_end_is_compared_with_nothing() -> None:
+    """A name as long as a request may be costs what another costs: the loop is everybody's (R10, R15)."""
+    model = kinds.ALL["Notification"]
+
+    def cost(name: str) -> float:
+        started = time.process_time()
+        for _ in range(20):
+            suggestions.for_unknown(model, ("spec", name))
+        return time.process_time() - started
+
+    assert min(cost("z" * 250_000) for _ in range(3)) < 20 * max(min(cost("z" * 60) for _ in range(3)), 0.001)
 
 
 def test_a_null_hides_nothing() -> None:
