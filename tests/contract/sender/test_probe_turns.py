@@ -11,6 +11,7 @@ from mailtier.settings import codec
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _ORG = vocabulary.Origin.ORG
+_MORE_THAN_TURNS = 150
 
 
 async def test_who_waits_for_a_turn_costs_nothing(
@@ -39,3 +40,17 @@ async def test_who_waits_for_a_turn_costs_nothing(
 
         await wait.until_async(is_verified, within_seconds=4, why="another's probe is over")
     assert len(looks) < 1_000
+
+
+async def test_a_turn_ends_with_its_probe(sender: sending.Sender, serve: Serve) -> None:
+    """More organizations than there are turns at the host's endpoint are all looked at, one after the other."""
+    at = sending.endpoint(await serve())
+    async with sender.probing():
+        for number in range(_MORE_THAN_TURNS):
+            sender.settings.put(sending.settings(f"team-{number}", at, from_address=f"a-{number}@example.com"))
+
+        async def are_verified() -> bool:
+            found = [each.reason for each in await sender.queue.probes()]
+            return found == ["Verified"] * _MORE_THAN_TURNS
+
+        await wait.until_async(are_verified, within_seconds=15, why="all are looked at")
