@@ -156,6 +156,29 @@ def test_both_documents_hold_the_same() -> None:
     }
 
 
+def test_every_number_is_told_as_what_it_is() -> None:
+    """Of as many kinds of rows as there are numbers each has another count, on the screen and in the document."""
+    states = {
+        rows.RowState.STALLED: 1,
+        rows.RowState.RECONCILING: 2,
+        rows.RowState.NOT_VERIFIED: 3,
+        rows.RowState.SUSPENDED: 4,
+        rows.RowState.ADVICE: 5,
+    }
+    told = [_row(state, f"{state}-{number}") for state, count in states.items() for number in range(count)]
+    waiting = [
+        dataclasses.replace(_row(rows.RowState.READY, f"w-{number}"), verified="ProbePending") for number in range(6)
+    ]
+    found = _picture(*told, *waiting)
+    assert board.text(found, wide=False, now=_NOW, painter=_PLAIN, width=200)[0] == (
+        "Organizations   21: 18 ready, 1 stalled, 2 reconciling; of the ready 3 not verified, 6 not verified yet,"
+        " 4 suspended, 5 with advice; 0 would be blocked, 0 overriding"
+    )
+    totals = board.document(found)["totals"]
+    numbers = [totals[name] for name in ("notVerified", "notVerifiedYet", "suspended", "withAdvice")]
+    assert numbers == [3, 6, 4, 5]
+
+
 def test_a_line_of_a_log_begins_with_the_time_of_rfc_3339() -> None:
     """Whatever zone the clock has, it is written in UTC."""
     elsewhere = _NOW.astimezone(dt.timezone(dt.timedelta(hours=5)))
