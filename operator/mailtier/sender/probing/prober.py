@@ -8,10 +8,9 @@ namespace may have one, `budget` says (R7), and whose is next, `turns`.
 import asyncio
 import contextlib
 import datetime as dt
-import heapq
 from typing import Final, NoReturn, Protocol
 
-from mailtier.api import feed, reasons, vocabulary
+from mailtier.api import feed, reasons, timers, vocabulary
 from mailtier.mail import classify
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.net import shares
@@ -69,8 +68,7 @@ class Prober:
         self._keys: dict[effective.OrganizationKey, str] = {}
         self._budget = budget.ProbeBudget()
         self._accusations = accusations.Accusations()
-        self._due: list[tuple[float, int, str]] = []
-        self._number = 0
+        self._due = timers.Timers[str]()
         self._wake = asyncio.Event()
         self._background = tasks.Background()
         self._turns = turns.ProbeTurns(self._take_up)
@@ -208,7 +206,8 @@ class Prober:
             while True:
                 self._wake.clear()
                 self._start_due()
-                pause = self._due[0][0] - self._clock.monotonic() if self._due else _IDLE_SECONDS
+                next_at = self._due.next_at()
+                pause = _IDLE_SECONDS if next_at is None else next_at - self._clock.monotonic()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(pause, 0.0)):
                         await self._wake.wait()
@@ -221,10 +220,9 @@ class Prober:
 
     def _start_due(self) -> None:
         now = self._clock.monotonic()
-        while self._due and self._due[0][0] <= now:
-            at, _, key = heapq.heappop(self._due)
+        for key in self._due.due(now):
             target = self._targets.get(key)
-            if target is None or target.next_at != at or target.running is not None:
+            if target is None or target.running is not None:
                 continue
             allowed_at = self._allowed_at(target, now)
             if allowed_at > now:
@@ -372,9 +370,7 @@ class Prober:
         return None
 
     def _plan(self, target: targets.Target, at: float) -> None:
-        target.next_at = at
-        self._number += 1
-        heapq.heappush(self._due, (at, self._number, target.key))
+        self._due.set(target.key, at)
         self._wake.set()
 
     def _speaks_of(self, known: feed.Probe, settings: effective.Effective) -> bool:
@@ -392,5 +388,6 @@ class Prober:
         target.users.pop(organization, None)
         if not target.users:
             del self._targets[key]
+            self._due.remove(key)
             self._memory.forget(key)
             self._accusations.end(key)

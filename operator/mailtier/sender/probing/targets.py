@@ -34,7 +34,6 @@ class Target:
     Attributes:
         users: The organizations whose settings have the key; any of them stands for all.
         seen_version: The Secret's version as the operator published it last.
-        next_at: When it is probed next; seconds of the monotonic clock.
         failures: How often in a row it failed.
         told: The stages of the probe under way, or of the last one.
         is_fresh: Whether somebody asked for it, so that the Secret is read anew.
@@ -44,7 +43,6 @@ class Target:
     key: str
     users: dict[effective.OrganizationKey, None] = dataclasses.field(default_factory=dict)
     seen_version: str = ""
-    next_at: float = 0.0
     last_at: float = float("-inf")
     failures: int = 0
     running: asyncio.Task[None] | None = None
