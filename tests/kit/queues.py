@@ -122,7 +122,6 @@ def outcome(
         vocabulary.RecipientState.ACCEPTED,
         vocabulary.RecipientState.FAILED,
         vocabulary.RecipientState.EXPIRED,
-        vocabulary.RecipientState.SUPPRESSED,
     }
     return ports.Outcome(
         recipient=recipient,

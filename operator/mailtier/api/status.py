@@ -266,7 +266,7 @@ class RecipientStatus(schema.Model):
     address: Annotated[str, pydantic.Field(max_length=254)]
     """The recipient."""
     state: _Word
-    """queued, active, in doubt, deferred, held, accepted, failed, expired or suppressed."""
+    """queued, in doubt, deferred, held, accepted, failed or expired."""
     reason: _Name | None = None
     """Why, in one CamelCase word; each is explained in the reference of reasons."""
     message: _Sentence | None = None

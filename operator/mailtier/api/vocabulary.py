@@ -157,14 +157,12 @@ class RecipientState(enum.StrEnum):
     """Where one recipient of a notification stands."""
 
     QUEUED = "queued"
-    ACTIVE = "active"
     IN_DOUBT = "in doubt"
     DEFERRED = "deferred"
     HELD = "held"
     ACCEPTED = "accepted"
     FAILED = "failed"
     EXPIRED = "expired"
-    SUPPRESSED = "suppressed"
 
 
 class Condition(enum.StrEnum):

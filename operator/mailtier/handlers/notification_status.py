@@ -134,11 +134,10 @@ def _why(taken: feed.Taken) -> str:
 def _recipient(recipient: feed.Recipient) -> dict[str, Any]:
     """Return a recipient as status shows it.
 
-    A moment's `active` is still queued for whoever looks, and what is queued has nothing to tell yet: a notification
-    that goes well is two writes.
+    What is queued has nothing to tell yet, so that a notification that goes well is two writes.
     """
-    if recipient.state in {vocabulary.RecipientState.QUEUED, vocabulary.RecipientState.ACTIVE}:
-        return {"address": recipient.address, "state": vocabulary.RecipientState.QUEUED.value}
+    if recipient.state == vocabulary.RecipientState.QUEUED:
+        return {"address": recipient.address, "state": recipient.state.value}
     document: dict[str, Any] = {
         "address": recipient.address,
         "state": recipient.state.value,

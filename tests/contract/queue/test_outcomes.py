@@ -6,12 +6,14 @@ import datetime as dt
 
 import pytest
 
-from kit import queues
+from kit import queues, recipient_states
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
 
 S = vocabulary.RecipientState
+
+_LATER = queues.START + dt.timedelta(minutes=1)
 
 PROBE = feed.Probe(
     key="endpoint-1",
@@ -49,7 +51,7 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
 async def test_what_is_no_attempt_is_not_counted(queue: ports.Queue) -> None:
     """An outcome by a fault of the server charges no attempt (R12)."""
     id_, (recipient,) = await queues.put(queue)
-    await queue.record(queues.outcome(recipient, S.QUEUED, attempted=False))
+    await queue.record(queues.outcome(recipient, S.DEFERRED, attempted=False))
     assert (await queues.record(queue, id_)).recipients[0].attempts == 0
 
 
@@ -74,24 +76,52 @@ async def test_a_notification_is_complete_when_every_recipient_is_final(queue: p
     assert [found async for found in queue.pending()] == []
 
 
-@pytest.mark.parametrize("first", sorted(states.FINAL))
-@pytest.mark.parametrize("second", list(S))
-async def test_a_final_state_is_final(queue: ports.Queue, first: S, second: S) -> None:
-    """Nothing follows a final state; the refusal changes nothing."""
-    id_, (recipient,) = await queues.put(queue)
-    await queue.record(queues.outcome(recipient, first))
-    with pytest.raises(states.IllegalTransition):
-        await queue.record(queues.outcome(recipient, second))
-    assert await queues.states(queue, id_) == [first.value]
+@pytest.mark.parametrize("attempted", [True, False])
+@pytest.mark.parametrize(("pair", "may_be"), recipient_states.PAIRS.items())
+async def test_an_outcome_follows_what_is_stored_or_changes_nothing(
+    queue: ports.Queue, pair: recipient_states.Pair, *, may_be: bool, attempted: bool
+) -> None:
+    """Each pair of a stored and a reported state is stored or refused, as the tests' own table has it (R4)."""
+    stored, reported = pair
+    id_, (recipient, _) = await queues.put(queue, source=queues.source(), recipients=("a@x.org", "b@x.org"))
+    await queue.note_dot(recipient, queues.SNAPSHOT)
+    if stored is not S.QUEUED:
+        await queue.record(queues.outcome(recipient, stored))
+    before = await _everything(queue, id_, recipient)
+    recording = queue.record(queues.outcome(recipient, reported, attempted=attempted, at=_LATER))
+    if may_be:
+        await recording
+        assert await queues.states(queue, id_) == [reported.value, "queued"]
+        assert (await queues.record(queue, id_)).recipients[0].changed_at == _LATER
+    else:
+        with pytest.raises(states.IllegalTransition):
+            await recording
+        assert await _everything(queue, id_, recipient) == before
 
 
-async def test_a_held_recipient_is_released_first(queue: ports.Queue) -> None:
-    """Outcomes follow the table of states: what is held cannot be accepted."""
+async def _everything(queue: ports.Queue, id_: str, recipient: int) -> list[object]:
+    """Return all that a queue tells of a recipient."""
+    pending = [found async for found in queue.pending()]
+    return [
+        await queue.find(queues.LANE, id_),
+        await queue.load(recipient),
+        await queue.changes(0),
+        await queue.counts(),
+        pending,
+    ]
+
+
+async def test_a_doubt_outlives_what_its_resends_come_to(queue_factory: queues.Factory) -> None:
+    """A resend that was refused for now, or ended with the process before its dot, leaves a recipient in doubt (R4)."""
+    queue = await queue_factory.open()
     id_, (recipient,) = await queues.put(queue)
-    await queue.record(queues.outcome(recipient, S.HELD, attempted=False))
-    with pytest.raises(states.IllegalTransition):
-        await queue.record(queues.outcome(recipient, S.ACCEPTED))
-    assert await queues.states(queue, id_) == ["held"]
+    await queue.record(queues.outcome(recipient, S.IN_DOUBT))
+    await queue.record(queues.outcome(recipient, S.IN_DOUBT, attempted=False, at=_LATER))
+    queue = await queue_factory.reopen()
+    assert await queues.states(queue, id_) == ["in doubt"]
+    (pending,) = [found async for found in queue.pending()]
+    assert (pending.state, pending.due_at) == (S.IN_DOUBT, _LATER + dt.timedelta(minutes=5))
+    assert (await queues.job(queue, recipient)).doubts == 1
 
 
 async def test_an_outcome_that_contradicts_itself_is_refused(queue: ports.Queue) -> None:
@@ -106,7 +136,7 @@ async def test_an_outcome_that_contradicts_itself_is_refused(queue: ports.Queue)
 
 
 async def test_a_doubt_is_counted_and_keeps_its_snapshot(queue_factory: queues.Factory) -> None:
-    """What was lost after the dot is resent with what it was built with, over restarts and later attempts."""
+    """What was lost after the dot is resent with what it was built with, over restarts and refusals for now."""
     queue = await queue_factory.open()
     _, (recipient,) = await queues.put(queue)
     await queue.note_dot(recipient, queues.SNAPSHOT)
@@ -115,7 +145,6 @@ async def test_a_doubt_is_counted_and_keeps_its_snapshot(queue_factory: queues.F
     job = await queues.job(queue, recipient)
     assert (job.doubts, job.attempts, job.snapshot) == (1, 1, queues.SNAPSHOT)
     await queue.record(queues.outcome(recipient, S.IN_DOUBT, attempted=False))
-    await queue.record(queues.outcome(recipient, S.DEFERRED))
     await queue.purge(now=queues.START)
     job = await queues.job(queue, recipient)
     assert (job.doubts, job.snapshot) == (1, queues.SNAPSHOT)

@@ -356,7 +356,7 @@ class Attempts:
             return
         assert outcome.due_at is not None
         due_at = outcome.due_at
-        if entry.pending.state is _S.IN_DOUBT and outcome.state is not _S.IN_DOUBT and not outcome.attempted:
+        if not states.may_follow(entry.pending.state, outcome.state):
             # It stays in doubt: any other state would say that it was certainly not delivered.
             self._schedule.put_back(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
             return

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from mailtier.api import prose, vocabulary
-from mailtier.mail import reasons
+from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import recorder
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
@@ -189,7 +189,7 @@ class Keeper:
                 continue
             if told >= _TOLD_AT_ONCE or not self._holds.is_told(key, now):
                 kept.append(entry)
-            elif entry.pending.state not in {_S.HELD, _S.IN_DOUBT}:
+            elif states.may_follow(entry.pending.state, _S.HELD):
                 told += 1
                 self._store_held(entry, hold.held)
         self._stranded = kept
@@ -210,7 +210,7 @@ class Keeper:
         )
 
     def _expiry_of(self, entry: lanes.LaneEntry) -> tuple[vocabulary.RecipientState, reasons.DeliveryReason, str]:
-        if entry.pending.state is _S.IN_DOUBT:
+        if not states.may_follow(entry.pending.state, _S.EXPIRED):
             # It may have been delivered; "expired" would say that it was not.
             reason = reasons.DeliveryReason.IN_DOUBT
             return _S.FAILED, reason, reasons.MEANINGS[reason]

@@ -94,7 +94,7 @@ async def open_queue(
                 for note in notes
             )
         )
-        epoch = await commits.submit(functools.partial(recovery.begin, now=now()), essential=True)
+        epoch = await commits.submit(recovery.begin, essential=True)
         # Only now: a crash before the commit finds the notes again, and one after it finds that they are answered.
         completions = await asyncio.to_thread(journal.Journal.create, directory / _JOURNAL, epoch=epoch)
         opened.callback(completions.close)

@@ -33,13 +33,13 @@ def record(connection: sqlite3.Connection, *, outcome: ports.Outcome, note: jour
     Raises:
         LookupError: There is no such recipient.
         ValueError: A final state comes with a time of the next attempt, or another state without one.
-        states.IllegalTransition: No attempt, and no event without one, leads from the stored state to this one.
+        states.IllegalTransition: The stored state does not lead to the reported one.
     """
     final = outcome.state in states.FINAL
     if final != (outcome.due_at is None):
         raise ValueError(f"due_at is None for a final state and only there, not with {outcome.state.value}")
     stored = _read(connection, outcome.recipient)
-    require_path(stored.state, outcome.state)
+    states.require(stored.state, outcome.state)
     doubted = outcome.attempted and outcome.state is vocabulary.RecipientState.IN_DOUBT
     connection.execute(
         "UPDATE recipients SET state = ?, due_at = ?, attempts = attempts + ?, doubts = doubts + ?, reason = ?, "
@@ -66,26 +66,6 @@ def record(connection: sqlite3.Connection, *, outcome: ports.Outcome, note: jour
         )
     if final:
         _finish(connection, stored, outcome.at)
-
-
-def require_path(stored: vocabulary.RecipientState, reported: vocabulary.RecipientState) -> None:
-    """Return when one event, or one whole attempt, leads from the stored state to the reported one.
-
-    That an attempt has begun is not stored: it would double the writes, and what was in flight at a crash is told
-    by the journal. So an outcome may skip the state `active`.
-
-    Raises:
-        states.IllegalTransition: Nothing leads there.
-    """
-    following = states.TRANSITIONS[stored]
-    if reported in following.values():
-        return
-    if (
-        states.RecipientEvent.START in following
-        and reported in states.TRANSITIONS[following[states.RecipientEvent.START]].values()
-    ):
-        return
-    raise states.IllegalTransition(f"a recipient that is {stored.value} cannot become {reported.value}")
 
 
 def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) -> int:

@@ -73,15 +73,11 @@ def answer(connection: sqlite3.Connection, *, note: journal.Note, now: dt.dateti
     outcomes.record(connection, outcome=outcome, note=note)
 
 
-def begin(connection: sqlite3.Connection, *, now: dt.datetime) -> int:
+def begin(connection: sqlite3.Connection) -> int:
     """Return the new epoch of the journal, once every note is answered.
 
-    An attempt of which nothing is noted did not reach its dot, and its recipient is queued again.
+    An attempt of which nothing is noted did not reach its dot, and its recipient stands where it stood.
     """
-    for (recipient,) in connection.execute(
-        "SELECT number FROM recipients WHERE due_at IS NOT NULL AND state = ?", (_S.ACTIVE.value,)
-    ).fetchall():
-        outcomes.record(connection, outcome=_returned(recipient, now), note=None)
     (epoch,) = connection.execute(
         "UPDATE counters SET value = value + 1 WHERE name = 'epoch' RETURNING value"
     ).fetchone()

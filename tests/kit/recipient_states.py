@@ -1,0 +1,37 @@
+"""What may follow what: every pair of a recipient's states, written out by hand.
+
+The program has a table of its own, and this one is not made from it. Whoever changes one has to think of the other.
+"""
+
+import collections.abc
+from typing import Final
+
+from mailtier.api import vocabulary
+
+_TABLE: Final = """
+    from \\ to | queued | in doubt | deferred | held | accepted | failed | expired
+    queued    |   -    |   yes    |   yes    | yes  |   yes    |  yes   |   yes
+    deferred  |   -    |   yes    |   yes    | yes  |   yes    |  yes   |   yes
+    in doubt  |   -    |   yes    |    -     |  -   |   yes    |  yes   |    -
+    held      |  yes   |    -     |    -     |  -   |    -     |  yes   |   yes
+    accepted  |   -    |    -     |    -     |  -   |    -     |   -    |    -
+    failed    |   -    |    -     |    -     |  -   |    -     |   -    |    -
+    expired   |   -    |    -     |    -     |  -   |    -     |   -    |    -
+"""
+"""One that is in doubt stays so until it is known to be accepted or given up, whatever its resends come to; one that is
+held is released first; nothing leaves the last three."""
+
+_ANSWERS: Final = {"yes": True, "-": False}
+
+Pair = tuple[vocabulary.RecipientState, vocabulary.RecipientState]
+
+
+def _read() -> collections.abc.Iterator[tuple[Pair, bool]]:
+    head, *rows = [[cell.strip() for cell in line.split("|")] for line in _TABLE.strip().splitlines()]
+    for stored, *cells in rows:
+        for reported, cell in zip(head[1:], cells, strict=True):
+            yield (vocabulary.RecipientState(stored), vocabulary.RecipientState(reported)), _ANSWERS[cell]
+
+
+PAIRS: Final[collections.abc.Mapping[Pair, bool]] = dict(_read())
+"""For a stored state and the state that is reported after it, whether that may be."""
