@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import os
 import pathlib
 import random
@@ -17,17 +18,17 @@ from typing import Any, Final, NoReturn
 
 from mailtier.api import feed
 from mailtier.kube import client, configuration, reviews
-from mailtier.mail import retry
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import builder, delivery, templates
 from mailtier.sender.intake import feed_server, ids
 from mailtier.sender.intake.http import access, certificates, server, service
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
+from mailtier.sender.queueing import crashes
 from mailtier.sender.secrets import credentials, secret_reader, tokens
 from mailtier.sender.smtp import destinations, opening
 from mailtier.sender.storage import upkeep, volume
-from mailtier.sender.storage.sqlite import embedded, recovery
+from mailtier.sender.storage.sqlite import embedded
 from mailtier.serving import health, listener
 from mailtier.settings import effective
 from mailtier.telemetry import lag, logs, tasks
@@ -105,7 +106,7 @@ async def run(options: SenderOptions) -> None:
         queue = await embedded.open_queue(
             options.data_dir / QUEUE_FOLDER,
             now=_now,
-            in_doubt=_decide_in_doubt(options.in_doubt_delays),
+            in_doubt=functools.partial(crashes.decide_in_doubt, delays=options.in_doubt_delays),
             limits=embedded.VolumeLimits(full_at=options.full_at),
         )
         stack.push_async_callback(queue.close)
@@ -248,16 +249,3 @@ def _certificates(options: SenderOptions) -> certificates.Certificates:
     if options.tls_dir is not None:
         return certificates.MountedCertificates(options.tls_dir)
     return certificates.OwnCertificates(options.data_dir / CERTIFICATE_FOLDER, names=options.tls_names, now=_now)
-
-
-def _decide_in_doubt(delays: Sequence[dt.timedelta] | None) -> recovery.InDoubtDecision:
-    """Return what decides about messages that a crash left in doubt."""
-    if delays is None:
-        return recovery.decide_in_doubt
-
-    def decide(lost: recovery.Lost, now: dt.datetime) -> retry.RetryDecision:
-        policy = retry.policy_for(lost.category, max_age=lost.expires_at - lost.accepted_at)
-        patient = dataclasses.replace(policy, in_doubt_delays=tuple(delays))
-        return retry.next_in_doubt(patient, queued_at=lost.accepted_at, losses=lost.losses, now=now)
-
-    return decide

@@ -21,7 +21,8 @@ from kit import queues, recipient_states
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.storage.sqlite import embedded, sizes
+from mailtier.sender.queueing import quotas
+from mailtier.sender.storage.sqlite import embedded
 
 S = vocabulary.RecipientState
 
@@ -218,7 +219,7 @@ class Sequences(stateful.RuleBasedStateMachine):
                 "SELECT n.stored_bytes, n.key_bytes, CASE WHEN n.unfinished > 0 THEN n.payload_bytes ELSE 0 END, "
                 "(SELECT coalesce(sum(? + length(r.address)), 0) FROM recipients r WHERE r.notification = n.number) "
                 "FROM notifications n",
-                (sizes.RECIPIENT_BYTES,),
+                (quotas.RECIPIENT_BYTES,),
             ).fetchall()
             payloads = database.execute(
                 "SELECT n.unfinished > 0, p.body IS NOT NULL, n.payload_bytes, n.unfinished FROM notifications n "

@@ -20,6 +20,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Final, Self
 
+from mailtier.sender.queueing import crashes
+
 # Recipient, serial, snapshot, kind, padding; then the CRC-32 of all that. 32 bytes divide a page, so that no record
 # lies across two. The checksum of zeros is not zero: an empty record is never mistaken for a note.
 _BODY: Final = struct.Struct("<QQII4x")
@@ -36,28 +38,12 @@ _ACCEPTED: Final = 2
 _EPOCH_SHIFT: Final = 32
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """What the journal says of one attempt.
-
-    Attributes:
-        serial: Grows with every attempt, also over restarts.
-        snapshot: Number of the snapshot that the message was built with; None if only its acceptance is known.
-        accepted: Whether the next hop said that it took the message.
-    """
-
-    recipient: int
-    serial: int
-    snapshot: int | None
-    accepted: bool
-
-
 @dataclasses.dataclass(slots=True, kw_only=True)
 class _Open:
     """A note and the slot it stands in."""
 
     slot: int
-    note: Note
+    note: crashes.Note
 
 
 class Journal:
@@ -97,7 +83,7 @@ class Journal:
             OSError: The note could not be written; the dot must not be sent.
         """
         self._serial += 1
-        note = Note(recipient=recipient, serial=self._serial, snapshot=snapshot, accepted=False)
+        note = crashes.Note(recipient=recipient, serial=self._serial, snapshot=snapshot, accepted=False)
         earlier = self._open.get(recipient)
         slot = self._take_slot() if earlier is None else earlier.slot
         self._open[recipient] = _Open(slot=slot, note=note)
@@ -112,18 +98,18 @@ class Journal:
         opened = self._open.get(recipient)
         if opened is None:
             self._serial += 1
-            note = Note(recipient=recipient, serial=self._serial, snapshot=None, accepted=True)
+            note = crashes.Note(recipient=recipient, serial=self._serial, snapshot=None, accepted=True)
             opened = self._open[recipient] = _Open(slot=self._take_slot(), note=note)
         else:
             opened.note = dataclasses.replace(opened.note, accepted=True)
         self._write(opened.slot * _SLOT_BYTES + RECORD_BYTES, opened.note)
 
-    def find(self, recipient: int) -> Note | None:
+    def find(self, recipient: int) -> crashes.Note | None:
         """Return the note of a recipient that no commit has answered; None without one."""
         opened = self._open.get(recipient)
         return None if opened is None else opened.note
 
-    def settle(self, note: Note) -> None:
+    def settle(self, note: crashes.Note) -> None:
         """Free the slot of a note whose answer is committed, unless the recipient's next attempt has taken it over."""
         opened = self._open.get(note.recipient)
         if opened is not None and opened.note.serial == note.serial:
@@ -150,14 +136,14 @@ class Journal:
         self._free.extend(range(self._slots, self._slots + _BLOCK_SLOTS))
         self._slots += _BLOCK_SLOTS
 
-    def _write(self, offset: int, note: Note) -> None:
+    def _write(self, offset: int, note: crashes.Note) -> None:
         body = _BODY.pack(note.recipient, note.serial, note.snapshot or 0, _ACCEPTED if note.accepted else _DOT)
         record = body + _CHECKSUM.pack(zlib.crc32(body))
         if os.pwrite(self._descriptor, record, offset) != RECORD_BYTES:
             raise OSError("the journal took only a part of a note")
 
 
-def read(path: pathlib.Path) -> tuple[Note, ...]:
+def read(path: pathlib.Path) -> tuple[crashes.Note, ...]:
     """Return what a journal says, the latest note of each recipient; records that are torn or empty say nothing.
 
     Stale notes are among them: the reader compares their serials with what was committed.
@@ -167,8 +153,8 @@ def read(path: pathlib.Path) -> tuple[Note, ...]:
     return ()
 
 
-def _merge(content: bytes) -> tuple[Note, ...]:
-    notes: dict[int, Note] = {}
+def _merge(content: bytes) -> tuple[crashes.Note, ...]:
+    notes: dict[int, crashes.Note] = {}
     for found in _records(content):
         known = notes.get(found.recipient)
         if known is None or (known.serial, known.accepted) < (found.serial, found.accepted):
@@ -176,11 +162,11 @@ def _merge(content: bytes) -> tuple[Note, ...]:
     return tuple(notes.values())
 
 
-def _records(content: bytes) -> Iterator[Note]:
+def _records(content: bytes) -> Iterator[crashes.Note]:
     for offset in range(0, len(content) - RECORD_BYTES + 1, RECORD_BYTES):
         body = content[offset : offset + _BODY.size]
         (checksum,) = _CHECKSUM.unpack_from(content, offset + _BODY.size)
         if zlib.crc32(body) != checksum:
             continue
         recipient, serial, snapshot, kind = _BODY.unpack(body)
-        yield Note(recipient=recipient, serial=serial, snapshot=snapshot or None, accepted=kind == _ACCEPTED)
+        yield crashes.Note(recipient=recipient, serial=serial, snapshot=snapshot or None, accepted=kind == _ACCEPTED)

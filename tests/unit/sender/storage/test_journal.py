@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
+from mailtier.sender.queueing import crashes
 from mailtier.sender.storage import journal
 
 
@@ -19,7 +20,7 @@ def _notes(path: pathlib.Path) -> set[tuple[int, int | None, bool]]:
     return {(note.recipient, note.snapshot, note.accepted) for note in journal.read(path)}
 
 
-def _find(open_: journal.Journal, recipient: int) -> journal.Note:
+def _find(open_: journal.Journal, recipient: int) -> crashes.Note:
     note = open_.find(recipient)
     assert note is not None
     return note

@@ -13,15 +13,16 @@ from typing import Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
+from mailtier.sender.queueing import crashes, payloads
 from mailtier.sender.storage import journal, volume
 from mailtier.sender.storage.sqlite import (
     changes,
+    forgetting,
     intake,
     memories,
     outcomes,
     readers,
     recovery,
-    retention,
     rows,
     schema,
     writer,
@@ -56,7 +57,7 @@ async def open_queue(
     directory: pathlib.Path,
     *,
     now: Callable[[], dt.datetime],
-    in_doubt: recovery.InDoubtDecision = recovery.decide_in_doubt,
+    in_doubt: crashes.InDoubtDecision = crashes.decide_in_doubt,
     limits: VolumeLimits | None = None,
 ) -> "EmbeddedQueue":
     """Return the open queue, with what a dead process left behind recovered.
@@ -105,7 +106,7 @@ async def open_queue(
 
 def _prepare(
     directory: pathlib.Path, limits: VolumeLimits, opened: contextlib.AsyncExitStack
-) -> tuple[volume.Room, sqlite3.Connection, Sequence[journal.Note]]:
+) -> tuple[volume.Room, sqlite3.Connection, Sequence[crashes.Note]]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = volume.Lock(directory / _LOCK)
     opened.callback(lock.release)
@@ -160,7 +161,7 @@ class EmbeddedQueue:
 
     async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
         """Store a notification, or find the same one; see `ports.Queue`."""
-        payload = rows.encode_payload(notification)
+        payload = payloads.encode(notification)
         return await self._writer.submit(
             functools.partial(
                 intake.enqueue,
@@ -259,15 +260,15 @@ class EmbeddedQueue:
     async def purge(self, *, now: dt.datetime) -> int:
         """Remove finished notifications past their retention, and whatever else nobody asks for any more."""
         removed = await self._in_steps(
-            functools.partial(retention.purge_notifications, now=now, limit=_PURGE_NOTIFICATIONS)
+            functools.partial(forgetting.purge_notifications, now=now, limit=_PURGE_NOTIFICATIONS)
         )
-        await self._in_steps(functools.partial(retention.purge_payload_rows, limit=_PURGE_PAYLOAD_ROWS))
+        await self._in_steps(functools.partial(forgetting.purge_payload_rows, limit=_PURGE_PAYLOAD_ROWS))
         self._snapshots = {
             digest: number for digest, number in self._snapshots.items() if digest in self._used_snapshots
         }
         self._used_snapshots.clear()
         kept = self._journal.snapshots.union(self._snapshots.values())
-        await self._writer.submit(functools.partial(retention.sweep, now=now, snapshots=kept))
+        await self._writer.submit(functools.partial(forgetting.sweep, now=now, snapshots=kept))
         return removed
 
     async def counts(self) -> Mapping[vocabulary.RecipientState, int]:

@@ -1,20 +1,12 @@
 """Taking a notification in: found again, refused, or stored."""
 
-import datetime as dt
 import sqlite3
-from typing import Final
 
 from mailtier.mail import states
 from mailtier.sender import ports
+from mailtier.sender.queueing import quotas, repeats
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes, retention, rows, schema, sizes
-
-RETENTION: Final = dt.timedelta(days=7)
-"""How long a finished notification stays known, counted from its end or from when its object was last seen."""
-
-# An object that stays in the cluster is offered at every relist; its retention is prolonged in steps of this size,
-# so that a steady state writes nothing.
-_SEEN_STEP: Final = dt.timedelta(hours=1)
+from mailtier.sender.storage.sqlite import changes, forgetting, rows, schema
 
 
 def enqueue(
@@ -59,16 +51,20 @@ def _find_object(connection: sqlite3.Connection, notification: ports.NewNotifica
     if row is None:
         return None
     number, id_, object_uid, keep_until = row
-    if object_uid != source.object_uid:
-        # The object was recreated: its status has to be written again, so that this is news.
+    sighting = repeats.see(
+        source,
+        known_uid=object_uid,
+        kept_until=None if keep_until is None else rows.from_micros(keep_until),
+        at=notification.accepted_at,
+    )
+    if sighting.is_recreated:
         connection.execute(
             "UPDATE notifications SET object_uid = ?, change = ? WHERE number = ?",
             (source.object_uid, changes.advance_cursor(connection), number),
         )
-    prolonged = notification.accepted_at + RETENTION
-    if keep_until is not None and prolonged > rows.from_micros(keep_until) + _SEEN_STEP:
+    if sighting.keep_until is not None:
         connection.execute(
-            "UPDATE notifications SET keep_until = ? WHERE number = ?", (rows.to_micros(prolonged), number)
+            "UPDATE notifications SET keep_until = ? WHERE number = ?", (rows.to_micros(sighting.keep_until), number)
         )
     return str(id_)
 
@@ -84,11 +80,7 @@ def _find_key(connection: sqlite3.Connection, notification: ports.NewNotificatio
     if row is None:
         return None
     id_, digest = row
-    if digest != notification.digest:
-        raise ports.IdempotencyConflictError(
-            f"the idempotency key was used for another request, notification {id_}: "
-            "repeat that request unchanged, or take a new key"
-        )
+    repeats.require_same(notification, known_id=id_, known_digest=digest)
     return str(id_)
 
 
@@ -104,34 +96,23 @@ def _charge(
         "SELECT messages, payload_bytes, stored_bytes FROM usage WHERE namespace_uid = ?", (uid,)
     ).fetchone()
     messages, used_bytes, stored_bytes = (0, 0, 0) if row is None else row
-    if len(notification.recipients) > quota.messages > 0:
-        raise ports.QuotaExceededError(
-            f"namespace {notification.lane.namespace} may have {quota.messages} messages queued, and this notification"
-            f" alone is {len(notification.recipients)}: name fewer recipients in each"
-        )
-    messages += len(notification.recipients)
-    used_bytes += payload_bytes
-    if messages > quota.messages or used_bytes > quota.payload_bytes:
-        raise ports.QuotaExceededError(
-            f"namespace {notification.lane.namespace} may have {quota.messages} messages and {quota.payload_bytes} "
-            f"bytes queued; with this notification it would have {messages} and {used_bytes}: try again later"
-        )
-    stored_bytes += sizes.stored_bytes(notification, payload_bytes)
-    excess_bytes = stored_bytes - quota.stored_bytes
-    if excess_bytes > 0:
-        freed_bytes, more = retention.forget_finished(
+    usage = quotas.charge(
+        quotas.Usage(messages=messages, payload_bytes=used_bytes, stored_bytes=stored_bytes),
+        notification,
+        payload_bytes=payload_bytes,
+        quota=quota,
+    )
+    excess_bytes = quotas.excess_bytes(usage, quota)
+    if excess_bytes:
+        freed_bytes, more = forgetting.forget_finished(
             connection, namespace_uid=uid, wanted_bytes=excess_bytes, read=read
         )
-        stored_bytes -= freed_bytes
-        if freed_bytes < excess_bytes and not more:
-            raise ports.QuotaExceededError(
-                f"namespace {notification.lane.namespace} may have {quota.stored_bytes} bytes stored, and what is"
-                " queued, with the keys and hashes of seven days, takes them all: try again later, send fewer"
-                " idempotency keys, or have the platform team raise sender.quota.storedBytes"
-            )
+        usage = quotas.forgive(
+            usage, freed_bytes=freed_bytes, more=more, namespace=notification.lane.namespace, quota=quota
+        )
     connection.execute(
         "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes, stored_bytes) VALUES (?, ?, ?, ?)",
-        (uid, messages, used_bytes, stored_bytes),
+        (uid, usage.messages, usage.payload_bytes, usage.stored_bytes),
     )
 
 
@@ -162,8 +143,8 @@ def _insert(
             None if source is None else source.object_uid,
             None if source is None else source.spec_hash,
             None if source is None else changes.advance_cursor(connection),
-            sizes.stored_bytes(notification, len(payload)),
-            sizes.key_bytes(notification),
+            quotas.stored_bytes(notification, len(payload)),
+            quotas.key_bytes(notification),
         ),
     ).lastrowid
     connection.execute("INSERT INTO payloads (notification, body) VALUES (?, ?)", (number, payload))

@@ -1,23 +1,15 @@
 """How values stand in columns, and how rows become values."""
 
 import datetime as dt
-import json
 import sqlite3
-from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
+from mailtier.sender.queueing import message_ids, payloads
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
-
-MESSAGE_ID_DOMAIN: Final = "mailtier.dev"
-"""The right side of every Message-ID (RFC 5322 section 3.6.4).
-
-Not the From address's domain: that may change between two attempts, and the Message-ID must not. The left side is
-unique by itself.
-"""
 
 
 def to_micros(at: dt.datetime) -> int:
@@ -28,12 +20,6 @@ def to_micros(at: dt.datetime) -> int:
 def from_micros(micros: int) -> dt.datetime:
     """Return the aware UTC time that many microseconds after 1970."""
     return _EPOCH + micros * _MICROSECOND
-
-
-def encode_payload(notification: ports.NewNotification) -> bytes:
-    """Return what is wiped at the end: subject, text and data as JSON in UTF-8."""
-    payload = {"subject": notification.subject, "text": notification.text, "data": dict(notification.data)}
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None:
@@ -54,7 +40,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
         return None
     id_, uid, namespace, organization, category, severity, locale, address, body, *rest = row
     accepted_at, expires_at, attempts, doubts, settings = rest
-    payload: Mapping[str, Any] = json.loads(body)
+    payload = payloads.decode(body)
     return ports.Job(
         recipient=recipient,
         notification_id=id_,
@@ -66,7 +52,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
         subject=payload["subject"],
         text=payload["text"],
         data=payload["data"],
-        message_id=f"{id_}.{recipient}@{MESSAGE_ID_DOMAIN}",
+        message_id=message_ids.message_id(id_, recipient),
         accepted_at=from_micros(accepted_at),
         expires_at=from_micros(expires_at),
         attempts=attempts,

@@ -111,12 +111,12 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     # What the sender learned and would have to learn again, each under a key of its own.
     ("CREATE TABLE memories (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID",),
     # What a namespace has stored counts, finished or not. stored_bytes: what a notification takes at present (see
-    # `sizes`); key_bytes: what is left of that when its recipients are forgotten before their time.
+    # `queueing.quotas`); key_bytes: what is left of that when its recipients are forgotten before their time.
     (
         "ALTER TABLE notifications ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE notifications ADD COLUMN key_bytes INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE usage ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0",
-        # The numbers are those of `sizes` at that time.
+        # The numbers are those of `queueing.quotas` at that time.
         """
         UPDATE notifications SET key_bytes =
             640 + 2 * length(coalesce(idempotency_key, '')) + 2 * length(coalesce(object_name, ''))
@@ -140,8 +140,8 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         WHERE keep_until IS NOT NULL AND stored_bytes > key_bytes
         """,
     ),
-    # What became of recipients that were forgotten before their time; NULL while they are there. `sizes` has room for
-    # these numbers in NOTIFICATION_BYTES.
+    # What became of recipients that were forgotten before their time; NULL while they are there. `queueing.quotas`
+    # has room for these numbers in NOTIFICATION_BYTES.
     (
         "ALTER TABLE notifications ADD COLUMN forgotten_accepted INTEGER",
         "ALTER TABLE notifications ADD COLUMN forgotten_recipients INTEGER",

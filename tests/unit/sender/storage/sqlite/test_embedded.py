@@ -14,7 +14,7 @@ from kit import queues
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import embedded, retention, schema
+from mailtier.sender.storage.sqlite import embedded, forgetting, schema
 
 S = vocabulary.RecipientState
 
@@ -272,12 +272,12 @@ def test_payload_rows_are_removed_far_from_living_ones(tmp_path: pathlib.Path) -
         )
         connection.execute("COMMIT")
         removed = 0
-        while step := retention.purge_payload_rows(connection, limit=2_000):
+        while step := forgetting.purge_payload_rows(connection, limit=2_000):
             assert step <= 2_000
             removed += step
         assert removed == 6_999
         connection.execute("UPDATE recipients SET due_at = NULL")
-        while step := retention.purge_payload_rows(connection, limit=2_000):
+        while step := forgetting.purge_payload_rows(connection, limit=2_000):
             removed += step
         assert removed == 15_000
 

@@ -6,18 +6,13 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from mailtier.api import vocabulary
+from mailtier.sender.queueing import retention
 from mailtier.sender.storage.sqlite import rows
-
-_PROBE_RETENTION: Final = dt.timedelta(days=30)
-"""A probe result is kept this long after the last probe under its key; a key changes with the configuration."""
 
 # Deleting a row makes SQLite merge pages with their neighbours, at most two leaves to each side. A leaf of 4096
 # bytes holds fewer than 600 of the smallest rows, so that this many rows lie between a deleted payload row and the
 # first that may still have its payload: no merge ever copies a payload.
 _PAYLOAD_MARGIN: Final = 5_000
-
-_FORGET_AT_ONCE: Final = 500
-"""Notifications in one transaction: more than one comes to, so that a share that was made smaller is reached soon."""
 
 
 def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, limit: int) -> int:
@@ -39,7 +34,7 @@ def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, lim
 def forget_finished(
     connection: sqlite3.Connection, *, namespace_uid: str, wanted_bytes: int, read: int
 ) -> tuple[int, bool]:
-    """Forget finished notifications of a namespace before their time, the oldest first.
+    """Forget finished notifications of a namespace before their time, as `queueing.retention` chooses them.
 
     What was sent with a key, or came as an object, leaves its row, by which a repeat is known, with how many recipients
     there were and were accepted: an object that is offered again is told as what it became (R4). The counter is left
@@ -48,35 +43,37 @@ def forget_finished(
     Args:
         namespace_uid: Whose share is used up.
         wanted_bytes: How much is to be freed; less is where there is no more, or it would take too long at once.
-        read: The change up to which the feed was read. An object whose end is not told yet stays whole: its status is
-            the one place that keeps who failed, and why.
+        read: The change up to which the feed was read. An object whose end is not told yet stays whole.
 
     Returns:
         How much it frees, and whether there may be more to forget.
     """
-    freed_bytes = 0
     found = connection.execute(
         "SELECT number, stored_bytes, key_bytes, idempotency_key IS NOT NULL OR object_name IS NOT NULL "
         "FROM notifications INDEXED BY notifications_to_forget "
         "WHERE namespace_uid = ? AND keep_until IS NOT NULL AND stored_bytes > key_bytes "
         "AND (change IS NULL OR change <= ?) ORDER BY number LIMIT ?",
-        (namespace_uid, read, _FORGET_AT_ONCE),
+        (namespace_uid, read, retention.FORGOTTEN_AT_ONCE),
     ).fetchall()
-    for number, stored_bytes, key_bytes, known in found:
-        if freed_bytes >= wanted_bytes:
-            break
-        if known:
+    finished = (
+        retention.FinishedNotification(
+            number=number, stored_bytes=stored_bytes, key_bytes=key_bytes, is_known=bool(is_known)
+        )
+        for number, stored_bytes, key_bytes, is_known in found
+    )
+    chosen = retention.choose(finished, wanted_bytes=wanted_bytes)
+    for each in chosen:
+        if each.is_known:
             connection.execute(
                 "UPDATE notifications SET stored_bytes = key_bytes, (forgotten_accepted, forgotten_recipients) = "
                 "(SELECT count(*) FILTER (WHERE state = ?), count(*) FROM recipients WHERE notification = ?) "
                 "WHERE number = ?",
-                (vocabulary.RecipientState.ACCEPTED.value, number, number),
+                (vocabulary.RecipientState.ACCEPTED.value, each.number, each.number),
             )
-        connection.execute("DELETE FROM recipients WHERE notification = ?", (number,))
-        if not known:
-            connection.execute("DELETE FROM notifications WHERE number = ?", (number,))
-        freed_bytes += stored_bytes - key_bytes if known else stored_bytes
-    return freed_bytes, len(found) == _FORGET_AT_ONCE
+        connection.execute("DELETE FROM recipients WHERE notification = ?", (each.number,))
+        if not each.is_known:
+            connection.execute("DELETE FROM notifications WHERE number = ?", (each.number,))
+    return sum(each.freed_bytes for each in chosen), len(found) == retention.FORGOTTEN_AT_ONCE
 
 
 def purge_payload_rows(connection: sqlite3.Connection, *, limit: int) -> int:
@@ -99,7 +96,7 @@ def sweep(connection: sqlite3.Connection, *, now: dt.datetime, snapshots: Abstra
     Args:
         snapshots: Numbers that are still handed out without a question to the database.
     """
-    connection.execute("DELETE FROM probes WHERE probed_at < ?", (rows.to_micros(now - _PROBE_RETENTION),))
+    connection.execute("DELETE FROM probes WHERE probed_at < ?", (rows.to_micros(now - retention.PROBES_KEPT),))
     connection.execute("DELETE FROM usage WHERE messages = 0 AND stored_bytes = 0")
     unnamed = connection.execute(
         "SELECT number FROM snapshots s "
