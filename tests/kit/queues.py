@@ -13,9 +13,11 @@ import pathlib
 import sqlite3
 import sys
 import threading
+import typing
 from typing import Final
 
 from mailtier.api import feed, vocabulary
+from mailtier.mail import states as recipient_states
 from mailtier.sender import ports
 from mailtier.sender.storage.sqlite import embedded
 
@@ -169,6 +171,33 @@ async def read_everything(queue: ports.Queue) -> None:
     cursor = 0
     while (found := await queue.changes(cursor)).cursor != cursor:
         cursor = found.cursor
+
+
+def watched(queue: ports.Queue) -> tuple[ports.Queue, list[str]]:
+    """Return a queue, and which outcomes the table of states refused: those are defects of whoever reported them."""
+    refused: list[str] = []
+    return typing.cast("ports.Queue", _Watched(queue, refused)), refused
+
+
+class _Watched:
+    """A queue whose outcomes are looked at once they are stored or refused."""
+
+    def __init__(self, queue: ports.Queue, refused: list[str]) -> None:
+        self._queue = queue
+        self._refused = refused
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._queue, name)
+
+    def record(self, outcome: ports.Outcome) -> asyncio.Future[None]:
+        """Store an outcome."""
+        future = self._queue.record(outcome)
+        future.add_done_callback(self._note)
+        return future
+
+    def _note(self, future: asyncio.Future[None]) -> None:
+        if not future.cancelled() and isinstance(error := future.exception(), recipient_states.IllegalTransition):
+            self._refused.append(str(error))
 
 
 @contextlib.asynccontextmanager

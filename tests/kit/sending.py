@@ -12,7 +12,7 @@ import pathlib
 import time
 import typing
 
-from kit import secret_store, smtpd, wait
+from kit import queues, secret_store, smtpd, wait
 from mailtier.api import feed, names, vocabulary
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import builder, delivery, templates
@@ -253,7 +253,7 @@ class Sender:
 
     async def __aenter__(self) -> typing.Self:
         time_ = self.clock.as_clock()
-        self.queue: ports.Queue = await embedded.open_queue(self.folder, now=self.clock.wall)
+        self.queue, self.refused = queues.watched(await embedded.open_queue(self.folder, now=self.clock.wall))
         self._stack.push_async_callback(self.queue.close)
         nameservers = (self._nameserver,) if self._nameserver else None
         names_ = resolver.Resolver(nameservers=nameservers, configuration=self._resolv_conf)
@@ -296,6 +296,7 @@ class Sender:
     async def __aexit__(self, *exception: object) -> None:
         await self.stop()
         await self._stack.aclose()
+        assert self.refused == []
 
     async def stop(self) -> None:
         """End delivery in good order."""

@@ -298,6 +298,25 @@ async def test_a_resend_that_is_put_off_is_still_in_doubt(sender: sending.Sender
     await sender.until(of, sent, _S.ACCEPTED)
 
 
+async def test_a_resend_that_meets_a_dead_server_is_still_in_doubt(sender: sending.Sender, serve: Serve) -> None:
+    """A message that may have arrived stays in doubt while its server serves nobody, and goes when it does (R4)."""
+    server = await serve()
+    server.script.on(smtpd.DOT, smtpd.Behaviour(drop=smtpd.Drop.INSTEAD), times=1)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.IN_DOUBT)
+    server.script.on(smtpd.GREETING, "421 4.3.2 Leaving")
+    target = sender.destinations.get(of)
+    sender.skip(301)
+    await wait.until_async(
+        lambda: target.breaker.retry_at > sender.clock.monotonic(), within_seconds=5, why="the breaker is open"
+    )
+    assert await sender.states(of, sent) == [_S.IN_DOUBT]
+    server.script.clear()
+    sender.skip(601)
+    await sender.until(of, sent, _S.ACCEPTED)
+
+
 async def test_a_dead_server_is_remembered_once(sender: sending.Sender, serve: Serve) -> None:
     """However much is queued for a server that is left alone, one reminder is kept to look at it again."""
     server = await serve()

@@ -109,6 +109,40 @@ async def test_held_messages_expire(sender: sending.Sender, serve: Serve) -> Non
     await sender.until(of, sent, _S.EXPIRED)
 
 
+async def test_what_is_in_doubt_is_not_shown_as_held(sender: sending.Sender, serve: Serve) -> None:
+    """A message that may have arrived stays in doubt while its organization is held, and is resent afterwards (R4)."""
+    server = await serve()
+    at = sending.endpoint(server)
+    server.script.on(smtpd.DOT, smtpd.Behaviour(drop=smtpd.Drop.INSTEAD), times=1)
+    of = sender.settings.put(sending.settings("team-a", at))
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.IN_DOUBT)
+    sender.settings.put(sending.settings("team-a", at, state=effective.State.SUSPENDED))
+    sender.skip(301)
+    other = await sender.notify(of)
+    await sender.until_held()
+    sender.skip(11)
+    await sender.until(of, other, _S.HELD)
+    assert await sender.states(of, sent) == [_S.IN_DOUBT]
+    sender.settings.put(sending.settings("team-a", at))
+    for each in (sent, other):
+        await sender.until(of, each, _S.ACCEPTED)
+
+
+async def test_what_is_in_doubt_does_not_expire(sender: sending.Sender, serve: Serve) -> None:
+    """A message that may have arrived and is held for its max age has failed as InDoubt, not expired (R4)."""
+    server = await serve()
+    at = sending.endpoint(server)
+    server.script.on(smtpd.DOT, smtpd.Behaviour(drop=smtpd.Drop.INSTEAD), times=1)
+    of = sender.settings.put(sending.settings("team-a", at))
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.IN_DOUBT)
+    sender.settings.put(sending.settings("team-a", at, state=effective.State.SUSPENDED))
+    sender.skip(3601)
+    stands = await sender.until(of, sent, _S.FAILED)
+    assert [each.reason for each in stands] == ["InDoubt"]
+
+
 async def test_a_wall_clock_that_jumps_expires_nothing(sender: sending.Sender, serve: Serve) -> None:
     """After a jump forward, messages that look old are still delivered (R14)."""
     server = await serve()
