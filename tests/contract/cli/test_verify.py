@@ -141,6 +141,26 @@ def test_a_wrong_password_fails_at_auth_and_is_not_sent_again(
     assert _attempts(installation) == attempts
 
 
+@pytest.mark.usefixtures("wrong_password")
+def test_a_refused_password_is_sent_again_where_somebody_asks(
+    installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """--again is one more AUTH for the login's owner; who inherits the host's is told whom to ask (R12)."""
+    attempts = _attempts(installation)
+    tenant = installation.tenant()
+    inherits = installation.program.run(
+        "verify", tenant.namespace, "--again", *installation.to_intake(tenant, tmp_path)
+    )
+    assert (inherits.status, _attempts(installation)) == (1, attempts)
+    assert "mailtier verify --host --again" in inherits.err
+    owner = installation.program.run(
+        "verify", "--host", "--again", "-o", "json", *installation.to_intake(None, tmp_path)
+    )
+    assert owner.document["result"]["reason"] == "AuthFailed"
+    assert "not sent again" not in owner.document["result"]["message"]
+    assert _attempts(installation) == attempts + 1
+
+
 def test_who_may_not_notify_may_not_probe(installation: installations.Installation, tmp_path: pathlib.Path) -> None:
     """The intake's refusal is one line that names the right, for an organization and for the host."""
     tenant = installation.tenant()

@@ -139,7 +139,7 @@ AUTH_FAILED: Final = definition.Reason(
     conditions=(_V,),
     meaning="The server refused the credentials.",
     remedy="Correct the username, and the password or what the token is for; the sender tries again when the Secret or"
-    " the settings change.",
+    " the settings change, or when `mailtier verify --again` asks for it.",
 )
 AUTH_REQUIRED: Final = definition.Reason(
     name="AuthRequired",
@@ -185,7 +185,7 @@ PROMPT_NOT_RECOGNIZED: Final = definition.Reason(
     meaning="The server asked for something during AUTH that is neither user name nor password, or asked again for what"
     " it had: nothing is guessed, since a password that answers another prompt ends up in logs.",
     remedy="Set another auth.mechanism (PLAIN needs no prompts), or have the server's prompts mended; the sender tries"
-    " again when the Secret or the settings change.",
+    " again when the Secret or the settings change, or when `mailtier verify --again` asks for it.",
 )
 SENDER_REFUSED: Final = definition.Reason(
     name="SenderRefused",

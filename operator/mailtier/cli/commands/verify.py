@@ -21,6 +21,7 @@ def command(
         str, typer.Argument(metavar="[ORGANIZATION]", help="NAMESPACE/NAME; NAMESPACE alone means its default.")
     ] = "",
     host: Annotated[bool, typer.Option("--host", help="The host's own endpoint instead of an organization's.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Try a login once more that the server has refused.")] = False,
     timeout: options.Timeout = options.TIMEOUT,
     output: options.Output = options.Format.TEXT,
 ) -> None:
@@ -31,19 +32,28 @@ def command(
 
     It reads the Secret anew, and says which version it tried and when. A password that the server has refused is not
     sent again before the Secret or the settings change: what the server said then is told, and that it is no news.
+    With --again it is sent once more, for an account that was mended at the server. A refusal counts: a namespace has
+    three an hour at a server. What waits for that login goes on as soon as it succeeds.
 
     A namespace has three probes at once, then one a minute: the next is waited for if that fits into --timeout.
     """
     if bool(organization) == host:
         raise typer.BadParameter("name an organization, or use --host, and not both", param_hint="ORGANIZATION")
     asked = None if host else target.OrganizationName.parse(organization)
-    report = asyncio.run(_verify(choice, asked, seconds=target.parse_timeout(timeout).total_seconds(), output=output))
+    report = asyncio.run(
+        _verify(choice, asked, seconds=target.parse_timeout(timeout).total_seconds(), again=again, output=output)
+    )
     if not report.ok:
         raise typer.Exit(failures.Status.FAILED)
 
 
 async def _verify(
-    choice: reach.Choice, asked: target.OrganizationName | None, *, seconds: float, output: options.Format
+    choice: reach.Choice,
+    asked: target.OrganizationName | None,
+    *,
+    seconds: float,
+    again: bool,
+    output: options.Format,
 ) -> probing.ProbeReport:
     painter, width = terminal.painter(sys.stdout), terminal.line_width(sys.stdout)
     name = str(asked or "HostEmailSettings default")
@@ -58,7 +68,7 @@ async def _verify(
             title.clear()
 
     async with reach.open_intake(choice, asked) as opened:
-        report = await probing.follow(opened, asked, seconds=seconds, show=show, wait=terminal.note_wait)
+        report = await probing.follow(opened, asked, seconds=seconds, again=again, show=show, wait=terminal.note_wait)
     if not in_text:
         printing.write([f"{probing.as_json(name, report)}\n"])
     return report

@@ -86,14 +86,21 @@ class IntakeClient:
         assert self._entered is not None
         await self._entered.close()
 
-    async def probe(self, organization: target.OrganizationName | None) -> AsyncGenerator[dict[str, Any], None]:
+    async def probe(
+        self, organization: target.OrganizationName | None, *, again: bool = False
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Probe an organization's endpoint, or the host's own; yield what comes, line by line.
+
+        Args:
+            organization: Whose; None for the host.
+            again: Whether a login that was refused is to be tried once more.
 
         Raises:
             RefusedError: There is no probe.
             UnreachableError: The intake cannot be asked, or the end of the probe was lost.
         """
         path = "/v1/host/probes" if organization is None else f"{_base(organization)}/probes"
+        path += "?again=true" if again else ""
         async with self._request("POST", path) as answer:
             with _transport(self._address):
                 while line := await _line(answer.content):

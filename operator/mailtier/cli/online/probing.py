@@ -40,6 +40,7 @@ async def follow(
     seconds: float,
     show: Callable[[_Json], None],
     wait: Callable[[str, float], None],
+    again: bool = False,
 ) -> ProbeReport:
     """Return what a fresh probe told; wait for leave to begin it if that fits into the time.
 
@@ -49,6 +50,7 @@ async def follow(
         seconds: How long it may take.
         show: Gets each line as it comes.
         wait: Told why nothing happens yet, and for how many seconds.
+        again: Whether a login that was refused is to be tried once more.
 
     Raises:
         CommandError: There was no probe, or no end of it in time.
@@ -58,7 +60,7 @@ async def follow(
         async with asyncio.timeout_at(deadline):
             while True:
                 try:
-                    return await _once(asked, organization, show)
+                    return await _once(asked, organization, show, again=again)
                 except intake.RefusedError as error:
                     pause = error.retry_after_seconds
                     if pause is None:
@@ -77,10 +79,14 @@ async def follow(
 
 
 async def _once(
-    asked: intake.IntakeClient, organization: target.OrganizationName | None, show: Callable[[_Json], None]
+    asked: intake.IntakeClient,
+    organization: target.OrganizationName | None,
+    show: Callable[[_Json], None],
+    *,
+    again: bool,
 ) -> ProbeReport:
     report = ProbeReport()
-    async with contextlib.aclosing(asked.probe(organization)) as lines:
+    async with contextlib.aclosing(asked.probe(organization, again=again)) as lines:
         async for line in lines:
             show(line)
             if "stage" in line:

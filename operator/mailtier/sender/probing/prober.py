@@ -64,8 +64,7 @@ class Prober:
         self._passwords = passwords
         self._tokens = access
         self._clock = time
-        self._targets: dict[str, targets.Target] = {}
-        self._keys: dict[effective.OrganizationKey, str] = {}
+        self._targets = targets.Targets()
         self._budget = budget.ProbeBudget()
         self._accusations = accusations.Accusations()
         self._due = timers.Timers[str]()
@@ -82,18 +81,14 @@ class Prober:
         settings = self._settings.get(organization)
         usable = targets.usable(settings)
         key = codec.probe_key(usable.settings) if usable else None
-        former = self._keys.get(organization)
-        if former is not None and former != key:
-            del self._keys[organization]
-            self._drop_user(former, organization)
+        if (unused := self._targets.leave(organization, key)) is not None:
+            self._due.remove(unused)
+            self._memory.forget(unused)
+            self._accusations.end(unused)
         if usable is None or key is None:
             return
-        self._keys[organization] = key
-        target = self._targets.get(key)
-        is_new = target is None
-        if target is None:
-            target = self._targets[key] = targets.Target(key=key)
-        target.users[organization] = None
+        is_new = key not in self._targets
+        target = self._targets.join(organization, key)
         version = usable.auth.secret.version if usable.auth.secret else ""
         if is_new or version != target.seen_version:
             target.seen_version = version
@@ -106,13 +101,13 @@ class Prober:
 
     def request(self, settings: effective.Effective) -> None:
         """Have settings probed soon: delivery found something that somebody should read."""
-        target = self._targets.get(self._keys.get(settings.organization, ""))
+        target = self._targets.of(settings.organization)
         if target is not None and target.running is None:
             self._plan(target, max(self._clock.monotonic(), target.last_at + _AGAIN_SECONDS))
 
     async def contradict(self, usable: standing.Usable, failure: classify.Failure, *, secret_version: str) -> None:
         """Have Verified tell what a delivery was told of the settings, where no probe gets to."""
-        target = self._targets.get(self._keys.get(usable.settings.organization, ""))
+        target = self._targets.of(usable.settings.organization)
         if target is not None:
             users, now = {user.namespace for user in target.users}, self._clock.monotonic()
             told = self._accusations.note(
@@ -124,7 +119,8 @@ class Prober:
 
     def agree(self, settings: effective.Effective) -> None:
         """Note that a server took a message with these settings: what was said against them is over."""
-        if self._accusations.end(self._keys.get(settings.organization, "")):
+        target = self._targets.of(settings.organization)
+        if target is not None and self._accusations.end(target.key):
             self.request(settings)
 
     async def check(self, organization: effective.OrganizationKey) -> feed.Probe:
@@ -135,7 +131,7 @@ class Prober:
                 used.
         """
         self.note_settings(organization)
-        target = self._targets.get(self._keys.get(organization, ""))
+        target = self._targets.of(organization)
         if target is None:
             raise targets.NotProbeableError(reasons.NOT_PROBED.meaning)
         now = self._clock.monotonic()
@@ -148,7 +144,7 @@ class Prober:
             raise targets.NotProbeableError("There is no result yet; look whether the Secret can be used.")
         return known
 
-    def demand(self, organization: effective.OrganizationKey) -> trace.Trace:
+    def demand(self, organization: effective.OrganizationKey, *, again: bool = False) -> trace.Trace:
         """Start a probe for somebody who waits, or join one; return its trace.
 
         Its connection is a new one, and the Secret is read after the demand: one that is under way is joined only if
@@ -156,20 +152,24 @@ class Prober:
 
         Args:
             organization: Whose endpoint; the host's own with an empty namespace.
+            again: Whether a login that was refused is to be tried once more, within the budget of refusals (R12).
 
         Raises:
             StartingError: The sender has not read yet what it has to know first (R3, R12).
-            NotProbeableError: Its settings are unknown, blocked, unresolved or suspended.
+            NotProbeableError: Its settings are unknown, blocked, unresolved or suspended; or the login that is to be
+                tried again is the host's, and not its own.
             TooSoonError: The namespace has had its probes (R7). That goes for an inherited endpoint too, whose
                 connections all organizations share.
         """
         if not self._memory.loaded:
             raise targets.StartingError
         self.note_settings(organization)
-        target = self._targets.get(self._keys.get(organization, ""))
+        target = self._targets.of(organization)
         if target is None:
             raise targets.NotProbeableError(targets.why_not(self._settings.get(organization)))
-        if target.running is not None and target.is_fresh and not target.told.reading:
+        if again and organization.namespace and not self._has_own_login(target):
+            raise targets.NotProbeableError(targets.OF_THE_HOST)
+        if target.running is not None and target.is_fresh and not target.told.reading and target.is_again >= again:
             return target.told
         now, namespace = self._clock.monotonic(), organization.namespace
         allowed_at = self._budget.allowed_at(namespace, now) if namespace else now
@@ -180,7 +180,7 @@ class Prober:
             raise budget.TooSoonError(allowed_at - now)
         if namespace:
             self._budget.take(namespace, now)
-        self._start(target, fresh=True)
+        self._start(target, fresh=True, again=again)
         return target.told
 
     def recall(
@@ -249,21 +249,24 @@ class Prober:
             self._budget.take(usable.settings.organization.namespace, self._clock.monotonic())
         self._start(target, fresh=False).add_done_callback(lambda _probed: turn.release())
 
-    def _start(self, target: targets.Target, *, fresh: bool) -> asyncio.Task[None]:
+    def _start(self, target: targets.Target, *, fresh: bool, again: bool = False) -> asyncio.Task[None]:
         target.last_at = self._clock.monotonic()
         target.told = trace.Trace()
-        target.is_fresh = fresh
-        target.running = self._background.spawn(self._probe(target, target.told, after=target.running, fresh=fresh))
+        target.is_fresh, target.is_again = fresh, again
+        told = target.told
+        target.running = self._background.spawn(
+            self._probe(target, told, after=target.running, fresh=fresh, again=again)
+        )
         return target.running
 
     async def _probe(
-        self, target: targets.Target, told: trace.Trace, *, after: asyncio.Task[None] | None, fresh: bool
+        self, target: targets.Target, told: trace.Trace, *, after: asyncio.Task[None] | None, fresh: bool, again: bool
     ) -> None:
         if after is not None:
             await asyncio.wait({after})
         version, pause = target.seen_version, targets.LONGEST_FAILING_SECONDS
         try:
-            pause = target.pause_after(await self._look(target, told, fresh=fresh))
+            pause = target.pause_after(await self._look(target, told, fresh=fresh, again=again))
         except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
             _log.exception("a probe failed by a defect")
         finally:
@@ -276,7 +279,7 @@ class Prober:
                 # Up to a tenth more, so that what began together does not stay together.
                 self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
 
-    async def _look(self, target: targets.Target, told: trace.Trace, *, fresh: bool) -> feed.Probe | None:
+    async def _look(self, target: targets.Target, told: trace.Trace, *, fresh: bool, again: bool) -> feed.Probe | None:
         usable = self._usable(target)
         if usable is None:
             told.problem = reasons.NOT_PROBED
@@ -297,6 +300,11 @@ class Prober:
         told.read_at = self._clock.wall() if fresh and found.generation.version else None
         state = at.auth_state(found.generation)
         self.recall(usable.settings, found.generation, at)
+        if again and (too_many := at.at.forgive(found.generation)) is not None:
+            told.problem, told.explanation = reasons.TOO_MANY_REFUSED_LOGINS, too_many.text
+            return None
+        if again:
+            self._tokens.forgive(found)
         was_refused = state.refusal is not None
         phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
         finding = await probe.look(
@@ -363,6 +371,11 @@ class Prober:
         usable = self._usable(target)
         return usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG
 
+    def _has_own_login(self, target: targets.Target) -> bool:
+        """Return whether credentials are an organization's own."""
+        usable = self._usable(target)
+        return usable is not None and usable.auth.origin is vocabulary.Origin.ORG
+
     def _usable(self, target: targets.Target) -> standing.Usable | None:
         """Return the settings of any user that still has the key."""
         for organization in target.users:
@@ -380,14 +393,3 @@ class Prober:
         if known.key == codec.probe_key(settings):
             return True
         return probed is not None and targets.login(probed) == targets.login(settings)
-
-    def _drop_user(self, key: str, organization: effective.OrganizationKey) -> None:
-        target = self._targets.get(key)
-        if target is None:
-            return
-        target.users.pop(organization, None)
-        if not target.users:
-            del self._targets[key]
-            self._due.remove(key)
-            self._memory.forget(key)
-            self._accusations.end(key)

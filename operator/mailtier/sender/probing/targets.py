@@ -14,6 +14,9 @@ from mailtier.settings import effective
 
 AS_READ: Final = "That is what the operator read last; it reads again within 15 seconds, so ask once more after that."
 """What is said with what may be mended already."""
+OF_THE_HOST: Final = (
+    "The login is the host's: only the platform team may have it tried again, with `mailtier verify --host --again`."
+)
 GOOD_SECONDS: Final = 1800.0
 _FAILING: Final = doubling.Backoff(first=dt.timedelta(minutes=1), most=dt.timedelta(minutes=10))
 LONGEST_FAILING_SECONDS: Final = _FAILING.most.total_seconds()
@@ -37,6 +40,7 @@ class Target:
         failures: How often in a row it failed.
         told: The stages of the probe under way, or of the last one.
         is_fresh: Whether somebody asked for it, so that the Secret is read anew.
+        is_again: Whether somebody asked that a login which was refused be tried once more.
         is_new: Whether nobody was told yet what became of a change: of the settings, or of the Secret.
     """
 
@@ -47,6 +51,7 @@ class Target:
     failures: int = 0
     running: asyncio.Task[None] | None = None
     is_fresh: bool = False
+    is_again: bool = False
     told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
     is_new: bool = True
 
@@ -64,6 +69,45 @@ def login(settings: effective.Effective) -> tuple[object, ...] | None:
     """Return what a password or token is sent with, and where; None where nothing is sent."""
     at, auth = settings.endpoint, settings.auth
     return None if at is None or auth is None else (at.host, at.port, auth.mechanism, auth.identity, auth.oauth2)
+
+
+class Targets:
+    """What is probed, and for whom: organizations whose settings have the same probe key share it."""
+
+    def __init__(self) -> None:
+        self._targets: dict[str, Target] = {}
+        self._keys: dict[effective.OrganizationKey, str] = {}
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._targets
+
+    def get(self, key: str) -> Target | None:
+        """Return what has a probe key; None where nobody's settings have it."""
+        return self._targets.get(key)
+
+    def of(self, organization: effective.OrganizationKey) -> Target | None:
+        """Return what is probed for an organization; None where nothing is."""
+        return self._targets.get(self._keys.get(organization, ""))
+
+    def join(self, organization: effective.OrganizationKey, key: str) -> Target:
+        """Return what has a probe key, from now on for this organization too."""
+        self._keys[organization] = key
+        target = self._targets.setdefault(key, Target(key=key))
+        target.users[organization] = None
+        return target
+
+    def leave(self, organization: effective.OrganizationKey, key: str | None) -> str | None:
+        """Take an organization away from its former key where that is another one; return it if nobody has it now."""
+        former = self._keys.get(organization)
+        if former is None or former == key:
+            return None
+        del self._keys[organization]
+        target = self._targets[former]
+        target.users.pop(organization, None)
+        if target.users:
+            return None
+        del self._targets[former]
+        return former
 
 
 def usable(settings: effective.Effective | None) -> standing.Usable | None:

@@ -122,6 +122,12 @@ class Tokens:
         if state is not None and state.token is found.password:
             state.token = None
 
+    def forgive(self, found: credentials.Credentials) -> None:
+        """Ask for a token once more, though the token server has refused: a person wants to know."""
+        state = self._states.get(found.generation)
+        if state is not None and state.refusal is not None:
+            self._states.forget(found.generation)
+
     def forget_old(self) -> None:
         """Drop tokens that have ended, and those that nobody has wanted for as long as a password is kept."""
         now = self._clock.monotonic()

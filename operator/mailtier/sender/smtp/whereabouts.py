@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 
 from mailtier.mail import classify
@@ -94,6 +95,17 @@ class Whereabouts:
         if refusal is None:
             state.proven.add(self.seat.room.label)
 
+    def forgive(self, generation: credentials.Generation) -> classify.Failure | None:
+        """Let one more AUTH be sent with a login that was refused; return why not, if its budget is used up (R12)."""
+        state = self._around.auth.get(self.key.endpoint, generation)
+        if state.refusal is None:
+            return None
+        until = None if self._is_host_s_own(generation) else self._held_until(generation)
+        if until is not None:
+            return _too_many(until)
+        state.refusal, state.is_counted = None, False
+        return None
+
     def login(self, found: credentials.Credentials, seat: rooms.Seat) -> shares.ShareSlot | None:
         """Return leave to log in at a server, or None while others that were never seen to succeed are under way.
 
@@ -161,19 +173,22 @@ class Whereabouts:
         place = self.place(found.generation, seat)
         with self._around.logins.trying(place) as is_free:
             if not is_free:
-                failure = classify.classify_fault(classify.Phase.AUTH, classify.Fault.TOO_MANY_REFUSED_LOGINS)
-                until = self._around.logins.held_until(place)
-                told = failure.text if until is None else f"{failure.text} The next may be tried at {until:%H:%M} UTC."
-                raise faults.DeliveryError(classify.Phase.AUTH, dataclasses.replace(failure, text=told))
+                raise faults.DeliveryError(classify.Phase.AUTH, _too_many(self._around.logins.held_until(place)))
             yield
 
     def _is_proven(self, generation: credentials.Generation, seat: rooms.Seat) -> bool:
         """Return whether a login is none, succeeded at a server before, or is the host's own."""
         if not generation.source or seat.room.label in self._around.auth.get(self.key.endpoint, generation).proven:
             return True
+        return self._is_host_s_own(generation)
+
+    def _is_host_s_own(self, generation: credentials.Generation) -> bool:
         host = self._around.host()
         hosts = host.auth.secret if host is not None and host.auth is not None else None
         return hosts is not None and generation.source[:2] == (hosts.namespace, hosts.name)
+
+    def _held_until(self, generation: credentials.Generation) -> dt.datetime | None:
+        return self._around.logins.held_until(self.place(generation, self.seat))
 
     def place(self, generation: credentials.Generation, seat: rooms.Seat) -> logins.LoginPlace:
         """Return whose login a generation is, and where."""
@@ -216,3 +231,9 @@ class Whereabouts:
     def _there(self, seat: rooms.Seat) -> effective.Effective | None:
         """Return the host's own settings where a seat is at its server, by name or by address; else None."""
         return self._around.host() if seat.room is self._around.rooms.host else None
+
+
+def _too_many(until: dt.datetime | None) -> classify.Failure:
+    failure = classify.classify_fault(classify.Phase.AUTH, classify.Fault.TOO_MANY_REFUSED_LOGINS)
+    told = failure.text if until is None else f"{failure.text} The next may be tried at {until:%H:%M} UTC."
+    return dataclasses.replace(failure, text=told)

@@ -108,6 +108,7 @@ def _get() -> dict[str, Any]:
 
 def _probe(operation: str, summary: str) -> dict[str, Any]:
     kinds = (
+        problems.MALFORMED,
         problems.NOT_AUTHENTICATED,
         problems.NOT_ALLOWED,
         problems.UNKNOWN_ORGANIZATION,
@@ -119,6 +120,15 @@ def _probe(operation: str, summary: str) -> dict[str, Any]:
     return {
         "operationId": operation,
         "summary": f"{summary} Nothing is sent to anybody.",
+        "parameters": [
+            {
+                "name": probing.AGAIN,
+                "in": "query",
+                "description": "Whether a login that the server has refused is tried once more. Another refusal counts:"
+                " a namespace has three an hour at a server. The host's login takes the host's own probe.",
+                "schema": {"type": "boolean", "default": False},
+            }
+        ],
         "responses": {
             "200": {
                 "description": "Lines of JSON: a `ProbeStage` for each stage as soon as it is over, and last a"

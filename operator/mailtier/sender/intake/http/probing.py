@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -15,11 +16,15 @@ from mailtier.settings import effective
 from mailtier.telemetry import logs
 
 MEDIA_TYPE: Final = "application/x-ndjson"
+AGAIN: Final = "again"
+"""The parameter by which a login that was refused is tried once more."""
 _LONGEST_SECONDS: Final = 150.0
 """R10: thirty seconds to AUTH, sixty for the sender address, and time to wait for a connection."""
 
 _LATE: Final = "The probe did not end in time; it goes on, and the condition Verified will say what it found."
-REMEMBERED: Final = "That was its answer to an earlier try: a password that was refused is not sent again."
+REMEMBERED: Final = (
+    "That was its answer to an earlier try: a password that was refused is not sent again unless you say --again."
+)
 """R12: what is not fresh in a result says so."""
 _PLATFORM: Final = "Ask the platform team: the endpoint is the host's."
 
@@ -48,12 +53,15 @@ class Probing:
         return await self._probe(request, settings, caller=caller.username)
 
     async def _probe(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
+        again = _is_again(request.query)
         with self._answers.take(settings.organization.namespace):
-            return await self._follow(request, settings, caller=caller)
+            return await self._follow(request, settings, caller=caller, again=again)
 
-    async def _follow(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
+    async def _follow(
+        self, request: web.Request, settings: effective.Effective, *, caller: str, again: bool
+    ) -> web.StreamResponse:
         try:
-            told = self._probes.demand(settings.organization)
+            told = self._probes.demand(settings.organization, again=again)
         except targets.StartingError:
             raise entrance.starting() from None
         except targets.NotProbeableError as error:
@@ -65,7 +73,7 @@ class Probing:
                 f"a namespace has three probes at once, then one a minute; the next in {seconds} s",
                 headers={"Retry-After": str(seconds)},
             ) from None
-        _log.info("a probe was asked for", organization=str(settings.organization), caller=caller)
+        _log.info("a probe was asked for", organization=str(settings.organization), caller=caller, again=again)
         answer = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})
         await answer.prepare(request)
         reader = ProbeReader(settings)
@@ -133,6 +141,21 @@ class ProbeReader:
     def _message(self, told: trace.Trace) -> str:
         assert told.result is not None
         return told.result.owner_message if self._owns else told.result.tenant_message
+
+
+def _is_again(query: Mapping[str, str]) -> bool:
+    """Return whether a login that was refused is to be tried once more.
+
+    Raises:
+        HttpProblem: The parameter is neither `true` nor `false`.
+    """
+    match query.get(AGAIN, "false"):
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise problems.HttpProblem(problems.MALFORMED, f"the parameter {AGAIN} is true or false")
 
 
 def _is_own(part: effective.Endpoint | effective.Auth | None) -> bool:
