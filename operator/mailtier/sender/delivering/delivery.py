@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from mailtier.api import timers
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import attempt, builder, keeper, recorder
+from mailtier.sender.delivering import applying, attempt, builder, keeper, recorder
 from mailtier.sender.net import breaker
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import lanes, schedule, standing
@@ -86,6 +86,17 @@ class Deliverer:
             guard=guard,
             wake=self._wake.set,
         )
+        applier = applying.Applier(
+            queue=queue,
+            outcomes=self._outcomes,
+            waiting=self._schedule,
+            keeping=self._keeper,
+            probes=probes,
+            passwords=passwords,
+            access=access,
+            time=time,
+            wake=self._wake.set,
+        )
         self._attempts = attempt.Attempts(
             queue=queue,
             settings=settings,
@@ -98,7 +109,7 @@ class Deliverer:
             guard=guard,
             keeping=self._keeper,
             probes=probes,
-            wake=self._wake.set,
+            applier=applier,
         )
         destinations.listen(self._note_free, self._keeper.note_move)
         self._is_stopping = False

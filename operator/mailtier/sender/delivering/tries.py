@@ -3,12 +3,11 @@
 import dataclasses
 
 from mailtier.api import vocabulary
+from mailtier.mail import classify
 from mailtier.sender import ports
-from mailtier.sender.delivering import builder
-from mailtier.sender.net import shares
+from mailtier.sender.net import faults, shares
 from mailtier.sender.scheduling import lanes, standing
 from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp import session
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +25,6 @@ class Try:
 
     entry: lanes.LaneEntry
     job: ports.Job
-    built: builder.Built
     login: SignIn
 
     @property
@@ -39,18 +37,16 @@ class Try:
         """The credentials."""
         return self.login.found
 
-    def note_dot(self, queue: ports.Queue) -> session.BeforeDot:
-        """Return what notes the dot of this attempt in the queue."""
-
-        async def note() -> None:
-            await queue.note_dot(self.job.recipient, self.built.snapshot)
-
-        return note
-
 
 def is_owner(usable: standing.Usable) -> bool:
     """Return whether the organization owns the endpoint, and may read what it said."""
     return usable.endpoint.origin is vocabulary.Origin.ORG
+
+
+def held(failure: classify.Failure, usable: standing.Usable) -> standing.Held:
+    """Return why an organization is held whose credentials were refused."""
+    told = faults.describe(failure, for_owner=is_owner(usable), server=usable.endpoint.host)
+    return standing.Held(reason=failure.reason, message=told)
 
 
 def place(error: BaseException) -> str:

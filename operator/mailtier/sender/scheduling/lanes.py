@@ -37,10 +37,6 @@ PASSWORD_RECOVERIES_PER_MINUTE: Final = 30
 """For each organization: more than that is an abuse of somebody's reset page."""
 
 
-_LOSSES: Final = 3
-"""How often a server breaks off at a message, and serves others, before that is the message's fault."""
-
-
 def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
     """Return the organization that a lane key belongs to."""
     return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
@@ -66,8 +62,7 @@ class LaneEntry:
     Attributes:
         pending: What the queue says of it, replaced when that changes.
         crashes: How often building its message crashed.
-        losses: How often the server broke off at it, and at nobody else's.
-        lost_at: When it first did; seconds of the monotonic clock.
+        losses: How often the server broke off at it.
         charges: What the rates took for it when it was picked last, until it is clear that it goes.
     """
 
@@ -75,21 +70,8 @@ class LaneEntry:
     organization: "OrganizationLanes"
     place: EntryPlace = EntryPlace.WAITING
     crashes: int = 0
-    losses: int = 0
-    lost_at: float = 0.0
+    losses: refusals.Losses = refusals.NO_LOSSES
     charges: tuple[limiter.Charge, ...] = ()
-
-    def lose(self, now: float, *, served_at: float) -> bool:
-        """Note that the server broke off at it; return whether that is held to be its own fault.
-
-        Args:
-            now: Seconds of the monotonic clock.
-            served_at: When the server last did what somebody asked of it.
-        """
-        self.losses += 1
-        if self.losses == 1:
-            self.lost_at = now
-        return self.losses >= _LOSSES and served_at > self.lost_at
 
     @property
     def lane(self) -> "Lane":
@@ -106,7 +88,7 @@ class Lane:
         self.ready: collections.deque[LaneEntry] = collections.deque()
         self.limiter = limiter.RateLimiter(PASSWORD_RECOVERIES_PER_MINUTE) if lane_class is LaneClass.PASSWORD else None
         self.held_until = float("-inf")
-        self.refusals = refusals.SettingsRefusals()
+        self.refusals = refusals.NO_REFUSALS
 
     def head(self) -> LaneEntry | None:
         """Return the next entry; those that left meanwhile are dropped on the way."""
@@ -184,7 +166,7 @@ class OrganizationLanes:
         """End the holds of its lanes: what they were held for has changed."""
         for lane in self._lanes.values():
             lane.held_until = float("-inf")
-            lane.refusals.forget()
+            lane.refusals = refusals.NO_REFUSALS
 
     def held(self, now: float) -> int:
         """Return how many of its lanes are held."""

@@ -1,45 +1,81 @@
-"""When refusals that speak of the settings are enough to believe them: for each lane, pure."""
+"""What servers have said and done, remembered until it is clear whose fault it is: the settings', a message's; pure."""
 
-from typing import Final
+import dataclasses
+from typing import Final, Self
 
 from mailtier.mail import classify, reasons
 
 _RECIPIENTS: Final = 3
 _PERSISTING_SECONDS: Final = 600.0
+_LOSSES: Final = 3
+"""How often a server breaks off at a message, and serves others, before that is the message's fault."""
 
 _UNNAMED: Final = frozenset({reasons.DeliveryReason.POLICY_REFUSED, reasons.DeliveryReason.LIMIT_REACHED})
 """What servers say for a while and to some alone, as by greylisting; only a permanent refusal counts."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsRefusals:
     """What a server has said against the settings since it last took a message of the lane.
 
     One refusal may be about its recipient all the same. Three distinct recipients that are refused for good are not
     to blame, nor is one that is refused ten minutes later once more. Times are seconds of a monotonic clock.
+
+    Attributes:
+        addresses: Of recipients that were refused for good, as many as it takes.
+        first_at: When the first one that counts came.
     """
 
-    __slots__ = ("_first_at", "_recipients")
+    addresses: frozenset[str] = frozenset()
+    first_at: float | None = None
 
-    def __init__(self) -> None:
-        self._recipients: dict[str, float] = {}
-        self._first_at: float | None = None
-
-    def note(self, recipient: str, failure: classify.Failure, now: float) -> bool:
-        """Note a refusal; return whether it is believed now.
+    def after(self, rcpt_to: str, failure: classify.Failure, now: float) -> Self:
+        """Return what is remembered once a refusal came too.
 
         Args:
-            recipient: The address, in one spelling.
+            rcpt_to: The address, in one spelling.
             failure: Of the scope Settings.
             now: Seconds of the monotonic clock.
         """
-        if failure.is_permanent and (recipient in self._recipients or len(self._recipients) < _RECIPIENTS):
-            self._recipients.setdefault(recipient, now)
-        if failure.is_permanent or failure.reason not in _UNNAMED:
-            self._first_at = now if self._first_at is None else self._first_at
-        persists = self._first_at is not None and self._first_at + _PERSISTING_SECONDS <= now
-        return persists or len(self._recipients) >= _RECIPIENTS
+        addresses, first_at = self.addresses, self.first_at
+        if failure.is_permanent and len(addresses) < _RECIPIENTS:
+            addresses |= {rcpt_to}
+        if first_at is None and (failure.is_permanent or failure.reason not in _UNNAMED):
+            first_at = now
+        return dataclasses.replace(self, addresses=addresses, first_at=first_at)
 
-    def forget(self) -> None:
-        """Begin anew: the server took a message, or the settings changed."""
-        self._recipients.clear()
-        self._first_at = None
+    def are_believed(self, now: float) -> bool:
+        """Return whether it is clear that the settings are refused."""
+        persists = self.first_at is not None and self.first_at + _PERSISTING_SECONDS <= now
+        return persists or len(self.addresses) >= _RECIPIENTS
+
+
+NO_REFUSALS: Final = SettingsRefusals()
+"""The server took a message, or the settings changed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """How often the server broke off at one recipient's message. Times are seconds of a monotonic clock.
+
+    Attributes:
+        first_at: When it first did.
+    """
+
+    count: int = 0
+    first_at: float = 0.0
+
+    def after(self, now: float) -> Self:
+        """Return what is remembered once the server broke off again."""
+        return dataclasses.replace(self, count=self.count + 1, first_at=self.first_at if self.count else now)
+
+    def are_of_message(self, *, served_at: float) -> bool:
+        """Return whether they are held to be the message's own fault.
+
+        Args:
+            served_at: When the server last did what somebody asked of it.
+        """
+        return self.count >= _LOSSES and served_at > self.first_at
+
+
+NO_LOSSES: Final = Losses()

@@ -1,5 +1,8 @@
-"""When refusals that speak of the settings are believed."""
+"""When refusals that speak of the settings are believed, and losses are held to be the message's."""
 
+import dataclasses
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,38 +20,65 @@ _GREYLISTED = _failure(450, "come back later")
 _NAME = _failure(450, "Helo command rejected: Host not found")
 
 
+def _believed(*noted: tuple[str, classify.Failure, float]) -> list[bool]:
+    """Return whether refusals are believed after each of these."""
+    seen, believed = refusals.NO_REFUSALS, []
+    for rcpt_to, failure, at in noted:
+        seen = seen.after(rcpt_to, failure, at)
+        believed.append(seen.are_believed(at))
+    return believed
+
+
 def test_three_recipients_are_believed() -> None:
     """Two may be to blame themselves, and one of them twice is still two."""
-    seen = refusals.SettingsRefusals()
-    assert [seen.note(each, _FOR_GOOD, 0.0) for each in ("a", "b", "a", "c")] == [False, False, False, True]
+    assert _believed(*((each, _FOR_GOOD, 0.0) for each in ("a", "b", "a", "c"))) == [False, False, False, True]
 
 
 def test_one_recipient_is_believed_after_ten_minutes() -> None:
     """What lasts is not the recipient's."""
-    seen = refusals.SettingsRefusals()
-    assert not seen.note("a", _FOR_GOOD, 0.0)
-    assert not seen.note("a", _FOR_GOOD, 599.0)
-    assert seen.note("a", _FOR_GOOD, 600.0)
+    assert _believed(*(("a", _FOR_GOOD, at) for at in (0.0, 599.0, 600.0))) == [False, False, True]
 
 
 def test_greylisting_is_never_believed() -> None:
     """Servers that put off every new sender for a while say so for each recipient."""
-    seen = refusals.SettingsRefusals()
-    assert not any(seen.note(str(number), _GREYLISTED, number * 100.0) for number in range(50))
+    assert not any(_believed(*((str(number), _GREYLISTED, number * 100.0) for number in range(50))))
 
 
 def test_a_named_cause_that_is_put_off_is_believed_when_it_lasts() -> None:
     """Servers answer 4yz to a client's name that they cannot find, for as long as it has none."""
-    seen = refusals.SettingsRefusals()
-    assert [seen.note(str(number), _NAME, 0.0) for number in range(5)] == [False] * 5
-    assert seen.note("a", _NAME, 600.0)
+    at_once = [(str(number), _NAME, 0.0) for number in range(5)]
+    assert _believed(*at_once, ("a", _NAME, 600.0)) == [False] * 5 + [True]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from([_FOR_GOOD, _GREYLISTED, _NAME]))))
-def test_a_success_begins_anew(noted: list[tuple[str, classify.Failure]]) -> None:
-    """Whatever was noted before, the next refusal is the first one."""
-    seen = refusals.SettingsRefusals()
-    for recipient, failure in noted:
-        seen.note(recipient, failure, 0.0)
-    seen.forget()
-    assert not seen.note("a", _FOR_GOOD, 10_000.0)
+def test_no_more_is_remembered_than_it_takes(noted: list[tuple[str, classify.Failure]]) -> None:
+    """However many are refused, three addresses are enough; and what was remembered before stays as it was."""
+    seen = refusals.NO_REFUSALS
+    for rcpt_to, failure in noted:
+        before, copy = seen, dataclasses.replace(seen)
+        seen = seen.after(rcpt_to, failure, 0.0)
+        assert before == copy
+        assert len(seen.addresses) <= 3
+        assert before.addresses <= seen.addresses
+
+
+@pytest.mark.parametrize(
+    ("lost_at", "served_at", "is_its_own"),
+    [
+        ([], 100.0, False),
+        ([1.0, 2.0], 100.0, False),
+        ([1.0, 2.0, 3.0], 100.0, True),
+        ([1.0, 2.0, 3.0, 4.0], 100.0, True),
+        ([1.0, 2.0, 3.0], 1.5, True),
+        ([1.0, 2.0, 3.0], 1.0, False),
+        ([1.0, 2.0, 3.0], float("-inf"), False),
+    ],
+)
+def test_three_losses_are_the_message_s_where_others_are_served(
+    lost_at: list[float], served_at: float, *, is_its_own: bool
+) -> None:
+    """A server that has served nobody since the first loss is down, whatever the message says."""
+    seen = refusals.NO_LOSSES
+    for at in lost_at:
+        seen = seen.after(at)
+    assert seen.are_of_message(served_at=served_at) is is_its_own

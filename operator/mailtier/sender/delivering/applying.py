@@ -1,0 +1,177 @@
+"""Carrying out what an attempt means, and letting an organization wait for a moment: what is decided is done here."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.mail import states
+from mailtier.sender import clock, ports
+from mailtier.sender.delivering import consequences, keeper, recorder, tries
+from mailtier.sender.probing import prober
+from mailtier.sender.scheduling import lanes, schedule, standing
+from mailtier.sender.secrets import credentials, tokens
+from mailtier.sender.smtp import destination
+from mailtier.telemetry import logs, metrics
+
+_S: Final = vocabulary.RecipientState
+
+_log = logs.get_logger(__name__)
+
+
+class Applier:
+    """Does what `consequences` has decided; it decides nothing itself.
+
+    Args:
+        queue: Where acceptances are noted.
+        outcomes: Where outcomes are stored.
+        waiting: All recipients.
+        keeping: Holds and parks organizations.
+        probes: Told what deliveries have met.
+        passwords: Credentials, read again after a refusal.
+        access: Access tokens.
+        time: Clocks and chance.
+        wake: Called when something may be ready.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: ports.Queue,
+        outcomes: recorder.Recorder,
+        waiting: schedule.Schedule,
+        keeping: keeper.Keeper,
+        probes: prober.Prober,
+        passwords: credentials.CredentialStore,
+        access: tokens.Tokens,
+        time: clock.Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._outcomes = outcomes
+        self._schedule = waiting
+        self._keeper = keeping
+        self._probes = probes
+        self._passwords = passwords
+        self._tokens = access
+        self._clock = time
+        self._wake = wake
+
+    async def apply(
+        self, decided: consequences.Consequences, attempt: tries.Try, target: destination.Destination
+    ) -> None:
+        """Carry out what an attempt means; what waits for another one is let go last, when all else is so."""
+        recipient, entry = decided.recipient, attempt.entry
+        if isinstance(recipient, ports.Outcome) and recipient.state in states.FINAL:
+            self._end(recipient, attempt)
+        self._tell_destination(decided.destination, target)
+        entry.losses, entry.crashes = decided.losses, decided.crashes
+        self._tell_lane(decided, entry)
+        if decided.probe.contradicts is not None:
+            version = attempt.found.generation.version
+            await self._probes.contradict(attempt.usable, decided.probe.contradicts, secret_version=version)
+        if decided.probe.requests:
+            self._probes.request(attempt.usable.settings)
+        if decided.probe.agrees:
+            self._probes.agree(attempt.usable.settings)
+        if decided.drops_token:
+            self._tokens.drop(attempt.found)
+        if decided.refused is not None:
+            await self._reread(decided.refused, attempt, target)
+        match recipient:
+            case consequences.AwaitsToken():
+                self.await_token(entry, attempt.found, attempt.usable)
+            case consequences.StillInDoubt(due_at=due_at):
+                due_at = self._due(due_at, decided, entry, target)
+                self._schedule.put_back(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
+            case ports.Outcome(due_at=dt.datetime() as due_at):
+                self._store(recipient, self._due(due_at, decided, entry, target), entry)
+            case _:
+                # It was stored first of all.
+                pass
+
+    def park(self, entry: lanes.LaneEntry, tell: Callable[[Callable[[], None]], None]) -> None:
+        """Park an organization until somebody tells; its entry keeps its turn, and the connection is for others."""
+        self._schedule.put_first(entry)
+        self._keeper.park(entry.organization.key)
+        tell(lambda: self._keeper.look_again(entry.organization.key))
+
+    def await_token(self, entry: lanes.LaneEntry, found: credentials.Credentials, usable: standing.Usable) -> None:
+        """Park an organization until its token server has answered."""
+
+        def go_on() -> None:
+            ready = self._tokens.peek(found)
+            if ready is None or ready.failure is not None:
+                self._probes.request(usable.settings)
+            self._keeper.look_again(entry.organization.key)
+
+        self.park(entry, lambda _then: self._tokens.fetch(found, go_on))
+
+    def _end(self, outcome: ports.Outcome, attempt: tries.Try) -> None:
+        """Store a final state first of all: from here on a defect must not send it again."""
+        if outcome.state is _S.ACCEPTED:
+            self._queue.note_accepted(outcome.recipient)
+        self._schedule.remove(attempt.entry)
+        self._outcomes.store(outcome)
+        if outcome.state is _S.ACCEPTED:
+            age = (outcome.at - attempt.job.accepted_at).total_seconds()
+            metrics.observe_delivery(category=attempt.job.category, seconds=age)
+
+    def _store(self, outcome: ports.Outcome, due_at: dt.datetime, entry: lanes.LaneEntry) -> None:
+        """Store an outcome that another attempt follows, and let the entry wait for that once it is stored."""
+        pending = dataclasses.replace(
+            entry.pending,
+            state=outcome.state,
+            due_at=due_at,
+            attempts=entry.pending.attempts + outcome.attempted,
+        )
+
+        def wait() -> None:
+            self._schedule.put_back(entry, pending, due_at=self._clock.monotonic_at(due_at))
+            self._wake()
+
+        self._outcomes.store(dataclasses.replace(outcome, due_at=due_at), wait)
+
+    def _due(
+        self,
+        due_at: dt.datetime,
+        decided: consequences.Consequences,
+        entry: lanes.LaneEntry,
+        target: destination.Destination,
+    ) -> dt.datetime:
+        """Return when an entry is due: where it waits for the server, not before the pause that it was just given."""
+        if not decided.waits_for_server:
+            return due_at
+        pause = target.retry_at(entry.organization.key.namespace) - self._clock.monotonic()
+        return max(due_at, self._clock.wall() + dt.timedelta(seconds=pause))
+
+    @staticmethod
+    def _tell_destination(
+        news: consequences.Served | consequences.Faulted | None, target: destination.Destination
+    ) -> None:
+        match news:
+            case consequences.Served(namespace=namespace):
+                target.note_served(namespace)
+            case consequences.Faulted(phase=phase, namespace=namespace):
+                target.note_fault(phase, namespace=namespace)
+
+    def _tell_lane(self, decided: consequences.Consequences, entry: lanes.LaneEntry) -> None:
+        entry.lane.refusals = decided.lane_refusals
+        if decided.holds_lane_until is None:
+            return
+        _log.warning(
+            "a lane is held: the server refuses its settings",
+            organization=str(lanes.organization_of(entry.organization.key)),
+            reason=decided.probe.contradicts.reason if decided.probe.contradicts else "",
+        )
+        self._schedule.hold(entry.lane, until=decided.holds_lane_until)
+
+    async def _reread(self, held: standing.Held, attempt: tries.Try, target: destination.Destination) -> None:
+        """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""
+        try:
+            found = await self._passwords.get(attempt.usable.auth, attempt.usable.endpoint, max_age_seconds=0)
+        except credentials.CredentialsError:
+            found = attempt.found
+        if found.generation == attempt.found.generation or target.auth_state(found.generation).refusal is not None:
+            self._keeper.hold(attempt.entry.organization.key, held, recheck=True)
