@@ -5,33 +5,15 @@ import datetime as dt
 
 import pytest
 
+from kit import attempts
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, replies, transaction
-from mailtier.sender import ports
 from mailtier.sender.delivering import verdicts
 
 _S = vocabulary.RecipientState
-_NOW = dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC)
+_NOW = attempts.NOW
 _CONTEXT = verdicts.VerdictContext(now=_NOW, jitter=0.0, expiry_paused=False, for_owner=False)
 _BACK = _NOW + dt.timedelta(seconds=3)
-_JOB = ports.Job(
-    recipient=1,
-    notification_id="n-1",
-    lane=ports.LaneKey(namespace_uid="uid", namespace="team-a", organization="default"),
-    category=vocabulary.Category.JOB_ALERT,
-    severity=vocabulary.Severity.ERROR,
-    locale=vocabulary.Locale.ENGLISH,
-    rcpt_to="a@example.org",
-    subject=None,
-    text=None,
-    data={},
-    message_id="1@example.com",
-    accepted_at=_NOW - dt.timedelta(minutes=1),
-    expires_at=_NOW + dt.timedelta(hours=1),
-    attempts=0,
-    doubts=0,
-    snapshot=None,
-)
 
 
 def _refusal(phase: classify.Phase, code: int, text: str) -> classify.Failure:
@@ -54,7 +36,7 @@ def _refusal(phase: classify.Phase, code: int, text: str) -> classify.Failure:
 )
 def test_the_scope_decides(failure: classify.Failure, state: vocabulary.RecipientState, *, attempted: bool) -> None:
     """Server and credentials charge no attempt; policy defers; recipient and message fail or are tried again (R12)."""
-    outcome = verdicts.failed(_JOB, failure, _CONTEXT, server_back_at=_BACK)
+    outcome = verdicts.failed(attempts.JOB, failure, _CONTEXT, server_back_at=_BACK)
     assert (outcome.state, outcome.attempted) == (state, attempted)
     assert (outcome.due_at is None) == (state is _S.FAILED)
 
@@ -62,12 +44,12 @@ def test_the_scope_decides(failure: classify.Failure, state: vocabulary.Recipien
 def test_a_fault_of_the_server_waits_for_the_server() -> None:
     """The recipient is due when the server is asked again."""
     failure = classify.classify_fault(classify.Phase.CONNECT, classify.Fault.TIMED_OUT)
-    assert verdicts.failed(_JOB, failure, _CONTEXT, server_back_at=_BACK).due_at == _BACK
+    assert verdicts.failed(attempts.JOB, failure, _CONTEXT, server_back_at=_BACK).due_at == _BACK
 
 
 def test_max_age_ends_retries_with_the_last_cause() -> None:
     """A recipient that is too old for another attempt has expired, and says what the last one met."""
-    old = dataclasses.replace(_JOB, expires_at=_NOW)
+    old = dataclasses.replace(attempts.JOB, expires_at=_NOW)
     outcome = verdicts.failed(old, _refusal(classify.Phase.RCPT, 450, "4.2.1 Busy"), _CONTEXT, server_back_at=_BACK)
     assert outcome.state is _S.EXPIRED
     assert "450 4.2.1" in outcome.message
@@ -75,7 +57,7 @@ def test_max_age_ends_retries_with_the_last_cause() -> None:
 
 def test_nothing_is_too_old_while_expiry_is_paused() -> None:
     """After a jump of the wall clock the recipient is tried again (R14)."""
-    old = dataclasses.replace(_JOB, expires_at=_NOW)
+    old = dataclasses.replace(attempts.JOB, expires_at=_NOW)
     paused = dataclasses.replace(_CONTEXT, expiry_paused=True)
     outcome = verdicts.failed(old, _refusal(classify.Phase.RCPT, 450, "4.2.1 Busy"), paused, server_back_at=_BACK)
     assert outcome.state is _S.DEFERRED
@@ -84,9 +66,9 @@ def test_nothing_is_too_old_while_expiry_is_paused() -> None:
 def test_in_doubt_twice_and_no_more() -> None:
     """Resent after five minutes, then fifteen; a third loss fails as InDoubt."""
     failure = classify.classify_fault(classify.Phase.DOT, classify.Fault.CONNECTION_LOST)
-    first = verdicts.in_doubt(_JOB, failure, _CONTEXT)
-    second = verdicts.in_doubt(dataclasses.replace(_JOB, doubts=1), failure, _CONTEXT)
-    third = verdicts.in_doubt(dataclasses.replace(_JOB, doubts=2), failure, _CONTEXT)
+    first = verdicts.in_doubt(attempts.JOB, failure, _CONTEXT)
+    second = verdicts.in_doubt(dataclasses.replace(attempts.JOB, doubts=1), failure, _CONTEXT)
+    third = verdicts.in_doubt(dataclasses.replace(attempts.JOB, doubts=2), failure, _CONTEXT)
     assert (first.state, first.due_at) == (_S.IN_DOUBT, _NOW + dt.timedelta(minutes=5))
     assert (second.state, second.due_at) == (_S.IN_DOUBT, _NOW + dt.timedelta(minutes=15))
     assert (third.state, third.due_at, third.reason) == (_S.FAILED, None, reasons.DeliveryReason.IN_DOUBT)
@@ -95,8 +77,8 @@ def test_in_doubt_twice_and_no_more() -> None:
 def test_what_the_server_said_is_for_the_owner() -> None:
     """An organization on an inherited endpoint reads codes; the owner reads the words too (R7)."""
     failure = _refusal(classify.Phase.RCPT, 550, "5.1.1 relay-7 knows nobody")
-    tenant = verdicts.failed(_JOB, failure, _CONTEXT, server_back_at=_BACK)
-    owner = verdicts.failed(_JOB, failure, dataclasses.replace(_CONTEXT, for_owner=True), server_back_at=_BACK)
+    tenant = verdicts.failed(attempts.JOB, failure, _CONTEXT, server_back_at=_BACK)
+    owner = verdicts.failed(attempts.JOB, failure, dataclasses.replace(_CONTEXT, for_owner=True), server_back_at=_BACK)
     assert "550 5.1.1" in tenant.message
     assert "relay-7" not in tenant.message
     assert "relay-7" in owner.message
@@ -109,7 +91,7 @@ def test_an_acceptance_quotes_no_secret() -> None:
         recipient="a@example.org", verdict=transaction.RecipientVerdict.ACCEPTED, reply=reply
     )
     context = dataclasses.replace(_CONTEXT, for_owner=True, secrets=("correct-horse-battery",))
-    told = verdicts.accepted(_JOB, outcome, context)
+    told = verdicts.accepted(attempts.JOB, outcome, context)
     assert "horse" not in told.message
     assert told.message.startswith("The SMTP server took it: 250 2.0.0 Thanks for")
     assert "correct" not in repr(context)
@@ -117,14 +99,14 @@ def test_an_acceptance_quotes_no_secret() -> None:
 
 def test_a_message_that_cannot_be_built_has_a_second_chance() -> None:
     """The first crash defers, without an attempt; the second fails."""
-    again = verdicts.not_built(_JOB, "No.", _CONTEXT, again_after=dt.timedelta(seconds=30))
+    again = verdicts.not_built(attempts.JOB, "No.", _CONTEXT, again_after=dt.timedelta(seconds=30))
     assert (again.state, again.attempted) == (_S.DEFERRED, False)
-    assert verdicts.not_built(_JOB, "No.", _CONTEXT, again_after=None).state is _S.FAILED
+    assert verdicts.not_built(attempts.JOB, "No.", _CONTEXT, again_after=None).state is _S.FAILED
 
 
 def test_a_resend_that_is_put_off_stays_in_doubt() -> None:
     """What may have arrived is neither deferred nor expired when its resend is refused for now; no loss is counted."""
-    lost, refusal = dataclasses.replace(_JOB, doubts=1), _refusal(classify.Phase.RCPT, 451, "4.3.0 Later")
+    lost, refusal = dataclasses.replace(attempts.JOB, doubts=1), _refusal(classify.Phase.RCPT, 451, "4.3.0 Later")
     waiting = verdicts.failed(lost, refusal, _CONTEXT, server_back_at=_BACK)
     assert (waiting.state, waiting.attempted) == (_S.IN_DOUBT, False)
     assert waiting.due_at is not None

@@ -1,0 +1,121 @@
+"""What holds of the consequences of every attempt, however it ended and whatever was so."""
+
+import dataclasses
+import datetime as dt
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kit import attempts
+from mailtier.api import vocabulary
+from mailtier.mail import classify, reasons, states, transaction
+from mailtier.sender import ports
+from mailtier.sender.delivering import consequences, verdicts
+from mailtier.sender.scheduling import refusals
+
+_C = vocabulary.Category
+_P = classify.Phase
+_R = reasons.DeliveryReason
+_S = vocabulary.RecipientState
+_Scope = classify.Scope
+
+_FAILURES = st.builds(
+    classify.Failure,
+    scope=st.sampled_from(_Scope),
+    permanence=st.sampled_from(classify.Permanence),
+    reason=st.sampled_from(_R),
+    code=st.sampled_from([None, 421, 450, 535, 550, 554]),
+)
+_EVENTS = st.one_of(
+    st.builds(consequences.NotOpened, failure=_FAILURES, phase=st.sampled_from(_P)),
+    st.builds(attempts.refused, _FAILURES),
+    st.builds(consequences.NotBuilt, message=st.sampled_from(["", "No such value."])),
+    st.sampled_from([attempts.ACCEPTED, attempts.LOST, consequences.TokenRefused()]),
+)
+
+
+@st.composite
+def _circumstances(draw: st.DrawFn) -> consequences.Circumstances:
+    doubts = draw(st.integers(0, 3))
+    waiting = st.sampled_from([_S.QUEUED, _S.DEFERRED])
+    age = draw(st.timedeltas(dt.timedelta(), dt.timedelta(days=2)))
+    lost = draw(st.integers(0, 4))
+    return consequences.Circumstances(
+        job=dataclasses.replace(
+            attempts.JOB,
+            category=draw(st.sampled_from(_C)),
+            attempts=draw(st.integers(0, 50)),
+            doubts=doubts,
+            accepted_at=attempts.NOW - age,
+            expires_at=attempts.NOW - age + dt.timedelta(days=1),
+        ),
+        usable=attempts.usable(draw(st.sampled_from([vocabulary.Origin.ORG, vocabulary.Origin.HOST]))),
+        state=_S.IN_DOUBT if doubts else draw(waiting),
+        lane_refusals=refusals.SettingsRefusals(
+            addresses=draw(st.frozensets(st.sampled_from("abc"))),
+            first_at=draw(st.sampled_from([None, 0.0, attempts.MONOTONIC])),
+        ),
+        losses=refusals.Losses(count=lost, first_at=10.0 if lost else 0.0),
+        crashes=draw(st.integers(0, 1)),
+        served_at=draw(st.sampled_from([float("-inf"), 5.0, attempts.MONOTONIC])),
+        monotonic=attempts.MONOTONIC,
+        context=verdicts.VerdictContext(
+            now=attempts.NOW,
+            jitter=draw(st.floats(0, 1, exclude_max=True)),
+            expiry_paused=draw(st.booleans()),
+            for_owner=draw(st.booleans()),
+        ),
+    )
+
+
+def _after_an_attempt(stored: vocabulary.RecipientState) -> set[vocabulary.RecipientState]:
+    """Return the states to which an attempt may lead, by the one table of them."""
+    if stored is _S.IN_DOUBT:
+        # It was perhaps delivered: no other state would be true.
+        return {_S.IN_DOUBT, _S.ACCEPTED, _S.FAILED}
+    return set(states.TRANSITIONS[_S.ACTIVE].values())
+
+
+@given(_EVENTS, _circumstances())
+def test_every_end_leads_to_one_state_that_may_follow(
+    event: consequences.AttemptEvent, known: consequences.Circumstances
+) -> None:
+    """An attempt ends in exactly one state of the table, final where no other attempt is due, or was none at all."""
+    recipient = consequences.decide(event, known).recipient
+    match recipient:
+        case ports.Outcome():
+            assert recipient.state in _after_an_attempt(known.state)
+            assert (recipient.due_at is None) == (recipient.state in states.FINAL)
+            assert recipient.due_at is None or recipient.due_at >= attempts.NOW
+        case consequences.StillInDoubt(due_at=due_at):
+            assert known.state is _S.IN_DOUBT
+            assert due_at >= attempts.NOW
+        case consequences.AwaitsToken():
+            assert event == consequences.TokenRefused()
+
+
+@given(_EVENTS, _circumstances())
+def test_nobody_pays_for_another_s_fault(event: consequences.AttemptEvent, known: consequences.Circumstances) -> None:
+    """A fault of the server charges no attempt (R12), and only such a fault opens its breaker.
+
+    Only refused credentials have the Secret read again and the organization held, only refused settings are
+    remembered of the lane, and only a refused token is dropped.
+    """
+    decided = consequences.decide(event, known)
+    failure = event.failure if isinstance(event, (consequences.NotOpened, transaction.RecipientResult)) else None
+    is_lost = event == attempts.LOST
+    scope = failure.scope if failure is not None and not is_lost else None
+    charged = decided.destination is None and scope is _Scope.SERVER
+    assert not charged or (isinstance(event, transaction.RecipientResult) and known.losses.count >= 2)
+    if scope is _Scope.SERVER and isinstance(decided.recipient, ports.Outcome):
+        assert charged or not decided.recipient.attempted
+    assert isinstance(decided.destination, consequences.Faulted) is (
+        is_lost or (scope is _Scope.SERVER and not charged)
+    )
+    assert decided.waits_for_server is (scope is _Scope.SERVER and not charged)
+    assert (decided.refused is not None) is (scope is _Scope.CREDENTIALS)
+    assert scope is _Scope.SETTINGS or decided.holds_lane_until is None
+    assert scope is _Scope.SETTINGS or event == attempts.ACCEPTED or decided.lane_refusals == known.lane_refusals
+    assert decided.drops_token is (event == consequences.TokenRefused())
+    assert decided.probe.agrees is (event == attempts.ACCEPTED)
+    assert decided.crashes == known.crashes + isinstance(event, consequences.NotBuilt)
