@@ -47,7 +47,7 @@ class Mail:
             )
             self.schedule.offer(pending, due_at=due_at, expires_at=1e9)
         if destination:
-            self.schedule.attach(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
+            self.schedule.unpark(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
 
     def take(self, now: float = 0.0, destination: str = "relay") -> lanes.LaneEntry | None:
         """Return the message whose turn it is."""

@@ -181,7 +181,7 @@ async def test_a_recreated_namespace_inherits_nothing(sender: sending.Sender, se
 
 
 async def test_a_lane_that_the_policy_refuses_is_held(sender: sending.Sender, serve: Serve) -> None:
-    """After three recipients were refused by policy, the lane rests; the recipients stay deferred."""
+    """After three recipients were refused by policy, the lane is held; the recipients stay deferred."""
     server = await serve()
     server.script.on("RCPT", "550 5.7.1 Client refused")
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=1))

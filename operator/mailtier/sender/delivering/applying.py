@@ -95,7 +95,7 @@ class Applier:
         """Park an organization until somebody tells; its entry keeps its turn, and the connection is for others."""
         self._schedule.put_first(entry)
         self._keeper.park(entry.organization.key)
-        tell(lambda: self._keeper.look_again(entry.organization.key))
+        tell(lambda: self._keeper.judge_soon(entry.organization.key))
 
     def await_token(self, entry: lanes.LaneEntry, found: credentials.Credentials, usable: standing.Usable) -> None:
         """Park an organization until its token server has answered."""
@@ -104,7 +104,7 @@ class Applier:
             ready = self._tokens.peek(found)
             if ready is None or ready.failure is not None:
                 self._probes.request(usable.settings)
-            self._keeper.look_again(entry.organization.key)
+            self._keeper.judge_soon(entry.organization.key)
 
         self.park(entry, lambda _then: self._tokens.fetch(found, go_on))
 

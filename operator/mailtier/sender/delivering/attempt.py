@@ -91,7 +91,7 @@ class Attempts:
             return
         if (until := target.retry_at(key.namespace)) > self._clock.monotonic():
             # The namespace has met something here that others have not; they go on meanwhile.
-            self._schedule.rest(entry, until=until)
+            self._schedule.park_until(entry, until=until)
             return
         found = await self._credentials(entry, usable, target)
         if found is None:
@@ -173,7 +173,7 @@ class Attempts:
             if not isinstance(opened, session.Session):
                 return opened
             attempt.login.ticket.release()
-            self._keeper.settle(attempt.entry.organization.key)
+            self._keeper.confirm(attempt.entry.organization.key)
             limits = target.limits_of(slot)
             is_recovery = attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY
             result = await opened.send(
@@ -216,7 +216,7 @@ class Attempts:
             self._applier.park(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))
             return None
         except faults.StaleTokenError:
-            return consequences.TokenRefused()
+            return consequences.StaleToken()
         except faults.DeliveryError as error:
             return consequences.NotOpened(failure=error.failure, phase=error.phase)
 

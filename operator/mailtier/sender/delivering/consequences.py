@@ -51,11 +51,11 @@ class NotOpened:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRefused:
+class StaleToken:
     """The server refused an access token, and another one is worth a try."""
 
 
-AttemptEvent = NotBuilt | NotOpened | TokenRefused | transaction.RecipientResult
+AttemptEvent = NotBuilt | NotOpened | StaleToken | transaction.RecipientResult
 """How an attempt can end; with a result there was a session, so that the message may have been the cause."""
 
 
@@ -184,7 +184,7 @@ def decide(event: AttemptEvent, known: Circumstances) -> Consequences:
             return _not_built(message, known)
         case NotOpened(failure=failure, phase=phase):
             return _failed(failure, known, phase=phase, was_open=False)
-        case TokenRefused():
+        case StaleToken():
             served = Served(namespace=known.usable.witness(classify.Phase.AUTH))
             return dataclasses.replace(_only(AwaitsToken(), known), destination=served, drops_token=True)
         case transaction.RecipientResult(verdict=transaction.RecipientVerdict.ACCEPTED):

@@ -137,7 +137,7 @@ class Deliverer:
         self._wake.set()
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
-        """Look at an organization's settings again; the callback for whoever watches them."""
+        """Judge an organization anew, as its settings changed; the callback for whoever watches them."""
         self._keeper.note_settings(organization)
         self._wake.set()
 
@@ -204,7 +204,7 @@ class Deliverer:
     def _step(self) -> float:
         """Do what is to be done now; return after how many seconds there is more."""
         now = self._clock.monotonic()
-        self._keeper.judge_new()
+        self._keeper.judge_due()
         self._schedule.advance(now)
         self._keeper.expire(now)
         if now >= self._next_sweep:

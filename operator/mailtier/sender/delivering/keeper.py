@@ -56,8 +56,8 @@ class Keeper:
         self._wake = wake
         self._holds = holds.Holds()
         self._keys: dict[effective.OrganizationKey, set[ports.LaneKey]] = {}
-        self._unjudged: set[ports.LaneKey] = set()
-        self._stranded: list[lanes.LaneEntry] = []
+        self._to_judge: set[ports.LaneKey] = set()
+        self._untold: list[lanes.LaneEntry] = []
 
     def held(self) -> dict[ports.LaneKey, standing.Held]:
         """Return the organizations whose messages are held, and why."""
@@ -78,19 +78,19 @@ class Keeper:
             )
             if entry is not None and entry.organization.destination is None and self._holds.find(each.lane) is None:
                 self._keys.setdefault(lanes.organization_of(each.lane), set()).add(each.lane)
-                self._unjudged.add(each.lane)
+                self._to_judge.add(each.lane)
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
-        """Look at an organization's settings again: they changed."""
+        """Have an organization judged anew, without its holds: its settings changed."""
         for key in self._keys.get(organization, ()):
             self._holds.release(key)
-            self._schedule.forgive(key)
-            self._unjudged.add(key)
+            self._schedule.release(key)
+            self._to_judge.add(key)
 
-    def judge_new(self) -> None:
-        """Judge the organizations that are new, or whose settings changed."""
-        unjudged, self._unjudged = self._unjudged, set()
-        for key in unjudged:
+    def judge_due(self) -> None:
+        """Judge the organizations that are to be judged since this was called last."""
+        due, self._to_judge = self._to_judge, set()
+        for key in due:
             if self._schedule.organization(key) is not None:
                 self.judge(key)
 
@@ -104,10 +104,10 @@ class Keeper:
         if hold is not None and hold.recheck_at is None:
             self._holds.release(key)
         else:
-            self._holds.lift(key)
+            self._holds.release_for_trial(key)
         target = self._destinations.get(judged.settings)
         there = self._settings.get(effective.HOST) if target.at.is_host_s else None
-        self._schedule.attach(key, target.key, rates=judged.rates(there))
+        self._schedule.unpark(key, target.key, rates=judged.rates(there))
 
     def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool) -> None:
         """Hold an organization's messages.
@@ -119,32 +119,32 @@ class Keeper:
         """
         if self._holds.hold(key, held, now=self._clock.monotonic(), recheck=recheck):
             _log.info("messages are held", organization=str(lanes.organization_of(key)), reason=held.reason)
-        self._schedule.detach(key)
+        self._schedule.park(key)
         self._wake()
 
     def park(self, key: ports.LaneKey) -> None:
-        """Keep an organization's messages back for a moment, until somebody says `look_again`."""
-        self._schedule.detach(key)
+        """Let an organization's messages wait for a moment of which nobody is told, until it is judged again."""
+        self._schedule.park(key)
 
-    def look_again(self, key: ports.LaneKey) -> None:
-        """Look whether what keeps an organization's messages back is over."""
-        self._unjudged.add(key)
+    def judge_soon(self, key: ports.LaneKey) -> None:
+        """Have an organization judged anew: what it was parked or held for may be over."""
+        self._to_judge.add(key)
         self._wake()
 
     def note_move(self, destination_key: destination_key.DestinationKey) -> None:
-        """Look again at whoever uses a destination, where other rates hold from now on."""
+        """Have everybody judged anew who uses a destination, where other rates hold from now on."""
         for organization in self._schedule.organizations():
             if organization.destination == destination_key:
-                self.look_again(organization.key)
+                self.judge_soon(organization.key)
 
-    def settle(self, key: ports.LaneKey) -> None:
+    def confirm(self, key: ports.LaneKey) -> None:
         """Note that an organization's settings and credentials work."""
-        self._holds.settle(key)
+        self._holds.confirm(key)
 
     def sweep(self, now: float) -> None:
-        """Look at all holds: which are to be looked at again, told, or ended."""
+        """Go through all holds: which are to be judged anew, told, or ended."""
         for key in self._holds.to_recheck(now):
-            self.look_again(key)
+            self.judge_soon(key)
         for key, reason in self._holds.to_fail(now):
             organization = self._schedule.organization(key)
             if organization is not None:
@@ -180,9 +180,9 @@ class Keeper:
 
     def _tell_held(self, now: float) -> None:
         """Store for what waits in a held organization that it is held, and why."""
-        self._stranded += self._schedule.take_stranded()
+        self._untold += self._schedule.take_parked()
         told, kept = 0, []
-        for entry in self._stranded:
+        for entry in self._untold:
             key = entry.organization.key
             hold = self._holds.find(key)
             if entry.place is not lanes.EntryPlace.READY or hold is None:
@@ -192,7 +192,7 @@ class Keeper:
             elif states.may_follow(entry.pending.state, _S.HELD):
                 told += 1
                 self._store_held(entry, hold.held)
-        self._stranded = kept
+        self._untold = kept
 
     def _store_held(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
         at = self._clock.wall()

@@ -1,4 +1,4 @@
-"""Organizations whose messages are held: why, since when, and when to look again; pure."""
+"""Organizations whose messages are held: why, since when, and when to judge them anew; pure."""
 
 import dataclasses
 import datetime as dt
@@ -25,13 +25,13 @@ class Hold:
     Attributes:
         since: Seconds of the monotonic clock.
         recheck_at: When to try again without being told of a change; None where only a change helps.
-        looks: How often it was looked at, the first time included.
+        judged: How often it was judged so, the first time included.
     """
 
     held: standing.Held
     since: float
     recheck_at: float | None
-    looks: int
+    judged: int
 
 
 class Holds:
@@ -39,7 +39,7 @@ class Holds:
 
     def __init__(self) -> None:
         self._holds: dict[ports.LaneKey, Hold] = {}
-        self._released: dict[ports.LaneKey, Hold] = {}
+        self._on_trial: dict[ports.LaneKey, Hold] = {}
 
     def __len__(self) -> int:
         return len(self._holds)
@@ -61,35 +61,35 @@ class Holds:
             now: Seconds of the monotonic clock.
             recheck: Whether time alone may mend it.
         """
-        former = self._holds.get(key) or self._released.pop(key, None)
-        # A hold that was lifted only to look again goes on where it was.
+        former = self._holds.get(key) or self._on_trial.pop(key, None)
+        # A hold that was released only for a trial goes on where it was.
         goes_on = former is not None and former.held.reason == held.reason
-        looks = former.looks + 1 if former and goes_on else 1
+        judged = former.judged + 1 if former and goes_on else 1
         self._holds[key] = Hold(
             held=held,
             since=former.since if former and goes_on else now,
-            recheck_at=now + _RECHECKS.ceiling(looks).total_seconds() if recheck else None,
-            looks=looks,
+            recheck_at=now + _RECHECKS.ceiling(judged).total_seconds() if recheck else None,
+            judged=judged,
         )
         return not goes_on
 
     def release(self, key: ports.LaneKey) -> None:
         """End a hold because what caused it has changed."""
         self._holds.pop(key, None)
-        self._released.pop(key, None)
+        self._on_trial.pop(key, None)
 
-    def lift(self, key: ports.LaneKey) -> None:
-        """End a hold to look whether its cause is gone."""
+    def release_for_trial(self, key: ports.LaneKey) -> None:
+        """End a hold to see whether its cause is gone; it is remembered until `confirm`."""
         hold = self._holds.pop(key, None)
         if hold is not None:
-            self._released[key] = hold
+            self._on_trial[key] = hold
 
-    def settle(self, key: ports.LaneKey) -> None:
-        """Forget what the organization was held for before: it works again."""
-        self._released.pop(key, None)
+    def confirm(self, key: ports.LaneKey) -> None:
+        """Forget what the organization was held for before the trial: it works again."""
+        self._on_trial.pop(key, None)
 
     def to_recheck(self, now: float) -> Iterator[ports.LaneKey]:
-        """Yield the organizations to look at again."""
+        """Yield the organizations to be judged anew."""
         for key, hold in list(self._holds.items()):
             if hold.recheck_at is not None and hold.recheck_at <= now:
                 yield key

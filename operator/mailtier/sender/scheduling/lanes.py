@@ -124,7 +124,7 @@ class OrganizationLanes:
     """The lanes of one organization, and the destination that its settings name now.
 
     Attributes:
-        destination: None while its messages are held.
+        destination: None while it is parked.
         limiter: Its effective ratePerMinute.
         namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
         taken_at: When a message was taken last.
@@ -139,7 +139,7 @@ class OrganizationLanes:
         "key",
         "limiter",
         "namespace_limiter",
-        "rests_until",
+        "parked_until",
         "taken_at",
     )
 
@@ -150,7 +150,7 @@ class OrganizationLanes:
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None
         self.namespace_limiter: limiter.RateLimiter | None = None
-        self.rests_until = float("-inf")
+        self.parked_until = float("-inf")
         self.taken_at = float("-inf")
         self.entries: dict[int, LaneEntry] = {}
         self._lanes: dict[LaneClass, Lane] = {}
@@ -162,7 +162,7 @@ class OrganizationLanes:
             lane = self._lanes[lane_class] = Lane(lane_class)
         return lane
 
-    def forgive(self) -> None:
+    def release(self) -> None:
         """End the holds of its lanes: what they were held for has changed."""
         for lane in self._lanes.values():
             lane.held_until = float("-inf")
@@ -211,7 +211,9 @@ class OrganizationLanes:
             lane = self._lanes.get(lane_class)
             if lane is None or (entry := lane.head()) is None:
                 continue
-            lane_at = max(self.rests_until, lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now)
+            lane_at = max(
+                self.parked_until, lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now
+            )
             if lane_at <= now:
                 lane.ready.popleft()
                 entry.charges = tuple(limit.take(now) for limit in self._limits(lane))

@@ -2,8 +2,9 @@
 
 Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
 Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
-costs constant time, and the logarithm of a heap where it has to wait. A namespace that has used up its rate waits as
-a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked each second.
+costs constant time, and the logarithm of a heap where it has to wait. A namespace that has used up its rate is
+parked as a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked
+each second.
 """
 
 from collections.abc import Hashable, Iterator
@@ -25,13 +26,13 @@ class Schedule:
         self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
         self._due = timers.Timers[lanes.LaneEntry]()
         self._expiring = timers.Timers[lanes.LaneEntry]()
-        # Those that take part again later, while rates or holds keep all of theirs back.
+        # Those that take part again at a time: rates or holds keep all of theirs back until then.
         self._parked = timers.Timers[lanes.OrganizationLanes | lanes.ReadyNamespace]()
-        # By the namespace's uid: what it sent, and those of its parts that wait for its rate, by destination.
+        # By the namespace's uid: what it sent, and those of its parts that are parked for its rate, by destination.
         self._meters: dict[str, limiter.Meter] = {}
-        self._waiting: dict[str, dict[Hashable, lanes.ReadyNamespace]] = {}
+        self._parked_parts: dict[str, dict[Hashable, lanes.ReadyNamespace]] = {}
         self._touched: set[Hashable] = set()
-        self._stranded: list[lanes.LaneEntry] = []
+        self._ready_parked: list[lanes.LaneEntry] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -50,7 +51,7 @@ class Schedule:
     def offer(self, pending: ports.Pending, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:
         """Take a recipient in; None if it is here already.
 
-        Its organization has no destination until `attach` names one.
+        Its organization is parked until `unpark` names a destination.
         """
         if pending.recipient in self._entries:
             return None
@@ -65,42 +66,42 @@ class Schedule:
         self._wait(entry, due_at)
         return entry
 
-    def attach(self, key: ports.LaneKey, destination: Hashable, *, rates: lanes.Rates = lanes.UNLIMITED) -> None:
+    def unpark(self, key: ports.LaneKey, destination: Hashable, *, rates: lanes.Rates = lanes.UNLIMITED) -> None:
         """Let an organization's messages go to a destination; in place of the former, if there was one."""
         organization = self._organizations[key]
         organization.set_rates(rates)
         if organization.destination != destination:
-            self.detach(key)
+            self.park(key)
             organization.destination = destination
-            organization.rests_until = float("-inf")
+            organization.parked_until = float("-inf")
         self._parked.remove(organization)
         self._join(organization)
         # It may be another rate: let `take` look again.
-        self._let_in(key.namespace_uid)
+        self._unpark_namespace(key.namespace_uid)
 
-    def detach(self, key: ports.LaneKey) -> None:
-        """Hold an organization's messages; they keep their places."""
+    def park(self, key: ports.LaneKey) -> None:
+        """Let an organization's messages wait until it is unparked; they keep their places."""
         organization = self._organizations[key]
         if organization.destination is None:
             return
         self._leave(organization)
         organization.destination = None
-        self._stranded.extend(organization.ready())
+        self._ready_parked.extend(organization.ready())
 
     def hold(self, lane: lanes.Lane, *, until: float) -> None:
         """Hold one lane for a while."""
         lane.held_until = until
 
-    def rest(self, entry: lanes.LaneEntry, *, until: float) -> None:
+    def park_until(self, entry: lanes.LaneEntry, *, until: float) -> None:
         """Let an entry that was taken be the next of its lane, and its organization wait for a while."""
-        entry.organization.rests_until = until
+        entry.organization.parked_until = until
         self.put_first(entry)
 
-    def forgive(self, key: ports.LaneKey) -> None:
+    def release(self, key: ports.LaneKey) -> None:
         """End the holds of an organization's lanes: what they were held for has changed."""
         organization = self._organizations.get(key)
         if organization is not None:
-            organization.forgive()
+            organization.release()
             self._parked.remove(organization)
             self._join(organization)
 
@@ -114,7 +115,7 @@ class Schedule:
             self._make_ready(entry)
         for parked in self._parked.due(now):
             if isinstance(parked, lanes.ReadyNamespace):
-                self._let_in(parked.uid)
+                self._unpark_namespace(parked.uid)
             else:
                 self._join(parked)
 
@@ -137,10 +138,10 @@ class Schedule:
         touched, self._touched = self._touched, set()
         return touched
 
-    def take_stranded(self) -> list[lanes.LaneEntry]:
-        """Return what became ready while its organization was held, since this was asked last."""
-        stranded, self._stranded = self._stranded, []
-        return stranded
+    def take_parked(self) -> list[lanes.LaneEntry]:
+        """Return what was ready while its organization was parked, since this was asked last."""
+        ready_parked, self._ready_parked = self._ready_parked, []
+        return ready_parked
 
     def has_ready(self, destination: Hashable) -> bool:
         """Return whether something may be ready for a destination."""
@@ -156,7 +157,7 @@ class Schedule:
                 continue
             if (allowed_at := organization.namespace_allowed_at(now)) > now:
                 namespaces.remove(namespace.uid)
-                self._park(namespace, until=allowed_at)
+                self._park_part(namespace, until=allowed_at)
                 continue
             picked = organization.pick(now)
             if isinstance(picked, lanes.LaneEntry):
@@ -192,7 +193,7 @@ class Schedule:
         self._parked.remove(entry.organization)
         self._join(entry.organization)
         # What it did not use of the namespace's rate another may have.
-        self._let_in(entry.organization.key.namespace_uid)
+        self._unpark_namespace(entry.organization.key.namespace_uid)
 
     def remove(self, entry: lanes.LaneEntry) -> None:
         """Forget an entry: its state is final."""
@@ -225,12 +226,12 @@ class Schedule:
         organization = self._organizations.get(key)
         if organization is None or organization.namespace_limiter is None:
             return None
-        waiting = organization.destination in self._waiting.get(key.namespace_uid, {})
+        waiting = organization.destination in self._parked_parts.get(key.namespace_uid, {})
         return organization.namespace_limiter.per_minute if waiting else None
 
     def waiting_for_rate(self) -> int:
         """Return how many organizations have messages that wait for their namespace's rate."""
-        return sum(len(part.organizations) for parts in self._waiting.values() for part in parts.values())
+        return sum(len(part.organizations) for parts in self._parked_parts.values() for part in parts.values())
 
     def _wait(self, entry: lanes.LaneEntry, due_at: float) -> None:
         entry.place = lanes.EntryPlace.WAITING
@@ -242,7 +243,7 @@ class Schedule:
         # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
         self._parked.remove(entry.organization)
         if entry.organization.destination is None:
-            self._stranded.append(entry)
+            self._ready_parked.append(entry)
         self._join(entry.organization)
 
     def _join(self, organization: lanes.OrganizationLanes) -> None:
@@ -266,7 +267,7 @@ class Schedule:
         namespace.organizations.remove(organization.key.organization)
         if namespace.organizations:
             return
-        self._unpark(namespace)
+        self._unpark_part(namespace)
         namespaces = self._rotations.get(namespace.destination)
         if namespaces is not None:
             namespaces.remove(namespace.uid)
@@ -276,7 +277,7 @@ class Schedule:
     def _find(self, organization: lanes.OrganizationLanes) -> lanes.ReadyNamespace | None:
         """Return the part of its namespace that has something ready for the same destination, parked or not."""
         uid, destination = organization.key.namespace_uid, organization.destination
-        if (parked := self._waiting.get(uid, {}).get(destination)) is not None:
+        if (parked := self._parked_parts.get(uid, {}).get(destination)) is not None:
             return parked
         namespaces = self._rotations.get(destination)
         return namespaces.get(uid) if namespaces else None
@@ -289,21 +290,21 @@ class Schedule:
         namespaces.add(namespace.uid, namespace)
         self._touched.add(namespace.destination)
 
-    def _park(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
-        """Let a namespace wait for its rate."""
-        self._waiting.setdefault(namespace.uid, {})[namespace.destination] = namespace
+    def _park_part(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
+        """Let a namespace wait for its rate, outside of the rotation."""
+        self._parked_parts.setdefault(namespace.uid, {})[namespace.destination] = namespace
         self._parked.set(namespace, until)
 
-    def _unpark(self, namespace: lanes.ReadyNamespace) -> None:
+    def _unpark_part(self, namespace: lanes.ReadyNamespace) -> None:
         self._parked.remove(namespace)
-        parts = self._waiting.get(namespace.uid, {})
+        parts = self._parked_parts.get(namespace.uid, {})
         if parts.get(namespace.destination) is namespace:
             del parts[namespace.destination]
             if not parts:
-                del self._waiting[namespace.uid]
+                del self._parked_parts[namespace.uid]
 
-    def _let_in(self, uid: str) -> None:
-        """Let a namespace take part again wherever it waits for its rate."""
-        for namespace in list(self._waiting.get(uid, {}).values()):
-            self._unpark(namespace)
+    def _unpark_namespace(self, uid: str) -> None:
+        """Let a namespace take part again wherever it is parked for its rate."""
+        for namespace in list(self._parked_parts.get(uid, {}).values()):
+            self._unpark_part(namespace)
             self._add(namespace)

@@ -213,7 +213,7 @@ def test_a_session_that_does_not_come_about_is_no_loss() -> None:
 def test_a_refused_token_is_dropped_and_the_server_has_served(origin: vocabulary.Origin, namespace: str | None) -> None:
     """The server answered as servers do, for the one whose login it is; the recipient was not tried."""
     decided = consequences.decide(
-        consequences.TokenRefused(), dataclasses.replace(attempts.KNOWN, usable=attempts.usable(origin))
+        consequences.StaleToken(), dataclasses.replace(attempts.KNOWN, usable=attempts.usable(origin))
     )
     assert decided.recipient == consequences.AwaitsToken()
     assert decided.drops_token

@@ -30,7 +30,7 @@ _EVENTS = st.one_of(
     st.builds(consequences.NotOpened, failure=_FAILURES, phase=st.sampled_from(_P)),
     st.builds(attempts.refused, _FAILURES),
     st.builds(consequences.NotBuilt, message=st.sampled_from(["", "No such value."])),
-    st.sampled_from([attempts.ACCEPTED, attempts.LOST, consequences.TokenRefused()]),
+    st.sampled_from([attempts.ACCEPTED, attempts.LOST, consequences.StaleToken()]),
 )
 
 
@@ -91,7 +91,7 @@ def test_every_end_leads_to_one_state_that_may_follow(
             assert known.state is _S.IN_DOUBT
             assert due_at >= attempts.NOW
         case consequences.AwaitsToken():
-            assert event == consequences.TokenRefused()
+            assert event == consequences.StaleToken()
 
 
 @given(_EVENTS, _circumstances())
@@ -116,6 +116,6 @@ def test_nobody_pays_for_another_s_fault(event: consequences.AttemptEvent, known
     assert (decided.refused is not None) is (scope is _Scope.CREDENTIALS)
     assert scope is _Scope.SETTINGS or decided.holds_lane_until is None
     assert scope is _Scope.SETTINGS or event == attempts.ACCEPTED or decided.lane_refusals == known.lane_refusals
-    assert decided.drops_token is (event == consequences.TokenRefused())
+    assert decided.drops_token is (event == consequences.StaleToken())
     assert decided.probe.agrees is (event == attempts.ACCEPTED)
     assert decided.crashes == known.crashes + isinstance(event, consequences.NotBuilt)

@@ -74,9 +74,9 @@ def test_messages_of_a_held_organization_keep_their_places() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"), count=3)
     mail.schedule.advance(0.0)
-    mail.schedule.detach(mailbags.lane("ns"))
+    mail.schedule.park(mailbags.lane("ns"))
     assert mail.take() is None
-    mail.schedule.attach(mailbags.lane("ns"), "relay")
+    mail.schedule.unpark(mailbags.lane("ns"), "relay")
     assert [entry.pending.recipient for entry in mail.drain()] == [1, 2, 3]
 
 
@@ -85,8 +85,8 @@ def test_what_becomes_ready_in_a_held_organization_is_told_once() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"), count=2, destination=None)
     mail.schedule.advance(0.0)
-    assert [entry.pending.recipient for entry in mail.schedule.take_stranded()] == [1, 2]
-    assert mail.schedule.take_stranded() == []
+    assert [entry.pending.recipient for entry in mail.schedule.take_parked()] == [1, 2]
+    assert mail.schedule.take_parked() == []
 
 
 def test_another_destination_takes_over() -> None:
@@ -94,7 +94,7 @@ def test_another_destination_takes_over() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"), count=2)
     mail.schedule.advance(0.0)
-    mail.schedule.attach(mailbags.lane("ns"), "other")
+    mail.schedule.unpark(mailbags.lane("ns"), "other")
     assert mail.take(destination="relay") is None
     assert len(mail.drain(destination="other")) == 2
 
