@@ -78,7 +78,7 @@ def failure(
 
 def refused(why: classify.Failure) -> transaction.RecipientResult:
     """Return that an attempt failed in a session."""
-    return transaction.RecipientResult(recipient=ADDRESS, verdict=transaction.RecipientVerdict.FAILED, failure=why)
+    return transaction.RecipientResult(rcpt_to=ADDRESS, verdict=transaction.RecipientVerdict.FAILED, failure=why)
 
 
 def closed(why: classify.Failure, phase: classify.Phase = classify.Phase.CONNECT) -> consequences.NotOpened:
@@ -87,9 +87,9 @@ def closed(why: classify.Failure, phase: classify.Phase = classify.Phase.CONNECT
 
 
 (_REPLY,) = replies.ReplyParser().receive(b"250 2.0.0 Ok\r\n")
-ACCEPTED = transaction.RecipientResult(recipient=ADDRESS, verdict=transaction.RecipientVerdict.ACCEPTED, reply=_REPLY)
+ACCEPTED = transaction.RecipientResult(rcpt_to=ADDRESS, verdict=transaction.RecipientVerdict.ACCEPTED, reply=_REPLY)
 LOST = transaction.RecipientResult(
-    recipient=ADDRESS,
+    rcpt_to=ADDRESS,
     verdict=transaction.RecipientVerdict.IN_DOUBT,
     failure=classify.classify_fault(classify.Phase.DOT, classify.Fault.CONNECTION_LOST),
 )

@@ -1,4 +1,4 @@
-"""One SMTP mail transaction as a state machine without I/O: replies in, bytes out, an outcome per recipient.
+"""One SMTP mail transaction as a state machine without I/O: replies in, bytes out, a result per recipient.
 
 It always knows whether the final dot was sent: `dot_sent` is true before the bytes that hold the dot are handed
 out, so a message that may have been taken is never counted as one that was not. A large message is handed out without
@@ -51,13 +51,13 @@ class RecipientResult:
     """What became of one recipient.
 
     Attributes:
-        recipient: The envelope address, as it was given.
+        rcpt_to: The envelope address, as it was given.
         verdict: What is known.
         failure: Why it failed or is in doubt; else None.
         reply: The reply to the final dot where it was accepted; else None.
     """
 
-    recipient: str
+    rcpt_to: str
     verdict: RecipientVerdict = RecipientVerdict.PENDING
     failure: classify.Failure | None = None
     reply: replies.Reply | None = None
@@ -87,7 +87,7 @@ class Transaction:
         "_mail_from",
         "_message",
         "_offered",
-        "_outcomes",
+        "_results",
         "_secrets",
         "_state",
         "_targets",
@@ -114,7 +114,7 @@ class Transaction:
         self._offered = offered
         self._secrets = tuple(secrets)
         self._state = _S.IDLE
-        self._outcomes = [RecipientResult(recipient=address) for address in rcpt_to]
+        self._results = [RecipientResult(rcpt_to=address) for address in rcpt_to]
         # Indexes of the recipients that get a RCPT, and how many of those have been answered.
         self._targets: list[int] = []
         self._answered = 0
@@ -127,7 +127,7 @@ class Transaction:
 
     @property
     def is_ended(self) -> bool:
-        """Whether every outcome is known and nothing more is to be sent or received."""
+        """Whether every result is known and nothing more is to be sent or received."""
         return self._state is _S.ENDED
 
     @property
@@ -141,9 +141,9 @@ class Transaction:
         return transaction_table.PHASES.get(self._state)
 
     @property
-    def outcomes(self) -> tuple[RecipientResult, ...]:
+    def results(self) -> tuple[RecipientResult, ...]:
         """One for each recipient, in the order they were given."""
-        return tuple(self._outcomes)
+        return tuple(self._results)
 
     def start(self) -> bytes:
         """Return the first bytes to send; none if every recipient fails before MAIL.
@@ -154,7 +154,7 @@ class Transaction:
         self._require(_S.IDLE)
         unsendable = preflight.find_unsendable(
             mail_from=self._mail_from,
-            rcpt_to=[outcome.recipient for outcome in self._outcomes],
+            rcpt_to=[result.rcpt_to for result in self._results],
             message=self._message,
             offered=self._offered,
         )
@@ -165,7 +165,7 @@ class Transaction:
         if not self._targets:
             return self._end(SessionAfter.REUSE)
         self._advance(_E.START)
-        is_utf8 = not all(a.isascii() for a in (self._mail_from, *map(self._recipient, self._targets)))
+        is_utf8 = not all(a.isascii() for a in (self._mail_from, *map(self._rcpt_to, self._targets)))
         mail = wire.mail(
             self._mail_from,
             size_bytes=len(self._message),
@@ -176,7 +176,7 @@ class Transaction:
         if not self._offered.pipelining:
             return mail
         # DATA ends the group: a client waits for its reply before the message (RFC 2920 section 3.1).
-        return b"".join((mail, *(wire.rcpt(self._recipient(index)) for index in self._targets), wire.DATA))
+        return b"".join((mail, *(wire.rcpt(self._rcpt_to(index)) for index in self._targets), wire.DATA))
 
     def finish(self) -> bytes:
         """Return the final dot of a message that has left.
@@ -220,7 +220,7 @@ class Transaction:
     def lose(self, fault: classify.Fault) -> None:
         """End the transaction because no further reply can be had: lost, timed out, cancelled, unreadable.
 
-        Recipients without an outcome are in doubt if the final dot was sent, and have failed otherwise.
+        Recipients without a result are in doubt if the final dot was sent, and have failed otherwise.
 
         Raises:
             IllegalInput: It has not been started, or has ended.
@@ -233,7 +233,7 @@ class Transaction:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_positive:
             self._advance(_E.PROCEED)
-            return self._unless_grouped(wire.rcpt(self._recipient(self._targets[0])))
+            return self._unless_grouped(wire.rcpt(self._rcpt_to(self._targets[0])))
         self._fail_pending(self._classified(reply))
         return self._abandon(SessionAfter.REUSE)
 
@@ -245,7 +245,7 @@ class Transaction:
         self._answered += 1
         if self._answered < len(self._targets):
             self._advance(_E.REPEAT)
-            return self._unless_grouped(wire.rcpt(self._recipient(self._targets[self._answered])))
+            return self._unless_grouped(wire.rcpt(self._rcpt_to(self._targets[self._answered])))
         if not self._pending():
             return self._abandon(SessionAfter.RESET)
         self._advance(_E.PROCEED)
@@ -277,7 +277,7 @@ class Transaction:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_positive:
             for index in self._pending():
-                self._settle(index, verdict=RecipientVerdict.ACCEPTED, reply=reply)
+                self._conclude(index, verdict=RecipientVerdict.ACCEPTED, reply=reply)
         else:
             self._fail_pending(self._classified(reply))
         # Taken or refused, the server's buffers are empty (RFC 5321 section 4.1.1.4).
@@ -309,7 +309,7 @@ class Transaction:
         failure = classify.classify_fault(transaction_table.PHASES[self._state], fault)
         verdict = RecipientVerdict.IN_DOUBT if self.dot_sent else RecipientVerdict.FAILED
         for index in self._pending():
-            self._settle(index, verdict=verdict, failure=failure)
+            self._conclude(index, verdict=verdict, failure=failure)
         return self._end(SessionAfter.CLOSE)
 
     def _end(self, session: SessionAfter) -> bytes:
@@ -317,20 +317,20 @@ class Transaction:
         self.session = session
         return b""
 
-    def _recipient(self, index: int) -> str:
-        return self._outcomes[index].recipient
+    def _rcpt_to(self, index: int) -> str:
+        return self._results[index].rcpt_to
 
     def _pending(self) -> list[int]:
-        return [i for i, outcome in enumerate(self._outcomes) if outcome.verdict is RecipientVerdict.PENDING]
+        return [i for i, result in enumerate(self._results) if result.verdict is RecipientVerdict.PENDING]
 
     def _fail(self, index: int, failure: classify.Failure) -> None:
-        self._settle(index, verdict=RecipientVerdict.FAILED, failure=failure)
+        self._conclude(index, verdict=RecipientVerdict.FAILED, failure=failure)
 
     def _fail_pending(self, failure: classify.Failure) -> None:
         for index in self._pending():
             self._fail(index, failure)
 
-    def _settle(
+    def _conclude(
         self,
         index: int,
         *,
@@ -338,9 +338,7 @@ class Transaction:
         failure: classify.Failure | None = None,
         reply: replies.Reply | None = None,
     ) -> None:
-        self._outcomes[index] = dataclasses.replace(
-            self._outcomes[index], verdict=verdict, failure=failure, reply=reply
-        )
+        self._results[index] = dataclasses.replace(self._results[index], verdict=verdict, failure=failure, reply=reply)
 
     def _classified(self, reply: replies.Reply) -> classify.Failure:
         return classify.classify_reply(transaction_table.PHASES[self._state], reply, secrets=self._secrets)

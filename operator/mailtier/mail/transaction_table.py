@@ -40,7 +40,7 @@ class TransactionEvent(enum.StrEnum):
     CLOSE_EMPTY = "close empty"
     """No recipient is left, and the server waits for data."""
     END = "end"
-    """Every outcome is known and no reply is outstanding, or none will come."""
+    """Every result is known and no reply is outstanding, or none will come."""
 
 
 TRANSITIONS: Final[Mapping[tuple[TransactionState, TransactionEvent], TransactionState]] = types.MappingProxyType(
@@ -73,7 +73,7 @@ PHASES: Final[Mapping[TransactionState, classify.Phase]] = {
     TransactionState.DATA: classify.Phase.DATA,
     TransactionState.BODY: classify.Phase.DATA,
     TransactionState.DOT: classify.Phase.DOT,
-    # No outcome depends on these two any more.
+    # No result depends on these two any more.
     TransactionState.DRAIN: classify.Phase.DATA,
     TransactionState.EMPTY_DOT: classify.Phase.DATA,
 }

@@ -26,11 +26,11 @@ def test_the_dot_of_a_large_message_waits_until_it_has_left() -> None:
     machine = _at_its_body()
     assert (machine.state, machine.dot_sent) == (T.BODY, False)
     machine.lose(classify.Fault.CONNECTION_LOST)
-    assert machine.outcomes[0].verdict is V.FAILED
+    assert machine.results[0].verdict is V.FAILED
     machine = _at_its_body()
     assert (machine.finish(), machine.state, machine.dot_sent) == (b".\r\n", T.DOT, True)
     machine.lose(classify.Fault.CONNECTION_LOST)
-    assert machine.outcomes[0].verdict is V.IN_DOUBT
+    assert machine.results[0].verdict is V.IN_DOUBT
 
 
 def test_a_large_message_may_be_refused_on_its_way() -> None:
@@ -38,9 +38,9 @@ def test_a_large_message_may_be_refused_on_its_way() -> None:
     machine = _at_its_body()
     machine.receive(_reply("552 5.3.4"))
     assert (machine.is_ended, machine.session, machine.dot_sent) == (True, W.CLOSE, False)
-    assert machine.outcomes[0].failure is not None
-    assert machine.outcomes[0].failure.reason == "MessageTooLarge"
+    assert machine.results[0].failure is not None
+    assert machine.results[0].failure.reason == "MessageTooLarge"
     machine = _at_its_body()
     machine.receive(_reply("250"))
-    assert machine.outcomes[0].failure is not None
-    assert machine.outcomes[0].failure.reason == "ProtocolError"
+    assert machine.results[0].failure is not None
+    assert machine.results[0].failure.reason == "ProtocolError"

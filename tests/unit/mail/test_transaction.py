@@ -33,7 +33,7 @@ def _reply(code: int, enhanced: str = "") -> replies.Reply:
 
 
 def _verdicts(machine: Machine) -> list[transaction.RecipientVerdict]:
-    return [outcome.verdict for outcome in machine.outcomes]
+    return [result.verdict for result in machine.results]
 
 
 def _play(machine: Machine, codes: list[int]) -> list[bytes]:
@@ -60,9 +60,9 @@ def test_a_message_is_handed_over_step_by_step() -> None:
     ]
     assert machine.is_ended
     assert machine.session is W.REUSE
-    assert [outcome.recipient for outcome in machine.outcomes] == ["r@x.y", "q@x.y"]
+    assert [result.rcpt_to for result in machine.results] == ["r@x.y", "q@x.y"]
     assert _verdicts(machine) == [V.ACCEPTED, V.ACCEPTED]
-    assert machine.outcomes[0].reply == _reply(OK)
+    assert machine.results[0].reply == _reply(OK)
 
 
 def test_with_pipelining_all_commands_up_to_data_go_out_at_once() -> None:
@@ -116,20 +116,20 @@ def test_one_recipient_every_ending(
     """Each way a transaction can end gives a verdict, a scope, and what may be done with the session."""
     machine = _machine()
     _play(machine, codes)
-    (outcome,) = machine.outcomes
+    (result,) = machine.results
     assert machine.is_ended
-    assert outcome.verdict is verdict
-    assert (outcome.failure.scope if outcome.failure else None) == scope
+    assert result.verdict is verdict
+    assert (result.failure.scope if result.failure else None) == scope
     assert machine.session is session
     assert machine.dot_sent is dot_sent
 
 
 def test_refused_recipients_do_not_stop_the_others() -> None:
-    """Each recipient has its own outcome, and the message goes to those who are left."""
+    """Each recipient has its own result, and the message goes to those who are left."""
     machine = _machine(("a@x.y", "b@x.y", "c@x.y"))
     _play(machine, [OK, REFUSE, OK, DEFER, GO, OK])
     assert _verdicts(machine) == [V.FAILED, V.ACCEPTED, V.FAILED]
-    first, _, last = machine.outcomes
+    first, _, last = machine.results
     assert first.failure is not None
     assert first.failure.is_permanent
     assert last.failure is not None
@@ -142,8 +142,8 @@ def test_a_loss_after_the_dot_leaves_refused_recipients_refused() -> None:
     _play(machine, [OK, REFUSE, OK, GO])
     machine.lose(classify.Fault.TIMED_OUT)
     assert _verdicts(machine) == [V.FAILED, V.IN_DOUBT]
-    assert machine.outcomes[1].failure is not None
-    assert machine.outcomes[1].failure.reason == "InDoubt"
+    assert machine.results[1].failure is not None
+    assert machine.results[1].failure.reason == "InDoubt"
 
 
 def test_the_dot_is_known_before_the_data_is_handed_out() -> None:
@@ -169,7 +169,7 @@ def test_a_pipelined_refusal_of_mail_waits_for_the_other_replies() -> None:
     assert machine.receive(_reply(503)) == b""
     assert machine.is_ended
     assert machine.session is W.RESET
-    assert [outcome.failure.code for outcome in machine.outcomes if outcome.failure] == [REFUSE, REFUSE]
+    assert [result.failure.code for result in machine.results if result.failure] == [REFUSE, REFUSE]
 
 
 def test_data_that_is_agreed_to_without_a_recipient_is_ended_with_an_empty_message() -> None:
@@ -188,9 +188,9 @@ def test_a_loss_while_draining_changes_no_outcome() -> None:
     """What was refused stays refused for its own reason; the session is gone."""
     machine = _machine(("a@x.y",), PIPELINED)
     _play(machine, [OK, REFUSE, LOST])
-    (outcome,) = machine.outcomes
-    assert outcome.failure is not None
-    assert outcome.failure.scope is classify.Scope.RECIPIENT
+    (result,) = machine.results
+    assert result.failure is not None
+    assert result.failure.scope is classify.Scope.RECIPIENT
     assert machine.session is W.CLOSE
 
 
@@ -237,7 +237,7 @@ def test_the_table_is_what_the_machine_does() -> None:
 
 @given(st.integers(1, 4), st.lists(st.sampled_from([OK, GO, DEFER, REFUSE, LEAVE, LOST]), max_size=9), st.booleans())
 def test_whatever_the_server_does_the_outcomes_are_true(count: int, codes: list[int], pipelined: bool) -> None:
-    """Accepted means 2yz at RCPT and dot; in doubt means the data was handed out; the end knows every outcome."""
+    """Accepted means 2yz at RCPT and dot; in doubt means the data was handed out; the end knows every result."""
     machine = _machine(tuple(f"{n}@x.y" for n in range(count)), PIPELINED if pipelined else SEQUENTIAL)
     sent = machine.start()
     agreed = 0
@@ -260,9 +260,9 @@ def test_whatever_the_server_does_the_outcomes_are_true(count: int, codes: list[
         assert V.PENDING not in verdicts
     else:
         assert machine.session is W.CLOSE
-    for outcome in machine.outcomes:
-        assert (outcome.failure is not None) == (outcome.verdict in {V.FAILED, V.IN_DOUBT})
-        assert (outcome.reply is not None) == (outcome.verdict is V.ACCEPTED)
+    for result in machine.results:
+        assert (result.failure is not None) == (result.verdict in {V.FAILED, V.IN_DOUBT})
+        assert (result.reply is not None) == (result.verdict is V.ACCEPTED)
 
 
 @given(
@@ -274,7 +274,7 @@ def test_whatever_the_server_does_the_outcomes_are_true(count: int, codes: list[
 def test_pipelining_changes_no_verdict(mail: int, rcpts: list[int], data: int, dot: int) -> None:
     """A server that answers each command alike gets the message for the same recipients, grouped or not."""
     recipients = tuple(f"{number}@x.y" for number in range(len(rcpts)))
-    results = []
+    ends = []
     for offered in (SEQUENTIAL, PIPELINED):
         machine = _machine(recipients, offered)
         machine.start()
@@ -286,12 +286,12 @@ def test_pipelining_changes_no_verdict(mail: int, rcpts: list[int], data: int, d
                 machine.lose(classify.Fault.CONNECTION_LOST)
             else:
                 machine.receive(_reply(code))
-        results.append([(outcome.verdict, outcome.failure) for outcome in machine.outcomes])
-    assert results[0] == results[1]
+        ends.append([(result.verdict, result.failure) for result in machine.results])
+    assert ends[0] == ends[1]
 
 
 def _snapshot(machine: Machine) -> tuple[object, ...]:
-    return (machine.state, machine.dot_sent, machine.session, machine.outcomes)
+    return (machine.state, machine.dot_sent, machine.session, machine.results)
 
 
 def test_illegal_input_raises_and_changes_nothing() -> None:
@@ -332,7 +332,7 @@ def test_what_the_server_cannot_take_fails_before_mail(
     assert machine.start() == b""
     assert machine.is_ended
     assert machine.session is W.REUSE
-    failures = [outcome.failure for outcome in machine.outcomes]
+    failures = [result.failure for result in machine.results]
     assert [failure.reason for failure in failures if failure] == reasons
     assert all(f is not None and f.is_permanent and f.scope is classify.Scope.MESSAGE for f in failures)
 
@@ -342,7 +342,7 @@ def test_only_recipients_outside_ascii_fail_without_smtputf8() -> None:
     machine = _machine(("ä@x.y", "b@x.y"))
     assert _play(machine, [OK, OK, GO, OK])[1] == b"RCPT TO:<b@x.y>\r\n"
     assert _verdicts(machine) == [V.FAILED, V.ACCEPTED]
-    failure = machine.outcomes[0].failure
+    failure = machine.results[0].failure
     assert failure is not None
     assert (failure.scope, failure.is_permanent) == (classify.Scope.RECIPIENT, True)
 
@@ -377,6 +377,6 @@ def test_nothing_private_is_shown() -> None:
     assert "x.y" not in repr(machine)
     _play(machine, [OK])
     machine.receive(dataclasses.replace(_reply(REFUSE), lines=("who is hunter2hunter2?",)))
-    (outcome,) = machine.outcomes
-    assert outcome.failure is not None
-    assert outcome.failure.text == "who is [removed]?"
+    (result,) = machine.results
+    assert result.failure is not None
+    assert result.failure.text == "who is [removed]?"

@@ -184,8 +184,8 @@ class Attempts:
                 envelope_timeout=limits.envelope_timeout,
                 message_timeout=min(limits.message_timeout, _PASSWORD_DOT) if is_recovery else limits.message_timeout,
             )
-            if not result.is_stale:
-                return result.outcome
+            if result is not None:
+                return result
 
     async def _open(
         self, attempt: tries.Try, target: destination.Destination, slot: destination.Slot, *, is_fresh: bool

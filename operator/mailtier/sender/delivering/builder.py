@@ -87,13 +87,13 @@ class Builder:
                 at=job.accepted_at,
             )
         )
-        recipient = addresses.parse(job.rcpt_to)
+        rcpt_to = addresses.parse(job.rcpt_to)
         data = message.serialize(
             message.Message(
                 from_=addresses.parse(from_.address),
                 from_name=from_.display_name or "",
                 reply_to=addresses.parse(from_.reply_to) if from_.reply_to else None,
-                to=recipient,
+                to=rcpt_to,
                 subject=rendered.subject,
                 text=rendered.text,
                 html=rendered.html,
@@ -104,7 +104,7 @@ class Builder:
         )
         return Built(
             mail_from=addresses.parse(from_.envelope).wire,
-            rcpt_to=recipient.wire,
+            rcpt_to=rcpt_to.wire,
             data=data,
             snapshot=snapshot,
         )

@@ -39,9 +39,9 @@ class VerdictContext:
     secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
 
-def accepted(job: ports.Job, outcome: transaction.RecipientResult, context: VerdictContext) -> ports.Outcome:
+def accepted(job: ports.Job, result: transaction.RecipientResult, context: VerdictContext) -> ports.Outcome:
     """Return the outcome of a message that the next hop took."""
-    reply = outcome.reply
+    reply = result.reply
     said = ""
     if reply is not None:
         said = f"{reply.code} {reply.enhanced}" if reply.enhanced else str(reply.code)

@@ -142,18 +142,6 @@ class _Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a transaction came to.
-
-    Attributes:
-        is_stale: The idle session was gone, or says nothing any more, before the transaction began: nobody's fault.
-    """
-
-    outcome: transaction.RecipientResult
-    is_stale: bool
-
-
 class Session:
     """An open session. It is used by one task at a time, and closed after any time-out, loss or cancellation.
 
@@ -201,7 +189,7 @@ class Session:
         before_dot: BeforeDot,
         envelope_timeout: dt.timedelta,
         message_timeout: dt.timedelta,
-    ) -> Result:
+    ) -> transaction.RecipientResult | None:
         """Carry out one transaction and return what became of its recipient.
 
         Args:
@@ -212,6 +200,10 @@ class Session:
                 certainly not taken.
             envelope_timeout: Total until the reply to DATA (R10).
             message_timeout: Total for the message and the reply to its final dot (R10); for a large one each of them.
+
+        Returns:
+            Its result; None where an idle session was gone, or says nothing any more, before the transaction began:
+            nobody's fault. A new session always has one.
         """
         machine = transaction.Transaction(
             mail_from=mail_from, rcpt_to=(rcpt_to,), message=message, offered=self.offered, secrets=self._secrets
@@ -258,7 +250,8 @@ class Session:
             ):
                 self._connection.end(classify.Fault.CONNECTION_LOST)
             self._needs_reset = machine.session is transaction.SessionAfter.RESET
-        return Result(outcome=machine.outcomes[0], is_stale=is_reused and interrupted and not answered)
+        is_stale = is_reused and interrupted and not answered
+        return None if is_stale else machine.results[0]
 
     async def _send_body(self, machine: transaction.Transaction, body: bytes) -> bytes:
         """Send a large message, and return its dot; none where the server has refused it meanwhile."""

@@ -261,7 +261,7 @@ def test_a_resend_that_did_not_come_about_leaves_the_recipient_in_doubt(
 @pytest.mark.parametrize("verdict", list(transaction.RecipientVerdict))
 def test_a_result_without_a_reason_is_a_defect(verdict: transaction.RecipientVerdict) -> None:
     """Nothing is decided on a result that does not say why; only an acceptance needs no reason."""
-    result = transaction.RecipientResult(recipient=attempts.ADDRESS, verdict=verdict)
+    result = transaction.RecipientResult(rcpt_to=attempts.ADDRESS, verdict=verdict)
     if verdict is transaction.RecipientVerdict.ACCEPTED:
         assert _state(consequences.decide(result, attempts.KNOWN)) == (_S.ACCEPTED, True)
         return

@@ -88,7 +88,7 @@ def test_an_acceptance_quotes_no_secret() -> None:
     """A server that answers the dot with the password gets it into no record (R1)."""
     (reply,) = replies.ReplyParser().receive(b"250 2.0.0 Thanks for correct-horse-battery\r\n")
     outcome = transaction.RecipientResult(
-        recipient="a@example.org", verdict=transaction.RecipientVerdict.ACCEPTED, reply=reply
+        rcpt_to="a@example.org", verdict=transaction.RecipientVerdict.ACCEPTED, reply=reply
     )
     context = dataclasses.replace(_CONTEXT, for_owner=True, secrets=("correct-horse-battery",))
     told = verdicts.accepted(attempts.JOB, outcome, context)
