@@ -7,7 +7,7 @@ from kit import mailbags, sending
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, replies, transaction
 from mailtier.sender import ports
-from mailtier.sender.delivering import consequences, verdicts
+from mailtier.sender.delivering import consequences, tries, verdicts
 from mailtier.sender.scheduling import refusals, standing
 from mailtier.settings import effective
 
@@ -54,6 +54,7 @@ JOB = ports.Job(
 KNOWN = consequences.Circumstances(
     job=JOB,
     usable=usable(),
+    is_current=True,
     state=vocabulary.RecipientState.QUEUED,
     lane_refusals=refusals.NO_REFUSALS,
     losses=refusals.NO_LOSSES,
@@ -81,9 +82,9 @@ def refused(why: classify.Failure) -> transaction.RecipientResult:
     return transaction.RecipientResult(rcpt_to=ADDRESS, verdict=transaction.RecipientVerdict.FAILED, failure=why)
 
 
-def closed(why: classify.Failure, phase: classify.Phase = classify.Phase.CONNECT) -> consequences.NotOpened:
+def closed(why: classify.Failure, phase: classify.Phase = classify.Phase.CONNECT) -> tries.NotOpened:
     """Return that no session came about."""
-    return consequences.NotOpened(failure=why, phase=phase)
+    return tries.NotOpened(failure=why, phase=phase)
 
 
 (_REPLY,) = replies.ReplyParser().receive(b"250 2.0.0 Ok\r\n")

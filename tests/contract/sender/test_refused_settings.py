@@ -1,6 +1,7 @@
 """What a server says of the settings is the settings' fault in whatever phase: messages wait, and Verified says so."""
 
 import collections.abc
+import dataclasses
 
 import pytest
 
@@ -10,6 +11,10 @@ from mailtier.api import feed, vocabulary
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
 _HELO = "504 5.5.2 <mailtier-0>: Helo command rejected: need fully-qualified hostname"
+
+
+def _commands(server: smtpd.Server) -> list[bytes]:
+    return [line for transcript in server.transcripts for line in transcript.commands()]
 
 
 async def _verified(sender: sending.Sender, reason: str) -> feed.Probe:
@@ -76,6 +81,27 @@ async def test_a_held_lane_is_tried_after_15_minutes(sender: sending.Sender, ser
             await sender.until(of, each, _S.ACCEPTED)
         sender.skip(61)
         await _verified(sender, "Verified")
+
+
+async def test_what_was_said_of_former_settings_holds_nobody(sender: sending.Sender, serve: Serve) -> None:
+    """Refused while somebody mended the settings, three messages do not hold those that go with the new ones."""
+    server = await serve()
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+    refusal = smtpd.Behaviour(reply="554 5.7.1 Relay access denied", delay_seconds=1)
+    for number in range(3):
+        server.script.on(f"RCPT TO:<user{number}@", refusal)
+    sent = [await sender.notify(of, f"user{number}@example.org") for number in range(3)]
+    asked = [f"user{number}@".encode() for number in range(3)]
+    await wait.until_async(
+        lambda: all(any(each in line for line in _commands(server)) for each in asked),
+        within_seconds=10,
+        why="the server was asked for all three",
+    )
+    sender.settings.put(dataclasses.replace(of, delivery=dataclasses.replace(of.delivery, rate_per_minute=6_000)))
+    for each in sent:
+        await sender.until(of, each, _S.DEFERRED)
+    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
 
 
 async def test_one_recipient_is_enough_after_ten_minutes(sender: sending.Sender, serve: Serve) -> None:

@@ -156,7 +156,7 @@ class Attempts:
 
     async def _try(
         self, attempt: tries.Try, target: destination.Destination, slot: destination.Slot
-    ) -> consequences.AttemptEvent | None:
+    ) -> tries.AttemptEvent | None:
         """Return how an attempt ended; None where it did not begin, and its entry has its turn again."""
         try:
             built = self._messages.build(attempt.job, attempt.usable.from_)
@@ -164,7 +164,7 @@ class Attempts:
             message = str(error) if isinstance(error, _SPEAKING) else ""
             number = attempt.job.recipient
             _log.warning("a message cannot be built", recipient=number, error=message or tries.place(error))
-            return consequences.NotBuilt(message=message)
+            return tries.NotBuilt(message=message)
         self._schedule.charge(attempt.entry, len(built.data) // _COST_BYTES)
         trials = 0
         while True:
@@ -189,7 +189,7 @@ class Attempts:
 
     async def _open(
         self, attempt: tries.Try, target: destination.Destination, slot: destination.Slot, *, is_fresh: bool
-    ) -> session.Session | consequences.AttemptEvent | None:
+    ) -> session.Session | tries.AttemptEvent | None:
         """Return a session, or how the attempt ended without one; None where its entry has its turn again.
 
         Args:
@@ -216,9 +216,9 @@ class Attempts:
             self._applier.park(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))
             return None
         except faults.StaleTokenError:
-            return consequences.StaleToken()
+            return tries.StaleToken()
         except faults.DeliveryError as error:
-            return consequences.NotOpened(failure=error.failure, phase=error.phase)
+            return tries.NotOpened(failure=error.failure, phase=error.phase)
 
     async def _is_current(self, attempt: tries.Try) -> bool:
         """Return whether a session may be opened with the credentials at hand: they were read just now (R9)."""
@@ -231,9 +231,11 @@ class Attempts:
 
     def _gather(self, attempt: tries.Try, target: destination.Destination) -> consequences.Circumstances:
         usable, entry = attempt.usable, attempt.entry
+        present = self._settings.get(lanes.organization_of(entry.organization.key))
         return consequences.Circumstances(
             job=attempt.job,
             usable=usable,
+            is_current=present is usable.settings or present == usable.settings,
             state=entry.pending.state,
             lane_refusals=entry.lane.refusals,
             losses=entry.losses,

@@ -27,44 +27,12 @@ _REBUILT_AFTER: Final = dt.timedelta(seconds=30)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class NotBuilt:
-    """The message could not be built.
-
-    Attributes:
-        message: Why, for the tenant; "" where what went wrong may quote the message.
-    """
-
-    message: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class NotOpened:
-    """No session came about.
-
-    Attributes:
-        failure: Why.
-        phase: In which it failed.
-    """
-
-    failure: classify.Failure
-    phase: classify.Phase
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class StaleToken:
-    """The server refused an access token, and another one is worth a try."""
-
-
-AttemptEvent = NotBuilt | NotOpened | StaleToken | transaction.RecipientResult
-"""How an attempt can end; with a result there was a session, so that the message may have been the cause."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """Everything that the consequences of an attempt depend on beside its end.
 
     Attributes:
         usable: The settings that it was made with.
+        is_current: Whether those are still the organization's.
         state: The recipient's, as it is stored.
         lane_refusals: What the server said against the settings since it last took a message of the lane.
         losses: How often it broke off at this message.
@@ -76,6 +44,7 @@ class Circumstances:
 
     job: ports.Job
     usable: standing.Usable
+    is_current: bool
     state: vocabulary.RecipientState
     lane_refusals: refusals.SettingsRefusals
     losses: refusals.Losses
@@ -173,18 +142,32 @@ class Consequences:
     drops_token: bool = False
 
 
-def decide(event: AttemptEvent, known: Circumstances) -> Consequences:
+def decide(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
     """Return what an attempt means that ended so.
 
     Raises:
         ValueError: A transaction's result says neither that the recipient was accepted nor why it was not.
     """
+    decided = _meaning(event, known)
+    if known.is_current:
+        return decided
+    # What was said of settings that have changed since says nothing of those that hold now.
+    return dataclasses.replace(
+        decided,
+        lane_refusals=known.lane_refusals,
+        holds_lane_until=None,
+        probe=ProbeNews(requests=decided.probe.requests),
+        refused=None,
+    )
+
+
+def _meaning(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
     match event:
-        case NotBuilt(message=message):
+        case tries.NotBuilt(message=message):
             return _not_built(message, known)
-        case NotOpened(failure=failure, phase=phase):
+        case tries.NotOpened(failure=failure, phase=phase):
             return _failed(failure, known, phase=phase, was_open=False)
-        case StaleToken():
+        case tries.StaleToken():
             served = Served(namespace=known.usable.witness(classify.Phase.AUTH))
             return dataclasses.replace(_only(AwaitsToken(), known), destination=served, drops_token=True)
         case transaction.RecipientResult(verdict=transaction.RecipientVerdict.ACCEPTED):

@@ -1,9 +1,9 @@
-"""What one attempt is made with, and how a defect in it is told."""
+"""What one attempt is made with, how it can end, and how what went wrong is told."""
 
 import dataclasses
 
 from mailtier.api import vocabulary
-from mailtier.mail import classify
+from mailtier.mail import classify, transaction
 from mailtier.sender import ports
 from mailtier.sender.net import faults, shares
 from mailtier.sender.scheduling import lanes, standing
@@ -36,6 +36,39 @@ class Try:
     def found(self) -> credentials.Credentials:
         """The credentials."""
         return self.login.found
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NotBuilt:
+    """The message could not be built.
+
+    Attributes:
+        message: Why, for the tenant; "" where what went wrong may quote the message.
+    """
+
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NotOpened:
+    """No session came about.
+
+    Attributes:
+        failure: Why.
+        phase: In which it failed.
+    """
+
+    failure: classify.Failure
+    phase: classify.Phase
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StaleToken:
+    """The server refused an access token, and another one is worth a try."""
+
+
+AttemptEvent = NotBuilt | NotOpened | StaleToken | transaction.RecipientResult
+"""How an attempt can end; with a result there was a session, so that the message may have been the cause."""
 
 
 def is_owner(usable: standing.Usable) -> bool:

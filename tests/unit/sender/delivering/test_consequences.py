@@ -9,7 +9,7 @@ from kit import attempts
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, replies, transaction
 from mailtier.sender import ports
-from mailtier.sender.delivering import consequences
+from mailtier.sender.delivering import consequences, tries
 from mailtier.sender.net import faults
 from mailtier.sender.scheduling import refusals
 
@@ -213,7 +213,7 @@ def test_a_session_that_does_not_come_about_is_no_loss() -> None:
 def test_a_refused_token_is_dropped_and_the_server_has_served(origin: vocabulary.Origin, namespace: str | None) -> None:
     """The server answered as servers do, for the one whose login it is; the recipient was not tried."""
     decided = consequences.decide(
-        consequences.StaleToken(), dataclasses.replace(attempts.KNOWN, usable=attempts.usable(origin))
+        tries.StaleToken(), dataclasses.replace(attempts.KNOWN, usable=attempts.usable(origin))
     )
     assert decided.recipient == consequences.AwaitsToken()
     assert decided.drops_token
@@ -227,7 +227,7 @@ def test_a_message_that_cannot_be_built_has_a_second_chance(
 ) -> None:
     """It concerns nobody but its recipient; the second time is the last one, with what is wrong."""
     known = dataclasses.replace(attempts.KNOWN, crashes=crashes)
-    decided = consequences.decide(consequences.NotBuilt(message="No such value."), known)
+    decided = consequences.decide(tries.NotBuilt(message="No such value."), known)
     assert _state(decided) == (state, attempted)
     assert isinstance(decided.recipient, ports.Outcome)
     assert decided.recipient.reason == _R.NOT_BUILDABLE
@@ -248,14 +248,37 @@ def test_a_message_that_cannot_be_built_has_a_second_chance(
         (attempts.closed(attempts.failure(_Scope.SERVER)), attempts.NOW),
         (attempts.refused(attempts.failure(_Scope.SERVER)), attempts.NOW + dt.timedelta(seconds=90)),
         (attempts.closed(attempts.failure(_Scope.CREDENTIALS, permanent=True), _P.AUTH), attempts.NOW),
-        (consequences.NotBuilt(message=""), attempts.NOW + dt.timedelta(seconds=30)),
+        (tries.NotBuilt(message=""), attempts.NOW + dt.timedelta(seconds=30)),
     ],
 )
 def test_a_resend_that_did_not_come_about_leaves_the_recipient_in_doubt(
-    event: consequences.AttemptEvent, due_at: dt.datetime
+    event: tries.AttemptEvent, due_at: dt.datetime
 ) -> None:
     """Any other state would say that the first copy was certainly not delivered; nothing is stored."""
     assert consequences.decide(event, attempts.IN_DOUBT).recipient == consequences.StillInDoubt(due_at=due_at)
+
+
+def test_a_resend_that_was_refused_for_now_is_told() -> None:
+    """It was tried: why it is put off is stored, and that it may have arrived all the same; no loss is counted."""
+    decided = consequences.decide(attempts.refused(attempts.failure(_Scope.RECIPIENT)), attempts.IN_DOUBT)
+    assert _state(decided) == (_S.IN_DOUBT, False)
+
+
+@pytest.mark.parametrize("scope", [_Scope.CREDENTIALS, _Scope.SETTINGS])
+def test_what_is_said_of_former_settings_holds_nobody(scope: classify.Scope) -> None:
+    """Settings that changed while the server thought are not accused, held or forgotten for what it then says."""
+    known = dataclasses.replace(
+        attempts.KNOWN,
+        is_current=False,
+        lane_refusals=refusals.SettingsRefusals(addresses=frozenset({"b", "c"}), first_at=0.0),
+    )
+    failure = attempts.failure(scope, permanent=True, reason=_R.AUTHENTICATION_REQUIRED)
+    for event in (attempts.refused(failure), attempts.ACCEPTED):
+        decided = consequences.decide(event, known)
+        assert decided.lane_refusals == known.lane_refusals
+        assert (decided.holds_lane_until, decided.refused) == (None, None)
+        assert (decided.probe.contradicts, decided.probe.agrees) == (None, False)
+        assert decided.destination == consequences.Served(namespace="ns")
 
 
 @pytest.mark.parametrize("verdict", list(transaction.RecipientVerdict))

@@ -10,7 +10,7 @@ from kit import attempts
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, states, transaction
 from mailtier.sender import ports
-from mailtier.sender.delivering import consequences, verdicts
+from mailtier.sender.delivering import consequences, tries, verdicts
 from mailtier.sender.scheduling import refusals
 
 _C = vocabulary.Category
@@ -27,10 +27,10 @@ _FAILURES = st.builds(
     code=st.sampled_from([None, 421, 450, 535, 550, 554]),
 )
 _EVENTS = st.one_of(
-    st.builds(consequences.NotOpened, failure=_FAILURES, phase=st.sampled_from(_P)),
+    st.builds(tries.NotOpened, failure=_FAILURES, phase=st.sampled_from(_P)),
     st.builds(attempts.refused, _FAILURES),
-    st.builds(consequences.NotBuilt, message=st.sampled_from(["", "No such value."])),
-    st.sampled_from([attempts.ACCEPTED, attempts.LOST, consequences.StaleToken()]),
+    st.builds(tries.NotBuilt, message=st.sampled_from(["", "No such value."])),
+    st.sampled_from([attempts.ACCEPTED, attempts.LOST, tries.StaleToken()]),
 )
 
 
@@ -50,6 +50,7 @@ def _circumstances(draw: st.DrawFn) -> consequences.Circumstances:
             expires_at=attempts.NOW - age + dt.timedelta(days=1),
         ),
         usable=attempts.usable(draw(st.sampled_from([vocabulary.Origin.ORG, vocabulary.Origin.HOST]))),
+        is_current=draw(st.booleans()),
         state=_S.IN_DOUBT if doubts else draw(waiting),
         lane_refusals=refusals.SettingsRefusals(
             addresses=draw(st.frozensets(st.sampled_from("abc"))),
@@ -78,7 +79,7 @@ def _after_an_attempt(stored: vocabulary.RecipientState) -> set[vocabulary.Recip
 
 @given(_EVENTS, _circumstances())
 def test_every_end_leads_to_one_state_that_may_follow(
-    event: consequences.AttemptEvent, known: consequences.Circumstances
+    event: tries.AttemptEvent, known: consequences.Circumstances
 ) -> None:
     """An attempt ends in exactly one state of the table, final where no other attempt is due, or was none at all."""
     recipient = consequences.decide(event, known).recipient
@@ -91,18 +92,18 @@ def test_every_end_leads_to_one_state_that_may_follow(
             assert known.state is _S.IN_DOUBT
             assert due_at >= attempts.NOW
         case consequences.AwaitsToken():
-            assert event == consequences.StaleToken()
+            assert event == tries.StaleToken()
 
 
 @given(_EVENTS, _circumstances())
-def test_nobody_pays_for_another_s_fault(event: consequences.AttemptEvent, known: consequences.Circumstances) -> None:
+def test_nobody_pays_for_another_s_fault(event: tries.AttemptEvent, known: consequences.Circumstances) -> None:
     """A fault of the server charges no attempt (R12), and only such a fault opens its breaker.
 
     Only refused credentials have the Secret read again and the organization held, only refused settings are
     remembered of the lane, and only a refused token is dropped.
     """
     decided = consequences.decide(event, known)
-    failure = event.failure if isinstance(event, (consequences.NotOpened, transaction.RecipientResult)) else None
+    failure = event.failure if isinstance(event, (tries.NotOpened, transaction.RecipientResult)) else None
     is_lost = event == attempts.LOST
     scope = failure.scope if failure is not None and not is_lost else None
     charged = decided.destination is None and scope is _Scope.SERVER
@@ -113,9 +114,9 @@ def test_nobody_pays_for_another_s_fault(event: consequences.AttemptEvent, known
         is_lost or (scope is _Scope.SERVER and not charged)
     )
     assert decided.waits_for_server is (scope is _Scope.SERVER and not charged)
-    assert (decided.refused is not None) is (scope is _Scope.CREDENTIALS)
+    assert (decided.refused is not None) is (scope is _Scope.CREDENTIALS and known.is_current)
     assert scope is _Scope.SETTINGS or decided.holds_lane_until is None
     assert scope is _Scope.SETTINGS or event == attempts.ACCEPTED or decided.lane_refusals == known.lane_refusals
-    assert decided.drops_token is (event == consequences.StaleToken())
-    assert decided.probe.agrees is (event == attempts.ACCEPTED)
-    assert decided.crashes == known.crashes + isinstance(event, consequences.NotBuilt)
+    assert decided.drops_token is (event == tries.StaleToken())
+    assert decided.probe.agrees is (event == attempts.ACCEPTED and known.is_current)
+    assert decided.crashes == known.crashes + isinstance(event, tries.NotBuilt)
