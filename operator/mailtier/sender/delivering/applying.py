@@ -62,9 +62,9 @@ class Applier:
         self, decided: consequences.Consequences, attempt: tries.Try, target: destination.Destination
     ) -> None:
         """Carry out what an attempt means; what waits for another one is let go last, when all else is so."""
-        recipient, entry = decided.recipient, attempt.entry
-        if isinstance(recipient, ports.Outcome) and recipient.state in states.FINAL:
-            self._end(recipient, attempt)
+        outcome, entry = decided.for_recipient, attempt.entry
+        if isinstance(outcome, ports.Outcome) and outcome.state in states.FINAL:
+            self._end(outcome, attempt)
         self._tell_destination(decided.destination, target)
         entry.losses, entry.crashes = decided.losses, decided.crashes
         self._tell_lane(decided, entry)
@@ -79,14 +79,14 @@ class Applier:
             self._tokens.drop(attempt.found)
         if decided.refused is not None:
             await self._reread(decided.refused, attempt, target)
-        match recipient:
+        match outcome:
             case consequences.AwaitsToken():
                 self.await_token(entry, attempt.found, attempt.usable)
             case consequences.StillInDoubt(due_at=due_at):
                 due_at = self._due(due_at, decided, entry, target)
                 self._schedule.put_back(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
             case ports.Outcome(due_at=dt.datetime() as due_at):
-                self._store(recipient, self._due(due_at, decided, entry, target), entry)
+                self._store(outcome, self._due(due_at, decided, entry, target), entry)
             case _:
                 # It was stored first of all.
                 pass

@@ -117,7 +117,7 @@ class Consequences:
     """What an attempt means.
 
     Attributes:
-        recipient: What to store of it, or why nothing is.
+        for_recipient: What to store of it, or why nothing is.
         waits_for_server: Whether it is not due before the server may be used again, which `destination` decides.
         destination: What its breaker and its witnesses are to know; None for nothing.
         lane_refusals: What is remembered of the lane from now on.
@@ -130,7 +130,7 @@ class Consequences:
         drops_token: Whether the access token is not to be used again.
     """
 
-    recipient: ports.Outcome | StillInDoubt | AwaitsToken
+    for_recipient: ports.Outcome | StillInDoubt | AwaitsToken
     waits_for_server: bool = False
     destination: Served | Faulted | None = None
     lane_refusals: refusals.SettingsRefusals
@@ -193,10 +193,10 @@ def _meaning(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
             raise ValueError("a transaction that has ended says what became of its recipient, and why")
 
 
-def _only(recipient: ports.Outcome | StillInDoubt | AwaitsToken, known: Circumstances) -> Consequences:
+def _only(for_recipient: ports.Outcome | StillInDoubt | AwaitsToken, known: Circumstances) -> Consequences:
     """Return that the attempt concerns its recipient alone."""
     return Consequences(
-        recipient=recipient, lane_refusals=known.lane_refusals, losses=known.losses, crashes=known.crashes
+        for_recipient=for_recipient, lane_refusals=known.lane_refusals, losses=known.losses, crashes=known.crashes
     )
 
 

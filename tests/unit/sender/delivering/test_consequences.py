@@ -22,8 +22,8 @@ _Scope = classify.Scope
 
 def _state(decided: consequences.Consequences) -> tuple[vocabulary.RecipientState, bool]:
     """Return the state to store, and whether an attempt is charged."""
-    assert isinstance(decided.recipient, ports.Outcome)
-    return decided.recipient.state, decided.recipient.attempted
+    assert isinstance(decided.for_recipient, ports.Outcome)
+    return decided.for_recipient.state, decided.for_recipient.attempted
 
 
 # Scope, whether for good: the state, whether an attempt is charged, what the destination is told, whether a probe is
@@ -94,8 +94,8 @@ def test_a_fault_in_a_session_waits_for_the_backoff_too(*, opened: bool, seconds
     """A message that may be the cause is not offered again as soon as the server is back; one that is not, is."""
     failure = attempts.failure(_Scope.SERVER)
     decided = consequences.decide(attempts.refused(failure) if opened else attempts.closed(failure), attempts.KNOWN)
-    assert isinstance(decided.recipient, ports.Outcome)
-    assert decided.recipient.due_at == attempts.NOW + dt.timedelta(seconds=seconds)
+    assert isinstance(decided.for_recipient, ports.Outcome)
+    assert decided.for_recipient.due_at == attempts.NOW + dt.timedelta(seconds=seconds)
     assert decided.waits_for_server
 
 
@@ -215,7 +215,7 @@ def test_a_refused_token_is_dropped_and_the_server_has_served(origin: vocabulary
     decided = consequences.decide(
         tries.StaleToken(), dataclasses.replace(attempts.KNOWN, usable=attempts.usable(origin))
     )
-    assert decided.recipient == consequences.AwaitsToken()
+    assert decided.for_recipient == consequences.AwaitsToken()
     assert decided.drops_token
     assert decided.destination == consequences.Served(namespace=namespace)
     assert (decided.refused, decided.probe) == (None, consequences.NO_NEWS)
@@ -229,16 +229,14 @@ def test_a_message_that_cannot_be_built_has_a_second_chance(
     known = dataclasses.replace(attempts.KNOWN, crashes=crashes)
     decided = consequences.decide(tries.NotBuilt(message="No such value."), known)
     assert _state(decided) == (state, attempted)
-    assert isinstance(decided.recipient, ports.Outcome)
-    assert decided.recipient.reason == _R.NOT_BUILDABLE
-    assert "No such value." in decided.recipient.message
-    assert decided == dataclasses.replace(
-        consequences.Consequences(
-            recipient=decided.recipient,
-            lane_refusals=known.lane_refusals,
-            losses=known.losses,
-            crashes=crashes + 1,
-        )
+    assert isinstance(decided.for_recipient, ports.Outcome)
+    assert decided.for_recipient.reason == _R.NOT_BUILDABLE
+    assert "No such value." in decided.for_recipient.message
+    assert decided == consequences.Consequences(
+        for_recipient=decided.for_recipient,
+        lane_refusals=known.lane_refusals,
+        losses=known.losses,
+        crashes=crashes + 1,
     )
 
 
@@ -255,7 +253,7 @@ def test_a_resend_that_did_not_come_about_leaves_the_recipient_in_doubt(
     event: tries.AttemptEvent, due_at: dt.datetime
 ) -> None:
     """Any other state would say that the first copy was certainly not delivered; nothing is stored."""
-    assert consequences.decide(event, attempts.IN_DOUBT).recipient == consequences.StillInDoubt(due_at=due_at)
+    assert consequences.decide(event, attempts.IN_DOUBT).for_recipient == consequences.StillInDoubt(due_at=due_at)
 
 
 def test_a_resend_that_was_refused_for_now_is_told() -> None:

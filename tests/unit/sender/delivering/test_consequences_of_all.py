@@ -82,12 +82,12 @@ def test_every_end_leads_to_one_state_that_may_follow(
     event: tries.AttemptEvent, known: consequences.Circumstances
 ) -> None:
     """An attempt ends in exactly one state of the table, final where no other attempt is due, or was none at all."""
-    recipient = consequences.decide(event, known).recipient
-    match recipient:
+    outcome = consequences.decide(event, known).for_recipient
+    match outcome:
         case ports.Outcome():
-            assert recipient.state in _after_an_attempt(known.state)
-            assert (recipient.due_at is None) == (recipient.state in states.FINAL)
-            assert recipient.due_at is None or recipient.due_at >= attempts.NOW
+            assert outcome.state in _after_an_attempt(known.state)
+            assert (outcome.due_at is None) == (outcome.state in states.FINAL)
+            assert outcome.due_at is None or outcome.due_at >= attempts.NOW
         case consequences.StillInDoubt(due_at=due_at):
             assert known.state is _S.IN_DOUBT
             assert due_at >= attempts.NOW
@@ -108,8 +108,8 @@ def test_nobody_pays_for_another_s_fault(event: tries.AttemptEvent, known: conse
     scope = failure.scope if failure is not None and not is_lost else None
     charged = decided.destination is None and scope is _Scope.SERVER
     assert not charged or (isinstance(event, transaction.RecipientResult) and known.losses.count >= 2)
-    if scope is _Scope.SERVER and isinstance(decided.recipient, ports.Outcome):
-        assert charged or not decided.recipient.attempted
+    if scope is _Scope.SERVER and isinstance(decided.for_recipient, ports.Outcome):
+        assert charged or not decided.for_recipient.attempted
     assert isinstance(decided.destination, consequences.Faulted) is (
         is_lost or (scope is _Scope.SERVER and not charged)
     )
