@@ -69,14 +69,6 @@ def _circumstances(draw: st.DrawFn) -> consequences.Circumstances:
     )
 
 
-def _after_an_attempt(stored: vocabulary.RecipientState) -> set[vocabulary.RecipientState]:
-    """Return the states to which an attempt may lead, by the one table of them."""
-    if stored is _S.IN_DOUBT:
-        # It was perhaps delivered: no other state would be true.
-        return {_S.IN_DOUBT, _S.ACCEPTED, _S.FAILED}
-    return set(states.TRANSITIONS[_S.ACTIVE].values())
-
-
 @given(_EVENTS, _circumstances())
 def test_every_end_leads_to_one_state_that_may_follow(
     event: tries.AttemptEvent, known: consequences.Circumstances
@@ -85,7 +77,7 @@ def test_every_end_leads_to_one_state_that_may_follow(
     outcome = consequences.decide(event, known).for_recipient
     match outcome:
         case ports.Outcome():
-            assert outcome.state in _after_an_attempt(known.state)
+            assert states.may_follow(known.state, outcome.state)
             assert (outcome.due_at is None) == (outcome.state in states.FINAL)
             assert outcome.due_at is None or outcome.due_at >= attempts.NOW
         case consequences.StillInDoubt(due_at=due_at):
