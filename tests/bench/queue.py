@@ -46,7 +46,7 @@ async def enqueue(queue: ports.Queue, notifications: int, *, concurrency: int) -
         for _ in range(notifications // concurrency):
             new = queues.notification(text="A line of the report.\n" * 20)
             enqueued = await queue.enqueue(new, quota=_QUOTA)
-            recipients.append(enqueued.pending[0].recipient)
+            recipients.append(enqueued.pending[0].recipient_number)
 
     await asyncio.gather(*(call() for _ in range(concurrency)))
     return recipients
@@ -58,11 +58,11 @@ async def deliver(queue: ports.Queue, recipients: list[int], *, connections: int
     under_way: list[asyncio.Future[None]] = []
 
     async def connection() -> None:
-        for recipient in remaining:
-            await queue.load(recipient)
-            await queue.note_dot(recipient, queues.SNAPSHOT)
-            queue.note_accepted(recipient)
-            under_way.append(queue.record(queues.outcome(recipient, vocabulary.RecipientState.ACCEPTED)))
+        for recipient_number in remaining:
+            await queue.load(recipient_number)
+            await queue.note_dot(recipient_number, queues.SNAPSHOT)
+            queue.note_accepted(recipient_number)
+            under_way.append(queue.record(queues.outcome(recipient_number, vocabulary.RecipientState.ACCEPTED)))
 
     await asyncio.gather(*(connection() for _ in range(connections)))
     await asyncio.gather(*under_way)
@@ -92,8 +92,8 @@ async def measure(directory: pathlib.Path) -> None:
         f"{cpu / len(recipients) * 1e6:.0f} µs CPU each"
     )
     started = time.perf_counter()
-    for recipient in range(10_000):
-        queue.note_accepted(10**9 + recipient % 100)
+    for recipient_number in range(10_000):
+        queue.note_accepted(10**9 + recipient_number % 100)
     print(f"a note in the journal: {(time.perf_counter() - started) / 10_000 * 1e6:.1f} µs")
     await enqueue(queue, _PENDING, concurrency=128)
     started = time.perf_counter()

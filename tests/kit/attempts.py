@@ -34,7 +34,7 @@ def usable(login_of: vocabulary.Origin = vocabulary.Origin.ORG) -> standing.Usab
 
 
 JOB = ports.Job(
-    recipient=1,
+    recipient_number=1,
     notification_id="n-1",
     lane=mailbags.lane("ns"),
     category=vocabulary.Category.JOB_ALERT,

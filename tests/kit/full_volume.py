@@ -88,10 +88,10 @@ async def _take_until_full(queue: ports.Queue) -> dict[str, int]:
 
     async def take() -> bool:
         try:
-            id_, (recipient,) = await queues.put(queue, text=_PAYLOAD)
+            id_, (recipient_number,) = await queues.put(queue, text=_PAYLOAD)
         except ports.StorageFullError:
             return False
-        taken[id_] = recipient
+        taken[id_] = recipient_number
         return True
 
     while all(await asyncio.gather(*(take() for _ in range(8)))):
@@ -104,20 +104,20 @@ async def _fill_and_die(directory: pathlib.Path, filler: pathlib.Path) -> None:
     taken = await _take_until_full(queue)
     volume = os.statvfs(filler.parent)
     recorded, noted, waiting = _thirds(list(taken.items()))
-    for _, recipient in recorded:
-        await queue.note_dot(recipient, queues.SNAPSHOT)
-        queue.note_accepted(recipient)
+    for _, recipient_number in recorded:
+        await queue.note_dot(recipient_number, queues.SNAPSHOT)
+        queue.note_accepted(recipient_number)
     _fill(filler)
     # All at once, so that wiping their payloads in one transaction needs more room than the reserve gives.
     async with queues.stalled(queue):
-        outcomes = [queue.record(queues.outcome(recipient, _S.ACCEPTED)) for _, recipient in recorded]
+        outcomes = [queue.record(queues.outcome(recipient_number, _S.ACCEPTED)) for _, recipient_number in recorded]
     await asyncio.wait_for(asyncio.gather(*outcomes), 60)
     refused = await asyncio.gather(*(queues.put(queue) for _ in range(3)), return_exceptions=True)
     # Whatever that has freed is gone again. Notes need no room.
     _fill(filler)
-    for _, recipient in noted:
-        await queue.note_dot(recipient, queues.SNAPSHOT)
-        queue.note_accepted(recipient)
+    for _, recipient_number in noted:
+        await queue.note_dot(recipient_number, queues.SNAPSHOT)
+        queue.note_accepted(recipient_number)
     _say(
         free_at_refusal=volume.f_bavail / volume.f_blocks,
         refused=[type(answer).__name__ for answer in refused],
@@ -137,11 +137,11 @@ async def _reopen(directory: pathlib.Path, filler: pathlib.Path) -> None:
     queue = await opening
     found = {}
     async for pending in queue.pending():
-        job = await queue.load(pending.recipient)
+        job = await queue.load(pending.recipient_number)
         assert job is not None
         assert job.text == _PAYLOAD
         found[job.notification_id] = pending.state.value
-        await queue.record(queues.outcome(pending.recipient, _S.ACCEPTED))
+        await queue.record(queues.outcome(pending.recipient_number, _S.ACCEPTED))
 
     async def takes_work() -> bool:
         with contextlib.suppress(ports.StorageFullError):

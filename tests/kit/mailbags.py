@@ -37,7 +37,7 @@ class Mail:
         for _ in range(count):
             self._number += 1
             pending = ports.Pending(
-                recipient=self._number,
+                recipient_number=self._number,
                 lane=lane,
                 category=category,
                 state=vocabulary.RecipientState.QUEUED,

@@ -117,7 +117,7 @@ def source(name: str = "backup", *, object_uid: str = "object-1", spec_hash: str
 
 
 def outcome(
-    recipient: int, state: vocabulary.RecipientState, *, at: dt.datetime = START, attempted: bool = True
+    recipient_number: int, state: vocabulary.RecipientState, *, at: dt.datetime = START, attempted: bool = True
 ) -> ports.Outcome:
     """Return an outcome at a time; what is not final is due five minutes later."""
     final = state in {
@@ -126,7 +126,7 @@ def outcome(
         vocabulary.RecipientState.EXPIRED,
     }
     return ports.Outcome(
-        recipient=recipient,
+        recipient_number=recipient_number,
         state=state,
         due_at=None if final else at + dt.timedelta(minutes=5),
         attempted=attempted,
@@ -139,13 +139,13 @@ def outcome(
 async def put(queue: ports.Queue, **changes: object) -> tuple[str, list[int]]:
     """Enqueue a notification; return its id and its recipients' numbers."""
     enqueued = await queue.enqueue(notification(**changes), quota=QUOTA)
-    return enqueued.id, [pending.recipient for pending in enqueued.pending]
+    return enqueued.id, [pending.recipient_number for pending in enqueued.pending]
 
 
-async def job(queue: ports.Queue, recipient: int) -> ports.Job:
+async def job(queue: ports.Queue, recipient_number: int) -> ports.Job:
     """Return the job of a recipient that must have one."""
-    loaded = await queue.load(recipient)
-    assert loaded is not None, f"recipient {recipient} has no job"
+    loaded = await queue.load(recipient_number)
+    assert loaded is not None, f"recipient {recipient_number} has no job"
     return loaded
 
 
@@ -158,7 +158,7 @@ async def record(queue: ports.Queue, notification_id: str) -> ports.Record:
 
 async def states(queue: ports.Queue, notification_id: str) -> list[str]:
     """Return the states of a notification's recipients, in their order."""
-    return [recipient.state.value for recipient in (await record(queue, notification_id)).recipients]
+    return [recipient_number.state.value for recipient_number in (await record(queue, notification_id)).recipients]
 
 
 async def changed_objects(queue: ports.Queue, after: int) -> list[feed.Taken]:
@@ -228,16 +228,16 @@ async def keep_busy(queue: ports.Queue, *, workers: int) -> None:
 
     async def work(worker: int) -> None:
         for number in itertools.count():
-            id_, (recipient,) = await put(queue, id=f"{worker}-{number}")
+            id_, (recipient_number,) = await put(queue, id=f"{worker}-{number}")
             print("queued", id_, flush=True)
             if number % 3 == 0:
                 continue
             print("dot", id_, flush=True)
-            await queue.note_dot(recipient, SNAPSHOT)
+            await queue.note_dot(recipient_number, SNAPSHOT)
             if number % 3 == 1:
-                queue.note_accepted(recipient)
+                queue.note_accepted(recipient_number)
                 print("accepted", id_, flush=True)
-                queue.record(outcome(recipient, vocabulary.RecipientState.ACCEPTED))
+                queue.record(outcome(recipient_number, vocabulary.RecipientState.ACCEPTED))
 
     await asyncio.gather(*(work(worker) for worker in range(workers)))
 

@@ -89,13 +89,13 @@ class Pending:
     """One recipient that has no final state: all that the scheduler keeps in memory.
 
     Attributes:
-        recipient: The queue's number of it.
+        recipient_number: The queue's number of it; never its address, which is `rcpt_to`.
         due_at: Aware UTC time of the next attempt.
         attempts: Finished attempts.
         state: queued, deferred, in doubt or held.
     """
 
-    recipient: int
+    recipient_number: int
     lane: LaneKey
     category: vocabulary.Category
     state: vocabulary.RecipientState
@@ -139,7 +139,7 @@ class Job:
         snapshot: What it was built with when it was last in doubt; None otherwise.
     """
 
-    recipient: int
+    recipient_number: int
     notification_id: str
     lane: LaneKey
     category: vocabulary.Category
@@ -169,7 +169,7 @@ class Outcome:
         reason: CamelCase; message: one sentence, fit for the tenant.
     """
 
-    recipient: int
+    recipient_number: int
     state: vocabulary.RecipientState
     due_at: dt.datetime | None
     attempted: bool
@@ -236,10 +236,10 @@ class Queue(Protocol):
         It shows the moment of its beginning: what is enqueued meanwhile is not in it.
         """
 
-    async def load(self, recipient: int) -> Job | None:
+    async def load(self, recipient_number: int) -> Job | None:
         """Return what a recipient's message is built from; None once its state is final."""
 
-    async def note_dot(self, recipient: int, snapshot: Snapshot) -> None:
+    async def note_dot(self, recipient_number: int, snapshot: Snapshot) -> None:
         """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL).
 
         Raises:
@@ -247,7 +247,7 @@ class Queue(Protocol):
             OSError: The note could not be written. Either way the dot must not be sent.
         """
 
-    def note_accepted(self, recipient: int) -> None:
+    def note_accepted(self, recipient_number: int) -> None:
         """Note, on the reply to the final dot, that the message was taken (survives SIGKILL; no commit)."""
 
     def record(self, outcome: Outcome) -> asyncio.Future[None]:

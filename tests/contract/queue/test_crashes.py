@@ -72,36 +72,36 @@ async def test_a_killed_queue_is_not_locked(queue_factory: queues.Factory, tmp_p
 async def test_a_noted_acceptance_is_recorded(queue_factory: queues.Factory) -> None:
     """A message that was taken, and whose outcome was not stored, is accepted after the restart (R4)."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue, source=queues.source())
+    id_, (recipient_number,) = await queues.put(queue, source=queues.source())
     cursor = (await queue.changes(0)).cursor
-    await queue.note_dot(recipient, queues.SNAPSHOT)
-    queue.note_accepted(recipient)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    queue.note_accepted(recipient_number)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["accepted"]
-    assert await queue.load(recipient) is None
+    assert await queue.load(recipient_number) is None
     assert [item.complete for item in await queues.changed_objects(queue, cursor)] == [True]
 
 
 async def test_a_dot_without_a_reply_is_in_doubt(queue_factory: queues.Factory) -> None:
     """A message whose dot may have been sent is in doubt, is due on the schedule, and keeps its snapshot (R4)."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["in doubt"]
     (pending,) = [found async for found in queue.pending()]
     assert (pending.state, pending.due_at > queues.START) == (S.IN_DOUBT, True)
-    job = await queues.job(queue, recipient)
+    job = await queues.job(queue, recipient_number)
     assert (job.doubts, job.snapshot) == (1, queues.SNAPSHOT)
 
 
 async def test_doubts_end(queue_factory: queues.Factory) -> None:
     """One that is lost after the dot again and again is resent twice and then fails as InDoubt."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
+    id_, (recipient_number,) = await queues.put(queue)
     told = []
     for _ in range(3):
-        await queue.note_dot(recipient, queues.SNAPSHOT)
+        await queue.note_dot(recipient_number, queues.SNAPSHOT)
         queue = await queue_factory.reopen()
         told += await queues.states(queue, id_)
     assert told == ["in doubt", "in doubt", "failed"]
@@ -111,8 +111,8 @@ async def test_doubts_end(queue_factory: queues.Factory) -> None:
 async def test_where_twice_is_worse_a_doubt_fails(queue_factory: queues.Factory) -> None:
     """A product update that is in doubt is not resent."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue, category=vocabulary.Category.PRODUCT_UPDATE)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
+    id_, (recipient_number,) = await queues.put(queue, category=vocabulary.Category.PRODUCT_UPDATE)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["failed"]
 
@@ -120,8 +120,8 @@ async def test_where_twice_is_worse_a_doubt_fails(queue_factory: queues.Factory)
 async def test_an_attempt_without_a_dot_is_queued(queue_factory: queues.Factory) -> None:
     """An attempt that ended with the process before its dot leaves its recipient queued."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
-    assert await queue.load(recipient) is not None
+    id_, (recipient_number,) = await queues.put(queue)
+    assert await queue.load(recipient_number) is not None
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["queued"]
 
@@ -130,9 +130,9 @@ async def test_an_attempt_without_a_dot_is_queued(queue_factory: queues.Factory)
 async def test_a_note_that_was_answered_says_nothing(queue_factory: queues.Factory, state: S) -> None:
     """A dot whose outcome was stored is not taken for a loss, however often the queue is opened."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient, state))
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    await queue.record(queues.outcome(recipient_number, state))
     for _ in range(3):
         before = await queue.find(queues.LANE, id_)
         queue = await queue_factory.reopen()
@@ -142,10 +142,10 @@ async def test_a_note_that_was_answered_says_nothing(queue_factory: queues.Facto
 async def test_an_unanswered_note_outlives_answered_ones(queue_factory: queues.Factory) -> None:
     """Answering one attempt's note does not answer the next one's."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient, S.DEFERRED))
-    await queue.note_dot(recipient, queues.SNAPSHOT)
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    await queue.record(queues.outcome(recipient_number, S.DEFERRED))
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["in doubt"]
 
@@ -156,9 +156,9 @@ async def test_more_notes_than_usual(queue_factory: queues.Factory) -> None:
     recipients = []
     for _ in range(120):
         recipients += (await queues.put(queue, recipients=("a@x.org",) * 20))[1]
-    for recipient in recipients:
-        await queue.note_dot(recipient, queues.SNAPSHOT)
-    for recipient in recipients[:1_000]:
-        queue.note_accepted(recipient)
+    for recipient_number in recipients:
+        await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    for recipient_number in recipients[:1_000]:
+        queue.note_accepted(recipient_number)
     queue = await queue_factory.reopen()
     assert await queue.counts() == {S.IN_DOUBT: len(recipients) - 1_000}

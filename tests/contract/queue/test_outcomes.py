@@ -30,9 +30,9 @@ PROBE = feed.Probe(
 async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
     """State, reason, message, attempts and time of an outcome are there, also after a restart."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
+    id_, (recipient_number,) = await queues.put(queue)
     later = queues.START + dt.timedelta(minutes=1)
-    await queue.record(queues.outcome(recipient, S.DEFERRED, at=later))
+    await queue.record(queues.outcome(recipient_number, S.DEFERRED, at=later))
     queue = await queue_factory.reopen()
     assert (await queues.record(queue, id_)).recipients == (
         feed.Recipient(
@@ -50,17 +50,17 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
 
 async def test_what_is_no_attempt_is_not_counted(queue: ports.Queue) -> None:
     """An outcome by a fault of the server charges no attempt (R12)."""
-    id_, (recipient,) = await queues.put(queue)
-    await queue.record(queues.outcome(recipient, S.DEFERRED, attempted=False))
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.record(queues.outcome(recipient_number, S.DEFERRED, attempted=False))
     assert (await queues.record(queue, id_)).recipients[0].attempts == 0
 
 
 async def test_outcomes_are_stored_in_the_order_of_the_calls(queue: ports.Queue) -> None:
     """Nobody has to await an outcome before the next one of the same recipient."""
-    id_, (recipient,) = await queues.put(queue)
-    queue.record(queues.outcome(recipient, S.HELD, attempted=False))
-    queue.record(queues.outcome(recipient, S.QUEUED, attempted=False))
-    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    id_, (recipient_number,) = await queues.put(queue)
+    queue.record(queues.outcome(recipient_number, S.HELD, attempted=False))
+    queue.record(queues.outcome(recipient_number, S.QUEUED, attempted=False))
+    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
     assert await queues.states(queue, id_) == ["accepted"]
 
 
@@ -83,12 +83,12 @@ async def test_an_outcome_follows_what_is_stored_or_changes_nothing(
 ) -> None:
     """Each pair of a stored and a reported state is stored or refused, as the tests' own table has it (R4)."""
     stored, reported = pair
-    id_, (recipient, _) = await queues.put(queue, source=queues.source(), recipients=("a@x.org", "b@x.org"))
-    await queue.note_dot(recipient, queues.SNAPSHOT)
+    id_, (recipient_number, _) = await queues.put(queue, source=queues.source(), recipients=("a@x.org", "b@x.org"))
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
     if stored is not S.QUEUED:
-        await queue.record(queues.outcome(recipient, stored))
-    before = await _everything(queue, id_, recipient)
-    recording = queue.record(queues.outcome(recipient, reported, attempted=attempted, at=_LATER))
+        await queue.record(queues.outcome(recipient_number, stored))
+    before = await _everything(queue, id_, recipient_number)
+    recording = queue.record(queues.outcome(recipient_number, reported, attempted=attempted, at=_LATER))
     if may_be:
         await recording
         assert await queues.states(queue, id_) == [reported.value, "queued"]
@@ -96,15 +96,15 @@ async def test_an_outcome_follows_what_is_stored_or_changes_nothing(
     else:
         with pytest.raises(states.IllegalTransition):
             await recording
-        assert await _everything(queue, id_, recipient) == before
+        assert await _everything(queue, id_, recipient_number) == before
 
 
-async def _everything(queue: ports.Queue, id_: str, recipient: int) -> list[object]:
+async def _everything(queue: ports.Queue, id_: str, recipient_number: int) -> list[object]:
     """Return all that a queue tells of a recipient."""
     pending = [found async for found in queue.pending()]
     return [
         await queue.find(queues.LANE, id_),
-        await queue.load(recipient),
+        await queue.load(recipient_number),
         await queue.changes(0),
         await queue.counts(),
         pending,
@@ -114,39 +114,39 @@ async def _everything(queue: ports.Queue, id_: str, recipient: int) -> list[obje
 async def test_a_doubt_outlives_what_its_resends_come_to(queue_factory: queues.Factory) -> None:
     """A resend that was refused for now, or ended with the process before its dot, leaves a recipient in doubt (R4)."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
-    await queue.record(queues.outcome(recipient, S.IN_DOUBT))
-    await queue.record(queues.outcome(recipient, S.IN_DOUBT, attempted=False, at=_LATER))
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT))
+    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT, attempted=False, at=_LATER))
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["in doubt"]
     (pending,) = [found async for found in queue.pending()]
     assert (pending.state, pending.due_at) == (S.IN_DOUBT, _LATER + dt.timedelta(minutes=5))
-    assert (await queues.job(queue, recipient)).doubts == 1
+    assert (await queues.job(queue, recipient_number)).doubts == 1
 
 
 async def test_an_outcome_that_contradicts_itself_is_refused(queue: ports.Queue) -> None:
     """A final state with a next attempt, or another one without, is an error of the caller's."""
-    _, (recipient,) = await queues.put(queue)
+    _, (recipient_number,) = await queues.put(queue)
     for state, due_at in ((S.ACCEPTED, queues.START), (S.DEFERRED, None)):
-        wrong = dataclasses.replace(queues.outcome(recipient, state), due_at=due_at)
+        wrong = dataclasses.replace(queues.outcome(recipient_number, state), due_at=due_at)
         with pytest.raises(ValueError, match="due_at"):
             await queue.record(wrong)
     with pytest.raises(LookupError):
-        await queue.record(queues.outcome(recipient + 1, S.ACCEPTED))
+        await queue.record(queues.outcome(recipient_number + 1, S.ACCEPTED))
 
 
 async def test_a_doubt_is_counted_and_keeps_its_snapshot(queue_factory: queues.Factory) -> None:
     """What was lost after the dot is resent with what it was built with, over restarts and refusals for now."""
     queue = await queue_factory.open()
-    _, (recipient,) = await queues.put(queue)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient, S.IN_DOUBT))
+    _, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT))
     queue = await queue_factory.reopen()
-    job = await queues.job(queue, recipient)
+    job = await queues.job(queue, recipient_number)
     assert (job.doubts, job.attempts, job.snapshot) == (1, 1, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient, S.IN_DOUBT, attempted=False))
+    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT, attempted=False))
     await queue.purge(now=queues.START)
-    job = await queues.job(queue, recipient)
+    job = await queues.job(queue, recipient_number)
     assert (job.doubts, job.snapshot) == (1, queues.SNAPSHOT)
 
 
@@ -173,7 +173,7 @@ async def test_the_feed_tells_what_became_of_objects(queue_factory: queues.Facto
     queue = await queue_factory.reopen()
     (news,) = await queues.changed_objects(queue, cursor)
     assert (news.id, news.complete) == (id_, True)
-    assert [recipient.state for recipient in news.recipients] == [S.ACCEPTED, S.FAILED]
+    assert [recipient_number.state for recipient_number in news.recipients] == [S.ACCEPTED, S.FAILED]
     cursor = (await queue.changes(cursor)).cursor
     assert await queue.changes(cursor) == feed.Feed(cursor=cursor, items=())
 
@@ -203,8 +203,8 @@ async def test_a_recreated_object_is_news(queue: ports.Queue) -> None:
 async def test_cursors_are_not_given_twice(queue_factory: queues.Factory) -> None:
     """Removing the last item that changed does not turn the cursor back."""
     queue = await queue_factory.open()
-    _, (recipient,) = await queues.put(queue, source=queues.source())
-    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    _, (recipient_number,) = await queues.put(queue, source=queues.source())
+    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
     cursor = (await queue.changes(0)).cursor
     assert await queue.purge(now=queues.START + dt.timedelta(days=30)) == 1
     queue = await queue_factory.reopen()
@@ -250,9 +250,9 @@ async def test_a_change_wakes_those_who_wait(queue: ports.Queue) -> None:
 
 async def test_a_cancelled_caller_does_not_undo(queue: ports.Queue) -> None:
     """An outcome whose caller is gone is stored nevertheless."""
-    id_, (recipient,) = await queues.put(queue)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
-    queue.record(queues.outcome(recipient, S.ACCEPTED)).cancel()
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    queue.record(queues.outcome(recipient_number, S.ACCEPTED)).cancel()
     await queues.put(queue)
     assert await queues.states(queue, id_) == ["accepted"]
 

@@ -65,9 +65,9 @@ class Sequences(stateful.RuleBasedStateMachine):
         """Enqueue a notification."""
         source = queues.source(f"object-{len(self.ids)}") if from_object else None
         id_, recipients = self._run(queues.put(self.queue, recipients=("a@x.org",) * count, source=source))
-        for recipient in recipients:
-            self.ids[recipient] = id_
-            self.known[recipient] = S.QUEUED
+        for recipient_number in recipients:
+            self.ids[recipient_number] = id_
+            self.known[recipient_number] = S.QUEUED
         if from_object:
             self.objects.add(id_)
 
@@ -89,8 +89,8 @@ class Sequences(stateful.RuleBasedStateMachine):
             pass
         else:
             for pending in enqueued.pending:
-                self.ids[pending.recipient] = new.id
-                self.known[pending.recipient] = S.QUEUED
+                self.ids[pending.recipient_number] = new.id
+                self.known[pending.recipient_number] = S.QUEUED
         for id_ in self._finished():
             found = self._run(self.queue.find(queues.LANE, id_))
             if found is None or not found.recipients:
@@ -100,7 +100,7 @@ class Sequences(stateful.RuleBasedStateMachine):
     def _expect_totals(self, id_: str, found: ports.Record | None) -> None:
         """An object is forgotten only after its end was read, and how it ended is not forgotten."""
         if id_ in self.objects:
-            ended = [self.known[recipient] for recipient, of in self.ids.items() if of == id_]
+            ended = [self.known[recipient_number] for recipient_number, of in self.ids.items() if of == id_]
             assert id_ in self.told
             assert found is not None
             assert found.totals == feed.Tally(accepted=ended.count(S.ACCEPTED), recipients=len(ended))
@@ -115,44 +115,44 @@ class Sequences(stateful.RuleBasedStateMachine):
         }
 
     def _forget(self, id_: str) -> None:
-        for recipient in [one for one, of in self.ids.items() if of == id_]:
-            del self.ids[recipient], self.known[recipient]
-            self.notes.pop(recipient, None)
+        for recipient_number in [one for one, of in self.ids.items() if of == id_]:
+            del self.ids[recipient_number], self.known[recipient_number]
+            self.notes.pop(recipient_number, None)
 
     @stateful.precondition(lambda self: self.known)
     @stateful.rule(data=st.data(), state=_REPORTED)
     def record(self, data: st.DataObject, state: S) -> None:
         """Record any outcome; it is stored exactly if the tests' own table has it."""
-        recipient = data.draw(st.sampled_from(sorted(self.known)))
-        recorded = self.runner.run(self._record(recipient, state))
-        assert recorded == recipient_states.PAIRS[self.known[recipient], state]
+        recipient_number = data.draw(st.sampled_from(sorted(self.known)))
+        recorded = self.runner.run(self._record(recipient_number, state))
+        assert recorded == recipient_states.PAIRS[self.known[recipient_number], state]
         if recorded:
-            self.known[recipient] = state
-            self.notes.pop(recipient, None)
+            self.known[recipient_number] = state
+            self.notes.pop(recipient_number, None)
 
-    async def _record(self, recipient: int, state: S) -> bool:
+    async def _record(self, recipient_number: int, state: S) -> bool:
         try:
-            await self.queue.record(queues.outcome(recipient, state))
+            await self.queue.record(queues.outcome(recipient_number, state))
         except states.IllegalTransition:
             return False
         return True
 
     def _attemptable(self) -> list[int]:
         return sorted(
-            recipient
-            for recipient, state in self.known.items()
-            if state in _ATTEMPTABLE and self.notes.get(recipient) != "accepted"
+            recipient_number
+            for recipient_number, state in self.known.items()
+            if state in _ATTEMPTABLE and self.notes.get(recipient_number) != "accepted"
         )
 
     @stateful.precondition(lambda self: self._attemptable())
     @stateful.rule(data=st.data(), accepted=st.booleans())
     def attempt(self, data: st.DataObject, accepted: bool) -> None:
         """Send a final dot, and perhaps get its reply."""
-        recipient = data.draw(st.sampled_from(self._attemptable()))
-        self._run(self.queue.note_dot(recipient, queues.SNAPSHOT))
-        self.notes[recipient] = "accepted" if accepted else "dot"
+        recipient_number = data.draw(st.sampled_from(self._attemptable()))
+        self._run(self.queue.note_dot(recipient_number, queues.SNAPSHOT))
+        self.notes[recipient_number] = "accepted" if accepted else "dot"
         if accepted:
-            self.queue.note_accepted(recipient)
+            self.queue.note_accepted(recipient_number)
 
     @stateful.rule(days=st.integers(0, 9))
     def purge(self, days: int) -> None:
@@ -176,27 +176,29 @@ class Sequences(stateful.RuleBasedStateMachine):
         attemptable = sorted(set(self._attemptable()) - set(under_way))
         dots = data.draw(st.lists(st.sampled_from(attemptable), unique=True)) if attemptable else []
         self.runner.run(self._die(under_way, dots))
-        self.notes |= {recipient: "dot" for recipient in dots if recipient not in self.notes}
+        self.notes |= {recipient_number: "dot" for recipient_number in dots if recipient_number not in self.notes}
         self.generation += 1
         self._expect_recovery()
         self.queue = self._open()
 
     async def _die(self, under_way: list[int], dots: list[int]) -> None:
-        for recipient in dots[:1]:
+        for recipient_number in dots[:1]:
             # A snapshot that is not stored yet would wait for its commit.
-            await self.queue.note_dot(recipient, queues.SNAPSHOT)
+            await self.queue.note_dot(recipient_number, queues.SNAPSHOT)
         async with queues.stalled(self.queue):
-            recorded = [self.queue.record(queues.outcome(recipient, S.EXPIRED)) for recipient in under_way]
-            for recipient in dots[1:]:
-                await self.queue.note_dot(recipient, queues.SNAPSHOT)
+            recorded = [
+                self.queue.record(queues.outcome(recipient_number, S.EXPIRED)) for recipient_number in under_way
+            ]
+            for recipient_number in dots[1:]:
+                await self.queue.note_dot(recipient_number, queues.SNAPSHOT)
             shutil.copytree(self.directory, self.directory.with_name(str(self.generation + 1)))
         await asyncio.gather(*recorded, return_exceptions=True)
         await self.queue.close()
 
     def _expect_recovery(self) -> None:
-        for recipient, note in self.notes.items():
-            if self.known[recipient] not in states.FINAL:
-                self.known[recipient] = S.ACCEPTED if note == "accepted" else S.IN_DOUBT
+        for recipient_number, note in self.notes.items():
+            if self.known[recipient_number] not in states.FINAL:
+                self.known[recipient_number] = S.ACCEPTED if note == "accepted" else S.IN_DOUBT
         self.notes.clear()
 
     @stateful.invariant()
@@ -205,10 +207,10 @@ class Sequences(stateful.RuleBasedStateMachine):
         for id_ in set(self.ids.values()):
             recipients = sorted(one for one, of in self.ids.items() if of == id_)
             found = self._run(queues.states(self.queue, id_))
-            for recipient, state in zip(recipients, found, strict=True):
-                if self.known[recipient] is S.IN_DOUBT and state == "failed":
-                    self.known[recipient] = S.FAILED
-                assert state == self.known[recipient], f"{id_} recipient {recipient}"
+            for recipient_number, state in zip(recipients, found, strict=True):
+                if self.known[recipient_number] is S.IN_DOUBT and state == "failed":
+                    self.known[recipient_number] = S.FAILED
+                assert state == self.known[recipient_number], f"{id_} recipient {recipient_number}"
 
     @stateful.invariant()
     def sums_are_right(self) -> None:

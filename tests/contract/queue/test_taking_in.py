@@ -19,9 +19,9 @@ async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
         recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None, locale=vocabulary.Locale.JAPANESE
     )
     enqueued = await queue.enqueue(new, quota=queues.QUOTA)
-    job = await queues.job(queue, enqueued.pending[1].recipient)
+    job = await queues.job(queue, enqueued.pending[1].recipient_number)
     assert job == ports.Job(
-        recipient=enqueued.pending[1].recipient,
+        recipient_number=enqueued.pending[1].recipient_number,
         notification_id=new.id,
         lane=new.lane,
         category=new.category,
@@ -61,17 +61,17 @@ async def test_pending_streams_many_and_can_be_left(queue: ports.Queue) -> None:
 async def test_a_restart_loses_nothing(queue_factory: queues.Factory) -> None:
     """What was acknowledged is there after the queue was closed and opened, with the same Message-ID."""
     queue = await queue_factory.open()
-    id_, (recipient,) = await queues.put(queue)
-    before = await queue.load(recipient)
+    id_, (recipient_number,) = await queues.put(queue)
+    before = await queue.load(recipient_number)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["queued"]
-    assert await queue.load(recipient) == before
+    assert await queue.load(recipient_number) == before
 
 
 async def test_recipients_have_message_ids_of_their_own(queue: ports.Queue) -> None:
     """No two recipients of one notification share a Message-ID, which has no blank or bracket."""
     _, recipients = await queues.put(queue, recipients=("a@x.org", "a@x.org"))
-    first, second = [(await queues.job(queue, recipient)).message_id for recipient in recipients]
+    first, second = [(await queues.job(queue, recipient_number)).message_id for recipient_number in recipients]
     assert first != second
     assert not set("<> ") & set(first)
 
@@ -83,7 +83,7 @@ async def test_a_repeat_is_the_same_notification(queue_factory: queues.Factory) 
     first = await queue.enqueue(new, quota=queues.QUOTA)
     repeat = dataclasses.replace(new, id="another")
     assert await queue.enqueue(repeat, quota=queues.QUOTA) == ports.Enqueued(id=new.id, repeated=True, pending=())
-    await queue.record(queues.outcome(first.pending[0].recipient, S.ACCEPTED))
+    await queue.record(queues.outcome(first.pending[0].recipient_number, S.ACCEPTED))
     queue = await queue_factory.reopen()
     assert (await queue.enqueue(repeat, quota=queues.QUOTA)).id == new.id
     assert [found async for found in queue.pending()] == []
@@ -157,7 +157,7 @@ async def test_messages_are_limited_by_quota(queue: ports.Queue) -> None:
         await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
     other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
     await queue.enqueue(queues.notification(lane=other, recipients=("a@x.org", "b@x.org")), quota=quota)
-    await queue.record(queues.outcome(enqueued.pending[0].recipient, S.ACCEPTED))
+    await queue.record(queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
     await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
 
 
@@ -169,7 +169,7 @@ async def test_payload_is_limited_by_quota(queue_factory: queues.Factory) -> Non
     queue = await queue_factory.reopen()
     with pytest.raises(ports.QuotaExceededError):
         await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
-    await queue.record(queues.outcome(enqueued.pending[0].recipient, S.EXPIRED, attempted=False))
+    await queue.record(queues.outcome(enqueued.pending[0].recipient_number, S.EXPIRED, attempted=False))
     await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
 
 
@@ -195,9 +195,9 @@ async def test_one_that_fails_takes_no_other_with_it(queue: ports.Queue) -> None
 async def test_finished_ones_are_removed_after_their_retention(queue: ports.Queue) -> None:
     """HTTP notifications go seven days after their end, unfinished ones never, and their key is free again."""
     day = dt.timedelta(days=1)
-    done, (recipient,) = await queues.put(queue, idempotency_key="key", digest="d1")
+    done, (recipient_number,) = await queues.put(queue, idempotency_key="key", digest="d1")
     waiting, _ = await queues.put(queue)
-    await queue.record(queues.outcome(recipient, S.ACCEPTED, at=queues.START + day))
+    await queue.record(queues.outcome(recipient_number, S.ACCEPTED, at=queues.START + day))
     assert await queue.purge(now=queues.START + 8 * day) == 0
     assert await queue.purge(now=queues.START + 8 * day + day / 24) == 1
     assert await queue.find(queues.LANE, done) is None
@@ -208,8 +208,8 @@ async def test_finished_ones_are_removed_after_their_retention(queue: ports.Queu
 async def test_objects_are_known_until_they_were_not_seen_for_long(queue: ports.Queue) -> None:
     """An object that is offered again is kept for seven more days, so that it does not mail again."""
     day = dt.timedelta(days=1)
-    id_, (recipient,) = await queues.put(queue, source=queues.source())
-    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    id_, (recipient_number,) = await queues.put(queue, source=queues.source())
+    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
     seen, _ = await queues.put(queue, source=queues.source(), accepted_at=queues.START + 5 * day)
     assert seen == id_
     assert await queue.purge(now=queues.START + 11 * day) == 0
@@ -238,5 +238,5 @@ async def test_oldest_is_the_first_without_a_final_state(queue: ports.Queue) -> 
     first = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
     await queue.enqueue(queues.notification(accepted_at=later), quota=queues.QUOTA)
     assert await queue.oldest() == queues.START
-    await queue.record(queues.outcome(first.pending[0].recipient, S.FAILED))
+    await queue.record(queues.outcome(first.pending[0].recipient_number, S.FAILED))
     assert await queue.oldest() == later

@@ -46,8 +46,8 @@ async def test_payloads_are_wiped_among_others(queue_factory: queues.Factory) ->
         stored = await asyncio.gather(*(queues.put(queue, text=mark * moment.randint(1, 300)) for mark in marks))
         living |= {mark: recipients for mark, (_, recipients) in zip(marks, stored, strict=True)}
         for mark in moment.sample(sorted(living), 80):
-            for recipient in living.pop(mark):
-                queue.record(queues.outcome(recipient, S.ACCEPTED))
+            for recipient_number in living.pop(mark):
+                queue.record(queues.outcome(recipient_number, S.ACCEPTED))
             finished.add(mark)
         await queue.purge(now=queues.START + dt.timedelta(days=moment.choice([0, 8])))
     await queue_factory.close()
@@ -69,8 +69,8 @@ async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path: pathlib.Path
         ),
     )
     try:
-        _, (recipient,) = await queues.put(queue, text="WIPEME")
-        await queue.record(queues.outcome(recipient, S.ACCEPTED))
+        _, (recipient_number,) = await queues.put(queue, text="WIPEME")
+        await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
 
         await wait.until_async(
             lambda: not _lies_on_disk(directory, "WIPEME"), within_seconds=30, why="the log is emptied"

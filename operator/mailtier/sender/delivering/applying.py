@@ -111,7 +111,7 @@ class Applier:
     def _end(self, outcome: ports.Outcome, attempt: tries.Try) -> None:
         """Store a final state first of all: from here on a defect must not send it again."""
         if outcome.state is _S.ACCEPTED:
-            self._queue.note_accepted(outcome.recipient)
+            self._queue.note_accepted(outcome.recipient_number)
         self._schedule.remove(attempt.entry)
         self._outcomes.store(outcome)
         if outcome.state is _S.ACCEPTED:

@@ -76,7 +76,11 @@ class Attempts:
             self._outcomes.note_broken(error)
         except Exception as error:  # noqa: BLE001 - one message must not stop the others.
             # Without the traceback: what raises here may have held a message.
-            _log.error("an attempt failed by a defect", recipient=entry.pending.recipient, error=tries.place(error))
+            _log.error(
+                "an attempt failed by a defect",
+                recipient_number=entry.pending.recipient_number,
+                error=tries.place(error),
+            )
             if entry.place is lanes.EntryPlace.ACTIVE:
                 due_at = self._clock.monotonic() + _REPAIRED_SECONDS
                 self._schedule.put_back(entry, entry.pending, due_at=due_at)
@@ -106,13 +110,13 @@ class Attempts:
     async def _hand_over(
         self, entry: lanes.LaneEntry, target: destination.Destination, slot: destination.Slot, login: tries.SignIn
     ) -> None:
-        job = await self._queue.load(entry.pending.recipient)
+        job = await self._queue.load(entry.pending.recipient_number)
         if job is None:
             self._schedule.remove(entry)
             return
         if entry.pending.state is _S.HELD:
             # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
-            await self._queue.record(verdicts.returned(entry.pending.recipient, now=self._clock.wall()))
+            await self._queue.record(verdicts.returned(entry.pending.recipient_number, now=self._clock.wall()))
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
         attempt = tries.Try(entry=entry, job=job, login=login)
         event = await self._try(attempt, target, slot)
@@ -162,8 +166,8 @@ class Attempts:
             built = self._messages.build(attempt.job, attempt.usable.from_)
         except Exception as error:  # noqa: BLE001 - a message that cannot be built is not worth a crash.
             message = str(error) if isinstance(error, _SPEAKING) else ""
-            number = attempt.job.recipient
-            _log.warning("a message cannot be built", recipient=number, error=message or tries.place(error))
+            number = attempt.job.recipient_number
+            _log.warning("a message cannot be built", recipient_number=number, error=message or tries.place(error))
             return tries.NotBuilt(message=message)
         self._schedule.charge(attempt.entry, len(built.data) // _COST_BYTES)
         trials = 0
@@ -180,7 +184,7 @@ class Attempts:
                 mail_from=built.mail_from,
                 rcpt_to=built.rcpt_to,
                 message=built.data,
-                before_dot=functools.partial(self._queue.note_dot, attempt.job.recipient, built.snapshot),
+                before_dot=functools.partial(self._queue.note_dot, attempt.job.recipient_number, built.snapshot),
                 envelope_timeout=limits.envelope_timeout,
                 message_timeout=min(limits.message_timeout, _PASSWORD_DOT) if is_recovery else limits.message_timeout,
             )

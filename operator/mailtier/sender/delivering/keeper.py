@@ -199,7 +199,7 @@ class Keeper:
         entry.pending = dataclasses.replace(entry.pending, state=_S.HELD)
         self._outcomes.store(
             ports.Outcome(
-                recipient=entry.pending.recipient,
+                recipient_number=entry.pending.recipient_number,
                 state=_S.HELD,
                 due_at=at,
                 attempted=False,
@@ -229,7 +229,7 @@ class Keeper:
         self._schedule.remove(entry)
         self._outcomes.store(
             ports.Outcome(
-                recipient=entry.pending.recipient,
+                recipient_number=entry.pending.recipient_number,
                 state=state,
                 due_at=None,
                 attempted=False,

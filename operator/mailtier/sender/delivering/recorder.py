@@ -67,7 +67,12 @@ class Recorder:
             self.note_broken(error)
         elif error is not None:
             # It does not fit what is stored: a defect, which storing it again would only repeat.
-            _log.error("an outcome was not stored", recipient=outcome.recipient, state=outcome.state, exc_info=error)
+            _log.error(
+                "an outcome was not stored",
+                recipient_number=outcome.recipient_number,
+                state=outcome.state,
+                exc_info=error,
+            )
         else:
             _count(outcome)
         if then is not None:

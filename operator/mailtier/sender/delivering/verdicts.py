@@ -165,7 +165,7 @@ def _outcome(
     attempted: bool,
 ) -> ports.Outcome:
     return ports.Outcome(
-        recipient=job.recipient,
+        recipient_number=job.recipient_number,
         state=state,
         due_at=due_at,
         attempted=attempted,
@@ -175,10 +175,10 @@ def _outcome(
     )
 
 
-def returned(recipient: int, *, now: dt.datetime) -> ports.Outcome:
+def returned(recipient_number: int, *, now: dt.datetime) -> ports.Outcome:
     """Return what leads a recipient out of HELD: it waits for an attempt again."""
     return ports.Outcome(
-        recipient=recipient,
+        recipient_number=recipient_number,
         state=_S.QUEUED,
         due_at=now,
         attempted=False,

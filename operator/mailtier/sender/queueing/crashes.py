@@ -26,7 +26,7 @@ class Note:
         accepted: Whether the next hop said that it took the message.
     """
 
-    recipient: int
+    recipient_number: int
     serial: int
     snapshot: int | None
     accepted: bool
@@ -108,7 +108,7 @@ def _outcome(
     reason: reasons.DeliveryReason | None = None,
 ) -> ports.Outcome:
     return ports.Outcome(
-        recipient=note.recipient,
+        recipient_number=note.recipient_number,
         state=state,
         due_at=due_at,
         attempted=attempted,

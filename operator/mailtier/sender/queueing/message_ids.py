@@ -10,13 +10,13 @@ unique by itself.
 """
 
 
-def message_id(notification_id: str, recipient: int) -> str:
+def message_id(notification_id: str, recipient_number: int) -> str:
     """Return the Message-ID of a recipient's message, without angle brackets.
 
     It is made from what never changes, so that a resend has the same one, also after a restart.
 
     Args:
         notification_id: The notification's.
-        recipient: The queue's number of the recipient, which is never given twice.
+        recipient_number: The queue's number of the recipient, which is never given twice.
     """
-    return f"{notification_id}.{recipient}@{DOMAIN}"
+    return f"{notification_id}.{recipient_number}@{DOMAIN}"

@@ -37,8 +37,8 @@ class Schedule:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, recipient: int) -> bool:
-        return recipient in self._entries
+    def __contains__(self, recipient_number: int) -> bool:
+        return recipient_number in self._entries
 
     def organization(self, key: ports.LaneKey) -> lanes.OrganizationLanes | None:
         """Return an organization that has or had messages."""
@@ -53,15 +53,15 @@ class Schedule:
 
         Its organization is parked until `unpark` names a destination.
         """
-        if pending.recipient in self._entries:
+        if pending.recipient_number in self._entries:
             return None
         organization = self._organizations.get(pending.lane)
         if organization is None:
             meter = self._meters.setdefault(pending.lane.namespace_uid, limiter.Meter())
             organization = self._organizations[pending.lane] = lanes.OrganizationLanes(pending.lane, meter)
         entry = lanes.LaneEntry(pending=pending, organization=organization)
-        self._entries[pending.recipient] = entry
-        organization.entries[pending.recipient] = entry
+        self._entries[pending.recipient_number] = entry
+        organization.entries[pending.recipient_number] = entry
         self.watch_expiry(entry, at=expires_at)
         self._wait(entry, due_at)
         return entry
@@ -198,9 +198,9 @@ class Schedule:
     def remove(self, entry: lanes.LaneEntry) -> None:
         """Forget an entry: its state is final."""
         entry.place = lanes.EntryPlace.GONE
-        self._entries.pop(entry.pending.recipient, None)
+        self._entries.pop(entry.pending.recipient_number, None)
         organization = entry.organization
-        organization.entries.pop(entry.pending.recipient, None)
+        organization.entries.pop(entry.pending.recipient_number, None)
         # What is final would otherwise stay in memory until its max age, which is up to a week.
         self._expiring.remove(entry)
         self._due.remove(entry)

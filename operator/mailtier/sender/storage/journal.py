@@ -76,44 +76,44 @@ class Journal:
             raise
         return journal
 
-    def note_dot(self, recipient: int, snapshot: int) -> None:
+    def note_dot(self, recipient_number: int, snapshot: int) -> None:
         """Note that the final dot of a recipient's message is about to be written.
 
         Raises:
             OSError: The note could not be written; the dot must not be sent.
         """
         self._serial += 1
-        note = crashes.Note(recipient=recipient, serial=self._serial, snapshot=snapshot, accepted=False)
-        earlier = self._open.get(recipient)
+        note = crashes.Note(recipient_number=recipient_number, serial=self._serial, snapshot=snapshot, accepted=False)
+        earlier = self._open.get(recipient_number)
         slot = self._take_slot() if earlier is None else earlier.slot
-        self._open[recipient] = _Open(slot=slot, note=note)
+        self._open[recipient_number] = _Open(slot=slot, note=note)
         self._write(slot * _SLOT_BYTES, note)
 
-    def note_accepted(self, recipient: int) -> None:
+    def note_accepted(self, recipient_number: int) -> None:
         """Note that the next hop took a recipient's message.
 
         Raises:
             OSError: The note could not be written; a crash would find the recipient in doubt.
         """
-        opened = self._open.get(recipient)
+        opened = self._open.get(recipient_number)
         if opened is None:
             self._serial += 1
-            note = crashes.Note(recipient=recipient, serial=self._serial, snapshot=None, accepted=True)
-            opened = self._open[recipient] = _Open(slot=self._take_slot(), note=note)
+            note = crashes.Note(recipient_number=recipient_number, serial=self._serial, snapshot=None, accepted=True)
+            opened = self._open[recipient_number] = _Open(slot=self._take_slot(), note=note)
         else:
             opened.note = dataclasses.replace(opened.note, accepted=True)
         self._write(opened.slot * _SLOT_BYTES + RECORD_BYTES, opened.note)
 
-    def find(self, recipient: int) -> crashes.Note | None:
+    def find(self, recipient_number: int) -> crashes.Note | None:
         """Return the note of a recipient that no commit has answered; None without one."""
-        opened = self._open.get(recipient)
+        opened = self._open.get(recipient_number)
         return None if opened is None else opened.note
 
     def settle(self, note: crashes.Note) -> None:
         """Free the slot of a note whose answer is committed, unless the recipient's next attempt has taken it over."""
-        opened = self._open.get(note.recipient)
+        opened = self._open.get(note.recipient_number)
         if opened is not None and opened.note.serial == note.serial:
-            del self._open[note.recipient]
+            del self._open[note.recipient_number]
             self._free.append(opened.slot)
 
     @property
@@ -137,7 +137,7 @@ class Journal:
         self._slots += _BLOCK_SLOTS
 
     def _write(self, offset: int, note: crashes.Note) -> None:
-        body = _BODY.pack(note.recipient, note.serial, note.snapshot or 0, _ACCEPTED if note.accepted else _DOT)
+        body = _BODY.pack(note.recipient_number, note.serial, note.snapshot or 0, _ACCEPTED if note.accepted else _DOT)
         record = body + _CHECKSUM.pack(zlib.crc32(body))
         if os.pwrite(self._descriptor, record, offset) != RECORD_BYTES:
             raise OSError("the journal took only a part of a note")
@@ -156,9 +156,9 @@ def read(path: pathlib.Path) -> tuple[crashes.Note, ...]:
 def _merge(content: bytes) -> tuple[crashes.Note, ...]:
     notes: dict[int, crashes.Note] = {}
     for found in _records(content):
-        known = notes.get(found.recipient)
+        known = notes.get(found.recipient_number)
         if known is None or (known.serial, known.accepted) < (found.serial, found.accepted):
-            notes[found.recipient] = found
+            notes[found.recipient_number] = found
     return tuple(notes.values())
 
 
@@ -168,5 +168,7 @@ def _records(content: bytes) -> Iterator[crashes.Note]:
         (checksum,) = _CHECKSUM.unpack_from(content, offset + _BODY.size)
         if zlib.crc32(body) != checksum:
             continue
-        recipient, serial, snapshot, kind = _BODY.unpack(body)
-        yield crashes.Note(recipient=recipient, serial=serial, snapshot=snapshot or None, accepted=kind == _ACCEPTED)
+        recipient_number, serial, snapshot, kind = _BODY.unpack(body)
+        yield crashes.Note(
+            recipient_number=recipient_number, serial=serial, snapshot=snapshot or None, accepted=kind == _ACCEPTED
+        )

@@ -21,7 +21,7 @@ _OTHER = effective.From(
     address="new@example.com", display_name=None, reply_to="help@example.com", envelope="new@example.com"
 )
 _JOB = ports.Job(
-    recipient=1,
+    recipient_number=1,
     notification_id="n-1",
     lane=ports.LaneKey(namespace_uid="uid", namespace="team-a", organization="default"),
     category=vocabulary.Category.JOB_ALERT,
@@ -80,7 +80,7 @@ def test_a_snapshot_holds_nothing_of_the_notification(messages: builder.Builder)
 
 def test_organizations_share_snapshots(messages: builder.Builder) -> None:
     """The same sender and template are one snapshot, however many messages there are."""
-    other = dataclasses.replace(_JOB, recipient=2, text="Other", rcpt_to="b@example.org")
+    other = dataclasses.replace(_JOB, recipient_number=2, text="Other", rcpt_to="b@example.org")
     assert messages.build(_JOB, _FROM).snapshot is messages.build(other, _FROM).snapshot
 
 

@@ -14,8 +14,8 @@ from mailtier.sender.queueing import crashes
 
 S = vocabulary.RecipientState
 
-_DOT = crashes.Note(recipient=7, serial=5, snapshot=1, accepted=False)
-_TAKEN = crashes.Note(recipient=7, serial=5, snapshot=1, accepted=True)
+_DOT = crashes.Note(recipient_number=7, serial=5, snapshot=1, accepted=False)
+_TAKEN = crashes.Note(recipient_number=7, serial=5, snapshot=1, accepted=True)
 _LATER = queues.START + dt.timedelta(minutes=2)
 
 
@@ -38,7 +38,9 @@ def _answer(note: crashes.Note, found: crashes.Interrupted) -> tuple[ports.Outco
 def test_a_message_that_was_taken_is_accepted() -> None:
     """The reply was seen: nothing is to be said or done beyond that."""
     assert _answer(_TAKEN, _found()) == (
-        ports.Outcome(recipient=7, state=S.ACCEPTED, due_at=None, attempted=True, reason="", message="", at=_LATER),
+        ports.Outcome(
+            recipient_number=7, state=S.ACCEPTED, due_at=None, attempted=True, reason="", message="", at=_LATER
+        ),
     )
 
 
@@ -101,7 +103,7 @@ def test_a_note_that_was_answered_says_nothing(note: crashes.Note, found: crashe
 @given(
     note=st.builds(
         crashes.Note,
-        recipient=st.just(7),
+        recipient_number=st.just(7),
         serial=st.integers(1, 5),
         snapshot=st.none() | st.just(1),
         accepted=st.booleans(),

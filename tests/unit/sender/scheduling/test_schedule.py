@@ -57,7 +57,7 @@ def test_a_lane_keeps_the_order_in_which_messages_became_due() -> None:
     mail = mailbags.Mail()
     for due_at in (3.0, 1.0, 2.0):
         mail.add(mailbags.lane("ns"), due_at=due_at)
-    assert [entry.pending.recipient for entry in mail.drain(now=5.0)] == [2, 3, 1]
+    assert [entry.pending.recipient_number for entry in mail.drain(now=5.0)] == [2, 3, 1]
 
 
 def test_nothing_goes_before_it_is_due() -> None:
@@ -77,7 +77,7 @@ def test_messages_of_a_held_organization_keep_their_places() -> None:
     mail.schedule.park(mailbags.lane("ns"))
     assert mail.take() is None
     mail.schedule.unpark(mailbags.lane("ns"), "relay")
-    assert [entry.pending.recipient for entry in mail.drain()] == [1, 2, 3]
+    assert [entry.pending.recipient_number for entry in mail.drain()] == [1, 2, 3]
 
 
 def test_what_becomes_ready_in_a_held_organization_is_told_once() -> None:
@@ -85,7 +85,7 @@ def test_what_becomes_ready_in_a_held_organization_is_told_once() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"), count=2, destination=None)
     mail.schedule.advance(0.0)
-    assert [entry.pending.recipient for entry in mail.schedule.take_parked()] == [1, 2]
+    assert [entry.pending.recipient_number for entry in mail.schedule.take_parked()] == [1, 2]
     assert mail.schedule.take_parked() == []
 
 
@@ -207,8 +207,8 @@ def test_everything_is_taken_exactly_once(
         for destination in ("one", "two"):
             for entry in mail.drain(now, destination):
                 assert final[entry.pending.lane] == destination
-                taken.append((entry.pending.recipient, destination))
-    assert sorted(recipient for recipient, _ in taken) == list(range(1, len(offers) + 1))
+                taken.append((entry.pending.recipient_number, destination))
+    assert sorted(recipient_number for recipient_number, _ in taken) == list(range(1, len(offers) + 1))
 
 
 def test_finished_recipients_cost_no_memory() -> None:

@@ -17,11 +17,11 @@ def path(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def _notes(path: pathlib.Path) -> set[tuple[int, int | None, bool]]:
-    return {(note.recipient, note.snapshot, note.accepted) for note in journal.read(path)}
+    return {(note.recipient_number, note.snapshot, note.accepted) for note in journal.read(path)}
 
 
-def _find(open_: journal.Journal, recipient: int) -> crashes.Note:
-    note = open_.find(recipient)
+def _find(open_: journal.Journal, recipient_number: int) -> crashes.Note:
+    note = open_.find(recipient_number)
     assert note is not None
     return note
 
@@ -57,9 +57,9 @@ def test_serials_grow_over_restarts(path: pathlib.Path) -> None:
     serials = []
     for epoch in (1, 2):
         open_ = journal.Journal.create(path, epoch=epoch)
-        for recipient in (1, 2):
-            open_.note_dot(recipient, 1)
-            serials.append(_find(open_, recipient).serial)
+        for recipient_number in (1, 2):
+            open_.note_dot(recipient_number, 1)
+            serials.append(_find(open_, recipient_number).serial)
         open_.close()
     assert serials == sorted(set(serials))
 
@@ -70,9 +70,9 @@ def test_a_slot_is_used_again_after_its_commit_only(path: pathlib.Path) -> None:
     open_.note_dot(1, 1)
     kept = _find(open_, 1)
     size = path.stat().st_size
-    for recipient in range(2, 10_000):
-        open_.note_dot(recipient, 1)
-        open_.settle(_find(open_, recipient))
+    for recipient_number in range(2, 10_000):
+        open_.note_dot(recipient_number, 1)
+        open_.settle(_find(open_, recipient_number))
     assert path.stat().st_size == size
     assert kept in journal.read(path)
     open_.close()
@@ -81,8 +81,8 @@ def test_a_slot_is_used_again_after_its_commit_only(path: pathlib.Path) -> None:
 def test_the_file_grows_for_open_notes(path: pathlib.Path) -> None:
     """More open notes than the file was made for are all kept."""
     open_ = journal.Journal.create(path, epoch=1)
-    for recipient in range(1, 5_001):
-        open_.note_dot(recipient, 1)
+    for recipient_number in range(1, 5_001):
+        open_.note_dot(recipient_number, 1)
     assert len(journal.read(path)) == 5_000
     open_.close()
 

@@ -180,11 +180,11 @@ class EmbeddedQueue:
             async for row in found:
                 yield rows.to_pending(row)
 
-    async def load(self, recipient: int) -> ports.Job | None:
+    async def load(self, recipient_number: int) -> ports.Job | None:
         """Return what a recipient's message is built from; None once its state is final."""
-        return await self._readers.read(functools.partial(rows.load_job, recipient=recipient))
+        return await self._readers.read(functools.partial(rows.load_job, recipient_number=recipient_number))
 
-    async def note_dot(self, recipient: int, snapshot: ports.Snapshot) -> None:
+    async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
         digest = hashlib.sha256(snapshot.settings.encode()).digest()
         number = self._snapshots.get(digest)
@@ -194,17 +194,17 @@ class EmbeddedQueue:
             )
             self._snapshots[digest] = number
         self._used_snapshots.add(digest)
-        self._journal.note_dot(recipient, number)
+        self._journal.note_dot(recipient_number, number)
 
-    def note_accepted(self, recipient: int) -> None:
+    def note_accepted(self, recipient_number: int) -> None:
         """Note that the message was taken."""
         # Without the note a crash finds the recipient in doubt, which is the safe side; the outcome comes anyway.
         with contextlib.suppress(OSError):
-            self._journal.note_accepted(recipient)
+            self._journal.note_accepted(recipient_number)
 
     def record(self, outcome: ports.Outcome) -> asyncio.Future[None]:
         """Store an outcome, and answer what the journal says of the attempt; see `ports.Queue`."""
-        note = self._journal.find(outcome.recipient)
+        note = self._journal.find(outcome.recipient_number)
         return self._writer.submit(
             functools.partial(outcomes.record, outcome=outcome, note=note),
             essential=True,

@@ -160,13 +160,13 @@ def _insert_recipient(
     address: str,
     accepted_at: int,
 ) -> ports.Pending:
-    recipient = connection.execute(
+    recipient_number = connection.execute(
         "INSERT INTO recipients (notification, address, state, due_at, changed_at) VALUES (?, ?, ?, ?, ?)",
         (number, address, states.INITIAL.value, accepted_at, accepted_at),
     ).lastrowid
-    assert recipient is not None, "an INSERT sets it"
+    assert recipient_number is not None, "an INSERT sets it"
     return ports.Pending(
-        recipient=recipient,
+        recipient_number=recipient_number,
         lane=notification.lane,
         category=notification.category,
         state=states.INITIAL,

@@ -31,7 +31,7 @@ def record(connection: sqlite3.Connection, *, outcome: ports.Outcome, note: cras
         ValueError: A final state comes with a time of the next attempt, or another state without one.
         mailtier.mail.states.IllegalTransition: The stored state does not lead to the reported one.
     """
-    row = _read(connection, outcome.recipient)
+    row = _read(connection, outcome.recipient_number)
     settlement = settlements.settle(row.stored, outcome)
     connection.execute(
         "UPDATE recipients SET state = ?, due_at = ?, attempts = attempts + ?, doubts = doubts + ?, reason = ?, "
@@ -48,7 +48,7 @@ def record(connection: sqlite3.Connection, *, outcome: ports.Outcome, note: cras
             0 if note is None else note.serial,
             settlement.is_final,
             note.snapshot if settlement.is_loss and note is not None else None,
-            outcome.recipient,
+            outcome.recipient_number,
         ),
     )
     if row.from_object:
@@ -70,14 +70,14 @@ def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) 
     return int(number)
 
 
-def _read(connection: sqlite3.Connection, recipient: int) -> _Row:
+def _read(connection: sqlite3.Connection, recipient_number: int) -> _Row:
     row = connection.execute(
         "SELECT r.state, n.number, n.unfinished, n.payload_bytes, n.namespace_uid, n.object_name IS NOT NULL "
         "FROM recipients r JOIN notifications n ON n.number = r.notification WHERE r.number = ?",
-        (recipient,),
+        (recipient_number,),
     ).fetchone()
     if row is None:
-        raise LookupError(f"the queue has no recipient {recipient}")
+        raise LookupError(f"the queue has no recipient {recipient_number}")
     state, notification, unfinished, payload_bytes, namespace_uid, from_object = row
     return _Row(
         stored=settlements.StoredRecipient(

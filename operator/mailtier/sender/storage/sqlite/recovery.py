@@ -15,7 +15,7 @@ def answer(
     row = connection.execute(
         "SELECT r.state, r.noted, r.doubts, n.category, n.accepted_at, n.expires_at "
         "FROM recipients r JOIN notifications n ON n.number = r.notification WHERE r.number = ?",
-        (note.recipient,),
+        (note.recipient_number,),
     ).fetchone()
     if row is None:
         return

@@ -22,7 +22,7 @@ def from_micros(micros: int) -> dt.datetime:
     return _EPOCH + micros * _MICROSECOND
 
 
-def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None:
+def load_job(connection: sqlite3.Connection, recipient_number: int) -> ports.Job | None:
     """Return what a recipient's message is built from; None once its state is final, or if it never was."""
     row = connection.execute(
         """
@@ -34,7 +34,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
         LEFT JOIN snapshots s ON s.number = r.snapshot
         WHERE r.number = ? AND r.due_at IS NOT NULL
         """,
-        (recipient,),
+        (recipient_number,),
     ).fetchone()
     if row is None:
         return None
@@ -42,7 +42,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
     accepted_at, expires_at, attempts, doubts, settings = rest
     payload = payloads.decode(body)
     return ports.Job(
-        recipient=recipient,
+        recipient_number=recipient_number,
         notification_id=id_,
         lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
         category=vocabulary.Category(category),
@@ -52,7 +52,7 @@ def load_job(connection: sqlite3.Connection, recipient: int) -> ports.Job | None
         subject=payload["subject"],
         text=payload["text"],
         data=payload["data"],
-        message_id=message_ids.message_id(id_, recipient),
+        message_id=message_ids.message_id(id_, recipient_number),
         accepted_at=from_micros(accepted_at),
         expires_at=from_micros(expires_at),
         attempts=attempts,
@@ -76,7 +76,7 @@ def to_pending(row: tuple[Any, ...]) -> ports.Pending:
     """Return a row of `PENDING` as a value."""
     number, uid, namespace, organization, category, state, due_at, expires_at, attempts = row
     return ports.Pending(
-        recipient=number,
+        recipient_number=number,
         lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
         category=vocabulary.Category(category),
         state=vocabulary.RecipientState(state),

@@ -56,13 +56,13 @@ async def test_a_note_is_kept_until_its_outcome_is_committed(open_queue: Open, t
 async def test_a_release_under_way_is_made_up_for(open_queue: Open, tmp_path: pathlib.Path) -> None:
     """What was released and taken before either was committed is accepted after a crash."""
     queue = await open_queue()
-    id_, (recipient,) = await queues.put(queue)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient, S.HELD, attempted=False))
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    await queue.record(queues.outcome(recipient_number, S.HELD, attempted=False))
     async with queues.stalled(queue):
-        released = queue.record(queues.outcome(recipient, S.QUEUED, attempted=False))
-        await queue.note_dot(recipient, queues.SNAPSHOT)
-        queue.note_accepted(recipient)
+        released = queue.record(queues.outcome(recipient_number, S.QUEUED, attempted=False))
+        await queue.note_dot(recipient_number, queues.SNAPSHOT)
+        queue.note_accepted(recipient_number)
         shutil.copytree(tmp_path / "queue", tmp_path / "copy")
     await released
     assert await queues.states(await open_queue("copy"), id_) == ["accepted"]
@@ -71,14 +71,14 @@ async def test_a_release_under_way_is_made_up_for(open_queue: Open, tmp_path: pa
 async def test_a_journal_of_another_database_says_nothing(open_queue: Open, tmp_path: pathlib.Path) -> None:
     """Notes that outlived their database are not believed beside a new one, neither at once nor after a crash."""
     queue = await open_queue()
-    _, (recipient,) = await queues.put(queue)
-    await queue.note_dot(recipient, queues.SNAPSHOT)
+    _, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
     shutil.copytree(tmp_path / "queue", tmp_path / "copy")
     for path in (tmp_path / "copy").glob("queue.sqlite3*"):
         path.unlink()
     copy = await open_queue("copy")
     id_, again = await queues.put(copy)
-    assert again == [recipient]
+    assert again == [recipient_number]
     await copy.close()
     assert await queues.states(await open_queue("copy"), id_) == ["queued"]
 
@@ -112,13 +112,13 @@ async def test_a_full_volume_refuses_new_work_only(open_queue: Open) -> None:
     with pytest.raises(ports.StorageFullError):
         await queues.put(queue)
     assert (await queue.enqueue(new, quota=queues.QUOTA)).repeated
-    await queue.record(queues.outcome(enqueued.pending[0].recipient, S.ACCEPTED))
+    await queue.record(queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
 
 
 async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: pathlib.Path) -> None:
     """What was queued before messages had a locale is in English, and is delivered."""
     queue = await open_queue()
-    id_, (recipient,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
+    id_, (recipient_number,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
     await queue.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
         former.execute("DROP TABLE memories")
@@ -134,11 +134,11 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
             former.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         former.execute("PRAGMA user_version = 1")
     queue = await open_queue()
-    assert [pending.recipient async for pending in queue.pending()] == [recipient]
-    assert (await queues.job(queue, recipient)).locale is vocabulary.Locale.ENGLISH
+    assert [pending.recipient_number async for pending in queue.pending()] == [recipient_number]
+    assert (await queues.job(queue, recipient_number)).locale is vocabulary.Locale.ENGLISH
     _, (later,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
     assert (await queues.job(queue, later)).locale is vocabulary.Locale.JAPANESE
-    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
     assert await queues.states(queue, id_) == ["accepted"]
 
 
@@ -153,9 +153,9 @@ async def test_what_an_earlier_release_stored_counts(open_queue: Open, tmp_path:
             ).fetchall()
 
     queue = await open_queue()
-    _, (recipient,) = await queues.put(queue, idempotency_key="key")
+    _, (recipient_number,) = await queues.put(queue, idempotency_key="key")
     await queues.put(queue, source=queues.source("object"), recipients=("a@x.org", "b@x.org"))
-    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
     await queue.close()
     before = counted()
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
@@ -177,13 +177,13 @@ async def test_what_an_earlier_release_stored_counts(open_queue: Open, tmp_path:
 async def test_a_broken_volume_is_told(open_queue: Open, tmp_path: pathlib.Path) -> None:
     """A fault that is not a lack of space fails what waits and all that follows, and the queue still closes."""
     queue = await open_queue()
-    _, (recipient,) = await queues.put(queue)
+    _, (recipient_number,) = await queues.put(queue)
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as vandal:
         vandal.execute("DROP TABLE payloads")
     with pytest.raises(ports.StorageBrokenError):
         await queues.put(queue)
     with pytest.raises(ports.StorageBrokenError):
-        await queue.record(queues.outcome(recipient, S.ACCEPTED))
+        await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
 
 
 async def test_a_closed_queue_refuses(open_queue: Open) -> None:
@@ -236,11 +236,11 @@ async def test_a_snapshot_is_stored_once_and_goes(open_queue: Open) -> None:
             lambda connection: len(connection.execute("SELECT * FROM snapshots").fetchall())
         )
 
-    for recipient in recipients:
-        await queue.note_dot(recipient, queues.SNAPSHOT)
+    for recipient_number in recipients:
+        await queue.note_dot(recipient_number, queues.SNAPSHOT)
     assert await stored() == 1
-    for recipient in recipients[1:]:
-        await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    for recipient_number in recipients[1:]:
+        await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
     await queue.record(queues.outcome(recipients[0], S.IN_DOUBT))
     for _ in range(2):
         await queue.purge(now=queues.START)
@@ -285,9 +285,9 @@ def test_payload_rows_are_removed_far_from_living_ones(tmp_path: pathlib.Path) -
 async def test_a_file_that_was_full_once_takes_work_again(open_queue: Open) -> None:
     """Pages that finished payloads have left count as room, for the database's file does not shrink."""
     queue = await open_queue()
-    _, (recipient,) = await queues.put(queue, text="x" * 200_000)
+    _, (recipient_number,) = await queues.put(queue, text="x" * 200_000)
     assert await queue._writer.submit(schema.reusable_bytes) == 0
-    await queue.record(queues.outcome(recipient, S.ACCEPTED))
+    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
     assert await queue._writer.submit(schema.reusable_bytes) > 190_000
 
 
