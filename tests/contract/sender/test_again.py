@@ -49,7 +49,7 @@ async def test_a_refused_login_is_tried_once_more_when_somebody_asks(
 
 
 async def test_each_refusal_counts(sender: sending.Sender, login: logins.Login) -> None:
-    """Three an hour a namespace may cause at a server, asked for or not; then it is told that, and nothing is sent."""
+    """Three an hour a namespace may cause at a server, asked for or not; then that is told, and nothing sent (R12)."""
     login.server.script.on("AUTH", _REFUSED)
     await sender.prober.load()
     of = sender.settings.put(_own(login, sender))
@@ -65,7 +65,7 @@ async def test_each_refusal_counts(sender: sending.Sender, login: logins.Login) 
 
 
 async def test_the_host_s_login_is_tried_again_for_the_host_alone(sender: sending.Sender, login: logins.Login) -> None:
-    """Who inherits it cannot have it locked; whoever may update the host's settings is bound by no budget."""
+    """Who inherits it cannot have it locked; whoever may update the host's settings has no budget (R12)."""
     login.server.script.on("AUTH", _REFUSED)
     await sender.prober.load()
     inherits = sender.settings.put(login.settings)
