@@ -6,14 +6,15 @@ import prometheus_client
 
 from mailtier.telemetry import metrics
 
-Share = Literal["lookups", "openings", "tokens", "bodies", "probes", "own_probes", "secrets"]
+Share = Literal["lookups", "openings", "tokens", "bodies", "commits", "probes", "own_probes", "secrets"]
 
 REGISTRY: Final = metrics.SENDER_REGISTRY
 
 _slots = prometheus_client.Gauge(
     "mailtier_share_slots",
     "Slots in use of those that namespaces share: lookups of names, openings of sessions, requests for tokens,"
-    " bodies that arrive at the intake, answers to probes, probes that nobody asked for, reads of Secrets.",
+    " bodies of requests to the intake (by 256 KiB), commits of batches, answers to probes, probes that nobody asked"
+    " for, reads of Secrets.",
     ["of"],
     registry=REGISTRY,
 )

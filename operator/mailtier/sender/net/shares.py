@@ -4,6 +4,8 @@ shares = Shares("openings", total=1_000, each=16)
 with await shares.take(namespace):
     ...
 
+What is large takes several at once. Until there are as many, nobody who wants fewer passes it: it might wait for ever.
+
 No namespace has more than its share at any time, so that whoever names a thousand servers that say nothing waits for
 their own. Where all slots are taken, the next goes to whoever holds the fewest: who has as many slots as others at
 every moment has as much of their time, whatever is done with them. Turns alone would not be fair: a turn at a dead
@@ -53,12 +55,14 @@ class _Account:
 
     Attributes:
         held: Its slots, those that are kept for it among them.
-        waiting: Those in line, in their order; some may have given up.
+        waiting: Those in line, in their order, each with how many slots it wants; some may have given up.
         kept: Slots for who was told of them, and does not use them yet.
     """
 
     held: int = 0
-    waiting: collections.deque[asyncio.Future[ShareSlot]] = dataclasses.field(default_factory=collections.deque)
+    waiting: collections.deque[tuple[asyncio.Future[ShareSlot], int]] = dataclasses.field(
+        default_factory=collections.deque
+    )
     kept: collections.deque[ShareSlot] = dataclasses.field(default_factory=collections.deque)
 
 
@@ -115,20 +119,27 @@ class Shares:
         account = self._accounts.get(namespace)
         return account.kept.popleft() if account is not None and account.kept else self._take(namespace)
 
-    async def take(self, namespace: str | None) -> ShareSlot:
-        """Return a slot as soon as there is one for a namespace."""
+    async def take(self, namespace: str | None, *, slots: int = 1) -> ShareSlot:
+        """Return a slot as soon as there is one for a namespace, or several that are given back together.
+
+        Args:
+            namespace: Whose they are; None for the host.
+            slots: How many, no more than a namespace may hold.
+        """
         if namespace is None:
             return FREE
-        slot = self._take(namespace)
+        slot = self._take(namespace, slots)
         if slot is not None:
             return slot
-        turn = self._line_up(namespace)
+        turn = self._line_up(namespace, slots)
         try:
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 # It came in the moment in which nobody wanted it any more.
                 turn.result().release()
+            else:
+                self._give_up(namespace)
             raise
 
     def tell(self, namespace: str, then: Callable[[], None]) -> None:
@@ -148,29 +159,39 @@ class Shares:
                 slot.release()
 
         loop = asyncio.get_running_loop()
-        self._line_up(namespace).add_done_callback(keep)
-        # One may have been given back since somebody was refused.
-        self._hand_on()
+        self._line_up(namespace, 1).add_done_callback(keep)
 
-    def _take(self, namespace: str) -> ShareSlot | None:
-        # Where a slot is free, nobody waits who may have it.
-        return self._grant(namespace) if self._free and self.held(namespace) < self._each else None
+    def _take(self, namespace: str, slots: int = 1) -> ShareSlot | None:
+        account = self._accounts.get(namespace)
+        waits = any(self._lines) or (account is not None and account.waiting)
+        if waits or self._free < slots or self.held(namespace) + slots > self._each:
+            return None
+        return self._grant(namespace, slots)
 
-    def _line_up(self, namespace: str) -> asyncio.Future[ShareSlot]:
+    def _line_up(self, namespace: str, slots: int) -> asyncio.Future[ShareSlot]:
         account = self._accounts.setdefault(namespace, _Account())
         turn: asyncio.Future[ShareSlot] = asyncio.get_running_loop().create_future()
-        account.waiting.append(turn)
+        account.waiting.append((turn, slots))
         share_metrics.add_waiting(self._name, 1)
         turn.add_done_callback(lambda _turn: share_metrics.add_waiting(self._name, -1))
         self._place(namespace, account)
+        # One may have been given back since somebody was refused.
+        self._hand_on()
         return turn
 
-    def _grant(self, namespace: str) -> ShareSlot:
+    def _give_up(self, namespace: str) -> None:
+        """Let those go on who waited behind one that nobody waits for any more: they may want fewer than are free."""
+        if account := self._accounts.get(namespace):
+            self._place(namespace, account)
+            self._hand_on()
+            self._forget(namespace, account)
+
+    def _grant(self, namespace: str, slots: int) -> ShareSlot:
         account = self._accounts.setdefault(namespace, _Account())
         self._leave_line(namespace, account)
-        account.held += 1
-        self._free -= 1
-        share_metrics.add_slots(self._name, 1)
+        account.held += slots
+        self._free -= slots
+        share_metrics.add_slots(self._name, slots)
         self._place(namespace, account)
         loop = asyncio.get_running_loop()
         earliest = loop.time() + self._at_least_seconds
@@ -178,18 +199,18 @@ class Shares:
         def give_back() -> None:
             left = earliest - loop.time()
             if left > 0:
-                loop.call_later(left, self._take_back, namespace)
+                loop.call_later(left, self._take_back, namespace, slots)
             else:
-                self._take_back(namespace)
+                self._take_back(namespace, slots)
 
         return ShareSlot(give_back)
 
-    def _take_back(self, namespace: str) -> None:
+    def _take_back(self, namespace: str, slots: int) -> None:
         account = self._accounts[namespace]
         self._leave_line(namespace, account)
-        account.held -= 1
-        self._free += 1
-        share_metrics.add_slots(self._name, -1)
+        account.held -= slots
+        self._free += slots
+        share_metrics.add_slots(self._name, -slots)
         self._place(namespace, account)
         self._hand_on()
         self._forget(namespace, account)
@@ -199,13 +220,15 @@ class Shares:
         while self._free and (line := next(filter(None, self._lines), None)) is not None:
             namespace = next(iter(line))
             account = self._accounts[namespace]
-            turn = account.waiting.popleft()
-            if not turn.done():
-                turn.set_result(self._grant(namespace))
-            elif not account.waiting:
-                # Who gave up stays in line until their turn.
-                self._leave_line(namespace, account)
+            turn, slots = account.waiting[0]
+            if turn.done():
+                self._place(namespace, account)
                 self._forget(namespace, account)
+            elif slots > self._free:
+                return
+            else:
+                account.waiting.popleft()
+                turn.set_result(self._grant(namespace, slots))
 
     def _forget(self, namespace: str, account: _Account) -> None:
         """Remember nothing of who has nothing and wants nothing."""
@@ -217,5 +240,10 @@ class Shares:
             self._lines[account.held].pop(namespace, None)
 
     def _place(self, namespace: str, account: _Account) -> None:
-        if account.waiting and account.held < self._each:
+        """Put a namespace in line, at the end unless it stands there, if the first that waits fits into its share."""
+        while account.waiting and account.waiting[0][0].done():
+            account.waiting.popleft()
+        if account.waiting and account.held + account.waiting[0][1] <= self._each:
             self._lines[account.held].setdefault(namespace)
+        else:
+            self._leave_line(namespace, account)

@@ -183,3 +183,83 @@ async def test_whatever_happens_shares_hold_and_nobody_waits_for_nothing(
         if sum(used.values()) < total:
             assert all(used[name] == each for name, tasks in crowd.waiting.items() if tasks)
     await crowd.leave()
+
+
+async def test_who_wants_several_is_not_passed_by_who_wants_one() -> None:
+    """Until there are as many for who is next, others wait: else small ones kept a large one waiting for ever."""
+    slots = _shares(total=4, each=4)
+    held = [slots.try_take("team-a") for _ in range(4)]
+    large = asyncio.create_task(slots.take("team-b", slots=3))
+    await _settled()
+    small = asyncio.create_task(slots.take("team-c"))
+    for slot in held[:2]:
+        assert slot is not None
+        slot.release()
+        await _settled()
+        assert slots.try_take("team-d") is None
+        assert not small.done()
+    assert held[2] is not None
+    held[2].release()
+    whole = await large
+    assert slots.held("team-b") == 3
+    assert not small.done()
+    whole.release()
+    await small
+    assert (slots.held("team-b"), slots.held("team-c")) == (0, 1)
+
+
+async def test_who_gives_up_lets_those_behind_go_on() -> None:
+    """Of the same namespace and of others, where there are enough for them."""
+    slots = _shares(total=6, each=4)
+    held = await slots.take("team-a", slots=3)
+    too_much = asyncio.create_task(slots.take("team-a", slots=2))
+    await _settled()
+    own = asyncio.create_task(slots.take("team-a"))
+    large = asyncio.create_task(slots.take("team-b", slots=4))
+    await _settled()
+    other = asyncio.create_task(slots.take("team-c"))
+    await _settled()
+    assert not own.done()
+    assert not other.done()
+    too_much.cancel()
+    large.cancel()
+    for task in (own, other):
+        await task
+    assert slots.held("team-a") == 4
+    held.release()
+    assert slots.held("team-a") == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["take", "give", "leave"]), st.sampled_from(_NAMES), st.integers(1, 4)), max_size=60
+    )
+)
+async def test_of_several_at_once_shares_hold_and_everybody_has_a_turn(steps: list[tuple[str, str, int]]) -> None:
+    """Whoever takes how many: no more than all and no more than a share; and once all is given back all had theirs."""
+    slots = _shares(total=6, each=4)
+    tasks: list[tuple[str, int, asyncio.Task[shares.ShareSlot]]] = []
+    for action, namespace, count in steps:
+        match action:
+            case "take":
+                tasks.append((namespace, count, asyncio.create_task(slots.take(namespace, slots=count))))
+            case "give" if granted := [each for each in tasks if each[2].done()]:
+                granted[0][2].result().release()
+                tasks.remove(granted[0])
+            case "leave" if waiting := [each for each in tasks if not each[2].done()]:
+                waiting[0][2].cancel()
+                tasks.remove(waiting[0])
+        await _settled()
+        used = collections.Counter[str]()
+        for name, number, task in tasks:
+            used[name] += number if task.done() else 0
+        assert dict(+used) == {name: slots.held(name) for name in _NAMES if slots.held(name)}
+        assert sum(used.values()) <= 6
+        assert all(count <= 4 for count in used.values())
+    while tasks:
+        granted = [each for each in tasks if each[2].done()]
+        assert granted, "somebody waits though nobody holds anything"
+        granted[0][2].result().release()
+        tasks.remove(granted[0])
+        await _settled()
+    assert not len(slots)
