@@ -7,7 +7,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 from mailtier.api import feed, vocabulary
 from mailtier.settings import effective
@@ -212,6 +212,10 @@ class IdempotencyConflictError(Exception):
     """Another request was queued under this key."""
 
 
+Unqueued: TypeAlias = QuotaExceededError | StorageFullError | IdempotencyConflictError
+"""Why a notification was not stored."""
+
+
 class Queue(Protocol):
     """Durable storage of notifications. Methods that store return after the commit.
 
@@ -228,6 +232,18 @@ class Queue(Protocol):
             QuotaExceededError: The namespace's quota is used up.
             StorageFullError: The volume is too full.
             IdempotencyConflictError: Its idempotency key names another request.
+        """
+
+    async def enqueue_all(
+        self, notifications: Sequence[tuple[NewNotification, QueueQuota]]
+    ) -> Sequence[Enqueued | Unqueued]:
+        """Store notifications in their order and in one commit, each as `enqueue` does; return what became of each.
+
+        One that is refused takes no other with it. What is stored before it in the same call counts for its quota,
+        and its idempotency key may be one of theirs. Who may be cancelled does as with `enqueue`.
+
+        Raises:
+            StorageFullError: The volume is too full for any of them.
         """
 
     def pending(self) -> AsyncIterator[Pending]:

@@ -174,6 +174,16 @@ class EmbeddedQueue:
             weight_bytes=len(payload),
         )
 
+    async def enqueue_all(
+        self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
+    ) -> Sequence[ports.Enqueued | ports.Unqueued]:
+        """Store notifications in one commit; see `ports.Queue`."""
+        entries = [(notification, payloads.encode(notification), quota) for notification, quota in notifications]
+        return await self._writer.submit(
+            functools.partial(intake.enqueue_all, entries=entries, room=self._room, read=self._read),
+            weight_bytes=sum(len(payload) for _, payload, _ in entries),
+        )
+
     async def pending(self) -> AsyncIterator[ports.Pending]:
         """Yield every recipient without a final state."""
         async with contextlib.aclosing(self._readers.stream(rows.PENDING)) as found:

@@ -1,6 +1,7 @@
 """Taking a notification in: found again, refused, or stored."""
 
 import sqlite3
+from collections.abc import Sequence
 
 from mailtier.mail import states
 from mailtier.sender import ports
@@ -37,6 +38,35 @@ def enqueue(
         raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
     _charge(connection, notification, len(payload), quota, read)
     return ports.Enqueued(id=notification.id, repeated=False, pending=_insert(connection, notification, payload))
+
+
+def enqueue_all(
+    connection: sqlite3.Connection,
+    *,
+    entries: Sequence[tuple[ports.NewNotification, bytes, ports.QueueQuota]],
+    room: volume.Room,
+    read: int,
+) -> Sequence[ports.Enqueued | ports.Unqueued]:
+    """Store notifications in their order, or find the same ones; return what became of each.
+
+    Args:
+        entries: Each notification with its payload, encoded, and its quota.
+        room: As above.
+        read: As above.
+    """
+    found: list[ports.Enqueued | ports.Unqueued] = []
+    for notification, payload, quota in entries:
+        # To make room something may have been forgotten already when a notification is refused.
+        connection.execute("SAVEPOINT notification")
+        try:
+            found.append(
+                enqueue(connection, notification=notification, payload=payload, quota=quota, room=room, read=read)
+            )
+        except (ports.QuotaExceededError, ports.StorageFullError, ports.IdempotencyConflictError) as error:
+            connection.execute("ROLLBACK TO notification")
+            found.append(error)
+        connection.execute("RELEASE notification")
+    return found
 
 
 def _find_object(connection: sqlite3.Connection, notification: ports.NewNotification) -> str | None:
