@@ -97,6 +97,21 @@ class Client:
             "POST", tenant.collection(organization), body=body, data=data, headers={**sent, **(headers or {})}
         )
 
+    async def post_batch(
+        self,
+        tenant: tenants.Tenant,
+        body: object = None,
+        *,
+        organization: str = "default",
+        token: str | None = None,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Return the answer to a batch, sent with the tenant's own token unless told otherwise."""
+        sent = {"Authorization": f"Bearer {token or tenant.token}", **(headers or {})}
+        path = f"{tenant.collection(organization)}:batch"
+        return await self.request("POST", path, body=body, data=data, headers=sent)
+
     async def look_up(self, tenant: tenants.Tenant, answer: Answer) -> dict[str, typing.Any]:
         """Return where a notification that was taken stands."""
         found = await self.request(
@@ -104,6 +119,12 @@ class Client:
         )
         assert found.status == 200, found
         return found.document
+
+
+def alone(tenant: tenants.Tenant, notification_id: str) -> Answer:
+    """Return what would have answered a notification of a batch if it had come alone."""
+    path = f"{tenant.collection()}/{notification_id}"
+    return Answer(status=202, headers={"Location": path}, document={"id": notification_id, "status": path})
 
 
 def require(answer: Answer, kind: problems.ProblemKind) -> dict[str, typing.Any]:

@@ -1,11 +1,20 @@
 """The Notification kind, and what the HTTP intake takes: one thing to tell somebody."""
 
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
+
+import pydantic
 
 from mailtier.api import groups, links, schema, types, vocabulary
 
 MAXIMUM_TOTAL_BYTES: Final = 256 * 1024
 """What subject, text and data of one notification may hold together, in UTF-8."""
+
+KEY: Final = types.whole(r"[!-~]{1,255}", "must be one word of 1 to 255 printable ASCII characters, such as a UUID")
+"""An idempotency key: a token or UUID of any usual form; quotation marks round it count as part of it.
+
+The draft for the header has them (draft-ietf-httpapi-idempotency-key-header), and few send them.
+"""
+IdempotencyKey = Annotated[str, pydantic.Field(min_length=1, max_length=255), schema.Checked((KEY,))]
 
 
 class Content(schema.Model):
@@ -110,3 +119,10 @@ class NotificationRequest(Content):
             field=".data",
         ),
     )
+
+
+class BatchedNotification(NotificationRequest):
+    """One notification of a batch."""
+
+    idempotency_key: IdempotencyKey | None = None
+    """Stands for this one notification, as the header Idempotency-Key does for one that comes alone."""

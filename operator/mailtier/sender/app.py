@@ -20,7 +20,7 @@ from mailtier.api import feed
 from mailtier.kube import client, configuration, reviews
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import builder, delivery, templates
-from mailtier.sender.intake import feed_server, ids
+from mailtier.sender.intake import feed_server, ids, taking
 from mailtier.sender.intake.http import access, certificates, server, service
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
@@ -168,16 +168,20 @@ class _Parts:
         self._settings.subscribe(self._prober.note_settings)
         self._settings.subscribe(self._delivery.note_settings)
         self._upkeep = upkeep.Upkeep(queue, directory=options.data_dir / QUEUE_FOLDER, time=ticking)
-        identifiers = ids.TimeSortedIds(now=ticking.wall, entropy=os.urandom)
+        taker = taking.Taking(
+            queue,
+            identifiers=ids.TimeSortedIds(now=ticking.wall, entropy=os.urandom),
+            on_pending=self._delivery.offer,
+            quota=options.quota,
+            now=ticking.wall,
+            monotonic=ticking.monotonic,
+        )
         self._objects = feed_server.FeedServer(
             queue,
             self._settings,
-            identifiers=identifiers,
-            on_pending=self._delivery.offer,
+            taker=taker,
             namespaces=self._delivery.namespaces,
             on_namespace_deleted=self._delivery.note_namespace_deleted,
-            quota=options.quota,
-            now=ticking.wall,
         )
         self._intake = server.Server(
             service.Parts(
@@ -188,13 +192,9 @@ class _Parts:
                 settings=self._settings,
                 probes=self._prober,
                 queue=queue,
-                identifiers=identifiers,
-                on_pending=self._delivery.offer,
+                taking=taker,
                 awaited_rate=self._delivery.awaited_rate,
                 held=self._delivery.hold_of,
-                quota=options.quota,
-                now=ticking.wall,
-                monotonic=ticking.monotonic,
             ),
             source=_certificates(options),
             authority_file=options.authority_file or options.socket_dir / feed.AUTHORITY_NAME,

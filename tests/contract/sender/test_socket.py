@@ -12,7 +12,7 @@ from kit import sending, smtpd
 from mailtier.api import feed, notification, vocabulary
 from mailtier.handlers import feed_client
 from mailtier.sender import ports
-from mailtier.sender.intake import feed_server, ids
+from mailtier.sender.intake import feed_server, ids, taking
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
@@ -27,12 +27,16 @@ async def operator(
     served = feed_server.FeedServer(
         sender.queue,
         sender.settings,
-        identifiers=ids.TimeSortedIds(now=sender.clock.wall, entropy=os.urandom),
-        on_pending=sender.delivery.offer,
+        taker=taking.Taking(
+            sender.queue,
+            identifiers=ids.TimeSortedIds(now=sender.clock.wall, entropy=os.urandom),
+            on_pending=sender.delivery.offer,
+            quota=ports.QueueQuota(),
+            now=sender.clock.wall,
+            monotonic=sender.clock.monotonic,
+        ),
         namespaces=sender.delivery.namespaces,
         on_namespace_deleted=sender.delivery.note_namespace_deleted,
-        quota=ports.QueueQuota(),
-        now=sender.clock.wall,
     )
     await served.open(tmp_path)
     connected = feed_client.FeedClient(tmp_path / feed.SOCKET_NAME)

@@ -1,4 +1,4 @@
-"""What both ways in ask of a notification before it is queued: the decision, without any I/O."""
+"""What all ways in ask of a notification before it is queued: the decision, without any I/O."""
 
 import dataclasses
 import datetime as dt
@@ -123,8 +123,11 @@ def quota(settings: effective.Effective, own: ports.QueueQuota) -> ports.QueueQu
 
 
 def digest(content: notification.Content) -> str:
-    """Return the hexadecimal SHA-256 of the canonical request, in which two ways to write the same are equal."""
-    document = content.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """Return the hexadecimal SHA-256 of the canonical request, in which two ways to write the same are equal.
+
+    The key that a batch has beside the content is no part of it: what was sent alone may be repeated in a batch.
+    """
+    document = content.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"idempotency_key"})
     return canonical.digest(document)
 
 
@@ -141,7 +144,7 @@ def new_notification(
 
     Args:
         now: Aware UTC time of acceptance.
-        source: The Notification object that it came from; None for the HTTP intake.
+        source: The Notification object that it came from; None for any other way in.
     """
     policy = retry.policy_for(content.category, max_age=settings.delivery.max_age)
     return ports.NewNotification(

@@ -16,9 +16,8 @@ from aiohttp import web
 
 from mailtier.api import feed, names, reasons, vocabulary
 from mailtier.sender import ports, settings_source
-from mailtier.sender.intake import admission, ids
+from mailtier.sender.intake import taking
 from mailtier.settings import effective
-from mailtier.telemetry import logs, metrics
 
 _MAXIMUM_BODY_BYTES: Final = 2 * 1024 * 1024
 """An Offer holds at most 256 KiB of text, which JSON can blow up sixfold by escaping."""
@@ -26,8 +25,7 @@ _LONGEST_WAIT: Final = dt.timedelta(seconds=60)
 _SHUTDOWN_SECONDS: Final = 1.0
 _UMASK: Final = 0o177
 _STARTING: Final = "the sender has not read the settings yet; the notification is offered again"
-
-_log = logs.get_logger(__name__)
+_UNANSWERED: Final = "the sender's queue did not answer in time; the notification is offered again"
 
 
 class SyncedSettings(settings_source.KnownSettings, Protocol):
@@ -42,13 +40,11 @@ class FeedServer:
     """Takes offers in and hands changes out.
 
     Args:
-        queue: Where notifications go.
+        queue: Where notifications are.
         settings: The organizations that there are.
-        on_pending: Told what the scheduler has to know, after the commit.
+        taker: Takes them in.
         namespaces: Returns the uids of the namespaces for which something is queued.
         on_namespace_deleted: Told the uid of a namespace that is gone; fails what is queued for it.
-        quota: What one namespace may have queued where the host's policy says nothing.
-        now: Returns aware UTC time.
     """
 
     def __init__(
@@ -56,21 +52,15 @@ class FeedServer:
         queue: ports.Queue,
         settings: SyncedSettings,
         *,
-        identifiers: ids.TimeSortedIds,
-        on_pending: Callable[[Sequence[ports.Pending]], None],
+        taker: taking.Taking,
         namespaces: Callable[[], Sequence[str]],
         on_namespace_deleted: Callable[[str], None],
-        quota: ports.QueueQuota,
-        now: Callable[[], dt.datetime],
     ) -> None:
         self._queue = queue
         self._settings = settings
-        self._ids = identifiers
-        self._on_pending = on_pending
+        self._taking = taker
         self._namespaces = namespaces
         self._on_namespace_deleted = on_namespace_deleted
-        self._quota = quota
-        self._now = now
         self._runner: web.AppRunner | None = None
 
     async def open(self, folder: pathlib.Path) -> None:
@@ -96,6 +86,7 @@ class FeedServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        await self._taking.drain()
 
     async def offer(self, offered: feed.Offer) -> feed.Taken | feed.Refused:
         """Return the record of a Notification object in the queue, taken now or before, or why it is not taken."""
@@ -105,39 +96,31 @@ class FeedServer:
             namespace_uid=offered.namespace_uid, namespace=offered.namespace, organization=organization
         )
         settings = self._settings.get(effective.OrganizationKey(namespace=offered.namespace, name=organization))
-        # What was taken stays taken, whatever became of the settings since.
-        refused = _refuse(offered, settings, synced=self._settings.synced)
-        if refused is not None:
+        found = await self._take(offered, settings)
+        if isinstance(found, feed.Refused):
+            # What was taken stays taken, whatever became of the settings since.
             record = await self._queue.find_object(lane, name=offered.name, spec_hash=offered.spec_hash)
-            return refused if record is None else _taken(offered, record)
-        assert settings is not None
-        source = ports.ObjectSource(name=offered.name, object_uid=offered.object_uid, spec_hash=offered.spec_hash)
-        notification = admission.new_notification(
-            spec, settings, notification_id=self._ids.new(), now=self._now(), source=source
-        )
-        try:
-            enqueued = await self._queue.enqueue(notification, quota=admission.quota(settings, self._quota))
-        except ports.QuotaExceededError as error:
-            return feed.Refused(reason=str(reasons.QUOTA_EXCEEDED), message=str(error), retry=True)
-        except ports.StorageFullError as error:
-            return feed.Refused(reason=str(reasons.STORAGE_FULL), message=str(error), retry=True)
-        self._on_pending(enqueued.pending)
-        record = await self._queue.find(lane, enqueued.id)
+            return found if record is None else _taken(offered, record)
+        record = await self._queue.find(lane, found.id)
         if record is None:
             # Two namespaces' worth of luck: purged between the two statements. The next offer stores it anew.
             return feed.Refused(reason=str(reasons.STORAGE_FULL), message="it was just removed", retry=True)
-        if not enqueued.repeated:
-            metrics.count_accepted(category=spec.category, source="object")
-            if (found := admission.audit(spec, settings)) is not None:
-                metrics.count_would_refuse(reason=str(found.reason))
-            _log.info(
-                "notification queued",
-                id=enqueued.id,
-                object=f"{offered.namespace}/{offered.name}",
-                organization=organization,
-                category=str(spec.category),
-            )
         return _taken(offered, record)
+
+    async def _take(self, offered: feed.Offer, settings: effective.Effective | None) -> ports.Enqueued | feed.Refused:
+        if offered.spec.category == vocabulary.Category.PASSWORD_RECOVERY:
+            return feed.Refused(reason=str(reasons.HTTPS_ONLY), message=reasons.HTTPS_ONLY.remedy, retry=False)
+        if not self._settings.synced:
+            return feed.Refused(reason=str(reasons.SENDER_UNAVAILABLE), message=_STARTING, retry=True)
+        if settings is None or settings.namespace_uid != offered.namespace_uid:
+            return feed.Refused(
+                reason=str(reasons.ORGANIZATION_UNKNOWN), message=reasons.ORGANIZATION_UNKNOWN.meaning, retry=True
+            )
+        source = ports.ObjectSource(name=offered.name, object_uid=offered.object_uid, spec_hash=offered.spec_hash)
+        try:
+            return await self._taking.take(offered.spec, settings, source)
+        except taking.NOT_TAKEN as error:
+            return _refused(error)
 
     async def _offer(self, request: web.Request) -> web.Response:
         try:
@@ -169,19 +152,16 @@ class FeedServer:
         return web.Response(status=204)
 
 
-def _refuse(offered: feed.Offer, settings: effective.Effective | None, *, synced: bool) -> feed.Refused | None:
-    if offered.spec.category == vocabulary.Category.PASSWORD_RECOVERY:
-        return feed.Refused(reason=str(reasons.HTTPS_ONLY), message=reasons.HTTPS_ONLY.remedy, retry=False)
-    if not synced:
-        return feed.Refused(reason=str(reasons.SENDER_UNAVAILABLE), message=_STARTING, retry=True)
-    if settings is None or settings.namespace_uid != offered.namespace_uid:
-        return feed.Refused(
-            reason=str(reasons.ORGANIZATION_UNKNOWN), message=reasons.ORGANIZATION_UNKNOWN.meaning, retry=True
-        )
-    refusal = admission.refuse(offered.spec, settings)
-    if refusal is None:
-        return None
-    return feed.Refused(reason=str(refusal.reason), message=refusal.message, retry=False)
+def _refused(error: taking.NotTaken) -> feed.Refused:
+    match error:
+        case taking.NotLetThroughError(refusal=refusal):
+            return feed.Refused(reason=str(refusal.reason), message=refusal.message, retry=False)
+        case ports.QuotaExceededError() | taking.RecoveriesExceededError():
+            return feed.Refused(reason=str(reasons.QUOTA_EXCEEDED), message=str(error), retry=True)
+        case ports.StorageFullError():
+            return feed.Refused(reason=str(reasons.STORAGE_FULL), message=str(error), retry=True)
+        case taking.UnansweredError() | ports.IdempotencyConflictError():
+            return feed.Refused(reason=str(reasons.SENDER_UNAVAILABLE), message=_UNANSWERED, retry=True)
 
 
 def _taken(offered: feed.Offer, record: ports.Record) -> feed.Taken:

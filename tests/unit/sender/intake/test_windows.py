@@ -4,7 +4,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from mailtier.sender import ports
-from mailtier.sender.intake.http import windows
+from mailtier.sender.intake import windows
 
 _LANE = ports.LaneKey(namespace_uid="1", namespace="team", organization="default")
 

@@ -6,7 +6,7 @@ No error quotes what was sent: a body may hold a reset link, and an answer may e
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pydantic
 
@@ -17,24 +17,40 @@ from mailtier.sender.intake.http import problems
 _MAXIMUM_ERRORS: Final = 20
 # A name that can stand in a pointer as it is. Other names of fields are the caller's text and are not repeated.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
-_FIELDS: Final = frozenset(notification.NotificationRequest.model_fields)
+_FIELDS: Final = frozenset(field.alias for field in notification.BatchedNotification.model_fields.values())
 _PATH_PART: Final = re.compile(r"[^.\[\]]+")
 
+_Request = TypeVar("_Request", bound=notification.NotificationRequest)
 
-def parse(body: bytes) -> notification.NotificationRequest:
-    """Return the notification that a request's body holds.
+
+def parse(body: bytes, model: type[_Request]) -> _Request:
+    """Return the notification that a request's body holds, or a part of it.
+
+    Args:
+        body: As it came.
+        model: What it has to be.
 
     Raises:
-        Problem: It is not JSON in UTF-8, or not a valid notification; `errors` names each field.
+        HttpProblem: It is not JSON in UTF-8, or not a valid notification; `errors` names each field.
     """
+    if len(body) > notification.MAXIMUM_TOTAL_BYTES:
+        raise too_large()
     try:
-        found = notification.NotificationRequest.model_validate_json(body)
+        found = model.model_validate_json(body)
     except pydantic.ValidationError as error:
         # Chaining would carry the body into a traceback (R1).
-        raise _problem(error) from None
+        raise _problem(error, model) from None
     # Afterwards: what is valid is JSON of a known depth.
     json.loads(body, object_pairs_hook=_once_each)
     return found
+
+
+def too_large() -> problems.HttpProblem:
+    """Return the answer to a notification that is more than one may be."""
+    return problems.HttpProblem(
+        problems.TOO_LARGE,
+        f"a notification holds at most {notification.MAXIMUM_TOTAL_BYTES} bytes; shorten it, or send a link instead",
+    )
 
 
 def _once_each(pairs: Sequence[tuple[str, Any]]) -> None:
@@ -64,13 +80,13 @@ def pointer(parts: Sequence[str]) -> str:
     return "/".join(segments)
 
 
-def _problem(error: pydantic.ValidationError) -> problems.HttpProblem:
+def _problem(error: pydantic.ValidationError, model: type[notification.NotificationRequest]) -> problems.HttpProblem:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return problems.HttpProblem(
             problems.MALFORMED, f"the body is not JSON in UTF-8{_position(first['msg'])}; mend it"
         )
-    found = findings.listed(error, notification.NotificationRequest)
+    found = findings.listed(error, model)
     errors = [
         problems.FieldError(pointer=pointer(_PATH_PART.findall(each.field)), detail=each.message)
         for each in found[:_MAXIMUM_ERRORS]

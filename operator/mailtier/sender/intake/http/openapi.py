@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import names, notification, vocabulary
-from mailtier.sender.intake.http import probing, problems
+from mailtier.sender.intake.http import batch, probing, problems
 
 PATH: Final = "/openapi.json"
 COLLECTION: Final = "/v1/namespaces/{namespace}/organizations/{organization}/notifications"
+BATCH: Final = f"{COLLECTION}:batch"
 ITEM: Final = f"{COLLECTION}/{{id}}"
 PROBES: Final = "/v1/namespaces/{namespace}/organizations/{organization}/probes"
 HOST_PROBES: Final = "/v1/host/probes"
@@ -17,6 +18,7 @@ _NOT_OF_NOTIFICATIONS: Final = (
     problems.NOT_PROBEABLE,
     problems.PROBED_LATELY,
     problems.TOO_MANY_PROBES,
+    problems.BATCH_TOO_LARGE,
 )
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -37,6 +39,7 @@ def document(*, version: str) -> dict[str, Any]:
         },
         "paths": {
             COLLECTION: {"parameters": _parameters("namespace", "organization"), "post": _post()},
+            BATCH: {"parameters": _parameters("namespace", "organization"), "post": _batch()},
             ITEM: {"parameters": _parameters("namespace", "organization", "id"), "get": _get()},
             PROBES: {
                 "parameters": _parameters("namespace", "organization"),
@@ -87,6 +90,34 @@ def _post() -> dict[str, Any]:
                 "content": {"application/json": {"schema": _ref("Queued")}},
             },
             **_problems(*(kind for kind in problems.ALL if kind not in _NOT_OF_NOTIFICATIONS)),
+        },
+    }
+
+
+def _batch() -> dict[str, Any]:
+    kinds = (
+        problems.MALFORMED,
+        problems.NOT_AUTHENTICATED,
+        problems.NOT_ALLOWED,
+        problems.UNKNOWN_ORGANIZATION,
+        problems.TOO_SLOW,
+        problems.BATCH_TOO_LARGE,
+        problems.NOT_JSON,
+        problems.INVALID,
+        problems.TOO_MANY_REFUSED,
+        problems.BROKEN,
+        problems.UNAVAILABLE,
+    )
+    return {
+        "operationId": "createNotifications",
+        "summary": "Hand over many notifications. Those whose result has the status 202 are durably queued.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Batch")}}},
+        "responses": {
+            "200": {
+                "description": "A result for each notification, in their order.",
+                "content": {"application/json": {"schema": _ref("BatchResults")}},
+            },
+            **_problems(*kinds),
         },
     }
 
@@ -160,9 +191,15 @@ def _problems(*kinds: problems.ProblemKind) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    request = notification.NotificationRequest.model_json_schema(by_alias=True, ref_template=_REFERENCE)
-    models = {**request.pop("$defs", {}), "NotificationRequest": request}
+    models: dict[str, Any] = {}
+    for model in (notification.NotificationRequest, notification.BatchedNotification):
+        schema = model.model_json_schema(by_alias=True, ref_template=_REFERENCE)
+        models |= {**schema.pop("$defs", {}), model.__name__: schema}
     text = {"type": "string"}
+    held = {
+        **_object(reason=text, message=text),
+        "description": "Why the organization's messages do not go at present; absent where they do.",
+    }
     moment = {"type": "string", "format": "date-time"}
     return {
         **{name: _plain(schema) for name, schema in models.items()},
@@ -171,10 +208,30 @@ def _schemas() -> dict[str, Any]:
             "properties": {
                 "id": text,
                 "status": {"type": "string", "description": "Path to look it up at."},
-                "held": {
-                    **_object(reason=text, message=text),
-                    "description": "Why the organization's messages do not go at present; absent where they do.",
-                },
+                "held": held,
+            },
+        },
+        "Batch": _object(
+            notifications={
+                "type": "array",
+                "minItems": 1,
+                "maxItems": batch.MAXIMUM_NOTIFICATIONS,
+                "items": _ref("BatchedNotification"),
+                "description": f"To {batch.MAXIMUM_RECIPIENTS} recipients in all, in {batch.MAXIMUM_BYTES} bytes.",
+            }
+        ),
+        "BatchResults": {
+            **_object(results={"type": "array", "items": _ref("BatchResult")}),
+            "properties": {"results": {"type": "array", "items": _ref("BatchResult")}, "held": held},
+        },
+        "BatchResult": {
+            **_object(status={"type": "integer"}),
+            "properties": {
+                "status": {"type": "integer", "description": "What a notification that comes alone is answered with."},
+                "id": {"type": "string", "description": "Where the status is 202."},
+                "replayed": {"type": "boolean", "description": "true where the same request was queued before."},
+                "retryAfter": {"type": "integer", "description": "Seconds to wait, where waiting helps."},
+                "problem": _ref("Problem"),
             },
         },
         "Status": _object(

@@ -101,6 +101,13 @@ TOO_LARGE: Final = ProblemKind(
     title="The notification is too large",
     meaning="A notification holds at most 256 KiB in all. Shorten it, or link to what is long.",
 )
+BATCH_TOO_LARGE: Final = ProblemKind(
+    slug="batch-too-large",
+    status=413,
+    title="The batch is too large",
+    meaning="A batch holds at most 500 notifications, goes to 1,000 recipients in all, and has 4 MiB. Nothing of it was"
+    " taken. Send it in parts, each notification with the same idempotency key.",
+)
 NOT_JSON: Final = ProblemKind(
     slug="not-json",
     status=415,

@@ -15,7 +15,17 @@ from aiohttp.typedefs import Handler, Middleware
 
 import mailtier
 from mailtier.api import notification
-from mailtier.sender.intake.http import certificates, entrance, openapi, probing, problems, service
+from mailtier.sender.intake.http import (
+    batching,
+    bodies,
+    body,
+    certificates,
+    entrance,
+    openapi,
+    probing,
+    problems,
+    service,
+)
 from mailtier.sender.net import handshakes
 from mailtier.serving import connection, listener, protocol
 from mailtier.telemetry import logs, metrics
@@ -52,7 +62,10 @@ class Server:
         trusted_proxies: Sequence[listener.Network] = (),
     ) -> None:
         enter = entrance.Entrance(parts.gate, parts.settings)
-        self._service = service.Service(parts, enter)
+        room = bodies.Bodies()
+        self._taking = parts.taking
+        self._service = service.Service(parts, enter, room)
+        self._batching = batching.Batching(parts, enter, room)
         self._probing = probing.Probing(enter, parts.probes)
         self._source = source
         self._authority_file = authority_file
@@ -73,7 +86,9 @@ class Server:
         await asyncio.to_thread(self._refresh)
         connections: dict[asyncio.Protocol, connection.ClientConnection] = {}
         self._runner = web.AppRunner(
-            application(self._service, self._probing, connections), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS
+            application(self._service, self._batching, self._probing, connections),
+            access_log=None,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         await self._runner.setup()
         assert self._runner.server is not None
@@ -117,7 +132,7 @@ class Server:
             await listening.close()
         if runner is not None:
             await runner.cleanup()
-        await self._service.drain()
+        await self._taking.drain()
 
     async def _secure(self, accepted: socket.socket, client: str) -> ssl.SSLContext:
         secured = await self._handshakes.accept(accepted, self._source.context, owner=client)
@@ -133,13 +148,15 @@ class Server:
 
 def application(
     handlers: service.Service,
+    batches: batching.Batching,
     probes: probing.Probing,
     connections: Mapping[asyncio.Protocol, connection.ClientConnection],
 ) -> web.Application:
     """Return the routes, with every failure turned into a problem document.
 
     Args:
-        handlers: Of notifications.
+        handlers: Of notifications that come alone.
+        batches: Handler of those that come together.
         probes: Handlers of probes.
         connections: Of the listener, by their protocols.
     """
@@ -154,6 +171,7 @@ def application(
 
     app.router.add_get(openapi.PATH, describe)
     app.router.add_post(openapi.COLLECTION, handlers.create)
+    app.router.add_post(openapi.BATCH, batches.create)
     app.router.add_get(openapi.ITEM, handlers.look_up)
     app.router.add_post(openapi.PROBES, probes.organization)
     app.router.add_post(openapi.HOST_PROBES, probes.host)
@@ -216,10 +234,7 @@ def _problem_of(error: web.HTTPException) -> problems.HttpProblem:
         case web.HTTPNotFound():
             return problems.HttpProblem(problems.NOT_FOUND, f"look at {openapi.PATH} for the paths")
         case web.HTTPRequestEntityTooLarge():
-            return problems.HttpProblem(
-                problems.TOO_LARGE,
-                f"a request holds at most {notification.MAXIMUM_TOTAL_BYTES} bytes; shorten it, or send a link instead",
-            )
+            return body.too_large()
         case web.HTTPExpectationFailed():
             return problems.HttpProblem(problems.MALFORMED, "the only expectation that is met is 100-continue")
         case _:

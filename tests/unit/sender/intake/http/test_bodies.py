@@ -65,3 +65,22 @@ async def test_who_has_none_gets_the_next_room() -> None:
     async with _slow(arriving, count) as slow, _slow(arriving, count, "team-b") as more:
         assert await arriving.read("team-c", _whole) == b"{}"
         assert not all(task.done() for task in (*slow, *more))
+
+
+async def test_a_large_body_takes_room_by_its_size() -> None:
+    """Of 4 MiB a namespace has two, as of 256 KiB it has thirty-two; others have theirs beside them (R15)."""
+    arriving = bodies.Bodies(room_seconds=0.05, body_seconds=_LONG_SECONDS)
+    large = 16 * bodies.SLOT_BYTES
+    held = [await arriving.room("team-a", body_bytes=large) for _ in range(2)]
+    for size in (1, large):
+        with pytest.raises(problems.HttpProblem, match="no room for this one"):
+            await arriving.room("team-a", body_bytes=size)
+    held.append(await arriving.room("team-b", body_bytes=large))
+    # One byte more is one slot more, and of sixteen there are none left then for another of 4 MiB.
+    held.append(await arriving.room("team-b", body_bytes=bodies.SLOT_BYTES + 1))
+    with pytest.raises(problems.HttpProblem, match="no room for this one"):
+        await arriving.room("team-c", body_bytes=large)
+    held.pop().release()
+    (await arriving.room("team-c", body_bytes=large)).release()
+    for slot in held:
+        slot.release()

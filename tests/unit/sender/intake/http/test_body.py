@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mailtier.api import notification
 from mailtier.sender.intake.http import body, problems
 
 _SECRET = "https://example.com/reset/s3cr3t"
@@ -11,7 +12,7 @@ _SECRET = "https://example.com/reset/s3cr3t"
 
 def _refused(content: bytes) -> problems.HttpProblem:
     with pytest.raises(problems.HttpProblem) as caught:
-        body.parse(content)
+        body.parse(content, notification.NotificationRequest)
     return caught.value
 
 

@@ -5,7 +5,8 @@ import re
 
 from kit import repository
 from mailtier.api import notification, vocabulary
-from mailtier.sender.intake.http import openapi, problems
+from mailtier.sender.intake import taking
+from mailtier.sender.intake.http import batch, openapi, problems
 
 _PROBLEMS = "docs/reference/problems.md"
 _INTAKE = "docs/reference/intake.md"
@@ -49,3 +50,25 @@ def test_the_intake_s_page_lists_every_field_and_problem() -> None:
     assert fields == [f"`{name}`" for name in notification.NotificationRequest.model_fields]
     listed = [(status, problem) for status, problem, _, _ in repository.rows(page, "Problems")]
     assert listed == [(str(kind.status), f"[{kind.slug}](problems.md#{kind.slug})") for kind in problems.ALL]
+
+
+def test_the_intake_s_page_lists_what_a_batch_is_answered_with() -> None:
+    """Each member of a result has a row, and the limits are those that are held."""
+    page = repository.read(_INTAKE)
+    schemas = openapi.document(version="1")["components"]["schemas"]
+    listed = [row[0] for row in repository.rows(page, "Many at once")]
+    assert listed == [f"`{name}`" for name in schemas["BatchResult"]["properties"]]
+    assert schemas["Batch"]["properties"]["notifications"]["maxItems"] == batch.MAXIMUM_NOTIFICATIONS
+    (limits,) = [said for what, said in repository.rows(page, "Limits") if what == "A batch"]
+    mebibytes = batch.MAXIMUM_BYTES // 1024**2
+    assert f"{batch.MAXIMUM_NOTIFICATIONS} notifications, {batch.MAXIMUM_RECIPIENTS:,} recipients" in limits
+    assert f"{mebibytes} MiB" in limits
+    assert f"commits of at most {taking.COMMIT_RECIPIENTS} recipients" in page
+
+
+def test_a_batched_notification_is_described_as_one_with_a_key() -> None:
+    """It has the fields of one that comes alone, and its key."""
+    schemas = openapi.document(version="1")["components"]["schemas"]
+    alone, batched = (set(schemas[name]["properties"]) for name in ("NotificationRequest", "BatchedNotification"))
+    assert batched - alone == {"idempotencyKey"}
+    assert alone < batched

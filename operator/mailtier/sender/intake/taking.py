@@ -1,0 +1,319 @@
+"""Taking notifications in, the same for every way in: judged, stored, and handed to delivery.
+
+What is committed is handed to delivery in any case, whoever gave up waiting for it (`ports.Queue.enqueue`).
+"""
+
+import asyncio
+import dataclasses
+import datetime as dt
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeAlias
+
+from mailtier.api import notification, vocabulary
+from mailtier.sender import ports
+from mailtier.sender.intake import admission, ids, windows
+from mailtier.sender.net import shares
+from mailtier.sender.scheduling import lanes
+from mailtier.settings import effective
+from mailtier.telemetry import logs, metrics
+
+COMMIT_RECIPIENTS: Final = 64
+"""What one commit of a batch holds at most; whoever comes meanwhile waits for no more than that."""
+_COMMIT_SECONDS: Final = 20.0
+
+_NOTHING: Final = ports.QueueQuota(messages=0, payload_bytes=0)
+"""What may be queued where a request may be a repeat: the earlier one is found, and a new one is not stored."""
+
+_log = logs.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsRequest:
+    """Where a notification comes from that somebody handed over by HTTPS.
+
+    Attributes:
+        caller: The account's name.
+        key: The idempotency key; None without one.
+    """
+
+    caller: str
+    key: str | None
+
+
+Source: TypeAlias = HttpsRequest | ports.ObjectSource
+
+
+class NotLetThroughError(Exception):
+    """The organization's settings do not let the notification through."""
+
+    def __init__(self, refusal: admission.Refusal) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
+
+
+class RecoveriesExceededError(Exception):
+    """The organization has begun as many password recoveries as it may within a minute."""
+
+    def __init__(self, organization: effective.OrganizationKey, *, wait_seconds: float) -> None:
+        super().__init__(
+            f"{organization} has begun {lanes.PASSWORD_RECOVERIES_PER_MINUTE} password recoveries within a minute; send"
+            " this one later"
+        )
+        self.wait_seconds = wait_seconds
+
+
+class UnansweredError(Exception):
+    """The queue did not answer in time, so that nobody knows whether the notification was stored."""
+
+
+NotTaken: TypeAlias = ports.Unqueued | NotLetThroughError | RecoveriesExceededError | UnansweredError
+"""Why a notification that was offered is not queued."""
+
+NOT_TAKEN: Final = typing.get_args(NotTaken)
+"""The same, for `except`."""
+
+Verdict: TypeAlias = ports.Enqueued | NotTaken
+"""What became of a notification that was offered."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """A notification that is about to be stored.
+
+    Attributes:
+        organization: Whose it is.
+        counted: Whether it counts as a password recovery of this minute.
+        wait_seconds: Until the next recovery may be taken, where this one can only be a repeat; else 0.
+        audited: What would refuse it if the host's policy were enforced.
+    """
+
+    organization: effective.OrganizationKey
+    added: ports.NewNotification
+    quota: ports.QueueQuota
+    counted: bool
+    wait_seconds: float
+    audited: admission.Refusal | None
+
+
+class Taking:
+    """Takes notifications in.
+
+    Args:
+        queue: Where they go.
+        identifiers: Theirs.
+        on_pending: Told what the scheduler has to know, after the commit.
+        quota: What one namespace may have queued where the host's policy says nothing.
+        now: Returns aware UTC time.
+        monotonic: Returns seconds of a clock that never jumps.
+    """
+
+    def __init__(
+        self,
+        queue: ports.Queue,
+        *,
+        identifiers: ids.TimeSortedIds,
+        on_pending: Callable[[Sequence[ports.Pending]], None],
+        quota: ports.QueueQuota,
+        now: Callable[[], dt.datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._queue = queue
+        self._ids = identifiers
+        self._on_pending = on_pending
+        self._quota = quota
+        self._now = now
+        self._recoveries = windows.Windows(lanes.PASSWORD_RECOVERIES_PER_MINUTE, monotonic=monotonic)
+        self._turns = shares.Shares("commits", total=1, each=1)
+        self._storing: set[asyncio.Task[Any]] = set()
+
+    async def take(
+        self, content: notification.Content, settings: effective.Effective, source: Source
+    ) -> ports.Enqueued:
+        """Return what is durably queued: a notification, or the same one that was taken before.
+
+        Raises:
+            NotLetThroughError: The settings refuse it.
+            RecoveriesExceededError: Too many password recoveries in this minute.
+            QuotaExceededError: The namespace's quota is used up.
+            StorageFullError: The volume is too full.
+            IdempotencyConflictError: Its idempotency key names another request.
+            UnansweredError: It may be stored, or not.
+        """
+        entry = self._prepare(content, settings, source)
+        if not isinstance(entry, _Entry):
+            raise entry
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                (verdict,) = await asyncio.shield(self._begin(self._store_one(entry, source)))
+        except TimeoutError:
+            raise UnansweredError from None
+        if not isinstance(verdict, ports.Enqueued):
+            raise verdict
+        return verdict
+
+    async def take_all(
+        self, offered: Sequence[tuple[notification.Content, HttpsRequest]], settings: effective.Effective
+    ) -> Sequence[Verdict]:
+        """Return what became of notifications of one organization, in their order.
+
+        They are stored in commits of at most 64 recipients, which take turns with those of other namespaces: what
+        comes meanwhile has its own commit in between.
+        """
+        verdicts: list[Verdict] = []
+        try:
+            async with asyncio.timeout(_COMMIT_SECONDS):
+                for portion in _portions(offered, settings):
+                    # Outside the task: who gives up before its turn has stored nothing.
+                    turn = await self._turns.take(settings.organization.namespace)
+                    verdicts += await asyncio.shield(self._begin(self._store_portion(portion, settings, turn)))
+        except TimeoutError:
+            verdicts += [UnansweredError() for _ in offered[len(verdicts) :]]
+        return verdicts
+
+    async def drain(self) -> None:
+        """Return when everything that was being stored is stored and handed on."""
+        await asyncio.gather(*self._storing, return_exceptions=True)
+
+    def _begin(self, storing: Coroutine[Any, Any, Sequence[Verdict]]) -> asyncio.Task[Sequence[Verdict]]:
+        # A task of its own: a caller that is given up must not leave behind a row that no scheduler knows of.
+        task = asyncio.create_task(storing, name="intake-store")
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
+        return task
+
+    def _prepare(
+        self, content: notification.Content, settings: effective.Effective, source: Source
+    ) -> _Entry | NotLetThroughError | RecoveriesExceededError:
+        """Return what is to be stored, or why nothing is; a password recovery counts from now on."""
+        refusal = admission.refuse(content, settings)
+        if refusal is not None:
+            return NotLetThroughError(refusal)
+        key = source.key if isinstance(source, HttpsRequest) else None
+        lane = ports.LaneKey.of(settings)
+        limited = content.category == vocabulary.Category.PASSWORD_RECOVERY
+        wait_seconds = self._recoveries.take(lane) if limited else 0.0
+        if wait_seconds > 0 and key is None:
+            return RecoveriesExceededError(settings.organization, wait_seconds=wait_seconds)
+        return _Entry(
+            organization=settings.organization,
+            added=admission.new_notification(
+                content,
+                settings,
+                notification_id=self._ids.new(),
+                now=self._now(),
+                idempotency_key=key,
+                source=source if isinstance(source, ports.ObjectSource) else None,
+            ),
+            quota=admission.quota(settings, self._quota) if wait_seconds <= 0 else _NOTHING,
+            counted=limited and wait_seconds <= 0,
+            wait_seconds=wait_seconds,
+            audited=admission.audit(content, settings),
+        )
+
+    async def _store_one(self, entry: _Entry, source: Source) -> Sequence[Verdict]:
+        verdicts = await self._store([entry], self._enqueue(entry))
+        (verdict,) = verdicts
+        if isinstance(verdict, ports.Enqueued) and not verdict.repeated:
+            _log.info(
+                "notification queued",
+                id=verdict.id,
+                organization=str(entry.organization),
+                category=str(entry.added.category),
+                recipients=len(verdict.pending),
+                **_origin(source, entry.organization),
+            )
+        return verdicts
+
+    async def _enqueue(self, entry: _Entry) -> Sequence[ports.Enqueued | ports.Unqueued]:
+        try:
+            return [await self._queue.enqueue(entry.added, quota=entry.quota)]
+        except (ports.QuotaExceededError, ports.IdempotencyConflictError) as error:
+            return [error]
+
+    async def _enqueue_all(self, entries: Sequence[_Entry]) -> Sequence[ports.Enqueued | ports.Unqueued]:
+        return await self._queue.enqueue_all([(entry.added, entry.quota) for entry in entries]) if entries else ()
+
+    async def _store_portion(
+        self,
+        portion: Sequence[tuple[notification.Content, HttpsRequest]],
+        settings: effective.Effective,
+        turn: shares.ShareSlot,
+    ) -> Sequence[Verdict]:
+        with turn:
+            prepared = [self._prepare(content, settings, source) for content, source in portion]
+            entries = [entry for entry in prepared if isinstance(entry, _Entry)]
+            stored = iter(await self._store(entries, self._enqueue_all(entries)))
+        verdicts = [next(stored) if isinstance(entry, _Entry) else entry for entry in prepared]
+        new = [verdict.id for verdict in verdicts if isinstance(verdict, ports.Enqueued) and not verdict.repeated]
+        if new:
+            _, source = portion[0]
+            _log.info(
+                "notifications queued",
+                first=new[0],
+                last=new[-1],
+                count=len(new),
+                organization=str(settings.organization),
+                **_origin(source, settings.organization),
+            )
+        return verdicts
+
+    async def _store(
+        self, entries: Sequence[_Entry], storing: Awaitable[Sequence[ports.Enqueued | ports.Unqueued]]
+    ) -> Sequence[Verdict]:
+        """Hand what was stored to delivery, count it, and return what became of each."""
+        found: Sequence[Verdict] = [UnansweredError() for _ in entries]
+        try:
+            found = await storing
+        except ports.StorageFullError as error:
+            found = [error for _ in entries]
+        except ports.StorageBrokenError:
+            pass
+        finally:
+            for entry, verdict in zip(entries, found, strict=True):
+                self._note(entry, verdict)
+        return [_explained(entry, verdict) for entry, verdict in zip(entries, found, strict=True)]
+
+    def _note(self, entry: _Entry, verdict: Verdict) -> None:
+        if isinstance(verdict, ports.Enqueued) and not verdict.repeated:
+            self._on_pending(verdict.pending)
+            metrics.count_accepted(
+                category=entry.added.category, source="http" if entry.added.source is None else "object"
+            )
+            if entry.audited is not None:
+                metrics.count_would_refuse(reason=str(entry.audited.reason))
+        elif entry.counted:
+            self._recoveries.give_back(entry.added.lane)
+
+
+def _portions(
+    offered: Sequence[tuple[notification.Content, HttpsRequest]], settings: effective.Effective
+) -> Sequence[Sequence[tuple[notification.Content, HttpsRequest]]]:
+    """Return what goes into one commit each."""
+    portions: list[list[tuple[notification.Content, HttpsRequest]]] = []
+    room = 0
+    for content, source in offered:
+        # One that is refused later takes its place too. A recovery is alone: whether it counts for the minute or is a
+        # repeat is known after its commit, and the next one is judged by that.
+        alone = content.category == vocabulary.Category.PASSWORD_RECOVERY
+        wanted = COMMIT_RECIPIENTS if alone else max(1, len(admission.recipients(content, settings)))
+        if wanted > room:
+            portions.append([])
+            room = COMMIT_RECIPIENTS
+        portions[-1].append((content, source))
+        room -= wanted
+    return portions
+
+
+def _explained(entry: _Entry, verdict: Verdict) -> Verdict:
+    """Return why a recovery was not stored that could only have been a repeat: there was no quota for it."""
+    if entry.wait_seconds > 0 and isinstance(verdict, ports.QuotaExceededError):
+        return RecoveriesExceededError(entry.organization, wait_seconds=entry.wait_seconds)
+    return verdict
+
+
+def _origin(source: Source, organization: effective.OrganizationKey) -> dict[str, str]:
+    """Return what the log says of where it came from."""
+    if isinstance(source, HttpsRequest):
+        return {"caller": source.caller}
+    return {"object": f"{organization.namespace}/{source.name}"}

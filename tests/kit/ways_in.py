@@ -1,0 +1,158 @@
+"""The ways in on a queue, without TLS, callers' rights or delivery: what they hand over is kept."""
+
+import asyncio
+import collections.abc
+import contextlib
+import dataclasses
+import os
+import time
+import typing
+
+import aiohttp
+from aiohttp import test_utils, web
+
+from kit import interruption, queues, sending
+from mailtier.api import feed, notification, vocabulary
+from mailtier.kube import reviews
+from mailtier.sender import ports
+from mailtier.sender.intake import feed_server, ids, taking
+from mailtier.sender.intake.http import batching, bodies, entrance, openapi, service
+from mailtier.serving import connection
+from mailtier.settings import effective
+
+
+def settings(namespace: str = "team-a", *, recipients: collections.abc.Sequence[str] = ()) -> effective.Effective:
+    """Return settings of an organization that may notify, with the same recipients for each category."""
+    endpoint = effective.Endpoint(
+        host="127.0.0.1",
+        port=25,
+        tls=sending.PLAIN,
+        addresses=sending.LOOPBACK,
+        origin=vocabulary.Origin.HOST,
+        is_host_s=True,
+    )
+    of_each = effective.CategorySettings(enabled=True, recipients=tuple(recipients))
+    return dataclasses.replace(
+        sending.settings(namespace, endpoint), notifications=dict.fromkeys(vocabulary.Category, of_each)
+    )
+
+
+def crowd(count: int) -> list[str]:
+    """Return that many recipients."""
+    return [f"user{number}@example.com" for number in range(count)]
+
+
+@dataclasses.dataclass(slots=True)
+class Handed:
+    """What delivery was told."""
+
+    pending: list[ports.Pending] = dataclasses.field(default_factory=list)
+
+    def recipients(self) -> list[int]:
+        """Return the queue's numbers of those that delivery knows."""
+        return sorted(each.recipient for each in self.pending)
+
+
+def taker(queue: ports.Queue, handed: Handed, *, quota: ports.QueueQuota | None = None) -> taking.Taking:
+    """Return what takes notifications in for a queue, and keeps what delivery is told."""
+    return taking.Taking(
+        queue,
+        identifiers=ids.TimeSortedIds(now=queues.Clock(), entropy=os.urandom),
+        on_pending=handed.pending.extend,
+        quota=quota or ports.QueueQuota(),
+        now=queues.Clock(),
+        monotonic=time.monotonic,
+    )
+
+
+class _Everybody:
+    """Lets everybody in."""
+
+    async def admit(self, _authorization: str | None, _namespace: str, *, client_address: str) -> reviews.Identity:
+        """Return a caller."""
+        del client_address
+        return reviews.Identity(username="tester")
+
+
+class WaysIn:
+    """A client of each way in, whose requests can be given up on the server's side.
+
+    Args:
+        queue: Where notifications go.
+        handed: What delivery is told.
+    """
+
+    def __init__(self, queue: ports.Queue, handed: Handed) -> None:
+        self.taking = taker(queue, handed)
+        self._settings = sending.WrittenSettings()
+        self._settings.put(settings())
+        self._objects = feed_server.FeedServer(
+            queue, self._settings, taker=self.taking, namespaces=lambda: (), on_namespace_deleted=lambda _: None
+        )
+        everything = typing.cast("typing.Any", self._settings)
+        enter = entrance.Entrance(typing.cast("typing.Any", _Everybody()), everything)
+        parts = service.Parts(
+            gate=typing.cast("typing.Any", None),
+            settings=everything,
+            probes=typing.cast("typing.Any", None),
+            queue=queue,
+            taking=self.taking,
+            awaited_rate=lambda _: None,
+            held=lambda _: None,
+        )
+        room = bodies.Bodies()
+        self._single = service.Service(parts, enter, room)
+        self._batches = batching.Batching(parts, enter, room)
+
+    async def request(self, interrupted: interruption.Interruption) -> None:
+        """POST a notification."""
+        await self._post(openapi.COLLECTION, self._single.create, _content(recipients=crowd(2)), interrupted)
+
+    async def batch(self, interrupted: interruption.Interruption) -> None:
+        """POST a batch that takes four commits."""
+        body = {"notifications": [_content(recipients=crowd(20)) for _ in range(10)]}
+        await self._post(openapi.BATCH, self._batches.create, body, interrupted)
+
+    async def offer(self, interrupted: interruption.Interruption) -> None:
+        """Offer a Notification object."""
+        spec = notification.NotificationSpec.model_validate(_content(recipients=crowd(2)))
+        offer = feed.Offer(
+            namespace="team-a",
+            namespace_uid="uid-team-a",
+            name=f"alert-{os.urandom(4).hex()}",
+            object_uid="object",
+            spec_hash="0" * 64,
+            spec=spec,
+        )
+        work = asyncio.create_task(interrupted.of(self._objects.offer(offer)))
+        await asyncio.gather(work, return_exceptions=True)
+
+    async def _post(
+        self,
+        route: str,
+        handler: collections.abc.Callable[
+            [web.Request], collections.abc.Coroutine[typing.Any, typing.Any, web.Response]
+        ],
+        body: object,
+        interrupted: interruption.Interruption,
+    ) -> None:
+        async def handle(request: web.Request) -> web.Response:
+            nobody = typing.cast("typing.Any", None)
+            request[entrance.CONNECTION] = connection.ClientConnection(nobody, "127.0.0.1", nobody)
+            return await interrupted.of(handler(request))
+
+        application = web.Application()
+        application.router.add_post(route, handle)
+        path = route.format(namespace="team-a", organization="default")
+        async with test_utils.TestClient(test_utils.TestServer(application)) as client:
+            # Who is given up hears nothing.
+            with contextlib.suppress(aiohttp.ClientError):
+                await client.post(path, json=body)
+
+
+Way = collections.abc.Callable[[WaysIn, interruption.Interruption], collections.abc.Awaitable[None]]
+"""One of them, as a test takes it."""
+
+
+def _content(**fields: object) -> dict[str, object]:
+    return {"category": "JobAlert", "text": "it failed", **fields}
