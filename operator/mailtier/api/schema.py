@@ -85,7 +85,7 @@ class Checked:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: pydantic.GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
@@ -97,7 +97,12 @@ class Checked:
             result["x-kubernetes-validations"] = rules
         return result
 
-    def _check(self, value: Any) -> Any:
+    def check(self, value: Any) -> Any:
+        """Return a value that keeps the rules.
+
+        Raises:
+            PydanticCustomError: It breaks one; a ValueError.
+        """
         for rule in self.rules:
             if not rule.is_kept(value):
                 raise rule.error_of(value)

@@ -48,7 +48,8 @@ class NewNotification:
         accepted_at: Aware UTC time; the Date of its messages.
         expires_at: Aware UTC time after which it is not tried again.
         idempotency_key: The caller's, unique in the lane; None without one.
-        digest: Hexadecimal SHA-256 of the canonical request, to tell a repeat from another body.
+        digest: Hexadecimal SHA-256 of the canonical request, to tell a repeat from another body; "" where it has
+            neither a key nor a source, and nothing is its repeat.
         source: None for the HTTP intake.
     """
 

@@ -183,6 +183,33 @@ def test_digest_tells_requests_apart_and_not_their_spelling() -> None:
     assert admission.digest(one) == admission.digest(same) != admission.digest(other)
 
 
+def test_a_key_beside_the_content_is_no_part_of_the_digest() -> None:
+    """The same notification has the same digest alone and in a batch, under whatever key."""
+    content = {"category": "JobAlert", "text": "it failed"}
+    alone = notification.NotificationRequest.model_validate(content)
+    batched = notification.BatchedNotification.model_validate({**content, "idempotencyKey": "a"})
+    assert admission.digest(alone) == admission.digest(batched)
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "has_one"),
+    [
+        (None, None, False),
+        ("a", None, True),
+        (None, ports.ObjectSource(name="alert", object_uid="uid", spec_hash="0" * 64), True),
+    ],
+)
+def test_a_digest_is_made_where_a_repeat_can_be_told(
+    key: str | None, source: ports.ObjectSource | None, has_one: bool
+) -> None:
+    """Without a key or an object nothing is a repeat, and nothing is computed for it."""
+    content = _content(recipients=["a@example.com"])
+    added = admission.new_notification(
+        content, _settings(), notification_id="1", now=_NOW, idempotency_key=key, source=source
+    )
+    assert added.digest == (admission.digest(content) if has_one else "")
+
+
 def test_a_recipient_whose_domain_is_no_name_is_refused_with_the_reason() -> None:
     """A domain of other letters is taken as its A-label, and one that has none is not queued only to fail."""
     taken = _content(recipients=["user@müller.example"])

@@ -10,7 +10,7 @@ from aiohttp import web
 from mailtier.api import notification
 from mailtier.sender import ports
 from mailtier.sender.intake import taking
-from mailtier.sender.intake.http import batch, bodies, body, entrance, problems, rejections, service
+from mailtier.sender.intake.http import batch, bodies, body, decoding, entrance, problems, rejections, service
 from mailtier.settings import effective
 
 _QUEUED: Final = 202
@@ -88,7 +88,7 @@ async def _read(parts: Sequence[bytes]) -> list[notification.BatchedNotification
             at_once_bytes = 0
         at_once_bytes += len(part)
         try:
-            read.append(body.parse(part, notification.BatchedNotification))
+            read.append(body.parse(part, decoding.BATCHED))
         except problems.HttpProblem as problem:
             read.append(problem)
     return read

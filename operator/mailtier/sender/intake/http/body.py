@@ -12,7 +12,7 @@ import pydantic
 
 from mailtier.api import notification
 from mailtier.api import problems as findings
-from mailtier.sender.intake.http import problems
+from mailtier.sender.intake.http import decoding, problems
 
 _MAXIMUM_ERRORS: Final = 20
 # A name that can stand in a pointer as it is. Other names of fields are the caller's text and are not repeated.
@@ -23,15 +23,25 @@ _PATH_PART: Final = re.compile(r"[^.\[\]]+")
 _Request = TypeVar("_Request", bound=notification.NotificationRequest)
 
 
-def parse(body: bytes, model: type[_Request]) -> _Request:
+def parse(body: bytes, decoder: decoding.Decoder[_Request]) -> _Request:
     """Return the notification that a request's body holds, or a part of it.
 
     Args:
         body: As it came.
-        model: What it has to be.
+        decoder: Of what it has to be.
 
     Raises:
         HttpProblem: It is not JSON in UTF-8, or not a valid notification; `errors` names each field.
+    """
+    found = decoder.decode(body) if len(body) <= notification.MAXIMUM_TOTAL_BYTES else None
+    return found or judge(body, decoder.model)
+
+
+def judge(body: bytes, model: type[_Request]) -> _Request:
+    """Return the notification that a request's body holds, as the model reads it.
+
+    Raises:
+        HttpProblem: As above.
     """
     if len(body) > notification.MAXIMUM_TOTAL_BYTES:
         raise too_large()

@@ -11,7 +11,7 @@ from mailtier.api import feed, notification, vocabulary
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import ports, settings_source
 from mailtier.sender.intake import taking
-from mailtier.sender.intake.http import access, bodies, body, entrance, openapi, problems, rejections
+from mailtier.sender.intake.http import access, bodies, body, decoding, entrance, openapi, problems, rejections
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import standing
 from mailtier.settings import effective
@@ -62,7 +62,7 @@ class Service:
         # While it waits for room too: else requests that wait would hold places which no newcomer gets.
         with request[entrance.CONNECTION].reading():
             read = await self._bodies.read(organization.namespace, request.read)
-        content = body.parse(read, notification.NotificationRequest)
+        content = body.parse(read, decoding.SINGLE)
         try:
             enqueued = await self._parts.taking.take(
                 content, settings, taking.HttpsRequest(caller=caller.username, key=key)

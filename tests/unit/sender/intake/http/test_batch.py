@@ -6,7 +6,7 @@ import pytest
 
 from kit import ways_in
 from mailtier.api import notification
-from mailtier.sender.intake.http import batch, body, problems
+from mailtier.sender.intake.http import batch, body, decoding, problems
 
 _SECRET = "https://example.com/reset/s3cr3t"
 
@@ -25,7 +25,7 @@ def test_whole_characters_in_two_escapes_are_as_they_came() -> None:
     """Only half of one is wrong: pairs of escapes, and what looks like one behind a backslash, are text."""
     parts = [rb'{"category": "JobAlert", "text": "\ud83d\ude00 \\ud800"}', rb'{"text": "\u0020"}', b"{}"]
     assert list(batch.split(b'{"notifications": [' + b",".join(parts) + b"]}")) == parts
-    assert body.parse(parts[0], notification.BatchedNotification).text == "\N{GRINNING FACE} \\ud800"
+    assert body.parse(parts[0], decoding.BATCHED).text == "\N{GRINNING FACE} \\ud800"
 
 
 @pytest.mark.parametrize("count", [1, 2, batch.MAXIMUM_NOTIFICATIONS])
@@ -125,7 +125,7 @@ def test_a_part_is_read_as_one_that_comes_alone(
     """The same verdicts, with pointers from its own root; its key has the bounds of the header."""
     (part,) = batch.split(_batch(content))
     with pytest.raises(problems.HttpProblem) as refused:
-        body.parse(part, notification.BatchedNotification)
+        body.parse(part, decoding.BATCHED)
     assert refused.value.kind is kind
     assert [error.pointer for error in refused.value.errors] == pointers
     assert "s3cr3t" not in json.dumps(refused.value.document())
@@ -144,6 +144,6 @@ def test_a_part_that_cannot_be_read_spoils_no_other(part: bytes) -> None:
     good = b'{"category": "JobAlert", "idempotencyKey": "a"}'
     bad, fine = batch.split(b'{"notifications": [' + part + b", " + good + b"]}")
     with pytest.raises(problems.HttpProblem) as refused:
-        body.parse(bad, notification.BatchedNotification)
+        body.parse(bad, decoding.BATCHED)
     assert refused.value.kind is problems.MALFORMED
-    assert body.parse(fine, notification.BatchedNotification).idempotency_key == "a"
+    assert body.parse(fine, decoding.BATCHED).idempotency_key == "a"

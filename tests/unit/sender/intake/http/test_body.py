@@ -4,15 +4,14 @@ import json
 
 import pytest
 
-from mailtier.api import notification
-from mailtier.sender.intake.http import body, problems
+from mailtier.sender.intake.http import body, decoding, problems
 
 _SECRET = "https://example.com/reset/s3cr3t"
 
 
 def _refused(content: bytes) -> problems.HttpProblem:
     with pytest.raises(problems.HttpProblem) as caught:
-        body.parse(content, notification.NotificationRequest)
+        body.parse(content, decoding.SINGLE)
     return caught.value
 
 
