@@ -53,15 +53,16 @@ class Handed:
         return sorted(each.recipient for each in self.pending)
 
 
-def taker(queue: ports.Queue, handed: Handed, *, quota: ports.QueueQuota | None = None) -> taking.Taking:
+def taker(queue: ports.Queue, handed: Handed, *, commit_seconds: float = taking.COMMIT_SECONDS) -> taking.Taking:
     """Return what takes notifications in for a queue, and keeps what delivery is told."""
     return taking.Taking(
         queue,
         identifiers=ids.TimeSortedIds(now=queues.Clock(), entropy=os.urandom),
         on_pending=handed.pending.extend,
-        quota=quota or ports.QueueQuota(),
+        quota=ports.QueueQuota(),
         now=queues.Clock(),
         monotonic=time.monotonic,
+        commit_seconds=commit_seconds,
     )
 
 
@@ -100,9 +101,17 @@ class WaysIn:
             awaited_rate=lambda _: None,
             held=lambda _: None,
         )
-        room = bodies.Bodies()
-        self._single = service.Service(parts, enter, room)
-        self._batches = batching.Batching(parts, enter, room)
+        self._bodies = bodies.Bodies()
+        self._single = service.Service(parts, enter, self._bodies)
+        self._batches = batching.Batching(parts, enter, self._bodies)
+
+    def room_taken(self) -> int:
+        """Return how much of the room for bodies is taken."""
+        return self._bodies._shares.held("team-a")
+
+    def is_storing(self) -> bool:
+        """Return whether something is on its way into the queue."""
+        return bool(self.taking._storing)
 
     async def request(self, interrupted: interruption.Interruption) -> None:
         """POST a notification."""

@@ -20,7 +20,8 @@ from mailtier.telemetry import logs, metrics
 
 COMMIT_RECIPIENTS: Final = 64
 """What one commit of a batch holds at most; whoever comes meanwhile waits for no more than that."""
-_COMMIT_SECONDS: Final = 20.0
+COMMIT_SECONDS: Final = 20.0
+"""For a notification to be stored, or a batch as a whole."""
 
 _NOTHING: Final = ports.QueueQuota(messages=0, payload_bytes=0)
 """What may be queued where a request may be a repeat: the earlier one is found, and a new one is not stored."""
@@ -106,6 +107,7 @@ class Taking:
         quota: What one namespace may have queued where the host's policy says nothing.
         now: Returns aware UTC time.
         monotonic: Returns seconds of a clock that never jumps.
+        commit_seconds: How long whoever offers something waits until it is stored.
     """
 
     def __init__(
@@ -117,12 +119,14 @@ class Taking:
         quota: ports.QueueQuota,
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
+        commit_seconds: float = COMMIT_SECONDS,
     ) -> None:
         self._queue = queue
         self._ids = identifiers
         self._on_pending = on_pending
         self._quota = quota
         self._now = now
+        self._commit_seconds = commit_seconds
         self._recoveries = windows.Windows(lanes.PASSWORD_RECOVERIES_PER_MINUTE, monotonic=monotonic)
         self._turns = shares.Shares("commits", total=1, each=1)
         self._storing: set[asyncio.Task[Any]] = set()
@@ -144,7 +148,7 @@ class Taking:
         if not isinstance(entry, _Entry):
             raise entry
         try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
+            async with asyncio.timeout(self._commit_seconds):
                 (verdict,) = await asyncio.shield(self._begin(self._store_one(entry, source)))
         except TimeoutError:
             raise UnansweredError from None
@@ -162,7 +166,7 @@ class Taking:
         """
         verdicts: list[Verdict] = []
         try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
+            async with asyncio.timeout(self._commit_seconds):
                 for portion in _portions(offered, settings):
                     # Outside the task: who gives up before its turn has stored nothing.
                     turn = await self._turns.take(settings.organization.namespace)
