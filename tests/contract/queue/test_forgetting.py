@@ -41,6 +41,18 @@ async def test_what_was_finished_takes_no_more_than_the_share(queue: ports.Queue
     assert await queue.find(other, neighbour) is not None
 
 
+async def test_what_is_refused_has_nothing_forgotten_for_it(queue: ports.Queue) -> None:
+    """One that finds no room, among others that come with it, leaves the records of what was finished."""
+    quota = ports.QueueQuota(stored_bytes=60_000)
+    finished = [await _finish(queue, quota) for _ in range(2)]
+    large = queues.notification(text="x" * 60_000)
+    refused, taken = await queue.enqueue_all([(large, quota), (queues.notification(), quota)])
+    assert isinstance(refused, ports.QuotaExceededError)
+    assert isinstance(taken, ports.Enqueued)
+    for id_ in finished:
+        assert await queue.find(queues.LANE, id_) is not None
+
+
 async def test_keys_outlive_the_records(queue_factory: queues.Factory) -> None:
     """A repeat is known for seven days by its key or its object, however little room there is, over restarts (R15)."""
     quota = ports.QueueQuota(stored_bytes=60_000)

@@ -223,8 +223,8 @@ async def test_who_gives_up_lets_those_behind_go_on() -> None:
     assert not other.done()
     too_much.cancel()
     large.cancel()
-    for task in (own, other):
-        await task
+    async with asyncio.timeout(10):
+        await asyncio.gather(own, other)
     assert slots.held("team-a") == 4
     held.release()
     assert slots.held("team-a") == 1
