@@ -50,7 +50,7 @@ class Handed:
 
     def recipients(self) -> list[int]:
         """Return the queue's numbers of those that delivery knows."""
-        return sorted(each.recipient for each in self.pending)
+        return sorted(each.recipient_number for each in self.pending)
 
 
 def taker(queue: ports.Queue, handed: Handed, *, commit_seconds: float = taking.COMMIT_SECONDS) -> taking.Taking:
