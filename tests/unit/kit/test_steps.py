@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from kit import steps
+from kit import repository, steps
 
 _ONCE = """
 import pathlib
@@ -19,25 +19,25 @@ _MANY = "import pytest\n@pytest.mark.parametrize('number', range(4))\ndef test_i
 
 
 def _run(
-    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, text: str, *, times: int
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, text: str, *, may_repeat: bool
 ) -> tuple[str, tuple[str, ...]]:
     (folder / "test_it.py").write_text(text, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     monkeypatch.setattr(steps, "ROOT", folder)
     monkeypatch.setattr(steps, "_CACHE", folder / ".pytest_cache")
     command = ("pytest", "-q", "-p", "no:randomly", "test_it.py")
-    _, problem, repeated = steps.run(steps.Step(name="it", command=command, minutes=1, times=times))
+    _, problem, repeated = steps.run(steps.Step(name="it", command=command, minutes=1, may_repeat=may_repeat))
     return problem, repeated
 
 
 def test_what_passes_the_second_time_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The step has passed, and names the test."""
-    assert _run(tmp_path, monkeypatch, _ONCE, times=2) == ("", ("test_it.py::test_it",))
+    assert _run(tmp_path, monkeypatch, _ONCE, may_repeat=True) == ("", ("test_it.py::test_it",))
 
 
 def test_a_step_of_pure_tests_runs_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without real parts there is no second time."""
-    assert _run(tmp_path, monkeypatch, _ONCE, times=1) == ("failed with status 1", ())
+    assert _run(tmp_path, monkeypatch, _ONCE, may_repeat=False) == ("failed with status 1", ())
 
 
 @pytest.mark.parametrize("text", [_ALWAYS, _MANY])
@@ -45,4 +45,11 @@ def test_what_fails_again_or_in_numbers_has_failed(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """A second failure is one, and so are four first ones."""
-    assert _run(tmp_path, monkeypatch, text, times=2) == ("failed with status 1", ())
+    assert _run(tmp_path, monkeypatch, text, may_repeat=True) == ("failed with status 1", ())
+
+
+def test_what_shows_that_nothing_is_lost_runs_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure in fifty runs is one there; the list names files that exist."""
+    assert all((repository.ROOT / path).is_file() for path in steps.ONCE)
+    monkeypatch.setattr(steps, "ONCE", ("test_it.py",))
+    assert _run(tmp_path, monkeypatch, _ONCE, may_repeat=True) == ("failed with status 1", ())
