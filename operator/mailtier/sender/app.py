@@ -93,6 +93,7 @@ async def run(options: SenderOptions) -> None:
     Raises:
         InUseError: Another sender has the queue.
         NewerSchemaError: A newer version of this program wrote the queue.
+        DamagedError: Parts of the queue cannot be read.
         CertificateError: The intake has no usable certificate.
         OSError: A folder, the socket or a port cannot be had.
         EndedError: A part ended unasked; the process has to start again.

@@ -146,6 +146,7 @@ def command(
     except (
         volume.InUseError,
         schema.NewerSchemaError,
+        schema.DamagedError,
         certificates.CertificateError,
         tasks.EndedError,
         OSError,

@@ -73,6 +73,7 @@ async def open_queue(
     Raises:
         volume.InUseError: Another sender has it open.
         schema.NewerSchemaError: A newer version of this program wrote it.
+        schema.DamagedError: Parts of it cannot be read.
     """
     async with contextlib.AsyncExitStack() as opened:
         room, connection, notes = await asyncio.to_thread(_prepare, directory, limits or VolumeLimits(), opened)

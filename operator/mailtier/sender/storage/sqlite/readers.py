@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, TypeVar
 
+from mailtier.sender import ports
 from mailtier.sender.storage.sqlite import schema
 
 _T = TypeVar("_T")
@@ -32,7 +33,11 @@ class Readers:
         )
 
     async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Return what a query returns; all its statements see one state of the database."""
+        """Return what a query returns; all its statements see one state of the database.
+
+        Raises:
+            StorageBrokenError: The file was damaged while it was open.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
 
     async def stream(self, statement: str) -> AsyncGenerator[tuple[Any, ...], None]:
@@ -91,6 +96,16 @@ class Readers:
         self._connections.append(connection)
 
     def _read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        try:
+            return self._read_at_once(query)
+        except sqlite3.DatabaseError as error:
+            if schema.is_damage(error):
+                raise ports.StorageBrokenError(
+                    "the queue's file is damaged: look at the volume, and restart the sender, which says what to do"
+                ) from error
+            raise
+
+    def _read_at_once(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         connection: sqlite3.Connection = self._local.connection
         connection.execute("BEGIN")
         try:

@@ -159,15 +159,28 @@ PAGE_BYTES: Final = 4096
 """SQLite's usual page size."""
 
 
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY: Final = 0xFF
+"""Extended result codes have the primary one in their lowest byte."""
+
+
 class NewerSchemaError(Exception):
     """The queue was written by a newer version of this program."""
+
+
+class DamagedError(Exception):
+    """The queue's file is damaged; nothing was changed."""
 
 
 def open_writer(path: pathlib.Path) -> sqlite3.Connection:
     """Return the one connection that writes, with the tables brought to this program's version.
 
+    Every page is looked at first: what a damaged one holds could neither be delivered nor given up, and would be tried
+    again for ever.
+
     Raises:
         NewerSchemaError: The tables have a version that this program does not know.
+        DamagedError: The file is no database, or parts of it cannot be read.
     """
     # SQLite gives the files beside the database the same mode. Payloads hold reset links.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -178,11 +191,37 @@ def open_writer(path: pathlib.Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
+        _require_whole(connection, path)
         _migrate(connection)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if is_damage(error):
+            raise _damaged(path, str(error)) from error
+        raise
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Return whether an error says that the file is damaged."""
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGED
+
+
+def _require_whole(connection: sqlite3.Connection, path: pathlib.Path) -> None:
+    (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise _damaged(path, str(found))
+
+
+def _damaged(path: pathlib.Path, found: str) -> DamagedError:
+    # SQLite names pages and tables, never what is in them; it may take several lines for it.
+    return DamagedError(
+        f"the queue in {path} is damaged ({' '.join(found.split())}), and nothing was changed: look at the volume, and"
+        " put a copy of the file in its place; or move it away and start with an empty queue, and what it held is not"
+        " delivered"
+    )
 
 
 def reusable_bytes(connection: sqlite3.Connection) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from mailtier.sender import ports
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes
+from mailtier.sender.storage.sqlite import changes, schema
 from mailtier.telemetry import metrics
 
 _T = TypeVar("_T")
@@ -205,7 +205,9 @@ class Writer:
         except sqlite3.OperationalError:
             # The volume or the file, not the command: SQLite may have rolled everything back.
             raise
-        except Exception as raised:  # noqa: BLE001  # Whatever it is, it belongs to whoever waits for this command.
+        except Exception as raised:  # Whatever it is, it belongs to whoever waits for this command.
+            if isinstance(raised, sqlite3.DatabaseError) and schema.is_damage(raised):
+                raise
             value, error = None, raised
             self._connection.execute("ROLLBACK TO command")
         self._connection.execute("RELEASE command")
