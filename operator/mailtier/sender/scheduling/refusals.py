@@ -13,20 +13,32 @@ _LOSSES: Final = 3
 _UNNAMED: Final = frozenset({reasons.DeliveryReason.POLICY_REFUSED, reasons.DeliveryReason.LIMIT_REACHED})
 """What servers say for a while and to some alone, as by greylisting; only a permanent refusal counts."""
 
+_OF_NO_RECIPIENT: Final = frozenset(
+    {
+        reasons.DeliveryReason.CLIENT_NAME_REFUSED,
+        reasons.DeliveryReason.SENDER_REFUSED,
+        reasons.DeliveryReason.ACCOUNT_DISABLED,
+    }
+)
+"""What is said of the client, the sender or the account, so that it is no matter to whom the message goes."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsRefusals:
     """What a server has said against the settings since it last took a message of the lane.
 
     One refusal may be about its recipient all the same. Three distinct recipients that are refused for good are not
-    to blame, nor is one that is refused ten minutes later once more. Times are seconds of a monotonic clock.
+    to blame, nor is one that is refused ten minutes later once more, or three times for something that is said of no
+    recipient: most alerts go to one list. Times are seconds of a monotonic clock.
 
     Attributes:
         addresses: Of recipients that were refused for good, as many as it takes.
+        of_no_recipient: How often a message was refused for good for what no recipient can be to blame for.
         first_at: When the first one that counts came.
     """
 
     addresses: frozenset[str] = frozenset()
+    of_no_recipient: int = 0
     first_at: float | None = None
 
     def after(self, rcpt_to: str, failure: classify.Failure, now: float) -> Self:
@@ -38,16 +50,17 @@ class SettingsRefusals:
             now: Seconds of the monotonic clock.
         """
         addresses, first_at = self.addresses, self.first_at
+        of_no_recipient = self.of_no_recipient + (failure.is_permanent and failure.reason in _OF_NO_RECIPIENT)
         if failure.is_permanent and len(addresses) < _RECIPIENTS:
             addresses |= {rcpt_to}
         if first_at is None and (failure.is_permanent or failure.reason not in _UNNAMED):
             first_at = now
-        return dataclasses.replace(self, addresses=addresses, first_at=first_at)
+        return dataclasses.replace(self, addresses=addresses, of_no_recipient=of_no_recipient, first_at=first_at)
 
     def are_believed(self, now: float) -> bool:
         """Return whether it is clear that the settings are refused."""
         persists = self.first_at is not None and self.first_at + _PERSISTING_SECONDS <= now
-        return persists or len(self.addresses) >= _RECIPIENTS
+        return persists or len(self.addresses) >= _RECIPIENTS or self.of_no_recipient >= _RECIPIENTS
 
 
 NO_REFUSALS: Final = SettingsRefusals()

@@ -34,6 +34,20 @@ def test_three_recipients_are_believed() -> None:
     assert _believed(*((each, _FOR_GOOD, 0.0) for each in ("a", "b", "a", "c"))) == [False, False, False, True]
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        _failure(504, "Helo command rejected: need fully-qualified hostname"),
+        _failure(550, "Your account is disabled"),
+        _failure(550, "Sender address rejected: not owned by user"),
+    ],
+)
+def test_what_no_recipient_is_to_blame_for_is_believed_of_one(failure: classify.Failure) -> None:
+    """Three times to the same list is enough; of a policy, which may be the recipient's, it is not."""
+    assert _believed(*(("a", failure, float(at)) for at in range(3))) == [False, False, True]
+    assert not any(_believed(*(("a", _FOR_GOOD, float(at)) for at in range(9))))
+
+
 def test_one_recipient_is_believed_after_ten_minutes() -> None:
     """What lasts is not the recipient's."""
     assert _believed(*(("a", _FOR_GOOD, at) for at in (0.0, 599.0, 600.0))) == [False, False, True]
