@@ -19,7 +19,6 @@ from mailtier.kube import configuration, paths
 _SYSTEM = "mailtier-system"
 _TENANT = "large"
 _WIDE = "𠀀"
-_WITHIN_SECONDS = 300
 
 ATTACKS = (
     attacks.Story(
@@ -56,6 +55,7 @@ class Crowd:
         texts: Notifications of the tenant's, with as much text as they may have.
         spaces: Namespaces of the tenant's, as large as etcd takes.
         writes_status: Whether the operator may write status, which takes the API server a second for a large object.
+        within_seconds: How long the operator has for all of it.
     """
 
     ordinary: int
@@ -63,13 +63,14 @@ class Crowd:
     texts: int
     spaces: int
     writes_status: bool
+    within_seconds: float
 
     def __str__(self) -> str:
         return f"{self.large} large"
 
 
-_SHORT = Crowd(ordinary=300, large=350, texts=150, spaces=20, writes_status=False)
-_LONG = Crowd(ordinary=9_000, large=1_000, texts=500, spaces=100, writes_status=True)
+_SHORT = Crowd(ordinary=300, large=350, texts=150, spaces=20, writes_status=False, within_seconds=300)
+_LONG = Crowd(ordinary=9_000, large=1_000, texts=500, spaces=100, writes_status=True, within_seconds=3600)
 
 
 def _text(number: int) -> dict[str, typing.Any]:
@@ -162,7 +163,7 @@ async def _see(api: kube_client.Client, operator: operators.Operator, wanted: Cr
         return sum(found["data"].get("from.displayName") == display_name for found in listing.items) == wanted.large
 
     await wait.until_async(
-        is_published, within_seconds=_WITHIN_SECONDS, why=f"{display_name} is published", poll_seconds=0.5
+        is_published, within_seconds=wanted.within_seconds, why=f"{display_name} is published", poll_seconds=0.5
     )
     return operator.peak_mib()
 
