@@ -1,5 +1,6 @@
 """A name with several addresses: what fails at one of them before AUTH is tried at the next (DESIGN, failures)."""
 
+import asyncio
 import collections.abc
 import dataclasses
 import datetime as dt
@@ -9,7 +10,8 @@ import pytest
 
 from kit import certs, dns, hostile, openings, sending, smtpd
 from mailtier.api import vocabulary
-from mailtier.mail import reasons
+from mailtier.mail import classify, reasons
+from mailtier.sender.net import connecting
 from mailtier.sender.smtp import destination
 from mailtier.settings import effective
 
@@ -32,13 +34,29 @@ async def _pair(serve: Serve, options: smtpd.Options | None = None) -> _Pair:
     return _Pair(first=first, second=await serve(options, host="127.0.0.3", port=first.port))
 
 
-def _names() -> dns.Server:
-    return dns.Server({_NAME: ["127.0.0.2", "127.0.0.3"]})
+async def _all(serve: Serve, count: int, options: smtpd.Options | None = None) -> list[smtpd.Server]:
+    """Return servers of one name, in the order in which they are tried."""
+    first = await serve(options, host=_address(0))
+    return [first, *[await serve(options, host=_address(number), port=first.port) for number in range(1, count)]]
 
 
-def _at(pair: _Pair, rig: openings.Rig) -> effective.Endpoint:
-    wanted = openings.tls_settings(vocabulary.TlsMode.STARTTLS, ca=rig.ca, server_name="smtp.test")
-    return sending.endpoint(pair.first, host=_NAME, tls=wanted)
+def _address(number: int) -> str:
+    return f"127.0.0.{number + 2}"
+
+
+def _names(count: int = 2) -> dns.Server:
+    return dns.Server({_NAME: [_address(number) for number in range(count)]})
+
+
+def _at(
+    server: smtpd.Server, rig: openings.Rig, mode: vocabulary.TlsMode = vocabulary.TlsMode.STARTTLS
+) -> effective.Endpoint:
+    wanted = openings.tls_settings(mode, ca=rig.ca, server_name="smtp.test")
+    return sending.endpoint(server, host=_NAME, tls=wanted)
+
+
+def _connections(servers: collections.abc.Sequence[smtpd.Server]) -> list[int]:
+    return [len(server.transcripts) for server in servers]
 
 
 @pytest.mark.parametrize(
@@ -61,14 +79,9 @@ async def test_what_fails_before_auth_is_tried_at_the_next(
     rig = openings.Rig(authority)
     pair = await _pair(serve, openings.options(leaf, smtpd.Tls.STARTTLS))
     pair.first.script.on(when, does)
-    at = sending.endpoint(
-        pair.first,
-        host=_NAME,
-        tls=openings.tls_settings(vocabulary.TlsMode.STARTTLS, ca=rig.ca, server_name="smtp.test"),
-    )
     async with _names() as nameserver:
         rig.nameservers = (nameserver.address,)
-        opened = await rig.open(at, found=openings.login(), total=dt.timedelta(seconds=6))
+        opened = await rig.open(_at(pair.first, rig), found=openings.login(), total=dt.timedelta(seconds=6))
     await opened.quit()
     assert len(pair.second.auth_attempts) == 1
     assert pair.first.auth_attempts == []
@@ -80,14 +93,9 @@ async def test_a_refused_login_is_not_tried_elsewhere(
     """From AUTH on the server has spoken of who asks: the next address would be a second attempt (R12)."""
     rig = openings.Rig(authority)
     pair = await _pair(serve, openings.options(leaf, smtpd.Tls.STARTTLS, users={"robot": "another"}))
-    at = sending.endpoint(
-        pair.first,
-        host=_NAME,
-        tls=openings.tls_settings(vocabulary.TlsMode.STARTTLS, ca=rig.ca, server_name="smtp.test"),
-    )
     async with _names() as nameserver:
         rig.nameservers = (nameserver.address,)
-        error = await rig.fails(at, found=openings.login())
+        error = await rig.fails(_at(pair.first, rig), found=openings.login())
     assert error.failure.reason is _R.CREDENTIALS_REFUSED
     assert (len(pair.first.auth_attempts), len(pair.second.transcripts)) == (1, 0)
 
@@ -101,6 +109,104 @@ async def test_of_several_failures_the_one_that_got_furthest_is_told(authority: 
         rig.nameservers = (nameserver.address,)
         error = await rig.fails(sending.endpoint(first, host=_NAME))
     assert (error.failure.reason, error.failure.code) == (_R.SERVER_REFUSED, 554)
+
+
+@pytest.mark.parametrize("count", [1, 4, 16])
+async def test_a_greeting_may_take_its_time_at_however_many_addresses(
+    authority: certs.Authority, serve: Serve, count: int
+) -> None:
+    """A server that greets after a pause is waited for, on the one connection, as if it had no other address."""
+    rig = openings.Rig(authority)
+    servers = await _all(serve, count)
+    for server in servers:
+        server.script.on(smtpd.GREETING, smtpd.Behaviour(delay_seconds=1.2))
+    async with _names(count) as nameserver:
+        rig.nameservers = (nameserver.address,)
+        opened = await rig.open(sending.endpoint(servers[0], host=_NAME), total=dt.timedelta(seconds=4))
+    await opened.quit()
+    assert _connections(servers) == [1] + [0] * (count - 1)
+
+
+async def test_a_server_that_greets_late_is_reached_after_others_say_nothing(
+    authority: certs.Authority, serve: Serve
+) -> None:
+    """The first that is silent leaves enough of the total for one that takes a moment."""
+    rig = openings.Rig(authority)
+    servers = await _all(serve, 16)
+    servers[0].script.on(smtpd.GREETING, hostile.silence())
+    servers[1].script.on(smtpd.GREETING, smtpd.Behaviour(delay_seconds=0.3))
+    async with _names(16) as nameserver:
+        rig.nameservers = (nameserver.address,)
+        opened = await rig.open(sending.endpoint(servers[0], host=_NAME), total=dt.timedelta(seconds=6))
+    await opened.quit()
+    # The first was asked on a second connection whether it expects TLS.
+    assert _connections(servers) == [2, 1] + [0] * 14
+
+
+@pytest.mark.parametrize(
+    ("mode", "serving"),
+    [
+        (vocabulary.TlsMode.STARTTLS, smtpd.Tls.STARTTLS),
+        (vocabulary.TlsMode.IMPLICIT, smtpd.Tls.IMPLICIT),
+    ],
+)
+async def test_no_more_than_three_addresses_cost_a_handshake(
+    authority: certs.Authority, leaf: certs.Leaf, serve: Serve, mode: vocabulary.TlsMode, serving: smtpd.Tls
+) -> None:
+    """A name with sixteen addresses that refuse after TLS costs three connections, as far apart as those of others."""
+    rig = openings.Rig(authority)
+    servers = await _all(serve, 16, openings.options(leaf, serving))
+    for server in servers:
+        server.script.on("EHLO", "421 4.3.2 Shutting down", skip=int(mode is vocabulary.TlsMode.STARTTLS))
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with _names(16) as nameserver:
+        rig.nameservers = (nameserver.address,)
+        error = await rig.fails(_at(servers[0], rig, mode), found=openings.login(), total=dt.timedelta(seconds=6))
+    assert (error.phase, error.failure.code) == (classify.Phase.EHLO, 421)
+    assert _connections(servers) == [1] * connecting.MOST_REACHED + [0] * 13
+    assert loop.time() - started >= (connecting.MOST_REACHED - 1) * connecting.APART_SECONDS
+
+
+async def test_addresses_at_which_nobody_listens_do_not_count(authority: certs.Authority, serve: Serve) -> None:
+    """The last of sixteen is reached, though nobody listens at any before it."""
+    rig = openings.Rig(authority)
+    last = await serve(host=_address(15))
+    async with _names(16) as nameserver:
+        rig.nameservers = (nameserver.address,)
+        opened = await rig.open(sending.endpoint(last, host=_NAME))
+    await opened.quit()
+    assert _connections([last]) == [1]
+
+
+async def test_a_certificate_is_told_before_a_silent_greeting(
+    authority: certs.Authority, leaf: certs.Leaf, serve: Serve
+) -> None:
+    """With StartTLS the handshake comes after greeting and EHLO, so that who failed there got further."""
+    rig = openings.Rig(authority)
+    servers = await _all(serve, 2, openings.options(leaf, smtpd.Tls.STARTTLS))
+    servers[1].script.on(smtpd.GREETING, hostile.silence())
+    at = dataclasses.replace(_at(servers[0], rig), tls=openings.tls_settings(vocabulary.TlsMode.STARTTLS))
+    async with _names() as nameserver:
+        rig.nameservers = (nameserver.address,)
+        error = await rig.fails(at, total=dt.timedelta(seconds=2))
+    assert _connections(servers) == [1, 2]
+    assert (error.phase, error.failure.reason) == (classify.Phase.TLS, _R.CERTIFICATE_NOT_TRUSTED)
+
+
+async def test_a_refusal_after_tls_is_told_before_a_certificate(
+    authority: certs.Authority, leaf: certs.Leaf, serve: Serve
+) -> None:
+    """The second EHLO is further than the handshake, though it bears the name of the first."""
+    rig = openings.Rig(authority)
+    wrong = authority.issue("other.test", file_name="other", loopback=False)
+    first = await serve(openings.options(wrong, smtpd.Tls.STARTTLS), host=_address(0))
+    second = await serve(openings.options(leaf, smtpd.Tls.STARTTLS), host=_address(1), port=first.port)
+    second.script.on("EHLO", "421 4.3.2 Shutting down", skip=1)
+    async with _names() as nameserver:
+        rig.nameservers = (nameserver.address,)
+        error = await rig.fails(_at(first, rig))
+    assert (error.phase, error.failure.code) == (classify.Phase.EHLO, 421)
 
 
 async def test_the_address_that_did_is_remembered(tmp_path: pathlib.Path, serve: Serve) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import dataclasses
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +18,7 @@ import aiohttp
 from mailtier.api import vocabulary
 from mailtier.mail import classify, oauth, reasons
 from mailtier.sender import clock
-from mailtier.sender.net import breaker, connecting, faults, resolver, shares, tls
+from mailtier.sender.net import breaker, connecting, faults, handshakes, resolver, shares, tls
 from mailtier.sender.secrets import credentials, token_connections, token_states
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics, tasks
@@ -193,8 +194,8 @@ class Tokens:
             # Neither waiting for a slot nor the lookup, which has limits of its own, is the server's time.
             with await self._shares.take(namespace):
                 resolution = await self._resolver.resolve(server.host, server.addresses, payer=namespace)
-                async with asyncio.timeout(TOTAL_SECONDS) as limit:
-                    return await self._exchange(server, client, resolution, namespace, limit)
+                async with asyncio.timeout(TOTAL_SECONDS):
+                    return await self._exchange(server, client, resolution, namespace)
         except Exception as error:  # noqa: BLE001 - what a library raises here is not to be quoted.
             return oauth.Unusable(problem=_problem(error))
 
@@ -204,19 +205,10 @@ class Tokens:
         client: oauth.OAuthClient,
         resolution: resolver.ResolvedName,
         namespace: str,
-        limit: asyncio.Timeout,
     ) -> oauth.Answer:
         jti = base64.urlsafe_b64encode(self._entropy(_JTI_BYTES)).decode("ascii").rstrip("=")
         request = oauth.request(client, now=self._clock.wall(), jti=jti)
-        context = await self._contexts.get(_TLS, owner=namespace)
-        connected = await connecting.connect(resolution.addresses, server.port, limit)
-        try:
-            secured = await self._contexts.handshakes.connect(
-                connected, context, server_name=server.host, owner=namespace
-            )
-        except BaseException:
-            connected.close()
-            raise
+        connected, secured = await self._connect(server, resolution, namespace)
         connector = token_connections.TokenConnector(connected, secured, server_name=server.host)
         # Without `trust_env`, which is off, no proxy of the environment is used.
         async with aiohttp.ClientSession(
@@ -231,6 +223,28 @@ class Tokens:
             )
             async with posted as answer:
                 return oauth.parse(answer.status, await _read(answer), secrets=request.secrets)
+
+    async def _connect(
+        self, server: effective.TokenServer, resolution: resolver.ResolvedName, namespace: str
+    ) -> tuple[socket.socket, handshakes.Secured]:
+        """Return a connection under TLS: what fails at one address until then is tried at the next."""
+        context = await self._contexts.get(_TLS, owner=namespace)
+        tries = connecting.Tries(resolution.addresses, server.port, seconds=TOTAL_SECONDS)
+        failed: Exception | None = None
+        while (reached := await tries.reach()) is not None:
+            try:
+                async with asyncio.timeout_at(reached.until):
+                    return reached.sock, await self._contexts.handshakes.connect(
+                        reached.sock, context, server_name=server.host, owner=namespace
+                    )
+            except OSError as error:
+                # Both errors of TLS and TimeoutError are such.
+                reached.sock.close()
+                failed = error
+            except BaseException:
+                reached.sock.close()
+                raise
+        raise failed or faults.of(classify.Phase.CONNECT, tries.fault)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

@@ -7,6 +7,7 @@ leaves this module, not even as a cause: they are read, and an error of ours is 
 import asyncio
 import dataclasses
 import datetime as dt
+import operator
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -25,11 +26,15 @@ _CONCURRENT: Final = 1_000
 """Sessions that are being opened at the same time, to all servers: each may take 30 s and holds a descriptor."""
 
 _CONCURRENT_PER_NAMESPACE: Final = 16
-_SHORTEST_SECONDS: Final = 0.5
-"""What a handshake costs the event loop, some milliseconds, one namespace causes 32 times a second at most."""
+"""What a handshake costs the event loop, some milliseconds, one namespace causes 32 times a second at most: each
+slot is held half a second for each connection that is made with it."""
 
 _ASKING: Final = dt.timedelta(seconds=3)
-"""The part of the time in which a server that does not greet is asked whether it expects TLS."""
+"""The part of the time in which a server that does not greet is asked whether it expects TLS: it is asked late, since
+some make a client wait for the greeting, and hold it against one that speaks first (Postfix's postscreen, 6 s)."""
+
+_ASKING_PART: Final = 1 / 4
+"""Of what an address has: no more than that part of it, where it is short."""
 
 _NOT_KNOWN: Final = frozenset({500, 502})
 """RFC 5321 section 4.2.4: a command that is not recognized, or not implemented."""
@@ -48,12 +53,14 @@ class OpeningProgress:
 
     Attributes:
         certificate_expires_at: notAfter of the server's certificate, aware UTC; None before TLS.
-        address: Which of the server's was tried last; None before the first.
+        address: Which of the server's was connected to last; None before the first.
+        steps: How many phases the present connection has come through, in whatever order its protection has them.
     """
 
     def __init__(self, observe: Callable[[classify.Phase], None] = lambda _phase: None) -> None:
         self.certificate_expires_at: dt.datetime | None = None
         self.address: resolver.Address | None = None
+        self.steps = 0
         self._phase = classify.Phase.CONNECT
         self._observe = observe
 
@@ -64,6 +71,10 @@ class OpeningProgress:
 
     @phase.setter
     def phase(self, phase: classify.Phase) -> None:
+        if phase is classify.Phase.CONNECT:
+            self.steps = 0
+        elif phase is not self._phase:
+            self.steps += 1
         self._phase = phase
         self._observe(phase)
 
@@ -73,7 +84,8 @@ class OpeningPlan:
     """Everything that a session is opened with.
 
     Attributes:
-        addresses: At least one; what fails at one before AUTH is tried at the next, within the total.
+        addresses: At least one; what fails at one before AUTH is tried at the next, within the total, but at no more
+            than three with which more was tried than to connect.
         helo_name: Name for EHLO; empty for the connection's own address.
         total: From connecting until AUTH is done (R10).
         auth: The state of the credentials' generation.
@@ -100,7 +112,10 @@ class Opener:
     def __init__(self, contexts: tls.Contexts) -> None:
         self._contexts = contexts
         self.shares = shares.Shares(
-            "openings", total=_CONCURRENT, each=_CONCURRENT_PER_NAMESPACE, at_least_seconds=_SHORTEST_SECONDS
+            "openings",
+            total=_CONCURRENT,
+            each=_CONCURRENT_PER_NAMESPACE,
+            at_least_seconds=connecting.APART_SECONDS,
         )
 
     async def open(self, plan: OpeningPlan, progress: OpeningProgress) -> session.Session:
@@ -110,48 +125,66 @@ class Opener:
             faults.DeliveryError: It did not come about; nothing is left of the attempt.
         """
         ends_at = asyncio.get_running_loop().time() + plan.total.total_seconds()
-        failures: list[faults.DeliveryError] = []
-        for position, address in enumerate(plan.addresses):
-            progress.address = address
-            if position:
-                progress.phase = classify.Phase.CONNECT
-            found = await self._try(
-                dataclasses.replace(plan, addresses=plan.addresses[position:]), progress, ends_at=ends_at
-            )
+        context = await self._context(plan, progress, ends_at=ends_at)
+        if isinstance(context, faults.DeliveryError):
+            raise context
+        tries = connecting.Tries(plan.addresses, plan.endpoint.port, seconds=plan.total.total_seconds())
+        failures: list[tuple[int, faults.DeliveryError]] = []
+        while (reached := await tries.reach()) is not None:
+            progress.address = reached.address
+            found = await self._try(plan, context, progress, reached, ends_at=ends_at)
             if isinstance(found, session.Session):
                 return found
-            failures.append(found)
+            failures.append((progress.steps, found))
             if found.phase not in BEFORE_AUTH:
                 break
+            progress.phase = classify.Phase.CONNECT
+        if not failures:
+            raise faults.of(classify.Phase.CONNECT, tries.fault)
         # Of the address that got furthest there is most to tell.
-        phases = list(classify.Phase)
-        raise max(failures, key=lambda failed: phases.index(failed.phase))
+        raise max(failures, key=operator.itemgetter(0))[1]
+
+    async def _context(
+        self, plan: OpeningPlan, progress: OpeningProgress, *, ends_at: float
+    ) -> ssl.SSLContext | faults.DeliveryError | None:
+        """Return what handshakes are made with, None where there are none, or why there is no such thing."""
+        if plan.endpoint.tls.mode is vocabulary.TlsMode.DISABLED:
+            return None
+        try:
+            async with asyncio.timeout_at(ends_at):
+                return await self._contexts.get(plan.endpoint.tls, owner=plan.owner)
+        except Exception as error:  # noqa: BLE001 - as in `_try`.
+            return _told(error, progress, plan)
 
     async def _try(
-        self, plan: OpeningPlan, progress: OpeningProgress, *, ends_at: float
+        self,
+        plan: OpeningPlan,
+        context: ssl.SSLContext | None,
+        progress: OpeningProgress,
+        reached: connecting.Reached,
+        *,
+        ends_at: float,
     ) -> session.Session | faults.DeliveryError:
-        """Return a session with the first address, or why there is none; it has its share of the time until AUTH."""
-        loop = asyncio.get_running_loop()
-        share = (ends_at - loop.time()) / len(plan.addresses)
+        """Return a session on a connection, or why there is none."""
         try:
-            async with asyncio.timeout(share) as limit:
-                return await self._open(plan, progress, limit, ends_at=ends_at)
-        except faults.DeliveryError as error:
-            # Without its context, which may quote a secret.
-            return type(error)(error.phase, error.failure)
+            async with asyncio.timeout_at(reached.until) as limit:
+                return await self._open(plan, context, progress, reached, limit, ends_at=ends_at)
         except Exception as error:  # noqa: BLE001 - whatever a library raises here may quote a secret.
-            failure = _judge(error, progress, plan)
-            # Read only now: the judgement knows better where a refused greeting belongs.
-            return faults.DeliveryError(progress.phase, failure)
+            return _told(error, progress, plan)
 
     async def _open(
-        self, plan: OpeningPlan, progress: OpeningProgress, limit: asyncio.Timeout, *, ends_at: float
+        self,
+        plan: OpeningPlan,
+        context: ssl.SSLContext | None,
+        progress: OpeningProgress,
+        reached: connecting.Reached,
+        limit: asyncio.Timeout,
+        *,
+        ends_at: float,
     ) -> session.Session:
         settings = plan.endpoint.tls
         is_implicit = settings.mode is vocabulary.TlsMode.IMPLICIT
-        is_plain = settings.mode is vocabulary.TlsMode.DISABLED
-        context = None if is_plain else await self._contexts.get(settings, owner=plan.owner)
-        connected = await connecting.connect(plan.addresses[:1], plan.endpoint.port, limit)
+        connected = reached.sock
         client: smtp_client.SmtpClient | None = None
         try:
             secured = None
@@ -164,7 +197,7 @@ class Opener:
                 helo_name=wire.client_name(plan.helo_name, connected.getsockname()[0]),
                 secured=secured,
             )
-            await self._hear_greeting(client, plan, limit)
+            await _hear_greeting(client, plan, reached.address, limit)
             if is_implicit:
                 progress.certificate_expires_at = _certificate_expiry(client)
             await _greet(client, progress)
@@ -191,22 +224,6 @@ class Opener:
                 client.close()
             raise
 
-    async def _hear_greeting(self, client: smtp_client.SmtpClient, plan: OpeningPlan, limit: asyncio.Timeout) -> None:
-        """Return when the server has greeted; where it does not in clear, find out whether it expects TLS."""
-        ends_at = limit.when()
-        assert ends_at is not None
-        patience = None if client.use_tls else ends_at - min(_ASKING, plan.total / 4).total_seconds()
-        try:
-            async with asyncio.timeout_at(patience):
-                await client.connect()
-        except TimeoutError:
-            # On another connection: this one's greeting may be on its way.
-            if not await connecting.expects_tls(plan.addresses[:1], plan.endpoint.port, limit):
-                raise
-        else:
-            return
-        raise faults.of(classify.Phase.GREETING, classify.Fault.TLS_EXPECTED)
-
     async def _shake_hands(
         self, connected: socket.socket, context: ssl.SSLContext | None, plan: OpeningPlan
     ) -> handshakes.Secured:
@@ -224,6 +241,25 @@ class Opener:
 
 def _server_name(plan: OpeningPlan) -> str:
     return plan.endpoint.tls.server_name or plan.endpoint.host
+
+
+async def _hear_greeting(
+    client: smtp_client.SmtpClient, plan: OpeningPlan, address: resolver.Address, limit: asyncio.Timeout
+) -> None:
+    """Return when the server has greeted; where it does not in clear, find out whether it expects TLS."""
+    ends_at = limit.when()
+    assert ends_at is not None
+    asking = min(_ASKING.total_seconds(), (ends_at - asyncio.get_running_loop().time()) * _ASKING_PART)
+    try:
+        async with asyncio.timeout_at(None if client.use_tls else ends_at - asking):
+            await client.connect()
+    except TimeoutError:
+        # On another connection: this one's greeting may be on its way.
+        if not await connecting.expects_tls(address, plan.endpoint.port):
+            raise
+    else:
+        return
+    raise faults.of(classify.Phase.GREETING, classify.Fault.TLS_EXPECTED)
 
 
 async def _greet(client: aiosmtplib.SMTP, progress: OpeningProgress) -> None:
@@ -259,6 +295,15 @@ def _transport(client: aiosmtplib.SMTP) -> asyncio.BaseTransport:
     if client.transport is None or client.transport.is_closing():
         raise faults.of(classify.Phase.AUTH, classify.Fault.CONNECTION_LOST)
     return client.transport
+
+
+def _told(error: Exception, progress: OpeningProgress, plan: OpeningPlan) -> faults.DeliveryError:
+    """Return what is told of an exception of the opening: without its context, which may quote a secret."""
+    if isinstance(error, faults.DeliveryError):
+        return type(error)(error.phase, error.failure)
+    failure = _judge(error, progress, plan)
+    # Read only now: the judgement knows better where a refused greeting belongs.
+    return faults.DeliveryError(progress.phase, failure)
 
 
 def _judge(error: BaseException, progress: OpeningProgress, plan: OpeningPlan) -> classify.Failure:
