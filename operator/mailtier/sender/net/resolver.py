@@ -7,6 +7,7 @@ asked for as `relay.corp.example.svc.cluster.local`, which belongs to whoever ow
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import pathlib
 import socket
@@ -32,6 +33,9 @@ _MAXIMUM_ADDRESSES: Final = 16
 
 _MAXIMUM_SEARCHED: Final = 6
 """Domains of the search list that are asked to tell why a name was not found; glibc had no more for decades."""
+
+_SEARCH_SECONDS: Final = 2.0
+"""For that, once it is known that the name is not there: whether they answer changes nothing in that."""
 
 CONFIGURATION: Final = pathlib.Path("/etc/resolv.conf")
 _NOT_THERE: Final = frozenset({pycares.errno.ARES_ENOTFOUND, pycares.errno.ARES_ENODATA})
@@ -137,16 +141,16 @@ class Resolver:
         Raises:
             faults.DeliveryError: It has none.
         """
-        whole = None
+        fault, text, whole = classify.Fault.NAME_NOT_RESOLVED, None, None
         try:
             async with asyncio.timeout(_LOOKUP_SECONDS):
-                try:
-                    return await self._look_up(name)
-                except _NotFoundError:
+                return await self._look_up(name)
+        except _NotFoundError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SEARCH_SECONDS):
                     whole = await self._search(name)
-            fault, text = classify.Fault.NAME_NOT_RESOLVED, None
         except (aiodns.error.DNSError, TimeoutError):
-            fault, text = classify.Fault.NAME_NOT_RESOLVED, _UNANSWERED
+            text = _UNANSWERED
         if whole is not None:
             fault = classify.Fault.NAME_NOT_ABSOLUTE
             text = f"{name} is no whole name, and is looked up as it stands; write {whole}, if that is what is meant."

@@ -73,6 +73,16 @@ async def test_a_name_that_nobody_knows_is_not_found(tmp_path: pathlib.Path) -> 
     assert failure == classify.classify_fault(classify.Phase.CONNECT, classify.Fault.NAME_NOT_RESOLVED)
 
 
+async def test_search_domains_that_say_nothing_are_nothing_to_a_name(tmp_path: pathlib.Path) -> None:
+    """That a name is not there stays its answer, however long the search list is waited for."""
+    searched = resolver.search_list(dns.configure_pod(tmp_path, namespace=_OWN).read_text())
+    silent = [f"{_RELAY}.{domain}" for domain in searched]
+    async with dns.Server(dict.fromkeys(silent)) as server:
+        failure = await _fail(tmp_path, server, _RELAY)
+        assert silent[0] in server.asked
+    assert failure == classify.classify_fault(classify.Phase.CONNECT, classify.Fault.NAME_NOT_RESOLVED)
+
+
 async def test_a_fault_of_name_servers_is_not_an_answer(tmp_path: pathlib.Path) -> None:
     """SERVFAIL for the name itself is told as such, and the search list is not asked instead."""
     async with dns.Server({_TAKEN: ["1.1.1.1"]}, failing=["corp.example"]) as server:
