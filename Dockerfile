@@ -30,8 +30,10 @@ LABEL org.opencontainers.image.title="Mailtier" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/mailtier /opt/mailtier
-# USER has to be set: libraries ask for the user's name, and the number below has no entry in /etc/passwd.
-ENV PATH=/opt/mailtier/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+COPY openssl.cnf /etc/mailtier/openssl.cnf
+# OPENSSL_CONF stands here, because OpenSSL reads it before a program could set it. USER has to be set: libraries ask for the user's name, and the number below has no entry in /etc/passwd.
+ENV OPENSSL_CONF=/etc/mailtier/openssl.cnf \
+    PATH=/opt/mailtier/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \

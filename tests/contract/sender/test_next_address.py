@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from kit import certs, dns, hostile, openings, sending, smtpd
+from kit import certs, dns, granting, hostile, oauth, openings, sending, smtpd
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons
 from mailtier.sender.net import connecting
@@ -153,7 +153,7 @@ async def test_a_server_that_greets_late_is_reached_after_others_say_nothing(
 async def test_no_more_than_three_addresses_cost_a_handshake(
     authority: certs.Authority, leaf: certs.Leaf, serve: Serve, mode: vocabulary.TlsMode, serving: smtpd.Tls
 ) -> None:
-    """A name with sixteen addresses that refuse after TLS costs three connections, as far apart as those of others."""
+    """Sixteen addresses that refuse after TLS cost three connections, as far apart as those of others (R10, R15)."""
     rig = openings.Rig(authority)
     servers = await _all(serve, 16, openings.options(leaf, serving))
     for server in servers:
@@ -223,3 +223,18 @@ async def test_the_address_that_did_is_remembered(tmp_path: pathlib.Path, serve:
         sender.skip(destination.PREFERRED_SECONDS)
         await sender.until(of, await sender.notify(of), _S.ACCEPTED)
         assert len(pair.first.messages) == 1
+
+
+@pytest.mark.parametrize("order", [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")], ids="/".join)
+async def test_a_token_is_asked_for_where_a_handshake_comes_about(
+    tmp_path: pathlib.Path, authority: certs.Authority, monkeypatch: pytest.MonkeyPatch, order: tuple[str, ...]
+) -> None:
+    """One address of a token server with another's certificate keeps nobody from the next."""
+    wrong = authority.issue("other.test", file_name="other", loopback=False)
+    async with (
+        dns.Server({oauth.NAME: order}) as nameserver,
+        granting.running(tmp_path / "queue", authority, monkeypatch, nameserver) as login,
+        oauth.Server(wrong, host="127.0.0.2", port=login.tokens.port) as another,
+    ):
+        await login.deliver()
+        assert (len(login.tokens.asked), another.asked) == (1, [])

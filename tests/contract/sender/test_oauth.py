@@ -79,18 +79,6 @@ async def test_mail_is_sent_with_a_token(
     assert login.smtp.transcripts[0].violations == []
 
 
-@pytest.mark.parametrize("order", [("127.0.0.1", "127.0.0.2"), ("127.0.0.2", "127.0.0.1")], ids="/".join)
-async def test_a_token_is_asked_for_where_a_handshake_comes_about(
-    login: granting.Login, nameserver: dns.Server, authority: certs.Authority, order: tuple[str, ...]
-) -> None:
-    """One address of a token server with another's certificate keeps nobody from the next."""
-    wrong = authority.issue("other.test", file_name="other", loopback=False)
-    nameserver.names[oauth.NAME] = order
-    async with oauth.Server(wrong, host="127.0.0.2", port=login.tokens.port) as another:
-        await login.deliver()
-    assert (len(login.tokens.asked), another.asked) == (1, [])
-
-
 async def test_an_assertion_is_signed_on_either_curve(login: granting.Login) -> None:
     """A P-256 key signs with ES256, and without a certificate no thumbprint is named."""
     login.tokens.clients["app"] = oauth.Client(certificate=oauth.certificate_for(_P256), named_by=False)

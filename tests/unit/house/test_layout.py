@@ -6,7 +6,7 @@ _TOP = {
     *(".ci", ".dockerignore", ".gitignore", "changelog.d", "charts", "crds", "docs", "operator", "tests"),
     ".pre-commit-hooks.yaml",
     *("CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md", "pyproject.toml"),
-    *("requirements-build.lock", "requirements-runtime.lock", "requirements.lock"),
+    *("openssl.cnf", "requirements-build.lock", "requirements-runtime.lock", "requirements.lock"),
 }
 _TESTS = {"bench", "conftest.py", "contract", "demo", "e2e", "kit", "tenant", "tools", "unit"}
 _LAYERS = {"api", "cli", "handlers", "kube", "mail", "sender", "serving", "settings", "telemetry"}

@@ -44,6 +44,13 @@ def test_every_pin_has_hashes_and_no_lock_names_a_registry(name: str) -> None:
     assert all("--hash=sha256:" in entry for entry in re.split(r"^(?=[A-Za-z0-9])", text, flags=re.MULTILINE)[1:])
 
 
+def test_openssl_is_told_which_groups_to_offer() -> None:
+    """The image's environment names the file as it is copied, before any program starts."""
+    dockerfile = _read("Dockerfile")
+    (copied,) = re.findall(r"^COPY openssl\.cnf (\S+)$", dockerfile, re.MULTILINE)
+    assert re.findall(r"\bOPENSSL_CONF=(\S+)", dockerfile) == [copied]
+
+
 def test_context_has_what_the_build_copies() -> None:
     """Each file that the Dockerfile copies exists and is let through by .dockerignore."""
     let_through = set(re.findall(r"^!(\S+)$", _read(".dockerignore"), re.MULTILINE))

@@ -20,7 +20,8 @@ from typing import Any, Final, cast
 from mailtier.sender.net import threads
 
 # What Python allows for TLS 1.2 without finite-field DH: there the server chooses the modulus, and with one of 10,000
-# bits the handshake takes a second. The suites of TLS 1.3 are not in this list.
+# bits the handshake takes a second. The suites of TLS 1.3 are not in this list; its groups are those of the
+# configuration of OpenSSL, which is the image's `openssl.cnf`.
 CIPHERS: Final = "@SECLEVEL=2:ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!SHA1:!AESCCM"
 
 _THREADS: Final = 4

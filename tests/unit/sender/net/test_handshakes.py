@@ -3,19 +3,27 @@
 import asyncio
 import collections.abc
 import contextlib
+import os
 import pathlib
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from kit import certs
+from kit import certs, repository
 from kit import handshakes as costly
 from mailtier.kube import trust
 from mailtier.sender.net import handshakes
 from mailtier.telemetry import lag
+
+# RFC 8446 section 4.2.7.
+_SUPPORTED_GROUPS = 10
+_X25519 = 0x1D
+_NIST_CURVES = (0x17, 0x18, 0x19)
 
 _ATTEMPTS = 5
 """Others use the machine too: one attempt that shows it will do, and without the threads none does."""
@@ -55,6 +63,58 @@ def _says(data: bytes) -> collections.abc.Iterator[socket.socket]:
 async def _connect(sock: socket.socket, context: ssl.SSLContext) -> handshakes.Secured:
     async with asyncio.timeout(30):
         return await handshakes.Handshakes().connect(sock, context, server_name=costly.NAME, owner="team-a")
+
+
+_HELLO = """
+import asyncio, ssl
+from mailtier.api import vocabulary
+from mailtier.sender.net import tls
+from mailtier.settings import effective
+
+settings = effective.Tls(
+    mode=vocabulary.TlsMode.IMPLICIT, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=None
+)
+context = asyncio.run(tls.Contexts(None).get(settings, owner="team-a"))
+outgoing = ssl.MemoryBIO()
+try:
+    context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="smtp.test").do_handshake()
+except ssl.SSLWantReadError:
+    print(outgoing.read().hex())
+"""
+
+
+def _groups(hello: bytes) -> list[int]:
+    """Return what a ClientHello offers in its extension supported_groups (RFC 8446 sections 4.1.2 and 4.2.7)."""
+
+    def part(at: int, size: int) -> tuple[bytes, int]:
+        """Return what stands behind its own length, and where it ends."""
+        begin = at + size
+        end = begin + int.from_bytes(hello[at:begin])
+        return hello[begin:end], end
+
+    # Behind the headers of record and message, the version, and the random bytes.
+    at = 5 + 4 + 2 + 32
+    for size in (1, 2, 1):
+        _, at = part(at, size)
+    at += 2
+    while at < len(hello):
+        kind = int.from_bytes(hello[at : at + 2])
+        body, at = part(at + 2, 2)
+        if kind == _SUPPORTED_GROUPS:
+            return [int.from_bytes(body[place : place + 2]) for place in range(2, len(body), 2)]
+    return []
+
+
+def test_the_image_offers_curves_alone() -> None:
+    """Under the image's configuration a server of TLS 1.3 has no finite-field group to choose (R10)."""
+    told = subprocess.run(
+        [sys.executable, "-c", _HELLO],
+        env={**os.environ, "OPENSSL_CONF": str(repository.ROOT / "openssl.cnf")},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert _groups(bytes.fromhex(told)) == [_X25519, *_NIST_CURVES]
 
 
 async def test_the_loop_goes_on_while_a_chain_is_verified(tmp_path: pathlib.Path) -> None:
