@@ -1,7 +1,7 @@
 """The host's server: who names it, whose logins are trusted there, and whose account the host's is.
 
 Everything here goes by names. That another name leads to the same server only DNS tells, and so only the sender
-(`sender.relays`); what then holds is decided here as well, and published with the effective settings.
+(`sender.smtp.relays`); what then holds is decided here as well, and published with the effective settings.
 """
 
 from typing import Final

@@ -9,6 +9,9 @@ from kit import repository
 _PATH = re.compile(r"`([\w./-]+(?:\.py|/))(?:::\w+)?`")
 _PAGES = ("CONTRIBUTING.md", "docs/explanation/architecture.md", "docs/explanation/threat-model.md")
 _PROGRAM = repository.ROOT / "operator/mailtier"
+_DOTTED = re.compile(r"`([a-z_]+)\.([a-z_]+)[\w.]*`")
+_NO_MODULES = {"mail.example", "smtp.host"}
+"""What looks like one: a server's name, and a field of the settings."""
 
 
 @pytest.mark.parametrize("page", _PAGES)
@@ -17,6 +20,24 @@ def test_every_path_leads_somewhere(page: str) -> None:
     named = set(_PATH.findall(repository.read(page)))
     assert named
     assert {path for path in named if not any((root / path).exists() for root in (_PROGRAM, repository.ROOT))} == set()
+
+
+def test_every_module_that_the_program_speaks_of_is_there() -> None:
+    """A docstring or comment that names a module with its package, as `sender.app`, is kept when the module moves."""
+    folders = [folder for folder in _PROGRAM.rglob("*") if folder.is_dir()]
+    named, missing = 0, set()
+    for path in repository.python():
+        if path.parts[0] != "operator":
+            continue
+        for package, module in _DOTTED.findall(repository.read(path)):
+            holding = [folder for folder in folders if folder.name == package]
+            if not holding or f"{package}.{module}" in _NO_MODULES:
+                continue
+            named += 1
+            if not any((folder / name).exists() for folder in holding for name in (module, f"{module}.py")):
+                missing.add((str(path), f"{package}.{module}"))
+    assert named
+    assert missing == set()
 
 
 def test_a_field_is_said_to_touch_five_files() -> None:
