@@ -2,9 +2,11 @@
 
 import asyncio
 import collections.abc
+import contextlib
 import dataclasses
 import datetime as dt
 import pathlib
+import socket
 
 import pytest
 
@@ -53,6 +55,15 @@ def _at(
 ) -> effective.Endpoint:
     wanted = openings.tls_settings(mode, ca=rig.ca, server_name="smtp.test")
     return sending.endpoint(server, host=_NAME, tls=wanted)
+
+
+def _take_no_more(stack: contextlib.ExitStack, at: tuple[str, int]) -> None:
+    """Listen at an address with a queue that is full, so that the kernel answers nobody who connects."""
+    stack.enter_context(socket.create_server(at, backlog=0))
+    for _ in range(4):
+        waiting = stack.enter_context(socket.socket())
+        waiting.settimeout(0)
+        waiting.connect_ex(at)
 
 
 def _connections(servers: collections.abc.Sequence[smtpd.Server]) -> list[int]:
@@ -176,6 +187,21 @@ async def test_addresses_at_which_nobody_listens_do_not_count(authority: certs.A
         rig.nameservers = (nameserver.address,)
         opened = await rig.open(sending.endpoint(last, host=_NAME))
     await opened.quit()
+    assert _connections([last]) == [1]
+
+
+async def test_the_time_for_connecting_is_divided(authority: certs.Authority, serve: Serve) -> None:
+    """Addresses that do not answer at all leave the last one its part, and time to greet."""
+    rig = openings.Rig(authority)
+    last = await serve(host=_address(3))
+    last.script.on(smtpd.GREETING, smtpd.Behaviour(delay_seconds=0.3))
+    with contextlib.ExitStack() as stack:
+        for number in range(3):
+            _take_no_more(stack, (_address(number), last.port))
+        async with _names(4) as nameserver:
+            rig.nameservers = (nameserver.address,)
+            opened = await rig.open(sending.endpoint(last, host=_NAME), total=dt.timedelta(seconds=4))
+        await opened.quit()
     assert _connections([last]) == [1]
 
 

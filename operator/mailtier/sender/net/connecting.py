@@ -56,7 +56,7 @@ class Tries:
         self._ends_at = asyncio.get_running_loop().time() + seconds
         self._earliest = 0.0
         self._more = MOST_REACHED
-        self.fault = classify.Fault.CONNECTION_FAILED
+        self.fault = classify.Fault.TIMED_OUT
 
     async def reach(self) -> Reached | None:
         """Return a connection to the next address that can be connected to; None where there is none to be tried."""
@@ -64,7 +64,7 @@ class Tries:
         if not self._untried or not self._more:
             return None
         await asyncio.sleep(self._earliest - loop.time())
-        while self._untried:
+        while self._untried and loop.time() < self._ends_at:
             address = self._untried.popleft()
             # One part for each that may have to be connected to, and one for what comes then.
             parts = len(self._untried) + 2

@@ -124,21 +124,23 @@ class Opener:
         Raises:
             faults.DeliveryError: It did not come about; nothing is left of the attempt.
         """
-        ends_at = asyncio.get_running_loop().time() + plan.total.total_seconds()
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + plan.total.total_seconds()
         context = await self._context(plan, progress, ends_at=ends_at)
         if isinstance(context, faults.DeliveryError):
             raise context
-        tries = connecting.Tries(plan.addresses, plan.endpoint.port, seconds=plan.total.total_seconds())
+        tries = connecting.Tries(plan.addresses, plan.endpoint.port, seconds=ends_at - loop.time())
         failures: list[tuple[int, faults.DeliveryError]] = []
         while (reached := await tries.reach()) is not None:
             progress.address = reached.address
+            if failures:
+                progress.phase = classify.Phase.CONNECT
             found = await self._try(plan, context, progress, reached, ends_at=ends_at)
             if isinstance(found, session.Session):
                 return found
             failures.append((progress.steps, found))
             if found.phase not in BEFORE_AUTH:
                 break
-            progress.phase = classify.Phase.CONNECT
         if not failures:
             raise faults.of(classify.Phase.CONNECT, tries.fault)
         # Of the address that got furthest there is most to tell.
