@@ -174,6 +174,7 @@ def settings(
     message: dt.timedelta = dt.timedelta(seconds=10),
     rate_per_minute: int | None = None,
     namespace_rate: int | None = None,
+    ehlo_ignore: tuple[vocabulary.EhloKeyword, ...] = (),
     from_address: str = "noreply@example.com",
     from_name: str = "Example",
     by_address: effective.ByAddress = effective.NOWHERE,
@@ -197,6 +198,7 @@ def settings(
             message_timeout=message,
             rate_per_minute=rate_per_minute,
             max_age=None,
+            ehlo_ignore=ehlo_ignore,
         ),
         notifications={
             category: effective.CategorySettings(enabled=True, recipients=()) for category in vocabulary.Category

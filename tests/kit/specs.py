@@ -136,6 +136,7 @@ def delivery(*, owner: bool) -> st.SearchStrategy[Json]:
             "heloName": st.sampled_from(("mail.example.com", "mail.example.com.")),
             "maxConnections": st.integers(1, 100),
             "messagesPerConnection": st.integers(1, 10_000),
+            "ehloIgnore": st.lists(st.sampled_from(list(vocabulary.EhloKeyword)), unique=True),
             "timeouts": _group(
                 session=st.sampled_from(("1s", "30s")),
                 envelope=st.sampled_from(("5s", "1m")),

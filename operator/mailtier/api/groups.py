@@ -187,7 +187,7 @@ class Timeouts(schema.Model):
 class Delivery(schema.Model):
     """How mail is delivered.
 
-    heloName, maxConnections, messagesPerConnection and timeouts belong to the owner of the endpoint.
+    heloName, maxConnections, messagesPerConnection, timeouts and ehloIgnore belong to the owner of the endpoint.
     """
 
     helo_name: types.ServerName | None = None
@@ -197,6 +197,12 @@ class Delivery(schema.Model):
     messages_per_connection: Annotated[int, pydantic.Field(ge=1, le=10_000, strict=True)] | None = None
     """Messages before a connection is closed; 100 when absent."""
     timeouts: Timeouts | None = None
+    ehlo_ignore: (
+        Annotated[list[vocabulary.EhloKeyword], pydantic.Field(max_length=len(vocabulary.EhloKeyword)), schema.SET]
+        | None
+    ) = None
+    """What the server offers and does not do well, to be left alone: PIPELINING, SIZE, 8BITMIME, SMTPUTF8. Such as
+    PIPELINING behind a proxy that answers the first command of a group alone. Nothing when absent."""
     rate_per_minute: Annotated[int, pydantic.Field(ge=1, le=100_000, strict=True)] | None = None
     """Messages a minute for each organization; not limited when absent in both tiers."""
     max_age: types.MaxAge | None = None
@@ -208,6 +214,7 @@ class Delivery(schema.Model):
             "max_connections",
             "messages_per_connection",
             "timeouts",
+            "ehlo_ignore",
             "rate_per_minute",
             "max_age",
         ),

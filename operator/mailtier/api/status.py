@@ -140,6 +140,8 @@ class EffectiveDelivery(schema.Model):
     messages_per_connection: _Count | None = None
     """Messages before a connection is closed."""
     timeouts: EffectiveTimeouts | None = None
+    ehlo_ignore: Annotated[list[_Word], pydantic.Field(max_length=16), schema.ATOMIC] | None = None
+    """What the server offers and is left alone; nothing when absent."""
     rate_per_minute: _Count | None = None
     """Messages a minute for the organization; not limited when absent."""
     max_age: _Duration | None = None

@@ -53,6 +53,15 @@ class UsernameFormat(enum.StrEnum):
     USER_PRINCIPAL_NAME = "UserPrincipalName"
 
 
+class EhloKeyword(enum.StrEnum):
+    """What a server may offer and its owner may have ignored; never STARTTLS or AUTH, or a password went in clear."""
+
+    PIPELINING = "PIPELINING"
+    SIZE = "SIZE"
+    EIGHT_BIT_MIME = "8BITMIME"
+    SMTPUTF8 = "SMTPUTF8"
+
+
 class Category(enum.StrEnum):
     """What a notification is about."""
 

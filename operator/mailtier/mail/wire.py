@@ -2,10 +2,11 @@
 
 import dataclasses
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from mailtier.api import text as texts
+from mailtier.api import vocabulary
 
 DATA: Final = b"DATA\r\n"
 RSET: Final = b"RSET\r\n"
@@ -54,13 +55,17 @@ class Extensions:
     smtputf8: bool = False
 
     @classmethod
-    def from_ehlo(cls, keywords: Mapping[str, str]) -> "Extensions":
+    def from_ehlo(
+        cls, keywords: Mapping[str, str], *, ignored: Collection[vocabulary.EhloKeyword] = ()
+    ) -> "Extensions":
         """Return what EHLO keywords offer.
 
         Args:
             keywords: Each keyword, in any case, to its parameters as one string.
+            ignored: Those to be taken as not offered.
         """
         offered = {keyword.upper(): parameters.strip() for keyword, parameters in keywords.items()}
+        offered = {keyword: parameters for keyword, parameters in offered.items() if keyword not in ignored}
         limit = offered.get("SIZE", "")
         # RFC 1870 section 4 allows twenty digits; 0 says that there is no fixed limit.
         is_known = limit.isascii() and limit.isdigit() and len(limit) <= 20 and int(limit) > 0  # noqa: PLR2004

@@ -206,6 +206,7 @@ class Delivery:
         session_timeout: Total from connecting until AUTH is done.
         envelope_timeout: Total from MAIL FROM to the reply to DATA.
         message_timeout: Total for the message and the reply to its final dot.
+        ehlo_ignore: What the server offers and is left alone, sorted.
         rate_per_minute: Messages a minute for the organization; None without a limit.
         max_age: How long a message is tried; None for its category's own limit.
     """
@@ -218,6 +219,7 @@ class Delivery:
     message_timeout: dt.timedelta
     rate_per_minute: int | None
     max_age: dt.timedelta | None
+    ehlo_ignore: tuple[vocabulary.EhloKeyword, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

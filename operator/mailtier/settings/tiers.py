@@ -213,6 +213,7 @@ def _delivery(
         message_timeout=ledger.own(
             "delivery.timeouts.message", says, _duration(timeouts.message), default=MESSAGE_TIMEOUT
         ),
+        ehlo_ignore=tuple(sorted(ledger.own("delivery.ehloIgnore", says, theirs.ehlo_ignore, default=[]))),
         rate_per_minute=ledger.choose(
             "delivery.ratePerMinute",
             _capped(mine.rate_per_minute, most.rate_per_minute),

@@ -80,6 +80,7 @@ def _settings() -> dict[str, typing.Any]:
                 "envelope": "000000h000001m000000s",
                 "message": "000000h000010m000000s",
             },
+            "ehloIgnore": [keyword.value for keyword in vocabulary.EhloKeyword],
             "ratePerMinute": 100_000,
             "maxAge": "000168h000000m000000s",
         },

@@ -99,6 +99,7 @@ def _effective() -> dict[str, typing.Any]:
             "maxConnections": 3,
             "messagesPerConnection": 100,
             "timeouts": {"session": "30s", "envelope": "60s", "message": "10m"},
+            "ehloIgnore": ["PIPELINING"],
             "ratePerMinute": 60,
             "maxAge": "24h",
         },

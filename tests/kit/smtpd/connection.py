@@ -127,6 +127,8 @@ class Connection(asyncio.Protocol):
         if not line.endswith(b"\r\n"):
             self._violation("a bare LF ends a line")
         text = line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
+        if not self._options.answers_groups:
+            self._buffer.clear()
         if self._dialogue.exchange:
             self._continue_auth(text)
         else:

@@ -31,6 +31,8 @@ class Options:
         plaintext_auth: Whether AUTH is offered and taken on an unprotected connection.
         extensions: EHLO keywords, among them those that change what the server accepts: PIPELINING, SIZE,
             8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES. STARTTLS and AUTH come from the fields above.
+        answers_groups: Whether commands that came as a group are all answered; otherwise the first alone, as by a proxy
+            that offers PIPELINING for a server behind it and has none.
         size_limit_bytes: The SIZE that is announced and enforced.
         max_connections: More open connections than that are greeted with 421; None: no limit.
         hostname: The name in the greeting.
@@ -46,6 +48,7 @@ class Options:
     require_auth: bool = True
     plaintext_auth: bool = False
     extensions: frozenset[str] = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
+    answers_groups: bool = True
     size_limit_bytes: int = 10 * 1024 * 1024
     max_connections: int | None = None
     hostname: str = "smtp.test"

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailtier.api import vocabulary
 from mailtier.mail import wire
 
 EVERYTHING = wire.Extensions(pipelining=True, size=True, eight_bit_mime=True, smtputf8=True)
@@ -30,6 +31,31 @@ EVERYTHING = wire.Extensions(pipelining=True, size=True, eight_bit_mime=True, sm
 def test_offers_are_read_from_ehlo(keywords: dict[str, str], expected: wire.Extensions) -> None:
     """Keywords count in any case; a size that is no number, or 0, sets no limit."""
     assert wire.Extensions.from_ehlo(keywords) == expected
+
+
+@pytest.mark.parametrize(
+    ("keyword", "expected"),
+    [
+        ("PIPELINING", wire.Extensions(size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True)),
+        ("SIZE", wire.Extensions(pipelining=True, eight_bit_mime=True, smtputf8=True)),
+        ("8BITMIME", wire.Extensions(pipelining=True, size=True, size_limit_bytes=9, smtputf8=True)),
+        ("SMTPUTF8", wire.Extensions(pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True)),
+    ],
+)
+def test_what_is_ignored_counts_as_not_offered(keyword: str, expected: wire.Extensions) -> None:
+    """Each keyword that may be ignored takes its own offer away, in whatever case the server spells it."""
+    offered = {"pipelining": "", "size": "9", "8bitmime": "", "smtputf8": ""}
+    ignored = {vocabulary.EhloKeyword(keyword)}
+    assert wire.Extensions.from_ehlo(offered, ignored=ignored) == expected
+
+
+def test_everything_that_is_made_use_of_may_be_ignored() -> None:
+    """Whatever of EHLO a transaction goes by, its owner can have it left alone."""
+    offered = dict.fromkeys(vocabulary.EhloKeyword, "9")
+    assert wire.Extensions.from_ehlo(offered) == wire.Extensions(
+        pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True
+    )
+    assert wire.Extensions.from_ehlo(offered, ignored=vocabulary.EhloKeyword) == wire.Extensions()
 
 
 @pytest.mark.parametrize(

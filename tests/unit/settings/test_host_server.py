@@ -81,12 +81,13 @@ def test_a_trusted_login_has_limits_of_its_own() -> None:
 
 
 def test_on_the_host_s_server_connections_are_the_host_s() -> None:
-    """Whoever names it, name for EHLO, connections, messages a connection and time limits are the host's (R15)."""
+    """Whoever names it, what belongs to a connection is the host's: its name for EHLO, its number and limits (R15)."""
     limits = {
         "heloName": "out.example.com",
         "maxConnections": 2,
         "messagesPerConnection": 9,
         "timeouts": {"session": "7s", "envelope": "8s", "message": "9s"},
+        "ehloIgnore": ["SIZE", "PIPELINING"],
     }
     own = {
         "smtp": {"host": "relay.example.com", "port": 465, "tls": {"mode": "Implicit"}},
@@ -96,12 +97,17 @@ def test_on_the_host_s_server_connections_are_the_host_s() -> None:
             "maxConnections": 1,
             "messagesPerConnection": 3,
             "timeouts": {"session": "30s", "envelope": "60s", "message": "10m"},
+            "ehloIgnore": ["8BITMIME"],
         },
     }
     host = tiers.RELAY | {"delivery": limits}
     found, inherited = tiers.settle(host, own), tiers.settle(host, {})
     assert found.delivery == inherited.delivery
-    paths = ("heloName", "maxConnections", "messagesPerConnection", "timeouts.session", "timeouts.message")
+    assert found.delivery.ehlo_ignore == ("PIPELINING", "SIZE")
+    paths = (
+        *("heloName", "maxConnections", "messagesPerConnection", "timeouts.session", "timeouts.message"),
+        "ehloIgnore",
+    )
     assert {found.provenance[f"delivery.{path}"].value for path in paths} == {"Host"}
 
 

@@ -22,6 +22,7 @@ PATHS = {
     "delivery": {
         *("heloName", "maxConnections", "messagesPerConnection", "ratePerMinute", "maxAge"),
         *("timeouts.session", "timeouts.envelope", "timeouts.message"),
+        "ehloIgnore",
     },
     "notifications": {
         f"{category}.{field}"

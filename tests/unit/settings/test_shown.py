@@ -22,7 +22,7 @@ _FULL: typing.Final[tiers.Json] = {
     },
     "auth": {"username": "relay", "passwordSecretRef": {"name": "relay"}},
     "from": {"address": "no-reply@example.com", "displayName": "Relay", "replyTo": "help@example.com"},
-    "delivery": {"heloName": "x.example.com", "ratePerMinute": 60, "maxAge": "1h"},
+    "delivery": {"heloName": "x.example.com", "ratePerMinute": 60, "maxAge": "1h", "ehloIgnore": ["SIZE"]},
     "policy": {
         "recipients": {"domains": ["example.com"]},
         "quota": {"queuedMessages": 10, "queuedBytes": "1Mi", "ratePerMinute": 30},

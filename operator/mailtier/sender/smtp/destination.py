@@ -329,12 +329,14 @@ class Destination:
         state = self.auth_state(found.generation)
         # Again, for whoever follows the phases: the name is resolved.
         progress.phase = classify.Phase.CONNECT
+        limits = self.at.limits(spot.seat)
         plan = opening.OpeningPlan(
             endpoint=self.key.endpoint,
             addresses=self._in_order(spot.addresses),
             credentials=found,
             helo_name=self.at.helo_name(spot.seat),
-            total=self.at.limits(spot.seat).session_timeout,
+            total=limits.session_timeout,
+            ehlo_ignore=limits.ehlo_ignore,
             auth=state,
             owner=self.key.party,
         )

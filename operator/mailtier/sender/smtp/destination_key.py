@@ -17,6 +17,7 @@ class DestinationLimits:
     session_timeout: dt.timedelta
     envelope_timeout: dt.timedelta
     message_timeout: dt.timedelta
+    ehlo_ignore: tuple[vocabulary.EhloKeyword, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ def limits_of(delivery: effective.Delivery) -> DestinationLimits:
         session_timeout=delivery.session_timeout,
         envelope_timeout=delivery.envelope_timeout,
         message_timeout=delivery.message_timeout,
+        ehlo_ignore=delivery.ehlo_ignore,
     )
 
 

@@ -10,7 +10,7 @@ import datetime as dt
 import operator
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import aiosmtplib
@@ -91,6 +91,7 @@ class OpeningPlan:
         auth: The state of the credentials' generation.
         owner: Who answers for the server, and with whose share of the threads TLS is made (R15): the namespace that
             names the endpoint, or the host.
+        ehlo_ignore: What the session makes no use of, though it is offered.
     """
 
     endpoint: effective.Endpoint
@@ -100,6 +101,7 @@ class OpeningPlan:
     total: dt.timedelta
     auth: auth_states.AuthState
     owner: str
+    ehlo_ignore: Collection[vocabulary.EhloKeyword] = ()
 
 
 class Opener:
@@ -217,7 +219,7 @@ class Opener:
             return session.Session(
                 _transport(client),
                 generation=plan.credentials.generation,
-                offered=wire.Extensions.from_ehlo(client.esmtp_extensions),
+                offered=wire.Extensions.from_ehlo(client.esmtp_extensions, ignored=plan.ehlo_ignore),
                 secrets=plan.credentials.secrets(),
                 certificate_expires_at=progress.certificate_expires_at,
             )
