@@ -13,7 +13,7 @@ import time
 import typing
 
 from kit import queues, secret_store, smtpd, wait
-from mailtier.api import feed, names, vocabulary
+from mailtier.api import feed, names, overrides, vocabulary
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import builder, delivery, templates
 from mailtier.sender.net import resolver, tls
@@ -175,6 +175,7 @@ def settings(
     rate_per_minute: int | None = None,
     namespace_rate: int | None = None,
     ehlo_ignore: tuple[vocabulary.EhloKeyword, ...] = (),
+    replies: tuple[overrides.ReplyOverride, ...] = (),
     from_address: str = "noreply@example.com",
     from_name: str = "Example",
     by_address: effective.ByAddress = effective.NOWHERE,
@@ -199,6 +200,7 @@ def settings(
             rate_per_minute=rate_per_minute,
             max_age=None,
             ehlo_ignore=ehlo_ignore,
+            replies=replies,
         ),
         notifications={
             category: effective.CategorySettings(enabled=True, recipients=()) for category in vocabulary.Category

@@ -121,6 +121,15 @@ def sender() -> st.SearchStrategy[Json]:
     return _group(address=_address(), displayName=_LINES, replyTo=_address(), envelope=_address())
 
 
+def reply_rules() -> st.SearchStrategy[Json]:
+    """Return rules on replies, by each part of a reply."""
+    action = st.sampled_from([action.value for action in vocabulary.ReplyAction])
+    by_code = st.fixed_dictionaries({"code": st.integers(500, 599), "action": action})
+    by_enhanced = st.fixed_dictionaries({"enhanced": st.just("5.7.1"), "action": action}, optional={"text": _LINES})
+    by_text = st.fixed_dictionaries({"text": _LINES, "action": action}, optional={"code": st.integers(400, 499)})
+    return st.one_of(by_code, by_enhanced, by_text)
+
+
 def delivery(*, owner: bool) -> st.SearchStrategy[Json]:
     """Return `delivery` groups.
 
@@ -136,6 +145,7 @@ def delivery(*, owner: bool) -> st.SearchStrategy[Json]:
             "heloName": st.sampled_from(("mail.example.com", "mail.example.com.")),
             "maxConnections": st.integers(1, 100),
             "messagesPerConnection": st.integers(1, 10_000),
+            "replies": st.lists(reply_rules(), max_size=3),
             "ehloIgnore": st.lists(st.sampled_from(list(vocabulary.EhloKeyword)), unique=True),
             "timeouts": _group(
                 session=st.sampled_from(("1s", "30s")),

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pydantic
 
-from mailtier.api import oauth, schema, types, vocabulary
+from mailtier.api import oauth, overrides, schema, types, vocabulary
 
 Recipients = Annotated[list[types.Address], pydantic.Field(max_length=20), schema.SET]
 
@@ -187,7 +187,8 @@ class Timeouts(schema.Model):
 class Delivery(schema.Model):
     """How mail is delivered.
 
-    heloName, maxConnections, messagesPerConnection, timeouts and ehloIgnore belong to the owner of the endpoint.
+    heloName, maxConnections, messagesPerConnection, timeouts, ehloIgnore and replies belong to the owner of the
+    endpoint.
     """
 
     helo_name: types.ServerName | None = None
@@ -203,6 +204,9 @@ class Delivery(schema.Model):
     ) = None
     """What the server offers and does not do well, to be left alone: PIPELINING, SIZE, 8BITMIME, SMTPUTF8. Such as
     PIPELINING behind a proxy that answers the first command of a group alone. Nothing when absent."""
+    replies: overrides.ReplyRules | None = None
+    """What is made of replies that this server means otherwise than others do. The first entry that matches a reply
+    decides; a reply that none matches is judged as always."""
     rate_per_minute: Annotated[int, pydantic.Field(ge=1, le=100_000, strict=True)] | None = None
     """Messages a minute for each organization; not limited when absent in both tiers."""
     max_age: types.MaxAge | None = None
@@ -215,6 +219,7 @@ class Delivery(schema.Model):
             "messages_per_connection",
             "timeouts",
             "ehlo_ignore",
+            "replies",
             "rate_per_minute",
             "max_age",
         ),

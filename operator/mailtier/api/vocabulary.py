@@ -62,6 +62,14 @@ class EhloKeyword(enum.StrEnum):
     SMTPUTF8 = "SMTPUTF8"
 
 
+class ReplyAction(enum.StrEnum):
+    """What is made of a server's reply."""
+
+    DEFER = "Defer"
+    HOLD = "Hold"
+    FAIL = "Fail"
+
+
 class Category(enum.StrEnum):
     """What a notification is about."""
 

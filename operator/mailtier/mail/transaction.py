@@ -13,7 +13,8 @@ import enum
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from mailtier.mail import classify, preflight, replies, transaction_table, wire
+from mailtier.api import overrides as reply_overrides
+from mailtier.mail import classify, overrides, preflight, replies, transaction_table, wire
 
 _S: Final = transaction_table.TransactionState
 _E: Final = transaction_table.TransactionEvent
@@ -72,6 +73,7 @@ class Transaction:
         message: The whole message, CRLF at the end of every line, not dot-stuffed.
         offered: What the server offers.
         secrets: What must not be quoted from replies; see `replies.quotable`.
+        rules: What the owner of the endpoint makes of replies.
 
     Attributes:
         dot_sent: Whether the final dot was handed out. From then on, a loss leaves the message in doubt.
@@ -88,6 +90,7 @@ class Transaction:
         "_message",
         "_offered",
         "_results",
+        "_rules",
         "_secrets",
         "_state",
         "_targets",
@@ -103,6 +106,7 @@ class Transaction:
         message: bytes,
         offered: wire.Extensions,
         secrets: Iterable[str] = (),
+        rules: Sequence[reply_overrides.ReplyOverride] = (),
     ) -> None:
         if not rcpt_to:
             raise ValueError("a transaction needs a recipient")
@@ -113,6 +117,7 @@ class Transaction:
         self._message = message
         self._offered = offered
         self._secrets = tuple(secrets)
+        self._rules = rules
         self._state = _S.IDLE
         self._results = [RecipientResult(rcpt_to=address) for address in rcpt_to]
         # Indexes of the recipients that get a RCPT, and how many of those have been answered.
@@ -269,7 +274,7 @@ class Transaction:
         """Take a reply to a message whose dot has not left: a refusal counts, and nothing can follow it."""
         if not (reply.is_transient or reply.is_permanent):
             return self._break(classify.Fault.PROTOCOL_ERROR)
-        self._fail_pending(classify.classify_reply(classify.Phase.DOT, reply, secrets=self._secrets))
+        self._fail_pending(self._judged(classify.Phase.DOT, reply))
         return self._end(SessionAfter.CLOSE)
 
     def _receive_dot(self, reply: replies.Reply) -> bytes:
@@ -341,7 +346,11 @@ class Transaction:
         self._results[index] = dataclasses.replace(self._results[index], verdict=verdict, failure=failure, reply=reply)
 
     def _classified(self, reply: replies.Reply) -> classify.Failure:
-        return classify.classify_reply(transaction_table.PHASES[self._state], reply, secrets=self._secrets)
+        return self._judged(transaction_table.PHASES[self._state], reply)
+
+    def _judged(self, phase: classify.Phase, reply: replies.Reply) -> classify.Failure:
+        judged = classify.classify_reply(phase, reply, secrets=self._secrets)
+        return overrides.override(judged, phase, reply, self._rules)
 
     def _require(self, *states: transaction_table.TransactionState) -> None:
         if self._state not in states:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from typing import Final
 
-from mailtier.api import names, reasons, vocabulary
+from mailtier.api import names, overrides, reasons, vocabulary
 
 
 class State(enum.StrEnum):
@@ -207,6 +207,7 @@ class Delivery:
         envelope_timeout: Total from MAIL FROM to the reply to DATA.
         message_timeout: Total for the message and the reply to its final dot.
         ehlo_ignore: What the server offers and is left alone, sorted.
+        replies: What is made of which replies; the first that matches decides.
         rate_per_minute: Messages a minute for the organization; None without a limit.
         max_age: How long a message is tried; None for its category's own limit.
     """
@@ -220,6 +221,7 @@ class Delivery:
     rate_per_minute: int | None
     max_age: dt.timedelta | None
     ehlo_ignore: tuple[vocabulary.EhloKeyword, ...] = ()
+    replies: tuple[overrides.ReplyOverride, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

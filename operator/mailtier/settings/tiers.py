@@ -214,6 +214,7 @@ def _delivery(
             "delivery.timeouts.message", says, _duration(timeouts.message), default=MESSAGE_TIMEOUT
         ),
         ehlo_ignore=tuple(sorted(ledger.own("delivery.ehloIgnore", says, theirs.ehlo_ignore, default=[]))),
+        replies=tuple(rule.as_override() for rule in ledger.own("delivery.replies", says, theirs.replies, default=[])),
         rate_per_minute=ledger.choose(
             "delivery.ratePerMinute",
             _capped(mine.rate_per_minute, most.rate_per_minute),

@@ -163,6 +163,8 @@ def _delivery(delivery: effective.Delivery) -> dict[str, Any]:
         shown["heloName"] = delivery.helo_name
     if delivery.ehlo_ignore:
         shown["ehloIgnore"] = [str(keyword) for keyword in delivery.ehlo_ignore]
+    if delivery.replies:
+        shown["replies"] = [str(rule) for rule in delivery.replies]
     if delivery.rate_per_minute is not None:
         shown["ratePerMinute"] = delivery.rate_per_minute
     if delivery.max_age is not None:

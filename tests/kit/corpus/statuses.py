@@ -100,6 +100,7 @@ def _effective() -> dict[str, typing.Any]:
             "messagesPerConnection": 100,
             "timeouts": {"session": "30s", "envelope": "60s", "message": "10m"},
             "ehloIgnore": ["PIPELINING"],
+            "replies": ['554 5.7.1 "greylisted": Defer'],
             "ratePerMinute": 60,
             "maxAge": "24h",
         },

@@ -88,6 +88,7 @@ def test_on_the_host_s_server_connections_are_the_host_s() -> None:
         "messagesPerConnection": 9,
         "timeouts": {"session": "7s", "envelope": "8s", "message": "9s"},
         "ehloIgnore": ["SIZE", "PIPELINING"],
+        "replies": [{"code": 554, "enhanced": "5.7.1", "action": "Defer"}, {"text": "quota", "action": "Hold"}],
     }
     own = {
         "smtp": {"host": "relay.example.com", "port": 465, "tls": {"mode": "Implicit"}},
@@ -98,15 +99,17 @@ def test_on_the_host_s_server_connections_are_the_host_s() -> None:
             "messagesPerConnection": 3,
             "timeouts": {"session": "30s", "envelope": "60s", "message": "10m"},
             "ehloIgnore": ["8BITMIME"],
+            "replies": [{"code": 550, "action": "Defer"}],
         },
     }
     host = tiers.RELAY | {"delivery": limits}
     found, inherited = tiers.settle(host, own), tiers.settle(host, {})
     assert found.delivery == inherited.delivery
     assert found.delivery.ehlo_ignore == ("PIPELINING", "SIZE")
+    assert [str(rule) for rule in found.delivery.replies] == ["554 5.7.1: Defer", '"quota": Hold']
     paths = (
         *("heloName", "maxConnections", "messagesPerConnection", "timeouts.session", "timeouts.message"),
-        "ehloIgnore",
+        *("ehloIgnore", "replies"),
     )
     assert {found.provenance[f"delivery.{path}"].value for path in paths} == {"Host"}
 

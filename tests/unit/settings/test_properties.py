@@ -22,7 +22,7 @@ PATHS = {
     "delivery": {
         *("heloName", "maxConnections", "messagesPerConnection", "ratePerMinute", "maxAge"),
         *("timeouts.session", "timeouts.envelope", "timeouts.message"),
-        "ehloIgnore",
+        *("ehloIgnore", "replies"),
     },
     "notifications": {
         f"{category}.{field}"

@@ -15,6 +15,7 @@ from mailtier.settings import codec, effective, view
 
 _Path = tuple[str, ...]
 
+_REPLIES: typing.Final = [{"code": 554, "action": "Hold"}]
 _FULL: typing.Final[tiers.Json] = {
     "smtp": {
         "host": "relay.example.com",
@@ -22,7 +23,13 @@ _FULL: typing.Final[tiers.Json] = {
     },
     "auth": {"username": "relay", "passwordSecretRef": {"name": "relay"}},
     "from": {"address": "no-reply@example.com", "displayName": "Relay", "replyTo": "help@example.com"},
-    "delivery": {"heloName": "x.example.com", "ratePerMinute": 60, "maxAge": "1h", "ehloIgnore": ["SIZE"]},
+    "delivery": {
+        "heloName": "x.example.com",
+        "ratePerMinute": 60,
+        "maxAge": "1h",
+        "ehloIgnore": ["SIZE"],
+        "replies": _REPLIES,
+    },
     "policy": {
         "recipients": {"domains": ["example.com"]},
         "quota": {"queuedMessages": 10, "queuedBytes": "1Mi", "ratePerMinute": 30},

@@ -187,6 +187,7 @@ class Attempts:
                 before_dot=functools.partial(self._queue.note_dot, attempt.job.recipient_number, built.snapshot),
                 envelope_timeout=limits.envelope_timeout,
                 message_timeout=min(limits.message_timeout, _PASSWORD_DOT) if is_recovery else limits.message_timeout,
+                rules=limits.replies,
             )
             if result is not None:
                 return result

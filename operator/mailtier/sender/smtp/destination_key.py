@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 
-from mailtier.api import vocabulary
+from mailtier.api import overrides, vocabulary
 from mailtier.sender.smtp import rooms
 from mailtier.settings import effective
 
@@ -18,6 +18,7 @@ class DestinationLimits:
     envelope_timeout: dt.timedelta
     message_timeout: dt.timedelta
     ehlo_ignore: tuple[vocabulary.EhloKeyword, ...]
+    replies: tuple[overrides.ReplyOverride, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ def limits_of(delivery: effective.Delivery) -> DestinationLimits:
         envelope_timeout=delivery.envelope_timeout,
         message_timeout=delivery.message_timeout,
         ehlo_ignore=delivery.ehlo_ignore,
+        replies=delivery.replies,
     )
 
 

@@ -9,9 +9,10 @@ import collections
 import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, cast
 
+from mailtier.api import overrides
 from mailtier.mail import classify, replies, transaction, transaction_table, wire
 from mailtier.sender.secrets import credentials
 
@@ -189,6 +190,7 @@ class Session:
         before_dot: BeforeDot,
         envelope_timeout: dt.timedelta,
         message_timeout: dt.timedelta,
+        rules: Sequence[overrides.ReplyOverride] = (),
     ) -> transaction.RecipientResult | None:
         """Carry out one transaction and return what became of its recipient.
 
@@ -200,13 +202,19 @@ class Session:
                 certainly not taken.
             envelope_timeout: Total until the reply to DATA (R10).
             message_timeout: Total for the message and the reply to its final dot (R10); for a large one each of them.
+            rules: What the owner of the endpoint makes of replies.
 
         Returns:
             Its result; None where an idle session was gone, or says nothing any more, before the transaction began:
             nobody's fault. A new session always has one.
         """
         machine = transaction.Transaction(
-            mail_from=mail_from, rcpt_to=(rcpt_to,), message=message, offered=self.offered, secrets=self._secrets
+            mail_from=mail_from,
+            rcpt_to=(rcpt_to,),
+            message=message,
+            offered=self.offered,
+            secrets=self._secrets,
+            rules=rules,
         )
         is_reused = self.messages > 0
         self.messages += 1
