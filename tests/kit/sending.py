@@ -13,7 +13,7 @@ import time
 import typing
 
 from kit import queues, secret_store, smtpd, wait
-from mailtier.api import feed, names, overrides, vocabulary
+from mailtier.api import feed, names, vocabulary
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import builder, delivery, templates
 from mailtier.sender.net import resolver, tls
@@ -172,15 +172,13 @@ def settings(
     session: dt.timedelta = dt.timedelta(seconds=10),
     envelope: dt.timedelta = dt.timedelta(seconds=10),
     message: dt.timedelta = dt.timedelta(seconds=10),
-    rate_per_minute: int | None = None,
     namespace_rate: int | None = None,
-    ehlo_ignore: tuple[vocabulary.EhloKeyword, ...] = (),
-    replies: tuple[overrides.ReplyOverride, ...] = (),
     from_address: str = "noreply@example.com",
     from_name: str = "Example",
     by_address: effective.ByAddress = effective.NOWHERE,
+    **delivery: typing.Any,
 ) -> effective.Effective:
-    """Return effective settings."""
+    """Return effective settings, with further fields of delivery."""
     return effective.Effective(
         organization=effective.OrganizationKey(namespace=namespace, name=name),
         namespace_uid=uid or f"uid-{namespace}",
@@ -197,10 +195,7 @@ def settings(
             session_timeout=session,
             envelope_timeout=envelope,
             message_timeout=message,
-            rate_per_minute=rate_per_minute,
-            max_age=None,
-            ehlo_ignore=ehlo_ignore,
-            replies=replies,
+            **{"rate_per_minute": None, "max_age": None, **delivery},
         ),
         notifications={
             category: effective.CategorySettings(enabled=True, recipients=()) for category in vocabulary.Category

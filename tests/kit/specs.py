@@ -145,6 +145,7 @@ def delivery(*, owner: bool) -> st.SearchStrategy[Json]:
             "heloName": st.sampled_from(("mail.example.com", "mail.example.com.")),
             "maxConnections": st.integers(1, 100),
             "messagesPerConnection": st.integers(1, 10_000),
+            "endpointRatePerMinute": st.integers(1, 100_000),
             "replies": st.lists(reply_rules(), max_size=3),
             "ehloIgnore": st.lists(st.sampled_from(list(vocabulary.EhloKeyword)), unique=True),
             "timeouts": _group(

@@ -187,8 +187,8 @@ class Timeouts(schema.Model):
 class Delivery(schema.Model):
     """How mail is delivered.
 
-    heloName, maxConnections, messagesPerConnection, timeouts, ehloIgnore and replies belong to the owner of the
-    endpoint.
+    heloName, maxConnections, messagesPerConnection, timeouts, ehloIgnore, replies and endpointRatePerMinute belong to
+    the owner of the endpoint.
     """
 
     helo_name: types.ServerName | None = None
@@ -207,6 +207,9 @@ class Delivery(schema.Model):
     replies: overrides.ReplyRules | None = None
     """What is made of replies that this server means otherwise than others do. The first entry that matches a reply
     decides; a reply that none matches is judged as always."""
+    endpoint_rate_per_minute: Annotated[int, pydantic.Field(ge=1, le=100_000, strict=True)] | None = None
+    """Messages a minute through the endpoint, of all organizations there together and password recoveries included, as
+    a provider allows them to an account; what is above waits in the queue. Not limited when absent."""
     rate_per_minute: Annotated[int, pydantic.Field(ge=1, le=100_000, strict=True)] | None = None
     """Messages a minute for each organization; not limited when absent in both tiers."""
     max_age: types.MaxAge | None = None
@@ -220,6 +223,7 @@ class Delivery(schema.Model):
             "timeouts",
             "ehlo_ignore",
             "replies",
+            "endpoint_rate_per_minute",
             "rate_per_minute",
             "max_age",
         ),

@@ -59,7 +59,15 @@ def _is_plaintext(spec: "OrgSpec") -> bool:
     return spec.smtp is not None and spec.smtp.tls is not None and spec.smtp.tls.mode == vocabulary.TlsMode.DISABLED
 
 
-OWNER_ONLY = ("helo_name", "max_connections", "messages_per_connection", "timeouts", "ehlo_ignore", "replies")
+OWNER_ONLY = (
+    "helo_name",
+    "max_connections",
+    "messages_per_connection",
+    "timeouts",
+    "ehlo_ignore",
+    "replies",
+    "endpoint_rate_per_minute",
+)
 """Fields of delivery that belong to the owner of the endpoint."""
 
 
@@ -94,13 +102,15 @@ class OrgSpec(schema.Model):
         schema.Rule(
             cel="has(self.smtp) || !has(self.delivery) || !(has(self.delivery.heloName) || "
             "has(self.delivery.maxConnections) || has(self.delivery.messagesPerConnection) || "
-            "has(self.delivery.timeouts) || has(self.delivery.ehloIgnore) || has(self.delivery.replies))",
+            "has(self.delivery.timeouts) || has(self.delivery.ehloIgnore) || has(self.delivery.replies) || "
+            "has(self.delivery.endpointRatePerMinute))",
             holds=lambda spec: (
                 spec.smtp is not None
                 or spec.delivery is None
                 or all(getattr(spec.delivery, field) is None for field in OWNER_ONLY)
             ),
-            message="delivery.heloName, maxConnections, messagesPerConnection, timeouts, ehloIgnore and replies"
-            " belong to the owner of the endpoint; remove them, or set smtp.host to an endpoint of your own",
+            message="delivery.heloName, maxConnections, messagesPerConnection, timeouts, ehloIgnore, replies and"
+            " endpointRatePerMinute belong to the owner of the endpoint; remove them, or set smtp.host to an endpoint"
+            " of your own",
         ),
     )

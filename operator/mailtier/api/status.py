@@ -144,6 +144,8 @@ class EffectiveDelivery(schema.Model):
     """What the server offers and is left alone; nothing when absent."""
     replies: Annotated[list[_Name], pydantic.Field(max_length=20), schema.ATOMIC] | None = None
     """What is made of which replies, such as 554 5.7.1 "greylisted": Defer; none when absent."""
+    endpoint_rate_per_minute: _Count | None = None
+    """Messages a minute through the endpoint, of all organizations there; not limited when absent."""
     rate_per_minute: _Count | None = None
     """Messages a minute for the organization; not limited when absent."""
     max_age: _Duration | None = None

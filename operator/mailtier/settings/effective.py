@@ -208,6 +208,7 @@ class Delivery:
         message_timeout: Total for the message and the reply to its final dot.
         ehlo_ignore: What the server offers and is left alone, sorted.
         replies: What is made of which replies; the first that matches decides.
+        endpoint_rate_per_minute: Messages a minute through the endpoint, whoever sends them; None without a limit.
         rate_per_minute: Messages a minute for the organization; None without a limit.
         max_age: How long a message is tried; None for its category's own limit.
     """
@@ -222,6 +223,7 @@ class Delivery:
     max_age: dt.timedelta | None
     ehlo_ignore: tuple[vocabulary.EhloKeyword, ...] = ()
     replies: tuple[overrides.ReplyOverride, ...] = ()
+    endpoint_rate_per_minute: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

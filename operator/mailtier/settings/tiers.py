@@ -215,6 +215,9 @@ def _delivery(
         ),
         ehlo_ignore=tuple(sorted(ledger.own("delivery.ehloIgnore", says, theirs.ehlo_ignore, default=[]))),
         replies=tuple(rule.as_override() for rule in ledger.own("delivery.replies", says, theirs.replies, default=[])),
+        endpoint_rate_per_minute=ledger.own(
+            "delivery.endpointRatePerMinute", says, theirs.endpoint_rate_per_minute, default=None
+        ),
         rate_per_minute=ledger.choose(
             "delivery.ratePerMinute",
             _capped(mine.rate_per_minute, most.rate_per_minute),

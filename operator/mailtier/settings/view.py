@@ -165,6 +165,8 @@ def _delivery(delivery: effective.Delivery) -> dict[str, Any]:
         shown["ehloIgnore"] = [str(keyword) for keyword in delivery.ehlo_ignore]
     if delivery.replies:
         shown["replies"] = [str(rule) for rule in delivery.replies]
+    if delivery.endpoint_rate_per_minute is not None:
+        shown["endpointRatePerMinute"] = delivery.endpoint_rate_per_minute
     if delivery.rate_per_minute is not None:
         shown["ratePerMinute"] = delivery.rate_per_minute
     if delivery.max_age is not None:

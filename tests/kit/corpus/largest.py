@@ -81,6 +81,7 @@ def _settings() -> dict[str, typing.Any]:
                 "message": "000000h000010m000000s",
             },
             "ehloIgnore": [keyword.value for keyword in vocabulary.EhloKeyword],
+            "endpointRatePerMinute": 100_000,
             "replies": [
                 {"code": 599, "enhanced": "5.999.999", "text": _WIDE * 128, "action": "Defer"} for _ in range(20)
             ],

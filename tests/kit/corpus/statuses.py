@@ -99,6 +99,7 @@ def _effective() -> dict[str, typing.Any]:
             "maxConnections": 3,
             "messagesPerConnection": 100,
             "timeouts": {"session": "30s", "envelope": "60s", "message": "10m"},
+            "endpointRatePerMinute": 600,
             "ehloIgnore": ["PIPELINING"],
             "replies": ['554 5.7.1 "greylisted": Defer'],
             "ratePerMinute": 60,

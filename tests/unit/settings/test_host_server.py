@@ -87,6 +87,7 @@ def test_on_the_host_s_server_connections_are_the_host_s() -> None:
         "maxConnections": 2,
         "messagesPerConnection": 9,
         "timeouts": {"session": "7s", "envelope": "8s", "message": "9s"},
+        "endpointRatePerMinute": 30,
         "ehloIgnore": ["SIZE", "PIPELINING"],
         "replies": [{"code": 554, "enhanced": "5.7.1", "action": "Defer"}, {"text": "quota", "action": "Hold"}],
     }
@@ -98,6 +99,7 @@ def test_on_the_host_s_server_connections_are_the_host_s() -> None:
             "maxConnections": 1,
             "messagesPerConnection": 3,
             "timeouts": {"session": "30s", "envelope": "60s", "message": "10m"},
+            "endpointRatePerMinute": 1000,
             "ehloIgnore": ["8BITMIME"],
             "replies": [{"code": 550, "action": "Defer"}],
         },
@@ -105,11 +107,12 @@ def test_on_the_host_s_server_connections_are_the_host_s() -> None:
     host = tiers.RELAY | {"delivery": limits}
     found, inherited = tiers.settle(host, own), tiers.settle(host, {})
     assert found.delivery == inherited.delivery
+    assert found.delivery.endpoint_rate_per_minute == 30
     assert found.delivery.ehlo_ignore == ("PIPELINING", "SIZE")
     assert [str(rule) for rule in found.delivery.replies] == ["554 5.7.1: Defer", '"quota": Hold']
     paths = (
         *("heloName", "maxConnections", "messagesPerConnection", "timeouts.session", "timeouts.message"),
-        *("ehloIgnore", "replies"),
+        *("ehloIgnore", "replies", "endpointRatePerMinute"),
     )
     assert {found.provenance[f"delivery.{path}"].value for path in paths} == {"Host"}
 

@@ -22,7 +22,7 @@ PATHS = {
     "delivery": {
         *("heloName", "maxConnections", "messagesPerConnection", "ratePerMinute", "maxAge"),
         *("timeouts.session", "timeouts.envelope", "timeouts.message"),
-        *("ehloIgnore", "replies"),
+        *("ehloIgnore", "replies", "endpointRatePerMinute"),
     },
     "notifications": {
         f"{category}.{field}"

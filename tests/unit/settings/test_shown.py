@@ -15,7 +15,6 @@ from mailtier.settings import codec, effective, view
 
 _Path = tuple[str, ...]
 
-_REPLIES: typing.Final = [{"code": 554, "action": "Hold"}]
 _FULL: typing.Final[tiers.Json] = {
     "smtp": {
         "host": "relay.example.com",
@@ -27,8 +26,9 @@ _FULL: typing.Final[tiers.Json] = {
         "heloName": "x.example.com",
         "ratePerMinute": 60,
         "maxAge": "1h",
+        "endpointRatePerMinute": 600,
         "ehloIgnore": ["SIZE"],
-        "replies": _REPLIES,
+        "replies": [{"code": 554, "action": "Hold"}],
     },
     "policy": {
         "recipients": {"domains": ["example.com"]},

@@ -21,6 +21,7 @@ _QUOTA: Final = ("quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinu
 _ACTING: Final = {
     "delivery.heloName": _SENDER_S,
     "delivery.maxAge": "by category",
+    "delivery.endpointRatePerMinute": _UNLIMITED,
     "delivery.ratePerMinute": _UNLIMITED,
     "quota.queuedMessages": _SENDER_S,
     "quota.queuedBytes": _SENDER_S,

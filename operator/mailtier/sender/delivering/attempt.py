@@ -177,6 +177,9 @@ class Attempts:
             if not isinstance(opened, session.Session):
                 return opened
             attempt.login.ticket.release()
+            if not slot.pace.may_go():
+                self._schedule.put_first(attempt.entry)
+                return None
             self._keeper.confirm(attempt.entry.organization.key)
             limits = target.limits_of(slot)
             is_recovery = attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY

@@ -244,13 +244,14 @@ class Deliverer:
                 target.want_nothing()
                 target.give_back(slot)
                 return
+            slot.pace.count()
             self._workers.spawn(self._work(target, slot, entry))
         # Others at the same server do not wait for it.
         target.want_nothing()
 
     def _retry(self, target: destination.Destination, now: float) -> None:
-        """Have a destination looked at again when its breaker lets somebody through; one reminder is enough."""
-        at = target.breaker.retry_at
+        """Have a destination looked at again when breaker and rate let somebody through; one reminder is enough."""
+        at = target.again_at()
         known = self._retries.at(target.key)
         if now < at and (known is None or at < known):
             self._retries.set(target.key, at)
@@ -266,6 +267,7 @@ class Deliverer:
             while following is not None:
                 began = self._clock.monotonic()
                 await self._attempts.carry_out(following, target, slot)
+                slot.pace.settle()
                 self._schedule.charge(following, int((self._clock.monotonic() - began) / _TURN_SECONDS))
                 if slot.is_trial and target.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
                     # The server works again: this slot is one like the others, which may be used as well.
@@ -274,5 +276,7 @@ class Deliverer:
                 if self._is_stopping or target.must_yield(slot) or target.breaker.retry_at > self._clock.monotonic():
                     break
                 following = self._schedule.take(target.key, self._clock.monotonic())
+                if following is not None:
+                    slot.pace.count()
         finally:
             await target.release(slot)

@@ -8,6 +8,9 @@ _K = TypeVar("_K", bound=Hashable)
 _PRUNED_ABOVE: Final = 1_000
 
 _MINUTE_SECONDS = 60.0
+_SLACK_SECONDS: Final = 0.001
+"""What is added and taken away again is not quite the same number."""
+
 _BURST_SHARE = 10
 """A tenth of a minute's messages may go at once, so that a handful of notifications does not wait."""
 
@@ -26,14 +29,27 @@ class Meter:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Charge:
-    """What one message cost; the limiter that took it may have another rate by now, or be gone."""
+    """What one message cost; the limiter that took it may have another rate by now, or be gone.
+
+    Attributes:
+        until: When the meter has forgotten it.
+    """
 
     meter: Meter
     seconds: float
+    until: float
 
-    def give_back(self) -> None:
-        """Count a message less: it did not go after all."""
-        self.meter.next_at -= self.seconds
+    def left(self, now: float) -> float:
+        """Return what the meter has not forgotten of it."""
+        return min(max(self.until - now, 0.0), self.seconds)
+
+    def give_back(self, now: float = float("-inf")) -> None:
+        """Count a message less: it did not go after all.
+
+        Args:
+            now: What the meter has forgotten until then is not given back; everything is by default.
+        """
+        self.meter.next_at -= self.left(now)
 
 
 class RateLimiter:
@@ -66,7 +82,19 @@ class RateLimiter:
     def take(self, now: float) -> Charge:
         """Count a message that goes now, and return what it costs."""
         self._meter.next_at = max(now, self._meter.next_at) + self._interval_seconds
-        return Charge(self._meter, self._interval_seconds)
+        return Charge(self._meter, self._interval_seconds, self._meter.next_at)
+
+    def postpone(self, charge: Charge, now: float) -> Charge | None:
+        """Count a message now that was counted when it was its turn; None where it may not go now.
+
+        Between the two lies what a session takes to open. Counted at its turn alone, messages that were held up go
+        together with those that were not, and a minute holds more than its rate.
+        """
+        charge.give_back(now)
+        if self.allowed_at(now) > now + _SLACK_SECONDS:
+            charge.meter.next_at += charge.left(now)
+            return None
+        return self.take(now)
 
 
 class Buckets(Generic[_K]):

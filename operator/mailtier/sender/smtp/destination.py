@@ -13,7 +13,7 @@ from typing import Final
 from mailtier.mail import classify
 from mailtier.sender.net import breaker, faults, resolver, shares, witnesses
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import destination_key, opening, rooms, session, surroundings, whereabouts
+from mailtier.sender.smtp import destination_key, opening, pacing, rooms, session, surroundings, whereabouts
 from mailtier.telemetry import metrics
 
 _IDLE_SECONDS: Final = 5.0
@@ -22,6 +22,10 @@ _IDLE_SECONDS: Final = 5.0
 _TURN_MESSAGES: Final = 10
 _TURN_SECONDS: Final = 2.0
 """What a slot is used for before others of the same server have it, so that not each message opens a session."""
+
+_TURN_LOST_SECONDS: Final = 1.0
+"""After how long whoever waited for a rate asks again, where another had its turn: nobody tells when the rate allows
+the next."""
 
 PREFERRED_SECONDS: Final = 600.0
 """How long the address that did is asked before those that stand before it."""
@@ -45,9 +49,11 @@ class Slot:
         taken_at: When, in seconds of the monotonic clock.
         carried: Its connection, while there is one.
         turns: How many messages it was used for.
+        pace: The rate of its server, and the message at hand.
     """
 
     seat: rooms.Seat
+    pace: pacing.SlotPace
     is_trial: bool
     taken_at: float
     carried: session.Session | None = None
@@ -118,7 +124,7 @@ class Destination:
     def must_yield(self, slot: Slot) -> bool:
         """Return whether whoever has a slot should give it back after the message at hand."""
         slot.turns += 1
-        if slot.seat is not self.at.seat or slot.seat.room.is_urgent(slot.seat):
+        if slot.seat is not self.at.seat or slot.seat.room.is_urgent(slot.seat) or slot.seat.is_paced():
             return True
         is_over = slot.turns >= _TURN_MESSAGES or self._clock.monotonic() - slot.taken_at >= _TURN_SECONDS
         return is_over and slot.seat.room.must_yield(slot.seat)
@@ -163,6 +169,14 @@ class Destination:
             return None
         seat.room.take(seat)
         return self._new_slot(seat, is_trial=self.breaker.state(now) is breaker.BreakerState.HALF_OPEN)
+
+    def again_at(self) -> float:
+        """Return when to ask for a slot again that was not to be had just now; in the past where it will be told."""
+        rate, now = self.at.rate(self.at.seat), self._clock.monotonic()
+        if rate is None:
+            return self.breaker.retry_at
+        allowed_at = rate.allowed_at(now)
+        return max(self.breaker.retry_at, allowed_at if allowed_at > now else now + _TURN_LOST_SECONDS)
 
     def want_nothing(self) -> None:
         """Leave the line of those who wait for a slot of the server: nothing is ready."""
@@ -368,7 +382,8 @@ class Destination:
 
     def _new_slot(self, seat: rooms.Seat, *, is_trial: bool, carried: session.Session | None = None) -> Slot:
         self.last_used = self._clock.monotonic()
-        return Slot(seat=seat, is_trial=is_trial, taken_at=self.last_used, carried=carried)
+        pace = pacing.SlotPace(lambda: self.at.rate(seat), self._clock)
+        return Slot(seat=seat, pace=pace, is_trial=is_trial, taken_at=self.last_used, carried=carried)
 
     async def _resolve(self, payer: str | None) -> resolver.ResolvedName:
         async with self._resolving:

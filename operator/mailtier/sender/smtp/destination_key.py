@@ -19,6 +19,7 @@ class DestinationLimits:
     message_timeout: dt.timedelta
     ehlo_ignore: tuple[vocabulary.EhloKeyword, ...]
     replies: tuple[overrides.ReplyOverride, ...]
+    endpoint_rate_per_minute: int | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ def limits_of(delivery: effective.Delivery) -> DestinationLimits:
         message_timeout=delivery.message_timeout,
         ehlo_ignore=delivery.ehlo_ignore,
         replies=delivery.replies,
+        endpoint_rate_per_minute=delivery.endpoint_rate_per_minute,
     )
 
 

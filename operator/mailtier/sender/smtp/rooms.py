@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from mailtier.sender.net import resolver
+from mailtier.sender.scheduling import limiter
 from mailtier.sender.smtp import session
 from mailtier.settings import networks
 
@@ -35,15 +36,27 @@ class Seat:
         party: Whose it is: HOST or a namespace.
         most: How many connections its settings allow it.
         on_turn: Told when it may try to take a slot again.
+        is_paced: Returns whether it waits for the rate of its server; then it keeps its turn, and nobody waits for it.
 
     Attributes:
         busy: How many slots it holds.
+        meter: What is counted of the messages that go there, for all whom the same owner's rate holds.
     """
 
-    __slots__ = ("busy", "most", "on_turn", "party", "room")
+    __slots__ = ("busy", "is_paced", "meter", "most", "on_turn", "party", "room")
 
-    def __init__(self, room: "ServerRoom", *, party: str, most: int, on_turn: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        room: "ServerRoom",
+        *,
+        party: str,
+        most: int,
+        on_turn: Callable[[], None],
+        is_paced: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.room = room
+        self.is_paced = is_paced
+        self.meter = room.meter(party)
         self.party = party
         self.most = most
         self.on_turn = on_turn
@@ -72,6 +85,7 @@ class ServerRoom:
 
     Args:
         label: What the server is known by; the same in the next process.
+        is_one_owner_s: Whether the host alone says how it is used; otherwise each party does for itself.
 
     Attributes:
         cap: How many there may be, where one owner says so: the host, for its server. None for the most that any of
@@ -79,8 +93,10 @@ class ServerRoom:
         busy: How many slots are taken.
     """
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, *, is_one_owner_s: bool = False) -> None:
         self.label = label
+        self._is_one_owner_s = is_one_owner_s
+        self._meters: dict[str, limiter.Meter] = {}
         self.cap: int | None = None
         self.busy = 0
         self._seats: dict[Seat, None] = {}
@@ -107,6 +123,10 @@ class ServerRoom:
     def connections(self) -> int:
         """How many connections there may be at most right now: slots, each with one, and idle sessions."""
         return self.busy + len(self._idle)
+
+    def meter(self, party: str) -> limiter.Meter:
+        """Return what counts the messages of a party; on the host's server those of all parties."""
+        return self._meters.setdefault(HOST if self._is_one_owner_s else party, limiter.Meter())
 
     def offer(self, seat: Seat) -> bool:
         """Return whether a destination may take a slot now; where others are in the way, it gets its turn."""
@@ -283,7 +303,7 @@ class ServerRoom:
         for party in self._in_turn():
             if self._is_due(party):
                 for seat in self._wanting[party]:
-                    if self._has_own_place(seat):
+                    if self._has_own_place(seat) and not seat.is_paced():
                         return seat
         return None
 
@@ -302,7 +322,12 @@ class ServerRoom:
         half = max(1, self.limit // 2)
         if HOST in self._wanting and self.busy - self._held[HOST] >= half:
             return False
-        return len(self._wanting) == 1 or self._held[party] < half
+        return self._held[party] < half or not self._has_rivals(party)
+
+    def _has_rivals(self, party: str) -> bool:
+        """Return whether another party waits for a slot, and not for its rate."""
+        others = (seats for other, seats in self._wanting.items() if other != party)
+        return any(not seat.is_paced() for seats in others for seat in seats)
 
     @contextlib.contextmanager
     def _without_one(self, seat: Seat) -> Iterator[None]:
@@ -324,7 +349,7 @@ class Rooms:
     """
 
     def __init__(self) -> None:
-        self.host = ServerRoom("")
+        self.host = ServerRoom("", is_one_owner_s=True)
         self._named: dict[tuple[str, str], ServerRoom] = {}
         self._addressed: dict[tuple[str, str, str], ServerRoom] = {}
 

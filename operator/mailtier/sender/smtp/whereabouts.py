@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from mailtier.mail import classify
 from mailtier.sender.net import faults, resolver, shares
+from mailtier.sender.scheduling import limiter
 from mailtier.sender.secrets import credentials, logins
 from mailtier.sender.smtp import destination_key, relays, rooms, surroundings
 from mailtier.settings import effective
@@ -79,6 +80,13 @@ class Whereabouts:
         """Return what the owner of the server says of its use."""
         there = self._there(seat)
         return self._own_limits if there is None else destination_key.limits_of(there.delivery)
+
+    def rate(self, seat: rooms.Seat) -> limiter.RateLimiter | None:
+        """Return the rate of a server, with what counts the messages there; None without a rate."""
+        there = self._there(seat)
+        owner = self._own_limits if there is None else there.delivery
+        per_minute = owner.endpoint_rate_per_minute
+        return None if per_minute is None else limiter.RateLimiter(per_minute, seat.meter)
 
     def set_limits(self, limits: destination_key.DestinationLimits) -> None:
         """Note what the settings say now."""
@@ -218,10 +226,20 @@ class Whereabouts:
             self._on_move()
 
     def _sit(self, room: rooms.ServerRoom) -> rooms.Seat:
-        seat = rooms.Seat(room, party=self.key.party, most=self._own_limits.max_connections, on_turn=self._on_free)
+        seat = rooms.Seat(
+            room,
+            party=self.key.party,
+            most=self._own_limits.max_connections,
+            on_turn=self._on_free,
+            is_paced=lambda: self._is_paced(seat),
+        )
         self._seats[room] = seat
         seat.allow(self.limits(seat).max_connections)
         return seat
+
+    def _is_paced(self, seat: rooms.Seat) -> bool:
+        rate, now = self.rate(seat), self._around.time.monotonic()
+        return rate is not None and rate.allowed_at(now) > now
 
     def _leave(self, room: rooms.ServerRoom) -> None:
         room.leave(self._seats.pop(room))

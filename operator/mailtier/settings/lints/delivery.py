@@ -68,10 +68,13 @@ def _per_connection(subject: terms.Subject) -> Iterator[terms.Notice]:
 
 def _rate(subject: terms.Subject) -> Iterator[terms.Notice]:
     limit = _limit(subject, "messages_per_minute")
-    rate = subject.effective.delivery.rate_per_minute
+    delivery = subject.effective.delivery
+    # Where all together have a rate, no organization's goes beyond it.
+    name = "ratePerMinute" if delivery.endpoint_rate_per_minute is None else "endpointRatePerMinute"
+    rate = delivery.rate_per_minute if delivery.endpoint_rate_per_minute is None else delivery.endpoint_rate_per_minute
     if limit is not None and subject.provider is not None and rate is not None and rate > limit.value:
         yield terms.Notice(
-            field="spec.delivery.ratePerMinute",
+            field=f"spec.delivery.{name}",
             message=f"{rate} is more than the {limit.value} a minute that {subject.provider.title} takes; lower it",
             fact=limit,
         )
@@ -79,9 +82,11 @@ def _rate(subject: terms.Subject) -> Iterator[terms.Notice]:
 
 def _no_rate(subject: terms.Subject) -> Iterator[terms.Notice]:
     limit = _limit(subject, "messages_per_minute")
-    if limit is not None and subject.provider is not None and subject.effective.delivery.rate_per_minute is None:
+    delivery = subject.effective.delivery
+    is_limited = delivery.rate_per_minute is not None or delivery.endpoint_rate_per_minute is not None
+    if limit is not None and subject.provider is not None and not is_limited:
         yield terms.Notice(
-            field="spec.delivery.ratePerMinute",
+            field="spec.delivery.endpointRatePerMinute",
             message=f"is absent, and {subject.provider.title} takes {limit.value} messages a minute; set it to that or"
             " less",
             fact=limit,
@@ -171,8 +176,8 @@ LINTS: Final = (
         title="A higher rate than the provider takes",
         explanation="What is above the provider's rate is refused for a while and tried again, later than it would have"
         " been with a rate that fits.",
-        remedy="Lower delivery.ratePerMinute. It holds for each organization: what all of them send together is bounded"
-        " by the provider alone.",
+        remedy="Lower delivery.endpointRatePerMinute, which holds for all organizations together, or set it:"
+        " delivery.ratePerMinute holds for each of them alone.",
         check=_rate,
         by_facts=True,
     ),
@@ -181,7 +186,7 @@ LINTS: Final = (
         severity=terms.LintSeverity.INFO,
         title="No rate is set, and the provider has a low one",
         explanation="A burst of alerts goes out as fast as connections allow, and runs into the provider's limit.",
-        remedy="Set delivery.ratePerMinute to the provider's rate or below.",
+        remedy="Set delivery.endpointRatePerMinute to the provider's rate or below.",
         check=_no_rate,
         by_facts=True,
     ),

@@ -99,7 +99,7 @@ def example(provider: facts.Provider) -> dict[str, Any]:
     if limits.connections is not None:
         delivery["maxConnections"] = min(3, limits.connections.value)
     if limits.messages_per_minute is not None:
-        delivery["ratePerMinute"] = min(600, limits.messages_per_minute.value)
+        delivery["endpointRatePerMinute"] = min(600, limits.messages_per_minute.value)
     if delivery:
         spec["delivery"] = delivery
     return spec

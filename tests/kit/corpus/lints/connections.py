@@ -201,8 +201,24 @@ CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
         parts.of(smtp=parts.MICROSOFT, auth=parts.OFFICE_AUTH, delivery={"ratePerMinute": 30}),
     ),
     (
+        "rate-above-provider",
+        "spec.delivery.endpointRatePerMinute",
+        parts.of(smtp=parts.MICROSOFT, auth=parts.OFFICE_AUTH, delivery={"endpointRatePerMinute": 31}),
+        parts.of(
+            smtp=parts.MICROSOFT,
+            auth=parts.OFFICE_AUTH,
+            delivery={"endpointRatePerMinute": 30, "ratePerMinute": 31},
+        ),
+    ),
+    (
         "no-rate-at-limited-provider",
-        "spec.delivery.ratePerMinute",
+        "spec.delivery.endpointRatePerMinute",
+        parts.of(smtp=parts.MICROSOFT, auth=parts.OFFICE_AUTH),
+        parts.of(smtp=parts.MICROSOFT, auth=parts.OFFICE_AUTH, delivery={"endpointRatePerMinute": 30}),
+    ),
+    (
+        "no-rate-at-limited-provider",
+        "spec.delivery.endpointRatePerMinute",
         parts.of(smtp=parts.MICROSOFT, auth=parts.OFFICE_AUTH),
         linting.of_org(parts.host(smtp=parts.MICROSOFT, auth=parts.OFFICE_AUTH), {}),
     ),

@@ -67,3 +67,63 @@ def test_a_rate_of_none_is_refused() -> None:
     """A rate below one message a minute is a defect."""
     with pytest.raises(ValueError, match="at least one"):
         limiter.RateLimiter(0)
+
+
+@hypothesis.given(
+    strategies.integers(1, 60),
+    strategies.integers(1, 10),
+    strategies.lists(
+        strategies.tuples(strategies.sampled_from(("wait", "take", "send")), strategies.floats(0, 1)), max_size=300
+    ),
+)
+def test_messages_that_are_held_up_count_when_they_go(
+    per_minute: int, connections: int, steps: list[tuple[str, float]]
+) -> None:
+    """However long each connection takes between turn and message, no minute holds more than the rate."""
+    rate, now = limiter.RateLimiter(per_minute), 0.0
+    open_: list[limiter.Charge] = []
+    sent: list[float] = []
+    for step, part in steps:
+        if step == "wait":
+            now += 90 * part**4
+        elif step == "take" and len(open_) < connections and rate.allowed_at(now) <= now:
+            open_.append(rate.take(now))
+        elif step == "send" and open_:
+            charge = open_.pop(int(part * (len(open_) - 1)))
+            if rate.postpone(charge, now) is None:
+                charge.give_back(now)
+            else:
+                sent.append(now)
+    assert all(
+        later - earlier >= 60 - 0.01
+        for earlier, later in zip(sent, itertools.islice(sent, per_minute, None), strict=False)
+    )
+
+
+@hypothesis.given(
+    strategies.sampled_from((1, 7, 30, 600, 100_000)),
+    strategies.floats(0, 1e6),
+    strategies.lists(strategies.floats(0, 61), min_size=1, max_size=20),
+)
+@hypothesis.example(7, 106.3, [0.7, 0.1, 0.0])
+def test_what_goes_at_its_turn_waits_no_second_time(per_minute: int, start: float, delays: list[float]) -> None:
+    """A message that was counted and is counted again when it goes, at once or later, goes."""
+    rate, now = limiter.RateLimiter(per_minute), start
+    for delay in delays:
+        now = rate.allowed_at(now)
+        charge = rate.take(now)
+        now += delay
+        assert rate.postpone(charge, now) is not None
+
+
+def test_what_the_meter_has_forgotten_is_not_given_back() -> None:
+    """A message that did not go after all gives no more room than it still takes."""
+    rate = limiter.RateLimiter(6)
+    rate.take(0.0)
+    late = rate.take(10.0)
+    rate.take(20.0)
+    late.give_back(25.0)
+    assert rate.allowed_at(25.0) == 30.0
+    fresh = rate.take(30.0)
+    fresh.give_back(34.0)
+    assert rate.allowed_at(34.0) == 34.0

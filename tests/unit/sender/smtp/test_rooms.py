@@ -12,10 +12,20 @@ from mailtier.sender.smtp import rooms
 Told = list[rooms.Seat]
 
 
-def _seat(room: rooms.ServerRoom, party: str = "team-a", most: int = 3, told: Told | None = None) -> rooms.Seat:
+def _seat(
+    room: rooms.ServerRoom,
+    party: str = "team-a",
+    most: int = 3,
+    told: Told | None = None,
+    is_paced: typing.Callable[[], bool] = lambda: False,
+) -> rooms.Seat:
     holder: Told = []
     seat = rooms.Seat(
-        room, party=party, most=most, on_turn=lambda: told.append(holder[0]) if told is not None else None
+        room,
+        party=party,
+        most=most,
+        on_turn=lambda: told.append(holder[0]) if told is not None else None,
+        is_paced=is_paced,
     )
     holder.append(seat)
     return seat
@@ -191,3 +201,45 @@ def test_no_number_is_ever_exceeded(steps: typing.Any, cap: int | None, mosts: l
         elif step == "allow":
             seat.allow(number + 1)
         assert room.busy == sum(each.busy for each in seats)
+
+
+def test_who_waits_for_its_rate_keeps_nobody_waiting() -> None:
+    """Another namespace at the same server goes on, to the last connection, and whoever was first is first again."""
+    room, paced = rooms.Rooms().named("", "smtp.example.com"), True
+    slow, quick = _seat(room, "slow", is_paced=lambda: paced), _seat(room, "quick")
+    assert not _take(slow)
+    assert [_take(quick) for _ in range(3)] == [True, True, True]
+    assert not room.must_yield(quick)
+    paced = False
+    assert room.must_yield(quick)
+    room.give_back(quick)
+    assert not _take(quick)
+    assert _take(slow)
+
+
+def test_destinations_that_wait_for_one_rate_take_turns() -> None:
+    """Whoever asks first when the rate allows a message, the turns go round."""
+    room, paced = rooms.Rooms().host, False
+    room.cap = 3
+    seats = [_seat(room, party, is_paced=lambda: paced) for party in (rooms.HOST, "team-a", "team-b")]
+    went: list[str] = []
+    for _ in range(12):
+        paced = True
+        assert not any(_take(seat) for seat in seats)
+        paced = False
+        for seat in (*seats, *seats, *seats):
+            if _take(seat):
+                went.append(seat.party)
+                room.give_back(seat)
+                break
+    assert {party: went.count(party) for party in set(went)} == {rooms.HOST: 6, "team-a": 3, "team-b": 3}
+
+
+def test_what_counts_messages_belongs_to_the_owner() -> None:
+    """On the host's server all parties count together, elsewhere each namespace by itself (R15)."""
+    every = rooms.Rooms()
+    assert every.host.meter("team-a") is every.host.meter(rooms.HOST)
+    room = every.named("", "smtp.example.com")
+    assert room.meter("team-a") is room.meter("team-a")
+    assert room.meter("team-a") is not room.meter("team-b")
+    assert every.named("", "smtp.example.org").meter("team-a") is not room.meter("team-a")
