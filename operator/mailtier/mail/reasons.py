@@ -114,7 +114,8 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.SETTINGS_UNRESOLVED: "What the settings need, of the organization's own or inherited from the host,"
     " cannot be used yet.",
     DeliveryReason.SUSPENDED: "The organization's settings, or the host's, suspend delivery.",
-    DeliveryReason.RATE_LIMITED: "The message waits for the rate that the host's quota allows the namespace.",
+    DeliveryReason.RATE_LIMITED: "The message waits for the rate that the host's quota allows the namespace, or that"
+    " the owner of the endpoint allows there.",
     DeliveryReason.CREDENTIALS_UNUSABLE: "The Secret with the password cannot be used at present.",
     DeliveryReason.ORGANIZATION_UNKNOWN: "There are no settings for the organization at present.",
     DeliveryReason.ORGANIZATION_DELETED: "The organization was deleted.",

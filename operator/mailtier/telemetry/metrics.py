@@ -165,7 +165,7 @@ _held_lanes = prometheus_client.Gauge(
 )
 _waiting_for_rate = prometheus_client.Gauge(
     "mailtier_organizations_waiting_for_rate",
-    "Organizations with messages that wait for the rate which the host's quota allows their namespace.",
+    "Organizations with messages that wait for the rate of their namespace (the host's quota) or of their endpoint.",
     registry=_SENDER,
 )
 _oldest = prometheus_client.Gauge(
@@ -341,7 +341,7 @@ def set_recipients(counts: Mapping[vocabulary.RecipientState, int], *, oldest_ag
 
 
 def set_waiting(*, for_rate: int, held_lanes: int) -> None:
-    """Tell how many organizations wait for their namespace's rate, and how many lanes are held by refusals."""
+    """Tell how many organizations wait for a rate that others share, and how many lanes are held by refusals."""
     _waiting_for_rate.set(for_rate)
     _held_lanes.set(held_lanes)
 

@@ -1,5 +1,6 @@
 """What the host's policy lets through: recipients, quota and rate, at a real sender beside a real apiserver."""
 
+import dataclasses
 import secrets
 import typing
 
@@ -118,6 +119,32 @@ async def test_what_waits_for_the_rate_says_so(
     await wait.until_async(
         lambda: _count(sender, "mailtier_organizations_waiting_for_rate") >= 1, within_seconds=10, why="it is exported"
     )
+
+
+async def test_what_waits_for_the_rate_of_its_endpoint_says_so(
+    client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage, sender: sender_kit.Sender
+) -> None:
+    """What is above the rate of all who use an endpoint is taken and waits; who looks is told why."""
+    async with smtpd.Server() as server:
+        settings = tenants.settings(tenant, port=server.port)
+        delivery = dataclasses.replace(settings.delivery, endpoint_rate_per_minute=1)
+        tenants.publish(stage.cluster, stage.system, dataclasses.replace(settings, delivery=delivery))
+        await intake.until_known(client, tenant)
+        first = await client.post(tenant, _alert("a@example.com"))
+        await intake.until_complete(client, tenant, first)
+        waits = await client.post(tenant, _alert("b@example.com"))
+
+        async def is_told() -> bool:
+            (recipient,) = (await client.look_up(tenant, waits))["recipients"]
+            assert recipient["state"] == "queued"
+            return recipient["reason"] == "RateLimited" and "endpoint's rate of 1 a minute" in recipient["message"]
+
+        await wait.until_async(is_told, within_seconds=10, why="it waits for the rate")
+        await wait.until_async(
+            lambda: _count(sender, "mailtier_organizations_waiting_for_rate") >= 1,
+            within_seconds=10,
+            why="it is exported",
+        )
 
 
 async def test_the_locale_is_the_notifications_or_the_categorys(

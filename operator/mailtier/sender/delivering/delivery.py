@@ -7,7 +7,7 @@ await delivery.run()                  # until cancelled
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Final, NoReturn
 
 from mailtier.api import timers
@@ -127,9 +127,16 @@ class Deliverer:
         """Return why an organization's messages are held; None where they are not."""
         return self._keeper.hold_of(key)
 
-    def awaited_rate(self, key: ports.LaneKey) -> int | None:
-        """Return the rate of its namespace that an organization waits for, in messages a minute; None if for none."""
-        return self._schedule.awaited_rate(key)
+    def awaited_rate(self, key: ports.LaneKey) -> str | None:
+        """Return in a few words which rate an organization's messages wait for; None if for none."""
+        quota, organization = self._schedule.awaited_rate(key), self._schedule.organization(key)
+        if quota is not None:
+            return f"the namespace's rate of {quota} a minute, which the host's policy.quota sets"
+        if organization is None or not organization.has_ready:
+            return None
+        target = self._find(organization.destination)
+        rate = None if target is None else target.at.awaited_rate()
+        return None if rate is None else f"the endpoint's rate of {rate} a minute (delivery.endpointRatePerMinute)"
 
     def offer(self, pending: Iterable[ports.Pending]) -> None:
         """Take in recipients that were queued; those that are here already are left as they are."""
@@ -213,18 +220,25 @@ class Deliverer:
         self._touched.update(self._retries.due(now))
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
-            found = self._destinations.find(key) if isinstance(key, destination_key.DestinationKey) else None
+            found = self._find(key)
             if found is not None:
                 self._start_workers(found, now)
         nexts = [self._next_sweep, self._schedule.next_event(), self._retries.next_at()]
         return max(min(at for at in nexts if at is not None) - self._clock.monotonic(), 0.0)
+
+    def _find(self, key: Hashable) -> destination.Destination | None:
+        return self._destinations.find(key) if isinstance(key, destination_key.DestinationKey) else None
 
     def _sweep(self, now: float) -> None:
         self._keeper.sweep(now)
         for each in self._destinations:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()
-        metrics.set_waiting(for_rate=self._schedule.waiting_for_rate(), held_lanes=self._schedule.held_lanes(now))
+        paced = (each.key for each in self._destinations if each.at.awaited_rate() is not None)
+        metrics.set_waiting(
+            for_rate=self._schedule.waiting_for_rate() + sum(map(self._schedule.ready_organizations, paced)),
+            held_lanes=self._schedule.held_lanes(now),
+        )
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._passwords.forget_old()

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Generic, TypeVar
 
 _K = TypeVar("_K", bound=Hashable)
@@ -35,6 +35,9 @@ class Rotation(Generic[_K, _V]):
 
     def __len__(self) -> int:
         return len(self._members)
+
+    def __iter__(self) -> Iterator[_V]:
+        return (member.value for member in self._members.values())
 
     def __contains__(self, key: _K) -> bool:
         return key in self._members

@@ -233,6 +233,10 @@ class Schedule:
         """Return how many organizations have messages that wait for their namespace's rate."""
         return sum(len(part.organizations) for parts in self._parked_parts.values() for part in parts.values())
 
+    def ready_organizations(self, destination: Hashable) -> int:
+        """Return how many organizations have messages whose turn may come at a destination."""
+        return sum(len(namespace.organizations) for namespace in self._rotations.get(destination, ()))
+
     def _wait(self, entry: lanes.LaneEntry, due_at: float) -> None:
         entry.place = lanes.EntryPlace.WAITING
         self._due.set(entry, due_at)

@@ -88,6 +88,11 @@ class Whereabouts:
         per_minute = owner.endpoint_rate_per_minute
         return None if per_minute is None else limiter.RateLimiter(per_minute, seat.meter)
 
+    def awaited_rate(self) -> int | None:
+        """Return how many messages a minute the server gets, where none may go just now; else None."""
+        rate = self.rate(self.seat)
+        return rate.per_minute if rate is not None and self.seat.is_paced() else None
+
     def set_limits(self, limits: destination_key.DestinationLimits) -> None:
         """Note what the settings say now."""
         self._own_limits = limits

@@ -27,7 +27,7 @@ class Parts:
     Attributes:
         taking: Takes notifications in.
         held: Returns why delivery holds an organization's messages; None where it does not.
-        awaited_rate: Returns the rate of its namespace that an organization waits for, in messages a minute.
+        awaited_rate: Returns in a few words which rate an organization's messages wait for.
     """
 
     gate: access.Gate
@@ -35,7 +35,7 @@ class Parts:
     probes: prober.Prober
     queue: ports.Queue
     taking: taking.Taking
-    awaited_rate: Callable[[ports.LaneKey], int | None]
+    awaited_rate: Callable[[ports.LaneKey], str | None]
     held: Callable[[ports.LaneKey], standing.Held | None]
 
 
@@ -107,13 +107,13 @@ def _idempotency_key(request: web.Request) -> str | None:
     return found[0]
 
 
-def _status(record: ports.Record, *, held: standing.Held | None, awaited_rate: int | None) -> dict[str, Any]:
+def _status(record: ports.Record, *, held: standing.Held | None, awaited_rate: str | None) -> dict[str, Any]:
     """Return where a notification stands.
 
     Args:
         record: As it is stored.
         held: Why its organization's messages do not go; it is stored with them when that lasts.
-        awaited_rate: The namespace's rate that its organization waits for; that is not stored, being so for a moment.
+        awaited_rate: Which rate its organization waits for; that is not stored, being so for a moment.
     """
     return {
         "id": record.id,
@@ -124,14 +124,14 @@ def _status(record: ports.Record, *, held: standing.Held | None, awaited_rate: i
     }
 
 
-def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_rate: int | None) -> dict[str, Any]:
+def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_rate: str | None) -> dict[str, Any]:
     reason, message = recipient.reason, recipient.message
     waits = recipient.state is vocabulary.RecipientState.QUEUED and not reason
     if waits and held is not None:
         reason, message = held.reason, held.message
     elif waits and awaited_rate is not None:
         reason = delivery_reasons.DeliveryReason.RATE_LIMITED
-        message = f"waits for the namespace's rate of {awaited_rate} a minute, which the host's policy.quota sets"
+        message = f"waits for {awaited_rate}"
     return {
         "address": recipient.address,
         "state": recipient.state,
