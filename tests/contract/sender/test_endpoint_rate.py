@@ -181,3 +181,16 @@ async def test_a_change_of_the_rate_gives_no_fresh_minute(sender: sending.Sender
         await minutes.pass_by(sent, 60, times=1)
     minutes.require(1)
     assert len(minutes.came) == 4
+
+
+async def test_what_did_not_go_is_not_counted(sender: sending.Sender, serve: Serve) -> None:
+    """A message whose session did not come about goes as soon as the server is asked again."""
+    server = await serve()
+    server.script.on(smtpd.GREETING, "554 5.3.2 Not now", times=1)
+    at = sending.endpoint(server)
+    _host(sender, at, 1)
+    of = _inherits(sender, at, "team-a", 1)
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.DEFERRED)
+    sender.skip(30)
+    await sender.until(of, sent, _S.ACCEPTED, within_seconds=10)

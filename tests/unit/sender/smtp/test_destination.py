@@ -114,3 +114,19 @@ async def test_accounts_at_a_provider_are_no_neighbours(in_use: destinations.Des
     assert one is not other
     one, other = (in_use.get(sending.settings(team, at_server)).at.seat.room for team in ("team-a", "team-b"))
     assert one is other
+
+
+async def test_when_a_slot_is_asked_for_again(in_use: destinations.Destinations) -> None:
+    """At the time that the rate allows; soon where another had its turn, as nobody tells; never without a rate."""
+    time = sending.Clock()
+    free = in_use.get(sending.settings("team-a", _ENDPOINT))
+    assert free.again_at() <= time.monotonic()
+    paced = in_use.get(sending.settings("team-a", _ENDPOINT, endpoint_rate_per_minute=1))
+    assert 0 < paced.again_at() - time.monotonic() <= 1
+    slot = paced.reserve()
+    assert slot is not None
+    slot.pace.count()
+    assert 30 < paced.again_at() - time.monotonic() <= 60
+    assert paced.at.awaited_rate() == 1
+    slot.pace.settle()
+    assert paced.at.awaited_rate() is None
