@@ -6,15 +6,25 @@ import prometheus_client
 
 from mailtier.telemetry import metrics
 
-Share = Literal["lookups", "openings", "tokens", "bodies", "commits", "probes", "own_probes", "secrets"]
+Share = Literal[
+    "lookups",
+    "openings",
+    "tokens",
+    "bodies",
+    "commits",
+    "probe_answers",
+    "own_server_probes",
+    "host_server_probes",
+    "secrets",
+]
 
 REGISTRY: Final = metrics.SENDER_REGISTRY
 
 _slots = prometheus_client.Gauge(
     "mailtier_share_slots",
     "Slots in use of those that namespaces share: lookups of names, openings of sessions, requests for tokens,"
-    " bodies of requests to the intake (by 256 KiB), commits of batches, answers to probes, probes that nobody asked"
-    " for, reads of Secrets.",
+    " bodies of requests to the intake (by 256 KiB), commits of batches, answers to whoever asked for a probe, the"
+    " sender's own probes of organizations' servers and of the host's, reads of Secrets.",
     ["of"],
     registry=REGISTRY,
 )

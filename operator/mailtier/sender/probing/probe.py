@@ -203,7 +203,7 @@ async def _look_with(
 ) -> ProbeResult:
     state = target.auth_state(found.generation)
     fresh = fresh or state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
-    slot = await target.reserve_for_probe()
+    slot = await target.reserve_for_probe(usable.settings.organization.namespace)
     try:
         if slot.seat is not seat:
             raise destination.MovedError

@@ -71,6 +71,7 @@ class Prober:
         self._wake = asyncio.Event()
         self._background = tasks.Background()
         self._turns = turns.ProbeTurns(self._take_up)
+        self._is_running = False
 
     async def load(self) -> None:
         """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
@@ -83,21 +84,33 @@ class Prober:
         key = codec.probe_key(usable.settings) if usable else None
         if (unused := self._targets.leave(organization, key)) is not None:
             self._due.remove(unused)
+            self._turns.leave(unused)
             self._memory.forget(unused)
             self._accusations.end(unused)
         if usable is None or key is None:
             return
-        is_new = key not in self._targets
+        is_edit = self._targets.note_own(organization, usable)
+        known = self._targets.get(key)
+        is_new, is_joining = known is None, known is not None and organization not in known.users
         target = self._targets.join(organization, key)
         version = usable.auth.secret.version if usable.auth.secret else ""
-        if is_new or version != target.seen_version:
+        is_changed = is_new or version != target.seen_version
+        if is_changed:
             target.seen_version = version
             target.failures = 0
             target.is_new = True
-            if is_new:
-                self._plan(target, self._first_at(key, version))
-            elif not self._is_known(target):
-                self._plan(target, self._clock.monotonic())
+        if is_new:
+            at = self._first_at(key, version)
+        elif (is_changed and not self._is_known(target)) or (is_joining and target.editors):
+            at = self._clock.monotonic()
+        else:
+            return
+        if is_edit and organization.namespace and self._is_running:
+            target.editors[organization.namespace] = None
+        else:
+            # The host's change, or the beginning: it is nobody's to pay for.
+            target.editors.clear()
+        self._plan(target, at)
 
     def request(self, settings: effective.Effective) -> None:
         """Have settings probed soon: delivery found something that somebody should read."""
@@ -122,27 +135,6 @@ class Prober:
         target = self._targets.of(settings.organization)
         if target is not None and self._accusations.end(target.key):
             self.request(settings)
-
-    async def check(self, organization: effective.OrganizationKey) -> feed.Probe:
-        """Probe an organization's endpoint now, and return the result; within the limits of R7 the last one.
-
-        Raises:
-            NotProbeableError: Its settings are unknown, blocked, unresolved or suspended, or the Secret cannot be
-                used.
-        """
-        self.note_settings(organization)
-        target = self._targets.of(organization)
-        if target is None:
-            raise targets.NotProbeableError(reasons.NOT_PROBED.meaning)
-        now = self._clock.monotonic()
-        if target.running is None and now >= self._allowed_at(target, now):
-            self._start_own(target)
-        if target.running is not None:
-            await asyncio.wait({target.running})
-        known = self._memory.find(target.key)
-        if known is None:
-            raise targets.NotProbeableError("There is no result yet; look whether the Secret can be used.")
-        return known
 
     def demand(self, organization: effective.OrganizationKey, *, again: bool = False) -> trace.Trace:
         """Start a probe for somebody who waits, or join one; return its trace.
@@ -203,6 +195,7 @@ class Prober:
                 self.note_settings(settings.organization)
             # What is left of settings that are gone.
             self._memory.keep(self._targets)
+            self._is_running = True
             while True:
                 self._wake.clear()
                 self._start_due()
@@ -212,6 +205,7 @@ class Prober:
                     async with asyncio.timeout(max(pause, 0.0)):
                         await self._wake.wait()
         finally:
+            self._is_running = False
             await self._background.finish(within_seconds=0)
 
     def wake(self) -> None:
@@ -224,32 +218,51 @@ class Prober:
             target = self._targets.get(key)
             if target is None or target.running is not None:
                 continue
-            allowed_at = self._allowed_at(target, now)
-            if allowed_at > now:
-                self._plan(target, allowed_at)
-                if target.is_new:
-                    target.is_new = False
-                    self._background.spawn(self._tell_wait(target, allowed_at))
-                continue
-            usable = self._usable(target)
-            turn = self._turns.take(usable.payer if usable else None, key)
-            if turn is not None:
-                self._start_own(target, turn)
+            if self._may_begin(target, now):
+                turn = self._turn(target)
+                if turn is not None:
+                    self._start_own(target, turn)
 
-    def _take_up(self, key: str) -> None:
-        """Look at a probe again that waited for its turn."""
-        target = self._targets.get(key)
-        if target is not None and target.running is None:
-            self._plan(target, self._clock.monotonic())
-
-    def _start_own(self, target: targets.Target, turn: shares.ShareSlot = shares.FREE) -> None:
-        """Start a probe that nobody asked for; its turn ends with it."""
+    def _turn(self, target: targets.Target) -> shares.ShareSlot | None:
+        """Return leave to probe; None where it has to wait for its turn."""
         usable = self._usable(target)
-        if usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG:
-            self._budget.take(usable.settings.organization.namespace, self._clock.monotonic())
+        if usable is None or effective.HOST in target.users:
+            return shares.FREE
+        namespace = usable.settings.organization.namespace
+        return self._turns.take(namespace, target.key, is_host_s=usable.payer is None)
+
+    def _take_up(self, key: str, turn: shares.ShareSlot) -> None:
+        """Begin a probe that waited for its turn, unless the namespace had its probes meanwhile."""
+        target = self._targets.get(key)
+        if self._is_running and target is not None and self._may_begin(target, self._clock.monotonic()):
+            self._start_own(target, turn)
+        else:
+            turn.release()
+
+    def _may_begin(self, target: targets.Target, now: float) -> bool:
+        """Return whether the sender may begin its own next probe now; plan it for later if not, and tell of a change."""
+        allowed_at = self._allowed_at(target, now)
+        if allowed_at <= now:
+            return True
+        self._plan(target, allowed_at)
+        if target.is_new:
+            target.is_new = False
+            if target.namespace:
+                self._background.spawn(self._tell_wait(target, allowed_at))
+        return False
+
+    def _start_own(self, target: targets.Target, turn: shares.ShareSlot) -> None:
+        """Start a probe that nobody asked for; its turn ends with it."""
+        now = self._clock.monotonic()
+        payer = self._payer(target, now)
+        if payer is not None:
+            self._budget.take(payer, now)
         self._start(target, fresh=False).add_done_callback(lambda _probed: turn.release())
 
     def _start(self, target: targets.Target, *, fresh: bool, again: bool = False) -> asyncio.Task[None]:
+        # Whatever waited for a probe has this one.
+        self._turns.leave(target.key)
+        target.editors.clear()
         target.last_at = self._clock.monotonic()
         target.told = trace.Trace()
         target.is_fresh, target.is_again = fresh, again
@@ -340,11 +353,9 @@ class Prober:
             _log.exception("it could not be told when a probe may begin")
 
     def _next_at(self, target: targets.Target) -> dt.datetime | None:
-        """Return when the namespace of an endpoint of its own may have the next probe; None where at once."""
-        usable, now = self._usable(target), self._clock.monotonic()
-        if usable is None or not self._is_own(target):
-            return None
-        allowed_at = self._budget.allowed_at(usable.settings.organization.namespace, now)
+        """Return when the namespace that alone is told may have its next probe; None where at once."""
+        now = self._clock.monotonic()
+        allowed_at = self._budget.allowed_at(target.namespace, now) if target.namespace else now
         return self._clock.wall_at(allowed_at) if allowed_at > now else None
 
     def _is_known(self, target: targets.Target) -> bool:
@@ -361,10 +372,23 @@ class Prober:
 
     def _allowed_at(self, target: targets.Target, now: float) -> float:
         """Return when the sender may begin its own next probe."""
+        payer, earliest = self._payer(target, now), target.last_at + _AGAIN_SECONDS
+        if payer is None:
+            return earliest
+        allowed_at = self._budget.own_allowed_at(payer, now)
+        return allowed_at if self._is_own(target) else max(allowed_at, earliest)
+
+    def _payer(self, target: targets.Target, now: float) -> str | None:
+        """Return the namespace whose budget the sender's own next probe takes (R7); None where it takes none.
+
+        At the host's endpoint that is one whose edit it follows, and may have it first; else the host has it probed.
+        """
         usable = self._usable(target)
-        if usable is None or not self._is_own(target):
-            return target.last_at + _AGAIN_SECONDS
-        return self._budget.own_allowed_at(usable.settings.organization.namespace, now)
+        if usable is None or effective.HOST in target.users:
+            return None
+        if usable.endpoint.origin is vocabulary.Origin.ORG:
+            return usable.settings.organization.namespace
+        return min(target.editors, key=lambda each: self._budget.own_allowed_at(each, now), default=None)
 
     def _is_own(self, target: targets.Target) -> bool:
         """Return whether an endpoint is an organization's own."""

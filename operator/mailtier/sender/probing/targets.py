@@ -5,7 +5,7 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
-from mailtier.api import doubling, feed, prose, reasons
+from mailtier.api import doubling, feed, prose, reasons, vocabulary
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import ports
 from mailtier.sender.probing import probe, trace
@@ -42,6 +42,7 @@ class Target:
         is_fresh: Whether somebody asked for it, so that the Secret is read anew.
         is_again: Whether somebody asked that a login which was refused be tried once more.
         is_new: Whether nobody was told yet what became of a change: of the settings, or of the Secret.
+        editors: The namespaces whose own edits wait for the next probe; none where it is the host's change that does.
     """
 
     key: str
@@ -54,6 +55,13 @@ class Target:
     is_again: bool = False
     told: trace.Trace = dataclasses.field(default_factory=trace.Trace)
     is_new: bool = True
+    editors: dict[str, None] = dataclasses.field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that alone uses the key; "" where several do, or the host itself."""
+        namespaces = {user.namespace for user in self.users}
+        return namespaces.pop() if len(namespaces) == 1 else ""
 
     def pause_after(self, result: feed.Probe | None) -> float:
         """Return for how many seconds a result stands, or its absence, and count failures in a row."""
@@ -77,6 +85,7 @@ class Targets:
     def __init__(self) -> None:
         self._targets: dict[str, Target] = {}
         self._keys: dict[effective.OrganizationKey, str] = {}
+        self._said: dict[effective.OrganizationKey, tuple[object, ...]] = {}
 
     def __contains__(self, key: object) -> bool:
         return key in self._targets
@@ -88,6 +97,13 @@ class Targets:
     def of(self, organization: effective.OrganizationKey) -> Target | None:
         """Return what is probed for an organization; None where nothing is."""
         return self._targets.get(self._keys.get(organization, ""))
+
+    def note_own(self, organization: effective.OrganizationKey, usable: standing.Usable) -> bool:
+        """Note what an organization says itself of what is probed; return whether it said something else before."""
+        said = _own(usable)
+        is_edit = self._said.get(organization) != said
+        self._said[organization] = said
+        return is_edit
 
     def join(self, organization: effective.OrganizationKey, key: str) -> Target:
         """Return what has a probe key, from now on for this organization too."""
@@ -102,9 +118,15 @@ class Targets:
         if former is None or former == key:
             return None
         del self._keys[organization]
+        if key is None:
+            del self._said[organization]
         target = self._targets[former]
         target.users.pop(organization, None)
         if target.users:
+            if organization.namespace in target.editors and not any(
+                user.namespace == organization.namespace for user in target.users
+            ):
+                del target.editors[organization.namespace]
             return None
         del self._targets[former]
         return former
@@ -116,6 +138,21 @@ def usable(settings: effective.Effective | None) -> standing.Usable | None:
         return None
     judged = standing.judge(settings, ports.LaneKey.of(settings))
     return judged if isinstance(judged, standing.Usable) else None
+
+
+def _own(usable: standing.Usable) -> tuple[object, ...]:
+    """Return what of a probe key, and of the Secret, is an organization's own: the rest changes by the host's doing."""
+    settings, org = usable.settings, vocabulary.Origin.ORG
+    path = "from.envelope"
+    if settings.provenance.get(path) is vocabulary.Origin.DEFAULT:
+        # It is the From address then.
+        path = "from.address"
+    is_host_s_sender = settings.provenance.get(path) is vocabulary.Origin.HOST
+    return (
+        usable.endpoint if usable.endpoint.origin is org else None,
+        usable.auth if usable.auth.origin is org else None,
+        None if is_host_s_sender else usable.from_.envelope,
+    )
 
 
 def why_not(settings: effective.Effective | None) -> str:

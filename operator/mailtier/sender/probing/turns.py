@@ -4,7 +4,6 @@ A server that says nothing is looked at for half a minute. With one count of pro
 such servers would have everybody else's changes, and the host's own, wait for theirs.
 """
 
-import collections
 import functools
 from collections.abc import Callable
 from typing import Final
@@ -15,52 +14,92 @@ _TOTAL: Final = 256
 """Of endpoints of organizations' own, at the same time."""
 _PER_NAMESPACE: Final = 4
 """The three that a namespace has at once, and the next minute's (`budget`)."""
-_OF_THE_HOST: Final = 64
-"""At the host's endpoint, for whichever organization: its connections bound what is done there."""
+_AT_HOST_S: Final = 64
+"""At the host's endpoint: its connections bound what is done there."""
+_PER_NAMESPACE_AT_HOST_S: Final = 16
+"""Of these, for a namespace whose organizations inherit it."""
 
 
 class ProbeTurns:
     """Who may begin a probe, and who waits.
 
     Args:
-        ready: Told a key that waited when its turn has come; to be taken within a moment.
+        begin: Given a key that waited and its turn, which ends when it is released.
     """
 
-    def __init__(self, ready: Callable[[str], None]) -> None:
-        self._ready = ready
-        self._namespaces = shares.Shares("own_probes", total=_TOTAL, each=_PER_NAMESPACE)
-        self._host = shares.Shares("own_probes", total=_OF_THE_HOST, each=_OF_THE_HOST)
-        # The keys that wait, by who answers for their endpoint; "" for the host.
-        self._lines: dict[str, collections.OrderedDict[str, None]] = {}
+    def __init__(self, begin: Callable[[str, shares.ShareSlot], None]) -> None:
+        self._begin = begin
+        self._own = _Lines(shares.Shares("own_server_probes", total=_TOTAL, each=_PER_NAMESPACE), self._call)
+        self._host_s = _Lines(
+            shares.Shares("host_server_probes", total=_AT_HOST_S, each=_PER_NAMESPACE_AT_HOST_S), self._call
+        )
+        # Where each key stands that waits.
+        self._places: dict[str, tuple[_Lines, str]] = {}
 
-    def take(self, payer: str | None, key: str) -> shares.ShareSlot | None:
-        """Return leave to begin a probe; None where it has to wait until it is told.
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._places)
+
+    def take(self, namespace: str, key: str, *, is_host_s: bool) -> shares.ShareSlot | None:
+        """Return leave to begin a probe; None where it has to wait until it is begun.
 
         Args:
-            payer: The namespace that names the endpoint; None for the host's.
+            namespace: Whose settings are probed; the host's own need no turn.
             key: Of what is probed.
+            is_host_s: Whether the endpoint is the host's.
         """
-        owner = payer or ""
-        slot = self._shares(owner).try_take(owner)
-        if slot is None:
-            is_first = owner not in self._lines
-            self._lines.setdefault(owner, collections.OrderedDict())[key] = None
-            if is_first:
-                self._await(owner)
+        lines = self._host_s if is_host_s else self._own
+        slot = lines.shares.try_take(namespace)
+        if slot is None and key not in self._places:
+            self._places[key] = lines, namespace
+            lines.join(namespace, key)
         return slot
 
-    def _shares(self, owner: str) -> shares.Shares:
-        return self._namespaces if owner else self._host
+    def leave(self, key: str) -> None:
+        """Take a key out of its line, if it waits: nobody uses it any more, or it is probed already."""
+        if (place := self._places.pop(key, None)) is not None:
+            lines, namespace = place
+            lines.leave(namespace, key)
 
-    def _await(self, owner: str) -> None:
-        # One of a line at a time waits for a slot, or thousands of the host's would.
-        self._shares(owner).tell(owner, functools.partial(self._call, owner))
+    def _call(self, key: str, turn: shares.ShareSlot) -> None:
+        del self._places[key]
+        self._begin(key, turn)
 
-    def _call(self, owner: str) -> None:
-        line = self._lines[owner]
-        key, _ = line.popitem(last=False)
-        if line:
-            self._await(owner)
+
+class _Lines:
+    """A line of keys for each namespace, and the slots that they wait for."""
+
+    def __init__(self, slots: shares.Shares, call: Callable[[str, shares.ShareSlot], None]) -> None:
+        self.shares = slots
+        self._call = call
+        self._keys: dict[str, dict[str, None]] = {}
+
+    def join(self, namespace: str, key: str) -> None:
+        """Let a key wait at the end of its namespace's line."""
+        is_first = namespace not in self._keys
+        self._keys.setdefault(namespace, {})[key] = None
+        if is_first:
+            self._await(namespace)
+
+    def leave(self, namespace: str, key: str) -> None:
+        """Let a key wait no longer. Its line stays though it may be empty: a slot comes for it."""
+        self._keys[namespace].pop(key)
+
+    def _await(self, namespace: str) -> None:
+        # One of a line at a time waits for a slot, or thousands of a namespace's would.
+        self.shares.tell(namespace, functools.partial(self._come, namespace))
+
+    def _come(self, namespace: str) -> None:
+        slot, keys = self.shares.try_take(namespace), self._keys[namespace]
+        assert slot is not None
+        key = next(iter(keys), None)
+        if key is not None:
+            del keys[key]
+        if keys:
+            self._await(namespace)
         else:
-            del self._lines[owner]
-        self._ready(key)
+            del self._keys[namespace]
+        if key is None:
+            slot.release()
+        else:
+            self._call(key, slot)

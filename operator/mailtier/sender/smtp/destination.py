@@ -46,6 +46,7 @@ class Slot:
     Attributes:
         seat: Where it is counted: at the server of its connection.
         is_trial: Whether it is the one session that a half-open breaker lets through.
+        is_probe_s: Whether it was taken to probe.
         taken_at: When, in seconds of the monotonic clock.
         carried: Its connection, while there is one.
         turns: How many messages it was used for.
@@ -55,6 +56,7 @@ class Slot:
     seat: rooms.Seat
     pace: pacing.SlotPace
     is_trial: bool
+    is_probe_s: bool
     taken_at: float
     carried: session.Session | None = None
     turns: int = 0
@@ -182,17 +184,21 @@ class Destination:
         """Leave the line of those who wait for a slot of the server: nothing is ready."""
         self.at.seat.room.withdraw(self.at.seat)
 
-    async def reserve_for_probe(self) -> Slot:
-        """Return a slot as soon as one is free; deliveries give way. A probe may look behind an open breaker."""
+    async def reserve_for_probe(self, namespace: str) -> Slot:
+        """Return a slot as soon as it is a probe's turn. A probe may look behind an open breaker.
+
+        Args:
+            namespace: Whose settings are probed; "" for the host's own.
+        """
         seat = self.at.seat
-        await seat.room.wait(seat)
-        return self._new_slot(seat, is_trial=False)
+        await seat.room.wait(seat, namespace)
+        return self._new_slot(seat, is_probe_s=True)
 
     def give_back(self, slot: Slot) -> None:
         """Give back a slot that has no session."""
         if slot.is_trial:
             self.breaker.release()
-        slot.seat.room.give_back(slot.seat)
+        slot.seat.room.give_back(slot.seat, of_probe=slot.is_probe_s)
         self.at.tidy()
 
     def leave(self) -> None:
@@ -275,7 +281,7 @@ class Destination:
                 if everything or idle.idle_until <= now or not idle.is_usable:
                     seat.room.wake(idle)
                     seat.room.take(seat)
-                    spawn(self._retire(self._new_slot(seat, is_trial=False, carried=idle)))
+                    spawn(self._retire(self._new_slot(seat, carried=idle)))
         self.at.tidy()
 
     async def _retire(self, slot: Slot) -> None:
@@ -380,10 +386,24 @@ class Destination:
             self._preferred = None
         return sorted(addresses, key=lambda each: each != self._preferred)
 
-    def _new_slot(self, seat: rooms.Seat, *, is_trial: bool, carried: session.Session | None = None) -> Slot:
+    def _new_slot(
+        self,
+        seat: rooms.Seat,
+        *,
+        is_trial: bool = False,
+        is_probe_s: bool = False,
+        carried: session.Session | None = None,
+    ) -> Slot:
         self.last_used = self._clock.monotonic()
         pace = pacing.SlotPace(lambda: self.at.rate(seat), self._clock)
-        return Slot(seat=seat, pace=pace, is_trial=is_trial, taken_at=self.last_used, carried=carried)
+        return Slot(
+            seat=seat,
+            pace=pace,
+            is_trial=is_trial,
+            is_probe_s=is_probe_s,
+            taken_at=self.last_used,
+            carried=carried,
+        )
 
     async def _resolve(self, payer: str | None) -> resolver.ResolvedName:
         async with self._resolving:

@@ -8,6 +8,9 @@ In a room a party is the host with its inherited endpoint, or a namespace with e
 waits, no namespace holds more than half of the connections, and all that name the host's server themselves hold
 together no more than half while the host's own mail waits.
 
+Probes wait for a slot, and deliveries look whether there is one. While a delivery wants one, every second slot at most
+goes to a probe, and probes hold no more than half of them: neither keeps the other from the server, however many wait.
+
 Names are shared by all; that two names are one server counts within a namespace alone, and on the host's server. Else
 whoever owns a name could have it answer with a stranger's address, and fill that server's room from elsewhere.
 """
@@ -21,7 +24,7 @@ from typing import Final
 
 from mailtier.sender.net import resolver
 from mailtier.sender.scheduling import limiter
-from mailtier.sender.smtp import session
+from mailtier.sender.smtp import probe_line, session
 from mailtier.settings import networks
 
 HOST: Final = ""
@@ -107,8 +110,12 @@ class ServerRoom:
         self._wanting: collections.OrderedDict[str, dict[Seat, None]] = collections.OrderedDict()
         # Who found none because others of the same party have them all.
         self._crowded: dict[str, dict[Seat, None]] = {}
-        self._waiting: list[tuple[asyncio.Future[None], Seat]] = []
+        # Who found none because it has all that it may have itself.
+        self._full: dict[Seat, None] = {}
+        self._probes = probe_line.ProbeLine[Seat]()
+        self._probing = 0
         self._host_s_turn = True
+        self._probe_s_turn = True
 
     def __len__(self) -> int:
         """Return how many destinations sit here."""
@@ -134,7 +141,10 @@ class ServerRoom:
             self.withdraw(seat)
             if seat.busy < seat.most:
                 self._crowded.setdefault(seat.party, {})[seat] = None
+            else:
+                self._full[seat] = None
             return False
+        self._full.pop(seat, None)
         self._leave_crowd(seat)
         self._wanting.setdefault(seat.party, {})[seat] = None
         if self.busy >= self.limit:
@@ -147,56 +157,63 @@ class ServerRoom:
 
     def withdraw(self, seat: Seat) -> None:
         """Note that a destination wants nothing any more."""
-        if self._forget(seat):
+        self._full.pop(seat, None)
+        was_wanting = self._forget(seat)
+        self._serve()
+        if was_wanting:
             self._give_turn()
 
     def take(self, seat: Seat) -> None:
-        """Count one more slot of a destination, whoever else waits."""
+        """Count one more slot of a destination's deliveries, whoever else waits."""
         self._forget(seat)
         if seat.party in self._wanting:
             self._wanting.move_to_end(seat.party)
         self._host_s_turn = seat.party != HOST
         seat.busy += 1
         self._count(seat, 1)
+        self._probe_s_turn = True
+        self._serve()
 
-    def give_back(self, seat: Seat) -> None:
-        """Count one slot less, and pass it on."""
+    def give_back(self, seat: Seat, *, of_probe: bool = False) -> None:
+        """Count one slot less, of a delivery or of a probe, and pass it on."""
         seat.busy -= 1
         self._count(seat, -1)
+        self._probing -= of_probe
         self._serve()
         self._give_turn()
         for other in self._crowded.pop(seat.party, {}):
             other.on_turn()
         seat.on_turn()
 
-    async def wait(self, seat: Seat) -> None:
-        """Take a slot as soon as there is one; whoever only offers gives way."""
-        if self._has_own_place(seat) and self.busy < self.limit:
-            self.take(seat)
-            return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((turn, seat))
+    async def wait(self, seat: Seat, namespace: str) -> None:
+        """Take a slot for a probe as soon as there is one.
+
+        Args:
+            seat: Of the destination that is probed.
+            namespace: Whose settings are probed; "" for the host's own.
+        """
+        turn = self._probes.join(namespace, seat)
+        self._serve()
         try:
             await turn
         except asyncio.CancelledError:
             if turn.cancelled():
-                self._waiting = [each for each in self._waiting if each[0] is not turn]
+                self._probes.leave(namespace, turn)
             else:
                 # The slot was handed over in the moment in which nobody wanted it any more.
-                self.give_back(seat)
+                self.give_back(seat, of_probe=True)
             raise
 
     def is_awaited(self, seat: Seat) -> bool:
-        """Return whether somebody waits for a slot of a destination."""
-        return any(waiting is seat for _, waiting in self._waiting)
+        """Return whether a probe waits for a slot of a destination."""
+        return any(waiting is seat for waiting in self._probes)
 
     def is_urgent(self, seat: Seat) -> bool:
-        """Return whether a slot of a destination is one too many, or a probe waits for it."""
+        """Return whether a delivery's slot is one too many, or the turn of a probe that waits for it."""
         if self.busy > self.limit or seat.busy > seat.most or self._held[seat.party] > self._caps[seat.party]:
             return True
-        return any(
-            not turn.done() and (waiting.party == seat.party or self._has_own_place(waiting))
-            for turn, waiting in self._waiting
+        return self._is_probe_due() and any(
+            waiting.party == seat.party or self._has_own_place(waiting) for waiting in self._probes
         )
 
     def must_yield(self, seat: Seat) -> bool:
@@ -253,7 +270,7 @@ class ServerRoom:
         for seat in self._seats:
             self._caps[seat.party] = max(self._caps.get(seat.party, 0), seat.most)
         crowded, self._crowded = self._crowded, {}
-        for seat in itertools.chain.from_iterable(crowded.values()):
+        for seat in itertools.chain(*crowded.values(), self._full):
             seat.on_turn()
         self._serve()
         self._give_turn()
@@ -268,13 +285,25 @@ class ServerRoom:
         return seat.busy < seat.most and self._held[seat.party] < self._caps[seat.party]
 
     def _serve(self) -> None:
-        """Pass slots to those who wait for one."""
-        self._waiting = [each for each in self._waiting if not each[0].done()]
-        for turn, seat in list(self._waiting):
-            if self.busy < self.limit and self._has_own_place(seat):
-                self._waiting.remove((turn, seat))
-                self.take(seat)
-                turn.set_result(None)
+        """Pass slots to probes that wait for one, as far as deliveries leave them any."""
+        while self.busy < self.limit and (self._is_probe_due() or not self._is_wanted()):
+            taken = self._probes.take(self._has_own_place)
+            if taken is None:
+                return
+            turn, seat = taken
+            seat.busy += 1
+            self._count(seat, 1)
+            self._probing += 1
+            self._probe_s_turn = False
+            turn.set_result(None)
+
+    def _is_probe_due(self) -> bool:
+        """Return whether a probe may have the next slot though a delivery wants one."""
+        return self._probe_s_turn and self._probing < max(1, self.limit // 2)
+
+    def _is_wanted(self) -> bool:
+        """Return whether a delivery wants a slot, and may have it."""
+        return self._next() is not None or any(self._has_own_place(seat) for seat in self._full)
 
     def _leave_crowd(self, seat: Seat) -> None:
         crowd = self._crowded.get(seat.party, {})

@@ -1,4 +1,4 @@
-"""Turns of probes that nobody asked for: a share for each namespace, and the host's apart from them (R15)."""
+"""Turns of probes that nobody asked for: a share for each namespace, at servers of its own and at the host's (R15)."""
 
 import asyncio
 
@@ -6,64 +6,64 @@ from mailtier.sender.net import shares
 from mailtier.sender.probing import turns
 
 _EACH = 4
-_OF_THE_HOST = 64
 _ALL = 256
+_EACH_AT_HOST_S = 16
 
 
 class _Turns:
-    """Turns, and who was told of theirs."""
+    """Turns, and who was given one that waited."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
-        self.turns = turns.ProbeTurns(self.told.append)
+        self.begun: dict[str, shares.ShareSlot] = {}
+        self.turns = turns.ProbeTurns(self.begun.__setitem__)
 
-    def take(self, payer: str | None, count: int) -> list[shares.ShareSlot | None]:
-        """Return what so many probes of a namespace, or of the host's endpoint, are given."""
-        return [self.turns.take(payer, f"{payer}-{number}") for number in range(count)]
+    def take(self, namespace: str, count: int, *, is_host_s: bool = False) -> list[shares.ShareSlot | None]:
+        """Return what so many probes of a namespace are given."""
+        return [self.turns.take(namespace, f"{namespace}-{number}", is_host_s=is_host_s) for number in range(count)]
 
 
 async def _settled() -> None:
-    for _ in range(5):
+    for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def test_a_namespace_has_its_share_and_the_host_its_own() -> None:
-    """Whoever has four under way waits with the fifth, and takes none from another, nor from the host."""
+async def test_a_namespace_has_its_share_at_either_kind_of_server() -> None:
+    """Whoever has as many under way waits with the next, and takes none from another."""
     world = _Turns()
     assert world.take("team-a", _EACH + 2)[_EACH:] == [None, None]
     assert None not in world.take("team-b", _EACH)
-    host = world.take(None, _OF_THE_HOST + 1)
-    assert host[-1] is None
-    assert None not in host[:-1]
+    inherits = world.take("team-c", _EACH_AT_HOST_S + 1, is_host_s=True)
+    assert inherits[-1] is None
+    assert None not in inherits[:-1]
+    assert None not in world.take("team-d", _EACH_AT_HOST_S, is_host_s=True)
 
 
-async def test_all_namespaces_leave_the_host_its_turns() -> None:
-    """Where namespaces have all that they may have together, the host's endpoint is looked at as before."""
+async def test_servers_of_organizations_take_no_turn_at_the_host_s() -> None:
+    """Where namespaces have all turns at servers of their own, the host's endpoint is looked at as before."""
     world = _Turns()
     for number in range(_ALL // _EACH):
         assert None not in world.take(f"team-{number}", _EACH)
     assert world.take("one-more", 1) == [None]
-    assert None not in world.take(None, _OF_THE_HOST)
+    assert None not in world.take("two-more", _EACH_AT_HOST_S, is_host_s=True)
 
 
-async def test_who_waited_is_told_once_in_their_order() -> None:
-    """Each turn that ends is the next one's of the same line, and nobody is told twice or forgotten."""
+async def test_who_waited_begins_once_in_their_order() -> None:
+    """Each turn that ends is the next one's of the same line, and nobody begins twice or is forgotten."""
     world = _Turns()
     held = [slot for slot in world.take("team-a", _EACH + 3) if slot is not None]
-    world.turns.take("team-a", f"team-a-{_EACH}")
+    assert world.turns.take("team-a", f"team-a-{_EACH}", is_host_s=False) is None
     await _settled()
-    assert world.told == []
+    assert world.begun == {}
     waited = [f"team-a-{_EACH + number}" for number in range(3)]
-    # Two at once: the second is told as well, though only one of a line waits for a slot.
+    # Two at once: the second begins as well, though only one of a line waits for a slot.
     held[0].release()
     held[1].release()
     await _settled()
-    assert world.told == waited[:2]
-    taken = [world.turns.take("team-a", key) for key in waited[:2]]
-    assert None not in taken
+    assert list(world.begun) == waited[:2]
     held[2].release()
     await _settled()
-    assert world.told == waited
+    assert list(world.begun) == waited
+    assert len(world.turns) == 0
 
 
 async def test_who_holds_none_gets_the_next_turn() -> None:
@@ -76,4 +76,34 @@ async def test_who_holds_none_gets_the_next_turn() -> None:
     assert slot is not None
     slot.release()
     await _settled()
-    assert world.told == ["one-more-0"]
+    assert list(world.begun) == ["one-more-0"]
+
+
+async def test_whoever_leaves_the_line_keeps_no_turn() -> None:
+    """What is gone is forgotten, and the turn that comes for it is another's in the same moment."""
+    world = _Turns()
+    held = [world.take(f"team-{number}", _EACH_AT_HOST_S, is_host_s=True) for number in range(4)]
+    assert not any(world.take("gone", 50, is_host_s=True))
+    assert world.take("patient", 1, is_host_s=True) == [None]
+    for number in range(50):
+        world.turns.leave(f"gone-{number}")
+    assert len(world.turns) == 1
+    slot = held[0][0]
+    assert slot is not None
+    slot.release()
+    await _settled()
+    assert list(world.begun) == ["patient-0"]
+    world.begun["patient-0"].release()
+    assert None not in world.take("team-0", 1, is_host_s=True)
+
+
+async def test_one_of_many_leaves_the_line() -> None:
+    """Those before and behind it keep their order."""
+    world = _Turns()
+    held = [slot for slot in world.take("team-a", _EACH + 3) if slot is not None]
+    world.turns.leave(f"team-a-{_EACH + 1}")
+    world.turns.leave("team-a-0")
+    for slot in held:
+        slot.release()
+    await _settled()
+    assert list(world.begun) == [f"team-a-{_EACH}", f"team-a-{_EACH + 2}"]

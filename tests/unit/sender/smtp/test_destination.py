@@ -43,7 +43,7 @@ async def test_a_probe_that_is_given_up_gets_no_slot(in_use: destinations.Destin
     target = in_use.get(sending.settings("team-a", _ENDPOINT, max_connections=1))
     slot = target.reserve()
     assert slot is not None
-    given_up, patient = (asyncio.create_task(target.reserve_for_probe()) for _ in range(2))
+    given_up, patient = (asyncio.create_task(target.reserve_for_probe("team-a")) for _ in range(2))
     await asyncio.sleep(0)
     given_up.cancel()
     target.give_back(slot)

@@ -21,7 +21,7 @@ class OpenAnswers:
     """The answers to probes that are open at the same time."""
 
     def __init__(self) -> None:
-        self._shares = shares.Shares("probes", total=TOTAL, each=PER_NAMESPACE)
+        self._shares = shares.Shares("probe_answers", total=TOTAL, each=PER_NAMESPACE)
 
     def take(self, namespace: str) -> shares.ShareSlot:
         """Return leave to hold a connection until a probe's end.
