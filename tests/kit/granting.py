@@ -51,7 +51,7 @@ class Login:
 
     async def check(self) -> feed.Probe:
         """Return what a probe finds."""
-        return await self.sender.prober.check(self.settings.organization)
+        return await self.sender.check(self.settings)
 
 
 def oauth2_of(granting: oauth.Server, **changes: typing.Any) -> effective.OAuth2:

@@ -17,7 +17,7 @@ from mailtier.api import feed, names, vocabulary
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import builder, delivery, templates
 from mailtier.sender.net import resolver, tls
-from mailtier.sender.probing import prober
+from mailtier.sender.probing import prober, targets
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destinations, opening
 from mailtier.sender.storage.sqlite import embedded
@@ -377,6 +377,23 @@ class Sender:
 
         await wait.until_async(reached, within_seconds=within_seconds, why=f"{notification} is {states}")
         return found[0]
+
+    async def check(self, of: effective.Effective) -> feed.Probe:
+        """Put settings unless they are there, and return what a probe finds that somebody asks for.
+
+        Raises:
+            NotProbeableError: Nothing is connected to with them, or no result came about.
+            TooSoonError: The namespace had its probes.
+        """
+        if self.settings.get(of.organization) != of:
+            self.settings.put(of)
+        await self.prober.load()
+        told = self.prober.demand(of.organization)
+        async for _ in told.follow():
+            pass
+        if told.result is None:
+            raise targets.NotProbeableError(told.explanation)
+        return told.result
 
     async def until_held(self) -> None:
         """Return when an organization is held."""

@@ -220,7 +220,7 @@ async def test_an_alias_leads_to_no_trusted_relay(tmp_path: pathlib.Path, attack
         sender.settings.put(host)
         at = sending.endpoint(relay, host=_ALIAS, origin=vocabulary.Origin.ORG)
         of = sender.settings.put(sending.settings("team-a", at, from_address="ceo@platform.example"))
-        found = await sender.prober.check(of.organization)
+        found = await sender.check(of)
         assert (found.reason, found.stage) == ("HostRelay", vocabulary.ProbeStage.DNS)
         assert "host's by another name" in found.owner_message
         sent = await sender.notify(of)

@@ -360,7 +360,7 @@ async def test_the_relay_s_connections_are_not_taken(login: granting.Login) -> N
         # It takes their mail without AUTH, so that they need no token.
         relay.script.on("MAIL", "250 2.1.0 Ok")
         good = login.sender.settings.put(sending.settings("good", endpoint))
-        assert (await login.sender.prober.check(good.organization)).reason == "Verified"
+        assert (await login.sender.check(good)).reason == "Verified"
         target = login.sender.destinations.get(good)
         assert (target.busy, target.connections) == (0, 1)
         assert relay.auth_attempts == []

@@ -22,7 +22,7 @@ async def _followed(told: trace.Trace) -> list[tuple[str, bool]]:
 async def test_a_demanded_probe_tells_its_stages(sender: sending.Sender, login: logins.Login) -> None:
     """Whoever asks for a probe follows its stages to the failing one, over a connection of its own."""
     await sender.prober.load()
-    await sender.prober.check(sender.settings.put(login.settings).organization)
+    await sender.check(login.settings)
     assert len(login.server.transcripts) == 1
     sender.skip(61)
     login.server.script.on("MAIL", "550 5.7.60 Not your address", times=1)
@@ -79,7 +79,7 @@ async def test_a_demand_reads_the_secret_anew(sender: sending.Sender, login: log
     await sender.prober.load()
     auth = login.settings.auth
     assert auth is not None
-    await sender.prober.check(sender.settings.put(login.settings).organization)
+    await sender.check(login.settings)
     sender.skip(6)
     wrong = sender.secrets.put("mailtier", "smtp", "wrong", endpoint=str(login.settings.endpoint))
     told = sender.prober.demand(login.settings.organization)
@@ -156,7 +156,7 @@ async def test_a_demand_does_not_join_a_probe_that_read_the_secret_before(
 async def test_a_secret_that_is_gone_is_told_to_the_operator(sender: sending.Sender, login: logins.Login) -> None:
     """The stored result speaks of no version, so that whoever believes in one reads the Secret again."""
     await sender.prober.load()
-    await sender.prober.check(sender.settings.put(login.settings).organization)
+    await sender.check(login.settings)
     sender.skip(6)
     sender.secrets.remove("mailtier", "smtp")
     told = sender.prober.demand(login.settings.organization)
@@ -169,7 +169,7 @@ async def test_a_demand_sends_no_refused_password_again(sender: sending.Sender, 
     """The stages are gone through, and AUTH fails with what the server said before (R12)."""
     await sender.prober.load()
     login.server.script.on("AUTH", "535 5.7.8 Wrong", times=1)
-    await sender.prober.check(sender.settings.put(login.settings).organization)
+    await sender.check(login.settings)
     sender.skip(61)
     told = sender.prober.demand(login.settings.organization)
     assert (await _followed(told))[-1] == ("auth", False)
@@ -216,7 +216,7 @@ async def test_a_sender_that_has_just_begun_sends_no_refused_password(
 ) -> None:
     """Before it is known what earlier processes learned, nobody has a probe; then it is remembered (R12)."""
     login.server.script.on("AUTH", "535 5.7.8 Wrong")
-    await sender.prober.check(sender.settings.put(login.settings).organization)
+    await sender.check(login.settings)
     await sender.stop()
     await sender.queue.close()
     async with sending.Sender(sender.folder, before=sender) as again:

@@ -189,7 +189,7 @@ async def test_a_refused_client_asks_once(login: granting.Login) -> None:
         await again.prober.load()
         again.settings.put(login.settings)
         await again.until_held()
-        assert (await again.prober.check(login.settings.organization)).reason == "TokenRefused"
+        assert (await again.check(login.settings)).reason == "TokenRefused"
     assert len(login.tokens.asked) == 1
     assert login.smtp.auth_attempts == []
 

@@ -56,7 +56,7 @@ async def test_messages_wait_until_the_settings_are_mended(
         assert "A delivery was told so" in told.owner_message
         # A probe that gets to MAIL and finds nothing does not praise what deliveries were told.
         sender.skip(61)
-        assert (await sender.prober.check(of.organization)).reason == reason
+        assert (await sender.check(of)).reason == reason
         for each in sent:
             assert await sender.states(of, each) in [[_S.DEFERRED], [_S.QUEUED]]
         server.script.clear()
@@ -146,7 +146,7 @@ async def test_one_tenant_alone_does_not_accuse_the_host_s_server(sender: sendin
         for each in sent:
             await sender.until(first, each, _S.DEFERRED)
         sender.skip(61)
-        assert (await sender.prober.check(first.organization)).reason == "Verified"
+        assert (await sender.check(first)).reason == "Verified"
         sent = [await sender.notify(second, f"user{number}@example.org") for number in range(3)]
         for each in sent:
             await sender.until(second, each, _S.DEFERRED)
@@ -169,7 +169,7 @@ async def test_mail_that_wants_auth_first_is_not_the_sender_s_fault(sender: send
     server = await serve()
     server.script.on("MAIL", "503 Error: need EHLO and AUTH first")
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
-    assert (await sender.prober.check(of.organization)).reason == "AuthRequired"
+    assert (await sender.check(of)).reason == "AuthRequired"
     sent = await sender.notify(of)
     await sender.until_held()
     sender.skip(11)

@@ -132,7 +132,7 @@ async def test_an_alias_of_the_host_s_server_is_held_to_the_host_s_policy(tmp_pa
                 by_address=effective.ByAddress(findings=(_FORBIDDEN,)),
             )
         )
-        found = await sender.prober.check(of.organization)
+        found = await sender.check(of)
         assert (found.reason, found.stage) == ("HostServer", vocabulary.ProbeStage.DNS)
         assert "spec.from.address: ceo@example.com may not be used" in found.owner_message
         await sender.notify(of)
@@ -209,7 +209,9 @@ async def test_wrong_passwords_have_a_budget(sender: sending.Sender, serve: Serv
     told = [held.reason.value for held in sender.delivery.held().values()]
     assert sorted(told) == ["CredentialsRefused"] * 3 + ["TooManyRefusedLogins"] * 7
     held = next(key for key, each in sender.delivery.held().items() if each.reason.value == "TooManyRefusedLogins")
-    found = await sender.prober.check(lanes.organization_of(held))
+    settings = sender.settings.get(lanes.organization_of(held))
+    assert settings is not None
+    found = await sender.check(settings)
     assert found.reason == "TooManyRefusedLogins"
     assert "The next may be tried at" in found.owner_message
     again = await sender.notify(good)
@@ -237,7 +239,7 @@ async def test_aliases_are_no_further_guesses_at_the_host_s_server(tmp_path: pat
             at = sending.endpoint(server, host="alias-0.example.com", origin=_ORG)
             auth = _login(again, "team-a", at, name="another", password="y")
             of = again.settings.put(sending.settings("team-a", at, name="another", auth=auth))
-            assert (await again.prober.check(of.organization)).reason == "TooManyRefusedLogins"
+            assert (await again.check(of)).reason == "TooManyRefusedLogins"
         assert len(server.auth_attempts) == 3
 
 

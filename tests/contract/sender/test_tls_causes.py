@@ -20,7 +20,7 @@ async def _check(sender: sending.Sender, at: effective.Endpoint) -> feed.Probe:
     of = sending.settings("team-a", at, auth=sending.ANONYMOUS)
     of = dataclasses.replace(of, delivery=dataclasses.replace(of.delivery, session_timeout=_SHORT))
     sender.settings.put(of)
-    return await sender.prober.check(of.organization)
+    return await sender.check(of)
 
 
 def _at(sender: sending.Sender, authority: certs.Authority, port: int, mode: vocabulary.TlsMode) -> effective.Endpoint:

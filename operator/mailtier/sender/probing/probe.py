@@ -202,11 +202,12 @@ async def _look_with(
     fresh: bool,
 ) -> ProbeResult:
     state = target.auth_state(found.generation)
-    fresh = fresh or state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
     slot = await target.reserve_for_probe(usable.settings.organization.namespace)
     try:
         if slot.seat is not seat:
             raise destination.MovedError
+        # Only now: who had the slot before may have opened a session just now.
+        fresh = fresh or state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
         phase, failure = await _go_through(usable, target, found, slot, progress, room=room, fresh=fresh)
         if not fresh and failure is not None and failure.reason is _R.CONNECTION_LOST:
             # The server had ended the idle session meanwhile.

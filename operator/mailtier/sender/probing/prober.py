@@ -71,11 +71,15 @@ class Prober:
         self._wake = asyncio.Event()
         self._background = tasks.Background()
         self._turns = turns.ProbeTurns(self._take_up)
+        self._loading = asyncio.Lock()
         self._is_running = False
 
     async def load(self) -> None:
         """Remember what earlier processes found; to be awaited before anything is delivered (R12)."""
-        await asyncio.gather(self._memory.load(), self._destinations.logins.load())
+        async with self._loading:
+            # Both delivery and probes wait for it; read twice, refused logins would count twice.
+            if not self._memory.loaded:
+                await asyncio.gather(self._memory.load(), self._destinations.logins.load())
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Look at an organization's settings again; the callback for whoever watches them."""
@@ -240,7 +244,7 @@ class Prober:
             turn.release()
 
     def _may_begin(self, target: targets.Target, now: float) -> bool:
-        """Return whether the sender may begin its own next probe now; plan it for later if not, and tell of a change."""
+        """Return whether the sender may begin its own next probe; if not, plan it for later, and tell of a change."""
         allowed_at = self._allowed_at(target, now)
         if allowed_at <= now:
             return True

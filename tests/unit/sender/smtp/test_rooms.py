@@ -1,5 +1,6 @@
 """How many connections a server has, and whose turn it is (R15)."""
 
+import asyncio
 import typing
 
 import pytest
@@ -176,6 +177,114 @@ def test_no_name_leads_into_the_room_of_a_stranger() -> None:
     known.addressed(victim, _addresses("203.0.113.5"), scope="", party="team-a")
     mixed = _addresses("203.0.113.5", "203.0.113.99")
     assert known.addressed(evil, mixed, scope="", party="evil") == (evil, mixed)
+
+
+async def _waiting(seat: rooms.Seat, namespace: str, count: int = 1) -> list[asyncio.Task[None]]:
+    """Return probes of a namespace that wait for a slot."""
+    probes = [asyncio.create_task(seat.room.wait(seat, namespace)) for _ in range(count)]
+    await asyncio.sleep(0)
+    return probes
+
+
+async def _served(probes: list[asyncio.Task[None]]) -> int:
+    """Return how many probes have a slot."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return sum(probe.done() for probe in probes)
+
+
+async def test_probes_and_deliveries_have_one_connection_in_turns() -> None:
+    """However many probes wait, every second slot is a delivery's while one wants it (R15)."""
+    room = rooms.Rooms().host
+    room.cap = 1
+    seat = _seat(room, rooms.HOST, most=1)
+    assert _take(seat)
+    probes = await _waiting(seat, "busy", 20)
+    for served in range(1, 6):
+        assert not _take(seat)
+        assert room.is_urgent(seat)
+        room.give_back(seat)
+        assert await _served(probes) == served
+        assert not _take(seat)
+        room.give_back(seat, of_probe=True)
+        assert await _served(probes) == served
+        assert _take(seat)
+    # Nobody wants one any more: the probes go on alone.
+    room.give_back(seat)
+    for served in range(6, 10):
+        assert await _served(probes) == served
+        room.give_back(seat, of_probe=True)
+    for probe in probes:
+        probe.cancel()
+
+
+@pytest.mark.parametrize("cap", [2, 3, 8])
+async def test_probes_hold_half_of_a_server_while_a_delivery_wants_more(cap: int) -> None:
+    """The other half is for mail, and what deliveries do not want the probes have (R15)."""
+    room = rooms.Rooms().host
+    room.cap = cap
+    seat = _seat(room, rooms.HOST, most=cap)
+    probes = await _waiting(seat, "busy", 50)
+    assert await _served(probes) == cap
+    for _ in range(cap - cap // 2):
+        assert not _take(seat)
+        room.give_back(seat, of_probe=True)
+        assert await _served(probes) == cap
+        assert _take(seat)
+    assert not _take(seat)
+    room.give_back(seat, of_probe=True)
+    assert await _served(probes) == cap + 1
+    assert not room.is_urgent(seat)
+    for probe in probes:
+        probe.cancel()
+
+
+async def test_probes_of_namespaces_come_in_turn() -> None:
+    """A namespace with one probe waits for one of another's, not for all of them (R15)."""
+    room = rooms.Rooms().host
+    room.cap = 1
+    seat = _seat(room, rooms.HOST, most=1)
+    assert _take(seat)
+    busy, other = await _waiting(seat, "busy", 10), await _waiting(seat, "other")
+    room.give_back(seat)
+    assert (await _served(busy), await _served(other)) == (1, 0)
+    room.give_back(seat, of_probe=True)
+    assert (await _served(busy), await _served(other)) == (1, 1)
+    for probe in busy:
+        probe.cancel()
+
+
+async def test_a_delivery_that_wants_nothing_any_more_lets_probes_go_on() -> None:
+    """Whoever had wanted a slot, and withdraws, stops no probe."""
+    room = rooms.Rooms().host
+    room.cap = 1
+    seat = _seat(room, rooms.HOST, most=1)
+    assert _take(seat)
+    probes = await _waiting(seat, "busy", 2)
+    assert not _take(seat)
+    room.give_back(seat)
+    assert await _served(probes) == 1
+    assert not _take(seat)
+    room.give_back(seat, of_probe=True)
+    assert await _served(probes) == 1
+    room.withdraw(seat)
+    assert await _served(probes) == 2
+
+
+async def test_a_probe_that_is_given_up_gives_its_slot_back() -> None:
+    """Whether it waits or was served in that moment, the next one has the slot."""
+    room = rooms.Rooms().host
+    room.cap = 1
+    seat = _seat(room, rooms.HOST, most=1)
+    assert _take(seat)
+    first, second, third = await _waiting(seat, "busy", 3)
+    second.cancel()
+    room.give_back(seat)
+    first.cancel()
+    assert await _served([third]) == 1
+    assert not third.cancelled()
+    assert room.busy == 1
+    assert not room.is_awaited(seat)
 
 
 _STEPS = st.lists(st.tuples(st.sampled_from(["take", "give", "withdraw", "allow"]), st.integers(0, 5)), max_size=60)
