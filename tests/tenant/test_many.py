@@ -39,7 +39,8 @@ ATTACKS = (
         name="probe-as-often-as-it-changes",
         test="test_a_change_is_no_reason_to_probe_more",
         rules=("R7",),
-        story="The organization changes its settings again and again, each time to be probed at once.",
+        story="The organization changes what it says of a server of its own again and again, each time to be probed at"
+        " once.",
         stopped_by="a namespace has three probes at once, then one a minute",
     ),
     attacks.Story(

@@ -1,7 +1,9 @@
 """How often a namespace may have servers probed (R7): a probe must not become a port scanner, nor load a relay.
 
 Three at once, for somebody is mending a server and looks after each change; then one a minute. The sender's own probes
-of organizations' endpoints count, those that somebody asks for count whosever the endpoint is.
+count at organizations' own endpoints and, at the host's, where they follow an organization's own edit: a change of the
+host's settings, or of its Secret, is no tenant's to pay for. Those that somebody asks for count whosever the endpoint
+is.
 """
 
 from typing import Final

@@ -141,7 +141,8 @@ PROBED_LATELY: Final = ProblemKind(
     status=429,
     title="The namespace has had its probes",
     meaning="A namespace has three probes at once, then one a minute, so that probes are no port scanner and load no"
-    " relay; the sender's own probes of an organization's endpoint count. Wait as long as `Retry-After` says; what the"
+    " relay; the sender's own probes count at an organization's own endpoint, and after its changes at the host's."
+    " Wait as long as `Retry-After` says; what the"
     " last one found stands in the condition Verified.",
 )
 TOO_MANY_PROBES: Final = ProblemKind(
