@@ -10,6 +10,8 @@ import subprocess
 import sys
 import typing
 
+from kit import screens
+
 _SECONDS = 120
 
 
@@ -59,16 +61,27 @@ class Program:
     @contextlib.contextmanager
     def started(self, command: str, *arguments: str, out: pathlib.Path) -> typing.Iterator[subprocess.Popen[bytes]]:
         """Give a command that runs, whose output goes into a file; it is killed at the end if it still does."""
-        with (
-            out.open("wb") as file,
-            subprocess.Popen(
-                self._argv(command, arguments),
-                env=self._env(),
-                stdout=file,
-                stderr=file,
-                preexec_fn=_hear_interrupts,  # noqa: PLW1509 - no thread holds a lock that it needs.
-            ) as child,
-        ):
+        with out.open("wb") as file, self._child(command, arguments, file.fileno(), self._env()) as child:
+            yield child
+
+    @contextlib.contextmanager
+    def on(self, terminal: screens.Terminal, command: str, *arguments: str) -> typing.Iterator[subprocess.Popen[bytes]]:
+        """Give a command that runs on a terminal, and takes the width from it; it is killed at the end."""
+        environment = {name: value for name, value in self._env().items() if name != "COLUMNS"}
+        with self._child(command, arguments, terminal.theirs, environment) as child:
+            yield child
+
+    @contextlib.contextmanager
+    def _child(
+        self, command: str, arguments: tuple[str, ...], out: int, environment: typing.Mapping[str, str]
+    ) -> typing.Iterator[subprocess.Popen[bytes]]:
+        with subprocess.Popen(
+            self._argv(command, arguments),
+            env=environment,
+            stdout=out,
+            stderr=out,
+            preexec_fn=_hear_interrupts,  # noqa: PLW1509 - no thread holds a lock that it needs.
+        ) as child:
             try:
                 yield child
             finally:

@@ -114,7 +114,7 @@ STORIES = (
         test="test_a_binding_that_is_taken_back_counts",
         rules=("R1", "R3"),
         story="An endpoint was bound once, the owner took the binding back, and mail goes on being queued.",
-        stopped_by="the annotation counts at the next read; the operator unpublishes, the sender holds",
+        stopped_by="the annotation counts at the next read; the operator unpublishes, and the sender holds",
     ),
     attacks.Story(
         name="guessing-the-host-s-password",

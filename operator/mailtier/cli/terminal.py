@@ -3,6 +3,7 @@
 import datetime as dt
 import enum
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from typing import TextIO
 
 _RESET = "\x1b[0m"
 _COLUMNS = 80
+_LINES = 24
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Colour(enum.Enum):
@@ -53,6 +56,17 @@ def width(stream: TextIO) -> int:
 def line_width(stream: TextIO) -> int | None:
     """Return how many characters a line of text has; None in a pipe, where a line stays one for whoever searches it."""
     return width(stream) if stream.isatty() or os.environ.get("COLUMNS") else None
+
+
+def screen(stream: TextIO) -> os.terminal_size:
+    """Return the size of a terminal itself, whatever COLUMNS says that text is wrapped at; 80 by 24 if it has none."""
+    size = os.get_terminal_size(stream.fileno())
+    return size if size.columns and size.lines else os.terminal_size((_COLUMNS, _LINES))
+
+
+def length(line: str) -> int:
+    """Return how many characters of a line are seen: colours are none."""
+    return len(_SGR.sub("", line))
 
 
 def plain(text: str) -> str:

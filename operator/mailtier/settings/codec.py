@@ -61,7 +61,9 @@ def decode(text: str) -> effective.Effective:
         )
     rest = text.replace(f'"hash":"{digest}",', "", 1)
     if hashlib.sha256(rest.encode()).hexdigest() != digest:
-        raise CodecError("effective.json does not match its hash; it was edited, let the operator write it again")
+        raise CodecError(
+            "effective.json does not match its hash; somebody edited it, so let the operator write it again"
+        )
     try:
         settings = _from_json(document["settings"])
     except (ValueError, TypeError, KeyError, msgspec.ValidationError) as error:

@@ -17,7 +17,7 @@ _KEY_FIELDS: Final = {
     observed.Purpose.REFRESH_TOKEN: "refreshTokenKey",
 }
 _CA_FIELD: Final = "spec.smtp.tls.caRef"
-_AGAIN: Final = "the Kubernetes API did not answer; nothing is to be done, the operator tries again"
+_AGAIN: Final = "the Kubernetes API did not answer; the operator tries again, and nothing is to be done"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

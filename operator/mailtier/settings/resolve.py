@@ -260,8 +260,8 @@ def _for_viewer(
         effective.Finding(
             reason=finding.reason,
             field="",
-            message="what the host's settings refer to cannot be used now; nothing is to be done here, the platform"
-            " team finds the cause in the status of HostEmailSettings default",
+            message="what the host's settings refer to cannot be used now; the platform team finds the cause in the"
+            " status of HostEmailSettings default, and nothing is to be done here",
         )
         for finding in found
     )

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from kit import commands, installations, tenants, wait, worlds
+from kit import commands, installations, screens, tenants, wait, worlds
 from mailtier.cli import board
 
 
@@ -186,3 +186,33 @@ def test_watching_in_a_pipe_prints_changes_only(
     assert all(re.match(stamp, line) for line in changes), changes
     installation.world.org(namespace)
     installation.world.until(lambda: installation.world.reason(namespace) == "Published", "it is as it was")
+
+
+def test_watching_on_a_terminal_shows_every_word_and_whole_commands(
+    installation: installations.Installation, broken: list[tenants.Tenant]
+) -> None:
+    """On 80 columns nothing is lost that `status` prints there, and a command is copied as one line."""
+    chosen = f"--namespace={broken[1].namespace}"
+    with screens.terminal(80, 60) as plain:
+        with installation.program.on(plain, "status", chosen) as child:
+            assert child.wait(timeout=60) == 1
+        wait.until(lambda: "kubectl" in plain.text, within_seconds=20, why="all is printed")
+        printed = plain.text
+    command = next(line.strip() for line in printed.splitlines() if line.strip().startswith("kubectl "))
+    assert len(command) > 80
+    with (
+        screens.terminal(80, 60) as watched,
+        installation.program.on(watched, "status", "--watch", chosen) as child,
+    ):
+        wait.until(lambda: "kubectl" in watched.text, within_seconds=60, why="the screen is drawn")
+
+        def lost() -> set[str]:
+            # Ages go on meanwhile.
+            return {word for word in printed.split() if not re.fullmatch(r"\d+[smhd]", word)} - set(
+                watched.text.split()
+            )
+
+        wait.until(lambda: not lost(), within_seconds=20, why="every word is on the screen")
+        assert command in [line.strip() for line in watched.text.splitlines()]
+        child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=20) == 130

@@ -2,27 +2,18 @@
 
 import asyncio
 import contextlib
-import shutil
 import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailtier.api import prose
-from mailtier.cli import apps, board, failures, options, printing, terminal
+from mailtier.cli import apps, board, failures, options, printing, screen, terminal
 from mailtier.cli.online import rows
 
 if TYPE_CHECKING:
     from mailtier.cli.online import looking
 
 app = apps.new()
-
-# The alternate screen without cursor and without wrapping, which is done before; and back.
-_ALTERNATE: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l"
-_FORMER: Final = "\x1b[?7h\x1b[?25h\x1b[?1049l"
-_HOME: Final = "\x1b[H"
-_REST_OF_LINE: Final = "\x1b[K"
-_REST_OF_SCREEN: Final = "\x1b[J"
 
 
 @app.command()
@@ -101,24 +92,20 @@ async def _watch(seen: "looking.Look", *, wide: bool) -> None:
     if not sys.stdout.isatty():
         await _log(seen)
         return
-    sys.stdout.write(_ALTERNATE)
+    sys.stdout.write(screen.ENTER)
     try:
         _draw(seen.picture, wide=wide)
         async with contextlib.aclosing(seen.changes()) as changes:
             async for _ in changes:
                 _draw(seen.picture, wide=wide)
     finally:
-        sys.stdout.write(_FORMER)
+        sys.stdout.write(screen.LEAVE)
         sys.stdout.flush()
 
 
 def _draw(picture: rows.Picture, *, wide: bool) -> None:
-    """Write over what is there, line by line: clearing the screen first would flicker."""
-    height = shutil.get_terminal_size().lines
-    lines = _lines(picture, wide=wide)
-    if len(lines) >= height:
-        lines = [*lines[: height - 2], f"... {prose.counted(len(lines) - height + 2, 'more line')}"]
-    sys.stdout.write(_HOME + "".join(f"{line}{_REST_OF_LINE}\n" for line in lines) + _REST_OF_SCREEN)
+    size = terminal.screen(sys.stdout)
+    sys.stdout.write(screen.frame(_lines(picture, wide=wide), columns=size.columns, rows=size.lines))
     sys.stdout.flush()
 
 

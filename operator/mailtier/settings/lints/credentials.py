@@ -168,7 +168,7 @@ LINTS: Final = (
         identifier="oauth-grant-not-offered",
         severity=terms.LintSeverity.ERROR,
         title="The provider does not offer the grant",
-        explanation="How a token is got differs: Google wants the account's owner to agree once (RefreshToken),"
+        explanation="How a token is got differs: Google wants the account's owner to agree once (RefreshToken);"
         " Microsoft gives tokens to the application itself (ClientCredentials) too.",
         remedy="Set auth.oauth2.grantType to one that the provider offers.",
         check=_grant_not_offered,

@@ -24,7 +24,7 @@ PROVIDER: Final = facts.Provider(
     summary="Exchange 2016, 2019 or Subscription Edition in one's own network. The connector Client Frontend takes"
     " authenticated sessions on port 587.",
     hosts=None,
-    starttls=facts.Fact(value=(587, 25), source=_CONNECTORS, note="587 is Client Frontend, 25 is Default Frontend"),
+    starttls=facts.Fact(value=(587, 25), source=_CONNECTORS, note="587 is Client Frontend; 25 is Default Frontend"),
     implicit=None,
     anonymous=facts.Fact(
         value=True,

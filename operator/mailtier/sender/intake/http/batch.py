@@ -55,7 +55,7 @@ def split(body: bytes) -> Sequence[bytes]:
     if not parts:
         raise problems.HttpProblem(
             problems.INVALID,
-            "one thing is wrong with the batch, see errors",
+            "one thing is wrong with the batch; see errors",
             errors=[problems.FieldError(pointer="#/notifications", detail="must have at least 1 entry")],
         )
     return parts

@@ -102,9 +102,9 @@ def _problem(error: pydantic.ValidationError, model: type[notification.Notificat
         for each in found[:_MAXIMUM_ERRORS]
     ]
     count = "one thing is" if len(found) == 1 else f"{len(found)} things are"
-    more = f"; the first {_MAXIMUM_ERRORS} of them" if len(found) > _MAXIMUM_ERRORS else ""
+    more = f", the first {_MAXIMUM_ERRORS} of them" if len(found) > _MAXIMUM_ERRORS else ""
     return problems.HttpProblem(
-        problems.INVALID, f"{count} wrong with the notification, see errors{more}", errors=errors
+        problems.INVALID, f"{count} wrong with the notification; see errors{more}", errors=errors
     )
 
 

@@ -132,7 +132,7 @@ TOO_MANY: Final = ProblemKind(
     status=429,
     title="Too many notifications are waiting or arriving",
     meaning="A namespace has at most so many messages and bytes waiting as the quota of the host's policy says, else"
-    " 5,000 and 64 MiB, what is kept of them has a share of the volume (128 MiB), and an"
+    " 5,000 and 64 MiB; what is kept of them has a share of the volume (128 MiB); and an"
     " organization sends at most 30 password recoveries a minute. `detail` says which it is"
     " and what is allowed. Wait as long as `Retry-After` says. If it lasts, look why delivery does not go on.",
 )
