@@ -219,6 +219,7 @@ def _everything(picture: rows.Picture, now: dt.datetime, painter: terminal.Paint
         ],
         painter,
         width=width,
+        folded=("FROM", "SOURCE", "HOST", "TLS"),
     )
 
 

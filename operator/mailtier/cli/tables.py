@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from mailtier.cli import terminal
@@ -20,22 +20,36 @@ _PARTS: Final = re.compile(r"[^/@.,:=]*[/@.,:=]*\s*")
 _COMMAND: Final = re.compile(r"`(\S+ [^`]+)`")
 
 
-def table(head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter, *, width: int) -> list[str]:
+def table(
+    head: Sequence[str],
+    body: Sequence[Sequence[Cell]],
+    painter: terminal.Painter,
+    *,
+    width: int,
+    folded: Sequence[str] = (),
+) -> list[str]:
     """Return a table's lines, its columns as wide as what is in them, or as the screen lets them be.
 
-    Where the columns would become too narrow to be read, each row is a paragraph of its own.
+    Where the columns would become too narrow to be read, some are folded into a line below their row, and where that
+    is not enough, each row is a paragraph of its own.
 
     Args:
         head: The names of the columns.
         body: Text and colour of each cell.
         painter: Colours, or does not.
         width: Characters of a line.
+        folded: The columns that may be folded, the first one first.
     """
-    return [line for entry in entries(head, body, painter, width=width) for line in entry]
+    return [line for entry in entries(head, body, painter, width=width, folded=folded) for line in entry]
 
 
 def entries(
-    head: Sequence[str], body: Sequence[Sequence[Cell]], painter: terminal.Painter, *, width: int
+    head: Sequence[str],
+    body: Sequence[Sequence[Cell]],
+    painter: terminal.Painter,
+    *,
+    width: int,
+    folded: Sequence[str] = (),
 ) -> Iterator[list[str]]:
     """Yield the lines of the head, none where there are only paragraphs, and those of each row.
 
@@ -45,7 +59,7 @@ def entries(
     head, body = [head[number] for number in kept], [[row[number] for number in kept] for row in body]
     plain = [[terminal.plain(cell) for cell, _ in row] for row in body]
     natural = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
-    widths = _fit(head, natural, width)
+    above, widths = _arrange(head, natural, folded, width)
     if widths is None:
         yield []
         for row, texts in zip(body, plain, strict=True):
@@ -54,14 +68,34 @@ def entries(
     gap = " " * (_GAP if sum(natural) + _GAP * (len(head) - 1) <= width else _NARROW_GAP)
     titles = [(name, terminal.Colour.BOLD) for name in head]
     for row, texts in zip((titles, *body), (head, *plain), strict=True):
-        wrapped = [wrap(text, size) or [""] for text, size in zip(texts, widths, strict=True)]
-        yield [
+        wrapped = [wrap(texts[number], size) or [""] for number, size in zip(above, widths, strict=True)]
+        lines = [
             gap.join(
-                painter.paint((cell[number] if number < len(cell) else "").ljust(size), colour)
-                for cell, size, (_, colour) in zip(wrapped, widths, row, strict=True)
+                painter.paint((cell[number] if number < len(cell) else "").ljust(size), row[column][1])
+                for cell, size, column in zip(wrapped, widths, above, strict=True)
             ).rstrip()
             for number in range(max(map(len, wrapped)))
         ]
+        below = [number for number in range(len(head)) if number not in above and row is not titles]
+        yield [*lines, *wrap(_said(head, texts, below), width, indent=_INDENT)]
+
+
+def _arrange(
+    head: Sequence[str], natural: Sequence[int], folded: Sequence[str], width: int
+) -> tuple[list[int], list[int] | None]:
+    """Return which columns stand beside each other, as few folded as need be, and their widths; None as `_fit` has."""
+    above = list(range(len(head)))
+    for name in ("", *folded):
+        above = [number for number in above if head[number] != name]
+        widths = _fit([head[number] for number in above], [natural[number] for number in above], width)
+        if widths is not None:
+            return above, widths
+    return above, None
+
+
+def _said(head: Sequence[str], texts: Sequence[str], numbers: Iterable[int]) -> str:
+    """Return what stands in some columns of a row as a sentence."""
+    return "; ".join(f"{head[number]} {texts[number]}" for number in numbers if texts[number])
 
 
 def wrap(text: str, width: int, *, indent: str = "", following: str | None = None) -> list[str]:
@@ -189,5 +223,4 @@ def _paragraph(
 ) -> Iterator[str]:
     """Yield a row as a title and what is said of it."""
     yield from (painter.paint(line, row[0][1] or terminal.Colour.BOLD) for line in wrap(texts[0], width))
-    said = "; ".join(f"{name} {text}" for name, text in zip(head[1:], texts[1:], strict=True) if text)
-    yield from wrap(said, width, indent=_INDENT)
+    yield from wrap(_said(head, texts, range(1, len(head))), width, indent=_INDENT)

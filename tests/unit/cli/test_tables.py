@@ -47,14 +47,31 @@ def test_columns_that_would_be_too_narrow_become_paragraphs() -> None:
     assert max(map(len, lines)) <= 60
 
 
+def test_a_column_is_folded_before_a_table_is_given_up() -> None:
+    """As few as need be, in their order; below a row stands what it has of them."""
+    head = ("NAME", "A", "B", "C", "D")
+    rows = [("acme/default", "a-of-this-row", "b-of-this-row", "c-of-this-row", ""), ("birch", "a", "", "", "d")]
+    body = [[(text, None) for text in row] for row in rows]
+    assert tables.table(head, body, _PLAIN, width=50, folded=("C", "D", "B")) == [
+        "NAME          A              B              D",
+        "acme/default  a-of-this-row  b-of-this-row",
+        "    C c-of-this-row",
+        "birch         a                             d",
+    ]
+    assert "C" in tables.table(head, body, _PLAIN, width=80, folded=("C",))[0]
+
+
 @hypothesis.given(
+    folded=strategies.lists(strategies.sampled_from("ABCD"), unique=True),
     body=strategies.lists(strategies.lists(_WORDS, min_size=4, max_size=4), min_size=1, max_size=5),
     width=strategies.integers(20, 120),
 )
-def test_nothing_is_lost_and_no_line_is_longer_than_the_screen(body: list[list[str]], width: int) -> None:
+def test_nothing_is_lost_and_no_line_is_longer_than_the_screen(
+    body: list[list[str]], width: int, folded: list[str]
+) -> None:
     """Whatever stands in the cells, each character of it is printed once, within the width."""
     cells: list[list[tables.Cell]] = [[(text, None) for text in row] for row in body]
-    lines = tables.table(("A", "B", "C", "D"), cells, _PLAIN, width=width)
+    lines = tables.table(("A", "B", "C", "D"), cells, _PLAIN, width=width, folded=folded)
     assert max(map(len, lines)) <= width
     for letter in "ab@":
         assert sum(line.count(letter) for line in lines) == sum(text.count(letter) for row in body for text in row)

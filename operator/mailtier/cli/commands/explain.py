@@ -82,6 +82,10 @@ def command(
     their status; Secrets are not read.
     """
     key = None if organization == rendering.HOST else _key(organization)
+    if overrides and key is None:
+        raise typer.BadParameter(
+            "goes with an organization; the host's settings override nothing", param_hint="--overrides"
+        )
     if filename:
         judge = inputs.judge(inputs.load(filename), namespace=operator_namespace, strict=strict_references)
         found = _offline(judge, key)
@@ -93,7 +97,7 @@ def command(
     if field and not (rows := explaining.select(found.explanation, field)):
         raise typer.BadParameter(explaining.unknown(found.explanation, field), param_hint="FIELD")
     if overrides:
-        rows = explaining.overriding(found.explanation, rows)
+        rows = explaining.overriding(found.explanation, field)
         if not rows and output == inputs.SettingsFormat.TEXT:
             what = f"nothing of {field}" if field else "nothing"
             inputs.say(f"{what} is overridden by {found.explanation.name}")

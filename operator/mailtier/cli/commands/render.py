@@ -95,7 +95,7 @@ def command(
     status = failures.Status.FAILED if has_errors else failures.Status.OK
     if overrides:
         own = {name: found for name, found in rendered.items() if name in alone}
-        comparison = diffing.compare(alone, own)
+        comparison = diffing.overridden(alone, own)
         if not comparison.differences and objects.ours and output == inputs.SettingsFormat.TEXT:
             inputs.say("nothing is overridden")
         printing.write(_difference(comparison, output))
@@ -105,8 +105,9 @@ def command(
         return status
     old = {name: found for part in before for name, found in part.settings.items()}
     comparison = diffing.compare(old, rendered)
-    for warning in diffing.unbound(old, rendered, assumed=judge.assumed.secrets):
-        inputs.say(warning)
+    if not quiet:
+        for warning in diffing.unbound(old, rendered, assumed=judge.assumed.secrets):
+            inputs.say(warning)
     printing.write(_difference(comparison, output))
     return failures.Status.FAILED if exit_code and comparison.differences else status
 

@@ -44,6 +44,12 @@ class Difference:
     new: tuple[str, ...]
     gone: tuple[str, ...]
 
+    @property
+    def is_any(self) -> bool:
+        """Whether there is any."""
+        is_same = self.fate == Fate.CHANGED and self.states[0] == self.states[1]
+        return not is_same or bool(self.changes or self.new or self.gone)
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
@@ -73,6 +79,30 @@ def compare(old: Mapping[str, effective.Effective], new: Mapping[str, effective.
         if difference is not None:
             differences[name] = difference
     return Comparison(differences=differences, unchanged=len(old.keys() | new.keys()) - len(differences))
+
+
+def overridden(alone: Mapping[str, effective.Effective], own: Mapping[str, effective.Effective]) -> Comparison:
+    """Return what organizations alter by their own settings; to say what the host says anyway alters nothing.
+
+    Args:
+        alone: What each would have if it overrode nothing.
+        own: What each has.
+    """
+    compared = compare(alone, own)
+    told = {name: _of_values(difference) for name, difference in compared.differences.items()}
+    differences = {name: difference for name, difference in told.items() if difference.is_any}
+    return Comparison(differences=differences, unchanged=compared.unchanged + len(told) - len(differences))
+
+
+def _of_values(difference: Difference) -> Difference:
+    """Return a difference without the changes of an origin alone."""
+    changes = tuple(change for change in difference.changes if is_other(change.before, change.after))
+    return dataclasses.replace(difference, changes=changes)
+
+
+def is_other(before: values.Value | None, after: values.Value | None) -> bool:
+    """Return whether two values differ as people read them, whoever they are from."""
+    return before is None or after is None or before.shown != after.shown
 
 
 def unbound(
@@ -148,9 +178,7 @@ def differ(old: effective.Effective | None, new: effective.Effective | None) -> 
         new=tuple(line for line in told_after if line not in told_before),
         gone=tuple(line for line in told_before if line not in told_after),
     )
-    if fate == Fate.CHANGED and states[0] == states[1] and not (changes or difference.new or difference.gone):
-        return None
-    return difference
+    return difference if difference.is_any else None
 
 
 def _findings(settings: effective.Effective | None) -> list[str]:
@@ -158,8 +186,11 @@ def _findings(settings: effective.Effective | None) -> list[str]:
         return []
     return (
         [values.finding(entry) for entry in settings.findings]
-        + [f"audited: {values.finding(entry)}" for entry in settings.audited]
-        + [f"if the server is the host's by address: {values.finding(entry)}" for entry in settings.by_address.findings]
+        + [values.finding(entry, aside="audited") for entry in settings.audited]
+        + [
+            values.finding(entry, aside="if the server is the host's by address")
+            for entry in settings.by_address.findings
+        ]
     )
 
 

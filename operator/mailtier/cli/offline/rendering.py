@@ -146,7 +146,7 @@ def changes_as_text(difference: diffing.Difference, painter: terminal.Painter, *
     """Yield the values and findings of a difference, each indented and wrapped at the width, if there is one."""
     told = [_change(change) for change in difference.changes]
     told += [(f"! {terminal.plain(finding)}", terminal.Colour.BAD) for finding in difference.new]
-    told += [(f"no longer: {terminal.plain(finding)}", terminal.Colour.GOOD) for finding in difference.gone]
+    told += [(f"no longer {terminal.plain(finding)}", terminal.Colour.GOOD) for finding in difference.gone]
     for part in told:
         yield from _lines((part,), painter, width, indent="  ")
 

@@ -77,7 +77,7 @@ def of(settings: effective.Effective) -> dict[str, Value]:
     acting = {**_ACTING, **_ACTING_WITH_TLS} if has_tls else _ACTING
     return {
         path: Value(text=flat[path], origin=_nearest(settings.provenance, path), acting=acting.get(path, "none"))
-        for path in sorted(flat, key=_rank)
+        for path in sorted(flat, key=rank)
     }
 
 
@@ -91,7 +91,7 @@ def of_status(status: Mapping[str, Any]) -> dict[str, Value]:
     flat = view.flatten({name: group for name, group in status.items() if name != "provenance"})
     spelled = {path.replace("auth.secretName", "auth.passwordSecretRef.name"): text for path, text in flat.items()}
     found = {}
-    for path in sorted(spelled, key=_rank):
+    for path in sorted(spelled, key=rank):
         found[path] = Value(text=spelled[path], origin=_nearest(origins, path))
     return found
 
@@ -112,7 +112,8 @@ def _suspend(settings: effective.Effective) -> str:
     return "false" if is_default or settings.state == effective.State.ACTIVE else ""
 
 
-def _rank(path: str) -> int:
+def rank(path: str) -> int:
+    """Return where a path stands: its group among the spec's groups."""
     head = path.partition(".")[0]
     return _HEADS.index(head) if head in _HEADS else len(_HEADS)
 
@@ -124,10 +125,11 @@ def _nearest(origins: Mapping[str, vocabulary.Origin], path: str) -> vocabulary.
     return origins.get(path)
 
 
-def finding(entry: effective.Finding) -> str:
-    """Return a finding as one line."""
+def finding(entry: effective.Finding, *, aside: str = "") -> str:
+    """Return a finding as one line; what is said aside of it stands in parentheses behind its reason."""
     message = entry.message if entry.field else prose.capitalized(entry.message)
-    return ": ".join(part for part in (entry.reason.name, entry.field, message) if part)
+    reason = f"{entry.reason.name} ({aside})" if aside else entry.reason.name
+    return ": ".join(part for part in (reason, entry.field, message) if part)
 
 
 def to_json(value: Value | None) -> dict[str, str] | None:

@@ -163,7 +163,52 @@ def test_overrides_are_what_differs_from_the_host_alone(file: pathlib.Path, caps
     status, out, _ = _run(capsys, "acme", "-f", file, "--overrides")
     assert status == 0
     fields = [line.split()[0] for line in out.splitlines() if line and line[0] != " "][1:]
-    assert fields == ["FIELD", "from.address", "from.displayName"]
+    assert fields == ["FIELD", "from.address", "from.displayName", "from.envelope"]
+
+
+def test_overrides_are_those_that_render_shows(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both commands list the same fields with the same values of the host, what follows from an override among them."""
+    monkeypatch.setenv("COLUMNS", "300")
+    own = offline.org(
+        "acme",
+        smtp={"host": "smtp.acme.example"},
+        auth={"username": "u", "passwordSecretRef": {"name": "s"}},
+        **{"from": {"address": "a@acme.example"}},
+    )
+    anonymous = offline.org("birch", auth={"mechanism": "Anonymous"}, smtp={"host": "smtp.birch.example"})
+    file = offline.write(tmp_path / "a.yaml", offline.host(), own, anonymous)
+    main.run(["render", "-f", str(file), "--overrides", "-o", "json"])
+    rendered = json.loads(capsys.readouterr().out)["organizations"]
+    for name in ("acme/default", "birch/default"):
+        lines = [line.split() for line in _run(capsys, name, "-f", file, "--overrides")[1].splitlines()]
+        rows = {line[0]: " ".join(line[4:]) for line in lines[lines.index([]) + 2 :] if line}
+        assert set(rows) == set(rendered[name]["values"])
+        assert rows["smtp.host"].endswith("relay.example.com (Host)")
+        assert rows["auth.username"].endswith("relay (Host)")
+        assert "auth.passwordSecretRef.key" not in rows or name == "birch/default"
+    assert "from.envelope" in rendered["acme/default"]["values"]
+
+
+def test_the_host_overrides_nothing(file: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks what the host overrides is told that the option is for organizations."""
+    status, out, err = _run(capsys, "host", "--overrides", "-f", file)
+    assert (status, out) == (2, "")
+    assert "goes with an organization" in err
+
+
+def test_a_narrow_table_stays_one(
+    file: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where 80 columns have no room for what few rows have, it stands below these."""
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = _run(capsys, "acme", "-f", file)[1].splitlines()
+    assert [line.split() for line in lines if line.startswith("FIELD ")] == [
+        ["FIELD", "VALUE", "FROM", "CHANGED", "BY"]
+    ]
+    assert lines.count("    WITHOUT THE OVERRIDE no-reply@example.com (Host)") == 1
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(

@@ -251,6 +251,21 @@ def test_overrides_are_what_differs_from_the_host_alone(
     assert _run(capsys, "-f", file, "--overrides", "--diff", file)[0] == 2
 
 
+def test_an_override_that_says_what_the_host_says_is_no_difference(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A port, a key or a name of its own that is the host's too is not listed, and who has only those is unchanged."""
+    smtp, secret = {"host": "smtp.acme.example", "port": 587}, {"name": "s"}
+    own = offline.org("acme", smtp=smtp, auth={"username": "u", "passwordSecretRef": secret})
+    same = offline.org("birch", **{"from": {"address": "no-reply@example.com"}})
+    file = offline.write(tmp_path / "a.yaml", offline.host(), own, same)
+    out = _run(capsys, "-f", file, "--overrides")[1]
+    assert "~ smtp.host: relay.example.com (Host) -> smtp.acme.example (Org)\n" in out
+    for path in ("smtp.port", "auth.passwordSecretRef.key", "birch/default"):
+        assert path not in out
+    assert out.endswith("1 changed, 1 unchanged\n")
+
+
 def test_a_server_that_a_secret_out_of_sight_has_to_list_is_told(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -267,6 +282,7 @@ def test_a_server_that_a_secret_out_of_sight_has_to_list_is_told(
     for part in ("acme/default: the server becomes mx.acme.example:587", "Secret acme/s", "mailtier.dev/endpoint"):
         assert part in told[0]
     assert "annotation" not in _run(capsys, "-f", old, "--diff", old)[2]
+    assert _run(capsys, "-f", new, "--diff", old, "-q")[2] == ""
     secret = offline.secret("acme", "s", endpoint="mx.acme.example", password="x")
     whole = offline.write(tmp_path / "whole.yaml", offline.host(), settings("mx.acme.example"), secret)
     assert "annotation" not in _run(capsys, "-f", whole, "--diff", old)[2]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import groups, names, patience, settings, types, vocabulary
@@ -38,6 +38,7 @@ class ExplainedValue:
         changed_by: Who may change it.
         notes: The rules that made it so.
         findings: What blocks because of it, each as one line.
+        alone: What the host's settings alone would come to, where that is asked for; else "".
     """
 
     path: str
@@ -46,6 +47,7 @@ class ExplainedValue:
     changed_by: str
     notes: tuple[str, ...]
     findings: tuple[str, ...]
+    alone: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Explanation:
     Attributes:
         findings: All that is wrong, each as one line.
         without: What would be so without each override, by its path.
+        alone: What the host's settings alone would come to; None where that is not known.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Explanation:
     findings: tuple[str, ...]
     rows: tuple[ExplainedValue, ...]
     without: Mapping[str, Without]
+    alone: Mapping[str, values.Value] | None = None
 
 
 def host(resolution: resolve.Resolution) -> Explanation:
@@ -100,7 +104,11 @@ def organization(judge: judging.Judge, key: effective.OrganizationKey) -> Explan
         without[override] = Without(
             removed=removed, difference=diffing.differ(resolution.effective, then), value=values.of(then)
         )
-    return _explanation(str(key), resolution, document, without)
+    alone = judge.organization(key, spec=settings.OrgSpec())
+    return dataclasses.replace(
+        _explanation(str(key), resolution, document, without),
+        alone={path: _named(path, value, alone) for path, value in values.of(alone.effective).items()},
+    )
 
 
 def from_status(name: str, status: Mapping[str, Any]) -> Explanation:
@@ -116,21 +124,40 @@ def from_status(name: str, status: Mapping[str, Any]) -> Explanation:
 
 def select(explanation: Explanation, field: str) -> tuple[ExplainedValue, ...]:
     """Return the rows of a field or a group of fields, in any case and with or without `spec.`; none if unknown."""
-    wanted = _plain(field)
-    return tuple(row for row in explanation.rows if f"{row.path.lower()}.".startswith(f"{wanted}."))
+    return _selected(explanation.rows, field)
 
 
-def overriding(explanation: Explanation, rows: Sequence[ExplainedValue]) -> tuple[ExplainedValue, ...]:
-    """Return the rows whose value is another one than the host's settings alone would come to.
+def overriding(explanation: Explanation, field: str) -> tuple[ExplainedValue, ...]:
+    """Return the rows of a field, or of all with "", whose value is another than the host's settings alone come to.
 
-    Where it is not known what would be so without an override, those that the organization set.
+    Where that is not known, those that the organization set.
     """
+    alone = explanation.alone
+    if alone is None:
+        return _selected((row for row in explanation.rows if row.value.is_own), field)
+    gone = (_gone(path) for path in alone.keys() - {row.path for row in explanation.rows})
+    rows = sorted((*explanation.rows, *gone), key=lambda row: values.rank(row.path))
+    return _selected(
+        (
+            dataclasses.replace(row, alone=str(alone.get(row.path, "(none)")))
+            for row in rows
+            if diffing.is_other(alone.get(row.path), row.value)
+        ),
+        field,
+    )
 
-    def differs(row: ExplainedValue) -> bool:
-        without = explanation.without.get(row.override)
-        return row.value.is_own if without is None else without.value.get(row.path) != row.value
 
-    return tuple(row for row in rows if differs(row))
+def _gone(path: str) -> ExplainedValue:
+    """Return the row of what the host says and an organization has not, as with another way to authenticate."""
+    value = values.Value(text="", origin=vocabulary.Origin.ORG)
+    return ExplainedValue(
+        path=path, value=value, override=_override(path), changed_by=ORGANIZATION, notes=(), findings=()
+    )
+
+
+def _selected(rows: Iterable[ExplainedValue], field: str) -> tuple[ExplainedValue, ...]:
+    wanted = _plain(field)
+    return tuple(row for row in rows if not wanted or f"{row.path.lower()}.".startswith(f"{wanted}."))
 
 
 def fields(explanation: Explanation) -> Sequence[str]:

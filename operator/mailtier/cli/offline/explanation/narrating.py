@@ -6,8 +6,11 @@ from typing import Any, Final
 from mailtier.cli import tables, terminal
 from mailtier.cli.offline import rendering, values
 from mailtier.cli.offline.explanation import explaining
+from mailtier.settings import effective
 
-_HEADINGS: Final = ("FIELD", "VALUE", "FROM", "CHANGED BY", "WITHOUT THE OVERRIDE")
+_HEADINGS: Final = ("FIELD", "VALUE", "FROM", "CHANGED BY")
+_WITHOUT: Final = "WITHOUT THE OVERRIDE"
+_ALONE: Final = "THE HOST'S ALONE"
 
 
 def as_text(
@@ -38,14 +41,16 @@ def as_text(
         if rows:
             body = [_cells(explanation, row) for row in rows]
             yield "\n"
-            yield from (f"{line}\n" for line in tables.table(_HEADINGS, body, painter, width=width))
+            last = _ALONE if any(row.alone for row in rows) else _WITHOUT
+            table = tables.table((*_HEADINGS, last), body, painter, width=width, folded=(last, "CHANGED BY"))
+            yield from (f"{line}\n" for line in table)
         return
     for row in rows:
         yield "\n"
         yield from _details(row, places, painter, line_width)
     for override in dict.fromkeys(row.override for row in rows if row.override in explanation.without):
         yield "\n"
-        yield from _consequences(explanation.without[override], painter, line_width)
+        yield from _consequences(explanation.without[override], explanation.state, painter, line_width)
 
 
 def to_json(
@@ -67,7 +72,7 @@ def to_json(
 def _cells(explanation: explaining.Explanation, row: explaining.ExplainedValue) -> tuple[tables.Cell, ...]:
     colour = terminal.Colour.BAD if row.findings else None
     without = explanation.without.get(row.override)
-    then = str(without.value.get(row.path, "(none)")) if without else ""
+    then = row.alone or (str(without.value.get(row.path, "(none)")) if without else "")
     return (
         (row.path, colour),
         (row.value.shown, colour),
@@ -99,14 +104,19 @@ def _lines(parts: Sequence[tables.Cell], painter: terminal.Painter, width: int |
         yield f"{line}\n"
 
 
-def _consequences(without: explaining.Without, painter: terminal.Painter, width: int | None) -> Iterator[str]:
+def _consequences(
+    without: explaining.Without, state: str, painter: terminal.Painter, width: int | None
+) -> Iterator[str]:
     removed = " and ".join(without.removed)
     if without.difference is None:
         yield f"Without {removed}: nothing changes.\n"
         return
     before, after = without.difference.states
-    states = after if before == after else f"{before} -> {after}"
-    yield f"{painter.paint(f'Without {removed}', terminal.Colour.BOLD)}: {states}\n"
+    # Secrets and CA bundles are taken to be right here; an operator that read them knows better.
+    is_sure = state == before or after == effective.State.BLOCKED.value
+    states = after if state == after else f"{state} -> {after}"
+    rider = "" if is_sure else ", if what it refers to then can be used"
+    yield f"{painter.paint(f'Without {removed}', terminal.Colour.BOLD)}: {states}{rider}\n"
     yield from rendering.changes_as_text(without.difference, painter, width=width)
 
 

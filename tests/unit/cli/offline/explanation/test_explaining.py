@@ -1,13 +1,15 @@
 """An explanation says of every value where it came from, which rule made it so, and what removing it would do."""
 
+import dataclasses
 import json
 
 import hypothesis
 import pytest
 
 from kit import offline, specs
+from mailtier.cli import terminal
 from mailtier.cli.offline import values
-from mailtier.cli.offline.explanation import explaining
+from mailtier.cli.offline.explanation import explaining, narrating
 from mailtier.settings import effective
 
 _KEY = effective.OrganizationKey(namespace="acme", name="default")
@@ -41,6 +43,33 @@ def test_override_falls_back_to_the_host_when_it_is_removed() -> None:
     assert without.difference.states == ("Blocked", "Active")
     assert len(without.difference.gone) == 1
     assert sorted(explanation.without) == ["from.address", "from.displayName"]
+
+
+@pytest.mark.parametrize(
+    ("state", "org", "said"),
+    [
+        ("Active", {"from": {"displayName": "Acme"}}, "Without spec.from.displayName: Active\n"),
+        ("Unresolved", _OWN, "Without spec.auth: Unresolved -> Blocked\n"),
+        (
+            "Unresolved",
+            {"from": {"displayName": "Acme"}},
+            "Without spec.from.displayName: Unresolved -> Active, if what it refers to then can be used\n",
+        ),
+    ],
+)
+def test_what_would_be_begins_at_what_is(state: str, org: offline.Json, said: str) -> None:
+    """What an operator found in Secrets is known as the state; how it would be without an override is not."""
+    explanation = dataclasses.replace(_explain(org), state=state)
+    told = narrating.as_text(
+        explanation,
+        explanation.rows,
+        detailed=True,
+        places={},
+        painter=terminal.Painter(on=False),
+        width=80,
+        line_width=None,
+    )
+    assert said in list(told)
 
 
 def test_atomic_group_is_removed_as_a_whole() -> None:
