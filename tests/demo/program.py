@@ -1,6 +1,7 @@
 """Mailtier's own commands, ready to be typed against the demo: each is run before it is shown."""
 
 import dataclasses
+import os
 import pathlib
 import shlex
 import subprocess
@@ -11,6 +12,9 @@ from demo import screen, stage
 
 _SECONDS = 150
 """A namespace has three probes at once, then one a minute, for which `verify` waits."""
+
+_INDENT = 4
+"""Of what a command prints."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,16 +96,20 @@ def run(on: stage.Stage) -> None:
                 text=True,
                 check=False,
                 timeout=_SECONDS,
+                env={**os.environ, "COLUMNS": str(screen.room(_INDENT))},
             )
+            printed = " ".join(done.stdout.split())
             screen.expect(done.returncode == command.status, f"exit status {command.status}", done)
             for words in command.says:
-                screen.expect(words in done.stdout, f"{words!r} in what it prints", done)
-        screen.say(done.stdout, indent=4)
+                screen.expect(words in printed, f"{words!r} in what it prints", done)
+        screen.say(done.stdout, indent=_INDENT)
 
 
 def shown(on: stage.Stage) -> str:
     """Return the commands with their meanings, for people to copy."""
     return "\n".join(
-        "\n".join((*textwrap.wrap(command.meaning, 110, initial_indent="# ", subsequent_indent="# "), command.text))
+        "\n".join(
+            (*textwrap.wrap(command.meaning, screen.room(2), initial_indent="# ", subsequent_indent="# "), command.text)
+        )
         for command in commands(on)
     )

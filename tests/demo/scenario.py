@@ -186,13 +186,12 @@ class Story:
         screen.command("kubectl get hes,oes,ntf -A")
         screen.say(self.kubectl("get", "hes,oes,ntf", "-A").stdout, indent=4)
         found = mail.arrived(self.on)
-        rows = [("TENANT", "FROM", "DELIVERED BY", "AUTHENTICATED")]
+        rows: list[tuple[str, ...]] = []
         for namespace, (name, address, server, _) in SENDERS.items():
             account = {"the relay": "as the host", "dune's own server": "no"}.get(server, f"as {namespace}")
             rows.append((namespace, f"{name} <{address}>", server, account))
         rows.append(("elm", "-", "nobody: CredentialsRequired", "no"))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        screen.say("\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows))
+        screen.table(("TENANT", "FROM", "DELIVERED BY", "AUTHENTICATED"), rows)
         # One for each tenant, a password recovery, an object, and one by hand.
         total = len(SENDERS) + 3
         return (

@@ -8,6 +8,8 @@ import sys
 import textwrap
 import time
 
+from mailtier.cli import tables, terminal
+
 _COLOURED = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
@@ -24,10 +26,21 @@ def title(text: str) -> None:
     print(f"\n{_paint('1', text)}", flush=True)
 
 
+def room(indent: int) -> int:
+    """Return how many characters a line has behind an indent."""
+    return shutil.get_terminal_size().columns - indent
+
+
+def table(head: collections.abc.Sequence[str], rows: collections.abc.Iterable[collections.abc.Sequence[str]]) -> None:
+    """Print a table, its cells wrapped between words where the terminal is narrow."""
+    body = [[(cell, None) for cell in row] for row in rows]
+    say("\n".join(tables.table(head, body, terminal.Painter(on=False), width=room(2))))
+
+
 def say(text: str, *, indent: int = 2, wrapped: bool = False) -> None:
     """Print a line or several, indented, and wrapped at the terminal's width where they are a sentence."""
     if wrapped:
-        text = "\n".join(textwrap.fill(line, shutil.get_terminal_size().columns - indent) for line in text.split("\n"))
+        text = "\n".join(textwrap.fill(line, room(indent)) for line in text.split("\n"))
     print(textwrap.indent(text.rstrip(), " " * indent), flush=True)
 
 
@@ -46,7 +59,7 @@ def step(text: str) -> collections.abc.Iterator[None]:
     live = sys.stdout.isatty()
     if live:
         # A line that wraps cannot be written over.
-        print(f"  … {text}"[: shutil.get_terminal_size().columns - 1], end="\r", flush=True)
+        print(f"  … {text}"[: room(1)], end="\r", flush=True)
     started = time.monotonic()
     try:
         yield

@@ -1,13 +1,16 @@
 """aiohttp's protocol of a connection, but for what it answers by itself: that would quote the request (R1)."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from mailtier.telemetry import logs
 
 _log = logs.get_logger(__name__)
+
+IDENTITY: Final[Mapping[str, str]] = {hdrs.SERVER: "mailtier"}
+"""What an answer says of who gives it; aiohttp would name its version and Python's, for whoever looks for old ones."""
 
 Refusal = Callable[[web.HTTPException | int], web.Response]
 """Returns what is answered in place of an exception of aiohttp's, or with a status."""
@@ -54,4 +57,6 @@ class Protocol(web.RequestHandler):
         if isinstance(resp, web.HTTPException):
             resp = self._refusal(resp)
             resp.force_close()
+        if not resp.prepared:
+            resp.headers.update(IDENTITY)
         return await super().finish_response(request, resp, start_time)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mailtier.api import feed, names, prose, reasons, vocabulary
 from mailtier.settings import codec, effective, linting, observed, resolve, transitions, view
+from mailtier.settings.providers import catalogue
 
 MAXIMUM_MESSAGE_LENGTH: Final = 32768
 """metav1.Condition: characters of a message."""
@@ -277,7 +278,7 @@ def _verified(
         # What can be done about the host's server, the platform team can do; one's own password, oneself.
         status = "False"
         is_own = not inherited or (auth.origin == _ORG and probe.stage == vocabulary.ProbeStage.AUTH)
-        sentences.append(reason.remedy if is_own else _PLATFORM)
+        sentences.append(catalogue.further_remedy(reason, probe.owner_message) if is_own else _PLATFORM)
     return transitions.Wanted(
         type=type_, status=status, reason=reason, message=prose.sentences(*sentences, _tell_next(probe))
     )

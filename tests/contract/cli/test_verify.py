@@ -48,7 +48,7 @@ def test_a_good_server_goes_through_every_stage(
     assert [line.split()[:2] for line in stages] == [[stage, "ok"] for stage in _STAGES]
     assert result.startswith("Verified: ")
     assert when.startswith("  Probed at ")
-    assert "with the Secret, read at " in when
+    assert "with the host's Secret, read at " in when
     assert installation.relay.messages() == []
 
 

@@ -31,6 +31,19 @@ async def test_readiness_says_what_is_missing() -> None:
         assert await ask(port, "/readyz") == (200, "ok\n")
 
 
+@pytest.mark.parametrize("request_line", [b"GET /healthz HTTP/1.1", b"GET /none HTTP/1.1", b"\0\0"])
+async def test_answers_do_not_tell_what_they_are_made_with(request_line: bytes) -> None:
+    """Whatever is asked, and however badly, neither the library nor Python is named, nor their versions."""
+    async with health.serve(health.application("sender", ready={}), host="127.0.0.1", port=0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_line + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+    assert b"\r\nServer: mailtier\r\n" in answer
+    assert b"ython" not in answer
+    assert b"aiohttp" not in answer
+
+
 async def test_broken_check_is_a_failed_one() -> None:
     """A check that raises makes the process unready, and says nothing of why to whoever asks."""
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from kit import specs, tiers
 from mailtier.api import feed, reasons, status, vocabulary
 from mailtier.settings import codec, conditions, observed, resolve
+from mailtier.settings.providers import postfix_dovecot
 
 LATER = specs.NOW + dt.timedelta(hours=1)
 Case = tuple[observed.Observed, observed.Reads]
@@ -266,6 +267,18 @@ def test_a_failed_probe_tells_the_owner_everything() -> None:
     assert _message(document, "Verified") == (
         "smtp.example.org answered 535 5.7.8 to team. " + reasons.AUTH_FAILED.remedy
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedies"), [(reasons.CLIENT_NAME_REFUSED, 1), (reasons.AUTH_FAILED, 2)], ids=["name", "login"]
+)
+def test_a_provider_s_remedy_stands_for_the_reason_s(reason: reasons.Reason, remedies: int) -> None:
+    """What to do is said once, by what is known of the server; beside it stands only when a login is tried again."""
+    (advice,) = {error.remedy for error in postfix_dovecot.PROVIDER.errors if "heloName" in error.remedy}
+    resolution = tiers.conclude(tiers.RELAY, tiers.OWN)
+    probe = _probe(resolution, reason.name, owner_message=f"It answered 504 5.5.2. {advice} A delivery was told so.")
+    message = _message(_status(resolution, probe=probe), "Verified")
+    assert (advice in message) + (reason.remedy in message) == remedies
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ PROBE_PENDING: Final = definition.Reason(
     name="ProbePending",
     conditions=(_V,),
     meaning="The sender has not reported on these settings yet.",
-    remedy="Wait: a namespace has three probes at once, then one a minute.",
+    remedy="Wait a moment: the sender is about to probe. Where a namespace has had its probes, three at once and then"
+    " one a minute, the message says when the next may begin.",
 )
 NOT_PROBED: Final = definition.Reason(
     name="NotProbed",

@@ -82,10 +82,11 @@ async def _send(
 ) -> sending.Sent:
     painter, width = terminal.painter(sys.stdout), terminal.line_width(sys.stdout)
     in_text = output is options.Format.TEXT
+    said: set[str] = set()
 
     def show(recipient: dict[str, Any]) -> None:
         if in_text:
-            printing.write(f"{line}\n" for line in sending.lines(recipient, painter, width=width))
+            printing.write(f"{line}\n" for line in sending.lines(recipient, painter, width=width, said=said))
 
     deadline = asyncio.get_running_loop().time() + seconds
     sent: sending.Sent | None = None
@@ -105,7 +106,7 @@ async def _send(
             if wait:
                 await sending.follow(opened, sent, show=show)
     except TimeoutError as error:
-        raise sending.timed_out(sent, seconds) from error
+        raise sending.timed_out(sent, seconds, said=said) from error
     if not in_text:
         printing.write([f"{sending.as_json(sent)}\n"])
     return sent

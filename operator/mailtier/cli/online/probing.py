@@ -128,7 +128,7 @@ def _beside(told: _Json) -> Iterator[str]:
         for name in ("probedAt", "secretReadAt", "secretVersion", "nextProbeAt")
     )
     if read_at:
-        which = f"version {version} of the Secret" if version else "the Secret"
+        which = f"version {version} of the Secret" if version else "the host's Secret"
         yield f"Probed at {at} with {which}, read at {read_at}."
     elif at:
         yield f"Probed at {at}."

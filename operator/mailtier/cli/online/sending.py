@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
 from mailtier.api import vocabulary
@@ -137,16 +137,18 @@ async def follow(asked: intake.IntakeClient, sent: Sent, *, show: Callable[[_Jso
             await asyncio.sleep(_POLL_SECONDS)
 
 
-def lines(recipient: Mapping[str, Any], painter: terminal.Painter, *, width: int | None) -> list[str]:
+def lines(recipient: Mapping[str, Any], painter: terminal.Painter, *, width: int | None, said: set[str]) -> list[str]:
     """Return where a recipient stands, for people.
 
     Args:
         recipient: As the intake told it.
         painter: Colours, or does not.
         width: Characters of a line; None to wrap nothing.
+        said: The messages that were told before, of which the reason is enough; this one is added.
     """
-    state = str(recipient["state"])
-    told = ": ".join(filter(None, (str(recipient["reason"]), str(recipient["message"]))))
+    state, message = str(recipient["state"]), str(recipient["message"])
+    told = ": ".join(filter(None, (str(recipient["reason"]), "" if message in said else message)))
+    said.add(message)
     parts = (
         (f"{terminal.plain(str(recipient['address']))}   ", None),
         (terminal.plain(state), _COLOURS.get(state)),
@@ -170,13 +172,14 @@ def held_lines(sent: Sent, painter: terminal.Painter, *, width: int | None) -> l
     return tables.line(parts, painter, width=width, indent="  ", following="    ")
 
 
-def timed_out(sent: Sent | None, seconds: float) -> failures.CommandError:
-    """Return what is said when the time is over."""
+def timed_out(sent: Sent | None, seconds: float, *, said: Container[str]) -> failures.CommandError:
+    """Return what is said when the time is over, without the messages that were told before."""
     if sent is None:
         text = f"the notification was not taken within {seconds:g} s"
     else:
         states = ", ".join(sorted({str(each["state"]) for each in sent.recipients})) or "unknown"
-        why = " ".join(dict.fromkeys(str(each["message"]) for each in sent.recipients if each["message"]))
+        messages = dict.fromkeys(str(each["message"]) for each in sent.recipients)
+        why = " ".join(message for message in messages if message and message not in said)
         text = f"{sent.id} has no end within {seconds:g} s: its state is {states}, and the sender goes on with it"
         text = terminal.plain(f"{text}. {why}" if why else text).removesuffix(".")
     return failures.CommandError(text, status=failures.Status.TIMED_OUT)

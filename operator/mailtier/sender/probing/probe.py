@@ -83,7 +83,7 @@ organizations with sender addresses of their own on one relay differ in the stag
 _TOKEN_CAUSES: Final = frozenset({_R.TOKEN_FAILED, _R.TOKEN_REFUSED})
 """What another server than the endpoint is to blame for."""
 
-_BY_DELIVERY: Final = "A delivery was told so, where no probe gets to; one message is tried again every 15 minutes."
+_BY_DELIVERY: Final = "A delivery was told so; one message is tried again every 15 minutes."
 
 _DNS_CAUSES: Final = frozenset(
     {

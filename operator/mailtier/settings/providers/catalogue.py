@@ -4,7 +4,7 @@ import functools
 import re
 from typing import Any, Final
 
-from mailtier.api import vocabulary
+from mailtier.api import reasons, vocabulary
 from mailtier.settings.providers import (
     amazon_ses,
     exchange_server,
@@ -33,6 +33,7 @@ ALL: Final[tuple[facts.Provider, ...]] = (
 BY_NAME: Final[dict[str, facts.Provider]] = {provider.name: provider for provider in ALL}
 
 _OWN_SERVERS: Final = tuple(provider for provider in ALL if provider.hosts is None)
+_TRIED_ONCE: Final = frozenset({reasons.AUTH_FAILED, reasons.PROMPT_NOT_RECOGNIZED, reasons.TOKEN_REFUSED})
 _SECRET: Final = "smtp-credentials"  # noqa: S105  # The name of a Secret.
 
 
@@ -79,6 +80,16 @@ def remedy(server: str, code: int, enhanced: str | None, text: str) -> str | Non
         return _first(provider.errors, code, enhanced, said)
     known = (error for own in _OWN_SERVERS for error in own.errors if error.text is not None)
     return _first(tuple(known), code, enhanced, said)
+
+
+def further_remedy(reason: reasons.Reason, message: str) -> str:
+    """Return what a reason says to do beside a message about a refusal; "" where the message says it more closely.
+
+    Of credentials that were refused, only the reason says when they are tried again.
+    """
+    errors = (error for provider in ALL for error in provider.errors)
+    is_told = reason not in _TRIED_ONCE and any(error.remedy in message for error in errors)
+    return "" if is_told else reason.remedy
 
 
 def example(provider: facts.Provider) -> dict[str, Any]:

@@ -316,12 +316,34 @@ def test_lines_of_verify_and_send_fit_the_screen() -> None:
     probed = probing.lines({"reason": "SecretNotBound", "ok": False, "message": told}, plain, width=40)
     stage = probing.lines({"stage": "dns", "ok": True, "message": "The name resolves. " * 4}, plain, width=40)
     recipient = {"address": "alice@acme.example", "state": "held", "reason": "SecretNotBound", "message": told}
-    sent = sending.lines(recipient, plain, width=40)
+    sent = sending.lines(recipient, plain, width=40, said=set())
     held = sending.held_lines(sending.Sent(id="1", path="/1", held=recipient), plain, width=40)
     for lines_ in (probed, stage, sent, held):
         assert len(lines_) > 1
         assert all(len(line) <= 40 or line.strip() == command for line in lines_)
     assert stage[1].startswith(" " * 14)
+
+
+def test_what_waits_is_told_once() -> None:
+    """The same message is said of the first state alone, whoever it is about, and not once more at the end."""
+    plain, said, told = terminal.Painter(on=False), set[str](), "The settings are blocked."
+    queued = {"address": "a@b.example", "state": "queued", "reason": "SettingsBlocked", "message": told}
+    sent = sending.Sent(id="1", path="/1", record={"recipients": [{**queued, "state": "held"}]})
+    assert sending.lines(queued, plain, width=None, said=said) == [f"  a@b.example   queued   SettingsBlocked: {told}"]
+    assert sending.lines(sent.recipients[0], plain, width=None, said=said) == ["  a@b.example   held   SettingsBlocked"]
+    assert str(sending.timed_out(sent, 4, said=said)).endswith("its state is held, and the sender goes on with it")
+    assert str(sending.timed_out(sent, 4, said=())).endswith("goes on with it. The settings are blocked")
+
+
+def test_whose_secret_a_probe_used_is_told() -> None:
+    """Who inherits the host's Secret reads that it is the host's, and whoever has an own one its version."""
+    plain = terminal.Painter(on=False)
+    at = {"probedAt": "2026-01-02T03:04:05Z", "secretReadAt": "2026-01-02T03:04:04Z"}
+    result = {"reason": "Verified", "ok": True, "message": "Fine.", **at}
+    (_, inherited) = probing.lines(result, plain, width=None)
+    (_, own) = probing.lines({**result, "secretVersion": "7"}, plain, width=None)
+    assert " with the host's Secret, read at " in inherited
+    assert " with version 7 of the Secret, read at " in own
 
 
 @pytest.mark.parametrize(("text", "expected"), [("acme", "acme/default"), ("acme/sales", "acme/sales")])

@@ -12,7 +12,9 @@ from aiohttp import web
 from mailtier.api import prose, reasons, vocabulary
 from mailtier.sender.intake.http import entrance, open_answers, problems
 from mailtier.sender.probing import budget, prober, targets, trace
+from mailtier.serving import protocol
 from mailtier.settings import effective
+from mailtier.settings.providers import catalogue
 from mailtier.telemetry import logs
 
 MEDIA_TYPE: Final = "application/x-ndjson"
@@ -74,7 +76,9 @@ class Probing:
                 headers={"Retry-After": str(seconds)},
             ) from None
         _log.info("a probe was asked for", organization=str(settings.organization), caller=caller, again=again)
-        answer = web.StreamResponse(headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})
+        answer = web.StreamResponse(
+            headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store", **protocol.IDENTITY}
+        )
         await answer.prepare(request)
         reader = ProbeReader(settings)
         try:
@@ -131,7 +135,8 @@ class ProbeReader:
         if reason is not reasons.VERIFIED:
             # A password of one's own can be mended by oneself, wherever it is sent to.
             mine = self._owns or (self._owns_credentials and found.stage is vocabulary.ProbeStage.AUTH)
-            line["remedy"] = reason.remedy if mine else _PLATFORM
+            if remedy := catalogue.further_remedy(reason, message) if mine else _PLATFORM:
+                line["remedy"] = remedy
         if found.certificate_expires_at is not None and self._owns:
             line["certificateExpiresAt"] = _moment(found.certificate_expires_at)
         if found.next_at is not None:
