@@ -35,10 +35,9 @@ def find(judge: judging.Judge, *, now: dt.datetime) -> list[issues.Issue]:
         judge: Resolves the world.
         now: Aware UTC time, for what comes to its end.
     """
-    judged = [*_of_host(judge, now), *_of_organizations(judge, now)]
+    judged = [*_of_host(judge, now), *_of_organizations(judge, now), *_of_implicit(judge, now)]
     found = [*judge.noted, *judged]
-    # Organizations without an object share a place and what is said of it.
-    distinct = {(issue.rule, issue.place, issue.field, issue.message): issue for issue in found}
+    distinct = {(issue.rule, issue.place, issue.subject, issue.field, issue.message): issue for issue in found}
     return sorted(distinct.values(), key=lambda issue: (issue.place, issue.severity.rank, issue.rule.identifier))
 
 
@@ -50,20 +49,31 @@ def _of_host(judge: judging.Judge, now: dt.datetime) -> Iterator[issues.Issue]:
 
 def _of_organizations(judge: judging.Judge, now: dt.datetime) -> Iterator[issues.Issue]:
     objects = judge.world
-    for key, resolution in judge.resolutions():
+    for key in judge.organizations():
         found = objects.organizations.get(key)
         if found is not None:
-            yield from _issues(resolution, found.document, world.subject_of(found.document), now)
-            continue
-        space = objects.namespaces[key.namespace].document
-        document = space or (objects.host.document if objects.host else None)
-        # Without a host there are no organizations but those with an object.
-        assert document is not None
-        yield from _issues(resolution, document, f"organization {key}", now)
+            yield from _issues(judge.organization(key), found.document, world.subject_of(found.document), now)
     for key, superseded in objects.superseded:
         if key.namespace not in objects.deleting:
             resolution = judge.organization(key, spec=superseded.spec)
             yield from _issues(resolution, superseded.document, world.subject_of(superseded.document), now)
+
+
+def _of_implicit(judge: judging.Judge, now: dt.datetime) -> Iterator[issues.Issue]:
+    """Yield the issues of organizations without an object; what is said of several at one object is said once."""
+    objects = judge.world
+    told: set[tuple[object, ...]] = set()
+    for key in judge.organizations():
+        if key in objects.organizations:
+            continue
+        document = objects.namespaces[key.namespace].document or (objects.host.document if objects.host else None)
+        # Without a host there are no organizations but those with an object.
+        assert document is not None
+        for issue in _issues(judge.organization(key), document, f"organization {key}", now):
+            said = (id(document), issue.rule, issue.field, issue.message)
+            if said not in told:
+                told.add(said)
+                yield issue
 
 
 def _issues(

@@ -1,6 +1,7 @@
 """Issues are what the API, the policy, the references and the lints say, each once and at its place."""
 
 import datetime as dt
+import json
 import pathlib
 
 import pytest
@@ -50,6 +51,15 @@ def test_fault_of_the_host_is_told_once() -> None:
     broken = _find(offline.host(smtp={"host": "http://x"}), *orgs)
     assert set(_rules(broken)) == {"Invalid"}
     assert {issue.subject for issue in broken} == {"HostEmailSettings default"}
+
+
+def test_two_objects_at_one_place_are_told_both() -> None:
+    """What cannot be located hides nothing: the same words about another object are another issue."""
+    items = [offline.org(name, suspend="yes") for name in ("a", "b")]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, separators=(", ", "\n: "))
+    found = linting.find(judging.Judge(world.build(sources.parse("f", text)), operator_namespace="mailtier"), now=_NOW)
+    assert {str(issue.place) for issue in found} == {"f:1:1"}
+    assert [issue.subject for issue in found] == ["OrgEmailSettings a/default", "OrgEmailSettings b/default"]
 
 
 def test_organizations_without_an_object_share_an_issue() -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import yaml
 
-from mailtier.cli.offline.files import scalars
+from mailtier.cli.offline.files import scalars, syntax
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "tag:yaml.org,2002:bool": (bool,),
@@ -34,8 +34,12 @@ _SPACE: Final = re.compile(r"\s*")
 _LATER_MARK: Final = re.compile(r"^(---[^\S\n]*\n)\ufeff", re.MULTILINE)
 """A byte order mark at the beginning of a later document, as files that were joined have it."""
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-HAS_TEMPLATE: Final = re.compile(r"\{\{|\{%")
-"""Finds what Helm and Jinja write into YAML."""
+_JSON_ALONE: Final = re.compile(
+    r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}|[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+"""What a text has in JSON and not in YAML: characters beyond U+FFFF escaped in two halves, and unprintable ones."""
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,62}")
+"""A key that may be told: what else stands where one does may be anything (R1)."""
 
 
 class UnreadableError(Exception):
@@ -122,7 +126,9 @@ class _Loader(yaml.CSafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, "a key stands twice", key.start_mark)
+                    which = f"`{key.value}`" if _NAME.fullmatch(key.value) else "a key"
+                    told = f"{which} stands twice in the same object; keep one of the two"
+                    raise yaml.constructor.ConstructorError(None, None, told, key.start_mark)
                 seen.add(key.value)
         mapping = super().construct_mapping(node, deep=deep)
         return {scalars.key(key): value for key, value in mapping.items()}
@@ -223,11 +229,12 @@ def _step(node: yaml.Node, index: str, name: str) -> tuple[yaml.Node, yaml.Node]
 # A list of ten thousand objects is one document, and each of its findings asks for it.
 @functools.lru_cache(maxsize=4)
 def _compose(origin: DocumentText) -> yaml.Node | None:
-    loader = _Loader(origin.text)
+    # What replaces them is as long as they are, so that no place moves.
+    loader = _Loader(_JSON_ALONE.sub(lambda found: r"\ufffd" if len(found[0]) > 1 else "\ufffd", origin.text))
     try:
         return loader.get_node() if loader.check_node() else None
     except (yaml.YAMLError, RecursionError):
-        return None  # JSON that is no YAML, such as with tabs before a colon.
+        return None  # JSON that is no YAML, such as with a line break before a colon.
 
 
 def _start_of(text: str, mark: yaml.Mark) -> int:
@@ -271,17 +278,6 @@ def _unreadable(error: Exception, text: str) -> UnreadableError:
     problem = getattr(error, "problem", None) or "it cannot be read as YAML"
     if isinstance(error, RecursionError):
         problem = "it is nested too deeply"
-    if mark is not None and _is_tab(text, mark.index):
-        problem = "a tab stands where YAML indents; put blanks in its place"
-    hint = (
-        "; this looks like a template, so render it first and pipe the result in" if HAS_TEMPLATE.search(text) else ""
-    )
+    told = syntax.sentence(problem, text, at=None if mark is None else mark.index)
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-    return UnreadableError(f"{problem}{hint}", line=line, column=column)
-
-
-def _is_tab(text: str, index: int) -> bool:
-    """Return whether a tab is what the reader stumbled over: there, or in what indents the line."""
-    start = text.rfind("\n", 0, index) + 1
-    indent = text[start : len(text) - len(text[start:].lstrip(" \t"))]
-    return text[index : index + 1] == "\t" or "\t" in indent
+    return UnreadableError(told, line=line, column=column)

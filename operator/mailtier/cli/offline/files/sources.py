@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 
 from mailtier.api import names
 from mailtier.cli import failures
-from mailtier.cli.offline.files import loading
+from mailtier.cli.offline.files import loading, syntax
 
 STDIN: Final = "-"
 _STDIN_NAME: Final = "<stdin>"
@@ -188,7 +188,7 @@ def _why(name: str, text: str) -> Unread:
     """Return why a text was not read; what is piped in was meant to be read, whatever it says."""
     if name == _STDIN_NAME:
         return Unread.FAULT
-    is_template = loading.HAS_TEMPLATE.search(text) is not None
+    is_template = syntax.HAS_TEMPLATE.search(text) is not None
     if _OURS.search(text) is None and (is_template or pathlib.PurePath(name).suffix.lower() == ".json"):
         return Unread.FOREIGN
     return Unread.TEMPLATE if is_template else Unread.FAULT

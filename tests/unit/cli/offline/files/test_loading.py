@@ -68,8 +68,13 @@ def test_place_of_a_field_is_its_key_or_what_would_hold_it(document: int, field:
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("a: 1\nb: 2\na: 3\n", "a key stands twice", 3),
-        ('{"a": 1, "a": 2}', "a key stands twice", 1),
+        ("a: 1\nb: 2\na: 3\n", "`a` stands twice in the same object; keep one", 3),
+        ('{"a": 1, "a": 2}', "`a` stands twice in the same object; keep one", 1),
+        ('{"hunter2!": 1, "hunter2!": 2}', "^a key stands twice in the same object", 1),
+        ('a: "\\ud83d\\udd27"', "write the character itself", 1),
+        ("a: 1\nb: @x", "put the value in quotation marks", 2),
+        ("a: *x", "add the anchor", 1),
+        ('a: "\\d"', "write two of them", 1),
         ("a: [1,\n", "did not find expected node content", 2),
         ("a: 1\nb: {{ .Values.host }}\n", "render it first", 2),
         ("a: \0", "it cannot be read as YAML", 1),

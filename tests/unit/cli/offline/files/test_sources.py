@@ -110,6 +110,15 @@ def test_places_are_right_in_a_stream_of_json() -> None:
     assert str(found[1].place("spec")) == "f:4:2"
 
 
+@pytest.mark.parametrize("written", [r"\ud83d\udd27", r"\\ud83d", "\x7f", r"\uD83D", r"\/"])
+def test_what_json_alone_has_moves_no_place(written: str) -> None:
+    """A character that JSON escapes in two halves, as `json.dumps` does, or holds as it is, hides no field."""
+    text = f'{{"kind": "A", "name": "{written}",\n "spec": {{"x": "{written}", "y": 1}}}}'
+    (document,) = sources.parse("f", text).documents
+    column = text.splitlines()[1].index('"y"') + 1
+    assert str(document.place("spec.y")) == f"f:2:{column}"
+
+
 def test_bytes_that_are_no_text_are_told_and_read_as_kubectl_does(tmp_path: pathlib.Path) -> None:
     """Kubectl puts U+FFFD where a byte is not UTF-8: so do we, with the line; the others are read."""
     (tmp_path / "a.yaml").write_bytes(b"# Gr\xf6\xdfe\nkind: A\nname: \xe4\n")
