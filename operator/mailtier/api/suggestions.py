@@ -2,10 +2,12 @@
 
 import difflib
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pydantic
+
+_Path = tuple[str, ...]
 
 _NEAR: Final = 0.75
 """How like a field a name is that may mean it, from 0 to 1."""
@@ -13,13 +15,72 @@ _LONGEST: Final = 64
 """Characters of a name that is worth comparing."""
 _DEEPEST: Final = 5
 _SECRETS: Final = frozenset(
-    {"apikey", "pass", "passphrase", "passwd", "password", "pwd", "secret", "smtppassword", "token"}
+    {"apikey", "pass", "passphrase", "passwd", "password", "pwd", "secret", "smtppass", "smtppassword", "token"}
 )
 _REFERENCES: Final = frozenset({"passwordsecretref", "clientsecretref"})
 
-_MEANT: Final = ("address", "host", "mode", "allow", "domains", "recipients", "name")
+_INNER: Final = ("address", "host", "mode", "allow", "domains", "recipients", "name")
 """The field that is meant by a value in place of the object that holds it, as in `from: sales@example.com`."""
 _REFERENCE: Final = "passwordSecretRef"
+_MODE: Final = "smtp.tls.mode"
+_USUAL: Final[Mapping[str, Mapping[str, str]]] = {
+    "": {
+        "server": "smtp.host",
+        "hostname": "smtp.host",
+        "ssl": _MODE,
+        "starttls": _MODE,
+        "encryption": _MODE,
+        "security": _MODE,
+        "user": "auth.username",
+        "login": "auth.username",
+        "sender": "from.address",
+        "email": "from.address",
+        "to": "recipients",
+        "recipient": "recipients",
+        "title": "subject",
+        "body": "text",
+        "content": "text",
+        "message": "text",
+    },
+    "smtp": {
+        **dict.fromkeys(("hostname", "server", "address", "name", "url"), "smtp.host"),
+        **dict.fromkeys(("ssl", "encryption", "secure", "security", "starttls", "usetls", "usessl"), _MODE),
+        **dict.fromkeys(("enabletls", "enablessl", "requiretls"), _MODE),
+        **dict.fromkeys(("username", "user", "login", "account"), "auth.username"),
+        **dict.fromkeys(("auth", "authentication"), "auth"),
+        **dict.fromkeys(("from", "sender", "email"), "from.address"),
+        **dict.fromkeys(("timeout", "timeouts"), "delivery.timeouts"),
+        **dict.fromkeys(("ca", "cacert", "cabundle"), "smtp.tls.caRef"),
+    },
+    "smtp.tls": {
+        **dict.fromkeys(("enabled", "enable", "type", "encryption", "starttls", "ssl", "implicit"), _MODE),
+        **dict.fromkeys(("ca", "cacert", "cabundle", "certificate", "secretref"), "smtp.tls.caRef"),
+        **dict.fromkeys(("sni", "hostname", "host", "name"), "smtp.tls.serverName"),
+        **dict.fromkeys(("version", "minimumversion"), "smtp.tls.minVersion"),
+    },
+    "auth": {
+        **dict.fromkeys(("user", "login", "account", "name", "email"), "auth.username"),
+        **dict.fromkeys(("type", "method", "mode"), "auth.mechanism"),
+        **dict.fromkeys(("secretref", "passwordref", "existingsecret", "credentialsref"), "auth.passwordSecretRef"),
+        **dict.fromkeys(("secretname", "passwordsecretname"), "auth.passwordSecretRef.name"),
+    },
+    "from": {
+        **dict.fromkeys(("email", "mail", "mailaddress", "emailaddress", "sender"), "from.address"),
+        **dict.fromkeys(("name", "sendername", "label"), "from.displayName"),
+        **dict.fromkeys(("returnpath", "bounce", "bounces", "bounceaddress", "mailfrom"), "from.envelope"),
+    },
+}
+"""What is usually meant by names that other programs have, by the group in which they are written."""
+_PREFIXES: Final = {"smtp": "smtp", "mail": "smtp", "email": "smtp", "sender": "from", "tls": "smtp.tls"}
+"""Where the rest of a flat name is at home, as in `smtp_host`; beside the names of the groups themselves."""
+_UNVERIFIED: Final = frozenset(
+    {"verify", "verifycertificate", "insecure", "insecureskipverify", "skipverify", "rejectunauthorized"}
+)
+VERIFIED: Final = (
+    "the server's certificate is always verified; that of a CA of your own is put into a bundle, and named in"
+    " smtp.tls.caRef"
+)
+"""What is said to whoever would switch the check of a certificate off."""
 LITERAL: Final = (
     "a password never stands in settings, where everybody reads it: put it into a Secret, name that in"
     " auth.passwordSecretRef, and change the password if this was applied anywhere"
@@ -40,17 +101,55 @@ def for_unknown(model: type[pydantic.BaseModel], location: Sequence[int | str]) 
     paths = list(_paths(model))
     if wanted in _SECRETS and any(path[-1] == _REFERENCE for path in paths):
         return LITERAL
-    beside = _model_at(model, location[:-1])
-    known = {} if beside is None else {_plain(name): name for name, _ in _fields(beside)}
-    if wanted in known:
-        return f"did you mean {known[wanted]}?"
-    # A name that is right and stands in the wrong place says more than one that is like another.
-    elsewhere = sorted((len(path), path) for path in paths if _plain(path[-1]) == wanted)
-    if elsewhere:
-        path = [part for part in elsewhere[0][1] if part != "spec"]
-        return f"did you mean {'.'.join(path)}?"
-    near = difflib.get_close_matches(wanted, known, n=1, cutoff=_NEAR)
-    return f"did you mean {known[near[0]]}?" if near else ""
+    if wanted in _UNVERIFIED and any(path[-1] == "caRef" for path in paths):
+        return VERIFIED
+    here = tuple(part for part in location[:-1] if isinstance(part, str))
+    beside = {_plain(path[-1]): path for path in paths if path[:-1] == here}
+    near = difflib.get_close_matches(wanted, beside, n=1, cutoff=_NEAR)
+    meant = (
+        beside.get(wanted)
+        or _usual(wanted, here, paths)
+        # A name that is right and stands in the wrong place says more than one that is like another.
+        or _in_place_near(wanted, here, paths)
+        or (beside[near[0]] if near else None)
+    )
+    return "" if meant is None else f"did you mean {_told(meant, here)}?"
+
+
+def _usual(wanted: str, here: _Path, paths: Sequence[_Path]) -> _Path | None:
+    """Return the field that is usually meant by a name, alone or with the name of a group before it."""
+    if here[:1] not in {(), ("spec",)}:
+        return None
+    root, group = here[:1], ".".join(here[1:])
+    groups = {_plain(path[-1]): ".".join(path[len(root) :]) for path in paths if path[:-1] == here}
+    homes = {**_PREFIXES, **groups, **({_plain(here[-1]): group} if group else {})}
+    tried = [(group, wanted)]
+    tried += [(home, wanted.removeprefix(name)) for name, home in homes.items() if wanted.startswith(name)]
+    for home, rest in tried:
+        usual = _USUAL.get(home, {}).get(rest)
+        at = (*root, *home.split(".")) if home else root
+        candidates = [(*root, *usual.split("."))] if usual else []
+        candidates += [path for path in paths if path[:-1] == at and _plain(path[-1]) == rest]
+        found = next((path for path in candidates if path in paths), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _in_place_near(wanted: str, here: _Path, paths: Sequence[_Path]) -> _Path | None:
+    """Return the one field of that name in a group of this one, or in the group around it; None of several."""
+    around = here[:-1] if here else None
+    found = [
+        path for path in paths if _plain(path[-1]) == wanted and (path[:-1] == around or path[:-2] == here != path[:-1])
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _told(path: _Path, here: _Path) -> str:
+    """Return a path as it is told to somebody who is at a place: the name alone where that is the place."""
+    if path[:-1] == here:
+        return path[-1]
+    return ".".join(path[1:] if here[:1] == path[:1] == ("spec",) else path)
 
 
 def for_no_object(model: type[pydantic.BaseModel], location: Sequence[int | str]) -> str:
@@ -66,7 +165,7 @@ def for_no_object(model: type[pydantic.BaseModel], location: Sequence[int | str]
         return LITERAL
     inner = _model_at(model, location)
     fields = {} if inner is None else dict(_fields(inner))
-    meant = next((name for name in _MEANT if name in fields), None)
+    meant = next((name for name in _INNER if name in fields), None)
     path = [part for part in location if isinstance(part, str) and part != "spec"]
     return f"did you mean {'.'.join((*path, meant))}?" if meant else ""
 
@@ -81,7 +180,7 @@ def _fields(model: type[pydantic.BaseModel]) -> Iterator[tuple[str, Any]]:
         yield field.alias or name, field.annotation
 
 
-def _paths(model: type[pydantic.BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _paths(model: type[pydantic.BaseModel], above: _Path = ()) -> Iterator[_Path]:
     for name, annotation in _fields(model):
         path = (*above, name)
         yield path

@@ -2,9 +2,14 @@
 
 import time
 
+import pydantic
 import pytest
 
-from mailtier.api import kinds, problems, suggestions
+from mailtier.api import kinds, notification, problems, suggestions
+
+
+def _told(field: str, meant: str) -> str:
+    return f"spec.{field}: is not a field; did you mean {meant}?"
 
 
 @pytest.mark.parametrize(
@@ -20,6 +25,54 @@ from mailtier.api import kinds, problems, suggestions
             "spec.delivery.timeouts.sessiom: is not a field; did you mean session?",
         ),
         ({"zzz": 1}, "spec.zzz: is not a field"),
+        # Fields of these names are far away.
+        ({"delivery": {"name": "x"}}, "spec.delivery.name: is not a field"),
+        ({"delivery": {"timeouts": {"enabled": True}}}, "spec.delivery.timeouts.enabled: is not a field"),
+        ({"enabled": True}, "spec.enabled: is not a field"),
+        ({"notifications": {"recipients": []}}, "spec.notifications.recipients: is not a field"),
+        ({"delivery": {"timeouts": {"maxAge": "5m"}}}, _told("delivery.timeouts.maxAge", "delivery.maxAge")),
+        *(
+            ({name: "x"}, _told(name, meant))
+            for name, meant in {
+                "hostname": "smtp.host",
+                "smtp_host": "smtp.host",
+                "SMTP_PORT": "smtp.port",
+                "smtpUser": "auth.username",
+                "smtpSsl": "smtp.tls.mode",
+                "tlsMode": "smtp.tls.mode",
+                "mail_server": "smtp.host",
+                "fromAddress": "from.address",
+                "from_name": "from.displayName",
+                "fromEmail": "from.address",
+                "senderName": "from.displayName",
+                "authMechanism": "auth.mechanism",
+                "encryption": "smtp.tls.mode",
+                "maxAge": "delivery.maxAge",
+            }.items()
+        ),
+        *(
+            ({"smtp": {"host": "x", name: "x"}}, _told(f"smtp.{name}", meant))
+            for name, meant in {
+                "hostname": "host",
+                "server": "host",
+                "smtpHost": "host",
+                "ssl": "smtp.tls.mode",
+                "encryption": "smtp.tls.mode",
+                "secure": "smtp.tls.mode",
+                "starttls": "smtp.tls.mode",
+                "tlsMode": "smtp.tls.mode",
+                "user": "auth.username",
+            }.items()
+        ),
+        ({"smtp": {"host": "x", "tls": {"enabled": True}}}, _told("smtp.tls.enabled", "mode")),
+        ({"auth": {"user": "x"}}, _told("auth.user", "username")),
+        ({"auth": {"secretName": "x"}}, _told("auth.secretName", "auth.passwordSecretRef.name")),
+        ({"from": {"email": "x"}}, _told("from.email", "address")),
+        ({"from": {"name": "x"}}, _told("from.name", "displayName")),
+        (
+            {"smtp": {"host": "x", "tls": {"verify": False}}},
+            f"spec.smtp.tls.verify: is not a field; {suggestions.VERIFIED}",
+        ),
         ({"z" * 1000: 1}, f"spec.{'z' * 1000}: is not a field"),
     ],
 )
@@ -36,6 +89,32 @@ def test_a_literal_password_has_its_own_sentence(spec: dict[str, object]) -> Non
     (told,) = (str(each) for each in _found(spec) if "assword" in each.field)
     assert told.endswith(suggestions.LITERAL)
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("model", "location", "told"),
+    [
+        (kinds.HostEmailSettings, ("spec", "mode"), "did you mean policy.mode?"),
+        (kinds.HostEmailSettings, ("smtp",), "did you mean spec.smtp?"),
+        (kinds.Notification, ("spec", "to"), "did you mean recipients?"),
+        (notification.NotificationRequest, ("body",), "did you mean text?"),
+        (kinds.Notification, ("spec", "smtp_host"), ""),
+    ],
+)
+def test_only_fields_of_the_kind_are_told(
+    model: type[pydantic.BaseModel], location: tuple[str, ...], told: str
+) -> None:
+    """What is usually meant in one kind is not told where another has no such field."""
+    assert suggestions.for_unknown(model, location) == told
+
+
+def test_whatever_is_usually_meant_is_a_field() -> None:
+    """A suggestion never names a field that no kind has."""
+    for group, usual in suggestions._USUAL.items():
+        for name in usual:
+            location = ("spec", *filter(None, group.split(".")), name)
+            told = [suggestions.for_unknown(model, location) for model in kinds.ALL.values()]
+            assert any(told), (group, name)
 
 
 def test_a_name_without_an_end_is_compared_with_nothing() -> None:
