@@ -19,6 +19,7 @@ MAXIMUM_LOCAL_LENGTH: Final = 64
 MAXIMUM_LENGTH: Final = 254
 # RFC 1035 section 2.3.4 allows 255 octets, two of which are the first label's length and the root label.
 MAXIMUM_DOMAIN_LENGTH: Final = 253
+MAXIMUM_LABEL_LENGTH: Final = 63
 
 # Without % and !, which RFC 5321 allows: relays read another address out of `a%b.example@c.example` and
 # `b.example!a@c.example` (Postfix's allow_percent_hack and swap_bangpath, on by default), so that a policy would judge
@@ -39,24 +40,45 @@ PERCENT: Final = (
     "has % or ! before its @, by which relays read another address out of it; use a plain one",
 )
 FAULTS: Final = (
+    (r"[\r\n]", "has a line break, as YAML's | leaves one at the end; write it on the line of its field"),
+    (r"\t", "has a tab; write one address alone, without a display name"),
+    (texts.CONTROLS, "has a control character, or one that turns the direction of text, which no address has"),
+    (texts.UNSEEN, "has a character that nobody sees, such as a zero-width space, which no address has"),
+    (f"[{texts.BLANKS}]", "has a blank beyond ASCII, such as a no-break space; type it anew"),
     (r"^[^@]*$", "has no @; write it as name@example.com"),
     (r"[<>]", "has < or >; write the address alone, without a display name"),
-    (r"[ \t]", "has a blank; write one address alone, without a display name"),
+    (r" ", "has a blank; write one address alone, without a display name"),
     (r'^".*@', "is quoted before its @, which is not accepted though RFC 5321 allows it"),
+    (r"\\", "has a backslash, which is not accepted; write one address alone"),
     (
-        r'[(),;:\\"]|\[|\]',
-        "has one of ( ) , ; : [ ]; write one address alone, without a comment, group, list or IP address",
+        r'[(),;:"]|\[|\]',
+        'has one of ( ) , ; : [ ] "; write one address alone, without a comment, group, list or IP address',
     ),
-    (r"@.*@", "has two @"),
+    (r"@.*@", "has two @; write one address alone"),
     PERCENT,
-    (r"^@", "has nothing before its @"),
+    (r"^@", "has nothing before its @; write a name there"),
     (r"@$", "has nothing after its @; write it as name@example.com"),
+    (
+        rf"^[^@]{{{MAXIMUM_LOCAL_LENGTH + 1}}}",
+        f"has more than {MAXIMUM_LOCAL_LENGTH} characters before its @ (RFC 5321)",
+    ),
     (r"\.$", "ends in a dot; remove it"),
     (r"@.*_", "has an underscore after its @, which no domain of mail has"),
+    (
+        r"@.*[!-,/:-@\[-`{-~]",
+        "has a sign after its @ that no domain has; write letters, digits and hyphens, with dots between the parts",
+    ),
     (r"\.\.|^\.|\.@|@\.", "has a dot where a part begins or ends; single dots stand between parts"),
     (r"@-|@.*-\.|@.*\.-|@.*-$", "has a hyphen where a part of its domain begins or ends"),
+    (
+        rf"[.@][^.@]{{{MAXIMUM_LABEL_LENGTH + 1}}}[^@]*$",
+        f"has a part of more than {MAXIMUM_LABEL_LENGTH} characters in its domain (RFC 1035)",
+    ),
     (r"[.@][0-9]+$", "ends in a number; IP addresses are not accepted: use a name"),
-    (r"^[^@]*[^\x00-\x7f]", "has a letter beyond ASCII before its @, which needs SMTPUTF8 on every server of the way"),
+    (
+        r"^[^@]*[^\x00-\x7f]",
+        "has a character beyond ASCII before its @, which needs SMTPUTF8 on every server of the way",
+    ),
 )
 """What is often wrong with an address: what is found in it, and what is so and to be done."""
 
@@ -106,7 +128,7 @@ class Mailbox:
 
 def is_mailbox(value: str) -> bool:
     """Return whether the apiserver takes the text as an address: an ASCII local part, and a domain of any letters."""
-    if _MAILBOX.fullmatch(value) is None or texts.find_forbidden(value) is not None:
+    if _MAILBOX.fullmatch(value) is None or texts.find_forbidden(value) or texts.find_unseen(value):
         return False
     # The length of the whole is the schema's maxLength. A last label of digits reads as an IP address.
     return value.index("@") <= MAXIMUM_LOCAL_LENGTH and re.search("[.@][0-9]+$", value) is None

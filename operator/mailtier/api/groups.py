@@ -161,7 +161,7 @@ class From(schema.Model):
 
     address: types.Address | None = None
     """Address of the From header."""
-    display_name: types.Line | None = None
+    display_name: types.DisplayName | None = None
     """Name that mail programs show beside the address."""
     reply_to: types.Address | None = None
     """Address of the Reply-To header; no header when absent in both tiers."""

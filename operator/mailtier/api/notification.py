@@ -53,6 +53,22 @@ _TOTAL: Final = schema.Rule(
 )
 
 
+def _has_usable_link(content: Content) -> bool:
+    link = (content.data or {}).get("link")
+    return link is None or links.is_weblink(link)
+
+
+_IS_LINK: Final = schema.cel_matches(links.PATTERN, "self.data['link']")
+_LINK: Final = schema.Rule(
+    cel="!has(self.data) || !('link' in self.data) || (size(self.data['link']) <= "
+    f"{links.MAXIMUM_LENGTH} && {_IS_LINK})",
+    holds=_has_usable_link,
+    message="link must be a web address that begins with https:// or http:// and the name of its server, in ASCII (an"
+    " international one as its A-label, xn--...), with no user before it",
+    field=".data.link",
+)
+
+
 class NotificationSpec(Content):
     """One thing to tell somebody. It cannot be changed once created."""
 
@@ -74,6 +90,7 @@ class NotificationSpec(Content):
             reason=schema.FORBIDDEN,
         ),
         _TOTAL,
+        _LINK,
     )
 
 
@@ -81,11 +98,6 @@ def _has_content(request: "NotificationRequest") -> bool:
     if request.category != vocabulary.Category.PASSWORD_RECOVERY:
         return True
     return request.text is not None or "link" in (request.data or {})
-
-
-def _has_usable_link(request: "NotificationRequest") -> bool:
-    link = (request.data or {}).get("link")
-    return link is None or links.is_weblink(link)
 
 
 def _one_recipient(request: "NotificationRequest") -> bool:
@@ -111,13 +123,7 @@ class NotificationRequest(Content):
             message="PasswordRecovery needs data.link or text, or its mail would help nobody",
             field=".data",
         ),
-        schema.Rule(
-            cel="",
-            holds=_has_usable_link,
-            message="link must be a web address that begins with https:// or http:// and the name of its server, in"
-            " ASCII (an international one as its A-label, xn--...), with no user before it",
-            field=".data",
-        ),
+        _LINK,
     )
 
 

@@ -5,10 +5,11 @@ test holds both forms against the same objects.
 """
 
 import dataclasses
+import enum
 import re
 import typing
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pydantic
 import pydantic.alias_generators
@@ -49,7 +50,9 @@ class Rule:
         """Return the entry of `x-kubernetes-validations`."""
         entry = {"rule": self.cel, "message": self.message}
         if self.faults:
-            chosen = "".join(f"self.matches({cel_text(found)}) ? {cel_text(said)} : " for found, said in self.faults)
+            chosen = "".join(
+                f"self.matches({cel_text(_in_re2(found))}) ? {cel_text(said)} : " for found, said in self.faults
+            )
             entry["messageExpression"] = chosen + cel_text(self.message)
         if self.field:
             entry["fieldPath"] = self.field
@@ -109,6 +112,28 @@ class Checked:
         return value
 
 
+class CheckedSet(Checked):
+    """Rules on a list that are told beside what is wrong with its items, and not only once those are mended."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self._check_all, handler(source))
+
+    def _check_all(self, value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
+        try:
+            items = handler(value)
+        except pydantic.ValidationError as error:
+            given = [item for item in value if isinstance(item, str | int)] if isinstance(value, list) else []
+            broken = [rule for rule in self.rules if not rule.is_kept(given)]
+            if not broken:
+                raise
+            found = [_again(entry) for entry in error.errors(include_url=False, include_input=False)]
+            found += [pydantic_core.InitErrorDetails(type=rule.error_of(given), loc=(), input=None) for rule in broken]
+            raise pydantic.ValidationError.from_exception_data(error.title, found, hide_input=True) from None
+        return self.check(items)
+
+
 class Model(pydantic.BaseModel):
     """A frozen object of the API, camelCase in YAML.
 
@@ -133,9 +158,9 @@ class Model(pydantic.BaseModel):
         nulls = [name for name, value in data.items() if value is None] if isinstance(data, dict) else []
         if not nulls:
             return handler(data)
-        found = [_null(name) for name in nulls]
+        found = [cls._null(name) for name in nulls]
         try:
-            handler({name: value for name, value in data.items() if value is not None})
+            read = handler({name: value for name, value in data.items() if value is not None})
         except pydantic.ValidationError as error:
             found += [
                 _again(entry)
@@ -143,20 +168,38 @@ class Model(pydantic.BaseModel):
                 # That it is required is what its null comes to.
                 if entry["type"] != "missing" or entry["loc"] not in {(name,) for name in nulls}
             ]
+        else:
+            found += cls._broken(read)
         raise pydantic.ValidationError.from_exception_data(cls.__name__, found, hide_input=True)
 
     @pydantic.model_validator(mode="after")
     def _check_rules(self) -> Self:
-        broken = [rule.error_of(self) for rule in self.RULES if not rule.is_kept(self)]
-        if len(broken) > 1:
-            raise pydantic.ValidationError.from_exception_data(
-                type(self).__name__,
-                [pydantic_core.InitErrorDetails(type=error, loc=(), input=None) for error in broken],
-                hide_input=True,
-            )
+        broken = self._broken(self)
         if broken:
-            raise broken[0]
+            raise pydantic.ValidationError.from_exception_data(type(self).__name__, broken, hide_input=True)
         return self
+
+    @classmethod
+    def _broken(cls, read: Self) -> list[pydantic_core.InitErrorDetails]:
+        """Return the errors of the rules that an object breaks."""
+        return [
+            pydantic_core.InitErrorDetails(type=rule.error_of(read), loc=(), input=None)
+            for rule in cls.RULES
+            if not rule.is_kept(read)
+        ]
+
+    @classmethod
+    def _null(cls, name: str) -> pydantic_core.InitErrorDetails:
+        """Return the error of a null, which says what a field takes that cannot be left out."""
+        field = next((each for key, each in cls.model_fields.items() if name in {key, each.alias}), None)
+        remedy = "leave the field out"
+        if field is not None and field.is_required():
+            choices = _choices(field.annotation)
+            takes = f"it is one of {', '.join(choices)}" if choices else (field.description or "").split("; ")[0]
+            remedy = "the field is required" + (f": {takes.rstrip('.')}" if takes else "")
+        context = {"name": name, "message": f"null is not a value; {remedy}"}
+        error = pydantic_core.PydanticCustomError("null", "{name}: {message}", context)
+        return pydantic_core.InitErrorDetails(type=error, loc=(), input=None)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -169,10 +212,11 @@ class Model(pydantic.BaseModel):
         return result
 
 
-def _null(name: str) -> pydantic_core.InitErrorDetails:
-    context = {"name": name, "message": "null is not a value; leave the field out"}
-    error = pydantic_core.PydanticCustomError("null", "{name}: {message}", context)
-    return pydantic_core.InitErrorDetails(type=error, loc=(), input=None)
+def _choices(annotation: Any) -> list[str]:
+    """Return the values of an enumeration or of literals; none where there is no such list."""
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return [str(member.value) for member in annotation]
+    return [str(value) for value in typing.get_args(annotation)] if typing.get_origin(annotation) is Literal else []
 
 
 def _again(entry: pydantic_core.ErrorDetails) -> pydantic_core.InitErrorDetails:
@@ -189,7 +233,12 @@ def cel_matches(pattern: str, value: str = "self") -> str:
 
     In RE2 `$` is the end of the text, and not also the place before a final line break as in Python.
     """
-    return f"{value}.matches({cel_text(f'^({pattern})$')})"
+    return f"{value}.matches({cel_text(_in_re2(f'^({pattern})$'))})"
+
+
+def _in_re2(pattern: str) -> str:
+    """Return a pattern with what cannot be printed in ASCII as RE2's escapes."""
+    return re.sub(r"[^ -~]", lambda found: f"\\x{{{ord(found[0]):x}}}", pattern)
 
 
 def cel_text(text: str) -> str:
@@ -201,7 +250,7 @@ def cel_text(text: str) -> str:
 ATOMIC = Checked((), "atomic")
 """A list that one manager owns as a whole."""
 
-SET = Checked(
+SET = CheckedSet(
     (
         Rule(
             # The apiserver refuses duplicates by the list's type; a rule there would be work done twice.

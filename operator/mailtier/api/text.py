@@ -33,10 +33,18 @@ CEL_FORBIDDEN: Final = r"[\\x{00}-\\x{1f}" + _CEL_TAIL
 CEL_UNSEEN: Final = f"{_CEL_UNSEEN}|{_CEL_IDLE_JOINER}"
 CEL_FORBIDDEN_MULTILINE: Final = r"[\\x{00}-\\x{08}\\x{0b}\\x{0c}\\x{0e}-\\x{1f}" + _CEL_TAIL
 
+CONTROLS: Final = f"[\x00-\x1f{_TAIL}]"
+"""Finds what `CEL_FORBIDDEN` finds, in the syntax that RE2 and Python share."""
+UNSEEN: Final = f"[{_UNSEEN}]|{_IDLE_JOINER}"
+"""Finds what `CEL_UNSEEN` finds."""
+BLANKS: Final = "\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+"""Blanks beyond ASCII, as Unicode counts them (category Zs)."""
+CEL_BLANKS: Final = r"\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{202f}\\x{205f}\\x{3000}"
+
 _FORBIDDEN: Final = re.compile(f"[\x00-\x1f{_TAIL}{_SURROGATES}]")
 _MULTILINE: Final = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f{_TAIL}{_SURROGATES}]")
 
-_HIDDEN: Final = re.compile(f"[{_UNSEEN}]|{_IDLE_JOINER}")
+_HIDDEN: Final = re.compile(UNSEEN)
 
 # Controls have no name of their own in the Unicode database; these are met often enough to be named.
 _CONTROL_NAMES: Final = {"\0": "NUL", "\t": "tab", "\n": "line feed", "\r": "carriage return", "\x1b": "escape"}

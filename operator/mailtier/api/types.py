@@ -132,10 +132,11 @@ TokenUrl = Annotated[str, pydantic.Field(min_length=9, max_length=512), schema.C
 
 _ADDRESS: Final = schema.Rule(
     cel=f"{schema.cel_matches(addresses.PATTERN)} && self.indexOf('@') <= {addresses.MAXIMUM_LOCAL_LENGTH} "
-    f"&& !self.matches('[.@][0-9]+$') && !self.matches('{text.CEL_FORBIDDEN}')",
+    f"&& !self.matches('[.@][0-9]+$') && !self.matches('{text.CEL_FORBIDDEN}') && !self.matches('{text.CEL_UNSEEN}')",
     holds=addresses.is_mailbox,
     message="must be one plain e-mail address such as no-reply@example.com, without a display name, comment or group",
     faults=tuple((found, f"must be one plain e-mail address: this one {said}") for found, said in addresses.FAULTS),
+    where=text.locate,
 )
 Address = Annotated[
     str,
@@ -148,16 +149,18 @@ _FROM_PATTERN: Final = rf"({addresses.LOCAL_PATTERN}|\{{namespace\}})?@{addresse
 _FROM_ENTRY: Final = schema.Rule(
     # A brace or a star may stand in a local part, but here it is a pattern that was meant and would match nobody.
     cel=f"{schema.cel_matches(_FROM_PATTERN)} && (self.startsWith('{{namespace}}@') || !self.contains('{{')) && "
-    f"!self.contains('*') && !self.matches('{text.CEL_FORBIDDEN}')",
+    f"!self.contains('*') && !self.matches('{text.CEL_FORBIDDEN}') && !self.matches('{text.CEL_UNSEEN}')",
     holds=lambda entry: (
         re.fullmatch(_FROM_PATTERN, entry) is not None
         and text.find_forbidden(entry) is None
+        and text.find_unseen(entry) is None
         and (entry.startswith("{namespace}@") or "{" not in entry)
         and "*" not in entry
     ),
     message="must be an address (alerts@example.com), a whole domain (@example.com) or one address for each"
     " namespace ({namespace}@example.com)",
     faults=((addresses.PERCENT[0], f"must be an address or a domain: this one {addresses.PERCENT[1]}"),),
+    where=text.locate,
 )
 FromEntry = Annotated[
     str,
@@ -177,10 +180,17 @@ ONE_LINE: Final = schema.Rule(
 _BODY: Final = schema.Rule(
     cel=f"!self.matches('{text.CEL_FORBIDDEN_MULTILINE}')",
     holds=lambda value: text.find_forbidden(value, multiline=True) is None,
-    message="must be text without control characters (line breaks and tabs are fine) or bidirectional formatting",
+    message="must be text without control characters (line breaks and tabs are fine) or bidirectional formatting; take"
+    " escape sequences out of it, such as those of colours",
     where=functools.partial(text.locate, multiline=True),
 )
 Line = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((ONE_LINE,))]
+_NAME: Final = schema.Rule(
+    cel=f"self.matches('[^ {text.CEL_BLANKS}]')",
+    holds=re.compile(f"[^ {text.BLANKS}]").search,
+    message="must hold more than blanks; write a name, or leave it out",
+)
+DisplayName = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((ONE_LINE, _NAME))]
 Username = Annotated[str, pydantic.Field(min_length=1, max_length=256), schema.Checked((ONE_LINE,))]
 Body = Annotated[str, pydantic.Field(max_length=65536), schema.Checked((_BODY,))]
 Datum = Annotated[str, pydantic.Field(max_length=4096), schema.Checked((_BODY,))]

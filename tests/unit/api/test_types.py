@@ -1,6 +1,7 @@
 """Scalars: durations, addresses of machines, networks."""
 
 import datetime as dt
+import re
 
 import hypothesis
 import pydantic
@@ -98,3 +99,30 @@ def test_a_domain_of_other_letters_is_read_as_its_a_labels(written: str, read: s
     assert pydantic.TypeAdapter(types.Address).validate_python(written) == read
     for entry, said in ((written, read), (written[written.index("@") :], read[read.index("@") :])):
         assert pydantic.TypeAdapter(types.FromEntry).validate_python(entry) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a" * 65 + "@b.example", "has more than 64 characters before its @"),
+        ("a@" + "b" * 64 + ".example", "has a part of more than 63 characters in its domain"),
+        ("a@b.example\n", "has a line break, as YAML's | leaves one"),
+        ("a\tb@c.example", "has a tab"),
+        ("a\x1bb@c.example", "has a control character"),
+        ("a\0b@c.example", "U+0000 (NUL) is character 2: remove it"),
+        ("a\u200bb@c.example", "has a character that nobody sees"),
+        ("a@c\u200bd.example", "U+200B (zero width space) is character 4: remove it"),
+        ("a\u00a0b@c.example", "has a blank beyond ASCII"),
+        ("é@c.example", "has a character beyond ASCII before its @"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told(text: str, said: str) -> None:
+    """The sentence says what is in this address, and where it is where nobody sees it."""
+    with pytest.raises(pydantic.ValidationError, match=re.escape(said)):
+        pydantic.TypeAdapter(types.Address).validate_python(text)
+
+
+def test_a_character_that_nobody_sees_is_in_no_list_of_senders() -> None:
+    """An entry of a policy with one would be read as another domain than people see (R3)."""
+    with pytest.raises(pydantic.ValidationError, match="zero width space"):
+        pydantic.TypeAdapter(types.FromEntry).validate_python("@c\u200bd.example")
