@@ -214,8 +214,8 @@ def _internationalized(text: str) -> tuple[str, str]:
         domain = idna.decode(wire)
     except (idna.IDNAError, UnicodeError):
         raise AddressError(
-            "the domain is not a valid name: its labels are letters, digits and inner hyphens, "
-            "at most 63 characters each (RFC 5321, RFC 5891)"
+            "the domain is not a valid name, and cannot be converted to ASCII: its labels are letters, digits and "
+            "inner hyphens, at most 63 characters each (RFC 5321, RFC 5891)"
         ) from None
     if not _DOMAIN.fullmatch(wire):
         raise AddressError("the domain has an empty label, or ends in a dot")

@@ -60,9 +60,9 @@ def parse(text: str) -> Bundle:
         raise BundleError(f"the bundle holds {len(blocks)} certificates; at most {MAXIMUM_CERTIFICATES} are allowed")
     if unended := begins - len(blocks):
         place = _place(text, pem.unended(text) or 0)
-        raise BundleError(
-            f"{unended} of the {begins} blocks that begin in the bundle do not end as they began, the first at {place}"
-        )
+        if unended == 1:
+            raise BundleError(f"a block of the bundle does not end as it begins, at {place}")
+        raise BundleError(f"{unended} blocks of the bundle do not end as they begin, the first at {place}")
     certificates = [_certificate(position, block, text) for position, block in enumerate(blocks, start=1)]
     joined = "\n".join(certificates) + "\n"
     return Bundle(pem=joined, digest=hashlib.sha256(joined.encode()).hexdigest())
@@ -76,14 +76,12 @@ def _certificate(position: int, block: pem.Block, text: str) -> str:
         x509.load_der_x509_certificate(pem.content(block))
         return pem.rewrapped(block)
     except pem.PemError as error:
-        what = "ends too soon, or too late" if error.at is None else "has something else than base64"
+        what = "ends too soon, or too late" if error.at is None else "has something other than base64"
         place = _place(text, block.at + (error.at or 0))
-        raise BundleError(f"certificate {position} of the bundle {what}; replace it ({place})") from None
+        raise BundleError(f"certificate {position} of the bundle {what} ({place})") from None
     except ValueError as error:
         place = _place(text, block.at)
-        raise BundleError(
-            f"certificate {position} of the bundle cannot be read; remove or replace it ({place})"
-        ) from error
+        raise BundleError(f"certificate {position} of the bundle cannot be read ({place})") from error
 
 
 def _place(text: str, at: int) -> str:

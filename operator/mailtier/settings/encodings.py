@@ -12,11 +12,13 @@ _LEAST: Final = 4
 def problem(value: bytes) -> str:
     """Return why bytes are not plain UTF-8 text, without a final full stop; "" where they are. Nothing is quoted."""
     if value.startswith(_UTF_32):
-        return "the value is UTF-32 text; write it as UTF-8"
+        return "the value is UTF-32 text, and has to be UTF-8"
     if value.startswith(_UTF_16) or _has_every_other_zero(value):
-        return "the value is UTF-16 text, as PowerShell's `>` writes it; write it as UTF-8"
+        return "the value is UTF-16 text, as PowerShell's `>` writes it, and has to be UTF-8"
     if value.startswith(codecs.BOM_UTF8):
-        return "the value begins with a byte order mark, as editors on Windows write it; save it as UTF-8 without BOM"
+        return (
+            "the value begins with a byte order mark, as editors on Windows write it, and has to be UTF-8 without one"
+        )
     try:
         value.decode()
     except UnicodeDecodeError as error:
@@ -24,7 +26,7 @@ def problem(value: bytes) -> str:
         place = error.start + 1
     else:
         return ""
-    return f"the value is not UTF-8 text: its byte {place} is none of it"
+    return f"the value is not UTF-8 text: byte {place} cannot be read"
 
 
 def _has_every_other_zero(value: bytes) -> bool:

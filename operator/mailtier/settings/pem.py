@@ -89,7 +89,7 @@ def rewrapped(block: Block) -> str:
     """Return a block with the line breaks that RFC 7468 wants, which OpenSSL insists on.
 
     Raises:
-        PemError: It holds something else than base64.
+        PemError: It holds something other than base64.
     """
     encoded = base64.b64encode(content(block)).decode("ascii")
     lines = (encoded[start : start + _LINE] for start in range(0, len(encoded), _LINE))

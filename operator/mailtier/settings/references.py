@@ -134,7 +134,7 @@ def secret_key_missing(secret: Secret) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.SECRET_KEY_MISSING,
         field=f"{secret.field}.{_KEY_FIELDS[unfit.purpose]}",
-        message=f"{secret}, key {unfit.name}: {secret.read.problem}; put the {unfit.purpose} under this key"
+        message=f"{secret}, key {unfit.name}: {secret.read.problem}. Put the {unfit.purpose} under this key"
         f"{_put_command(secret.need, unfit)}, or name another key",
     )
 
@@ -210,7 +210,7 @@ def ca_invalid(ca: Ca) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.CA_INVALID,
         field=_CA_FIELD,
-        message=f"{ca}, key {ca.need.key}: {ca.read.problem or 'the bundle was not published'}; put PEM certificates"
+        message=f"{ca}, key {ca.need.key}: {ca.read.problem or 'the bundle was not published'}. Put PEM certificates"
         " alone under this key, at most 1 MiB and 1,000 of them",
     )
 

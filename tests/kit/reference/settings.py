@@ -26,7 +26,8 @@ What holds for every field:
   is not a value.
 - A group that is present sets something: `smtp: {{}}` is refused. A list replaces the inherited one; `[]` means none.
 - Durations are written as Kubernetes does: `90s`, `5m`, `1h30m`.
-- Addresses are plain, as in `no-reply@example.com`; international domains stand as their A-labels (`xn--...`).
+- Addresses are plain, as in `no-reply@example.com`; an international domain may stand as it is read or as its
+  A-labels (`xn--...`), which it is turned into.
 - What is wrong with an object in itself is said when it is applied; what the host's policy or a missing Secret
   forbids stands in its status.
 

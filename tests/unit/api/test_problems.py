@@ -55,6 +55,44 @@ def test_null_is_named() -> None:
     assert str(problem) == "from.replyTo: null is not a value; leave the field out"
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"smtp": {"host": None}}, "smtp.host: null is not a value; the field is required: DNS name or IP address of"),
+        (
+            {"smtp": {"host": "x", "tls": {"caRef": {"kind": None, "name": "x"}}}},
+            "smtp.tls.caRef.kind: null is not a value; the field is required: it is one of ConfigMap, Secret",
+        ),
+        ({"from": {"address": None}}, "from: is empty; set at least one of"),
+    ],
+)
+def test_null_is_told_with_what_is_to_be_written(spec: object, said: str) -> None:
+    """What cannot be left out is not told to be left out, and what leaving it out would break is told too."""
+    assert any(str(problem).startswith(said) for problem in problems.found(settings.OrgSpec, spec))
+
+
+def test_a_null_hides_no_rule_of_its_object() -> None:
+    """A name that no HostEmailSettings may have is told beside a null."""
+    found = problems.found(
+        kinds.HostEmailSettings, {**corpus.document("HostEmailSettings", None), "metadata": {"name": "x"}}
+    )
+    assert [problem.message.split(";")[0] for problem in found] == [
+        "null is not a value",
+        "metadata.name must be default: a cluster has one HostEmailSettings",
+    ]
+
+
+@pytest.mark.parametrize("other", [None, "a b@example.com"])
+def test_a_bad_entry_hides_no_duplicate(other: object) -> None:
+    """That a list names a value twice is told beside what is wrong with another entry."""
+    recipients = [other, "a@example.com", "a@example.com"]
+    found = problems.found(settings.OrgSpec, {"notifications": {"jobAlert": {"recipients": recipients}}})
+    assert [problem.field for problem in found] == [
+        "notifications.jobAlert.recipients[0]",
+        "notifications.jobAlert.recipients",
+    ]
+
+
 def test_every_finding_is_listed() -> None:
     """A person sees all that is wrong at once."""
     found = problems.found(settings.OrgSpec, {"smtp": {"port": 0}, "suspend": "yes", "other": 1})

@@ -46,7 +46,10 @@ def test_a_bundle_is_bounded(pem: str) -> None:
     ("text", "reason"),
     [
         ("", "holds no PEM certificate"),
-        ("\n-----BEGIN CERTIFICATE-----\nAAAA\n", "1 of the 1 blocks .* the first at line 2, character 1$"),
+        (
+            "\n-----BEGIN CERTIFICATE-----\nAAAA\n",
+            "a block of the bundle does not end as it begins, at line 2, character 1$",
+        ),
         (
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             "certificate 1 of the bundle cannot be read",
@@ -54,7 +57,7 @@ def test_a_bundle_is_bounded(pem: str) -> None:
         ("-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n", "certificate 1 of the bundle ends too soon"),
         (
             "\n-----BEGIN CERTIFICATE-----\nAA=A\n-----END CERTIFICATE-----\n",
-            r"than base64; replace it \(line 3, character 3",
+            r"has something other than base64 \(line 3, character 3",
         ),
         ("-----BEGIN CERTIFICATE-----\n".encode("utf-16").decode("utf-8", "surrogateescape"), "UTF-16"),
         ("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "block 1 is a PRIVATE KEY"),
@@ -97,7 +100,9 @@ def test_a_block_without_its_end_is_not_left_out(pem: str) -> None:
         parts = [pem] * 5
         parts[at] = cut
         line = "".join(parts[:at]).count("\n") + 1
-        with pytest.raises(bundles.BundleError, match=rf"1 of the 5 blocks .* the first at line {line}, character 1$"):
+        with pytest.raises(
+            bundles.BundleError, match=rf"a block of the bundle does not end as it begins, at line {line}, character 1$"
+        ):
             bundles.parse("".join(parts))
 
 

@@ -74,7 +74,7 @@ def test_a_key_that_is_not_fit_is_named() -> None:
     )
     found = tiers.conclude(None, _with(clientAuthentication="PrivateKeyJWT"), secret=read).effective
     assert [finding.field for finding in found.findings] == ["spec.auth.oauth2.secretRef.privateKeyKey"]
-    assert "put the private key under this key" in found.findings[0].message
+    assert "Put the private key under this key" in found.findings[0].message
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_a_domain_of_other_letters_is_judged_by_its_a_label() -> None:
 def test_a_recipient_that_cannot_be_written_is_told() -> None:
     """A domain that is no valid name even so is refused with the reason, before a message fails over it."""
     org = {**tiers.OWN, "notifications": {"jobAlert": {"recipients": ["user@☃.example"]}}}
-    assert tiers.findings(None, org) == [("Invalid", "spec.notifications.jobAlert.recipients")]
+    assert tiers.findings(None, org) == [("Invalid", "spec.notifications.jobAlert.recipients[0]")]
 
 
 def test_the_host_s_own_recipients_are_its_own_choice() -> None:

@@ -228,7 +228,7 @@ def test_what_is_said_of_an_address_names_no_other_tenant_s() -> None:
     (finding,) = tiers.settle(host, {"from": _CEO}).findings
     assert finding.message == (
         "ceo@example.com may not be used on the host's server; allowed are no-reply@example.com, team-a@example.com and"
-        " what else the host's policy.from.allow lists; use one of these, or have the platform team extend"
+        " whatever else the host's policy.from.allow lists; use one of these, or have the platform team extend"
         " policy.from.allow"
     )
 

@@ -187,7 +187,7 @@ def test_a_refused_sender_is_told_what_is_allowed() -> None:
     (finding,) = tiers.settle(host, {"from": {"address": "ceo@example.com"}}).findings
     assert finding.message.startswith(
         "ceo@example.com may not be used on the host's server; allowed are no-reply@example.com, team-a@example.org"
-        " and what else the host's policy.from.allow lists;"
+        " and whatever else the host's policy.from.allow lists;"
     )
 
 

@@ -51,7 +51,7 @@ BUNDLE: dict[str, Any] = {"tls": {"caRef": {"kind": "ConfigMap", "name": "ca"}}}
             ),
             "SecretKeyMissing",
             (
-                "Secret team-a/smtp, key password: the value is empty; put the password under this key with `kubectl"
+                "Secret team-a/smtp, key password: the value is empty. Put the password under this key with `kubectl"
                 """ patch secret -n team-a smtp -p '{"stringData":{"password":"PASSWORD"}}'`, or name another key"""
             ),
         ),

@@ -93,7 +93,8 @@ def command(
     if told or not quiet or output is not ReportFormat.TEXT:
         printing.write(_lines(report, output))
     inputs.say_all(judge, quiet=quiet)
-    is_empty = inputs.is_empty(objects, allowed=allow_empty)
+    unread = any(issue.rule is issues.NOT_READABLE for issue in told) or (objects.templates > 0 and not quiet)
+    is_empty = inputs.is_empty(objects, allowed=allow_empty, is_explained=unread)
     return failures.Status.FAILED if told or is_empty else failures.Status.OK
 
 

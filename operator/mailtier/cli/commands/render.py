@@ -12,7 +12,7 @@ import typer
 from mailtier.api import names, settings
 from mailtier.cli import apps, documents, failures, options, printing, terminal
 from mailtier.cli.offline import diffing, inputs, judging, rendering
-from mailtier.cli.offline.files import loading, sources, world
+from mailtier.cli.offline.files import issues, loading, sources, world
 
 app = apps.new()
 
@@ -91,7 +91,8 @@ def command(
     alone = _alone(judge) if overrides else {}
     has_errors = inputs.say_noted(judge) or any(part.has_errors for part in before)
     inputs.say_all(judge, quiet=quiet)
-    has_errors = inputs.is_empty(objects, allowed=allow_empty) or has_errors
+    unread = any(issue.rule is issues.NOT_READABLE for issue in judge.noted)
+    has_errors = inputs.is_empty(objects, allowed=allow_empty, is_explained=unread) or has_errors
     status = failures.Status.FAILED if has_errors else failures.Status.OK
     if overrides:
         own = {name: found for name, found in rendered.items() if name in alone}

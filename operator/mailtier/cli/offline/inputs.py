@@ -11,7 +11,7 @@ import typer
 from mailtier.api import names, prose
 from mailtier.cli import failures, terminal
 from mailtier.cli.offline import judging
-from mailtier.cli.offline.files import file_reads, sources, world
+from mailtier.cli.offline.files import file_reads, issues, sources, world
 from mailtier.settings.lints import terms
 
 Files = Annotated[
@@ -90,7 +90,7 @@ def say(text: str) -> None:
 
 def say_noted(judge: judging.Judge) -> bool:
     """Say what is wrong with files and objects, and return whether any of it is an error."""
-    noted = judge.noted
+    noted = issues.in_order(judge.noted)
     for issue in noted:
         say(f"{issue.place}: {issue.text}")
     return any(issue.severity == terms.LintSeverity.ERROR for issue in noted)
@@ -106,10 +106,18 @@ def say_all(judge: judging.Judge, *, quiet: bool) -> None:
     _say_assumed(judge.assumed)
 
 
-def is_empty(objects: world.World, *, allowed: bool) -> bool:
-    """Return whether there is nothing to look at where there has to be something, and say so."""
+def is_empty(objects: world.World, *, allowed: bool, is_explained: bool) -> bool:
+    """Return whether there is nothing to look at where there has to be something, and say so.
+
+    Args:
+        objects: What there is.
+        allowed: Whether that is as it should be.
+        is_explained: Whether something that could not be read was told: what it holds, nobody knows.
+    """
     if objects.ours or allowed:
         return False
+    if is_explained:
+        return True
     say(
         f"there are no objects of {names.GROUP} in the input; look whether the path is right, or say --allow-empty"
         " where that is as it should be"

@@ -38,7 +38,7 @@ def find(judge: judging.Judge, *, now: dt.datetime) -> list[issues.Issue]:
     judged = [*_of_host(judge, now), *_of_organizations(judge, now), *_of_implicit(judge, now)]
     found = [*judge.noted, *judged]
     distinct = {(issue.rule, issue.place, issue.subject, issue.field, issue.message): issue for issue in found}
-    return sorted(distinct.values(), key=lambda issue: (issue.place, issue.severity.rank, issue.rule.identifier))
+    return issues.in_order(distinct.values())
 
 
 def _of_host(judge: judging.Judge, now: dt.datetime) -> Iterator[issues.Issue]:

@@ -10,14 +10,15 @@ def recipient_unusable(case: cases.Case) -> effective.Finding | None:
     """A category's recipient that the apiserver took by its shape and that no message can be sent to."""
     for category, values in case.values.notifications.items():
         path = f"notifications.{tiers.CATEGORY_PATHS[category]}.recipients"
-        error = next(filter(None, map(addresses.problem, values.recipients)), None)
+        problems = ((index, addresses.problem(address)) for index, address in enumerate(values.recipients))
+        index, error = next(((index, error) for index, error in problems if error is not None), (0, None))
         if error is None:
             continue
         foreign = case.viewer == cases.ORG and case.values.provenance.get(path) == cases.HOST
         if foreign:
             told = f"one of the host's {path} cannot be used; {cases.ASK}"
             return effective.Finding(reason=reasons.INVALID, field="", message=told)
-        return effective.Finding(reason=reasons.INVALID, field=f"spec.{path}", message=f"{error}; correct it")
+        return effective.Finding(reason=reasons.INVALID, field=f"spec.{path}[{index}]", message=f"{error}; correct it")
     return None
 
 

@@ -107,5 +107,5 @@ def _entries(case: cases.Case) -> Sequence[str]:
 def _allowed(case: cases.Case, own_entries: Sequence[str], entries: Sequence[str]) -> str:
     """Return what may be used, for a message: of the policy what is made for this namespace, and nothing of others."""
     mine = [entry.replace(_PLACEHOLDER, case.organization.namespace) for entry in entries if _PLACEHOLDER in entry]
-    others = " and what else the host's policy.from.allow lists" if len(mine) < len(entries) else ""
+    others = " and whatever else the host's policy.from.allow lists" if len(mine) < len(entries) else ""
     return f"allowed are {cases.listed([*own_entries, *mine])}{others}"

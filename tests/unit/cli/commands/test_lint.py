@@ -156,6 +156,18 @@ def test_nothing_to_look_at_is_a_failure(tmp_path: pathlib.Path, capsys: pytest.
     assert _run(capsys, other, "--allow-empty") == (0, out, "")
 
 
+@pytest.mark.parametrize("command", ["lint", "render"])
+@pytest.mark.parametrize("text", ["kind: OrgEmailSettings\na: [", "kind: OrgEmailSettings\na: {{ .Values.x }}\n"])
+def test_an_unreadable_file_is_told_once(
+    command: str, text: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That there is nothing to look at is no second fault where something could not be read."""
+    path = tmp_path / "a.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert main.run([command, "-f", str(path)]) == 1
+    assert "there are no objects" not in capsys.readouterr().err
+
+
 def test_a_file_of_windows_is_judged(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a shell's redirection on Windows writes is read as kubectl reads it, and its faults are found."""
     wrong = offline.host(smtp={"host": "not a host"})

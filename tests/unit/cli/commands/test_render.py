@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -90,6 +91,17 @@ def test_what_the_api_refuses_is_told_and_fails(tmp_path: pathlib.Path, capsys: 
     assert "acme/default" in out
     assert f"mailtier: {file}:" in err
     assert "OrgEmailSettings a/default: spec.smtp.prot: is not a field" in err
+
+
+def test_what_is_wrong_with_a_file_is_told_by_lines(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Errors stand in the order of the file, as `lint` has them, and not in that of the fields."""
+    file = tmp_path / "a.yaml"
+    text = offline.text({**offline.org("a"), "spec": {"suspend": "yes", "other": 1, "smtp": {"host": "x", "port": 0}}})
+    file.write_text(text, encoding="utf-8")
+    _, _, err = _run(capsys, "-f", file)
+    lines = [int(found) for found in re.findall(rf"{re.escape(str(file))}:(\d+):", err)]
+    assert len(lines) == 3
+    assert lines == sorted(lines)
 
 
 def test_nothing_to_read_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,19 @@ def test_fault_of_the_host_is_told_once() -> None:
     assert {issue.subject for issue in broken} == {"HostEmailSettings default"}
 
 
+def test_a_recipient_that_cannot_be_converted_is_told_at_its_entry() -> None:
+    """A domain that is no name is found by its index, at its own place."""
+    recipients = ["ok@example.com", "a@\U0001f600.example"]
+    found = _find(offline.host(), offline.org("acme", notifications={"jobAlert": {"recipients": recipients}}))
+    (issue,) = [issue for issue in found if issue.rule.identifier == "Invalid"]
+    assert issue.field == "spec.notifications.jobAlert.recipients[1]"
+    assert issue.message.startswith("the domain is not a valid name, and cannot be converted to ASCII")
+    lines = offline.text(
+        offline.host(), offline.org("acme", notifications={"jobAlert": {"recipients": recipients}})
+    ).splitlines()
+    assert lines[issue.place.line - 2].strip() == "- ok@example.com"
+
+
 def test_two_objects_at_one_place_are_told_both() -> None:
     """What cannot be located hides nothing: the same words about another object are another issue."""
     items = [offline.org(name, suspend="yes") for name in ("a", "b")]

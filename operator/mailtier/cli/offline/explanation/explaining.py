@@ -293,7 +293,7 @@ def _is_about(field: str, path: str) -> bool:
     """Return whether a finding about a field of the spec is about an effective value."""
     if not field:
         return False
-    about, wanted = f"{field.removeprefix('spec.')}.", f"{path}."
+    about, wanted = f"{field.removeprefix('spec.').partition('[')[0]}.", f"{path}."
     return about.startswith(wanted) or wanted.startswith(about)
 
 

@@ -1,6 +1,7 @@
 """What is wrong with objects in files: one shape for whatever found it, with the rule behind it and its page."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Final
 
 from mailtier.api import names, reasons
@@ -48,6 +49,11 @@ class Issue:
     def text(self) -> str:
         """The sentence with object and field before it."""
         return ": ".join(part for part in (self.subject, self.field, self.message) if part)
+
+
+def in_order(found: Iterable[Issue]) -> list[Issue]:
+    """Return issues in the order of their places; of those at one, the most severe first."""
+    return sorted(found, key=lambda issue: (issue.place, issue.severity.rank, issue.rule.identifier))
 
 
 def _file_rule(identifier: str, title: str, remedy: str) -> IssueRule:
