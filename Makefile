@@ -12,7 +12,7 @@ SYNCED := $(VENV)/.synced
 OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit fmt generate lock bench bench-operator bench-shares binaries venv clean
+.PHONY: help demo test test-long check unit fmt generate lock bench bench-operator bench-sender bench-shares binaries venv clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,13 +49,16 @@ lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock, and wha
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(COMPILE) - -c requirements.lock -o requirements-build.lock
 
-bench: bench-operator ## Every bench, ours beside a peer or the physical limit.
+bench: bench-operator bench-sender ## Every bench, ours beside a peer or the physical limit.
 	$(RUN) -m bench.message
 	$(RUN) -m bench.queue
 	$(RUN) -m bench.render
 
 bench-operator: $(SYNCED) ## The operator at 1,000 and 10,000 organizations beside the raw ceiling of the same client.
 	$(RUN) -m bench.operator
+
+bench-sender: $(SYNCED) ## From a request to a recorded end, its latency, and the transport beside peers; JSON=file.
+	$(RUN) -m bench.sender $(if $(JSON),--json $(JSON))
 
 bench-shares: $(SYNCED) ## What attacks on shared parts cost a neighbour; BASE=commit plays them on that tree as well.
 	$(RUN) -m bench.shares $(if $(BASE),--base $(BASE))

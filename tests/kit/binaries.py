@@ -44,10 +44,12 @@ _TOOLS = {
     "mailpit": _Tool(module="mailpit", package="github.com/axllent/mailpit", about="50 s"),
     "helm": _Tool(module="helm", package="helm.sh/helm/v4/cmd/helm", about="80 s"),
     "health": _Tool(module="health", package=".", about="70 s"),
+    "mailer": _Tool(module="mailer", package=".", about="20 s"),
 }
 
 DEMO = ("etcd", "kube-apiserver", "kubectl", "mailpit")
-TESTS = tuple(_TOOLS)
+BENCH = ("mailer",)
+TESTS = tuple(name for name in _TOOLS if name not in BENCH)
 
 
 class BuildError(RuntimeError):
@@ -100,6 +102,18 @@ def _flags(module: str) -> str:
     variables = {"gitVersion": required, "gitMajor": major, "gitMinor": minor}
     stamps = [f"-X k8s.io/component-base/version.{key}={value}" for key, value in variables.items()]
     return " ".join(["-s -w", *stamps])
+
+
+def version(name: str, requirement: str) -> str:
+    """Return the version of a dependency that a program is built with.
+
+    Raises:
+        BuildError: Its go.mod does not name the dependency.
+    """
+    found = _required(_TOOLS[name].module, requirement)
+    if found is None:
+        raise BuildError(f"{_MODULES / _TOOLS[name].module / 'go.mod'} does not require {requirement}")
+    return found.removeprefix("v")
 
 
 def _required(module: str, requirement: str) -> str | None:

@@ -84,15 +84,11 @@ class Child:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the program has used; it has to run."""
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_seconds(self.pid)
 
     def peak_mib(self) -> float:
         """Return the most memory that was resident; the program has to run."""
-        status = pathlib.Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        found = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert found is not None
-        return int(found[1]) / 1024
+        return peak_mib(self.pid)
 
     def last_lines(self, count: int = 20) -> str:
         """Return the end of the log, for a failure's text."""
@@ -141,3 +137,36 @@ def start(
 
     process = _spawner.submit(spawn).result()
     return Child(name or pathlib.Path(arguments[0]).name, process, log)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a running process has used."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def peak_mib(pid: int) -> float:
+    """Return the most memory that was resident in a running process."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all that it started, and those, while they run; the oldest first."""
+    children: dict[int, list[int]] = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            # It may have ended meanwhile.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                children.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
+    found = [pid]
+    for member in found:
+        found += sorted(children.get(member, []))
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what proc(5) tells of a process from its state on, which is the third field there."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()

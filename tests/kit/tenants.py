@@ -184,13 +184,19 @@ def owned(published: effective.Effective) -> effective.Effective:
 
 def publish(cluster: cluster_kit.LocalCluster, namespace: str, published: effective.Effective) -> None:
     """Write settings as the operator does, into its namespace."""
+    document = config_map(published)
+    path = f"/api/v1/namespaces/{namespace}/configmaps/{document['metadata']['name']}"
+    _request(cluster, "PATCH", path, document, content_type=rest.APPLY, fieldManager=names.FIELD_MANAGER, force="true")
+
+
+def config_map(published: effective.Effective) -> dict[str, typing.Any]:
+    """Return settings as the operator publishes them."""
     key = published.organization
-    name = names.effective_config_map(key.namespace, key.name)
-    document = {
+    return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
-            "name": name,
+            "name": names.effective_config_map(key.namespace, key.name),
             "labels": {
                 names.MANAGED_BY_LABEL: names.MANAGED_BY,
                 names.COMPONENT_LABEL: names.EFFECTIVE_COMPONENT,
@@ -198,8 +204,6 @@ def publish(cluster: cluster_kit.LocalCluster, namespace: str, published: effect
         },
         "data": {names.EFFECTIVE_KEY: codec.encode(published)},
     }
-    path = f"/api/v1/namespaces/{namespace}/configmaps/{name}"
-    _request(cluster, "PATCH", path, document, content_type=rest.APPLY, fieldManager=names.FIELD_MANAGER, force="true")
 
 
 def _post(cluster: cluster_kit.LocalCluster, path: str, body: object) -> dict[str, typing.Any]:

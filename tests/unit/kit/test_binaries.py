@@ -25,6 +25,15 @@ def test_kubernetes_version_comes_from_the_module() -> None:
     assert binaries._flags("mailpit") == "-s -w"
 
 
+def test_what_only_benches_run_is_not_built_for_the_tests() -> None:
+    """The tests' programs are all but the benches', and a bench names a dependency's version as go.mod has it."""
+    assert "mailer" in binaries.BENCH
+    assert set(binaries.BENCH).isdisjoint(binaries.TESTS)
+    assert binaries.version("mailer", "github.com/wneessen/go-mail")[0].isdecimal()
+    with pytest.raises(binaries.BuildError, match=r"does not require example\.org"):
+        binaries.version("mailer", "example.org")
+
+
 def test_a_program_of_ours_is_built_anew_when_its_source_changes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

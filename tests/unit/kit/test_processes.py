@@ -1,5 +1,6 @@
 """Children log into their file, end when told, and never outlive their parent."""
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -72,3 +73,17 @@ def test_stop_kills_what_ignores_it(tmp_path: pathlib.Path) -> None:
     wait.until(lambda: "deaf" in child.last_lines(), within_seconds=5, why="the trap is set")
     assert child.stop(grace_seconds=0.1) == -signal.SIGKILL
     assert "deaf" in child.ended_early()
+
+
+def test_a_family_is_a_process_and_its_descendants(tmp_path: pathlib.Path) -> None:
+    """Children and grandchildren belong to it, strangers do not, and each has its own time and memory."""
+    script = "sh -c 'sleep 300; true' & sh -c 'sleep 300; true' & wait"
+    child = processes.start(["sh", "-c", script], log=tmp_path / "log")
+    try:
+        wait.until(lambda: len(processes.family(child.pid)) == 5, within_seconds=20, why="all five run")
+        family = processes.family(child.pid)
+        assert family[0] == child.pid
+        assert os.getpid() not in family
+        assert all(processes.cpu_seconds(pid) >= 0 and processes.peak_mib(pid) > 0 for pid in family)
+    finally:
+        child.kill()
