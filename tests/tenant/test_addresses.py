@@ -285,7 +285,7 @@ async def test_a_name_that_moves_leads_nowhere_else(tmp_path: pathlib.Path) -> N
         # Later the name is resolved again, and what it leads to is checked again.
         sender.skip(_LATER_SECONDS)
         later = await sender.notify(of)
-        await sender.until(of, later, vocabulary.RecipientState.DEFERRED)
+        stands = await sender.until(of, later, vocabulary.RecipientState.DEFERRED)
         assert [each.reason for each in stands] == [reasons.DeliveryReason.ADDRESS_DENIED]
         assert (len(checked.transcripts), len(internal.transcripts)) == (1, 0)
 
