@@ -111,7 +111,7 @@ async def _until_known(sender: sending.Sender, of: effective.Effective, *reasons
 
 
 async def test_edits_do_not_probe_the_host_s_relay_at_will(tmp_path: pathlib.Path) -> None:
-    """However often a namespace changes what it has at the host's relay, three probes follow, then one a minute."""
+    """However often a namespace changes what it has at the relay, three probes follow, then one a minute (R7, R15)."""
     began = time.monotonic()
     async with smtpd.Server() as relay, sending.Sender(tmp_path) as sender, sender.probing():
         at = sending.endpoint(relay)

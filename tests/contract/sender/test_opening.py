@@ -7,7 +7,7 @@ import datetime as dt
 
 import pytest
 
-from kit import certs, dns, openings, sending, smtpd
+from kit import certs, dns, memories, openings, sending, smtpd
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, wire
 from mailtier.sender.net import faults, resolver, tls
@@ -338,7 +338,7 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
             opener=opening.Opener(tls.Contexts(settings)),
             time=time_,
             host=lambda: None,
-            memory=sending.Memory(),
+            memory=memories.Memory(),
         )
         target = known.get(sending.settings("a", sending.endpoint(server, host="smtp.example.com")))
         target.breaker.succeed()

@@ -14,15 +14,12 @@ from mailtier.api import feed, reasons, timers, vocabulary
 from mailtier.mail import classify
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.net import shares
-from mailtier.sender.probing import accusations, budget, memory, probe, targets, trace, turns
+from mailtier.sender.probing import accusations, budget, limits, memory, probe, targets, trace, turns
 from mailtier.sender.scheduling import standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics, tasks
-
-_AGAIN_SECONDS: Final = 5.0
-"""Two probes of the host's endpoint with the same settings are at least so far apart, however many ask."""
 
 _IDLE_SECONDS: Final = 60.0
 
@@ -66,6 +63,7 @@ class Prober:
         self._clock = time
         self._targets = targets.Targets()
         self._budget = budget.ProbeBudget()
+        self._limits = limits.ProbeLimits(settings, self._budget)
         self._accusations = accusations.Accusations()
         self._due = timers.Timers[str]()
         self._wake = asyncio.Event()
@@ -120,7 +118,7 @@ class Prober:
         """Have settings probed soon: delivery found something that somebody should read."""
         target = self._targets.of(settings.organization)
         if target is not None and target.running is None:
-            self._plan(target, max(self._clock.monotonic(), target.last_at + _AGAIN_SECONDS))
+            self._plan(target, max(self._clock.monotonic(), target.last_at + limits.AGAIN_SECONDS))
 
     async def contradict(self, usable: standing.Usable, failure: classify.Failure, *, secret_version: str) -> None:
         """Have Verified tell what a delivery was told of the settings, where no probe gets to."""
@@ -169,8 +167,8 @@ class Prober:
             return target.told
         now, namespace = self._clock.monotonic(), organization.namespace
         allowed_at = self._budget.allowed_at(namespace, now) if namespace else now
-        if not self._is_own(target):
-            allowed_at = max(allowed_at, target.last_at + _AGAIN_SECONDS)
+        if not self._limits.is_own(target):
+            allowed_at = max(allowed_at, target.last_at + limits.AGAIN_SECONDS)
         if allowed_at > now:
             self._budget.promise(namespace, allowed_at, now)
             raise budget.TooSoonError(allowed_at - now)
@@ -229,7 +227,7 @@ class Prober:
 
     def _turn(self, target: targets.Target) -> shares.ShareSlot | None:
         """Return leave to probe; None where it has to wait for its turn."""
-        usable = self._usable(target)
+        usable = self._limits.usable(target)
         if usable is None or effective.HOST in target.users:
             return shares.FREE
         namespace = usable.settings.organization.namespace
@@ -245,7 +243,7 @@ class Prober:
 
     def _may_begin(self, target: targets.Target, now: float) -> bool:
         """Return whether the sender may begin its own next probe; if not, plan it for later, and tell of a change."""
-        allowed_at = self._allowed_at(target, now)
+        allowed_at = self._limits.allowed_at(target, now)
         if allowed_at <= now:
             return True
         self._plan(target, allowed_at)
@@ -258,7 +256,7 @@ class Prober:
     def _start_own(self, target: targets.Target, turn: shares.ShareSlot) -> None:
         """Start a probe that nobody asked for; its turn ends with it."""
         now = self._clock.monotonic()
-        payer = self._payer(target, now)
+        payer = self._limits.payer(target, now)
         if payer is not None:
             self._budget.take(payer, now)
         self._start(target, fresh=False).add_done_callback(lambda _probed: turn.release())
@@ -297,7 +295,7 @@ class Prober:
                 self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
 
     async def _look(self, target: targets.Target, told: trace.Trace, *, fresh: bool, again: bool) -> feed.Probe | None:
-        usable = self._usable(target)
+        usable = self._limits.usable(target)
         if usable is None:
             told.problem = reasons.NOT_PROBED
             return None
@@ -374,41 +372,10 @@ class Prober:
             return now
         return max(now, self._clock.monotonic_at(known.probed_at) + targets.GOOD_SECONDS)
 
-    def _allowed_at(self, target: targets.Target, now: float) -> float:
-        """Return when the sender may begin its own next probe."""
-        payer, earliest = self._payer(target, now), target.last_at + _AGAIN_SECONDS
-        if payer is None:
-            return earliest
-        allowed_at = self._budget.own_allowed_at(payer, now)
-        return allowed_at if self._is_own(target) else max(allowed_at, earliest)
-
-    def _payer(self, target: targets.Target, now: float) -> str | None:
-        """Return the namespace whose budget the sender's own next probe takes (R7); None where it takes none.
-
-        At the host's endpoint that is one whose edit it follows, and may have it first; else the host has it probed.
-        """
-        usable = self._usable(target)
-        if usable is None or effective.HOST in target.users:
-            return None
-        if usable.endpoint.origin is vocabulary.Origin.ORG:
-            return usable.settings.organization.namespace
-        return min(target.editors, key=lambda each: self._budget.own_allowed_at(each, now), default=None)
-
-    def _is_own(self, target: targets.Target) -> bool:
-        """Return whether an endpoint is an organization's own."""
-        usable = self._usable(target)
-        return usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG
-
     def _has_own_login(self, target: targets.Target) -> bool:
         """Return whether credentials are an organization's own."""
-        usable = self._usable(target)
+        usable = self._limits.usable(target)
         return usable is not None and usable.auth.origin is vocabulary.Origin.ORG
-
-    def _usable(self, target: targets.Target) -> standing.Usable | None:
-        """Return the settings of any user that still has the key."""
-        for organization in target.users:
-            return targets.usable(self._settings.get(organization))
-        return None
 
     def _plan(self, target: targets.Target, at: float) -> None:
         self._due.set(target.key, at)

@@ -80,7 +80,7 @@ async def test_who_holds_none_gets_the_next_turn() -> None:
 
 
 async def test_whoever_leaves_the_line_keeps_no_turn() -> None:
-    """What is gone is forgotten, and the turn that comes for it is another's in the same moment."""
+    """What is gone is forgotten, and the turn that comes for it is another's in the same moment (R15)."""
     world = _Turns()
     held = [world.take(f"team-{number}", _EACH_AT_HOST_S, is_host_s=True) for number in range(4)]
     assert not any(world.take("gone", 50, is_host_s=True))

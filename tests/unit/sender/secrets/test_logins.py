@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from kit import sending
+from kit import memories, sending
 from mailtier.sender.secrets import logins
 
 _HERE = logins.LoginPlace(namespace="team-a", server="smtp.example.com")
@@ -20,7 +20,7 @@ def clock() -> sending.Clock:
 
 async def test_three_refusals_hold_the_fourth_login_for_an_hour(clock: sending.Clock) -> None:
     """Counted for each namespace and server, and over when the first of the three is an hour old (R12)."""
-    known = logins.Logins(clock.as_clock(), sending.Memory())
+    known = logins.Logins(clock.as_clock(), memories.Memory())
     begun = clock.wall()
     for _ in range(3):
         assert known.held_until(_HERE) is None
@@ -37,7 +37,7 @@ async def test_three_refusals_hold_the_fourth_login_for_an_hour(clock: sending.C
 
 async def test_what_was_refused_is_remembered_by_the_next_process(clock: sending.Clock) -> None:
     """To end the sender buys no further guesses (R12)."""
-    memory = sending.Memory()
+    memory = memories.Memory()
     known = logins.Logins(clock.as_clock(), memory)
     for _ in range(3):
         await known.note_refusal(_HERE)
@@ -49,7 +49,7 @@ async def test_what_was_refused_is_remembered_by_the_next_process(clock: sending
 @pytest.mark.parametrize("kept", ["", "{", '[["a"]]', '{"smtp.example.com": ["yesterday"]}', "null"])
 async def test_a_memory_that_cannot_be_read_stops_nothing(clock: sending.Clock, kept: str) -> None:
     """What is kept is a help, and no part of what has to be there."""
-    memory = sending.Memory()
+    memory = memories.Memory()
     memory.kept["logins.refused/team-a"] = kept
     known = logins.Logins(clock.as_clock(), memory)
     await known.load()
@@ -58,7 +58,7 @@ async def test_a_memory_that_cannot_be_read_stops_nothing(clock: sending.Clock, 
 
 async def test_a_namespace_is_refused_at_so_many_servers(clock: sending.Clock) -> None:
     """Whose Secrets name one server after the other fills its own share, and waits at further ones (R12, R15)."""
-    known = logins.Logins(clock.as_clock(), sending.Memory())
+    known = logins.Logins(clock.as_clock(), memories.Memory())
     for number in range(logins.SERVERS):
         await known.note_refusal(logins.LoginPlace(namespace="team-a", server=f"{number}.example.com"))
         clock.skipped_seconds += 1
@@ -77,7 +77,7 @@ async def test_a_namespace_is_refused_at_so_many_servers(clock: sending.Clock) -
 
 def test_logins_under_way_count_among_the_servers(clock: sending.Clock) -> None:
     """A hundred servers that are tried in the same moment are as many as may refuse (R15)."""
-    known = logins.Logins(clock.as_clock(), sending.Memory())
+    known = logins.Logins(clock.as_clock(), memories.Memory())
     with contextlib.ExitStack() as stack:
         places = [logins.LoginPlace(namespace="team-a", server=f"{number}.example.com") for number in range(100)]
         assert [stack.enter_context(known.trying(place)) for place in places].count(True) == logins.SERVERS
@@ -85,7 +85,7 @@ def test_logins_under_way_count_among_the_servers(clock: sending.Clock) -> None:
 
 async def test_a_refusal_is_kept_without_those_of_other_namespaces(clock: sending.Clock) -> None:
     """What is written at a refusal is as long as its namespace's share, and is forgotten after an hour (R15)."""
-    memory = sending.Memory()
+    memory = memories.Memory()
     known = logins.Logins(clock.as_clock(), memory)
     await known.note_refusal(_OTHER)
     kept = dict(memory.kept)
@@ -104,7 +104,7 @@ async def test_a_refusal_is_kept_without_those_of_other_namespaces(clock: sendin
 
 def test_one_login_of_a_namespace_at_a_time(clock: sending.Clock) -> None:
     """While a server thinks about one, others of the namespace hold no connection there (R12)."""
-    known = logins.Logins(clock.as_clock(), sending.Memory())
+    known = logins.Logins(clock.as_clock(), memories.Memory())
     told: list[str] = []
     first = known.begin(_HERE, at_once=5)
     assert first is not None
@@ -119,7 +119,7 @@ def test_one_login_of_a_namespace_at_a_time(clock: sending.Clock) -> None:
 
 def test_logins_of_all_namespaces_leave_a_server_connections(clock: sending.Clock) -> None:
     """A hundred namespaces with wrong passwords hold no more of a server than it is told they may (R12)."""
-    known = logins.Logins(clock.as_clock(), sending.Memory())
+    known = logins.Logins(clock.as_clock(), memories.Memory())
     places = [logins.LoginPlace(namespace=f"team-{number}", server="") for number in range(100)]
     tickets = [known.begin(place, at_once=2) for place in places]
     assert [ticket is not None for ticket in tickets].count(True) == 2
@@ -131,7 +131,7 @@ def test_logins_of_all_namespaces_leave_a_server_connections(clock: sending.Cloc
 
 async def test_logins_under_way_may_be_refused_as_well(clock: sending.Clock) -> None:
     """Ten names of one server that are tried in the same moment are three logins at most (R12)."""
-    known = logins.Logins(clock.as_clock(), sending.Memory())
+    known = logins.Logins(clock.as_clock(), memories.Memory())
     with known.trying(_HERE) as first, known.trying(_HERE) as second, known.trying(_HERE) as third:
         assert (first, second, third) == (True, True, True)
         with known.trying(_HERE) as fourth, known.trying(_OTHER) as others:

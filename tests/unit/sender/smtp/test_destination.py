@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from kit import sending
+from kit import memories, sending
 from mailtier.api import vocabulary
 from mailtier.sender.net import faults, handshakes, resolver, tls
 from mailtier.sender.secrets import credentials
@@ -32,7 +32,7 @@ async def in_use() -> destinations.Destinations:
         opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
         time=sending.Clock().as_clock(),
         host=lambda: None,
-        memory=sending.Memory(),
+        memory=memories.Memory(),
     )
     made.listen(lambda _key: None, lambda _key: None)
     return made

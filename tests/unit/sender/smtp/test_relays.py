@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from kit import dns, sending
+from kit import dns, memories, sending
 from mailtier.api import vocabulary
 from mailtier.mail import classify
 from mailtier.sender.net import faults, resolver
@@ -42,7 +42,7 @@ class World:
     names: resolver.Resolver
     known: relays.HostAddresses
     clock: sending.Clock
-    memory: sending.Memory
+    memory: memories.Memory
 
     async def find(self, found: credentials.Credentials = _LOGIN, *, barred: str | None = None) -> relays.Lead:
         """Return where the alias leads."""
@@ -57,7 +57,7 @@ class World:
 @pytest.fixture
 async def world() -> collections.abc.AsyncIterator[World]:
     """Return a world in which the alias leads to the relay."""
-    clock, memory = sending.Clock(), sending.Memory()
+    clock, memory = sending.Clock(), memories.Memory()
     async with (
         dns.Server({_ALIAS: ["1.1.1.1", "1.0.0.1"], _RELAY: ["1.1.1.1"]}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,)) as names,

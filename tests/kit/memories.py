@@ -1,0 +1,24 @@
+"""What a sender keeps for the next one, without a volume."""
+
+
+class Memory:
+    """What a sender keeps for the next one, in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def remember(self, key: str, text: str) -> None:
+        """Keep a text."""
+        self.kept[key] = text
+
+    async def recall(self, key: str) -> str | None:
+        """Return a text that was kept."""
+        return self.kept.get(key)
+
+    async def recall_all(self, prefix: str) -> dict[str, str]:
+        """Return the texts under keys with a beginning."""
+        return {key: text for key, text in self.kept.items() if key.startswith(prefix)}
+
+    async def forget(self, key: str) -> None:
+        """Keep a text no longer."""
+        self.kept.pop(key, None)
