@@ -102,3 +102,10 @@ def test_every_finding_is_listed() -> None:
         "suspend: must be true or false",
         "other: is not a field",
     ]
+
+
+@pytest.mark.parametrize("model", [notification.NotificationRequest, notification.NotificationSpec])
+def test_a_link_is_at_fault_by_its_own_name(model: type[pydantic.BaseModel]) -> None:
+    """A link with a user before its server is refused by either way in, at the value and not at all of the data."""
+    document = {"category": "JobAlert", "data": {"link": "https://corp.example@evil.example/"}}
+    assert [problem.field for problem in problems.found(model, document)] == ["data.link"]
