@@ -10,7 +10,7 @@ import pytest
 
 from kit import arena as arena_kit
 from kit import attacks, hostile, smtpd, wait
-from mailtier.mail import classify, replies
+from mailtier.mail import classify, quoting, replies
 
 _BANNER = "zanzibar"
 
@@ -182,11 +182,12 @@ def test_the_core_quotes_no_credentials(attack: Echo) -> None:
     password, username = "Xk3-9_qPz7LmN0aB", "robot"
     payload = base64.b64encode(f"\0{username}\0{password}".encode()).decode()
     text = hostile.ECHO.format(payload=payload, username=username, password=password)
+    known = quoting.KnownSecrets((password, username))
     (reply,) = replies.ReplyParser().receive(f"{attack.code} {text}\r\n".encode())
     if attack.states == ("accepted",):
-        told = replies.quotable(reply.text, (password, username))
+        told = quoting.quotable(reply.text, known)
     else:
-        told = classify.classify_reply(attack.phase, reply, secrets=(password, username)).text
+        told = classify.classify_reply(attack.phase, reply, secrets=known).text
     assert not [piece for piece in hostile.fragments(password) if piece in told.lower()]
     assert not [piece for piece in hostile.fragments(payload, 8) if piece in told.lower()]
 

@@ -2,7 +2,10 @@
 
 import json
 import random
-import re
+import sys
+import time
+import types
+from collections.abc import Callable
 
 import pytest
 
@@ -11,8 +14,8 @@ from kit import attacks, handshakes, wait
 from kit.corpus import largest
 from mailtier.api import names
 from mailtier.handlers import bundle_reads
-from mailtier.mail import replies
-from mailtier.settings import binding, bundles
+from mailtier.mail import quoting, replies
+from mailtier.settings import binding, bundles, passwords
 
 _MANY = 1001
 
@@ -130,7 +133,14 @@ STORIES = (
         test="test_an_expensive_reply_is_cheap",
         rules=("R7", "R10"),
         story="A server's reply is made for the patterns that search it for secrets.",
-        stopped_by="no more than 1,024 characters are examined",
+        stopped_by="no more than 1,024 characters are examined, and no run of them once for each of its characters",
+    ),
+    attacks.Story(
+        name="a-flood-of-replies",
+        test="test_a_flood_of_replies_is_cheap",
+        rules=("R10", "R15"),
+        story="A server sends replies by the ten thousand, as short as they may be, for the sender to read them all.",
+        stopped_by="eight replies are read that nobody has made use of",
     ),
 )
 
@@ -207,11 +217,61 @@ def test_a_giant_annotation_is_read_and_not_repeated(attacker: arena_kit.Attacke
     assert len(json.dumps(attacker.effective())) < 40_000
 
 
-def test_an_expensive_reply_is_cheap() -> None:
-    """Whatever the text, a small part of it is examined, and the rest costs nothing (R7, R10)."""
+def _cost(work: Callable[[], object]) -> float:
+    """Return the processor time of the quickest of several runs."""
+
+    def once() -> float:
+        started = time.thread_time()
+        for _ in range(5):
+            work()
+        return time.thread_time() - started
+
+    return min(once() for _ in range(7))
+
+
+_EXPENSIVE = ("A" * 8192, "_" * 8192, "aA0" * 2700, "a0_" * 2700, "a=" * 4000, "password: " * 800, "/+-_" * 2000)
+
+
+@pytest.mark.parametrize("text", _EXPENSIVE, ids=lambda text: text[:4])
+def test_an_expensive_reply_is_cheap(text: str) -> None:
+    """Whatever the text, it costs about what ordinary words cost, and the rest is not examined (R7, R10)."""
+    words = "The message was not taken, and this is why. " * 190
+    known = quoting.KnownSecrets(["secret-of-a-session"])
+    assert len(quoting.quotable(text, known)) <= quoting.MAXIMUM_QUOTE_LENGTH
+    assert _cost(lambda: quoting.quotable(text, known)) < 8 * _cost(lambda: quoting.quotable(words, known))
+
+
+def test_a_long_secret_costs_little() -> None:
+    """A password as long as it may be is made ready once for all replies, and looked for in few steps (R7, R10)."""
     chance = random.Random(7)  # noqa: S311 - Repeatable on purpose.
-    for pattern in ("A" * 8192, "aA0" * 2700, "a=" * 4000, "password: " * 800, "/+-_" * 2000):
-        assert len(replies.quotable(pattern, ("secret-of-a-session",))) <= replies.MAXIMUM_QUOTE_LENGTH
-    mixed = "".join(chance.choice("aA0+/=_- ") for _ in range(8192))
-    assert len(replies.quotable(mixed, [mixed[start : start + 40] for start in range(0, 400, 40)])) <= 200
-    assert re.fullmatch(r"[ -~]*", replies.quotable(mixed))
+    password = "".join(chance.choice("aA0+/=_-%$") for _ in range(passwords.MAXIMUM_BYTES))
+    known, words = quoting.KnownSecrets([password, f"\0robot\0{password}"]), "The message was not taken. " * 300
+    mixed = words[:100] + password[40:80] + words
+    assert password[40:80] not in quoting.quotable(mixed, known)
+    assert _cost(lambda: quoting.quotable(words, known)) < 16 * _cost(lambda: quoting.quotable(words))
+
+
+def _lines_read(data: bytes) -> int:
+    """Return how many calls it takes to read what a server sent at once."""
+    parser, calls = replies.ReplyParser(), 0
+
+    def count(_frame: types.FrameType, _event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        parser.receive(data)
+    finally:
+        sys.setprofile(before)
+    assert parser.is_broken
+    return calls
+
+
+@pytest.mark.parametrize("reply", [b"250\r\n", b"250-\r\n" * 63 + b"250\r\n"], ids=["short", "long"])
+def test_a_flood_of_replies_is_cheap(reply: bytes) -> None:
+    """However many replies come at once, a few are read, and the others cost nothing (R10, R15)."""
+    few, many = reply * (replies.MAXIMUM_REPLIES + 1), reply * (256 * 1024 // len(reply))
+    assert _lines_read(many) == _lines_read(few)
+    assert _cost(lambda: replies.ReplyParser().receive(many)) < 20 * _cost(lambda: replies.ReplyParser().receive(few))

@@ -6,10 +6,9 @@ between site, message and recipient errors. What a reply says of the settings is
 
 import dataclasses
 import enum
-from collections.abc import Iterable
 from typing import Final
 
-from mailtier.mail import reasons, replies, wording
+from mailtier.mail import quoting, reasons, replies, wording
 
 
 class Phase(enum.StrEnum):
@@ -194,13 +193,15 @@ _TRANSIENT_REASONS: Final = {
 }
 
 
-def classify_reply(phase: Phase, reply: replies.Reply, *, secrets: Iterable[str] = ()) -> Failure:
+def classify_reply(
+    phase: Phase, reply: replies.Reply, *, secrets: quoting.KnownSecrets = quoting.NOTHING_SECRET
+) -> Failure:
     """Return what a reply that refuses a step means.
 
     Args:
         phase: The step that it answers.
         reply: A reply of 4yz or 5yz; any other where it was not expected is a protocol error.
-        secrets: What must not be quoted; see `replies.quotable`.
+        secrets: What must not be quoted; see `quoting.quotable`.
 
     Source:
         RFC 5321 section 4.2, RFC 3463, RFC 4954 section 6.
@@ -215,7 +216,7 @@ def classify_reply(phase: Phase, reply: replies.Reply, *, secrets: Iterable[str]
         reason=_TRANSIENT_REASONS.get(judgement.reason, judgement.reason) if passes else judgement.reason,
         code=reply.code,
         enhanced=str(reply.enhanced) if reply.enhanced else None,
-        text=replies.quotable(reply.text, secrets),
+        text=quoting.quotable(reply.text, secrets),
     )
 
 

@@ -7,7 +7,6 @@ import json
 import math
 import re
 import urllib.parse
-from collections.abc import Iterable
 from typing import Any, Final
 
 from cryptography import x509
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from mailtier.api import secret, vocabulary
-from mailtier.mail import classify, reasons, replies
+from mailtier.mail import classify, quoting, reasons
 
 MAXIMUM_ANSWER_BYTES: Final = 64 * 1024
 """R6."""
@@ -110,7 +109,7 @@ class Request:
     """
 
     body: secret.Hidden
-    secrets: tuple[str, ...] = dataclasses.field(repr=False)
+    secrets: quoting.KnownSecrets = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,10 +184,10 @@ def request(client: OAuthClient, *, now: dt.datetime, jti: str) -> Request:
         secrets.append(assertion)
     elif client.client_secret is not None:
         form["client_secret"] = client.client_secret.reveal
-    return Request(body=secret.Hidden(urllib.parse.urlencode(form)), secrets=tuple(secrets))
+    return Request(body=secret.Hidden(urllib.parse.urlencode(form)), secrets=quoting.KnownSecrets(secrets))
 
 
-def parse(status: int, body: bytes, *, secrets: Iterable[str] = ()) -> Answer:
+def parse(status: int, body: bytes, *, secrets: quoting.KnownSecrets = quoting.NOTHING_SECRET) -> Answer:
     """Return what a token server's answer means.
 
     Args:
@@ -211,7 +210,7 @@ def parse(status: int, body: bytes, *, secrets: Iterable[str] = ()) -> Answer:
     code = document.get("error")
     if isinstance(code, str) and code in _REFUSALS:
         described = document.get("error_description")
-        return TokenRefused(code=code, said=replies.quotable(described, secrets) if isinstance(described, str) else "")
+        return TokenRefused(code=code, said=quoting.quotable(described, secrets) if isinstance(described, str) else "")
     if status != _OK or code is not None:
         return Unusable(problem=f"answered {status} with an error that RFC 6749 does not know")
     return _granted(document)

@@ -1,10 +1,7 @@
-"""SMTP replies: read from bytes as they come in, bounded (R10), and made fit to be quoted (R7)."""
+"""SMTP replies: read from bytes as they come in, bounded (R10)."""
 
-import base64
 import dataclasses
 import re
-import urllib.parse
-from collections.abc import Iterable
 from typing import Final
 
 # RFC 5321 section 4.5.3.1.5 sets 512 bytes for a reply line; servers that exceed it exist, so four times
@@ -13,7 +10,8 @@ MAXIMUM_LINE_BYTES: Final = 2048
 MAXIMUM_LINES: Final = 64
 MAXIMUM_REPLY_BYTES: Final = 8 * 1024
 
-MAXIMUM_QUOTE_LENGTH: Final = 200
+MAXIMUM_REPLIES: Final = 8
+"""Read at once: three of a pipelined group (MAIL, RCPT, DATA), and a few that nobody asked for."""
 
 SERVICE_NOT_AVAILABLE: Final = 421
 """The server closes the connection after this reply, whatever it answers (RFC 5321 section 3.8)."""
@@ -90,7 +88,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """All lines as one, untrusted; `quotable` makes it fit to be shown."""
+        """All lines as one, untrusted; `quoting.quotable` makes it fit to be shown."""
         return " ".join(self.lines)
 
 
@@ -125,11 +123,15 @@ class ReplyParser:
         """Whether something came that cannot be read."""
         return self._error is not None
 
-    def receive(self, data: bytes) -> tuple[Reply, ...]:
+    def receive(self, data: bytes, *, most: int = MAXIMUM_REPLIES) -> tuple[Reply, ...]:
         """Return the replies that `data` completes, oldest first.
 
         A reply that came whole before an unreadable one is returned; the error is raised by the next call. It
-        may be the answer to the final dot.
+        may be the answer to the final dot. No line is looked at behind as many replies as somebody may wait for.
+
+        Args:
+            data: What came.
+            most: How many replies are made use of; the parser is broken behind them where another line came.
 
         Raises:
             ReplyError: The server does not speak SMTP, or said more after a reply that was larger than R10 allows.
@@ -137,14 +139,15 @@ class ReplyParser:
         if self._error is not None:
             raise self._error
         replies: list[Reply] = []
-        self._buffer += data
+        # Once for all lines: what is left of a chunk is not copied for each.
+        received, start = self._buffer + data, 0
         try:
-            while (end := self._buffer.find(b"\n")) >= 0:
-                line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
+            while len(replies) < most and (end := received.find(b"\n", start)) >= 0:
+                line, start = received[start:end], end + 1
                 reply = self._take_line(line.removesuffix(b"\r"))
                 if reply is not None:
                     replies.append(reply)
-            self._check_size(self._buffer)
+            self._keep(received[start:])
         except ReplyError as error:
             self._error = error
             self._buffer = b""
@@ -153,6 +156,13 @@ class ReplyParser:
             if not replies:
                 raise
         return tuple(replies)
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep the beginning of a line whose end has not come."""
+        if b"\n" in rest:
+            raise ReplyError("the server sent more replies than it was asked for")
+        self._check_size(rest)
+        self._buffer = rest
 
     def _check_size(self, line: bytes) -> None:
         if len(line) > MAXIMUM_LINE_BYTES:
@@ -197,118 +207,3 @@ def _reply(code: int, lines: list[str]) -> Reply:
         return Reply(code=code, lines=tuple(lines))
     enhanced = EnhancedStatus(class_=int(match[1]), subject=int(match[2]), detail=int(match[3]))
     return Reply(code=code, enhanced=enhanced, lines=tuple(line.removeprefix(match[0]) for line in lines))
-
-
-_REMOVED: Final = "[removed]"
-
-# The shortest piece of a known secret that is taken for one. Shorter ones would blank out ordinary words.
-_FRAGMENT_LENGTH: Final = 6
-
-# Enough to fill a quote whatever is removed from it, and short enough for the patterns below, whose worst
-# case is quadratic.
-_LONGEST_EXAMINED: Final = 1024
-
-# What may be base64 or hexadecimal data: padded, or long, or of middling length with three kinds of character. What
-# reads as words is none (`_is_prose`). Host names and queue ids of up to eleven characters pass.
-_PADDED: Final = re.compile(r"[A-Za-z0-9+/_-]{6,}={1,2}(?![A-Za-z0-9])")
-_ENCODED: Final = re.compile(
-    r"[A-Za-z0-9+/]{24,}"
-    r"|(?=[A-Za-z+/_-]*[0-9])(?=[A-Z0-9+/_-]*[a-z])(?=[a-z0-9+/_-]*[A-Z])[A-Za-z0-9+/_-]{12,}"
-)
-_NAMED_SECRET: Final = re.compile(
-    r"(?i)\b(?:(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key) ?[:=] ?|bearer "
-    r"|auth (?:plain|login|xoauth2) )(?P<value>\S+)"
-)
-
-# A word as people and programs write them, alone or joined: Smtp, Client, AUTHENTICATION. Within random letters the
-# case changes every other one, and five consonants follow one another soon.
-_WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_UNPRONOUNCEABLE: Final = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5}|[aeiouy]{4}|(.)\1\1")
-_WORD_LENGTH: Final = 4.0
-_MOST_DIGITS: Final = 4
-_VOWELS: Final = frozenset("aeiouyAEIOUY")
-_FEWEST_VOWELS: Final = 0.3
-_RUN: Final = re.compile(r"[A-Za-z0-9+/=_-]+")
-
-
-def quotable(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a server's text as it may be shown: printable ASCII, at most 200 characters, nothing secret.
-
-    Args:
-        text: Untrusted text.
-        secrets: What the session knows and nobody may read: password, token, and where the endpoint is
-            inherited the username. Any six consecutive characters of one, plain or encoded, are removed
-            together with the run of letters and digits around them.
-
-    Source:
-        Rule R7 of the threat model.
-    """
-    printable = " ".join("".join(char if "!" <= char <= "~" else " " for char in text[:_LONGEST_EXAMINED]).split())
-    hidden = bytearray(len(printable))
-    for match in _ENCODED.finditer(printable):
-        if not _is_prose(match[0]):
-            _hide(hidden, *match.span())
-    for pattern, group in ((_PADDED, 0), (_NAMED_SECRET, "value")):
-        for match in pattern.finditer(printable):
-            _hide(hidden, *match.span(group))
-    _hide_fragments(hidden, printable, secrets)
-    # One mark stands for each run; NUL cannot occur in printable text.
-    marked = "".join("\0" if hide else char for char, hide in zip(printable, hidden, strict=True))
-    quoted = re.sub("\0+", _REMOVED, marked)
-    if len(quoted) > MAXIMUM_QUOTE_LENGTH:
-        quoted = quoted[: MAXIMUM_QUOTE_LENGTH - 3].rstrip() + "..."
-    return quoted
-
-
-def _is_prose(run: str) -> bool:
-    """Return whether a run of letters and digits reads as words, so that it is no data however long it is."""
-    letters = "".join(char for char in run if char.isalpha())
-    digits = sum(char.isdigit() for char in run)
-    words = _WORDS.findall(run)
-    if not letters or digits > _MOST_DIGITS or len(letters) / len(words) < _WORD_LENGTH:
-        return False
-    vowels = sum(char in _VOWELS for char in letters)
-    return vowels / len(letters) >= _FEWEST_VOWELS and not any(map(_UNPRONOUNCEABLE.search, words))
-
-
-def _hide(hidden: bytearray, start: int, end: int) -> None:
-    hidden[start:end] = b"\1" * (end - start)
-
-
-def _hide_fragments(hidden: bytearray, text: str, secrets: Iterable[str]) -> None:
-    found = bytearray(len(text))
-    folded = text.lower()
-    fragments = {fragment for secret in secrets for fragment in _fragments(secret)}
-    for length in set(map(len, fragments)):
-        for start in range(len(folded) - length + 1):
-            if folded[start : start + length] in fragments:
-                _hide(found, start, start + length)
-    if not any(found):
-        return
-    hidden[:] = bytes(a | b for a, b in zip(hidden, found, strict=True))
-    # What surrounds a fragment in an encoded payload depends on it, down to single bits.
-    for run in _RUN.finditer(text):
-        if any(found[run.start() : run.end()]):
-            _hide(hidden, *run.span())
-
-
-def _fragments(secret: str) -> Iterable[str]:
-    for form in _forms(secret):
-        folded = form.lower()
-        if len(folded) <= _FRAGMENT_LENGTH:
-            yield folded
-        else:
-            for start in range(len(folded) - _FRAGMENT_LENGTH + 1):
-                yield folded[start : start + _FRAGMENT_LENGTH]
-
-
-def _forms(secret: str) -> Iterable[str]:
-    """Return the ways in which a server may echo a secret, none empty and none shorter than three characters."""
-    raw = secret.encode("utf-8", "surrogatepass")
-    candidates = [secret, urllib.parse.quote(raw), raw.hex()]
-    for shift in range(3):
-        # Within a longer payload the secret starts at any of three places in a group of four characters;
-        # the first and the last group also depend on its neighbours and are left out.
-        encoded = base64.b64encode(b"\0" * shift + raw).decode("ascii").rstrip("=")
-        candidates.append(encoded if shift == 0 else encoded[4:])
-    return (candidate for candidate in candidates if len(candidate) >= 3)  # noqa: PLR2004 - shorter is noise.

@@ -10,11 +10,11 @@ as one group, and nothing is sent when their replies come in. One table serves b
 
 import dataclasses
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from mailtier.api import overrides as reply_overrides
-from mailtier.mail import classify, overrides, preflight, replies, transaction_table, wire
+from mailtier.mail import classify, overrides, preflight, quoting, replies, transaction_table, wire
 
 _S: Final = transaction_table.TransactionState
 _E: Final = transaction_table.TransactionEvent
@@ -72,7 +72,7 @@ class Transaction:
         rcpt_to: Envelope recipients in wire form, at least one.
         message: The whole message, CRLF at the end of every line, not dot-stuffed.
         offered: What the server offers.
-        secrets: What must not be quoted from replies; see `replies.quotable`.
+        secrets: What must not be quoted from replies; see `quoting.quotable`.
         rules: What the owner of the endpoint makes of replies.
 
     Attributes:
@@ -105,7 +105,7 @@ class Transaction:
         rcpt_to: Sequence[str],
         message: bytes,
         offered: wire.Extensions,
-        secrets: Iterable[str] = (),
+        secrets: quoting.KnownSecrets = quoting.NOTHING_SECRET,
         rules: Sequence[reply_overrides.ReplyOverride] = (),
     ) -> None:
         if not rcpt_to:
@@ -116,7 +116,7 @@ class Transaction:
         self._mail_from = mail_from
         self._message = message
         self._offered = offered
-        self._secrets = tuple(secrets)
+        self._secrets = secrets
         self._rules = rules
         self._state = _S.IDLE
         self._results = [RecipientResult(rcpt_to=address) for address in rcpt_to]

@@ -4,12 +4,16 @@ import asyncio
 import collections.abc
 import contextlib
 import datetime as dt
+import functools
 import socket
+import ssl
 import struct
+from typing import Protocol
 
 import pytest
 
-from mailtier.mail import transaction, wire
+from kit import certs
+from mailtier.mail import quoting, transaction, wire
 from mailtier.sender.secrets import credentials
 from mailtier.sender.smtp import session
 
@@ -21,18 +25,41 @@ _LARGE = b"x" * 8_000_000 + b"\r\n"
 _LONG = dt.timedelta(seconds=30)
 
 
+class Opened(Protocol):
+    """How a test opens a session with a server that talks as it is told."""
+
+    def __call__(
+        self, talk: Talk, *, pipelining: bool = False
+    ) -> contextlib.AbstractAsyncContextManager[session.Session]:
+        """Give the session."""
+
+
+@pytest.fixture(params=["plain", "tls"])
+def open_(request: pytest.FixtureRequest, authority: certs.Authority, leaf: certs.Leaf) -> Opened:
+    """Return how a session is opened, in clear and under TLS."""
+    if request.param == "plain":
+        return functools.partial(_open, ours=None, theirs=None)
+    return functools.partial(
+        _open, ours=ssl.create_default_context(cafile=str(authority.ca_path)), theirs=leaf.server_context()
+    )
+
+
 @contextlib.asynccontextmanager
-async def _open(talk: Talk, *, pipelining: bool = False) -> collections.abc.AsyncIterator[session.Session]:
-    """Give a session with a server that talks as it is told."""
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=2 * len(_LARGE))
+async def _open(
+    talk: Talk, *, ours: ssl.SSLContext | None, theirs: ssl.SSLContext | None, pipelining: bool = False
+) -> collections.abc.AsyncIterator[session.Session]:
+    server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=2 * len(_LARGE), ssl=theirs)
     transport, _ = await asyncio.get_running_loop().create_connection(
-        asyncio.Protocol, *server.sockets[0].getsockname()
+        asyncio.Protocol,
+        *server.sockets[0].getsockname(),
+        ssl=ours,
+        server_hostname=None if ours is None else "smtp.test",
     )
     opened = session.Session(
         transport,
         generation=credentials.ANONYMOUS.generation,
         offered=wire.Extensions(pipelining=pipelining),
-        secrets=(),
+        secrets=quoting.NOTHING_SECRET,
         certificate_expires_at=None,
     )
     try:
@@ -79,7 +106,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt() -> None:
+async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt(open_: Opened) -> None:
     """The dot had not left, so that the message was not taken and may go again (R4)."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,7 +114,7 @@ async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt() -> None:
         await reader.readexactly(100_000)
         _reset(writer)
 
-    async with _open(talk) as opened:
+    async with open_(talk) as opened:
         result, noted = await _send(opened, _LARGE)
     assert result.verdict is _V.FAILED
     assert result.failure is not None
@@ -95,7 +122,7 @@ async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt() -> None:
     assert noted == []
 
 
-async def test_a_large_message_arrives_whole() -> None:
+async def test_a_large_message_arrives_whole(open_: Opened) -> None:
     """Its dot is noted before it leaves, and the reply to it is the message's."""
     received = bytearray()
 
@@ -106,7 +133,7 @@ async def test_a_large_message_arrives_whole() -> None:
         await reader.read()
         writer.close()
 
-    async with _open(talk) as opened:
+    async with open_(talk) as opened:
         result, noted = await _send(opened, _LARGE)
         assert opened.is_usable
     assert result.verdict is _V.ACCEPTED
@@ -114,7 +141,7 @@ async def test_a_large_message_arrives_whole() -> None:
     assert noted == ["dot"]
 
 
-async def test_a_refusal_in_the_middle_of_a_large_message_counts() -> None:
+async def test_a_refusal_in_the_middle_of_a_large_message_counts(open_: Opened) -> None:
     """A server that says 552 and reads no further is understood at once, not when the time is over."""
     refused = asyncio.Event()
 
@@ -125,7 +152,7 @@ async def test_a_refusal_in_the_middle_of_a_large_message_counts() -> None:
         await refused.wait()
         writer.transport.abort()
 
-    async with _open(talk) as opened:
+    async with open_(talk) as opened:
         result, _ = await asyncio.wait_for(_send(opened, _LARGE), 20)
         refused.set()
         assert not opened.is_usable
@@ -134,7 +161,7 @@ async def test_a_refusal_in_the_middle_of_a_large_message_counts() -> None:
 
 
 @pytest.mark.parametrize("behind", [b"garbage\r\n", b"250-a\r\n251 b\r\n"])
-async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(behind: bytes) -> None:
+async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(open_: Opened, behind: bytes) -> None:
     """In one packet with a reply that can be read, it is not waited for until the time is over."""
     ended = asyncio.Event()
 
@@ -144,7 +171,7 @@ async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(
         ended.set()
         writer.close()
 
-    async with _open(talk) as opened:
+    async with open_(talk) as opened:
         result, _ = await asyncio.wait_for(_send(opened), 20)
         await asyncio.wait_for(ended.wait(), 20)
     assert result.failure is not None
@@ -152,7 +179,7 @@ async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(
 
 
 @pytest.mark.parametrize("said", [b"250 ok " + b"x" * 5_000 + b"\r\n", b"250-ok\r\n" * 70 + b"250 ok\r\n"])
-async def test_too_long_a_reply_to_the_dot_is_still_an_answer(said: bytes) -> None:
+async def test_too_long_a_reply_to_the_dot_is_still_an_answer(open_: Opened, said: bytes) -> None:
     """Its code is known, so that the message is not in doubt; the session is not used again."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,13 +189,13 @@ async def test_too_long_a_reply_to_the_dot_is_still_an_answer(said: bytes) -> No
         await reader.read()
         writer.close()
 
-    async with _open(talk) as opened:
+    async with open_(talk) as opened:
         result, _ = await _send(opened)
         assert not opened.is_usable
     assert result.verdict is _V.ACCEPTED
 
 
-async def test_an_idle_session_that_fell_silent_is_stale() -> None:
+async def test_an_idle_session_that_fell_silent_is_stale(open_: Opened) -> None:
     """Something in between may have forgotten it: a time-out there says nothing of the server."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -178,7 +205,7 @@ async def test_an_idle_session_that_fell_silent_is_stale() -> None:
         await reader.read()
         writer.close()
 
-    async with _open(talk) as opened:
+    async with open_(talk) as opened:
         first, _ = await _send(opened)
         second, _ = await _send(opened, envelope=dt.timedelta(seconds=0.2))
     assert first is not None
@@ -186,15 +213,35 @@ async def test_an_idle_session_that_fell_silent_is_stale() -> None:
     assert second is None
 
 
-async def test_a_new_session_that_says_nothing_is_not_stale() -> None:
+async def test_a_new_session_that_says_nothing_is_not_stale(open_: Opened) -> None:
     """A server that was just connected to and answers nothing is slow itself."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
 
-    async with _open(talk) as opened:
+    async with open_(talk) as opened:
         result, _ = await _send(opened, envelope=dt.timedelta(seconds=0.2))
     assert result is not None
     assert result.failure is not None
     assert result.failure.reason == "TimedOut"
+
+
+async def test_more_replies_than_anybody_waits_for_end_the_session(open_: Opened) -> None:
+    """A few are kept, for one of them may be the answer; behind them nothing is read (R10)."""
+    ended = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        await reader.readuntil(b"\r\n.\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not ended.is_set():
+                writer.write(b"250\r\n" * 10_000)
+                await writer.drain()
+        writer.close()
+
+    async with open_(talk) as opened:
+        result, _ = await _send(opened)
+        assert not opened.is_usable
+        ended.set()
+    assert result.verdict is _V.ACCEPTED

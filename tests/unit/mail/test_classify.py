@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtier.mail import classify, reasons, replies
+from mailtier.mail import classify, quoting, reasons, replies
 
 P, S = classify.Phase, classify.Scope
 SERVER, CREDENTIALS, SETTINGS, RECIPIENT, MESSAGE = S.SERVER, S.CREDENTIALS, S.SETTINGS, S.RECIPIENT, S.MESSAGE
@@ -312,7 +312,9 @@ def test_a_reply_that_is_no_refusal_is_a_protocol_error(code: int) -> None:
 
 def test_the_text_is_quotable() -> None:
     """Secrets do not get into the text, and the codes stay (R7)."""
-    failure = classify.classify_reply(P.AUTH, _reply(535, "5.7.8", "bad hunter2hunter2"), secrets=["hunter2hunter2"])
+    failure = classify.classify_reply(
+        P.AUTH, _reply(535, "5.7.8", "bad hunter2hunter2"), secrets=quoting.KnownSecrets(["hunter2hunter2"])
+    )
     assert (failure.text, failure.code, failure.enhanced) == ("bad [removed]", 535, "5.7.8")
 
 

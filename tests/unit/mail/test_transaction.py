@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtier.mail import classify, replies, transaction, transaction_table, wire
+from mailtier.mail import classify, quoting, replies, transaction, transaction_table, wire
 
 MESSAGE = b"Subject: x\r\n\r\n.dot\r\nbody\r\n"
 DATA = b"Subject: x\r\n\r\n..dot\r\nbody\r\n.\r\n"
@@ -373,7 +373,7 @@ def test_what_is_unsafe_on_the_wire_is_refused_at_once(values: dict[str, object]
 
 def test_nothing_private_is_shown() -> None:
     """R1: neither addresses nor message nor secrets stand in the machine's repr, nor in quoted replies."""
-    machine = _machine(("r@x.y",), secrets=["hunter2hunter2"])
+    machine = _machine(("r@x.y",), secrets=quoting.KnownSecrets(["hunter2hunter2"]))
     assert "x.y" not in repr(machine)
     _play(machine, [OK])
     machine.receive(dataclasses.replace(_reply(REFUSE), lines=("who is hunter2hunter2?",)))

@@ -256,6 +256,6 @@ class Attempts:
                 expiry_paused=self._guard.is_paused(),
                 for_owner=tries.is_owner(usable),
                 server=usable.endpoint.host,
-                secrets=attempt.found.secrets(),
+                secrets=attempt.found.known,
             ),
         )

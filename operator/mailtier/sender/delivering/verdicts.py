@@ -5,7 +5,7 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import patience, vocabulary
-from mailtier.mail import classify, reasons, replies, retry, transaction
+from mailtier.mail import classify, quoting, reasons, retry, transaction
 from mailtier.sender import ports
 from mailtier.sender.net import faults
 
@@ -36,7 +36,7 @@ class VerdictContext:
     expiry_paused: bool
     for_owner: bool
     server: str | None = None
-    secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    secrets: quoting.KnownSecrets = dataclasses.field(default=quoting.NOTHING_SECRET, repr=False)
 
 
 def accepted(job: ports.Job, result: transaction.RecipientResult, context: VerdictContext) -> ports.Outcome:
@@ -45,7 +45,7 @@ def accepted(job: ports.Job, result: transaction.RecipientResult, context: Verdi
     said = ""
     if reply is not None:
         said = f"{reply.code} {reply.enhanced}" if reply.enhanced else str(reply.code)
-        quoted = replies.quotable(reply.text, context.secrets) if context.for_owner else ""
+        quoted = quoting.quotable(reply.text, context.secrets) if context.for_owner else ""
         said = f"The SMTP server took it: {said} {quoted}".rstrip()
     return _outcome(job, context, state=_S.ACCEPTED, due_at=None, reason="", message=said, attempted=True)
 

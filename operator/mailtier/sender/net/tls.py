@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from mailtier.api import prose, vocabulary
 from mailtier.kube import trust
-from mailtier.mail import classify, replies
+from mailtier.mail import classify, quoting
 from mailtier.sender.net import faults, handshakes, threads
 from mailtier.settings import effective
 
@@ -148,7 +148,7 @@ def judge(phase: classify.Phase, error: ssl.SSLError) -> classify.Failure:
     if isinstance(error, ssl.SSLCertVerificationError):
         failure = classify.classify_fault(phase, classify.Fault.CERTIFICATE_NOT_TRUSTED)
         # OpenSSL's words and our own server name.
-        return dataclasses.replace(failure, text=replies.quotable(prose.continued(failure.text, error.verify_message)))
+        return dataclasses.replace(failure, text=quoting.quotable(prose.continued(failure.text, error.verify_message)))
     cause = error.cause if isinstance(error, handshakes.HandshakeError) else None
     failure = classify.classify_fault(phase, _FAULTS.get(cause, classify.Fault.TLS_FAILED))
     return dataclasses.replace(failure, text=_TEXTS.get(cause, failure.text))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from mailtier.api import names, reasons, secret, vocabulary
-from mailtier.mail import classify, oauth
+from mailtier.mail import classify, oauth, quoting
 from mailtier.sender import clock
 from mailtier.settings import binding, effective, passwords
 
@@ -120,6 +120,7 @@ class Credentials:
         password: With OAuth2 the access token, None until there is one; None for Anonymous.
         client: What asks for tokens; None without OAuth2.
         failure: Why there is no token.
+        known: What must not be quoted from a server that was sent these credentials (R7).
     """
 
     identity: str
@@ -127,9 +128,13 @@ class Credentials:
     generation: Generation
     client: oauth.OAuthClient | None = None
     failure: classify.Failure | None = None
+    known: quoting.KnownSecrets = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", quoting.KnownSecrets(self.secrets()))
 
     def secrets(self) -> tuple[str, ...]:
-        """Return what must not be quoted from a server that was sent these credentials (R7)."""
+        """Return what of these credentials is secret, each as it is sent."""
         secrets = self.client.secrets() if self.client else ()
         if self.password is None:
             return secrets

@@ -7,7 +7,7 @@ from typing import Final
 import aiosmtplib
 
 from mailtier.api import vocabulary
-from mailtier.mail import classify, reasons, replies, sasl
+from mailtier.mail import classify, quoting, reasons, replies, sasl
 from mailtier.sender.net import faults
 from mailtier.sender.secrets import auth_states, credentials
 from mailtier.sender.smtp import smtp_client
@@ -80,7 +80,7 @@ async def _converse(
         try:
             line = dialogue.answer(response.message)
         except sasl.DialogueError as error:
-            asked = replies.quotable(sasl.readable(response.message), found.secrets())
+            asked = quoting.quotable(sasl.readable(response.message), found.known)
             told = f'{error} It asked "{asked}".' if asked else str(error)
             # Whatever it answers, the connection is closed.
             await client.execute_command(sasl.CANCEL)

@@ -220,7 +220,7 @@ class Opener:
                 _transport(client),
                 generation=plan.credentials.generation,
                 offered=wire.Extensions.from_ehlo(client.esmtp_extensions, ignored=plan.ehlo_ignore),
-                secrets=plan.credentials.secrets(),
+                secrets=plan.credentials.known,
                 certificate_expires_at=progress.certificate_expires_at,
             )
         except BaseException:

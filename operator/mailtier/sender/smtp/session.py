@@ -5,7 +5,6 @@ alone, also after a command was cancelled, and does not tell a loss before the f
 """
 
 import asyncio
-import collections
 import contextlib
 import dataclasses
 import datetime as dt
@@ -13,134 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, cast
 
 from mailtier.api import overrides
-from mailtier.mail import classify, replies, transaction, transaction_table, wire
+from mailtier.mail import classify, quoting, replies, transaction, transaction_table, wire
 from mailtier.sender.secrets import credentials
+from mailtier.sender.smtp import connection
 
 _QUIT_SECONDS: Final = 2.0
 
 BeforeDot = Callable[[], Awaitable[None]]
-
-
-class _LostError(Exception):
-    """No further reply can be had."""
-
-    def __init__(self, fault: classify.Fault) -> None:
-        super().__init__(fault)
-        self.fault = fault
-
-
-class _Connection(asyncio.Protocol):
-    """Bytes to replies. What comes while none is awaited ends the connection: nothing could be paired with it."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._parser = replies.ReplyParser()
-        self._replies: collections.deque[replies.Reply] = collections.deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._fault: classify.Fault | None = None
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.is_expecting = False
-
-    def data_received(self, data: bytes) -> None:
-        if not self.is_expecting:
-            self.end(classify.Fault.PROTOCOL_ERROR)
-            return
-        try:
-            self._replies.extend(self._parser.receive(data))
-        except replies.ReplyError:
-            self.end(classify.Fault.PROTOCOL_ERROR)
-        if self._parser.is_broken:
-            # Behind a reply that could be read: nothing that comes later could be paired with its command.
-            self.end(classify.Fault.PROTOCOL_ERROR)
-        self._wake()
-
-    def eof_received(self) -> bool:
-        self.end(classify.Fault.CONNECTION_LOST)
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._fault is None:
-            self._fault = classify.Fault.CONNECTION_LOST
-        self._writable.set()
-        self._wake()
-        if not self.lost.done():
-            self.lost.set_result(None)
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-        self._wake()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether another command may be sent."""
-        return self._fault is None and not self._transport.is_closing()
-
-    @property
-    def has_reply(self) -> bool:
-        """Whether a reply has come that nobody has asked for yet."""
-        return bool(self._replies)
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether every byte the server sent has been made use of."""
-        return not self._replies and self._parser.is_idle
-
-    def require_quiet(self) -> None:
-        """Return when every byte the server sent has been made use of."""
-        if not self.is_quiet:
-            raise _LostError(classify.Fault.PROTOCOL_ERROR)
-
-    def end(self, fault: classify.Fault) -> None:
-        """Drop the connection at once."""
-        if self._fault is None:
-            self._fault = fault
-        self._transport.abort()
-        self._wake()
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes, as fast as the server takes them."""
-        if not self.is_alive:
-            raise _LostError(self._fault or classify.Fault.CONNECTION_LOST)
-        self._transport.write(data)
-        await self._writable.wait()
-
-    async def write_out(self, data: bytes) -> None:
-        """Send bytes, and return when the kernel has the last of them, or a reply came before that."""
-        if not self.is_alive:
-            raise _LostError(self._fault or classify.Fault.CONNECTION_LOST)
-        self._transport.set_write_buffer_limits(high=0)
-        try:
-            self._transport.write(data)
-            while not self._writable.is_set() and not self.has_reply:
-                await self._until_woken()
-        finally:
-            self._transport.set_write_buffer_limits()
-        if self._fault is not None and not self.has_reply:
-            raise _LostError(self._fault)
-
-    async def reply(self) -> replies.Reply:
-        """Return the next reply; those that came before the connection was lost are not lost with it."""
-        while not self._replies:
-            if self._fault is not None:
-                raise _LostError(self._fault)
-            await self._until_woken()
-        return self._replies.popleft()
-
-    async def _until_woken(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class Session:
@@ -161,11 +39,11 @@ class Session:
         *,
         generation: credentials.Generation,
         offered: wire.Extensions,
-        secrets: tuple[str, ...],
+        secrets: quoting.KnownSecrets,
         certificate_expires_at: dt.datetime | None,
     ) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._connection = _Connection(self._transport)
+        self._connection = connection.Connection(self._transport)
         self._transport.set_protocol(self._connection)
         self._secrets = secrets
         self._needs_reset = False
@@ -246,7 +124,7 @@ class Session:
             # A reused session that says nothing at all may have been dropped by whatever stands in between.
             interrupted = True
             self._give_up(machine, classify.Fault.TIMED_OUT)
-        except _LostError as error:
+        except connection.LostError as error:
             interrupted = True
             self._give_up(machine, error.fault)
         finally:
@@ -292,7 +170,7 @@ class Session:
                 is_paired = reply.code != replies.SERVICE_NOT_AVAILABLE
         except TimeoutError:
             failure = classify.classify_fault(classify.Phase.MAIL, classify.Fault.TIMED_OUT)
-        except _LostError as error:
+        except connection.LostError as error:
             failure = classify.classify_fault(classify.Phase.MAIL, error.fault)
         finally:
             self._connection.is_expecting = False
@@ -308,7 +186,7 @@ class Session:
         """
         self._connection.is_expecting = True
         try:
-            with contextlib.suppress(TimeoutError, _LostError):
+            with contextlib.suppress(TimeoutError, connection.LostError):
                 async with asyncio.timeout(_QUIT_SECONDS):
                     await self._connection.write(wire.QUIT)
                     await asyncio.shield(self._connection.lost)
@@ -326,7 +204,7 @@ class Session:
             return
         await self._connection.write(wire.RSET)
         if not (await self._connection.reply()).is_positive:
-            raise _LostError(classify.Fault.PROTOCOL_ERROR)
+            raise connection.LostError(classify.Fault.PROTOCOL_ERROR)
         self._needs_reset = False
 
     @staticmethod

@@ -87,7 +87,7 @@ def judge_reply(phase: classify.Phase, code: int, message: str, found: credentia
         reply = read_reply(code, message)
     except replies.ReplyError:
         return classify.classify_fault(phase, classify.Fault.PROTOCOL_ERROR)
-    return classify.classify_reply(phase, reply, secrets=found.secrets())
+    return classify.classify_reply(phase, reply, secrets=found.known)
 
 
 def read_reply(code: int, message: str) -> replies.Reply:

@@ -7,7 +7,7 @@ import pytest
 
 from kit import attempts
 from mailtier.api import vocabulary
-from mailtier.mail import classify, reasons, replies, transaction
+from mailtier.mail import classify, quoting, reasons, replies, transaction
 from mailtier.sender.delivering import verdicts
 
 _S = vocabulary.RecipientState
@@ -90,7 +90,7 @@ def test_an_acceptance_quotes_no_secret() -> None:
     outcome = transaction.RecipientResult(
         rcpt_to="a@example.org", verdict=transaction.RecipientVerdict.ACCEPTED, reply=reply
     )
-    context = dataclasses.replace(_CONTEXT, for_owner=True, secrets=("correct-horse-battery",))
+    context = dataclasses.replace(_CONTEXT, for_owner=True, secrets=quoting.KnownSecrets(["correct-horse-battery"]))
     told = verdicts.accepted(attempts.JOB, outcome, context)
     assert "horse" not in told.message
     assert told.message.startswith("The SMTP server took it: 250 2.0.0 Thanks for")
