@@ -243,8 +243,13 @@ class Deliverer:
             self._next_prune = now + _PRUNE_SECONDS
             self._passwords.forget_old()
             self._tokens.forget_old()
-            self._destinations.prune(keep={each.destination for each in self._schedule.organizations()})
+            self._prune_destinations()
             self._keeper.prune(now)
+        elif self._destinations.is_crowded:
+            self._prune_destinations()
+
+    def _prune_destinations(self) -> None:
+        self._destinations.prune(keep={each.destination for each in self._schedule.organizations()})
 
     def _start_workers(self, target: destination.Destination, now: float) -> None:
         """Start a worker for each free slot, as long as there is something for it."""

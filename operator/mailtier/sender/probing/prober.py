@@ -300,6 +300,19 @@ class Prober:
             told.problem = reasons.NOT_PROBED
             return None
         at = self._destinations.get(usable.settings)
+        with at.in_use():
+            return await self._look_at(at, target, usable, told, fresh=fresh, again=again)
+
+    async def _look_at(
+        self,
+        at: destination.Destination,
+        target: targets.Target,
+        usable: standing.Usable,
+        told: trace.Trace,
+        *,
+        fresh: bool,
+        again: bool,
+    ) -> feed.Probe | None:
         told.reading = True
         try:
             found = await self._passwords.get(

@@ -35,25 +35,53 @@ class AuthState:
         self.lock = asyncio.Lock()
 
 
+_Key = tuple[str, int, credentials.Generation]
+
+
 class AuthStates:
     """What is known of credentials at all servers.
 
     Destinations of one server share it: organizations that say different things of their connections are several
     destinations, and would else be as many attempts with one wrong password.
+
+    Where there is too much to be kept, the namespace whose Secrets take up the most forgets what it has not needed for
+    longest (R15): one that brings ever more credentials brings no other's refusal to be forgotten. An AUTH that is
+    under way is not forgotten, for nobody else would wait for it then.
+
+    Args:
+        most: How many are kept.
     """
 
-    def __init__(self) -> None:
-        self._known: collections.OrderedDict[tuple[str, int, credentials.Generation], AuthState] = (
-            collections.OrderedDict()
-        )
+    def __init__(self, *, most: int = _REMEMBERED_GENERATIONS) -> None:
+        self._most = most
+        self._count = 0
+        self._known: dict[str, collections.OrderedDict[_Key, AuthState]] = {}
+
+    def __len__(self) -> int:
+        """Return of how many something is known."""
+        return self._count
 
     def get(self, endpoint: effective.Endpoint, generation: credentials.Generation) -> AuthState:
         """Return what is known of a credential generation at an endpoint's server."""
         key = (endpoint.host, endpoint.port, generation)
-        state = self._known.get(key)
+        namespace = generation.source[0] if generation.source else ""
+        states = self._known.get(namespace)
+        state = None if states is None else states.get(key)
         if state is None:
-            state = self._known[key] = AuthState()
-            if len(self._known) > _REMEMBERED_GENERATIONS:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
+            if self._count >= self._most:
+                self._forget_one()
+            state = self._known.setdefault(namespace, collections.OrderedDict())[key] = AuthState()
+            self._count += 1
+        self._known[namespace].move_to_end(key)
         return state
+
+    def _forget_one(self) -> None:
+        for namespace, states in sorted(self._known.items(), key=lambda item: len(item[1]), reverse=True):
+            key = next((key for key, state in states.items() if not state.lock.locked()), None)
+            if key is None:
+                continue
+            del states[key]
+            self._count -= 1
+            if not states:
+                del self._known[namespace]
+            return

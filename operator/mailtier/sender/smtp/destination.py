@@ -6,8 +6,9 @@ it.
 """
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from mailtier.mail import classify
@@ -93,6 +94,7 @@ class Destination:
         self.served_at = float("-inf")
         self._witnesses = witnesses.Witnesses()
         self.last_used = around.time.monotonic()
+        self._users = 0
         self._around = around
         self._clock = around.time
         self._resolution: resolver.ResolvedName | None = None
@@ -179,6 +181,20 @@ class Destination:
             return self.breaker.retry_at
         allowed_at = rate.allowed_at(now)
         return max(self.breaker.retry_at, allowed_at if allowed_at > now else now + _TURN_LOST_SECONDS)
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether something is held at its servers, or awaited, or somebody is about to ask for it."""
+        return self._users > 0 or any(seat.is_needed for seat in self.at.seats)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep it from being forgotten meanwhile: whoever waits before asking for a slot would have none to get."""
+        self._users += 1
+        try:
+            yield
+        finally:
+            self._users -= 1
 
     def want_nothing(self) -> None:
         """Leave the line of those who wait for a slot of the server: nothing is ready."""

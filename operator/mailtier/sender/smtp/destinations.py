@@ -29,6 +29,9 @@ class Destinations:
     _FORGOTTEN_SECONDS: Final = 3600.0
     """Longer than the time between two probes, so that what is in use is never forgotten."""
 
+    _UNUSED_PER_PARTY: Final = 50
+    """Each takes some kilobytes, and one that is forgotten is made again where it is needed."""
+
     def __init__(
         self,
         *,
@@ -42,6 +45,7 @@ class Destinations:
         self.logins = logins.Logins(time, memory)
         self._clock = time
         self._known: dict[destination_key.DestinationKey, destination.Destination] = {}
+        self._made = 0
         self._on_free: _OnKey = lambda _key: None
         self._on_move: _OnKey = lambda _key: None
         self._around = surroundings.Surroundings(
@@ -60,6 +64,10 @@ class Destinations:
         """Have somebody told where a slot may be free, and where other limits hold from now on."""
         self._on_free, self._on_move = on_free, on_move
 
+    def __len__(self) -> int:
+        """Return how many are known."""
+        return len(self._known)
+
     def __iter__(self) -> Iterator[destination.Destination]:
         return iter(list(self._known.values()))
 
@@ -72,6 +80,7 @@ class Destinations:
         key, limits = destination_key.key_of(settings), destination_key.limits_of(settings.delivery)
         found = self._known.get(key)
         if found is None:
+            self._made += 1
             found = self._known[key] = destination.Destination(
                 key,
                 limits=limits,
@@ -89,14 +98,30 @@ class Destinations:
     def _note_move(self, key: destination_key.DestinationKey) -> None:
         self._on_move(key)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many were made since the last `prune` that it should not be waited with."""
+        return self._made >= self._UNUSED_PER_PARTY
+
     def prune(self, *, keep: Collection[Hashable]) -> None:
-        """Forget destinations that nobody has used for an hour, except those that something waits for."""
+        """Forget destinations that nobody uses, except those that something waits for.
+
+        Those that nobody has used for an hour go, and those of a party that are too many, the one used longest ago
+        first: each edit of an endpoint makes one.
+        """
         oldest = self._clock.monotonic() - self._FORGOTTEN_SECONDS
-        for key, found in list(self._known.items()):
-            if key not in keep and found.last_used < oldest and found.connections == 0:
-                del self._known[key]
-                found.leave()
+        unused: dict[str, list[destination.Destination]] = collections.defaultdict(list)
+        for key, found in self._known.items():
+            if key not in keep and not found.is_in_use:
+                unused[key.party].append(found)
+        for several in unused.values():
+            several.sort(key=lambda found: found.last_used, reverse=True)
+            for position, found in enumerate(several):
+                if position >= self._UNUSED_PER_PARTY or found.last_used < oldest:
+                    del self._known[found.key]
+                    found.leave()
         self._around.rooms.prune()
+        self._made = 0
 
     def tell_metrics(self) -> None:
         """Export how many endpoints are in which breaker state."""

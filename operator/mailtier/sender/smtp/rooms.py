@@ -382,6 +382,10 @@ class Rooms:
         self._named: dict[tuple[str, str], ServerRoom] = {}
         self._addressed: dict[tuple[str, str, str], ServerRoom] = {}
 
+    def __len__(self) -> int:
+        """Return how many servers are known by name."""
+        return len(self._named)
+
     def named(self, scope: str, name: str) -> ServerRoom:
         """Return the room of a server.
 

@@ -23,19 +23,23 @@ _ENDPOINT = effective.Endpoint(
 )
 
 
-@pytest.fixture
-async def in_use() -> destinations.Destinations:
-    """Return destinations that nothing was connected to yet."""
+def _destinations(clock: sending.Clock) -> destinations.Destinations:
     made = destinations.Destinations(
         helo_name="sender.test",
         names=resolver.Resolver(),
         opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
-        time=sending.Clock().as_clock(),
+        time=clock.as_clock(),
         host=lambda: None,
         memory=memories.Memory(),
     )
     made.listen(lambda _key: None, lambda _key: None)
     return made
+
+
+@pytest.fixture
+async def in_use() -> destinations.Destinations:
+    """Return destinations that nothing was connected to yet."""
+    return _destinations(sending.Clock())
 
 
 async def test_a_probe_that_is_given_up_gets_no_slot(in_use: destinations.Destinations) -> None:
@@ -130,3 +134,36 @@ async def test_when_a_slot_is_asked_for_again(in_use: destinations.Destinations)
     assert paced.at.awaited_rate() == 1
     slot.pace.settle()
     assert paced.at.awaited_rate() is None
+
+
+async def test_edits_leave_few_destinations_behind(in_use: destinations.Destinations) -> None:
+    """Of what a namespace has named, the newest few stay, what is needed, and all that is another's (R15)."""
+    awaited = in_use.get(sending.settings("team-a", _named("awaited.example.com")))
+    probed = in_use.get(sending.settings("team-a", _named("probed.example.com")))
+    held = in_use.get(sending.settings("team-a", _named("held.example.com")))
+    slot = held.reserve()
+    assert slot is not None
+    other = in_use.get(sending.settings("team-b", _named("other.example.com")))
+    with probed.in_use():
+        for number in range(1000):
+            edited = in_use.get(sending.settings("team-a", _named(f"smtp-{number}.example.com")))
+            if in_use.is_crowded:
+                in_use.prune(keep={awaited.key, edited.key})
+        in_use.prune(keep={awaited.key})
+        needed = {awaited.key, probed.key, held.key, other.key}
+        assert needed <= {each.key for each in in_use}
+        assert len(in_use) == len(needed) + in_use._UNUSED_PER_PARTY
+        assert in_use.find(edited.key) is edited
+        assert len(in_use._around.rooms) == len(in_use)
+    held.give_back(slot)
+
+
+async def test_a_destination_that_nobody_uses_is_forgotten_after_an_hour() -> None:
+    """What is needed once is not kept for ever, however few there are."""
+    clock = sending.Clock()
+    known = _destinations(clock)
+    kept, left = (known.get(sending.settings("team-a", _named(f"{name}.example.com"))) for name in ("kept", "left"))
+    clock.skipped_seconds += known._FORGOTTEN_SECONDS + 1
+    known.prune(keep={kept.key})
+    assert [each.key for each in known] == [kept.key]
+    assert known.find(left.key) is None
