@@ -301,57 +301,45 @@ class Prober:
             return None
         at = self._destinations.get(usable.settings)
         with at.in_use():
-            return await self._look_at(at, target, usable, told, fresh=fresh, again=again)
-
-    async def _look_at(
-        self,
-        at: destination.Destination,
-        target: targets.Target,
-        usable: standing.Usable,
-        told: trace.Trace,
-        *,
-        fresh: bool,
-        again: bool,
-    ) -> feed.Probe | None:
-        told.reading = True
-        try:
-            found = await self._passwords.get(
-                usable.auth, usable.endpoint, max_age_seconds=0.0 if fresh else credentials.OPENING_SECONDS
+            told.reading = True
+            try:
+                found = await self._passwords.get(
+                    usable.auth, usable.endpoint, max_age_seconds=0.0 if fresh else credentials.OPENING_SECONDS
+                )
+            except credentials.CredentialsError as error:
+                _log.info("no probe without credentials", reason=error.reason.name)
+                told.problem, told.explanation = error.reason, str(error)
+                if fresh and not isinstance(error, credentials.SecretUnavailableError):
+                    # The status may still tell of a Secret that is no more what it was.
+                    await self._record(target, probe.pending(target.key, secret_version="", at=self._clock.wall()))
+                return None
+            told.read_at = self._clock.wall() if fresh and found.generation.version else None
+            state = at.auth_state(found.generation)
+            self.recall(usable.settings, found.generation, at)
+            if again and (too_many := at.at.forgive(found.generation)) is not None:
+                told.problem, told.explanation = reasons.TOO_MANY_REFUSED_LOGINS, too_many.text
+                return None
+            if again:
+                self._tokens.forgive(found)
+            was_refused = state.refusal is not None
+            phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
+            finding = await probe.look(
+                usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
             )
-        except credentials.CredentialsError as error:
-            _log.info("no probe without credentials", reason=error.reason.name)
-            told.problem, told.explanation = error.reason, str(error)
-            if fresh and not isinstance(error, credentials.SecretUnavailableError):
-                # The status may still tell of a Secret that is no more what it was.
-                await self._record(target, probe.pending(target.key, secret_version="", at=self._clock.wall()))
-            return None
-        told.read_at = self._clock.wall() if fresh and found.generation.version else None
-        state = at.auth_state(found.generation)
-        self.recall(usable.settings, found.generation, at)
-        if again and (too_many := at.at.forgive(found.generation)) is not None:
-            told.problem, told.explanation = reasons.TOO_MANY_REFUSED_LOGINS, too_many.text
-            return None
-        if again:
-            self._tokens.forgive(found)
-        was_refused = state.refusal is not None
-        phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
-        finding = await probe.look(
-            usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
-        )
-        result, version = probe.report(target.key, finding, at=self._clock.wall()), found.generation.version
-        told_by = self._accusations.standing(target.key, secret_version=version, now=self._clock.monotonic())
-        if finding.failure is None and told_by is not None:
-            result = told_by.as_probe(target.key, usable, result, at=result.probed_at)
-        if target.is_new or fresh:
-            # Where the sender repeats itself it is no news, and would be a write of the status each time.
-            result = result.model_copy(update={"next_at": self._next_at(target)})
-        # Before the last stage is told: whoever hears that it failed asks at once why.
-        told.result, told.is_remembered = result, was_refused and result.stage is vocabulary.ProbeStage.AUTH
-        phases.finish(result.stage)
-        metrics.count_probe(reason=result.reason)
-        target.is_new = False
-        await self._record(target, result)
-        return result
+            result, version = probe.report(target.key, finding, at=self._clock.wall()), found.generation.version
+            told_by = self._accusations.standing(target.key, secret_version=version, now=self._clock.monotonic())
+            if finding.failure is None and told_by is not None:
+                result = told_by.as_probe(target.key, usable, result, at=result.probed_at)
+            if target.is_new or fresh:
+                # Where the sender repeats itself it is no news, and would be a write of the status each time.
+                result = result.model_copy(update={"next_at": self._next_at(target)})
+            # Before the last stage is told: whoever hears that it failed asks at once why.
+            told.result, told.is_remembered = result, was_refused and result.stage is vocabulary.ProbeStage.AUTH
+            phases.finish(result.stage)
+            metrics.count_probe(reason=result.reason)
+            target.is_new = False
+            await self._record(target, result)
+            return result
 
     async def _record(self, target: targets.Target, result: feed.Probe) -> None:
         await self._memory.record(result, is_current=self._targets.get(target.key) is target)

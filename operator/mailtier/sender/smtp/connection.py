@@ -21,7 +21,7 @@ class LostError(Exception):
         self.fault = fault
 
 
-class Connection(asyncio.Protocol):
+class SessionConnection(asyncio.Protocol):
     """Bytes to replies. What comes while none is awaited ends the connection: nothing could be paired with it.
 
     Attributes:

@@ -43,7 +43,7 @@ class Session:
         certificate_expires_at: dt.datetime | None,
     ) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._connection = connection.Connection(self._transport)
+        self._connection = connection.SessionConnection(self._transport)
         self._transport.set_protocol(self._connection)
         self._secrets = secrets
         self._needs_reset = False

@@ -65,7 +65,7 @@ async def _unread(
 async def test_what_waits_below_tls_is_waited_for(ca: certs.Authority) -> None:
     """A message has not left as long as the kernel has not taken it, whatever TLS says of its own buffer (R4)."""
     async with _unread(ca) as (transport, read):
-        opened = connection.Connection(transport)
+        opened = connection.SessionConnection(transport)
         transport.set_protocol(opened)
         below = connection.below_tls(transport)
         assert below is not transport
@@ -83,7 +83,7 @@ async def test_what_waits_below_tls_is_waited_for(ca: certs.Authority) -> None:
 async def test_a_loss_ends_the_wait(ca: certs.Authority) -> None:
     """Whoever waits for the rest to leave learns that the connection is gone."""
     async with _unread(ca) as (transport, _):
-        opened = connection.Connection(transport)
+        opened = connection.SessionConnection(transport)
         transport.set_protocol(opened)
         writing = asyncio.create_task(opened.write_out(_MESSAGE))
         await asyncio.sleep(0)
@@ -96,7 +96,7 @@ async def test_a_loss_ends_the_wait(ca: certs.Authority) -> None:
 async def test_few_replies_are_kept_for_nobody() -> None:
     """However they come, what nobody asked for ends the connection soon: also while nobody reads, as at QUIT (R10)."""
     transport = _Transport()
-    opened = connection.Connection(transport)
+    opened = connection.SessionConnection(transport)
     opened.is_expecting = True
     for _ in range(replies.MAXIMUM_REPLIES):
         opened.data_received(b"221 bye\r\n")
