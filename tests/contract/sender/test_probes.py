@@ -10,6 +10,7 @@ import pytest
 from kit import certs, dns, logins, sending, smtpd, wait
 from mailtier.api import reasons, vocabulary
 from mailtier.sender.probing import targets
+from mailtier.sender.secrets import credentials
 from mailtier.settings import codec, effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -60,6 +61,25 @@ async def test_each_failure_has_its_reason_and_stage(
     login.server.script.on(command, reply)
     found = await sender.check(login.settings)
     assert (found.reason, found.stage) == (expected[0].name, expected[1])
+
+
+async def test_edits_during_a_probe_take_no_endpoint_from_it(
+    sender: sending.Sender, login: logins.Login, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many endpoints are named while it reads the password, the probed one is not forgotten (R15)."""
+    of, read = login.settings, sender.secrets.read
+    assert of.endpoint is not None
+
+    async def read_late(namespace: str, name: str) -> credentials.SecretObject:
+        for number in range(100):
+            edited = dataclasses.replace(of.endpoint, host=f"smtp-{number}.test")
+            sender.destinations.get(dataclasses.replace(of, endpoint=edited))
+        sender.destinations.prune(keep=())
+        return await read(namespace, name)
+
+    monkeypatch.setattr(sender.secrets, "read", read_late)
+    assert (await _check(sender, of)).reason == "Verified"
+    assert len(sender.destinations) == 51
 
 
 async def test_failures_before_smtp_have_theirs(sender: sending.Sender, login: logins.Login) -> None:
