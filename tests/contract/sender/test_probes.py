@@ -78,7 +78,7 @@ async def test_edits_during_a_probe_take_no_endpoint_from_it(
         return await read(namespace, name)
 
     monkeypatch.setattr(sender.secrets, "read", read_late)
-    assert (await _check(sender, of)).reason == "Verified"
+    assert (await sender.check(of)).reason == "Verified"
     assert len(sender.destinations) == 51
 
 
