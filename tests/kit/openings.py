@@ -9,7 +9,7 @@ from kit import certs, sending, smtpd
 from mailtier.api import secret, vocabulary
 from mailtier.sender.net import faults, resolver, tls
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import opening, session
+from mailtier.sender.smtp.sessions import opening, session
 from mailtier.settings import effective
 
 PASSWORD = "correct horse battery"

@@ -19,7 +19,8 @@ from mailtier.sender.delivering import builder, delivery, templates
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober, targets
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destinations, opening
+from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp.sessions import opening
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
 

@@ -41,6 +41,7 @@ _CIDRS = st.sampled_from(("10.0.0.0/8", "127.0.0.0/8", "0.0.0.0/0", "8.8.8.0/24"
 PASSWORD = observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password")
 _GLOBS = st.sampled_from(("*", "*.example.com", "relay.example.com", "*.example.net", "8.8.8.8"))
 _LINES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=12)
+_NAMES_OF_PEOPLE = _LINES.filter(lambda text: bool(text.strip()))
 
 
 def _group(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
@@ -118,7 +119,7 @@ def oauth2() -> st.SearchStrategy[Json]:
 
 def sender() -> st.SearchStrategy[Json]:
     """Return `from` groups."""
-    return _group(address=_address(), displayName=_LINES, replyTo=_address(), envelope=_address())
+    return _group(address=_address(), displayName=_NAMES_OF_PEOPLE, replyTo=_address(), envelope=_address())
 
 
 def reply_rules() -> st.SearchStrategy[Json]:
@@ -147,7 +148,7 @@ def delivery(*, owner: bool) -> st.SearchStrategy[Json]:
             "messagesPerConnection": st.integers(1, 10_000),
             "endpointRatePerMinute": st.integers(1, 100_000),
             "replies": st.lists(reply_rules(), max_size=3),
-            "ehloIgnore": st.lists(st.sampled_from(list(vocabulary.EhloKeyword)), unique=True),
+            "ehloIgnore": st.lists(st.sampled_from([keyword.value for keyword in vocabulary.EhloKeyword]), unique=True),
             "timeouts": _group(
                 session=st.sampled_from(("1s", "30s")),
                 envelope=st.sampled_from(("5s", "1m")),
@@ -260,7 +261,8 @@ def org_documents() -> st.SearchStrategy[Json]:
 
 def _complete_sender() -> st.SearchStrategy[Json]:
     return st.fixed_dictionaries(
-        {"address": _address()}, optional={"displayName": _LINES, "replyTo": _address(), "envelope": _address()}
+        {"address": _address()},
+        optional={"displayName": _NAMES_OF_PEOPLE, "replyTo": _address(), "envelope": _address()},
     )
 
 

@@ -26,7 +26,8 @@ from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
 from mailtier.sender.queueing import crashes
 from mailtier.sender.secrets import credentials, secret_reader, tokens
-from mailtier.sender.smtp import destinations, opening
+from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp.sessions import opening
 from mailtier.sender.storage import upkeep, volume
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.serving import health, listener

@@ -14,7 +14,7 @@ from bench.sender import peers, sinks, table
 from kit import certs, openings, ports, processes, tenants
 from mailtier.api import vocabulary
 from mailtier.mail import transaction
-from mailtier.sender.smtp import session
+from mailtier.sender.smtp.sessions import session
 from mailtier.settings import effective
 
 OURS = "ours"

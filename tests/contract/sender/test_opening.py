@@ -12,7 +12,8 @@ from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, wire
 from mailtier.sender.net import faults, resolver, tls
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import destinations, opening
+from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]

@@ -15,7 +15,7 @@ import pytest
 from kit import certs
 from mailtier.mail import quoting, transaction, wire
 from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp import session
+from mailtier.sender.smtp.sessions import session
 
 Talk = collections.abc.Callable[[asyncio.StreamReader, asyncio.StreamWriter], collections.abc.Awaitable[None]]
 _V = transaction.RecipientVerdict

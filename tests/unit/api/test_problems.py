@@ -73,9 +73,8 @@ def test_null_is_told_with_what_is_to_be_written(spec: object, said: str) -> Non
 
 def test_a_null_hides_no_rule_of_its_object() -> None:
     """A name that no HostEmailSettings may have is told beside a null."""
-    found = problems.found(
-        kinds.HostEmailSettings, {**corpus.document("HostEmailSettings", None), "metadata": {"name": "x"}}
-    )
+    document = {**corpus.document("HostEmailSettings"), "metadata": {"name": "x"}, "spec": None}
+    found = problems.found(kinds.HostEmailSettings, document)
     assert [problem.message.split(";")[0] for problem in found] == [
         "null is not a value",
         "metadata.name must be default: a cluster has one HostEmailSettings",

@@ -50,7 +50,7 @@ def test_the_strategies_make_what_fits(host: dict[str, Any], org: dict[str, Any]
         (None, "does not exist"),
         (b"", "empty"),
         (b"x" * 4097, "longer than 4096 bytes"),
-        (b"hunter2\xff", "not UTF-8 text: its byte 8"),
+        (b"hunter2\xff", "not UTF-8 text: byte 8"),
         (b"\xef\xbb\xbfhunter2", "byte order mark"),
         ("hunter2".encode("utf-16"), "UTF-16"),
         ("hunter2".encode("utf-16-le"), "UTF-16"),

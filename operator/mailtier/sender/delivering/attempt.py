@@ -13,7 +13,8 @@ from mailtier.sender.net import faults
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, session
+from mailtier.sender.smtp import destination, slots
+from mailtier.sender.smtp.sessions import session
 from mailtier.telemetry import logs
 
 _S: Final = vocabulary.RecipientState
@@ -67,7 +68,7 @@ class Attempts:
         self._probes = probes
         self._applier = applier
 
-    async def carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: destination.Slot) -> None:
+    async def carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot) -> None:
         """Try to deliver to one recipient, over the slot's session or another one."""
         try:
             await self._outcomes.wait_for_room()
@@ -85,7 +86,7 @@ class Attempts:
                 due_at = self._clock.monotonic() + _REPAIRED_SECONDS
                 self._schedule.put_back(entry, entry.pending, due_at=due_at)
 
-    async def _carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: destination.Slot) -> None:
+    async def _carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot) -> None:
         key = entry.organization.key
         usable = standing.judge(self._settings.get(lanes.organization_of(key)), key)
         if not isinstance(usable, standing.Usable) or entry.organization.destination != target.key:
@@ -108,7 +109,7 @@ class Attempts:
             await self._hand_over(entry, target, slot, tries.SignIn(usable=usable, found=found, ticket=ticket))
 
     async def _hand_over(
-        self, entry: lanes.LaneEntry, target: destination.Destination, slot: destination.Slot, login: tries.SignIn
+        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot, login: tries.SignIn
     ) -> None:
         job = await self._queue.load(entry.pending.recipient_number)
         if job is None:
@@ -159,7 +160,7 @@ class Attempts:
         return None
 
     async def _try(
-        self, attempt: tries.Try, target: destination.Destination, slot: destination.Slot
+        self, attempt: tries.Try, target: destination.Destination, slot: slots.Slot
     ) -> tries.AttemptEvent | None:
         """Return how an attempt ended; None where it did not begin, and its entry has its turn again."""
         try:
@@ -196,7 +197,7 @@ class Attempts:
                 return result
 
     async def _open(
-        self, attempt: tries.Try, target: destination.Destination, slot: destination.Slot, *, is_fresh: bool
+        self, attempt: tries.Try, target: destination.Destination, slot: slots.Slot, *, is_fresh: bool
     ) -> session.Session | tries.AttemptEvent | None:
         """Return a session, or how the attempt ended without one; None where its entry has its turn again.
 
@@ -216,10 +217,10 @@ class Attempts:
                 barred=attempt.usable.barred,
                 fresh=is_fresh,
             )
-        except destination.MovedError:
+        except slots.MovedError:
             self._schedule.put_first(attempt.entry)
             return None
-        except destination.NoRoomError:
+        except slots.NoRoomError:
             # They may share this server, and not what the namespace does elsewhere (R15).
             self._applier.park(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))
             return None

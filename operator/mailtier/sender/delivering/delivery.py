@@ -17,7 +17,8 @@ from mailtier.sender.net import breaker
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, destination_key, destinations
+from mailtier.sender.smtp import destination, destinations, slots
+from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics, tasks
 
@@ -279,7 +280,7 @@ class Deliverer:
         self._touched.add(key)
         self._wake.set()
 
-    async def _work(self, target: destination.Destination, slot: destination.Slot, entry: lanes.LaneEntry) -> None:
+    async def _work(self, target: destination.Destination, slot: slots.Slot, entry: lanes.LaneEntry) -> None:
         """Deliver one message after the other over one slot, until there is none or others should have it."""
         following: lanes.LaneEntry | None = entry
         try:

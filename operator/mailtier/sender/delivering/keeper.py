@@ -9,7 +9,8 @@ from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import recorder
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
-from mailtier.sender.smtp import destination_key, destinations
+from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
 from mailtier.telemetry import logs
 

@@ -17,7 +17,9 @@ from mailtier.sender import clock
 from mailtier.sender.net import faults, shares
 from mailtier.sender.scheduling import standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, opening, rooms
+from mailtier.sender.smtp import destination, slots
+from mailtier.sender.smtp.servers import server_room
+from mailtier.sender.smtp.sessions import opening
 
 _Stage = vocabulary.ProbeStage
 _R: Final = delivery_reasons.DeliveryReason
@@ -148,7 +150,7 @@ async def look(
             return await _look(
                 usable, target, ready, progress, seat=seat, time=time, fresh=fresh or ready.failure is not None
             )
-        except destination.MovedError:
+        except slots.MovedError:
             failed = classify.Phase.CONNECT, classify.classify_fault(classify.Phase.CONNECT, classify.Fault.TIMED_OUT)
         except faults.StaleTokenError as error:
             access.drop(ready)
@@ -160,7 +162,7 @@ async def look(
 
 async def _ticket(
     target: destination.Destination, found: credentials.Credentials
-) -> tuple[rooms.Seat, shares.ShareSlot]:
+) -> tuple[server_room.Seat, shares.ShareSlot]:
     """Return leave to log in, and where, once others of its kind are over; before a slot is taken, which they need."""
     while (ticket := target.at.login(found, seat := target.at.seat)) is None:
         over = asyncio.Event()
@@ -175,7 +177,7 @@ async def _look(
     found: credentials.Credentials,
     progress: opening.OpeningProgress,
     *,
-    seat: rooms.Seat,
+    seat: server_room.Seat,
     time: clock.Clock,
     fresh: bool,
 ) -> ProbeResult:
@@ -183,7 +185,7 @@ async def _look(
 
     Raises:
         faults.StaleTokenError: It takes another token to tell.
-        destination.MovedError: It takes leave, and a slot, of another server.
+        slots.MovedError: It takes leave, and a slot, of another server.
     """
     # First of all: with a connection in hand that others could use, it would be waited for at their cost.
     with await target.take_room(usable.payer) as room:
@@ -197,7 +199,7 @@ async def _look_with(
     progress: opening.OpeningProgress,
     room: shares.ShareSlot,
     *,
-    seat: rooms.Seat,
+    seat: server_room.Seat,
     time: clock.Clock,
     fresh: bool,
 ) -> ProbeResult:
@@ -205,7 +207,7 @@ async def _look_with(
     slot = await target.reserve_for_probe(usable.settings.organization.namespace)
     try:
         if slot.seat is not seat:
-            raise destination.MovedError
+            raise slots.MovedError
         # Only now: who had the slot before may have opened a session just now.
         fresh = fresh or state.probed_at + _SESSION_PROOF_SECONDS <= time.monotonic()
         phase, failure = await _go_through(usable, target, found, slot, progress, room=room, fresh=fresh)
@@ -245,7 +247,7 @@ async def _go_through(
     usable: standing.Usable,
     target: destination.Destination,
     found: credentials.Credentials,
-    slot: destination.Slot,
+    slot: slots.Slot,
     progress: opening.OpeningProgress,
     *,
     room: shares.ShareSlot,

@@ -7,14 +7,15 @@ it.
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from mailtier.mail import classify
 from mailtier.sender.net import breaker, faults, resolver, shares, witnesses
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import destination_key, opening, pacing, rooms, session, surroundings, whereabouts
+from mailtier.sender.smtp import slots
+from mailtier.sender.smtp.servers import destination_key, pacing, server_room, surroundings, whereabouts
+from mailtier.sender.smtp.sessions import opening, session
 from mailtier.telemetry import metrics
 
 _IDLE_SECONDS: Final = 5.0
@@ -30,37 +31,6 @@ the next."""
 
 PREFERRED_SECONDS: Final = 600.0
 """How long the address that did is asked before those that stand before it."""
-
-
-class MovedError(Exception):
-    """The name leads to another server than the one whose slot is at hand; it takes one of that server."""
-
-
-class NoRoomError(Exception):
-    """A namespace has no slot for another opening just now (R15)."""
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Slot:
-    """Leave to hold one connection; given back with `Destination.release`.
-
-    Attributes:
-        seat: Where it is counted: at the server of its connection.
-        is_trial: Whether it is the one session that a half-open breaker lets through.
-        is_probe_s: Whether it was taken to probe.
-        taken_at: When, in seconds of the monotonic clock.
-        carried: Its connection, while there is one.
-        turns: How many messages it was used for.
-        pace: The rate of its server, and the message at hand.
-    """
-
-    seat: rooms.Seat
-    pace: pacing.SlotPace
-    is_trial: bool
-    is_probe_s: bool
-    taken_at: float
-    carried: session.Session | None = None
-    turns: int = 0
 
 
 class Destination:
@@ -106,12 +76,7 @@ class Destination:
             key, limits=limits, around=around, on_free=lambda: on_free(key), on_move=lambda: on_move(key)
         )
 
-    @property
-    def limits(self) -> destination_key.DestinationLimits:
-        """What the owner of the server says of its use."""
-        return self.at.limits(self.at.seat)
-
-    def limits_of(self, slot: Slot) -> destination_key.DestinationLimits:
+    def limits_of(self, slot: slots.Slot) -> destination_key.DestinationLimits:
         """Return what the owner of the server at which a slot is says of its use."""
         return self.at.limits(slot.seat)
 
@@ -125,7 +90,7 @@ class Destination:
         """How many connections there may be at most right now."""
         return sum(seat.busy + seat.idle for seat in self.at.seats)
 
-    def must_yield(self, slot: Slot) -> bool:
+    def must_yield(self, slot: slots.Slot) -> bool:
         """Return whether whoever has a slot should give it back after the message at hand."""
         slot.turns += 1
         if slot.seat is not self.at.seat or slot.seat.room.is_urgent(slot.seat) or slot.seat.is_paced():
@@ -163,7 +128,7 @@ class Destination:
         """Return what is known of a credential generation at this server."""
         return self._around.auth.get(self.key.endpoint, generation)
 
-    def reserve(self) -> Slot | None:
+    def reserve(self) -> slots.Slot | None:
         """Return a slot if one is free and the breaker lets it be used."""
         now, seat = self._clock.monotonic(), self.at.seat
         if not seat.room.offer(seat):
@@ -200,7 +165,7 @@ class Destination:
         """Leave the line of those who wait for a slot of the server: nothing is ready."""
         self.at.seat.room.withdraw(self.at.seat)
 
-    async def reserve_for_probe(self, namespace: str) -> Slot:
+    async def reserve_for_probe(self, namespace: str) -> slots.Slot:
         """Return a slot as soon as it is a probe's turn. A probe may look behind an open breaker.
 
         Args:
@@ -210,7 +175,7 @@ class Destination:
         await seat.room.wait(seat, namespace)
         return self._new_slot(seat, is_probe_s=True)
 
-    def give_back(self, slot: Slot) -> None:
+    def give_back(self, slot: slots.Slot) -> None:
         """Give back a slot that has no session."""
         if slot.is_trial:
             self.breaker.release()
@@ -221,7 +186,7 @@ class Destination:
         """Give up the place at the server; nothing is held there."""
         self.at.leave()
 
-    async def release(self, slot: Slot) -> None:
+    async def release(self, slot: slots.Slot) -> None:
         """Give a slot back, and with it its session, which is kept for the next message or ended."""
         try:
             if slot.carried is not None and not self._keep(slot.seat, slot.carried):
@@ -229,7 +194,7 @@ class Destination:
         finally:
             self.give_back(slot)
 
-    def has_session(self, slot: Slot, generation: credentials.Generation) -> bool:
+    def has_session(self, slot: slots.Slot, generation: credentials.Generation) -> bool:
         """Return whether `session_for` would find one that is open, the slot's own or an idle one."""
         held = (slot.carried, *slot.seat.room.idle_sessions(slot.seat))
         return any(
@@ -238,7 +203,7 @@ class Destination:
 
     async def session_for(
         self,
-        slot: Slot,
+        slot: slots.Slot,
         found: credentials.Credentials,
         *,
         payer: str | None,
@@ -259,9 +224,9 @@ class Destination:
             fresh: Whether it has to be a new one.
 
         Raises:
-            MovedError: It takes a slot of another server, in its turn there: the name leads elsewhere by now.
-            NoRoomError: It takes an opening, for which the namespace has no slot just now; nobody should wait for one
-                with a connection that others could use.
+            slots.MovedError: It takes a slot of another server, in its turn there: the name leads elsewhere by now.
+            slots.NoRoomError: It takes an opening, for which the namespace has no slot just now; nobody should wait for
+                one with a connection that others could use.
             faults.DeliveryError: No session came about.
         """
         held = slot.carried
@@ -274,7 +239,7 @@ class Destination:
         if slot.carried is None:
             taken = room or self._around.opener.shares.try_take(payer)
             if taken is None:
-                raise NoRoomError
+                raise slots.NoRoomError
             try:
                 slot.carried = await self._open(
                     slot, found, progress or opening.OpeningProgress(), barred=barred, payer=payer
@@ -300,13 +265,13 @@ class Destination:
                     spawn(self._retire(self._new_slot(seat, carried=idle)))
         self.at.tidy()
 
-    async def _retire(self, slot: Slot) -> None:
+    async def _retire(self, slot: slots.Slot) -> None:
         try:
             await self._end(slot)
         finally:
             self.give_back(slot)
 
-    async def _end(self, slot: Slot) -> None:
+    async def _end(self, slot: slots.Slot) -> None:
         ending, slot.carried = slot.carried, None
         if ending is None:
             return
@@ -315,18 +280,18 @@ class Destination:
         finally:
             metrics.add_sessions(-1)
 
-    def _is_fit(self, seat: rooms.Seat, held: session.Session, barred: str | None = None) -> bool:
+    def _is_fit(self, seat: server_room.Seat, held: session.Session, barred: str | None = None) -> bool:
         is_barred = held.is_at_host_s and barred is not None
         return held.is_usable and not is_barred and held.messages < self.at.limits(seat).messages_per_connection
 
-    def _keep(self, seat: rooms.Seat, carried: session.Session) -> bool:
+    def _keep(self, seat: server_room.Seat, carried: session.Session) -> bool:
         if not self._is_fit(seat, carried) or not seat.room.keep(seat, carried):
             return False
         carried.idle_until = self._clock.monotonic() + _IDLE_SECONDS
         return True
 
     def _reuse(
-        self, seat: rooms.Seat, generation: credentials.Generation, barred: str | None
+        self, seat: server_room.Seat, generation: credentials.Generation, barred: str | None
     ) -> session.Session | None:
         """Return an idle session of a credential generation, the one used last."""
         for idle in reversed(seat.room.idle_sessions(seat)):
@@ -345,7 +310,7 @@ class Destination:
 
     async def _open(
         self,
-        slot: Slot,
+        slot: slots.Slot,
         found: credentials.Credentials,
         progress: opening.OpeningProgress,
         *,
@@ -356,7 +321,7 @@ class Destination:
         spot = await self.at.find(resolution.addresses, found, barred)
         if spot.seat is not slot.seat:
             # Neither its turn, nor its rates, nor its leave to log in were that server's.
-            raise MovedError
+            raise slots.MovedError
         while (surplus := spot.seat.room.surplus(spot.seat)) is not None:
             # The slot holds the connection while it is being closed, so that it goes on to count.
             spot.seat.room.wake(surplus)
@@ -404,15 +369,15 @@ class Destination:
 
     def _new_slot(
         self,
-        seat: rooms.Seat,
+        seat: server_room.Seat,
         *,
         is_trial: bool = False,
         is_probe_s: bool = False,
         carried: session.Session | None = None,
-    ) -> Slot:
+    ) -> slots.Slot:
         self.last_used = self._clock.monotonic()
         pace = pacing.SlotPace(lambda: self.at.rate(seat), self._clock)
-        return Slot(
+        return slots.Slot(
             seat=seat,
             pace=pace,
             is_trial=is_trial,

@@ -7,7 +7,9 @@ from typing import Final
 from mailtier.sender import clock
 from mailtier.sender.net import resolver
 from mailtier.sender.secrets import auth_states, logins
-from mailtier.sender.smtp import destination, destination_key, opening, relays, rooms, surroundings
+from mailtier.sender.smtp import destination
+from mailtier.sender.smtp.servers import destination_key, relays, rooms, surroundings
+from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
 from mailtier.telemetry import metrics
 

@@ -165,7 +165,7 @@ def test_an_unreadable_file_is_told_once(
     path = tmp_path / "a.yaml"
     path.write_text(text, encoding="utf-8")
     assert main.run([command, "-f", str(path)]) == 1
-    assert "there are no objects" not in capsys.readouterr().err
+    assert "no objects" not in capsys.readouterr().err
 
 
 def test_a_file_of_windows_is_judged(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

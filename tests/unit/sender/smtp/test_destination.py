@@ -10,7 +10,8 @@ from kit import memories, sending
 from mailtier.api import vocabulary
 from mailtier.sender.net import faults, handshakes, resolver, tls
 from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp import destinations, opening
+from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
 
 _ENDPOINT = effective.Endpoint(

@@ -8,20 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailtier.sender.net import resolver
-from mailtier.sender.smtp import rooms
+from mailtier.sender.smtp.servers import rooms, server_room
 
-Told = list[rooms.Seat]
+Told = list[server_room.Seat]
 
 
 def _seat(
-    room: rooms.ServerRoom,
+    room: server_room.ServerRoom,
     party: str = "team-a",
     most: int = 3,
     told: Told | None = None,
     is_paced: typing.Callable[[], bool] = lambda: False,
-) -> rooms.Seat:
+) -> server_room.Seat:
     holder: Told = []
-    seat = rooms.Seat(
+    seat = server_room.Seat(
         room,
         party=party,
         most=most,
@@ -32,7 +32,7 @@ def _seat(
     return seat
 
 
-def _take(seat: rooms.Seat) -> bool:
+def _take(seat: server_room.Seat) -> bool:
     """Take a slot if it is to be had."""
     if not seat.room.offer(seat):
         return False
@@ -68,7 +68,10 @@ def test_guests_of_the_host_s_server_have_half_while_the_host_waits(cap: int) ->
     """Twelve namespaces that name the host's server hold half of it at most, as soon as they may be asked (R15)."""
     room = rooms.Rooms().host
     room.cap = cap
-    home, guests = _seat(room, rooms.HOST, most=cap), [_seat(room, f"team-{number}", most=9) for number in range(12)]
+    home, guests = (
+        _seat(room, server_room.HOST, most=cap),
+        [_seat(room, f"team-{number}", most=9) for number in range(12)],
+    )
     while any(_take(guest) for guest in guests):
         pass
     assert sum(guest.busy for guest in guests) == cap
@@ -179,7 +182,7 @@ def test_no_name_leads_into_the_room_of_a_stranger() -> None:
     assert known.addressed(evil, mixed, scope="", party="evil") == (evil, mixed)
 
 
-async def _waiting(seat: rooms.Seat, namespace: str, count: int = 1) -> list[asyncio.Task[None]]:
+async def _waiting(seat: server_room.Seat, namespace: str, count: int = 1) -> list[asyncio.Task[None]]:
     """Return probes of a namespace that wait for a slot."""
     probes = [asyncio.create_task(seat.room.wait(seat, namespace)) for _ in range(count)]
     await asyncio.sleep(0)
@@ -197,7 +200,7 @@ async def test_probes_and_deliveries_have_one_connection_in_turns() -> None:
     """However many probes wait, every second slot is a delivery's while one wants it (R15)."""
     room = rooms.Rooms().host
     room.cap = 1
-    seat = _seat(room, rooms.HOST, most=1)
+    seat = _seat(room, server_room.HOST, most=1)
     assert _take(seat)
     probes = await _waiting(seat, "busy", 20)
     for served in range(1, 6):
@@ -223,7 +226,7 @@ async def test_probes_hold_half_of_a_server_while_a_delivery_wants_more(cap: int
     """The other half is for mail, and what deliveries do not want the probes have (R15)."""
     room = rooms.Rooms().host
     room.cap = cap
-    seat = _seat(room, rooms.HOST, most=cap)
+    seat = _seat(room, server_room.HOST, most=cap)
     probes = await _waiting(seat, "busy", 50)
     assert await _served(probes) == cap
     for _ in range(cap - cap // 2):
@@ -243,7 +246,7 @@ async def test_probes_of_namespaces_come_in_turn() -> None:
     """A namespace with one probe waits for one of another's, not for all of them (R15)."""
     room = rooms.Rooms().host
     room.cap = 1
-    seat = _seat(room, rooms.HOST, most=1)
+    seat = _seat(room, server_room.HOST, most=1)
     assert _take(seat)
     busy, other = await _waiting(seat, "busy", 10), await _waiting(seat, "other")
     room.give_back(seat)
@@ -258,7 +261,7 @@ async def test_a_delivery_that_wants_nothing_any_more_lets_probes_go_on() -> Non
     """Whoever had wanted a slot, and withdraws, stops no probe."""
     room = rooms.Rooms().host
     room.cap = 1
-    seat = _seat(room, rooms.HOST, most=1)
+    seat = _seat(room, server_room.HOST, most=1)
     assert _take(seat)
     probes = await _waiting(seat, "busy", 2)
     assert not _take(seat)
@@ -275,7 +278,7 @@ async def test_a_probe_that_is_given_up_gives_its_slot_back() -> None:
     """Whether it waits or was served in that moment, the next one has the slot."""
     room = rooms.Rooms().host
     room.cap = 1
-    seat = _seat(room, rooms.HOST, most=1)
+    seat = _seat(room, server_room.HOST, most=1)
     assert _take(seat)
     first, second, third = await _waiting(seat, "busy", 3)
     second.cancel()
@@ -295,7 +298,7 @@ def test_no_number_is_ever_exceeded(steps: typing.Any, cap: int | None, mosts: l
     """Whatever is done in whichever order, server, namespace and endpoint keep their numbers (R15)."""
     room = rooms.Rooms().named("", "smtp.example.com")
     room.cap = cap
-    parties = ("a", "a", "b", "b", rooms.HOST, "c")
+    parties = ("a", "a", "b", "b", server_room.HOST, "c")
     seats = [_seat(room, party, most) for party, most in zip(parties, mosts, strict=True)]
     for step, number in steps:
         seat = seats[number]
@@ -330,7 +333,7 @@ def test_destinations_that_wait_for_one_rate_take_turns() -> None:
     """Whoever asks first when the rate allows a message, the turns go round."""
     room, paced = rooms.Rooms().host, False
     room.cap = 3
-    seats = [_seat(room, party, is_paced=lambda: paced) for party in (rooms.HOST, "team-a", "team-b")]
+    seats = [_seat(room, party, is_paced=lambda: paced) for party in (server_room.HOST, "team-a", "team-b")]
     went: list[str] = []
     for _ in range(12):
         paced = True
@@ -341,13 +344,13 @@ def test_destinations_that_wait_for_one_rate_take_turns() -> None:
                 went.append(seat.party)
                 room.give_back(seat)
                 break
-    assert {party: went.count(party) for party in set(went)} == {rooms.HOST: 6, "team-a": 3, "team-b": 3}
+    assert {party: went.count(party) for party in set(went)} == {server_room.HOST: 6, "team-a": 3, "team-b": 3}
 
 
 def test_what_counts_messages_belongs_to_the_owner() -> None:
     """On the host's server all parties count together, elsewhere each namespace by itself (R15)."""
     every = rooms.Rooms()
-    assert every.host.meter("team-a") is every.host.meter(rooms.HOST)
+    assert every.host.meter("team-a") is every.host.meter(server_room.HOST)
     room = every.named("", "smtp.example.com")
     assert room.meter("team-a") is room.meter("team-a")
     assert room.meter("team-a") is not room.meter("team-b")

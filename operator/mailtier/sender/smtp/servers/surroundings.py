@@ -6,7 +6,8 @@ from collections.abc import Callable
 from mailtier.sender import clock
 from mailtier.sender.net import resolver
 from mailtier.sender.secrets import auth_states, logins
-from mailtier.sender.smtp import opening, relays, rooms
+from mailtier.sender.smtp.servers import relays, rooms
+from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
 
 

@@ -10,7 +10,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import classify, quoting, reasons, replies, sasl
 from mailtier.sender.net import faults
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import smtp_client
+from mailtier.sender.smtp.sessions import smtp_client
 
 _STALE: Final = classify.Failure(
     scope=classify.Scope.CREDENTIALS,

@@ -19,7 +19,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import classify, wire
 from mailtier.sender.net import connecting, faults, handshakes, resolver, shares, tls
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import authentication, session, smtp_client
+from mailtier.sender.smtp.sessions import authentication, session, smtp_client
 from mailtier.settings import effective
 
 _CONCURRENT: Final = 1_000

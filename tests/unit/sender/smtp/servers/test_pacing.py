@@ -4,7 +4,7 @@ import datetime as dt
 
 from mailtier.sender import clock
 from mailtier.sender.scheduling import limiter
-from mailtier.sender.smtp import pacing
+from mailtier.sender.smtp.servers import pacing
 
 
 class _Slots:

@@ -14,7 +14,7 @@ from typing import Final, cast
 from mailtier.api import overrides
 from mailtier.mail import classify, quoting, replies, transaction, transaction_table, wire
 from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp import connection
+from mailtier.sender.smtp.sessions import connection
 
 _QUIT_SECONDS: Final = 2.0
 

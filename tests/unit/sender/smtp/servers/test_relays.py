@@ -10,7 +10,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import classify
 from mailtier.sender.net import faults, resolver
 from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp import relays
+from mailtier.sender.smtp.servers import relays
 from mailtier.settings import effective
 
 _RELAY = "relay.platform.example"

@@ -10,22 +10,18 @@ together no more than half while the host's own mail waits.
 
 Probes wait for a slot, and deliveries look whether there is one. While a delivery wants one, every second slot at most
 goes to a probe, and probes hold no more than half of them: neither keeps the other from the server, however many wait.
-
-Names are shared by all; that two names are one server counts within a namespace alone, and on the host's server. Else
-whoever owns a name could have it answer with a stranger's address, and fill that server's room from elsewhere.
 """
 
 import asyncio
 import collections
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from mailtier.sender.net import resolver
 from mailtier.sender.scheduling import limiter
-from mailtier.sender.smtp import probe_line, session
-from mailtier.settings import networks
+from mailtier.sender.smtp.servers import probe_line
+from mailtier.sender.smtp.sessions import session
 
 HOST: Final = ""
 """The party of the host's own endpoint; no namespace has this name."""
@@ -368,57 +364,3 @@ class ServerRoom:
         finally:
             seat.busy += 1
             self._count(seat, 1)
-
-
-class Rooms:
-    """The rooms of all servers.
-
-    Attributes:
-        host: The host's server's.
-    """
-
-    def __init__(self) -> None:
-        self.host = ServerRoom("", is_one_owner_s=True)
-        self._named: dict[tuple[str, str], ServerRoom] = {}
-        self._addressed: dict[tuple[str, str, str], ServerRoom] = {}
-
-    def __len__(self) -> int:
-        """Return how many servers are known by name."""
-        return len(self._named)
-
-    def named(self, scope: str, name: str) -> ServerRoom:
-        """Return the room of a server.
-
-        Args:
-            scope: The namespace, where the server counts connections by account; "" where it counts them by client.
-            name: Of the server, normalized.
-        """
-        return self._named.setdefault((scope, name), ServerRoom(name))
-
-    def addressed(
-        self, own: ServerRoom, addresses: Sequence[resolver.Address], *, scope: str, party: str
-    ) -> tuple[ServerRoom, Sequence[resolver.Address]]:
-        """Return the room of a server whose addresses are known, and those of them that are that server's.
-
-        Another name of the same namespace may have the room already.
-
-        Args:
-            own: The room that the server's name stands for.
-            addresses: To which the name resolved.
-            scope: As for `named`.
-            party: Whose the name is.
-        """
-        keys = {address: [(scope, party, form) for form in networks.forms(address.literal)] for address in addresses}
-        every = [key for several in keys.values() for key in several]
-        known = (self._addressed[key] for key in every if key in self._addressed)
-        room = next((room for room in known if len(room)), own)
-        if room is not own:
-            return room, [one for one in addresses if any(self._addressed.get(key) is room for key in keys[one])]
-        for key in every:
-            self._addressed[key] = own
-        return own, addresses
-
-    def prune(self) -> None:
-        """Forget rooms in which nobody sits."""
-        self._named = {key: room for key, room in self._named.items() if len(room)}
-        self._addressed = {key: room for key, room in self._addressed.items() if len(room)}

@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 
 from mailtier.api import overrides, vocabulary
-from mailtier.sender.smtp import rooms
+from mailtier.sender.smtp.servers import server_room
 from mailtier.settings import effective
 
 
@@ -29,7 +29,7 @@ class DestinationKey:
     Attributes:
         limits: None on the host's server, whose limits may change under the same destination. Organizations with an
             endpoint of their own share one only if they say the same of it.
-        party: Whose it is: `rooms.HOST`, or the namespace that names the endpoint itself, so that none can lower
+        party: Whose it is: `server_room.HOST`, or the namespace that names the endpoint itself, so that none can lower
             another's limits, or trip its breaker with a HELO name that the server does not take.
         is_trusted: Whether the login is one that the host's server is left to judge.
     """
@@ -64,6 +64,6 @@ def key_of(settings: effective.Effective) -> DestinationKey:
         endpoint=endpoint,
         helo_name=delivery.helo_name,
         limits=None if endpoint.is_host_s else limits_of(delivery),
-        party=rooms.HOST if is_inherited else settings.organization.namespace,
+        party=server_room.HOST if is_inherited else settings.organization.namespace,
         is_trusted=settings.by_address.is_trusted,
     )

@@ -9,7 +9,7 @@ from mailtier.mail import classify
 from mailtier.sender.net import faults, resolver, shares
 from mailtier.sender.scheduling import limiter
 from mailtier.sender.secrets import credentials, logins
-from mailtier.sender.smtp import destination_key, relays, rooms, surroundings
+from mailtier.sender.smtp.servers import destination_key, relays, server_room, surroundings
 from mailtier.settings import effective
 from mailtier.settings.providers import catalogue
 
@@ -24,7 +24,7 @@ class Spot:
         is_host_s: Whether it is the host's server, by another name.
     """
 
-    seat: rooms.Seat
+    seat: server_room.Seat
     addresses: Sequence[resolver.Address]
     is_host_s: bool
 
@@ -57,11 +57,11 @@ class Whereabouts:
         self._around = around
         self._on_free = on_free
         self._on_move = on_move
-        self._seats: dict[rooms.ServerRoom, rooms.Seat] = {}
+        self._seats: dict[server_room.ServerRoom, server_room.Seat] = {}
         self.seat = self._sit(around.rooms.host if key.endpoint.is_host_s else self._named())
 
     @property
-    def seats(self) -> list[rooms.Seat]:
+    def seats(self) -> list[server_room.Seat]:
         """Where it has connections, or will have."""
         return list(self._seats.values())
 
@@ -70,18 +70,18 @@ class Whereabouts:
         """Whether it leads to the host's server by another name, or still has connections there."""
         return not self.key.endpoint.is_host_s and self._around.rooms.host in self._seats
 
-    def helo_name(self, seat: rooms.Seat) -> str:
+    def helo_name(self, seat: server_room.Seat) -> str:
         """Return the name for EHLO."""
         there = self._there(seat)
         own = self.key.helo_name if there is None else there.delivery.helo_name
         return own or self._around.helo_name
 
-    def limits(self, seat: rooms.Seat) -> destination_key.DestinationLimits:
+    def limits(self, seat: server_room.Seat) -> destination_key.DestinationLimits:
         """Return what the owner of the server says of its use."""
         there = self._there(seat)
         return self._own_limits if there is None else destination_key.limits_of(there.delivery)
 
-    def rate(self, seat: rooms.Seat) -> limiter.RateLimiter | None:
+    def rate(self, seat: server_room.Seat) -> limiter.RateLimiter | None:
         """Return the rate of a server, with what counts the messages there; None without a rate."""
         there = self._there(seat)
         owner = self._own_limits if there is None else there.delivery
@@ -119,7 +119,7 @@ class Whereabouts:
         state.refusal, state.is_counted = None, False
         return None
 
-    def login(self, found: credentials.Credentials, seat: rooms.Seat) -> shares.ShareSlot | None:
+    def login(self, found: credentials.Credentials, seat: server_room.Seat) -> shares.ShareSlot | None:
         """Return leave to log in at a server, or None while others that were never seen to succeed are under way.
 
         A login that succeeded here before needs none.
@@ -128,7 +128,7 @@ class Whereabouts:
             return shares.FREE
         return self._around.logins.begin(self.place(found.generation, seat), at_once=max(1, seat.room.limit // 2))
 
-    def when_login_over(self, seat: rooms.Seat, callback: Callable[[], None]) -> None:
+    def when_login_over(self, seat: server_room.Seat, callback: Callable[[], None]) -> None:
         """Have somebody told, once, when another login may be tried."""
         self._around.logins.when_over(seat.room.label, callback)
 
@@ -174,7 +174,7 @@ class Whereabouts:
         self._seats.clear()
 
     @contextlib.contextmanager
-    def budgeted(self, found: credentials.Credentials, seat: rooms.Seat) -> Iterator[None]:
+    def budgeted(self, found: credentials.Credentials, seat: server_room.Seat) -> Iterator[None]:
         """Log in at a server within the budget of refused logins.
 
         Raises:
@@ -189,7 +189,7 @@ class Whereabouts:
                 raise faults.DeliveryError(classify.Phase.AUTH, _too_many(self._around.logins.held_until(place)))
             yield
 
-    def _is_proven(self, generation: credentials.Generation, seat: rooms.Seat) -> bool:
+    def _is_proven(self, generation: credentials.Generation, seat: server_room.Seat) -> bool:
         """Return whether a login is none, succeeded at a server before, or is the host's own."""
         if not generation.source or seat.room.label in self._around.auth.get(self.key.endpoint, generation).proven:
             return True
@@ -203,7 +203,7 @@ class Whereabouts:
     def _held_until(self, generation: credentials.Generation) -> dt.datetime | None:
         return self._around.logins.held_until(self.place(generation, self.seat))
 
-    def place(self, generation: credentials.Generation, seat: rooms.Seat) -> logins.LoginPlace:
+    def place(self, generation: credentials.Generation, seat: server_room.Seat) -> logins.LoginPlace:
         """Return whose login a generation is, and where."""
         namespace = generation.source[0] if generation.source else ""
         return logins.LoginPlace(namespace=namespace, server=seat.room.label)
@@ -214,11 +214,11 @@ class Whereabouts:
         is_by_account = self.key.is_trusted or (provider is not None and provider.binds_from.value)
         return self.key.party if is_by_account else ""
 
-    def _named(self) -> rooms.ServerRoom:
+    def _named(self) -> server_room.ServerRoom:
         """Return where the connections of the endpoint are counted, as far as its name tells."""
         return self._around.rooms.named(self._scope(), self.key.endpoint.host)
 
-    def _move(self, room: rooms.ServerRoom) -> None:
+    def _move(self, room: server_room.ServerRoom) -> None:
         """Have further connections counted in a room."""
         if room is self.seat.room:
             return
@@ -230,8 +230,8 @@ class Whereabouts:
         if self.is_host_s and not was_host_s:
             self._on_move()
 
-    def _sit(self, room: rooms.ServerRoom) -> rooms.Seat:
-        seat = rooms.Seat(
+    def _sit(self, room: server_room.ServerRoom) -> server_room.Seat:
+        seat = server_room.Seat(
             room,
             party=self.key.party,
             most=self._own_limits.max_connections,
@@ -242,16 +242,16 @@ class Whereabouts:
         seat.allow(self.limits(seat).max_connections)
         return seat
 
-    def _is_paced(self, seat: rooms.Seat) -> bool:
+    def _is_paced(self, seat: server_room.Seat) -> bool:
         rate, now = self.rate(seat), self._around.time.monotonic()
         return rate is not None and rate.allowed_at(now) > now
 
-    def _leave(self, room: rooms.ServerRoom) -> None:
+    def _leave(self, room: server_room.ServerRoom) -> None:
         room.leave(self._seats.pop(room))
         if room is self._around.rooms.host:
             self._on_move()
 
-    def _there(self, seat: rooms.Seat) -> effective.Effective | None:
+    def _there(self, seat: server_room.Seat) -> effective.Effective | None:
         """Return the host's own settings where a seat is at its server, by name or by address; else None."""
         return self._around.host() if seat.room is self._around.rooms.host else None
 

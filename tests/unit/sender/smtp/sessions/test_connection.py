@@ -10,7 +10,7 @@ import pytest
 
 from kit import certs
 from mailtier.mail import classify, replies
-from mailtier.sender.smtp import connection
+from mailtier.sender.smtp.sessions import connection
 
 _MESSAGE = b"x" * 40_000
 """Less than asyncio's TCP transport takes before it says so."""

@@ -1,0 +1,1 @@
+"""Servers: which one a destination leads to, and who has its connections."""

@@ -1,0 +1,1 @@
+"""Sessions: opened, logged in, and the transactions that they carry."""

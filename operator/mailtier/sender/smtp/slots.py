@@ -1,0 +1,37 @@
+"""Leave to hold one connection to a server, and why there is none."""
+
+import dataclasses
+
+from mailtier.sender.smtp.servers import pacing, server_room
+from mailtier.sender.smtp.sessions import session
+
+
+class MovedError(Exception):
+    """The name leads to another server than the one whose slot is at hand; it takes one of that server."""
+
+
+class NoRoomError(Exception):
+    """A namespace has no slot for another opening just now (R15)."""
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class Slot:
+    """Leave to hold one connection; given back with `Destination.release`.
+
+    Attributes:
+        seat: Where it is counted: at the server of its connection.
+        is_trial: Whether it is the one session that a half-open breaker lets through.
+        is_probe_s: Whether it was taken to probe.
+        taken_at: When, in seconds of the monotonic clock.
+        carried: Its connection, while there is one.
+        turns: How many messages it was used for.
+        pace: The rate of its server, and the message at hand.
+    """
+
+    seat: server_room.Seat
+    pace: pacing.SlotPace
+    is_trial: bool
+    is_probe_s: bool
+    taken_at: float
+    carried: session.Session | None = None
+    turns: int = 0
