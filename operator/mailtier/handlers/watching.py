@@ -47,6 +47,12 @@ Seen = Callable[[str], Collection[tuple[str, str]]]
 
 _KOPF: Final = pathlib.Path(kopf.__file__).parent
 
+_END_SECONDS = 20.0
+"""How long kopf may take to end once one of its tasks has: its streams wait for a login for ever where a watch failed
+while they were cut off, and a process that lives on without watches looks healthy and does nothing."""
+
+_CANCELLATIONS: Final = 5
+
 _SWEEP_SECONDS = 10.0
 """How long what was listed may take to come by the watch before it is listed again."""
 
@@ -162,6 +168,23 @@ def _count(path: str, *, code: str, is_watch: bool) -> None:
         metrics.count_watch(resource=plural)
 
 
+async def _run(roots: Collection["asyncio.Task[Any]"]) -> None:
+    await kopf.run_tasks(roots, ignored=_Ours())
+
+
+async def _end(running: "asyncio.Task[None]") -> None:
+    """Cancel everything of kopf's until it is over, or as often as makes sense: some of it ignores the first time."""
+    ours = _Ours()
+    for _ in range(_CANCELLATIONS):
+        theirs = {task for task in asyncio.all_tasks() if task not in ours} | {running}
+        for task in theirs:
+            task.cancel()
+        await asyncio.wait(theirs, timeout=1.0)
+        if all(task.done() for task in theirs):
+            return
+    _log.error("tasks of kopf's could not be ended")
+
+
 class Watching:
     """The watches, from start to stop."""
 
@@ -237,8 +260,15 @@ class Watching:
             stop_flag=self._stop,
         )
         self._on_started()
+        running = asyncio.create_task(_run(roots))
+        # kopf ends with the first of them.
+        await asyncio.wait({running, *roots}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running}, timeout=_END_SECONDS)
+        if not running.done():
+            await _end(running)
+            raise WatchesEndedError(f"kopf did not end within {_END_SECONDS:.0f} s, and was cut off")
         try:
-            await kopf.run_tasks(roots, ignored=_Ours())
+            running.result()
         except Exception as error:
             raise WatchesEndedError("a watch ended with an error") from error
 
