@@ -9,6 +9,7 @@ asked for as `relay.corp.example.svc.cluster.local`, which belongs to whoever ow
 import asyncio
 import contextlib
 import dataclasses
+import ipaddress
 import pathlib
 import socket
 from collections.abc import Sequence
@@ -123,9 +124,11 @@ class Resolver:
             faults.DeliveryError: It has none (NameNotResolved; NameNotAbsolute where a search list would find it), or
                 none that is permitted (AddressDenied).
         """
-        # Waiting for a slot is not the name servers' time.
-        with await self._shares.take(payer):
-            found = await self._find(name.rstrip("."))
+        found = _literal(name)
+        if not found:
+            # Waiting for a slot is not the name servers' time.
+            with await self._shares.take(payer):
+                found = await self._find(name.rstrip("."))
         permitted = [address for address, _ in found if networks.permitted(address.literal, rules)]
         if not permitted:
             raise faults.of(classify.Phase.CONNECT, classify.Fault.ADDRESS_DENIED)
@@ -194,6 +197,16 @@ class Resolver:
             return self._configuration.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
+
+
+def _literal(name: str) -> list[tuple[Address, int]]:
+    """Return the address that a name is, which no lookup may fail for: the host's server is known by it (R3)."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return []
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4.
+    return [(Address(family=family, literal=name), _LONGEST_TTL_SECONDS)]
 
 
 def search_list(configuration: str) -> Sequence[str]:

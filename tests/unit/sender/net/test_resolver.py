@@ -1,5 +1,6 @@
 """Names are looked up as they stand (R6), by a DNS server that answers as a cluster's does."""
 
+import asyncio
 import pathlib
 
 import hypothesis
@@ -137,3 +138,20 @@ async def test_the_machine_s_name_servers_are_asked() -> None:
             asked.add(tuple(names._dns.nameservers))
         _ = [bytes(16 + number % 16) for _ in range(50)]
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("written", ["127.0.0.1", "::1"])
+async def test_an_address_takes_no_lookup(tmp_path: pathlib.Path, written: str) -> None:
+    """It stands for itself while every lookup of its namespace hangs: by it the host's server is known (R3)."""
+    hangs = {f"hole-{number}.example": None for number in range(200)}
+    async with dns.Server(hangs) as server:
+        configuration = dns.configure_pod(tmp_path, namespace=_OWN)
+        async with resolver.Resolver(nameservers=(server.address,), configuration=configuration) as names:
+            waiting = [asyncio.create_task(names.resolve(name, sending.PUBLIC, payer="team-a")) for name in hangs]
+            await asyncio.sleep(0)
+            async with asyncio.timeout(1):
+                found = await names.resolve(written, sending.LOOPBACK, payer="team-a")
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+    assert [address.literal for address in found.addresses] == [written]
