@@ -55,7 +55,7 @@ def test_everything_that_is_made_use_of_may_be_ignored() -> None:
     assert wire.Extensions.from_ehlo(offered) == wire.Extensions(
         pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True
     )
-    assert wire.Extensions.from_ehlo(offered, ignored=vocabulary.EhloKeyword) == wire.Extensions()
+    assert wire.Extensions.from_ehlo(offered, ignored=list(vocabulary.EhloKeyword)) == wire.Extensions()
 
 
 @pytest.mark.parametrize(
