@@ -156,7 +156,7 @@ _WORDS: tuple[tuple[re.Pattern[str], _Act], ...] = (
     (
         re.compile(
             r"ConfigMap (?P<namespace>[\w-]+)/(?P<name>[\w-]+), key (?P<key>[\w.]+): certificate (?P<position>\d+)"
-            r" of the bundle cannot be read; remove"
+            r" of the bundle cannot be read \([^)]*\); remove"
         ),
         Stranger._drop_certificate,
     ),

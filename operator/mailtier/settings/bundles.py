@@ -81,7 +81,9 @@ def _certificate(position: int, block: pem.Block, text: str) -> str:
         raise BundleError(f"certificate {position} of the bundle {what} ({place})") from None
     except ValueError as error:
         place = _place(text, block.at)
-        raise BundleError(f"certificate {position} of the bundle cannot be read ({place})") from error
+        raise BundleError(
+            f"certificate {position} of the bundle cannot be read ({place}); remove or replace it"
+        ) from error
 
 
 def _place(text: str, at: int) -> str:
