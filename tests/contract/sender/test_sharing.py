@@ -183,7 +183,8 @@ async def test_a_trusted_login_is_left_to_its_server(tmp_path: pathlib.Path, ser
         )
         sent = await sender.notify(of)
         await sender.until(of, sent, _S.ACCEPTED)
-        assert sender.destinations.get(of).at.limits(sender.destinations.get(of).at.seat).max_connections == 5
+        whereabouts = sender.destinations.get(of).at
+        assert whereabouts.limits(whereabouts.seat).max_connections == 5
 
 
 async def test_wrong_passwords_have_a_budget(sender: sending.Sender, serve: Serve) -> None:

@@ -113,8 +113,8 @@ class Whereabouts:
         state = self._around.auth.get(self.key.endpoint, generation)
         if state.refusal is None:
             return None
-        until = None if self._is_host_s_own(generation) else self._held_until(generation)
-        if until is not None:
+        until = self._around.logins.held_until(self.place(generation, self.seat))
+        if until is not None and not self._is_host_s_own(generation):
             return _too_many(until)
         state.refusal, state.is_counted = None, False
         return None
@@ -199,9 +199,6 @@ class Whereabouts:
         host = self._around.host()
         hosts = host.auth.secret if host is not None and host.auth is not None else None
         return hosts is not None and generation.source[:2] == (hosts.namespace, hosts.name)
-
-    def _held_until(self, generation: credentials.Generation) -> dt.datetime | None:
-        return self._around.logins.held_until(self.place(generation, self.seat))
 
     def place(self, generation: credentials.Generation, seat: server_room.Seat) -> logins.LoginPlace:
         """Return whose login a generation is, and where."""

@@ -193,13 +193,10 @@ def open_writer(path: pathlib.Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         _require_whole(connection, path)
         _migrate(connection)
-    except sqlite3.DatabaseError as error:
+    except BaseException as error:
         connection.close()
-        if is_damage(error):
+        if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
             raise _damaged(path, str(error)) from error
-        raise
-    except BaseException:
-        connection.close()
         raise
     return connection
 
