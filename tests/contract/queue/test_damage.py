@@ -2,6 +2,7 @@
 
 import asyncio
 import pathlib
+import sqlite3
 
 import pytest
 
@@ -75,4 +76,20 @@ async def test_damage_while_it_is_open_ends_the_work(tmp_path: pathlib.Path) -> 
     stored = await asyncio.gather(*map(queue.record, outcomes), return_exceptions=True)
     assert {type(each) for each in stored} <= {type(None), ports.StorageBrokenError}
     assert isinstance(stored[-1], ports.StorageBrokenError)
+    await queue.close()
+
+
+async def test_damage_that_a_write_meets_is_the_storage_s(tmp_path: pathlib.Path) -> None:
+    """Whoever waits for another command is told too: what one write finds is no fault of that write alone."""
+    queue = await embedded.open_queue(tmp_path, now=queues.Clock(), limits=queues.LIMITS)
+
+    def meets_it(_connection: sqlite3.Connection) -> None:
+        error = sqlite3.DatabaseError("database disk image is malformed")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+
+    with pytest.raises(ports.StorageBrokenError):
+        await queue._writer.submit(meets_it)
+    with pytest.raises(ports.StorageBrokenError):
+        await queue.enqueue(queues.notification(), quota=queues.QUOTA)
     await queue.close()
