@@ -39,10 +39,11 @@ class Seat:
 
     Attributes:
         busy: How many slots it holds.
+        handed: How many of them were handed to probes that have not looked yet whether a session is idle.
         meter: What is counted of the messages that go there, for all whom the same owner's rate holds.
     """
 
-    __slots__ = ("busy", "is_paced", "meter", "most", "on_turn", "party", "room")
+    __slots__ = ("busy", "handed", "is_paced", "meter", "most", "on_turn", "party", "room")
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Seat:
         self.most = most
         self.on_turn = on_turn
         self.busy = 0
+        self.handed = 0
         room.enter(self)
 
     @property
@@ -110,6 +112,7 @@ class ServerRoom:
         self._full: dict[Seat, None] = {}
         self._probes = probe_line.ProbeLine[Seat]()
         self._probing = 0
+        self._handed = 0
         self._host_s_turn = True
         self._probe_s_turn = True
 
@@ -197,8 +200,10 @@ class ServerRoom:
                 self._probes.leave(namespace, turn)
             else:
                 # The slot was handed over in the moment in which nobody wanted it any more.
+                self._hand(seat, -1)
                 self.give_back(seat, of_probe=True)
             raise
+        self._hand(seat, -1)
 
     def is_awaited(self, seat: Seat) -> bool:
         """Return whether a probe waits for a slot of a destination."""
@@ -221,8 +226,11 @@ class ServerRoom:
         return following is not None and following is not seat
 
     def keep(self, seat: Seat, idle: session.Session) -> bool:
-        """Return whether a session that is not in use may stay open, and count it if so."""
-        if self.connections > self.limit or seat.busy + seat.idle > seat.most:
+        """Return whether a session that is not in use may stay open, and count it if so.
+
+        A slot that was just handed to a probe has no connection yet, and is about to look for this very session.
+        """
+        if self.connections - self._handed > self.limit or seat.busy - seat.handed + seat.idle > seat.most:
             return False
         self._idle[idle] = seat
         return True
@@ -277,6 +285,10 @@ class ServerRoom:
         if not self._held[seat.party]:
             del self._held[seat.party]
 
+    def _hand(self, seat: Seat, number: int) -> None:
+        seat.handed += number
+        self._handed += number
+
     def _has_own_place(self, seat: Seat) -> bool:
         return seat.busy < seat.most and self._held[seat.party] < self._caps[seat.party]
 
@@ -290,6 +302,7 @@ class ServerRoom:
             seat.busy += 1
             self._count(seat, 1)
             self._probing += 1
+            self._hand(seat, 1)
             self._probe_s_turn = False
             turn.set_result(None)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mailtier.sender.net import resolver
 from mailtier.sender.smtp.servers import rooms, server_room
+from mailtier.sender.smtp.sessions import session
 
 Told = list[server_room.Seat]
 
@@ -272,6 +273,24 @@ async def test_a_delivery_that_wants_nothing_any_more_lets_probes_go_on() -> Non
     assert await _served(probes) == 1
     room.withdraw(seat)
     assert await _served(probes) == 2
+
+
+async def test_a_session_stays_open_for_the_probe_that_has_the_slot_next() -> None:
+    """A slot handed to a probe is no connection yet: three probes that end at once leave three sessions to others."""
+    room = rooms.Rooms().named("", "smtp.example.com")
+    seat = _seat(room)
+    for number in range(3):
+        await room.wait(seat, f"team-{number}")
+    waiting = [asyncio.create_task(room.wait(seat, f"team-{number}")) for number in range(3, 7)]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        assert room.keep(seat, typing.cast("session.Session", object()))
+        room.give_back(seat, of_probe=True)
+    await asyncio.gather(*waiting[:3])
+    assert not room.keep(seat, typing.cast("session.Session", object())), "they may have connections by now"
+    for _ in range(3):
+        room.give_back(seat, of_probe=True)
+    await asyncio.gather(*waiting)
 
 
 async def test_a_probe_that_is_given_up_gives_its_slot_back() -> None:
