@@ -135,6 +135,23 @@ SPELLINGS = (
         tiers.RELAY,
         reason="HostAccountNotAllowed",
     ),
+    _logged_in(
+        "the-host-s-account-in-full-width",
+        "brings guesses for the host's own account, in letters that a server prepares to its name",
+        {"auth": {"username": "\uff32elay", "passwordSecretRef": {"name": "smtp"}}},
+        tiers.RELAY,
+        reason="HostAccountNotAllowed",
+    ),
+    _logged_in(
+        "the-host-s-account-at-another-name",
+        "brings guesses for the host's own account at another name of the host's provider",
+        {
+            "smtp": {"host": "outlook.office365.com"},
+            "auth": {"username": "relay", "passwordSecretRef": {"name": "smtp"}},
+        },
+        tiers.RELAY | {"smtp": {"host": "smtp.office365.com"}},
+        reason="HostAccountNotAllowed",
+    ),
     _named(
         "anonymous-without-leave",
         "a server of somebody else, which trusts the platform's address",

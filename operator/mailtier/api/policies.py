@@ -43,7 +43,7 @@ class FromPolicy(schema.Model):
     """Whether an organization that authenticates on the host's server with a login of its own is held to this:
     Enforce (always), KnownProviders (not at a public provider that is known to bind From to the login; the default) or
     Trust (never: the server alone decides who may send as whom). A login that is not held to it is not held to the
-    host's limits and the quota either."""
+    host's limits and rates and quota.ratePerMinute either; what is queued counts for the quota all the same."""
 
     RULES: ClassVar = (schema.not_empty("allow", "own_logins"),)
 

@@ -52,7 +52,7 @@ _UNCHECKED: Final = _Written(digest=b"", shape=None, checked_at=0.0)
 
 _AGAIN: Final[Mapping[conditions.Projection, dt.timedelta]] = {
     conditions.Projection.PENDING: dt.timedelta(seconds=5),
-    conditions.Projection.CONFLICT: dt.timedelta(seconds=30),
+    conditions.Projection.CONFLICT: dt.timedelta(seconds=10),
     conditions.Projection.NOT_GRANTED: dt.timedelta(minutes=1),
 }
 _LABELS: Final = {

@@ -4,9 +4,10 @@ Everything here goes by names. That another name leads to the same server only D
 (`sender.smtp.relays`); what then holds is decided here as well, and published with the effective settings.
 """
 
+import unicodedata
 from typing import Final
 
-from mailtier.api import policies, settings, text, vocabulary
+from mailtier.api import policies, settings, vocabulary
 from mailtier.settings import binding, effective, endpoints
 from mailtier.settings.providers import catalogue
 
@@ -23,6 +24,24 @@ def is_named(host: settings.HostSpec | None, named: str) -> bool:
     if host is None or host.smtp is None:
         return False
     return endpoints.are_same_host(binding.normalize_host(host.smtp.host), named)
+
+
+def shares_accounts(host: settings.HostSpec | None, named: str) -> bool:
+    """Return whether a login at a server may be a login at the host's: it is the same, or another name of its provider.
+
+    A provider whose names differ by region or customer, so that they are listed by a pattern, keeps accounts apart.
+
+    Args:
+        host: The host's settings; None where there are none.
+        named: The server's name or address, normalized.
+    """
+    if host is None or host.smtp is None:
+        return False
+    provider = catalogue.find(binding.normalize_host(host.smtp.host))
+    is_one = (
+        provider is not None and provider.hosts is not None and not any("*" in name for name in provider.hosts.value)
+    )
+    return is_named(host, named) or (is_one and catalogue.find(named) is provider)
 
 
 def is_trusted(host: settings.HostSpec | None, auth: effective.Auth | None) -> bool:
@@ -55,11 +74,12 @@ def own_logins(policy: policies.Policy | None) -> vocabulary.OwnLogins:
 
 
 def is_account(host: settings.HostSpec | None, identity: str, host_identity: str) -> bool:
-    r"""Return whether a login on the host's server is with the host's own account.
+    r"""Return whether a server might take a login for the host's own account.
 
-    `DOMAIN\user`, `user@domain` and `user` are one, because a server may take each of them for the same account. Two
-    domains of the same form tell two accounts apart. Compared by ASCII, since no other sign has a lower case that a
-    server is sure to share.
+    `DOMAIN\user`, `user@domain`, `user%domain` and `user` are one, because a server may take each of them for the same
+    account; two domains of the same form tell two accounts apart. So are spellings that a server may prepare to one:
+    RFC 4616 section 2 asks for SASLprep, which maps full width and leaves out what is not seen (RFC 4013 section 2),
+    and directories compare without case and accents. What binds a password is compared the other way, by ASCII alone.
 
     Args:
         host: The host's settings; None where there are none.
@@ -81,10 +101,22 @@ def is_account(host: settings.HostSpec | None, identity: str, host_identity: str
 
 
 def _parts(identity: str) -> tuple[str, str, str]:
-    """Return user, NetBIOS domain and DNS domain of a login, each in lower case; "" where there is none."""
-    lowered = text.lower_ascii(identity)
-    down_level, has_down_level, rest = lowered.partition("\\")
+    """Return user, NetBIOS domain and DNS domain of a login, as loosely as any server reads it; "" for none."""
+    folded = _fold(identity)
+    down_level, has_down_level, rest = folded.partition("\\")
     if not has_down_level:
-        down_level, rest = "", lowered
-    user, _, domain = rest.partition("@")
-    return user, down_level, domain.removesuffix(".")
+        down_level, rest = "", folded
+    user, at, domain = rest.partition("@")
+    if not at:
+        user, _, domain = rest.partition("%")
+    return user.strip(), down_level.strip(), domain.strip().removesuffix(".")
+
+
+def _fold(written: str) -> str:
+    """Return a name without case, width, accents, and whatever nobody sees."""
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", written).casefold())
+    return "".join(sign for sign in decomposed if unicodedata.category(sign) not in _UNSEEN).casefold()
+
+
+_UNSEEN: Final = frozenset({"Mn", "Me", "Cf", "Cc"})
+"""General categories: marks on letters, format characters (zero width, soft hyphen, direction), control characters."""

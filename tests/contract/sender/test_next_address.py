@@ -1,4 +1,4 @@
-"""A name with several addresses: what fails at one of them before AUTH is tried at the next (DESIGN, failures)."""
+"""A name with several addresses: what fails at one of them before AUTH is tried at the next (RFC 5321 section 5.1)."""
 
 import asyncio
 import collections.abc

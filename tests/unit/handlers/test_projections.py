@@ -146,7 +146,7 @@ async def test_a_foreign_one_is_never_touched(world: projecting.Projecting, meta
     assert await world.reconcile({}) == projections.Projected(found=NONE)
     assert world.data == {"a": "b"}
     assert set(world.calls()) == {"get"}
-    assert world.again == [30, 30]
+    assert world.again == [10, 10], "so that a remedy shows within 15 s"
 
 
 async def test_one_that_became_foreign_is_left_alone(world: projecting.Projecting) -> None:

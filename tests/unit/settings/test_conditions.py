@@ -32,6 +32,9 @@ def _probe(resolution: resolve.Resolution, reason: str = "Verified", **fields: A
 
 _HOST_FAULTS: dict[str, dict[str, Any]] = {
     "invalid": {"host": {"smtp": {}}},
+    "no server": {"host": {key: value for key, value in tiers.RELAY.items() if key not in {"smtp", "auth"}}},
+    "no sender": {"host": {key: value for key, value in tiers.RELAY.items() if key != "from"}},
+    "nothing": {"host": {}},
     "server": {"host": {**tiers.RELAY, "smtp": {"host": "127.0.0.1"}}},
     "sender": {"host": {**tiers.RELAY, "from": {"address": "a@xn--a.example"}}},
     "recipient": {"host": {**tiers.RELAY, "notifications": {"jobAlert": {"recipients": ["ops@xn--a.example"]}}}},
@@ -130,7 +133,8 @@ def test_what_is_not_ready_says_whether_it_mends_itself(case: Case) -> None:
         assert summed["Ready"][0] == ("True" if published and not resolution.effective.findings else "False")
         assert len(progress) == (summed["Ready"][0] == "False")
         assert all(summed[type_][0] == "True" for type_ in progress)
-        # What names no field is the platform team's to mend, but for a namespace that it does not want.
+        # What names no field is the platform team's to mend, but for a namespace that it does not want; and what both
+        # tiers lack was left to the host.
         needs_somebody = any(
             finding.reason.progress is vocabulary.Progress.STALLED
             and (finding.field or finding.reason == reasons.NAMESPACE_NOT_ALLOWED)

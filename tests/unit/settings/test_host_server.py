@@ -129,12 +129,20 @@ def test_on_the_host_s_server_connections_are_the_host_s() -> None:
         ("relay@tenant.example", "relay@corp.example", False),
         ("OTHER\\relay", "CORP\\relay", False),
         ("relay2", "relay", False),
-        ("\u212aim", "kim", False),
+        ("\u212aim", "kim", True),
+        ("\uff52elay", "relay", True),
+        ("rel\u00e4y", "relay", True),
+        ("re\u00adl\u200bay", "relay", True),
+        (" relay ", "relay", True),
+        ("relay\u00a0@corp.example\u2003", "relay@corp.example", True),
+        ("relay%corp.example", "relay@corp.example", True),
+        ("relay%tenant.example", "relay@corp.example", False),
+        ("re lay", "relay", False),
         ("relay", "", False),
     ],
 )
 def test_spellings_of_one_account(identity: str, own: str, is_one: bool) -> None:
-    r"""`D\\u`, `u@d` and `u` are one account; two domains of one form are two (R12)."""
+    r"""`D\\u`, `u@d`, `u%d` and `u` are one account, and whatever SASLprep makes of it; two domains are two (R12)."""
     host = observed.parse_host(tiers.RELAY)
     assert not isinstance(host, observed.Invalid)
     assert host_server.is_account(host, identity, own) is is_one
@@ -156,12 +164,31 @@ def test_spellings_of_one_account(identity: str, own: str, is_one: bool) -> None
         (tiers.RELAY, {"smtp": {"host": "smtp.example.org"}, "auth": _LOGIN | {"username": "relay"}}, []),
         (_GMAIL, {"auth": _LOGIN | {"username": "relay"}}, ["HostAccountNotAllowed"]),
         (
+            tiers.RELAY | {"smtp": {"host": "smtp.office365.com"}},
+            {"smtp": {"host": "outlook.office365.com"}, "auth": _LOGIN | {"username": "relay"}},
+            ["HostAccountNotAllowed"],
+        ),
+        (
+            tiers.RELAY | {"smtp": {"host": "email-smtp.eu-central-1.amazonaws.com"}},
+            {"smtp": {"host": "email-smtp.us-east-1.amazonaws.com"}, "auth": _LOGIN | {"username": "relay"}},
+            [],
+        ),
+        (
             tiers.RELAY | {"smtp": {"host": "smtp.sendgrid.net"}, "auth": _LOGIN | {"username": "apikey"}},
             {"auth": _LOGIN | {"username": "apikey"}},
             [],
         ),
     ],
-    ids=["inherited", "another port", "another account", "another server", "trusted logins", "apikey"],
+    ids=[
+        "inherited",
+        "another port",
+        "another account",
+        "another server",
+        "trusted logins",
+        "another name of the provider",
+        "another region",
+        "apikey",
+    ],
 )
 def test_the_host_s_account_is_the_host_s(host: tiers.Json, org: tiers.Json, reasons: list[str]) -> None:
     """An organization that brings a password for the host's account could only guess it (R3, R12)."""

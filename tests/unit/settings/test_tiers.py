@@ -1,4 +1,4 @@
-"""How two tiers become values, and where each came from: DESIGN rules 1 to 5."""
+"""How two tiers become values, and where each came from."""
 
 import datetime as dt
 from typing import Any

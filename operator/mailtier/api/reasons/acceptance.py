@@ -99,13 +99,13 @@ NAMESPACE_NOT_ALLOWED: Final = definition.stalled(
     meaning="policy.organizations of the host does not select this namespace.",
     remedy="Have the platform team label the namespace, or remove the object.",
 )
-ENDPOINT_MISSING: Final = definition.stalled(
+ENDPOINT_MISSING: Final = definition.reconciling(
     _A,
     name="EndpointMissing",
     meaning="Neither the organization nor the host names an SMTP server.",
     remedy="Set spec.smtp.host in the HostEmailSettings, or in the organization's settings.",
 )
-FROM_MISSING: Final = definition.stalled(
+FROM_MISSING: Final = definition.reconciling(
     _A,
     name="FromMissing",
     meaning="Neither the organization nor the host names a From address.",

@@ -151,7 +151,7 @@ def host_account_not_allowed(case: cases.Case) -> effective.Finding | None:
     hosts = case.host.auth if case.host else None
     if endpoint is None or auth is None or auth.origin != cases.ORG or hosts is None or hosts.username is None:
         return None
-    is_there = endpoint.is_host_s or case.is_at_host_s or host_server.is_named(case.host, endpoint.host)
+    is_there = endpoint.is_host_s or case.is_at_host_s or host_server.shares_accounts(case.host, endpoint.host)
     own = credentials.render_identity(hosts.username, hosts.domain, hosts.username_format)
     if not is_there or not host_server.is_account(case.host, auth.identity, own):
         return None
