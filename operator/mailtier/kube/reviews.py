@@ -81,23 +81,19 @@ class Authenticator:
             TooManyError: Too many tokens from this address came to nothing.
             UnavailableError: The apiserver did not say; nobody is let in meanwhile.
         """
-        try:
-            expires_in = tokens.check(token, audience=self._audience, now=self._now())
-        except tokens.UnusableTokenError as error:
-            raise UnauthenticatedError(str(error)) from error
+        # One that was accepted is not taken apart again: it is kept no longer than it is valid.
         digest = hashlib.sha256(token.encode()).digest()
-        identity = await self._answers.get(digest, lambda: self._judge(token, expires_in, client_address))
+        identity = await self._answers.get(digest, lambda: self._judge(token, client_address))
         if identity is None:
             raise UnauthenticatedError("the cluster does not accept the token; request a new one")
         return identity
 
-    async def _judge(
-        self, token: str, expires_in: dt.timedelta, client_address: str
-    ) -> answers.Answer[Identity | None]:
+    async def _judge(self, token: str, client_address: str) -> answers.Answer[Identity | None]:
+        # What these refuse is not remembered: to look again costs less than to find it among what is.
         try:
+            expires_in = tokens.check(token, audience=self._audience, now=self._now())
             await self._keys.check(token)
-        except signing_keys.ForgedError as error:
-            # Not remembered: to look again costs less than to find it among what is.
+        except (tokens.UnusableTokenError, signing_keys.ForgedError) as error:
             raise UnauthenticatedError(str(error)) from None
         _charge(self._allowances, client_address, kind="token")
         answer = await self._review(token, expires_in)

@@ -65,6 +65,21 @@ async def test_accepted_token_is_remembered_for_a_minute(serve: Serve) -> None:
     assert reviewer.specs[0]["audiences"] == ["mailtier"]
 
 
+async def test_a_token_that_was_accepted_is_not_taken_apart_again(serve: Serve) -> None:
+    """Its claims are decoded, and its expiry compared with the clock, once for a review, not for each request."""
+    reviewer, looked = Reviewer(accepted()), list[dt.datetime]()
+
+    def now() -> dt.datetime:
+        looked.append(_NOW)
+        return _NOW
+
+    api = await serve(reviewer.handle)
+    checked = reviews.Authenticator(api, now=now, monotonic=lambda: reviewer.now)
+    for _ in range(3):
+        await checked.authenticate(fresh(), client_address="203.0.113.7")
+    assert len(looked) == 1
+
+
 async def test_token_is_not_remembered_beyond_its_expiry(serve: Serve) -> None:
     """A token that expires sooner is remembered until then."""
     reviewer = Reviewer(accepted())
