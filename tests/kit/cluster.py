@@ -271,7 +271,8 @@ class LocalCluster:
 
     def _start(self, name: str, arguments: collections.abc.Sequence[str]) -> None:
         argv = [str(binaries.path(name)), *arguments]
-        self._children[name] = processes.start(argv, log=self.folder / f"{name}.log")
+        env = {"GOMEMLIMIT": controlplane.SOFT_MEMORY_LIMIT}
+        self._children[name] = processes.start(argv, log=self.folder / f"{name}.log", env=env)
 
     def _end_children(self) -> None:
         """Stop clients before servers; nothing is worth waiting for, as nothing is kept."""

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import typing
 
 import yaml
 
@@ -86,6 +87,10 @@ class Layout:
     def audit_log(self) -> pathlib.Path:
         """The audit log, JSON lines."""
         return self.folder / "audit.log"
+
+
+SOFT_MEMORY_LIMIT: typing.Final = "7GiB"
+"""Above it Go collects garbage sooner than when the heap has doubled, which with a gigabyte of objects takes 17 GB."""
 
 
 def write_audit_policy(layout: Layout) -> None:
