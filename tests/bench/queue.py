@@ -1,25 +1,36 @@
-"""How fast the queue stores, beside what the volume can sync, in the same run.
+"""How fast the queue stores, beside what the volume can sync and what its statements alone take, in the same run.
 
 Run by `make bench`, or alone as `python -m bench.queue [DIRECTORY]` with a directory on the volume in question; the
 system's temporary directory otherwise.
 """
 
 import asyncio
+import collections.abc
+import functools
 import os
 import pathlib
+import sqlite3
 import sys
 import tempfile
 import time
+import typing
 
 from kit import queues
 from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.storage.sqlite import embedded
+from mailtier.sender.queueing import payloads
+from mailtier.sender.storage import volume
+from mailtier.sender.storage.sqlite import embedded, intake, outcomes, schema, writer
+
+_Item = typing.TypeVar("_Item")
+_T = typing.TypeVar("_T")
 
 _CONCURRENCY = 64
+_TOGETHER = 128
 _NOTIFICATIONS = 6_400
 _SYNCS = 400
 _PENDING = 20_000
+_TEXT = "A line of the report.\n" * 20
 _QUOTA = ports.QueueQuota(messages=1_000_000, payload_bytes=10**10)
 
 
@@ -44,7 +55,7 @@ async def enqueue(queue: ports.Queue, notifications: int, *, concurrency: int) -
 
     async def call() -> None:
         for _ in range(notifications // concurrency):
-            new = queues.notification(text="A line of the report.\n" * 20)
+            new = queues.notification(text=_TEXT)
             enqueued = await queue.enqueue(new, quota=_QUOTA)
             recipients.append(enqueued.pending[0].recipient_number)
 
@@ -68,10 +79,50 @@ async def deliver(queue: ports.Queue, recipients: list[int], *, connections: int
     await asyncio.gather(*under_way)
 
 
+def statements(directory: pathlib.Path) -> tuple[float, float]:
+    """Return the microseconds of CPU that inserting and finishing a notification take, without loop and threads."""
+    room = volume.Room(directory / "reserve", full_at=2.0, reserve_bytes=4096)
+    connection = schema.open_writer(directory / "statements.sqlite3")
+    offers = [
+        intake.Offer(
+            entries=[intake.Entry(notification=new, payload=payloads.encode(new), quota=_QUOTA)],
+            read=0,
+        )
+        for new in (queues.notification(text=_TEXT) for _ in range(_NOTIFICATIONS))
+    ]
+    started = time.process_time()
+    taken = [each for part in _commits(connection, functools.partial(intake.take, room=room), offers) for each in part]
+    inserting = time.process_time() - started
+    verdicts = [verdict for found in taken if not isinstance(found, Exception) for verdict in found]
+    reports = [
+        outcomes.Report(outcome=queues.outcome(pending.recipient_number, vocabulary.RecipientState.ACCEPTED), note=None)
+        for verdict in verdicts
+        for pending in (verdict.pending if isinstance(verdict, ports.Enqueued) else ())
+    ]
+    started = time.process_time()
+    assert [each for part in _commits(connection, outcomes.record, reports) for each in part] == [None] * len(offers)
+    finishing = time.process_time() - started
+    connection.close()
+    room.close()
+    return inserting / _NOTIFICATIONS * 1e6, finishing / _NOTIFICATIONS * 1e6
+
+
+def _commits(
+    connection: sqlite3.Connection, work: writer.Work[_Item, _T], items: collections.abc.Sequence[_Item]
+) -> collections.abc.Iterator[collections.abc.Sequence[_T | Exception]]:
+    """Yield what each commit's items come to."""
+    for first in range(0, len(items), _TOGETHER):
+        connection.execute("BEGIN IMMEDIATE")
+        yield work(connection, items[first : first + _TOGETHER])
+        connection.execute("COMMIT")
+
+
 async def measure(directory: pathlib.Path) -> None:
     """Print what was measured on a volume."""
     syncs = syncs_per_second(directory)
     print(f"write + fdatasync, one after the other: {syncs:.0f} /s (physical limit of a commit)")
+    inserting, finishing = statements(directory)
+    print(f"statements alone, {_TOGETHER} a commit: insert {inserting:.1f}, finish {finishing:.1f} µs CPU each")
     queue = await embedded.open_queue(directory / "queue", now=queues.Clock())
     for concurrency in (1, _CONCURRENCY):
         notifications = _NOTIFICATIONS if concurrency > 1 else _SYNCS

@@ -1,7 +1,9 @@
 """What follows from an outcome: for its recipient, for the payload, and for what its namespace is charged."""
 
+import collections
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping, Sequence
 
 from mailtier.api import vocabulary
 from mailtier.mail import states
@@ -14,11 +16,13 @@ class StoredRecipient:
     """What is stored of a recipient and its notification before an outcome.
 
     Attributes:
+        notification: The notification's number.
         unfinished: How many recipients of the notification have no final state, this one included if it has none.
         payload_bytes: Of the notification's payload.
     """
 
     state: vocabulary.RecipientState
+    notification: int
     unfinished: int
     payload_bytes: int
 
@@ -59,3 +63,39 @@ def settle(stored: StoredRecipient, outcome: ports.Outcome) -> Settlement:
         keep_until=retention.keep_until(outcome.at) if is_last else None,
         freed_bytes=stored.payload_bytes if is_last else 0,
     )
+
+
+def settle_all(
+    stored: Mapping[int, StoredRecipient], outcomes: Sequence[ports.Outcome]
+) -> Sequence[Settlement | Exception]:
+    """Return for each of several outcomes what is to be stored with it, or what `settle` raises: then it is not stored.
+
+    They follow one another: each finds what those before it leave, of its recipient and of others of its notification.
+
+    Args:
+        stored: By the recipients' numbers, as they are before the first outcome; LookupError where one is missing.
+        outcomes: In the order in which they came.
+    """
+    states_, ended = dict[int, vocabulary.RecipientState](), collections.Counter[int]()
+    found: list[Settlement | Exception] = []
+    for outcome in outcomes:
+        number = outcome.recipient_number
+        recipient = stored.get(number)
+        if recipient is None:
+            found.append(LookupError(f"the queue has no recipient {number}"))
+            continue
+        if number in states_ or recipient.notification in ended:
+            recipient = dataclasses.replace(
+                recipient,
+                state=states_.get(number, recipient.state),
+                unfinished=recipient.unfinished - ended[recipient.notification],
+            )
+        try:
+            settlement = settle(recipient, outcome)
+        except (ValueError, states.IllegalTransition) as error:
+            found.append(error)
+            continue
+        states_[number] = outcome.state
+        ended[recipient.notification] += settlement.is_final
+        found.append(settlement)
+    return found

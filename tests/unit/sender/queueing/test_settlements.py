@@ -3,7 +3,9 @@
 import dataclasses
 import datetime as dt
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from kit import queues, recipient_states
 from mailtier.api import vocabulary
@@ -14,7 +16,7 @@ S = vocabulary.RecipientState
 
 
 def _stored(state: vocabulary.RecipientState = S.QUEUED, *, unfinished: int = 1) -> settlements.StoredRecipient:
-    return settlements.StoredRecipient(state=state, unfinished=unfinished, payload_bytes=300)
+    return settlements.StoredRecipient(state=state, notification=1, unfinished=unfinished, payload_bytes=300)
 
 
 @pytest.mark.parametrize(("pair", "may_be"), recipient_states.PAIRS.items())
@@ -61,3 +63,35 @@ def test_what_counts_as_a_loss(state: vocabulary.RecipientState, *, attempted: b
     """Only an attempt that ended in doubt is one more loss; a resend that was put off is not."""
     outcome = queues.outcome(1, state, attempted=attempted)
     assert settlements.settle(_stored(S.IN_DOUBT), outcome).is_loss is is_loss
+
+
+@hypothesis.given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from(list(S)), st.booleans()), max_size=12))
+def test_outcomes_together_come_to_what_they_come_to_one_by_one(reported: list[tuple[int, S, bool]]) -> None:
+    """Whatever is reported, each outcome finds what those before it have left; one that is refused leaves nothing."""
+    # Recipients 1 and 2 are one notification's, 3 another's; there is no 4.
+    homes = {1: 1, 2: 1, 3: 2}
+    outcomes = [queues.outcome(number, state, attempted=attempted) for number, state, attempted in reported]
+    stored = {
+        number: dataclasses.replace(_stored(unfinished=2 if home == 1 else 1), notification=home)
+        for number, home in homes.items()
+    }
+    expected: list[settlements.Settlement | type[Exception]] = []
+    after = dict(stored)
+    for outcome in outcomes:
+        recipient = after.get(outcome.recipient_number)
+        if recipient is None:
+            expected.append(LookupError)
+            continue
+        try:
+            settlement = settlements.settle(recipient, outcome)
+        except states.IllegalTransition:
+            expected.append(states.IllegalTransition)
+            continue
+        expected.append(settlement)
+        after[outcome.recipient_number] = dataclasses.replace(recipient, state=outcome.state)
+        if settlement.is_final:
+            for number, other in after.items():
+                if other.notification == recipient.notification:
+                    after[number] = dataclasses.replace(other, unfinished=other.unfinished - 1)
+    found = settlements.settle_all(stored, outcomes)
+    assert [type(each) if isinstance(each, Exception) else each for each in found] == expected

@@ -151,7 +151,8 @@ class EmbeddedQueue:
         self._writer = commits
         self._readers = reads
         self._journal = completions
-        self._room = room
+        # Made once: what is taken in by the same work is taken in together.
+        self._taking = functools.partial(intake.take, room=room)
         self._news = news
         self._opened = opened
         # Numbers of stored snapshots by their digest, and those of them that were used since the last purge.
@@ -162,27 +163,28 @@ class EmbeddedQueue:
 
     async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
         """Store a notification, or find the same one; see `ports.Queue`."""
-        payload = payloads.encode(notification)
-        return await self._writer.submit(
-            functools.partial(
-                intake.enqueue,
-                notification=notification,
-                payload=payload,
-                quota=quota,
-                room=self._room,
-                read=self._read,
-            ),
-            weight_bytes=len(payload),
-        )
+        (verdict,) = await self._take([(notification, quota)])
+        if not isinstance(verdict, ports.Enqueued):
+            raise verdict
+        return verdict
 
     async def enqueue_all(
         self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
     ) -> Sequence[ports.Enqueued | ports.Unqueued]:
         """Store notifications in one commit; see `ports.Queue`."""
-        entries = [(notification, payloads.encode(notification), quota) for notification, quota in notifications]
-        return await self._writer.submit(
-            functools.partial(intake.enqueue_all, entries=entries, room=self._room, read=self._read),
-            weight_bytes=sum(len(payload) for _, payload, _ in entries),
+        return await self._take(notifications)
+
+    def _take(
+        self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
+    ) -> asyncio.Future[Sequence[intake.Verdict]]:
+        entries = [
+            intake.Entry(notification=notification, payload=payloads.encode(notification), quota=quota)
+            for notification, quota in notifications
+        ]
+        return self._writer.submit_item(
+            self._taking,
+            intake.Offer(entries=entries, read=self._read),
+            weight_bytes=sum(len(entry.payload) for entry in entries),
         )
 
     async def pending(self) -> AsyncIterator[ports.Pending]:
@@ -216,8 +218,9 @@ class EmbeddedQueue:
     def record(self, outcome: ports.Outcome) -> asyncio.Future[None]:
         """Store an outcome, and answer what the journal says of the attempt; see `ports.Queue`."""
         note = self._journal.find(outcome.recipient_number)
-        return self._writer.submit(
-            functools.partial(outcomes.record, outcome=outcome, note=note),
+        return self._writer.submit_item(
+            outcomes.record,
+            outcomes.Report(outcome=outcome, note=note),
             essential=True,
             committed=None if note is None else functools.partial(self._journal.settle, note),
         )

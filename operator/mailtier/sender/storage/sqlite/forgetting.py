@@ -2,6 +2,7 @@
 
 import datetime as dt
 import sqlite3
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -31,14 +32,10 @@ def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, lim
     return len(found)
 
 
-def forget_finished(
+def choose_finished(
     connection: sqlite3.Connection, *, namespace_uid: str, wanted_bytes: int, read: int
-) -> tuple[int, bool]:
-    """Forget finished notifications of a namespace before their time, as `queueing.retention` chooses them.
-
-    What was sent with a key, or came as an object, leaves its row, by which a repeat is known, with how many recipients
-    there were and were accepted: an object that is offered again is told as what it became (R4). The counter is left
-    to the caller, who writes it anyway.
+) -> tuple[Sequence[retention.FinishedNotification], bool]:
+    """Return which finished notifications of a namespace go before their time, as `queueing.retention` chooses them.
 
     Args:
         namespace_uid: Whose share is used up.
@@ -46,7 +43,7 @@ def forget_finished(
         read: The change up to which the feed was read. An object whose end is not told yet stays whole.
 
     Returns:
-        How much it frees, and whether there may be more to forget.
+        Those to forget, and whether there may be more.
     """
     found = connection.execute(
         "SELECT number, stored_bytes, key_bytes, idempotency_key IS NOT NULL OR object_name IS NOT NULL "
@@ -61,7 +58,16 @@ def forget_finished(
         )
         for number, stored_bytes, key_bytes, is_known in found
     )
-    chosen = retention.choose(finished, wanted_bytes=wanted_bytes)
+    return retention.choose(finished, wanted_bytes=wanted_bytes), len(found) == retention.FORGOTTEN_AT_ONCE
+
+
+def forget(connection: sqlite3.Connection, chosen: Sequence[retention.FinishedNotification]) -> None:
+    """Forget finished notifications before their time.
+
+    What was sent with a key, or came as an object, leaves its row, by which a repeat is known, with how many recipients
+    there were and were accepted: an object that is offered again is told as what it became (R4). The counter is left
+    to the caller, who writes it anyway.
+    """
     for each in chosen:
         if each.is_known:
             connection.execute(
@@ -73,7 +79,6 @@ def forget_finished(
         connection.execute("DELETE FROM recipients WHERE notification = ?", (each.number,))
         if not each.is_known:
             connection.execute("DELETE FROM notifications WHERE number = ?", (each.number,))
-    return sum(each.freed_bytes for each in chosen), len(found) == retention.FORGOTTEN_AT_ONCE
 
 
 def purge_payload_rows(connection: sqlite3.Connection, *, limit: int) -> int:

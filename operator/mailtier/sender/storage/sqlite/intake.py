@@ -1,7 +1,9 @@
-"""Taking a notification in: found again, refused, or stored."""
+"""Taking notifications in: found again, refused, or stored; those that come together are written together."""
 
+import dataclasses
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any, TypeAlias
 
 from mailtier.mail import states
 from mailtier.sender import ports
@@ -9,64 +11,201 @@ from mailtier.sender.queueing import quotas, repeats
 from mailtier.sender.storage import volume
 from mailtier.sender.storage.sqlite import changes, forgetting, rows, schema
 
+Verdict: TypeAlias = ports.Enqueued | ports.Unqueued
 
-def enqueue(
-    connection: sqlite3.Connection,
-    *,
-    notification: ports.NewNotification,
-    payload: bytes,
-    quota: ports.QueueQuota,
-    room: volume.Room,
-    read: int,
-) -> ports.Enqueued:
-    """Store a notification, or find the same one, in the transaction that is open.
 
-    Args:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A notification that is offered.
+
+    Attributes:
         payload: The notification's payload, encoded.
-        room: Whether the volume takes new work; asked only when something would be stored.
-        read: The change up to which the feed was read.
-
-    Raises:
-        QuotaExceededError: The namespace's quota is used up.
-        StorageFullError: The volume is too full.
-        IdempotencyConflictError: Its idempotency key names another request.
     """
-    earlier = _find_object(connection, notification) or _find_key(connection, notification)
-    if earlier is not None:
-        return ports.Enqueued(id=earlier, repeated=True, pending=())
-    if not room.takes_work(reusable_bytes=schema.reusable_bytes(connection)):
-        raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
-    _charge(connection, notification, len(payload), quota, read)
-    return ports.Enqueued(id=notification.id, repeated=False, pending=_insert(connection, notification, payload))
+
+    notification: ports.NewNotification
+    payload: bytes
+    quota: ports.QueueQuota
 
 
-def enqueue_all(
-    connection: sqlite3.Connection,
-    *,
-    entries: Sequence[tuple[ports.NewNotification, bytes, ports.QueueQuota]],
-    room: volume.Room,
-    read: int,
-) -> Sequence[ports.Enqueued | ports.Unqueued]:
-    """Store notifications in their order, or find the same ones; return what became of each.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Notifications that one caller offers together.
+
+    Attributes:
+        read: The change up to which the feed was read.
+    """
+
+    entries: Sequence[Entry]
+    read: int
+
+
+def take(connection: sqlite3.Connection, offers: Sequence[Offer], *, room: volume.Room) -> Sequence[Sequence[Verdict]]:
+    """Store notifications in their order, or find the same ones, in the transaction that is open.
 
     Args:
-        entries: Each notification with its payload, encoded, and its quota.
-        room: As above.
-        read: As above.
+        offers: What is offered, by whom ever.
+        room: Whether the volume takes new work; asked only when something would be stored.
+
+    Returns:
+        What became of each entry of each offer.
     """
-    found: list[ports.Enqueued | ports.Unqueued] = []
-    for notification, payload, quota in entries:
-        # To make room something may have been forgotten already when a notification is refused.
-        connection.execute("SAVEPOINT notification")
+    taking = _Taking(connection, room)
+    verdicts = [[taking.take(entry, read=offer.read) for entry in offer.entries] for offer in offers]
+    taking.finish()
+    return verdicts
+
+
+class _Taking:
+    """One turn of taking in. What it takes is written at its end, or once something may be found among it."""
+
+    def __init__(self, connection: sqlite3.Connection, room: volume.Room) -> None:
+        self._connection = connection
+        self._room = room
+        self._has_room: bool | None = None
+        self._usage: dict[str, quotas.Usage] = {}
+        # Numbers are counted here, so that rows that name one another can be written a table at a time.
+        sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
+        self._notification = sequences.get("notifications", 0)
+        self._recipient = sequences.get("recipients", 0)
+        self._notifications: list[tuple[Any, ...]] = []
+        self._payloads: list[tuple[Any, ...]] = []
+        self._recipients: list[tuple[Any, ...]] = []
+        self._unwritten: set[Hashable] = set()
+
+    def take(self, entry: Entry, *, read: int) -> Verdict:
+        """Return what becomes of a notification."""
         try:
-            found.append(
-                enqueue(connection, notification=notification, payload=payload, quota=quota, room=room, read=read)
-            )
+            return self._take(entry, read)
         except (ports.QuotaExceededError, ports.StorageFullError, ports.IdempotencyConflictError) as error:
-            connection.execute("ROLLBACK TO notification")
-            found.append(error)
-        connection.execute("RELEASE notification")
-    return found
+            return error
+
+    def finish(self) -> None:
+        """Write what was taken, and what it is charged."""
+        self._write()
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes, stored_bytes) VALUES (?, ?, ?, ?)",
+            [(uid, used.messages, used.payload_bytes, used.stored_bytes) for uid, used in self._usage.items()],
+        )
+
+    def _take(self, entry: Entry, read: int) -> ports.Enqueued:
+        notification = entry.notification
+        found_by = _found_by(notification)
+        if not self._unwritten.isdisjoint(found_by):
+            self._write()
+        earlier = _find_object(self._connection, notification) or _find_key(self._connection, notification)
+        if earlier is not None:
+            return ports.Enqueued(id=earlier, repeated=True, pending=())
+        if self._has_room is None:
+            self._has_room = self._room.takes_work(reusable_bytes=schema.reusable_bytes(self._connection))
+        if not self._has_room:
+            raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
+        self._charge(entry, read)
+        self._unwritten.update(found_by)
+        return ports.Enqueued(id=notification.id, repeated=False, pending=self._add(notification, entry.payload))
+
+    def _charge(self, entry: Entry, read: int) -> None:
+        notification, quota = entry.notification, entry.quota
+        uid = notification.lane.namespace_uid
+        usage = quotas.charge(self._usage_of(uid), notification, payload_bytes=len(entry.payload), quota=quota)
+        excess_bytes = quotas.excess_bytes(usage, quota)
+        if excess_bytes:
+            chosen, more = forgetting.choose_finished(
+                self._connection, namespace_uid=uid, wanted_bytes=excess_bytes, read=read
+            )
+            usage = quotas.forgive(
+                usage,
+                freed_bytes=sum(each.freed_bytes for each in chosen),
+                more=more,
+                namespace=notification.lane.namespace,
+                quota=quota,
+            )
+            forgetting.forget(self._connection, chosen)
+        self._usage[uid] = usage
+
+    def _usage_of(self, uid: str) -> quotas.Usage:
+        if (known := self._usage.get(uid)) is not None:
+            return known
+        row = self._connection.execute(
+            "SELECT messages, payload_bytes, stored_bytes FROM usage WHERE namespace_uid = ?", (uid,)
+        ).fetchone()
+        messages, payload_bytes, stored_bytes = (0, 0, 0) if row is None else row
+        return quotas.Usage(messages=messages, payload_bytes=payload_bytes, stored_bytes=stored_bytes)
+
+    def _add(self, notification: ports.NewNotification, payload: bytes) -> tuple[ports.Pending, ...]:
+        lane, source = notification.lane, notification.source
+        accepted_at = rows.to_micros(notification.accepted_at)
+        self._notification += 1
+        number = self._notification
+        self._notifications.append(
+            (
+                number,
+                notification.id,
+                lane.namespace_uid,
+                lane.namespace,
+                lane.organization,
+                notification.category.value,
+                notification.severity.value,
+                notification.locale.value,
+                accepted_at,
+                rows.to_micros(notification.expires_at),
+                len(payload),
+                len(notification.recipients),
+                notification.idempotency_key,
+                notification.digest,
+                None if source is None else source.name,
+                None if source is None else source.object_uid,
+                None if source is None else source.spec_hash,
+                None if source is None else changes.advance_cursor(self._connection),
+                quotas.stored_bytes(notification, len(payload)),
+                quotas.key_bytes(notification),
+            )
+        )
+        self._payloads.append((number, payload))
+        first = self._recipient + 1
+        for address in notification.recipients:
+            self._recipient += 1
+            self._recipients.append((self._recipient, number, address, states.INITIAL.value, accepted_at, accepted_at))
+        return tuple(_pending(notification, number) for number in range(first, self._recipient + 1))
+
+    def _write(self) -> None:
+        self._connection.executemany(
+            "INSERT INTO notifications (number, id, namespace_uid, namespace, organization, category, severity, "
+            "locale, accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, "
+            "object_uid, spec_hash, change, stored_bytes, key_bytes) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self._notifications,
+        )
+        self._connection.executemany("INSERT INTO payloads (notification, body) VALUES (?, ?)", self._payloads)
+        self._connection.executemany(
+            "INSERT INTO recipients (number, notification, address, state, due_at, changed_at) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            self._recipients,
+        )
+        for written in (self._notifications, self._payloads, self._recipients, self._unwritten):
+            written.clear()
+
+
+def _found_by(notification: ports.NewNotification) -> tuple[Hashable, ...]:
+    """Return what the same notification would be found by."""
+    lane, source = notification.lane, notification.source
+    names = list[Hashable]()
+    if notification.idempotency_key is not None:
+        names.append((lane.namespace_uid, lane.organization, notification.idempotency_key))
+    if source is not None:
+        names.append((lane.namespace_uid, source.name, source.spec_hash, "object"))
+    return tuple(names)
+
+
+def _pending(notification: ports.NewNotification, recipient_number: int) -> ports.Pending:
+    return ports.Pending(
+        recipient_number=recipient_number,
+        lane=notification.lane,
+        category=notification.category,
+        state=states.INITIAL,
+        due_at=notification.accepted_at,
+        expires_at=notification.expires_at,
+        attempts=0,
+    )
 
 
 def _find_object(connection: sqlite3.Connection, notification: ports.NewNotification) -> str | None:
@@ -112,95 +251,3 @@ def _find_key(connection: sqlite3.Connection, notification: ports.NewNotificatio
     id_, digest = row
     repeats.require_same(notification, known_id=id_, known_digest=digest)
     return str(id_)
-
-
-def _charge(
-    connection: sqlite3.Connection,
-    notification: ports.NewNotification,
-    payload_bytes: int,
-    quota: ports.QueueQuota,
-    read: int,
-) -> None:
-    uid = notification.lane.namespace_uid
-    row = connection.execute(
-        "SELECT messages, payload_bytes, stored_bytes FROM usage WHERE namespace_uid = ?", (uid,)
-    ).fetchone()
-    messages, used_bytes, stored_bytes = (0, 0, 0) if row is None else row
-    usage = quotas.charge(
-        quotas.Usage(messages=messages, payload_bytes=used_bytes, stored_bytes=stored_bytes),
-        notification,
-        payload_bytes=payload_bytes,
-        quota=quota,
-    )
-    excess_bytes = quotas.excess_bytes(usage, quota)
-    if excess_bytes:
-        freed_bytes, more = forgetting.forget_finished(
-            connection, namespace_uid=uid, wanted_bytes=excess_bytes, read=read
-        )
-        usage = quotas.forgive(
-            usage, freed_bytes=freed_bytes, more=more, namespace=notification.lane.namespace, quota=quota
-        )
-    connection.execute(
-        "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes, stored_bytes) VALUES (?, ?, ?, ?)",
-        (uid, usage.messages, usage.payload_bytes, usage.stored_bytes),
-    )
-
-
-def _insert(
-    connection: sqlite3.Connection, notification: ports.NewNotification, payload: bytes
-) -> tuple[ports.Pending, ...]:
-    lane, source = notification.lane, notification.source
-    accepted_at = rows.to_micros(notification.accepted_at)
-    number = connection.execute(
-        "INSERT INTO notifications (id, namespace_uid, namespace, organization, category, severity, locale, "
-        "accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, object_uid, "
-        "spec_hash, change, stored_bytes, key_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            notification.id,
-            lane.namespace_uid,
-            lane.namespace,
-            lane.organization,
-            notification.category.value,
-            notification.severity.value,
-            notification.locale.value,
-            accepted_at,
-            rows.to_micros(notification.expires_at),
-            len(payload),
-            len(notification.recipients),
-            notification.idempotency_key,
-            notification.digest,
-            None if source is None else source.name,
-            None if source is None else source.object_uid,
-            None if source is None else source.spec_hash,
-            None if source is None else changes.advance_cursor(connection),
-            quotas.stored_bytes(notification, len(payload)),
-            quotas.key_bytes(notification),
-        ),
-    ).lastrowid
-    connection.execute("INSERT INTO payloads (notification, body) VALUES (?, ?)", (number, payload))
-    return tuple(
-        _insert_recipient(connection, notification, number, address, accepted_at) for address in notification.recipients
-    )
-
-
-def _insert_recipient(
-    connection: sqlite3.Connection,
-    notification: ports.NewNotification,
-    number: int | None,
-    address: str,
-    accepted_at: int,
-) -> ports.Pending:
-    recipient_number = connection.execute(
-        "INSERT INTO recipients (notification, address, state, due_at, changed_at) VALUES (?, ?, ?, ?, ?)",
-        (number, address, states.INITIAL.value, accepted_at, accepted_at),
-    ).lastrowid
-    assert recipient_number is not None, "an INSERT sets it"
-    return ports.Pending(
-        recipient_number=recipient_number,
-        lane=notification.lane,
-        category=notification.category,
-        state=states.INITIAL,
-        due_at=notification.accepted_at,
-        expires_at=notification.expires_at,
-        attempts=0,
-    )

@@ -1,8 +1,11 @@
-"""Storing what became of a recipient, and wiping a payload once nobody needs it, as `queueing.settlements` has it."""
+"""Storing what became of recipients, and wiping payloads once nobody needs them, as `queueing.settlements` has it."""
 
+import collections
 import dataclasses
 import hashlib
+import json
 import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 
 from mailtier.api import vocabulary
 from mailtier.sender import ports
@@ -11,53 +14,60 @@ from mailtier.sender.storage.sqlite import changes, rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """What a recipient's row and its notification's say before an outcome is stored."""
+class Report:
+    """An outcome that was reported.
 
-    stored: settlements.StoredRecipient
+    Attributes:
+        note: What is noted of the attempt; it is answered with this.
+    """
+
+    outcome: ports.Outcome
+    note: crashes.Note | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Home:
+    """Where a recipient belongs."""
+
     notification: int
     namespace_uid: str
     from_object: bool
 
 
-def record(connection: sqlite3.Connection, *, outcome: ports.Outcome, note: crashes.Note | None) -> None:
-    """Store an outcome in the transaction that is open; the last final one wipes the notification's payload.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Settled:
+    """A report that is stored, and what follows from it."""
 
-    Args:
-        note: What is noted of the attempt; it is answered with this.
+    report: Report
+    home: _Home
+    settlement: settlements.Settlement
 
-    Raises:
-        LookupError: There is no such recipient.
-        ValueError: A final state comes with a time of the next attempt, or another state without one.
-        mailtier.mail.states.IllegalTransition: The stored state does not lead to the reported one.
+
+def record(connection: sqlite3.Connection, reports: Sequence[Report]) -> Sequence[Exception | None]:
+    """Store outcomes in their order in the transaction that is open; the last final one wipes a notification's payload.
+
+    Returns:
+        None for each that is stored; else why it changed nothing:
+        LookupError, there is no such recipient;
+        ValueError, a final state comes with a time of the next attempt, or another state without one;
+        mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
-    row = _read(connection, outcome.recipient_number)
-    settlement = settlements.settle(row.stored, outcome)
-    connection.execute(
+    stored, homes = _read(connection, {report.outcome.recipient_number for report in reports})
+    found = settlements.settle_all(stored, [report.outcome for report in reports])
+    settled = [
+        _Settled(report=report, home=homes[report.outcome.recipient_number], settlement=settlement)
+        for report, settlement in zip(reports, found, strict=True)
+        if isinstance(settlement, settlements.Settlement)
+    ]
+    connection.executemany(
         "UPDATE recipients SET state = ?, due_at = ?, attempts = attempts + ?, doubts = doubts + ?, reason = ?, "
         "message = ?, changed_at = ?, noted = max(noted, ?), "
         "snapshot = CASE WHEN ? THEN NULL ELSE coalesce(?, snapshot) END WHERE number = ?",
-        (
-            outcome.state.value,
-            None if outcome.due_at is None else rows.to_micros(outcome.due_at),
-            outcome.attempted,
-            settlement.is_loss,
-            outcome.reason,
-            outcome.message,
-            rows.to_micros(outcome.at),
-            0 if note is None else note.serial,
-            settlement.is_final,
-            note.snapshot if settlement.is_loss and note is not None else None,
-            outcome.recipient_number,
-        ),
+        map(_columns, settled),
     )
-    if row.from_object:
-        connection.execute(
-            "UPDATE notifications SET change = ? WHERE number = ?",
-            (changes.advance_cursor(connection), row.notification),
-        )
-    if settlement.is_final:
-        _finish(connection, row, settlement)
+    _tell(connection, settled)
+    _finish(connection, [each for each in settled if each.settlement.is_final])
+    return [None if isinstance(each, settlements.Settlement) else each for each in found]
 
 
 def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) -> int:
@@ -70,36 +80,87 @@ def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) 
     return int(number)
 
 
-def _read(connection: sqlite3.Connection, recipient_number: int) -> _Row:
-    row = connection.execute(
-        "SELECT r.state, n.number, n.unfinished, n.payload_bytes, n.namespace_uid, n.object_name IS NOT NULL "
-        "FROM recipients r JOIN notifications n ON n.number = r.notification WHERE r.number = ?",
-        (recipient_number,),
-    ).fetchone()
-    if row is None:
-        raise LookupError(f"the queue has no recipient {recipient_number}")
-    state, notification, unfinished, payload_bytes, namespace_uid, from_object = row
-    return _Row(
-        stored=settlements.StoredRecipient(
-            state=vocabulary.RecipientState(state), unfinished=unfinished, payload_bytes=payload_bytes
-        ),
-        notification=notification,
-        namespace_uid=namespace_uid,
-        from_object=bool(from_object),
+def _read(
+    connection: sqlite3.Connection, recipients: Iterable[int]
+) -> tuple[dict[int, settlements.StoredRecipient], dict[int, _Home]]:
+    """Return what rows of recipients and of their notifications say before outcomes are stored."""
+    stored: dict[int, settlements.StoredRecipient] = {}
+    homes: dict[int, _Home] = {}
+    # CROSS JOIN: in this order, each by its number.
+    found = connection.execute(
+        "SELECT r.number, r.state, n.number, n.unfinished, n.payload_bytes, n.namespace_uid, "
+        "n.object_name IS NOT NULL FROM json_each(?) AS wanted CROSS JOIN recipients r ON r.number = wanted.value "
+        "CROSS JOIN notifications n ON n.number = r.notification",
+        (json.dumps(list(recipients)),),
     )
-
-
-def _finish(connection: sqlite3.Connection, row: _Row, settlement: settlements.Settlement) -> None:
-    if settlement.keep_until is not None:
-        # R11. The row stays (schema's docstring says why).
-        connection.execute("UPDATE payloads SET body = NULL WHERE notification = ?", (row.notification,))
-        connection.execute(
-            "UPDATE notifications SET keep_until = ?, stored_bytes = stored_bytes - ? WHERE number = ?",
-            (rows.to_micros(settlement.keep_until), settlement.freed_bytes, row.notification),
+    for number, state, notification, unfinished, payload_bytes, namespace_uid, from_object in found:
+        stored[number] = settlements.StoredRecipient(
+            state=vocabulary.RecipientState(state),
+            notification=notification,
+            unfinished=unfinished,
+            payload_bytes=payload_bytes,
         )
-    connection.execute("UPDATE notifications SET unfinished = unfinished - 1 WHERE number = ?", (row.notification,))
-    connection.execute(
-        "UPDATE usage SET messages = messages - 1, payload_bytes = payload_bytes - ?, stored_bytes = stored_bytes - ? "
-        "WHERE namespace_uid = ?",
-        (settlement.freed_bytes, settlement.freed_bytes, row.namespace_uid),
+        homes[number] = _Home(notification=notification, namespace_uid=namespace_uid, from_object=bool(from_object))
+    return stored, homes
+
+
+def _columns(settled: _Settled) -> tuple[object, ...]:
+    outcome, note, settlement = settled.report.outcome, settled.report.note, settled.settlement
+    return (
+        outcome.state.value,
+        None if outcome.due_at is None else rows.to_micros(outcome.due_at),
+        outcome.attempted,
+        settlement.is_loss,
+        outcome.reason,
+        outcome.message,
+        rows.to_micros(outcome.at),
+        0 if note is None else note.serial,
+        settlement.is_final,
+        note.snapshot if settlement.is_loss and note is not None else None,
+        outcome.recipient_number,
     )
+
+
+def _tell(connection: sqlite3.Connection, settled: Sequence[_Settled]) -> None:
+    """Make what came as objects news in the feed."""
+    for notification in dict.fromkeys(each.home.notification for each in settled if each.home.from_object):
+        connection.execute(
+            "UPDATE notifications SET change = ? WHERE number = ?", (changes.advance_cursor(connection), notification)
+        )
+
+
+def _finish(connection: sqlite3.Connection, final: Sequence[_Settled]) -> None:
+    """Count what has its end, and wipe what nobody needs any more (R11)."""
+    last = [each for each in final if each.settlement.keep_until is not None]
+    # The row stays (schema's docstring says why).
+    connection.executemany(
+        "UPDATE payloads SET body = NULL WHERE notification = ?", [(each.home.notification,) for each in last]
+    )
+    ended = collections.Counter(each.home.notification for each in final)
+    connection.executemany(
+        "UPDATE notifications SET unfinished = unfinished - ?, keep_until = ?, stored_bytes = stored_bytes - ? "
+        "WHERE number = ?",
+        _ends(last, ended),
+    )
+    connection.executemany(
+        "UPDATE notifications SET unfinished = unfinished - ? WHERE number = ?",
+        [(count, notification) for notification, count in ended.items()],
+    )
+    messages, freed_bytes = collections.Counter[str](), collections.Counter[str]()
+    for each in final:
+        messages[each.home.namespace_uid] += 1
+        freed_bytes[each.home.namespace_uid] += each.settlement.freed_bytes
+    connection.executemany(
+        "UPDATE usage SET messages = messages - ?, payload_bytes = payload_bytes - ?, stored_bytes = stored_bytes - ? "
+        "WHERE namespace_uid = ?",
+        [(count, freed_bytes[uid], freed_bytes[uid], uid) for uid, count in messages.items()],
+    )
+
+
+def _ends(last: Sequence[_Settled], ended: collections.Counter[int]) -> Iterator[tuple[object, ...]]:
+    """Yield the columns of notifications that are finished, and take them out of those that are not."""
+    for each in last:
+        keep_until = each.settlement.keep_until
+        assert keep_until is not None, "these are the last ones"
+        count = ended.pop(each.home.notification)
+        yield count, rows.to_micros(keep_until), each.settlement.freed_bytes, each.home.notification

@@ -28,8 +28,10 @@ def answer(
         accepted_at=rows.from_micros(accepted_at),
         expires_at=rows.from_micros(expires_at),
     )
-    for outcome in crashes.answer(note, found, now=now, in_doubt=in_doubt):
-        outcomes.record(connection, outcome=outcome, note=note)
+    answers = crashes.answer(note, found, now=now, in_doubt=in_doubt)
+    for error in outcomes.record(connection, [outcomes.Report(outcome=answer, note=note) for answer in answers]):
+        if error is not None:
+            raise error
 
 
 def begin(connection: sqlite3.Connection) -> int:

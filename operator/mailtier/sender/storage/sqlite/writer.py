@@ -9,8 +9,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from mailtier.sender import ports
 from mailtier.sender.storage import volume
@@ -18,6 +18,9 @@ from mailtier.sender.storage.sqlite import changes, schema
 from mailtier.telemetry import metrics
 
 _T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Item = TypeVar("_Item")
+_Item_contra = TypeVar("_Item_contra", contravariant=True)
 
 # What one transaction takes at most. The log grows by it before a checkpoint can empty it, and a full volume is
 # noticed between two of them.
@@ -34,11 +37,26 @@ _BUSY_RETRY_SECONDS: Final = 5.0
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
+class Work(Protocol[_Item_contra, _T_co]):
+    """Work of one kind, which is done for many items at once: a statement for all of them costs far less than one each.
+
+    It is a function of a module, or made once: commands that have the same one are done together.
+    """
+
+    def __call__(self, connection: sqlite3.Connection, items: Sequence[_Item_contra], /) -> Sequence[_T_co | Exception]:
+        """Return what each item comes to, in their order, or why it alone comes to nothing and changes nothing."""
+
+
+Step: TypeAlias = Callable[[sqlite3.Connection], _T]
+"""Work that is done alone."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Command:
     """One piece of work for a transaction, and who waits for it."""
 
-    run: Callable[[sqlite3.Connection], Any]
+    work: Work[Any, Any]
+    item: Any
     future: asyncio.Future[Any]
     committed: Callable[[], None] | None
     essential: bool
@@ -57,9 +75,10 @@ class _Result:
 class Writer:
     """Runs commands in the order of their submission, as many as wait in one transaction with one sync.
 
-    Each has a savepoint, so that one that fails takes no other with it. When the volume is full the reserve is
-    given up: essential commands (what was finished, R13) then go first, and are tried until they are stored;
-    all others are refused.
+    Those of one kind are done together, so that kinds keep no order among one another. One that fails takes no other
+    with it: what was done is rolled back, and each is done again by itself, in a savepoint. When the volume is full
+    the reserve is given up: essential commands (what was finished, R13) then go first, and are tried until they are
+    stored; all others are refused.
     """
 
     def __init__(
@@ -97,18 +116,34 @@ class Writer:
         self._thread = threading.Thread(target=self._main, name="queue-writer", daemon=True)
         self._thread.start()
 
-    def submit(
+    def submit(self, run: Step[_T], *, essential: bool = False, weight_bytes: int = 0) -> asyncio.Future[_T]:
+        """Return what the command will have returned once it is committed; it is done in its place, alone.
+
+        Args:
+            run: Called on the writer's thread, in a transaction; runs again if that could not be committed.
+            essential: Whether it is tried until it is stored when the volume is full.
+            weight_bytes: About how much it stores.
+
+        Raises:
+            RuntimeError: The writer was closed.
+        """
+        return self.submit_item(_steps, run, essential=essential, weight_bytes=weight_bytes)
+
+    def submit_item(
         self,
-        run: Callable[[sqlite3.Connection], _T],
+        work: Work[_Item, _T],
+        item: _Item,
         *,
         essential: bool = False,
         weight_bytes: int = 0,
         committed: Callable[[], None] | None = None,
     ) -> asyncio.Future[_T]:
-        """Return what the command will have returned once it is committed.
+        """Return what the work will have returned for an item once it is committed.
 
         Args:
-            run: Called on the writer's thread, in a transaction; runs again if that could not be committed.
+            work: Called on the writer's thread, in a transaction, for this item and others; called again if that
+                could not be committed.
+            item: What is to be done.
             essential: Whether it is tried until it is stored when the volume is full.
             weight_bytes: About how much it stores.
             committed: Called on the event loop after the commit, also if nobody waits for the result any more.
@@ -120,7 +155,14 @@ class Writer:
             raise RuntimeError("the queue is closed")
         future: asyncio.Future[_T] = self._loop.create_future()
         self._submitted.put(
-            _Command(run=run, future=future, committed=committed, essential=essential, weight_bytes=weight_bytes)
+            _Command(
+                work=work,
+                item=item,
+                future=future,
+                committed=committed,
+                essential=essential,
+                weight_bytes=weight_bytes,
+            )
         )
         return future
 
@@ -194,24 +236,37 @@ class Writer:
     def _transact(self, batch: list[_Command]) -> list[_Result]:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
-        results = [self._run(command) for command in batch]
+        try:
+            results = [result for portion in _portions(batch) for result in self._run(portion)]
+        except Exception as error:
+            if _is_of_storage(error):
+                raise
+            # One of them fails; which one is found by doing each by itself.
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            results = [self._run_alone(command) for command in batch]
         connection.execute("COMMIT")
         return results
 
-    def _run(self, command: _Command) -> _Result:
+    def _run(self, portion: Sequence[_Command]) -> Iterator[_Result]:
+        values = portion[0].work(self._connection, [command.item for command in portion])
+        for command, value in zip(portion, values, strict=True):
+            if isinstance(value, Exception):
+                yield _Result(command=command, value=None, error=value)
+            else:
+                yield _Result(command=command, value=value, error=None)
+
+    def _run_alone(self, command: _Command) -> _Result:
         self._connection.execute("SAVEPOINT command")
         try:
-            value, error = command.run(self._connection), None
-        except sqlite3.OperationalError:
-            # The volume or the file, not the command: SQLite may have rolled everything back.
-            raise
-        except Exception as raised:  # Whatever it is, it belongs to whoever waits for this command.
-            if isinstance(raised, sqlite3.DatabaseError) and schema.is_damage(raised):
+            (result,) = self._run((command,))
+        except Exception as error:  # Whatever it is, it belongs to whoever waits for this command.
+            if _is_of_storage(error):
                 raise
-            value, error = None, raised
+            result = _Result(command=command, value=None, error=error)
             self._connection.execute("ROLLBACK TO command")
         self._connection.execute("RELEASE command")
-        return _Result(command=command, value=value, error=error)
+        return result
 
     def _fail(self, error: Exception, *, batch_commands: int) -> None:
         if self._connection.in_transaction:
@@ -290,3 +345,28 @@ class Writer:
             # The next commit meets it too, and tells those who wait.
             return False
         return not busy
+
+
+def _steps(connection: sqlite3.Connection, steps: Sequence[Step[Any]]) -> Sequence[Any]:
+    """Do what is done alone, each in its place."""
+    return [step(connection) for step in steps]
+
+
+def _portions(batch: Sequence[_Command]) -> Iterator[Sequence[_Command]]:
+    """Yield commands of one kind together; what is done alone stays where it is, as it may ask for what came before."""
+    together: dict[Work[Any, Any], list[_Command]] = {}
+    for command in batch:
+        if command.work is _steps:
+            yield from together.values()
+            together.clear()
+            yield (command,)
+        else:
+            together.setdefault(command.work, []).append(command)
+    yield from together.values()
+
+
+def _is_of_storage(error: Exception) -> bool:
+    """Return whether an error is the volume's or the file's; SQLite may have rolled everything back."""
+    if isinstance(error, sqlite3.OperationalError):
+        return True
+    return isinstance(error, sqlite3.DatabaseError) and schema.is_damage(error)
