@@ -20,7 +20,7 @@ from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import payloads
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import embedded, intake, outcomes, schema, writer
+from mailtier.sender.storage.sqlite import embedded, intake, schema, settling, writer
 
 _Item = typing.TypeVar("_Item")
 _T = typing.TypeVar("_T")
@@ -64,7 +64,7 @@ async def enqueue(queue: ports.Queue, notifications: int, *, concurrency: int) -
 
 
 async def deliver(queue: ports.Queue, recipients: list[int], *, connections: int) -> None:
-    """Load, note and record each recipient as the delivery loop does, without a server."""
+    """Load, note and settle each recipient as the delivery loop does, without a server."""
     remaining = iter(recipients)
     under_way: list[asyncio.Future[None]] = []
 
@@ -73,7 +73,7 @@ async def deliver(queue: ports.Queue, recipients: list[int], *, connections: int
             await queue.load(recipient_number)
             await queue.note_dot(recipient_number, queues.SNAPSHOT)
             queue.note_accepted(recipient_number)
-            under_way.append(queue.record(queues.outcome(recipient_number, vocabulary.RecipientState.ACCEPTED)))
+            under_way.append(queues.settle(queue, queues.outcome(recipient_number, vocabulary.RecipientState.ACCEPTED)))
 
     await asyncio.gather(*(connection() for _ in range(connections)))
     await asyncio.gather(*under_way)
@@ -94,13 +94,14 @@ def statements(directory: pathlib.Path) -> tuple[float, float]:
     taken = [each for part in _commits(connection, functools.partial(intake.take, room=room), offers) for each in part]
     inserting = time.process_time() - started
     verdicts = [verdict for found in taken if not isinstance(found, Exception) for verdict in found]
+    accepted = vocabulary.RecipientState.ACCEPTED
     reports = [
-        outcomes.Report(outcome=queues.outcome(pending.recipient_number, vocabulary.RecipientState.ACCEPTED), note=None)
+        [settling.Report(outcome=queues.outcome(pending.recipient_number, accepted), note=None)]
         for verdict in verdicts
         for pending in (verdict.pending if isinstance(verdict, ports.Enqueued) else ())
     ]
     started = time.process_time()
-    assert [each for part in _commits(connection, outcomes.record, reports) for each in part] == [None] * len(offers)
+    assert [each for part in _commits(connection, settling.settle, reports) for each in part] == [[None]] * len(offers)
     finishing = time.process_time() - started
     connection.close()
     room.close()
@@ -138,7 +139,7 @@ async def measure(directory: pathlib.Path) -> None:
     await deliver(queue, recipients, connections=32)
     elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     print(
-        f"load, note, record, 32 connections: {len(recipients) / elapsed:.0f} /s, "
+        f"load, note, settle, 32 connections: {len(recipients) / elapsed:.0f} /s, "
         f"{len(recipients) / elapsed / syncs:.1f} for each sync, "
         f"{cpu / len(recipients) * 1e6:.0f} µs CPU each"
     )

@@ -110,7 +110,9 @@ async def _fill_and_die(directory: pathlib.Path, filler: pathlib.Path) -> None:
     _fill(filler)
     # All at once, so that wiping their payloads in one transaction needs more room than the reserve gives.
     async with queues.stalled(queue):
-        outcomes = [queue.record(queues.outcome(recipient_number, _S.ACCEPTED)) for _, recipient_number in recorded]
+        outcomes = [
+            queues.settle(queue, queues.outcome(recipient_number, _S.ACCEPTED)) for _, recipient_number in recorded
+        ]
     await asyncio.wait_for(asyncio.gather(*outcomes), 60)
     refused = await asyncio.gather(*(queues.put(queue) for _ in range(3)), return_exceptions=True)
     # Whatever that has freed is gone again. Notes need no room.
@@ -141,7 +143,7 @@ async def _reopen(directory: pathlib.Path, filler: pathlib.Path) -> None:
         assert job is not None
         assert job.text == _PAYLOAD
         found[job.notification_id] = pending.state.value
-        await queue.record(queues.outcome(pending.recipient_number, _S.ACCEPTED))
+        await queues.settle(queue, queues.outcome(pending.recipient_number, _S.ACCEPTED))
 
     async def takes_work() -> bool:
         with contextlib.suppress(ports.StorageFullError):

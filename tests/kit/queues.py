@@ -142,6 +142,17 @@ async def put(queue: ports.Queue, **changes: object) -> tuple[str, list[int]]:
     return enqueued.id, [pending.recipient_number for pending in enqueued.pending]
 
 
+def settle(queue: ports.Queue, outcome: ports.Outcome) -> asyncio.Future[None]:
+    """Store one outcome; it is on its way when this returns, and the future has its error."""
+    return asyncio.ensure_future(_only(queue.settle([outcome])))
+
+
+async def _only(storing: collections.abc.Awaitable[collections.abc.Sequence[Exception | None]]) -> None:
+    (error,) = await storing
+    if error is not None:
+        raise error
+
+
 async def job(queue: ports.Queue, recipient_number: int) -> ports.Job:
     """Return the job of a recipient that must have one."""
     loaded = await queue.load(recipient_number)
@@ -189,15 +200,20 @@ class _Watched:
     def __getattr__(self, name: str) -> object:
         return getattr(self._queue, name)
 
-    def record(self, outcome: ports.Outcome) -> asyncio.Future[None]:
-        """Store an outcome."""
-        future = self._queue.record(outcome)
+    def settle(
+        self, outcomes: collections.abc.Sequence[ports.Outcome]
+    ) -> asyncio.Future[collections.abc.Sequence[Exception | None]]:
+        """Store outcomes."""
+        future = self._queue.settle(outcomes)
         future.add_done_callback(self._note)
         return future
 
-    def _note(self, future: asyncio.Future[None]) -> None:
-        if not future.cancelled() and isinstance(error := future.exception(), recipient_states.IllegalTransition):
-            self._refused.append(str(error))
+    def _note(self, future: asyncio.Future[collections.abc.Sequence[Exception | None]]) -> None:
+        if future.cancelled() or future.exception():
+            return
+        for error in future.result():
+            if isinstance(error, recipient_states.IllegalTransition):
+                self._refused.append(str(error))
 
 
 @contextlib.asynccontextmanager
@@ -237,7 +253,7 @@ async def keep_busy(queue: ports.Queue, *, workers: int) -> None:
             if number % 3 == 1:
                 queue.note_accepted(recipient_number)
                 print("accepted", id_, flush=True)
-                queue.record(outcome(recipient_number, vocabulary.RecipientState.ACCEPTED))
+                settle(queue, outcome(recipient_number, vocabulary.RecipientState.ACCEPTED))
 
     await asyncio.gather(*(work(worker) for worker in range(workers)))
 

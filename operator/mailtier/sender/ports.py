@@ -267,17 +267,18 @@ class Queue(Protocol):
     def note_accepted(self, recipient_number: int) -> None:
         """Note, on the reply to the final dot, that the message was taken (survives SIGKILL; no commit)."""
 
-    def record(self, outcome: Outcome) -> asyncio.Future[None]:
-        """Store an outcome; payloads are wiped once every recipient of the notification is final.
+    def settle(self, outcomes: Sequence[Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
+        """Store outcomes; payloads are wiped once every recipient of the notification is final.
 
-        It is on its way when this returns: the delivery loop need not await it (the notes cover a crash), only
-        look at its error in the end. Outcomes are stored in the order of the calls. While the volume is full it is
-        tried until there is room.
+        They are on their way when this returns: the delivery loop need not await them (the notes cover a crash), only
+        look at their errors in the end. Outcomes are stored in the order of the calls, and of each call; one that is
+        refused takes no other with it. While the volume is full they are tried until there is room.
 
-        Raises (by the future):
+        Returns:
+            By the future, None for each that is stored, else why it changed nothing:
             LookupError: There is no such recipient.
             ValueError: `due_at` does not fit the state.
-            mailtier.mail.states.IllegalTransition: The stored state does not lead there; nothing was changed.
+            mailtier.mail.states.IllegalTransition: The stored state does not lead there.
         """
 
     async def find(self, lane: LaneKey, notification_id: str) -> Record | None:

@@ -132,7 +132,7 @@ async def test_a_note_that_was_answered_says_nothing(queue_factory: queues.Facto
     queue = await queue_factory.open()
     id_, (recipient_number,) = await queues.put(queue)
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient_number, state))
+    await queues.settle(queue, queues.outcome(recipient_number, state))
     for _ in range(3):
         before = await queue.find(queues.LANE, id_)
         queue = await queue_factory.reopen()
@@ -144,7 +144,7 @@ async def test_an_unanswered_note_outlives_answered_ones(queue_factory: queues.F
     queue = await queue_factory.open()
     id_, (recipient_number,) = await queues.put(queue)
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient_number, S.DEFERRED))
+    await queues.settle(queue, queues.outcome(recipient_number, S.DEFERRED))
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["in doubt"]

@@ -73,7 +73,7 @@ async def test_damage_while_it_is_open_ends_the_work(tmp_path: pathlib.Path) -> 
     assert failed
     assert "restart the sender" in failed[0]
     outcomes = (queues.outcome(recipient, vocabulary.RecipientState.ACCEPTED) for recipient in recipients)
-    stored = await asyncio.gather(*map(queue.record, outcomes), return_exceptions=True)
+    stored = await asyncio.gather(*(queues.settle(queue, each) for each in outcomes), return_exceptions=True)
     assert {type(each) for each in stored} <= {type(None), ports.StorageBrokenError}
     assert isinstance(stored[-1], ports.StorageBrokenError)
     await queue.close()

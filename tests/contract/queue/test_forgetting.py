@@ -20,7 +20,9 @@ async def _finish(
     """Return the id of a finished notification to twenty long addresses, of which the first few were accepted."""
     new = queues.notification(recipients=_CROWD, **changes)
     for number, pending in enumerate((await queue.enqueue(new, quota=quota)).pending):
-        await queue.record(queues.outcome(pending.recipient_number, S.ACCEPTED if number < accepted else S.FAILED))
+        await queues.settle(
+            queue, queues.outcome(pending.recipient_number, S.ACCEPTED if number < accepted else S.FAILED)
+        )
     return new.id
 
 

@@ -32,7 +32,7 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
     queue = await queue_factory.open()
     id_, (recipient_number,) = await queues.put(queue)
     later = queues.START + dt.timedelta(minutes=1)
-    await queue.record(queues.outcome(recipient_number, S.DEFERRED, at=later))
+    await queues.settle(queue, queues.outcome(recipient_number, S.DEFERRED, at=later))
     queue = await queue_factory.reopen()
     assert (await queues.record(queue, id_)).recipients == (
         feed.Recipient(
@@ -51,27 +51,27 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
 async def test_what_is_no_attempt_is_not_counted(queue: ports.Queue) -> None:
     """An outcome by a fault of the server charges no attempt (R12)."""
     id_, (recipient_number,) = await queues.put(queue)
-    await queue.record(queues.outcome(recipient_number, S.DEFERRED, attempted=False))
+    await queues.settle(queue, queues.outcome(recipient_number, S.DEFERRED, attempted=False))
     assert (await queues.record(queue, id_)).recipients[0].attempts == 0
 
 
 async def test_outcomes_are_stored_in_the_order_of_the_calls(queue: ports.Queue) -> None:
     """Nobody has to await an outcome before the next one of the same recipient."""
     id_, (recipient_number,) = await queues.put(queue)
-    queue.record(queues.outcome(recipient_number, S.HELD, attempted=False))
-    queue.record(queues.outcome(recipient_number, S.QUEUED, attempted=False))
-    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+    queues.settle(queue, queues.outcome(recipient_number, S.HELD, attempted=False))
+    queues.settle(queue, queues.outcome(recipient_number, S.QUEUED, attempted=False))
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
     assert await queues.states(queue, id_) == ["accepted"]
 
 
 async def test_a_notification_is_complete_when_every_recipient_is_final(queue: ports.Queue) -> None:
     """A final recipient has no job; the others keep theirs until the notification is complete."""
     id_, (first, second) = await queues.put(queue, recipients=("a@x.org", "b@x.org"))
-    await queue.record(queues.outcome(first, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(first, S.ACCEPTED))
     assert await queue.load(first) is None
     assert await queue.load(second) is not None
     assert not (await queues.record(queue, id_)).complete
-    await queue.record(queues.outcome(second, S.FAILED))
+    await queues.settle(queue, queues.outcome(second, S.FAILED))
     assert (await queues.record(queue, id_)).complete
     assert [found async for found in queue.pending()] == []
 
@@ -86,9 +86,9 @@ async def test_an_outcome_follows_what_is_stored_or_changes_nothing(
     id_, (recipient_number, _) = await queues.put(queue, source=queues.source(), recipients=("a@x.org", "b@x.org"))
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
     if stored is not S.QUEUED:
-        await queue.record(queues.outcome(recipient_number, stored))
+        await queues.settle(queue, queues.outcome(recipient_number, stored))
     before = await _everything(queue, id_, recipient_number)
-    recording = queue.record(queues.outcome(recipient_number, reported, attempted=attempted, at=_LATER))
+    recording = queues.settle(queue, queues.outcome(recipient_number, reported, attempted=attempted, at=_LATER))
     if may_be:
         await recording
         assert await queues.states(queue, id_) == [reported.value, "queued"]
@@ -115,8 +115,8 @@ async def test_a_doubt_outlives_what_its_resends_come_to(queue_factory: queues.F
     """A resend that was refused for now, or ended with the process before its dot, leaves a recipient in doubt (R4)."""
     queue = await queue_factory.open()
     id_, (recipient_number,) = await queues.put(queue)
-    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT))
-    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT, attempted=False, at=_LATER))
+    await queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT))
+    await queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT, attempted=False, at=_LATER))
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["in doubt"]
     (pending,) = [found async for found in queue.pending()]
@@ -130,9 +130,9 @@ async def test_an_outcome_that_contradicts_itself_is_refused(queue: ports.Queue)
     for state, due_at in ((S.ACCEPTED, queues.START), (S.DEFERRED, None)):
         wrong = dataclasses.replace(queues.outcome(recipient_number, state), due_at=due_at)
         with pytest.raises(ValueError, match="due_at"):
-            await queue.record(wrong)
+            await queues.settle(queue, wrong)
     with pytest.raises(LookupError):
-        await queue.record(queues.outcome(recipient_number + 1, S.ACCEPTED))
+        await queues.settle(queue, queues.outcome(recipient_number + 1, S.ACCEPTED))
 
 
 async def test_a_doubt_is_counted_and_keeps_its_snapshot(queue_factory: queues.Factory) -> None:
@@ -140,11 +140,11 @@ async def test_a_doubt_is_counted_and_keeps_its_snapshot(queue_factory: queues.F
     queue = await queue_factory.open()
     _, (recipient_number,) = await queues.put(queue)
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT))
+    await queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT))
     queue = await queue_factory.reopen()
     job = await queues.job(queue, recipient_number)
     assert (job.doubts, job.attempts, job.snapshot) == (1, 1, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient_number, S.IN_DOUBT, attempted=False))
+    await queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT, attempted=False))
     await queue.purge(now=queues.START)
     job = await queues.job(queue, recipient_number)
     assert (job.doubts, job.snapshot) == (1, queues.SNAPSHOT)
@@ -153,9 +153,9 @@ async def test_a_doubt_is_counted_and_keeps_its_snapshot(queue_factory: queues.F
 async def test_states_are_counted(queue: ports.Queue) -> None:
     """The counts tell how many recipients stand in each state that is not final."""
     _, recipients = await queues.put(queue, recipients=("a@x.org",) * 4)
-    await queue.record(queues.outcome(recipients[0], S.DEFERRED))
-    await queue.record(queues.outcome(recipients[1], S.HELD, attempted=False))
-    await queue.record(queues.outcome(recipients[2], S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipients[0], S.DEFERRED))
+    await queues.settle(queue, queues.outcome(recipients[1], S.HELD, attempted=False))
+    await queues.settle(queue, queues.outcome(recipients[2], S.ACCEPTED))
     assert await queue.counts() == {S.DEFERRED: 1, S.HELD: 1, S.QUEUED: 1}
 
 
@@ -168,8 +168,8 @@ async def test_the_feed_tells_what_became_of_objects(queue_factory: queues.Facto
     assert [(item.id, item.complete, item.name, item.spec_hash) for item in await queues.changed_objects(queue, 0)] == [
         (id_, False, "backup", "spec-1")
     ]
-    await queue.record(queues.outcome(first, S.ACCEPTED))
-    await queue.record(queues.outcome(second, S.FAILED))
+    await queues.settle(queue, queues.outcome(first, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(second, S.FAILED))
     queue = await queue_factory.reopen()
     (news,) = await queues.changed_objects(queue, cursor)
     assert (news.id, news.complete) == (id_, True)
@@ -204,7 +204,7 @@ async def test_cursors_are_not_given_twice(queue_factory: queues.Factory) -> Non
     """Removing the last item that changed does not turn the cursor back."""
     queue = await queue_factory.open()
     _, (recipient_number,) = await queues.put(queue, source=queues.source())
-    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
     cursor = (await queue.changes(0)).cursor
     assert await queue.purge(now=queues.START + dt.timedelta(days=30)) == 1
     queue = await queue_factory.reopen()
@@ -252,7 +252,7 @@ async def test_a_cancelled_caller_does_not_undo(queue: ports.Queue) -> None:
     """An outcome whose caller is gone is stored nevertheless."""
     id_, (recipient_number,) = await queues.put(queue)
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
-    queue.record(queues.outcome(recipient_number, S.ACCEPTED)).cancel()
+    queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED)).cancel()
     await queues.put(queue)
     assert await queues.states(queue, id_) == ["accepted"]
 

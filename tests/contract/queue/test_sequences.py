@@ -132,7 +132,7 @@ class Sequences(stateful.RuleBasedStateMachine):
 
     async def _record(self, recipient_number: int, state: S) -> bool:
         try:
-            await self.queue.record(queues.outcome(recipient_number, state))
+            await queues.settle(self.queue, queues.outcome(recipient_number, state))
         except states.IllegalTransition:
             return False
         return True
@@ -187,7 +187,7 @@ class Sequences(stateful.RuleBasedStateMachine):
             await self.queue.note_dot(recipient_number, queues.SNAPSHOT)
         async with queues.stalled(self.queue):
             recorded = [
-                self.queue.record(queues.outcome(recipient_number, S.EXPIRED)) for recipient_number in under_way
+                queues.settle(self.queue, queues.outcome(recipient_number, S.EXPIRED)) for recipient_number in under_way
             ]
             for recipient_number in dots[1:]:
                 await self.queue.note_dot(recipient_number, queues.SNAPSHOT)

@@ -83,7 +83,7 @@ async def test_a_repeat_is_the_same_notification(queue_factory: queues.Factory) 
     first = await queue.enqueue(new, quota=queues.QUOTA)
     repeat = dataclasses.replace(new, id="another")
     assert await queue.enqueue(repeat, quota=queues.QUOTA) == ports.Enqueued(id=new.id, repeated=True, pending=())
-    await queue.record(queues.outcome(first.pending[0].recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(first.pending[0].recipient_number, S.ACCEPTED))
     queue = await queue_factory.reopen()
     assert (await queue.enqueue(repeat, quota=queues.QUOTA)).id == new.id
     assert [found async for found in queue.pending()] == []
@@ -157,7 +157,7 @@ async def test_messages_are_limited_by_quota(queue: ports.Queue) -> None:
         await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
     other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
     await queue.enqueue(queues.notification(lane=other, recipients=("a@x.org", "b@x.org")), quota=quota)
-    await queue.record(queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
     await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
 
 
@@ -169,7 +169,7 @@ async def test_payload_is_limited_by_quota(queue_factory: queues.Factory) -> Non
     queue = await queue_factory.reopen()
     with pytest.raises(ports.QuotaExceededError):
         await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
-    await queue.record(queues.outcome(enqueued.pending[0].recipient_number, S.EXPIRED, attempted=False))
+    await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, S.EXPIRED, attempted=False))
     await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
 
 
@@ -197,7 +197,7 @@ async def test_finished_ones_are_removed_after_their_retention(queue: ports.Queu
     day = dt.timedelta(days=1)
     done, (recipient_number,) = await queues.put(queue, idempotency_key="key", digest="d1")
     waiting, _ = await queues.put(queue)
-    await queue.record(queues.outcome(recipient_number, S.ACCEPTED, at=queues.START + day))
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED, at=queues.START + day))
     assert await queue.purge(now=queues.START + 8 * day) == 0
     assert await queue.purge(now=queues.START + 8 * day + day / 24) == 1
     assert await queue.find(queues.LANE, done) is None
@@ -209,7 +209,7 @@ async def test_objects_are_known_until_they_were_not_seen_for_long(queue: ports.
     """An object that is offered again is kept for seven more days, so that it does not mail again."""
     day = dt.timedelta(days=1)
     id_, (recipient_number,) = await queues.put(queue, source=queues.source())
-    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
     seen, _ = await queues.put(queue, source=queues.source(), accepted_at=queues.START + 5 * day)
     assert seen == id_
     assert await queue.purge(now=queues.START + 11 * day) == 0
@@ -238,5 +238,5 @@ async def test_oldest_is_the_first_without_a_final_state(queue: ports.Queue) -> 
     first = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
     await queue.enqueue(queues.notification(accepted_at=later), quota=queues.QUOTA)
     assert await queue.oldest() == queues.START
-    await queue.record(queues.outcome(first.pending[0].recipient_number, S.FAILED))
+    await queues.settle(queue, queues.outcome(first.pending[0].recipient_number, S.FAILED))
     assert await queue.oldest() == later

@@ -28,9 +28,9 @@ async def test_a_finished_payload_is_on_no_disk(queue_factory: queues.Factory) -
     )
     await queue.note_dot(first, queues.SNAPSHOT)
     queue.note_accepted(first)
-    await queue.record(queues.outcome(first, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(first, S.ACCEPTED))
     assert _lies_on_disk(queue_factory.directory, "WIPEME")
-    await queue.record(queues.outcome(second, S.EXPIRED, attempted=False))
+    await queues.settle(queue, queues.outcome(second, S.EXPIRED, attempted=False))
     await queue_factory.close()
     assert _lies_on_disk(queue_factory.directory, "WIPEME") == []
 
@@ -47,7 +47,7 @@ async def test_payloads_are_wiped_among_others(queue_factory: queues.Factory) ->
         living |= {mark: recipients for mark, (_, recipients) in zip(marks, stored, strict=True)}
         for mark in moment.sample(sorted(living), 80):
             for recipient_number in living.pop(mark):
-                queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+                queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
             finished.add(mark)
         await queue.purge(now=queues.START + dt.timedelta(days=moment.choice([0, 8])))
     await queue_factory.close()
@@ -70,7 +70,7 @@ async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path: pathlib.Path
     )
     try:
         _, (recipient_number,) = await queues.put(queue, text="WIPEME")
-        await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+        await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
 
         await wait.until_async(
             lambda: not _lies_on_disk(directory, "WIPEME"), within_seconds=30, why="the log is emptied"

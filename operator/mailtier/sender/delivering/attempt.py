@@ -117,7 +117,9 @@ class Attempts:
             return
         if entry.pending.state is _S.HELD:
             # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
-            await self._queue.record(verdicts.returned(entry.pending.recipient_number, now=self._clock.wall()))
+            (error,) = await self._queue.settle([verdicts.returned(job.recipient_number, now=self._clock.wall())])
+            if error is not None:
+                raise error
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
         attempt = tries.Try(entry=entry, job=job, login=login)
         event = await self._try(attempt, target, slot)

@@ -1,8 +1,9 @@
 """Storing outcomes in the background: the session goes on while the disk writes."""
 
 import asyncio
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from mailtier.mail import states
@@ -12,6 +13,14 @@ from mailtier.telemetry import logs, metrics
 _MAXIMUM_OUTSTANDING: Final = 2_000
 
 _log = logs.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """An outcome, and what is to be called when it is stored."""
+
+    outcome: ports.Outcome
+    then: Callable[[], None] | None
 
 
 class Recorder:
@@ -25,22 +34,25 @@ class Recorder:
         self.broken: ports.StorageBrokenError | None = None
         self._queue = queue
         self._on_broken = on_broken
-        self._outstanding: set[asyncio.Future[None]] = set()
+        self._gathered: list[_Report] = []
+        self._outstanding = 0
+        self._storing: set[asyncio.Future[Sequence[Exception | None]]] = set()
         self._has_room = asyncio.Event()
         self._has_room.set()
 
     def store(self, outcome: ports.Outcome, then: Callable[[], None] | None = None) -> None:
-        """Have an outcome stored.
+        """Have an outcome stored, together with others that come before the loop goes on.
 
         Args:
             outcome: What to store.
             then: Called when that is over.
         """
-        future = self._queue.record(outcome)
-        self._outstanding.add(future)
-        if len(self._outstanding) >= _MAXIMUM_OUTSTANDING:
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered.append(_Report(outcome=outcome, then=then))
+        self._outstanding += 1
+        if self._outstanding >= _MAXIMUM_OUTSTANDING:
             self._has_room.clear()
-        future.add_done_callback(functools.partial(self._stored, outcome, then))
 
     async def wait_for_room(self) -> None:
         """Return when not too much is outstanding; to be awaited before more work is begun."""
@@ -48,35 +60,45 @@ class Recorder:
 
     async def close(self, *, within_seconds: float) -> None:
         """Wait for what is outstanding; what a crash would leave, the queue's own notes cover."""
-        if self._outstanding:
-            await asyncio.wait(set(self._outstanding), timeout=within_seconds)
+        self._flush()
+        if self._storing:
+            await asyncio.wait(set(self._storing), timeout=within_seconds)
 
     def note_broken(self, error: ports.StorageBrokenError) -> None:
         """Note that the storage needs a restart."""
         self.broken = self.broken or error
         self._on_broken()
 
-    def _stored(self, outcome: ports.Outcome, then: Callable[[], None] | None, future: asyncio.Future[None]) -> None:
-        self._outstanding.discard(future)
-        if len(self._outstanding) < _MAXIMUM_OUTSTANDING:
+    def _flush(self) -> None:
+        reports, self._gathered = self._gathered, []
+        if reports:
+            future = self._queue.settle([report.outcome for report in reports])
+            self._storing.add(future)
+            future.add_done_callback(functools.partial(self._stored, reports))
+
+    def _stored(self, reports: Sequence[_Report], future: asyncio.Future[Sequence[Exception | None]]) -> None:
+        self._storing.discard(future)
+        self._outstanding -= len(reports)
+        if self._outstanding < _MAXIMUM_OUTSTANDING:
             self._has_room.set()
         if future.cancelled():
             return
-        error = future.exception()
-        if isinstance(error, ports.StorageBrokenError):
-            self.note_broken(error)
-        elif error is not None:
-            # It does not fit what is stored: a defect, which storing it again would only repeat.
-            _log.error(
-                "an outcome was not stored",
-                recipient_number=outcome.recipient_number,
-                state=outcome.state,
-                exc_info=error,
-            )
-        else:
-            _count(outcome)
-        if then is not None:
-            then()
+        if isinstance(broken := future.exception(), ports.StorageBrokenError):
+            self.note_broken(broken)
+        errors = [broken for _ in reports] if broken is not None else future.result()
+        for report, error in zip(reports, errors, strict=True):
+            if error is None:
+                _count(report.outcome)
+            elif not isinstance(error, ports.StorageBrokenError):
+                # It does not fit what is stored: a defect, which storing it again would only repeat.
+                _log.error(
+                    "an outcome was not stored",
+                    recipient_number=report.outcome.recipient_number,
+                    state=report.outcome.state,
+                    exc_info=error,
+                )
+            if report.then is not None:
+                report.then()
 
 
 def _count(outcome: ports.Outcome) -> None:

@@ -43,7 +43,7 @@ async def queue(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[ports.Q
 
 async def _finish_one(queue: ports.Queue) -> str:
     enqueued = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
-    await queue.record(queues.outcome(enqueued.pending[0].recipient_number, vocabulary.RecipientState.FAILED))
+    await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, vocabulary.RecipientState.FAILED))
     return enqueued.id
 
 

@@ -20,11 +20,11 @@ from mailtier.sender.storage.sqlite import (
     forgetting,
     intake,
     memories,
-    outcomes,
     readers,
     recovery,
     rows,
     schema,
+    settling,
     writer,
 )
 
@@ -203,7 +203,7 @@ class EmbeddedQueue:
         number = self._snapshots.get(digest)
         if number is None:
             number = await self._writer.submit(
-                functools.partial(outcomes.store_snapshot, snapshot=snapshot), weight_bytes=len(snapshot.settings)
+                functools.partial(settling.store_snapshot, snapshot=snapshot), weight_bytes=len(snapshot.settings)
             )
             self._snapshots[digest] = number
         self._used_snapshots.add(digest)
@@ -215,15 +215,19 @@ class EmbeddedQueue:
         with contextlib.suppress(OSError):
             self._journal.note_accepted(recipient_number)
 
-    def record(self, outcome: ports.Outcome) -> asyncio.Future[None]:
-        """Store an outcome, and answer what the journal says of the attempt; see `ports.Queue`."""
-        note = self._journal.find(outcome.recipient_number)
+    def settle(self, outcomes: Sequence[ports.Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
+        """Store outcomes, and answer what the journal says of the attempts; see `ports.Queue`."""
+        reports = [
+            settling.Report(outcome=outcome, note=self._journal.find(outcome.recipient_number)) for outcome in outcomes
+        ]
         return self._writer.submit_item(
-            outcomes.record,
-            outcomes.Report(outcome=outcome, note=note),
-            essential=True,
-            committed=None if note is None else functools.partial(self._journal.settle, note),
+            settling.settle, reports, essential=True, committed=functools.partial(self._answer, reports)
         )
+
+    def _answer(self, reports: Sequence[settling.Report], errors: Sequence[Exception | None]) -> None:
+        for report, error in zip(reports, errors, strict=True):
+            if error is None and report.note is not None:
+                self._journal.settle(report.note)
 
     async def find(self, lane: ports.LaneKey, notification_id: str) -> ports.Record | None:
         """Return a notification of a lane, or None."""

@@ -5,7 +5,7 @@ import sqlite3
 
 from mailtier.api import vocabulary
 from mailtier.sender.queueing import crashes
-from mailtier.sender.storage.sqlite import outcomes, rows
+from mailtier.sender.storage.sqlite import rows, settling
 
 
 def answer(
@@ -29,7 +29,8 @@ def answer(
         expires_at=rows.from_micros(expires_at),
     )
     answers = crashes.answer(note, found, now=now, in_doubt=in_doubt)
-    for error in outcomes.record(connection, [outcomes.Report(outcome=answer, note=note) for answer in answers]):
+    (errors,) = settling.settle(connection, [[settling.Report(outcome=answer, note=note) for answer in answers]])
+    for error in errors:
         if error is not None:
             raise error
 

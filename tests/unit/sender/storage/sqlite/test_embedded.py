@@ -44,7 +44,7 @@ async def test_a_note_is_kept_until_its_outcome_is_committed(open_queue: Open, t
     await queue.note_dot(one, queues.SNAPSHOT)
     queue.note_accepted(one)
     async with queues.stalled(queue):
-        recorded = queue.record(queues.outcome(one, S.ACCEPTED))
+        recorded = queues.settle(queue, queues.outcome(one, S.ACCEPTED))
         await queue.note_dot(two, queues.SNAPSHOT)
         queue.note_accepted(two)
         shutil.copytree(tmp_path / "queue", tmp_path / "copy")
@@ -59,9 +59,9 @@ async def test_a_release_under_way_is_made_up_for(open_queue: Open, tmp_path: pa
     queue = await open_queue()
     id_, (recipient_number,) = await queues.put(queue)
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipient_number, S.HELD, attempted=False))
+    await queues.settle(queue, queues.outcome(recipient_number, S.HELD, attempted=False))
     async with queues.stalled(queue):
-        released = queue.record(queues.outcome(recipient_number, S.QUEUED, attempted=False))
+        released = queues.settle(queue, queues.outcome(recipient_number, S.QUEUED, attempted=False))
         await queue.note_dot(recipient_number, queues.SNAPSHOT)
         queue.note_accepted(recipient_number)
         shutil.copytree(tmp_path / "queue", tmp_path / "copy")
@@ -109,13 +109,13 @@ async def test_one_that_fails_in_a_commit_takes_no_other_with_it(open_queue: Ope
     id_, (first, second) = await queues.put(queue, recipients=("a@x.org", "b@x.org"), source=queues.source())
     async with queues.stalled(queue):
         waiting = [
-            queue.record(queues.outcome(first, S.ACCEPTED)),
+            queues.settle(queue, queues.outcome(first, S.ACCEPTED)),
             asyncio.ensure_future(queues.put(queue)),
             asyncio.ensure_future(queues.put(queue, id=id_)),
             asyncio.ensure_future(queues.put(queue, recipients=("a@x.org", "b@x.org"))),
             asyncio.ensure_future(queue.remember("key", "text")),
-            queue.record(queues.outcome(first, S.DEFERRED)),
-            queue.record(queues.outcome(second, S.FAILED)),
+            queues.settle(queue, queues.outcome(first, S.DEFERRED)),
+            queues.settle(queue, queues.outcome(second, S.FAILED)),
         ]
         await asyncio.sleep(0)
     found = await asyncio.gather(*waiting, return_exceptions=True)
@@ -160,10 +160,10 @@ async def test_outcomes_of_one_recipient_follow_one_another_in_a_commit(open_que
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
     async with queues.stalled(queue):
         waiting = [
-            queue.record(queues.outcome(recipient_number, S.IN_DOUBT)),
-            queue.record(queues.outcome(recipient_number, S.IN_DOUBT, attempted=False)),
-            queue.record(queues.outcome(recipient_number, S.ACCEPTED)),
-            queue.record(queues.outcome(recipient_number, S.FAILED)),
+            queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT)),
+            queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT, attempted=False)),
+            queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED)),
+            queues.settle(queue, queues.outcome(recipient_number, S.FAILED)),
         ]
     found = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(each) for each in found] == [type(None), type(None), type(None), states.IllegalTransition]
@@ -182,7 +182,7 @@ async def test_a_full_volume_refuses_new_work_only(open_queue: Open) -> None:
     with pytest.raises(ports.StorageFullError):
         await queues.put(queue)
     assert (await queue.enqueue(new, quota=queues.QUOTA)).repeated
-    await queue.record(queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
 
 
 async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: pathlib.Path) -> None:
@@ -208,7 +208,7 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
     assert (await queues.job(queue, recipient_number)).locale is vocabulary.Locale.ENGLISH
     _, (later,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
     assert (await queues.job(queue, later)).locale is vocabulary.Locale.JAPANESE
-    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
     assert await queues.states(queue, id_) == ["accepted"]
 
 
@@ -225,7 +225,7 @@ async def test_what_an_earlier_release_stored_counts(open_queue: Open, tmp_path:
     queue = await open_queue()
     _, (recipient_number,) = await queues.put(queue, idempotency_key="key")
     await queues.put(queue, source=queues.source("object"), recipients=("a@x.org", "b@x.org"))
-    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
     await queue.close()
     before = counted()
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
@@ -253,7 +253,7 @@ async def test_a_broken_volume_is_told(open_queue: Open, tmp_path: pathlib.Path)
     with pytest.raises(ports.StorageBrokenError):
         await queues.put(queue)
     with pytest.raises(ports.StorageBrokenError):
-        await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+        await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
 
 
 async def test_a_closed_queue_refuses(open_queue: Open) -> None:
@@ -310,13 +310,13 @@ async def test_a_snapshot_is_stored_once_and_goes(open_queue: Open) -> None:
         await queue.note_dot(recipient_number, queues.SNAPSHOT)
     assert await stored() == 1
     for recipient_number in recipients[1:]:
-        await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
-    await queue.record(queues.outcome(recipients[0], S.IN_DOUBT))
+        await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipients[0], S.IN_DOUBT))
     for _ in range(2):
         await queue.purge(now=queues.START)
         assert await stored() == 1
     await queue.note_dot(recipients[0], queues.SNAPSHOT)
-    await queue.record(queues.outcome(recipients[0], S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipients[0], S.ACCEPTED))
     await queue.purge(now=queues.START)
     assert await stored() == 1
     await queue.purge(now=queues.START)
@@ -357,7 +357,7 @@ async def test_a_file_that_was_full_once_takes_work_again(open_queue: Open) -> N
     queue = await open_queue()
     _, (recipient_number,) = await queues.put(queue, text="x" * 200_000)
     assert await queue._writer.submit(schema.reusable_bytes) == 0
-    await queue.record(queues.outcome(recipient_number, S.ACCEPTED))
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
     assert await queue._writer.submit(schema.reusable_bytes) > 190_000
 
 

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,15 +44,21 @@ class _Settled:
     settlement: settlements.Settlement
 
 
-def record(connection: sqlite3.Connection, reports: Sequence[Report]) -> Sequence[Exception | None]:
+def settle(
+    connection: sqlite3.Connection, reported: Sequence[Sequence[Report]]
+) -> Sequence[Sequence[Exception | None]]:
     """Store outcomes in their order in the transaction that is open; the last final one wipes a notification's payload.
 
+    Args:
+        reported: What each of several callers reports.
+
     Returns:
-        None for each that is stored; else why it changed nothing:
+        For each of them, and each outcome of theirs, None if it is stored; else why it changed nothing:
         LookupError, there is no such recipient;
         ValueError, a final state comes with a time of the next attempt, or another state without one;
         mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
+    reports = [report for each in reported for report in each]
     stored, homes = _read(connection, {report.outcome.recipient_number for report in reports})
     found = settlements.settle_all(stored, [report.outcome for report in reports])
     settled = [
@@ -67,7 +74,8 @@ def record(connection: sqlite3.Connection, reports: Sequence[Report]) -> Sequenc
     )
     _tell(connection, settled)
     _finish(connection, [each for each in settled if each.settlement.is_final])
-    return [None if isinstance(each, settlements.Settlement) else each for each in found]
+    errors = iter([None if isinstance(each, settlements.Settlement) else each for each in found])
+    return [list(itertools.islice(errors, len(each))) for each in reported]
 
 
 def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) -> int:
