@@ -84,7 +84,7 @@ def statements(directory: pathlib.Path) -> tuple[float, float]:
     room = volume.Room(directory / "reserve", full_at=2.0, reserve_bytes=4096)
     connection = schema.open_writer(directory / "statements.sqlite3")
     offers = [
-        intake.Offer(
+        intake.Offering(
             entries=[intake.Entry(notification=new, payload=payloads.encode(new), quota=_QUOTA)],
             read=0,
         )
@@ -96,7 +96,7 @@ def statements(directory: pathlib.Path) -> tuple[float, float]:
     verdicts = [verdict for found in taken if not isinstance(found, Exception) for verdict in found]
     accepted = vocabulary.RecipientState.ACCEPTED
     reports = [
-        [settling.Report(outcome=queues.outcome(pending.recipient_number, accepted), note=None)]
+        [settling.ReportedOutcome(outcome=queues.outcome(pending.recipient_number, accepted), note=None)]
         for verdict in verdicts
         for pending in (verdict.pending if isinstance(verdict, ports.Enqueued) else ())
     ]

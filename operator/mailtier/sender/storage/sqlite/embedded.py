@@ -183,7 +183,7 @@ class EmbeddedQueue:
         ]
         return self._writer.submit_item(
             self._taking,
-            intake.Offer(entries=entries, read=self._read),
+            intake.Offering(entries=entries, read=self._read),
             weight_bytes=sum(len(entry.payload) for entry in entries),
         )
 
@@ -218,13 +218,14 @@ class EmbeddedQueue:
     def settle(self, outcomes: Sequence[ports.Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
         """Store outcomes, and answer what the journal says of the attempts; see `ports.Queue`."""
         reports = [
-            settling.Report(outcome=outcome, note=self._journal.find(outcome.recipient_number)) for outcome in outcomes
+            settling.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
+            for outcome in outcomes
         ]
         return self._writer.submit_item(
             settling.settle, reports, essential=True, committed=functools.partial(self._answer, reports)
         )
 
-    def _answer(self, reports: Sequence[settling.Report], errors: Sequence[Exception | None]) -> None:
+    def _answer(self, reports: Sequence[settling.ReportedOutcome], errors: Sequence[Exception | None]) -> None:
         for report, error in zip(reports, errors, strict=True):
             if error is None and report.note is not None:
                 self._journal.settle(report.note)

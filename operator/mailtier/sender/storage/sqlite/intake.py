@@ -28,7 +28,7 @@ class Entry:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offering:
     """Notifications that one caller offers together.
 
     Attributes:
@@ -39,7 +39,9 @@ class Offer:
     read: int
 
 
-def take(connection: sqlite3.Connection, offers: Sequence[Offer], *, room: volume.Room) -> Sequence[Sequence[Verdict]]:
+def take(
+    connection: sqlite3.Connection, offers: Sequence[Offering], *, room: volume.Room
+) -> Sequence[Sequence[Verdict]]:
     """Store notifications in their order, or find the same ones, in the transaction that is open.
 
     Args:

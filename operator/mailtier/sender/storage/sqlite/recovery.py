@@ -29,7 +29,9 @@ def answer(
         expires_at=rows.from_micros(expires_at),
     )
     answers = crashes.answer(note, found, now=now, in_doubt=in_doubt)
-    (errors,) = settling.settle(connection, [[settling.Report(outcome=answer, note=note) for answer in answers]])
+    (errors,) = settling.settle(
+        connection, [[settling.ReportedOutcome(outcome=answer, note=note) for answer in answers]]
+    )
     for error in errors:
         if error is not None:
             raise error

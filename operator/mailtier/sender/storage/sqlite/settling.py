@@ -15,7 +15,7 @@ from mailtier.sender.storage.sqlite import changes, rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class ReportedOutcome:
     """An outcome that was reported.
 
     Attributes:
@@ -39,13 +39,13 @@ class _Home:
 class _Settled:
     """A report that is stored, and what follows from it."""
 
-    report: Report
+    report: ReportedOutcome
     home: _Home
     settlement: settlements.Settlement
 
 
 def settle(
-    connection: sqlite3.Connection, reported: Sequence[Sequence[Report]]
+    connection: sqlite3.Connection, reported: Sequence[Sequence[ReportedOutcome]]
 ) -> Sequence[Sequence[Exception | None]]:
     """Store outcomes in their order in the transaction that is open; the last final one wipes a notification's payload.
 
