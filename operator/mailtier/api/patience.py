@@ -42,6 +42,9 @@ _ALERT: Final = RetryPolicy(
     in_doubt_delays=_RESEND,
 )
 
+RECOVERY_HELD: Final = dt.timedelta(seconds=60)
+"""How long a password recovery is held at most for what may pass: somebody waits before a screen."""
+
 POLICIES: Final[Mapping[vocabulary.Category, RetryPolicy]] = types.MappingProxyType(
     {
         _C.PASSWORD_RECOVERY: RetryPolicy(

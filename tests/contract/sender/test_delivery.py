@@ -309,7 +309,7 @@ async def test_a_resend_that_meets_a_dead_server_is_still_in_doubt(sender: sendi
     target = sender.destinations.get(of)
     sender.skip(301)
     await wait.until_async(
-        lambda: target.breaker.retry_at > sender.clock.monotonic(), within_seconds=5, why="the breaker is open"
+        lambda: target.health.breaker.retry_at > sender.clock.monotonic(), within_seconds=5, why="the breaker is open"
     )
     assert await sender.states(of, sent) == [_S.IN_DOUBT]
     server.script.clear()
@@ -325,7 +325,7 @@ async def test_a_dead_server_is_remembered_once(sender: sending.Sender, serve: S
     target = sender.destinations.get(of)
     await sender.notify(of)
     await wait.until_async(
-        lambda: target.breaker.retry_at > sender.clock.monotonic(), within_seconds=5, why="the breaker is open"
+        lambda: target.health.breaker.retry_at > sender.clock.monotonic(), within_seconds=5, why="the breaker is open"
     )
     for _ in range(20):
         sent = await sender.notify(of)

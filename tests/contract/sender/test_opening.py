@@ -342,7 +342,7 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
             memory=memories.Memory(),
         )
         target = known.get(sending.settings("a", sending.endpoint(server, host="smtp.example.com")))
-        target.breaker.succeed()
+        target.health.breaker.succeed()
         slots = [target.reserve() for _ in range(3)]
         await asyncio.gather(
             *(target.session_for(slot, credentials.ANONYMOUS, payer=None) for slot in slots if slot is not None)

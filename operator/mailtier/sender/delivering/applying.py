@@ -65,7 +65,7 @@ class Applier:
         outcome, entry = decided.for_recipient, attempt.entry
         if isinstance(outcome, ports.Outcome) and outcome.state in states.FINAL:
             self._end(outcome, attempt)
-        self._tell_destination(decided.destination, target)
+        self._tell_destination(decided.destination, attempt, target)
         entry.losses, entry.crashes = decided.losses, decided.crashes
         self._tell_lane(decided, entry)
         if decided.probe.contradicts is not None:
@@ -143,18 +143,22 @@ class Applier:
         """Return when an entry is due: where it waits for the server, not before the pause that it was just given."""
         if not decided.waits_for_server:
             return due_at
-        pause = target.retry_at(entry.organization.key.namespace) - self._clock.monotonic()
+        pause = target.health.retry_at(entry.organization.key.namespace) - self._clock.monotonic()
         return max(due_at, self._clock.wall() + dt.timedelta(seconds=pause))
 
     @staticmethod
     def _tell_destination(
-        news: consequences.Served | consequences.Faulted | None, target: destination.Destination
+        news: consequences.Served | consequences.Faulted | consequences.LoginTroubled | None,
+        attempt: tries.Try,
+        target: destination.Destination,
     ) -> None:
         match news:
             case consequences.Served(namespace=namespace):
-                target.note_served(namespace)
+                target.health.note_served(namespace)
             case consequences.Faulted(phase=phase, namespace=namespace):
-                target.note_fault(phase, namespace=namespace)
+                target.health.note_fault(phase, namespace=namespace)
+            case consequences.LoginTroubled(trouble=trouble):
+                target.note_login_trouble(attempt.found.generation, trouble)
 
     def _tell_lane(self, decided: consequences.Consequences, entry: lanes.LaneEntry) -> None:
         entry.lane.refusals = decided.lane_refusals
@@ -174,4 +178,5 @@ class Applier:
         except credentials.CredentialsError:
             found = attempt.found
         if found.generation == attempt.found.generation or target.auth_state(found.generation).refusal is not None:
-            self._keeper.hold(attempt.entry.organization.key, held, recheck=True)
+            trial_at = target.auth_state(found.generation).looked_at(self._clock.monotonic())
+            self._keeper.hold(attempt.entry.organization.key, held, recheck=True, trial_at=trial_at)

@@ -94,11 +94,11 @@ class Attempts:
             # At once: until it is judged, the entry would be taken again.
             self._keeper.judge(key)
             return
-        if (until := target.retry_at(key.namespace)) > self._clock.monotonic():
+        if (until := target.health.retry_at(key.namespace)) > self._clock.monotonic():
             # The namespace has met something here that others have not; they go on meanwhile.
             self._schedule.park_until(entry, until=until)
             return
-        found = await self._credentials(entry, usable, target)
+        found = await self._credentials(entry, usable, target, slot)
         if found is None:
             return
         if (ticket := target.at.login(found, slot.seat)) is None:
@@ -127,7 +127,7 @@ class Attempts:
             await self._applier.apply(consequences.decide(event, self._gather(attempt, target)), attempt, target)
 
     async def _credentials(
-        self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
+        self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination, slot: slots.Slot
     ) -> credentials.Credentials | None:
         """Return the credentials to use, or None with the organization held, or waiting for a token."""
         key = entry.organization.key
@@ -148,6 +148,13 @@ class Attempts:
             self._keeper.hold(key, held, recheck=True)
             return None
         state = target.auth_state(found.generation)
+        if state.trouble is not None and not target.has_session(slot, found.generation):
+            now, trial_at = self._clock.monotonic(), state.trial_at(entry.pending.category)
+            if trial_at is not None and trial_at > now:
+                self._schedule.put_first(entry)
+                held = tries.held(state.trouble, usable)
+                self._keeper.hold(key, held, recheck=True, trial_at=state.looked_at(now))
+                return None
         refused = dataclasses.replace(found, failure=state.refusal)
         ready = self._tokens.peek(found) if state.refusal is None else refused
         if ready is None:
@@ -251,7 +258,7 @@ class Attempts:
             lane_refusals=entry.lane.refusals,
             losses=entry.losses,
             crashes=entry.crashes,
-            served_at=target.served_at,
+            served_at=target.health.served_at,
             monotonic=self._clock.monotonic(),
             context=verdicts.VerdictContext(
                 now=self._clock.wall(),

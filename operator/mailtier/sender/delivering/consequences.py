@@ -95,6 +95,13 @@ class Faulted:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LoginTroubled:
+    """The server answers, and could not check a login that is not the host's, or broke off at it."""
+
+    trouble: classify.Failure
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeNews:
     """What the settings' probe is to know.
 
@@ -126,13 +133,13 @@ class Consequences:
         crashes: How often building its message has failed now.
         probe: What the settings' probe is to know.
         refused: Why the organization is held unless its Secret, which is to be read again, holds something newer;
-            None where the credentials were not refused.
+            None where the credentials were neither refused nor in trouble.
         drops_token: Whether the access token is not to be used again.
     """
 
     for_recipient: ports.Outcome | StillInDoubt | AwaitsToken
     waits_for_server: bool = False
-    destination: Served | Faulted | None = None
+    destination: Served | Faulted | LoginTroubled | None = None
     lane_refusals: refusals.SettingsRefusals
     holds_lane_until: float | None = None
     losses: refusals.Losses
@@ -231,6 +238,15 @@ def _failed(failure: classify.Failure, known: Circumstances, *, phase: classify.
     is_demand = was_open and failure.reason is reasons.DeliveryReason.AUTHENTICATION_REQUIRED
     contradiction = failure if is_demand else None
     match failure.scope:
+        case classify.Scope.SERVER if phase is classify.Phase.AUTH and known.usable.has_own_login:
+            # Others log in there as somebody else: it is these credentials that wait, and are tried again.
+            trouble = dataclasses.replace(failure, scope=classify.Scope.CREDENTIALS)
+            return dataclasses.replace(
+                _only(_outcome(trouble, known), known),
+                destination=LoginTroubled(trouble=trouble),
+                probe=ProbeNews(requests=True),
+                refused=tries.held(trouble, known.usable),
+            )
         case classify.Scope.SERVER:
             backoff = patience.POLICIES[known.job.category].minimal_backoff * (1 + known.context.jitter)
             return dataclasses.replace(

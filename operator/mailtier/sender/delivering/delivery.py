@@ -289,11 +289,18 @@ class Deliverer:
                 await self._attempts.carry_out(following, target, slot)
                 slot.pace.settle()
                 self._schedule.charge(following, int((self._clock.monotonic() - began) / _TURN_SECONDS))
-                if slot.is_trial and target.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
+                if (
+                    slot.is_trial
+                    and target.health.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED
+                ):
                     # The server works again: this slot is one like the others, which may be used as well.
                     slot.is_trial = False
                     self._note_free(target.key)
-                if self._is_stopping or target.must_yield(slot) or target.breaker.retry_at > self._clock.monotonic():
+                if (
+                    self._is_stopping
+                    or target.must_yield(slot)
+                    or target.health.breaker.retry_at > self._clock.monotonic()
+                ):
                     break
                 following = self._schedule.take(target.key, self._clock.monotonic())
                 if following is not None:

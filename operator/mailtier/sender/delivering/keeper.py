@@ -110,15 +110,16 @@ class Keeper:
         there = self._settings.get(effective.HOST) if target.at.is_host_s else None
         self._schedule.unpark(key, target.key, rates=judged.rates(there))
 
-    def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool) -> None:
+    def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool, trial_at: float | None = None) -> None:
         """Hold an organization's messages.
 
         Args:
             key: The organization.
             held: Why.
             recheck: Whether time alone may mend it.
+            trial_at: When it may be mended, where that is known; seconds of the monotonic clock.
         """
-        if self._holds.hold(key, held, now=self._clock.monotonic(), recheck=recheck):
+        if self._holds.hold(key, held, now=self._clock.monotonic(), recheck=recheck, trial_at=trial_at):
             _log.info("messages are held", organization=str(lanes.organization_of(key)), reason=held.reason)
         self._schedule.park(key)
         self._wake()

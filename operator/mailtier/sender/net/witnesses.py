@@ -1,7 +1,7 @@
 """Who met faults of one server once it had greeted, and whether they are the server's; pure.
 
-What a server does after its greeting it may do for somebody's sake: it says 421 to who sent too much, drops whoever
-sent too long a message, and answers 454 to one account. Let that open the breaker that all share, and one tenant stops
+What a server does after its greeting it may do for somebody's sake: it says 421 to who sent too much, and drops whoever
+sent too long a message. Let that open the breaker that all share, and one tenant stops
 the mail of the others. So it is the server's only when two namespaces meet it within a minute; until then, whoever met
 it waits alone, as long as for a server that is down.
 """

@@ -218,10 +218,13 @@ async def _look_with(
             state.probed_at = time.monotonic()
         if failure is not None and failure.scope is classify.Scope.SERVER:
             phase = phase or classify.Phase.MAIL
-            target.note_fault(phase, namespace=usable.witness(phase))
+            if phase is classify.Phase.AUTH and usable.has_own_login:
+                target.note_login_trouble(found.generation, failure)
+            else:
+                target.health.note_fault(phase, namespace=usable.witness(phase))
         elif failure is None or failure.reason not in faults.UNASKED:
             # Before the slot is given back: whoever gets it next has to know.
-            target.note_served(usable.settings.organization.namespace or None)
+            target.health.note_served(usable.settings.organization.namespace or None)
     finally:
         await target.release(slot)
     return _finding(target, found, progress, (phase, failure))

@@ -52,7 +52,9 @@ class Holds:
         """Return why each organization is held."""
         return {key: hold.held for key, hold in self._holds.items()}
 
-    def hold(self, key: ports.LaneKey, held: standing.Held, *, now: float, recheck: bool) -> bool:
+    def hold(
+        self, key: ports.LaneKey, held: standing.Held, *, now: float, recheck: bool, trial_at: float | None = None
+    ) -> bool:
         """Begin a hold, or go on with it; return whether it is a new one, or has another reason.
 
         Args:
@@ -60,15 +62,19 @@ class Holds:
             held: Why.
             now: Seconds of the monotonic clock.
             recheck: Whether time alone may mend it.
+            trial_at: When it may be mended, where that is known and comes first.
         """
         former = self._holds.get(key) or self._on_trial.pop(key, None)
         # A hold that was released only for a trial goes on where it was.
         goes_on = former is not None and former.held.reason == held.reason
         judged = former.judged + 1 if former and goes_on else 1
+        recheck_at = now + _RECHECKS.ceiling(judged).total_seconds()
+        if trial_at is not None:
+            recheck_at = min(recheck_at, trial_at)
         self._holds[key] = Hold(
             held=held,
             since=former.since if former and goes_on else now,
-            recheck_at=now + _RECHECKS.ceiling(judged).total_seconds() if recheck else None,
+            recheck_at=recheck_at if recheck else None,
             judged=judged,
         )
         return not goes_on

@@ -40,6 +40,12 @@ class Usable:
         return None if is_host_s else self.settings.organization.namespace or None
 
     @property
+    def has_own_login(self) -> bool:
+        """Whether a session logs in with credentials that are not the host's."""
+        is_anonymous = self.auth.mechanism is vocabulary.Mechanism.ANONYMOUS
+        return not is_anonymous and self.auth.origin is not vocabulary.Origin.HOST
+
+    @property
     def barred(self) -> str | None:
         """What forbids the settings where the endpoint is the host's server by another name; None for nothing."""
         findings = self.settings.by_address.findings

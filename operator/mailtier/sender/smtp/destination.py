@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from mailtier.mail import classify
-from mailtier.sender.net import breaker, faults, resolver, shares, witnesses
+from mailtier.sender.net import breaker, faults, resolver, shares
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import slots
+from mailtier.sender.smtp import health, slots
 from mailtier.sender.smtp.servers import destination_key, pacing, server_room, surroundings, whereabouts
 from mailtier.sender.smtp.sessions import opening, session
 from mailtier.telemetry import metrics
@@ -44,8 +44,7 @@ class Destination:
         on_move: Told when it was found to be the host's server, or to be so no more.
 
     Attributes:
-        breaker: Whether the server is left alone.
-        served_at: When it last did what it was asked to; seconds of the monotonic clock.
+        health: Whether the server is left alone, by whom.
         last_used: When it was last asked for, in seconds of the monotonic clock.
         at: At which server it is, and what holds there.
     """
@@ -60,9 +59,7 @@ class Destination:
         on_move: Callable[[destination_key.DestinationKey], None],
     ) -> None:
         self.key = key
-        self.breaker = breaker.Breaker()
-        self.served_at = float("-inf")
-        self._witnesses = witnesses.Witnesses()
+        self.health = health.ServerHealth(around.time)
         self.last_used = around.time.monotonic()
         self._users = 0
         self._around = around
@@ -98,31 +95,11 @@ class Destination:
         is_over = slot.turns >= _TURN_MESSAGES or self._clock.monotonic() - slot.taken_at >= _TURN_SECONDS
         return is_over and slot.seat.room.must_yield(slot.seat)
 
-    def retry_at(self, namespace: str) -> float:
-        """Return when a namespace may use the server again; in the past where nothing keeps it from that."""
-        return max(self.breaker.retry_at, self._witnesses.retry_at(namespace))
-
-    def note_served(self, namespace: str | None) -> None:
-        """Note that the server did, for a namespace or for the host, what a server does."""
-        self.breaker.succeed()
-        self.served_at = self._clock.monotonic()
-        if namespace is not None:
-            self._witnesses.acquit(namespace)
-
-    def note_fault(self, phase: classify.Phase, *, namespace: str | None) -> None:
-        """Note a fault, and leave the server alone if it is the server's.
-
-        Args:
-            phase: In which it came; whoever connects meets the same until EHLO is answered.
-            namespace: Whose credentials they were at AUTH, whose message or sender address afterwards; None for the
-                host's.
-        """
-        now, jitter = self._clock.monotonic(), self._clock.random()
-        is_for_all = namespace is None or phase in opening.BEFORE_AUTH
-        if is_for_all or self._witnesses.testify(str(namespace), now, jitter=jitter):
-            self.breaker.fail(now, jitter=jitter)
-        else:
-            self.breaker.note_alive()
+    def note_login_trouble(self, generation: credentials.Generation, trouble: classify.Failure) -> None:
+        """Note that the server answers, and could not check a login that is not the host's: that one waits alone."""
+        self.health.note_alive()
+        state = self.auth_state(generation)
+        state.note_trouble(trouble, self._clock.monotonic(), jitter=self._clock.random())
 
     def auth_state(self, generation: credentials.Generation) -> auth_states.AuthState:
         """Return what is known of a credential generation at this server."""
@@ -133,19 +110,19 @@ class Destination:
         now, seat = self._clock.monotonic(), self.at.seat
         if not seat.room.offer(seat):
             return None
-        if not self.breaker.acquire(now):
+        if not self.health.breaker.acquire(now):
             self.want_nothing()
             return None
         seat.room.take(seat)
-        return self._new_slot(seat, is_trial=self.breaker.state(now) is breaker.BreakerState.HALF_OPEN)
+        return self._new_slot(seat, is_trial=self.health.breaker.state(now) is breaker.BreakerState.HALF_OPEN)
 
     def again_at(self) -> float:
         """Return when to ask for a slot again that was not to be had just now; in the past where it will be told."""
         rate, now = self.at.rate(self.at.seat), self._clock.monotonic()
         if rate is None:
-            return self.breaker.retry_at
+            return self.health.breaker.retry_at
         allowed_at = rate.allowed_at(now)
-        return max(self.breaker.retry_at, allowed_at if allowed_at > now else now + _TURN_LOST_SECONDS)
+        return max(self.health.breaker.retry_at, allowed_at if allowed_at > now else now + _TURN_LOST_SECONDS)
 
     @property
     def is_in_use(self) -> bool:
@@ -178,7 +155,7 @@ class Destination:
     def give_back(self, slot: slots.Slot) -> None:
         """Give back a slot that has no session."""
         if slot.is_trial:
-            self.breaker.release()
+            self.health.breaker.release()
         slot.seat.room.give_back(slot.seat, of_probe=slot.is_probe_s)
         self.at.tidy()
 
@@ -357,6 +334,7 @@ class Destination:
         if progress.address not in {plan.addresses[0], self._preferred}:
             self._preferred, self._preferred_until = progress.address, self._clock.monotonic() + PREFERRED_SECONDS
         state.proven.add(spot.seat.room.label)
+        state.note_success()
         metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
         metrics.add_sessions(1)
         return opened

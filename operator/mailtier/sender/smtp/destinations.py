@@ -128,5 +128,5 @@ class Destinations:
     def tell_metrics(self) -> None:
         """Export how many endpoints are in which breaker state."""
         now = self._clock.monotonic()
-        counts = collections.Counter(found.breaker.state(now).value for found in self._known.values())
+        counts = collections.Counter(found.health.breaker.state(now).value for found in self._known.values())
         metrics.set_destinations(counts)

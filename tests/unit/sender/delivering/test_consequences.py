@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from kit import attempts
+from kit import attempts, sending
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, replies, transaction
 from mailtier.sender import ports
@@ -14,6 +14,7 @@ from mailtier.sender.net import faults
 from mailtier.sender.scheduling import refusals
 
 _C = vocabulary.Category
+_ORG = vocabulary.Origin.ORG
 _P = classify.Phase
 _R = reasons.DeliveryReason
 _S = vocabulary.RecipientState
@@ -62,14 +63,19 @@ def test_scope_and_phase_decide(
 ) -> None:
     """Each scope has its consequences, the same ones before there is a session and in it (R12)."""
     failure = attempts.failure(scope, permanent=permanent)
+    # At AUTH a fault is the server's with the host's login alone.
+    is_host_s = scope is _Scope.SERVER and phase is _P.AUTH
+    usable = attempts.usable(vocabulary.Origin.HOST if is_host_s else vocabulary.Origin.ORG)
     decided = consequences.decide(
-        attempts.refused(failure) if phase is None else attempts.closed(failure, phase), attempts.KNOWN
+        attempts.refused(failure) if phase is None else attempts.closed(failure, phase),
+        dataclasses.replace(attempts.KNOWN, usable=usable),
     )
     told = decided.destination
     assert _state(decided) == (state, attempted)
     assert type(told) is news
     assert told is not None
-    assert told.namespace == "ns"
+    assert isinstance(told, (consequences.Served, consequences.Faulted))
+    assert told.namespace == (None if is_host_s else "ns")
     assert not isinstance(told, consequences.Faulted) or told.phase is (phase or _P.RCPT)
     assert (decided.waits_for_server, decided.drops_token) == (news is consequences.Faulted, False)
     assert decided.probe == consequences.ProbeNews(requests=probes)
@@ -87,6 +93,30 @@ def test_the_host_s_login_concerns_the_host() -> None:
         consequences.Faulted(phase=_P.AUTH, namespace=None),
         consequences.Faulted(phase=_P.MAIL, namespace="ns"),
     ]
+
+
+@pytest.mark.parametrize("fault", [None, classify.Fault.CONNECTION_LOST, classify.Fault.TIMED_OUT])
+def test_trouble_with_a_login_concerns_that_login(fault: classify.Fault | None) -> None:
+    """What the server cannot check, or breaks off at, is held and says why; the server is not told to be at fault."""
+    (reply,) = replies.ReplyParser().receive(b"454 4.7.0 Temporary authentication failure\r\n")
+    failure = classify.classify_fault(_P.AUTH, fault) if fault else classify.classify_reply(_P.AUTH, reply)
+    decided = consequences.decide(attempts.closed(failure, _P.AUTH), attempts.KNOWN)
+    assert _state(decided) == (_S.HELD, False)
+    assert decided.destination == consequences.LoginTroubled(
+        trouble=dataclasses.replace(failure, scope=_Scope.CREDENTIALS)
+    )
+    assert decided.refused is not None
+    assert decided.refused.reason == failure.reason
+    assert (decided.waits_for_server, decided.probe) == (False, consequences.ProbeNews(requests=True))
+
+
+def test_without_a_login_a_fault_at_its_place_is_a_namespace_s() -> None:
+    """Where nobody logs in, a connection that is lost then is judged like one that is lost at MAIL."""
+    usable = dataclasses.replace(attempts.usable(), auth=dataclasses.replace(sending.ANONYMOUS, origin=_ORG))
+    decided = consequences.decide(
+        attempts.closed(attempts.failure(_Scope.SERVER), _P.AUTH), dataclasses.replace(attempts.KNOWN, usable=usable)
+    )
+    assert decided.destination == consequences.Faulted(phase=_P.AUTH, namespace="ns")
 
 
 @pytest.mark.parametrize(("opened", "seconds"), [(True, 90.0), (False, 0.0)])

@@ -91,13 +91,22 @@ def test_every_end_leads_to_one_state_that_may_follow(
 def test_nobody_pays_for_another_s_fault(event: tries.AttemptEvent, known: consequences.Circumstances) -> None:
     """A fault of the server charges no attempt (R12), and only such a fault opens its breaker.
 
-    Only refused credentials have the Secret read again and the organization held, only refused settings are
-    remembered of the lane, and only a refused token is dropped.
+    Only credentials that are refused, or that are not the host's and could not be checked, have the Secret read again
+    and the organization held; only refused settings are remembered of the lane, and only a refused token is dropped.
     """
     decided = consequences.decide(event, known)
     failure = event.failure if isinstance(event, (tries.NotOpened, transaction.RecipientResult)) else None
     is_lost = event == attempts.LOST
     scope = failure.scope if failure is not None and not is_lost else None
+    is_troubled = isinstance(decided.destination, consequences.LoginTroubled)
+    assert is_troubled is (
+        scope is _Scope.SERVER
+        and isinstance(event, tries.NotOpened)
+        and event.phase is _P.AUTH
+        and known.usable.has_own_login
+    )
+    if is_troubled:
+        scope = _Scope.CREDENTIALS
     charged = decided.destination is None and scope is _Scope.SERVER
     assert not charged or (isinstance(event, transaction.RecipientResult) and known.losses.count >= 2)
     if scope is _Scope.SERVER and isinstance(decided.for_recipient, ports.Outcome):

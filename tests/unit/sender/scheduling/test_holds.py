@@ -32,6 +32,16 @@ def test_rechecks_back_off_to_a_minute() -> None:
     assert pauses == [5, 10, 20, 40, 60, 60, 60]
 
 
+def test_what_may_be_mended_sooner_is_looked_at_sooner() -> None:
+    """A hold whose trial is due before the next look is lifted then; a later trial delays no look."""
+    waiting = holds.Holds()
+    for trial_at, expected in ((101.5, 101.5), (500.0, 110.0), (None, 120.0)):
+        waiting.hold(_KEY, _REFUSED, now=100.0, recheck=True, trial_at=trial_at)
+        hold = waiting.find(_KEY)
+        assert hold is not None
+        assert hold.recheck_at == expected
+
+
 def test_a_hold_that_was_lifted_to_look_goes_on() -> None:
     """Looking again does not make a hold younger; only the first one is news."""
     waiting = holds.Holds()

@@ -122,9 +122,10 @@ class Whereabouts:
     def login(self, found: credentials.Credentials, seat: server_room.Seat) -> shares.ShareSlot | None:
         """Return leave to log in at a server, or None while others that were never seen to succeed are under way.
 
-        A login that succeeded here before needs none.
+        A login that succeeded here before needs none, unless the server could not check it last.
         """
-        if self._is_proven(found.generation, seat):
+        state = self._around.auth.get(self.key.endpoint, found.generation)
+        if state.trouble is None and self._is_proven(found.generation, seat):
             return shares.FREE
         return self._around.logins.begin(self.place(found.generation, seat), at_once=max(1, seat.room.limit // 2))
 

@@ -1,0 +1,53 @@
+"""How a server behaves, as far as one endpoint shows it: whether it is left alone, by all or by one namespace."""
+
+from mailtier.mail import classify
+from mailtier.sender import clock
+from mailtier.sender.net import breaker, witnesses
+from mailtier.sender.smtp.sessions import opening
+
+
+class ServerHealth:
+    """What is known of how a server behaves at one endpoint.
+
+    Args:
+        time: Clocks and chance.
+
+    Attributes:
+        breaker: Whether the server is left alone.
+        served_at: When it last did what it was asked to; seconds of the monotonic clock.
+    """
+
+    def __init__(self, time: clock.Clock) -> None:
+        self.breaker = breaker.Breaker()
+        self.served_at = float("-inf")
+        self._witnesses = witnesses.Witnesses()
+        self._clock = time
+
+    def retry_at(self, namespace: str) -> float:
+        """Return when a namespace may use the server again; in the past where nothing keeps it from that."""
+        return max(self.breaker.retry_at, self._witnesses.retry_at(namespace))
+
+    def note_served(self, namespace: str | None) -> None:
+        """Note that the server did, for a namespace or for the host, what a server does."""
+        self.breaker.succeed()
+        self.served_at = self._clock.monotonic()
+        if namespace is not None:
+            self._witnesses.acquit(namespace)
+
+    def note_alive(self) -> None:
+        """Note that the server answers, and what it said then concerns a login alone."""
+        self.breaker.note_alive()
+
+    def note_fault(self, phase: classify.Phase, *, namespace: str | None) -> None:
+        """Note a fault, and leave the server alone if it is the server's.
+
+        Args:
+            phase: In which it came; whoever connects meets the same until EHLO is answered.
+            namespace: Whose message or sender address it was; None for the host's, and for its credentials.
+        """
+        now, jitter = self._clock.monotonic(), self._clock.random()
+        is_for_all = namespace is None or phase in opening.BEFORE_AUTH
+        if is_for_all or self._witnesses.testify(str(namespace), now, jitter=jitter):
+            self.breaker.fail(now, jitter=jitter)
+        else:
+            self.breaker.note_alive()
