@@ -6,6 +6,7 @@ import itertools
 
 from kit import sending, smtpd, wait
 from mailtier.api import vocabulary
+from mailtier.sender.intake import taking
 
 _S = vocabulary.RecipientState
 _C = vocabulary.Category
@@ -81,3 +82,16 @@ async def test_an_endpoint_of_its_own_is_not_limited_by_the_host(sender: sending
     for each in sent:
         await sender.until(owns, each, _S.ACCEPTED)
     assert (len(server.messages), len(own.messages)) == (1, 5)
+
+
+async def test_recoveries_that_were_taken_leave_at_once(sender: sending.Sender, serve: Serve) -> None:
+    """Thirty people who are locked out together wait for the server alone, and not for a rate."""
+    server = await serve()
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    sent = [
+        await sender.notify(of, f"user-{number}@example.org", category=_C.PASSWORD_RECOVERY)
+        for number in range(taking.RECOVERIES_PER_MINUTE)
+    ]
+    for each in sent:
+        await sender.until(of, each, _S.ACCEPTED, within_seconds=20)
+    assert len(server.messages) == taking.RECOVERIES_PER_MINUTE

@@ -14,7 +14,6 @@ from mailtier.api import notification, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.intake import admission, ids, windows
 from mailtier.sender.net import shares
-from mailtier.sender.scheduling import lanes
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
 
@@ -22,6 +21,9 @@ COMMIT_RECIPIENTS: Final = 64
 """What one commit of a batch holds at most; whoever comes meanwhile waits for no more than that."""
 COMMIT_SECONDS: Final = 20.0
 """For a notification to be stored, or a batch as a whole."""
+
+RECOVERIES_PER_MINUTE: Final = 30
+"""For each organization: more than that is an abuse of somebody's reset page. What was let in is not paced again."""
 
 _NOTHING: Final = ports.QueueQuota(messages=0, payload_bytes=0)
 """What may be queued where a request may be a repeat: the earlier one is found, and a new one is not stored."""
@@ -58,8 +60,7 @@ class RecoveriesExceededError(Exception):
 
     def __init__(self, organization: effective.OrganizationKey, *, wait_seconds: float) -> None:
         super().__init__(
-            f"{organization} has begun {lanes.PASSWORD_RECOVERIES_PER_MINUTE} password recoveries within a minute; send"
-            " this one later"
+            f"{organization} has begun {RECOVERIES_PER_MINUTE} password recoveries within a minute; send this one later"
         )
         self.wait_seconds = wait_seconds
 
@@ -127,7 +128,7 @@ class Taking:
         self._quota = quota
         self._now = now
         self._commit_seconds = commit_seconds
-        self._recoveries = windows.Windows(lanes.PASSWORD_RECOVERIES_PER_MINUTE, monotonic=monotonic)
+        self._recoveries = windows.Windows(RECOVERIES_PER_MINUTE, monotonic=monotonic)
         self._turns = shares.Shares("commits", total=1, each=1)
         self._storing: set[asyncio.Task[Any]] = set()
 

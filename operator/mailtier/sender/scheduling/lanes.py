@@ -1,6 +1,6 @@
 """What waits in memory: recipients in lanes, lanes in organizations, organizations in namespaces.
 
-A lane is organization x class. It keeps its order and its own rate, and can be held alone. The scheduler
+A lane is organization x class. It keeps its order, and can be held alone; rates are the organization's. The scheduler
 (`schedule`) decides whose turn it is; nothing here knows of connections.
 """
 
@@ -32,9 +32,6 @@ CLASSES: Final = {
     vocabulary.Category.LICENSE_STATUS: LaneClass.LICENSE,
     vocabulary.Category.PRODUCT_UPDATE: LaneClass.UPDATE,
 }
-
-PASSWORD_RECOVERIES_PER_MINUTE: Final = 30
-"""For each organization: more than that is an abuse of somebody's reset page."""
 
 
 def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
@@ -82,11 +79,10 @@ class LaneEntry:
 class Lane:
     """The messages of one class of one organization, in the order in which they became due."""
 
-    __slots__ = ("held_until", "limiter", "ready", "refusals")
+    __slots__ = ("held_until", "ready", "refusals")
 
-    def __init__(self, lane_class: LaneClass) -> None:
+    def __init__(self) -> None:
         self.ready: collections.deque[LaneEntry] = collections.deque()
-        self.limiter = limiter.RateLimiter(PASSWORD_RECOVERIES_PER_MINUTE) if lane_class is LaneClass.PASSWORD else None
         self.held_until = float("-inf")
         self.refusals = refusals.NO_REFUSALS
 
@@ -97,11 +93,6 @@ class Lane:
                 return self.ready[0]
             self.ready.popleft()
         return None
-
-    def allowed_at(self, now: float) -> float:
-        """Return when its next message may go."""
-        allowed = self.limiter.allowed_at(now) if self.limiter else now
-        return max(allowed, self.held_until)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +150,7 @@ class OrganizationLanes:
         """Return the lane of a class."""
         lane = self._lanes.get(lane_class)
         if lane is None:
-            lane = self._lanes[lane_class] = Lane(lane_class)
+            lane = self._lanes[lane_class] = Lane()
         return lane
 
     def release(self) -> None:
@@ -211,18 +202,16 @@ class OrganizationLanes:
             lane = self._lanes.get(lane_class)
             if lane is None or (entry := lane.head()) is None:
                 continue
-            lane_at = max(
-                self.parked_until, lane.allowed_at(now), self.limiter.allowed_at(now) if self.limiter else now
-            )
+            lane_at = max(self.parked_until, lane.held_until, self.limiter.allowed_at(now) if self.limiter else now)
             if lane_at <= now:
                 lane.ready.popleft()
-                entry.charges = tuple(limit.take(now) for limit in self._limits(lane))
+                entry.charges = tuple(limit.take(now) for limit in self._limits())
                 return entry
             allowed_at = min(allowed_at, lane_at)
         return allowed_at if allowed_at < float("inf") else None
 
-    def _limits(self, lane: Lane) -> Iterator[limiter.RateLimiter]:
-        return (limit for limit in (lane.limiter, self.limiter, self.namespace_limiter) if limit)
+    def _limits(self) -> Iterator[limiter.RateLimiter]:
+        return (limit for limit in (self.limiter, self.namespace_limiter) if limit)
 
 
 def _limiter(per_minute: int | None, meter: limiter.Meter) -> limiter.RateLimiter | None:
