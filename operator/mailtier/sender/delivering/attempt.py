@@ -19,9 +19,6 @@ from mailtier.telemetry import logs
 
 _S: Final = vocabulary.RecipientState
 
-_COST_BYTES: Final = 16 * 1024
-"""A message of this size or less takes one turn, a larger one as many as it has such parts."""
-
 _PASSWORD_DOT: Final = dt.timedelta(seconds=60)
 """R10: somebody waits before a screen."""
 
@@ -179,7 +176,6 @@ class Attempts:
             number = attempt.job.recipient_number
             _log.warning("a message cannot be built", recipient_number=number, error=message or tries.place(error))
             return tries.NotBuilt(message=message)
-        self._schedule.charge(attempt.entry, len(built.data) // _COST_BYTES)
         trials = 0
         while True:
             trials += 1

@@ -25,10 +25,6 @@ from mailtier.telemetry import logs, metrics, tasks
 _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
 
-_TURN_SECONDS: Final = 1.0
-"""Whoever keeps a connection so long has had another turn: who has a server be slow shall not have it more than others
-who share it."""
-
 _PRUNE_SECONDS: Final = 60.0
 _WORKER_GRACE_SECONDS: Final = 5.0
 _RECORD_GRACE_SECONDS: Final = 5.0
@@ -288,7 +284,8 @@ class Deliverer:
                 began = self._clock.monotonic()
                 await self._attempts.carry_out(following, target, slot)
                 slot.pace.settle()
-                self._schedule.charge(following, int((self._clock.monotonic() - began) / _TURN_SECONDS))
+                # Who has a server be slow shall not have it more than others who share it.
+                self._schedule.settle(following, self._clock.monotonic() - began)
                 if (
                     slot.is_trial
                     and target.health.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED
@@ -302,8 +299,17 @@ class Deliverer:
                     or target.health.breaker.retry_at > self._clock.monotonic()
                 ):
                     break
-                following = self._schedule.take(target.key, self._clock.monotonic())
+                following = self._following(following, target, slot)
                 if following is not None:
                     slot.pace.count()
         finally:
             await target.release(slot)
+
+    def _following(
+        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot
+    ) -> lanes.LaneEntry | None:
+        """Return what follows an entry on a slot: more that its session is fit for, until others have their turn."""
+        now = self._clock.monotonic()
+        if target.goes_on(slot) and (another := self._schedule.take_another(entry, target.key, now)) is not None:
+            return another
+        return self._schedule.take(target.key, now)

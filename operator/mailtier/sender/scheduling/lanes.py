@@ -34,6 +34,10 @@ CLASSES: Final = {
 }
 
 
+_EXPECTED_SECONDS: Final = 1.0
+"""The longest time that is charged before it has passed: one message that hangs says little of the next."""
+
+
 def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
     """Return the organization that a lane key belongs to."""
     return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
@@ -61,6 +65,7 @@ class LaneEntry:
         crashes: How often building its message crashed.
         losses: How often the server broke off at it.
         charges: What the rates took for it when it was picked last, until it is clear that it goes.
+        expected_seconds: What its turn was charged before it was known how long it takes.
     """
 
     pending: ports.Pending
@@ -69,6 +74,7 @@ class LaneEntry:
     crashes: int = 0
     losses: refusals.Losses = refusals.NO_LOSSES
     charges: tuple[limiter.Charge, ...] = ()
+    expected_seconds: float = 0.0
 
     @property
     def lane(self) -> "Lane":
@@ -119,6 +125,7 @@ class OrganizationLanes:
         limiter: Its effective ratePerMinute.
         namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
         taken_at: When a message was taken last.
+        usual_seconds: How long one of its messages keeps a connection, as the last ones did.
     """
 
     __slots__ = (
@@ -132,6 +139,7 @@ class OrganizationLanes:
         "namespace_limiter",
         "parked_until",
         "taken_at",
+        "usual_seconds",
     )
 
     def __init__(self, key: ports.LaneKey, namespace_meter: limiter.Meter) -> None:
@@ -143,6 +151,7 @@ class OrganizationLanes:
         self.namespace_limiter: limiter.RateLimiter | None = None
         self.parked_until = float("-inf")
         self.taken_at = float("-inf")
+        self.usual_seconds = rotation.QUANTUM_SECONDS
         self.entries: dict[int, LaneEntry] = {}
         self._lanes: dict[LaneClass, Lane] = {}
 
@@ -177,6 +186,10 @@ class OrganizationLanes:
     def has_ready(self) -> bool:
         """Whether any lane has an entry."""
         return any(lane.head() for lane in self._lanes.values())
+
+    def note_time(self, seconds: float) -> None:
+        """Note how long a message kept a connection."""
+        self.usual_seconds = min((self.usual_seconds + seconds) / 2, _EXPECTED_SECONDS)
 
     def give_back(self, entry: LaneEntry) -> None:
         """Put an entry that was picked first in its lane again, and do not count it against the rates."""

@@ -1,28 +1,29 @@
-"""Fair turns: deficit round robin in constant time."""
+"""Fair turns: deficit round robin by time."""
 
 import collections
 import dataclasses
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 
-_QUANTUM = 1
+QUANTUM_SECONDS: Final = 1 / 128
+"""What a turn is granted: about what a message takes at a server nearby, so that a round is short for who comes."""
 
 
 @dataclasses.dataclass(slots=True)
 class _Member(Generic[_V]):
     value: _V
-    credit: int = 0
+    credit_seconds: float = 0.0
 
 
 class Rotation(Generic[_K, _V]):
     """Members that have work, in turn.
 
-    A member is granted one unit of credit when its turn comes, and passes while it is in debt. What something
-    costs may be known only afterwards (the size of a message), so members are charged after the fact; that is
-    the variant of deficit round robin that lets credit become negative.
+    A member is granted a quantum of credit when its turn comes, and passes while it is in debt. What something costs,
+    the time of a connection, is known only afterwards, so members are charged after the fact; that is the variant of
+    deficit round robin that lets credit become negative.
 
     Source:
         Shreedhar and Varghese, Efficient Fair Queuing Using Deficit Round-Robin (1995).
@@ -59,19 +60,29 @@ class Rotation(Generic[_K, _V]):
     def turn(self) -> _V | None:
         """Return the member whose turn it is, None if there is none; constant time in the long run."""
         while self._members:
-            key, member = next(iter(self._members.items()))
-            if member.credit <= 0:
-                member.credit += _QUANTUM
-            if member.credit > 0:
-                return member.value
-            self._members.move_to_end(key)
+            for _ in range(len(self._members)):
+                key, member = next(iter(self._members.items()))
+                if member.credit_seconds <= 0:
+                    member.credit_seconds += QUANTUM_SECONDS
+                if member.credit_seconds > 0:
+                    return member.value
+                self._members.move_to_end(key)
+            self._skip_rounds()
         return None
 
-    def charge(self, key: _K, cost: int) -> None:
-        """Take credit from a member; its turn is over when none is left."""
+    def charge(self, key: _K, seconds: float) -> None:
+        """Take credit from a member; its turn is over when none is left. Less than nothing is given back."""
         member = self._members.get(key)
         if member is None:
             return
-        member.credit -= cost
-        if member.credit <= 0:
+        had_credit = member.credit_seconds > 0
+        member.credit_seconds -= seconds
+        if had_credit and member.credit_seconds <= 0:
             self._members.move_to_end(key)
+
+    def _skip_rounds(self) -> None:
+        """Grant at once what so many rounds would grant in which nobody is served: a debt may be of minutes."""
+        debt_seconds = -max(member.credit_seconds for member in self._members.values())
+        granted_seconds = debt_seconds // QUANTUM_SECONDS * QUANTUM_SECONDS
+        for member in self._members.values():
+            member.credit_seconds += granted_seconds

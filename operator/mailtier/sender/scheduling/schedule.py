@@ -161,24 +161,47 @@ class Schedule:
                 continue
             picked = organization.pick(now)
             if isinstance(picked, lanes.LaneEntry):
-                picked.place = lanes.EntryPlace.ACTIVE
-                organization.taken_at = now
-                self.charge(picked, 1)
-                return picked
+                return self._activate(picked, now)
             namespace.organizations.remove(organization.key.organization)
             if picked is not None:
                 self._parked.set(organization, picked)
         self._rotations.pop(destination, None)
         return None
 
-    def charge(self, entry: lanes.LaneEntry, cost: int) -> None:
-        """Charge an entry's namespace and organization for what it takes of a destination."""
+    def take_another(self, entry: lanes.LaneEntry, destination: Hashable, now: float) -> lanes.LaneEntry | None:
+        """Take the next entry of the same organization, whosever turn it is; None where none may go."""
+        organization = entry.organization
+        namespaces = self._rotations.get(destination)
+        namespace = namespaces.get(organization.key.namespace_uid) if namespaces else None
+        if namespace is None or namespace.organizations.get(organization.key.organization) is not organization:
+            return None
+        if organization.namespace_allowed_at(now) > now:
+            return None
+        picked = organization.pick(now)
+        return self._activate(picked, now) if isinstance(picked, lanes.LaneEntry) else None
+
+    def settle(self, entry: lanes.LaneEntry, seconds: float) -> None:
+        """Charge the time for which an entry that was taken kept a connection, in place of what was expected."""
+        self._charge(entry, seconds - entry.expected_seconds)
+        entry.expected_seconds = 0.0
+        entry.organization.note_time(seconds)
+
+    def _activate(self, picked: lanes.LaneEntry, now: float) -> lanes.LaneEntry:
+        organization = picked.organization
+        picked.place = lanes.EntryPlace.ACTIVE
+        organization.taken_at = now
+        picked.expected_seconds = organization.usual_seconds
+        self._charge(picked, picked.expected_seconds)
+        return picked
+
+    def _charge(self, entry: lanes.LaneEntry, seconds: float) -> None:
+        """Charge an entry's namespace and organization for the time that it takes of a destination's connections."""
         key = entry.organization.key
         namespaces = self._rotations.get(entry.organization.destination)
         namespace = namespaces.get(key.namespace_uid) if namespaces else None
         if namespaces and namespace:
-            namespace.organizations.charge(key.organization, cost)
-            namespaces.charge(key.namespace_uid, cost)
+            namespace.organizations.charge(key.organization, seconds)
+            namespaces.charge(key.namespace_uid, seconds)
 
     def put_back(self, entry: lanes.LaneEntry, pending: ports.Pending, *, due_at: float) -> None:
         """Let an entry that was taken wait until it is due."""

@@ -23,7 +23,8 @@ _IDLE_SECONDS: Final = 5.0
 
 _TURN_MESSAGES: Final = 10
 _TURN_SECONDS: Final = 2.0
-"""What a slot is used for before others of the same server have it, so that not each message opens a session."""
+"""What a slot is used for before others of the same server have it, and a session before one of another login takes its
+place: so that not each message opens a session."""
 
 _TURN_LOST_SECONDS: Final = 1.0
 """After how long whoever waited for a rate asks again, where another had its turn: nobody tells when the rate allows
@@ -94,6 +95,18 @@ class Destination:
             return True
         is_over = slot.turns >= _TURN_MESSAGES or self._clock.monotonic() - slot.taken_at >= _TURN_SECONDS
         return is_over and slot.seat.room.must_yield(slot.seat)
+
+    def goes_on(self, slot: slots.Slot) -> bool:
+        """Return whether a slot's session is to be used for more of the same, whosever turn it is.
+
+        It is one that nobody but who shares its login can use, and was opened for so little so far. What it carries is
+        charged, so that the others catch up.
+        """
+        if slot.carried is None or not self.at.is_login_of_its_own(slot.carried.generation):
+            return False
+        slot.session_turns += 1
+        has_time = self._clock.monotonic() - slot.session_at < _TURN_SECONDS
+        return slot.session_turns < _TURN_MESSAGES and has_time
 
     def note_login_trouble(self, generation: credentials.Generation, trouble: classify.Failure) -> None:
         """Note that the server answers, and could not check a login that is not the host's: that one waits alone."""
@@ -211,6 +224,7 @@ class Destination:
             fresh or held.generation != found.generation or not self._is_fit(slot.seat, held, barred)
         ):
             await self._end(slot)
+        had_session = slot.carried is not None
         if slot.carried is None and not fresh:
             slot.carried = self._reuse(slot.seat, found.generation, barred)
         if slot.carried is None:
@@ -224,6 +238,8 @@ class Destination:
             finally:
                 if room is None:
                     taken.release()
+        if not had_session:
+            slot.session_turns, slot.session_at = 0, self._clock.monotonic()
         return slot.carried
 
     def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:

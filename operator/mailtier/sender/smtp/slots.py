@@ -25,6 +25,8 @@ class Slot:
         taken_at: When, in seconds of the monotonic clock.
         carried: Its connection, while there is one.
         turns: How many messages it was used for.
+        session_turns: How many of them since it has its connection.
+        session_at: Since when it has it, in seconds of the monotonic clock.
         pace: The rate of its server, and the message at hand.
     """
 
@@ -35,3 +37,5 @@ class Slot:
     taken_at: float
     carried: session.Session | None = None
     turns: int = 0
+    session_turns: int = 0
+    session_at: float = 0.0

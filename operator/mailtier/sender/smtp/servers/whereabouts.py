@@ -196,6 +196,10 @@ class Whereabouts:
             return True
         return self._is_host_s_own(generation)
 
+    def is_login_of_its_own(self, generation: credentials.Generation) -> bool:
+        """Return whether sessions of a generation are logged in, and not with the host's account."""
+        return bool(generation.source) and not self._is_host_s_own(generation)
+
     def _is_host_s_own(self, generation: credentials.Generation) -> bool:
         host = self._around.host()
         hosts = host.auth.secret if host is not None and host.auth is not None else None
