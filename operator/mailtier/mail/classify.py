@@ -25,6 +25,10 @@ class Phase(enum.StrEnum):
     DOT = "dot"
 
 
+BEFORE_AUTH: Final = frozenset({Phase.CONNECT, Phase.TLS, Phase.GREETING, Phase.EHLO})
+"""Phases in which a server does not know yet with whom it speaks, nor for whom: another of its addresses may do."""
+
+
 class Scope(enum.StrEnum):
     """Whom a failure concerns, and so what has to stop."""
 

@@ -13,8 +13,7 @@ import pytest
 from kit import certs, dns, granting, hostile, oauth, openings, sending, smtpd
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons
-from mailtier.sender.net import connecting
-from mailtier.sender.smtp import destination
+from mailtier.sender.net import connecting, known_name
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -246,7 +245,7 @@ async def test_the_address_that_did_is_remembered(tmp_path: pathlib.Path, serve:
             await sender.until(of, await sender.notify(of), _S.ACCEPTED)
         assert (len(pair.first.transcripts), len(pair.second.messages)) == (1, 5)
         pair.first.script.clear()
-        sender.skip(destination.PREFERRED_SECONDS)
+        sender.skip(known_name.PREFERRED_SECONDS)
         await sender.until(of, await sender.notify(of), _S.ACCEPTED)
         assert len(pair.first.messages) == 1
 

@@ -66,6 +66,7 @@ class Applier:
         if isinstance(outcome, ports.Outcome) and outcome.state in states.FINAL:
             self._end(outcome, attempt)
         self._tell_destination(decided.destination, attempt, target)
+        self._tell_throttles(decided, attempt, target)
         entry.losses, entry.crashes = decided.losses, decided.crashes
         self._tell_lane(decided, entry)
         if decided.probe.contradicts is not None:
@@ -159,6 +160,18 @@ class Applier:
                 target.health.note_fault(phase, namespace=namespace)
             case consequences.LoginTroubled(trouble=trouble):
                 target.note_login_trouble(attempt.found.generation, trouble)
+
+    @staticmethod
+    def _tell_throttles(
+        decided: consequences.Consequences, attempt: tries.Try, target: destination.Destination
+    ) -> None:
+        asked, outcome = decided.asked_for_less, decided.for_recipient
+        if asked is not None:
+            target.throttles.note_refused(
+                attempt.use, namespace=asked.namespace, is_for_all=asked.is_for_all, is_paced=asked.is_paced
+            )
+        elif isinstance(outcome, ports.Outcome) and outcome.state is _S.ACCEPTED:
+            target.throttles.note_taken(attempt.use)
 
     def _tell_lane(self, decided: consequences.Consequences, entry: lanes.LaneEntry) -> None:
         entry.lane.refusals = decided.lane_refusals

@@ -13,7 +13,7 @@ from mailtier.sender.net import faults
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, slots
+from mailtier.sender.smtp import destination, slots, throttles
 from mailtier.sender.smtp.sessions import session
 from mailtier.telemetry import logs
 
@@ -98,15 +98,30 @@ class Attempts:
         found = await self._credentials(entry, usable, target, slot)
         if found is None:
             return
-        if (ticket := target.at.login(found, slot.seat)) is None:
-            # A server may take its time with each login that it refuses.
-            self._applier.park(entry, functools.partial(target.at.when_login_over, slot.seat))
+        by = tries.user(usable, found.generation)
+        if (allowed_at := target.throttles.allowed_at(by)) > self._clock.monotonic():
+            self._schedule.park_until(entry, until=allowed_at)
             return
-        with ticket:
-            await self._hand_over(entry, target, slot, tries.SignIn(usable=usable, found=found, ticket=ticket))
+        if (use := target.throttles.begin(by)) is None:
+            self._applier.park(entry, functools.partial(target.throttles.when_free, by))
+            return
+        slot.user = by
+        with use:
+            if (ticket := target.at.login(found, slot.seat)) is None:
+                # A server may take its time with each login that it refuses.
+                self._applier.park(entry, functools.partial(target.at.when_login_over, slot.seat))
+                return
+            with ticket:
+                login = tries.SignIn(usable=usable, found=found, ticket=ticket)
+                await self._hand_over(entry, target, slot, login, use)
 
     async def _hand_over(
-        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot, login: tries.SignIn
+        self,
+        entry: lanes.LaneEntry,
+        target: destination.Destination,
+        slot: slots.Slot,
+        login: tries.SignIn,
+        use: throttles.Use,
     ) -> None:
         job = await self._queue.load(entry.pending.recipient_number)
         if job is None:
@@ -118,7 +133,7 @@ class Attempts:
             if error is not None:
                 raise error
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
-        attempt = tries.Try(entry=entry, job=job, login=login)
+        attempt = tries.Try(entry=entry, job=job, login=login, use=use)
         event = await self._try(attempt, target, slot)
         if event is not None:
             await self._applier.apply(consequences.decide(event, self._gather(attempt, target)), attempt, target)

@@ -10,7 +10,7 @@ import datetime as dt
 from typing import Final
 
 from mailtier.api import patience, prose, text, vocabulary
-from mailtier.mail import classify, reasons, states, transaction
+from mailtier.mail import classify, congestion, reasons, states, transaction
 from mailtier.sender import ports
 from mailtier.sender.delivering import tries, verdicts
 from mailtier.sender.net import faults
@@ -120,6 +120,21 @@ NO_NEWS: Final = ProbeNews()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AskedForLess:
+    """The server might have taken it, had it been given fewer connections or messages.
+
+    Attributes:
+        namespace: Whose message or credentials they were; None for the host's.
+        is_for_all: Whether it was said before it knew for whom the connection was.
+        is_paced: Whether the session goes on, so that fewer messages in a while may be all that it asks for.
+    """
+
+    namespace: str | None
+    is_for_all: bool
+    is_paced: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Consequences:
     """What an attempt means.
 
@@ -135,6 +150,7 @@ class Consequences:
         refused: Why the organization is held unless its Secret, which is to be read again, holds something newer;
             None where the credentials were neither refused nor in trouble.
         drops_token: Whether the access token is not to be used again.
+        asked_for_less: What the server said, if it might have taken it, had it been given less; None where it did not.
     """
 
     for_recipient: ports.Outcome | StillInDoubt | AwaitsToken
@@ -147,6 +163,7 @@ class Consequences:
     probe: ProbeNews = NO_NEWS
     refused: standing.Held | None = None
     drops_token: bool = False
+    asked_for_less: AskedForLess | None = None
 
 
 def decide(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
@@ -155,7 +172,7 @@ def decide(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
     Raises:
         ValueError: A transaction's result says neither that the recipient was accepted nor why it was not.
     """
-    decided = _meaning(event, known)
+    decided = dataclasses.replace(_meaning(event, known), asked_for_less=_asked_for_less(event, known))
     if known.is_current:
         return decided
     # What was said of settings that have changed since says nothing of those that hold now.
@@ -198,6 +215,20 @@ def _meaning(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
             return _failed(failure, known, phase=classify.Phase.RCPT, was_open=True)
         case _:
             raise ValueError("a transaction that has ended says what became of its recipient, and why")
+
+
+def _asked_for_less(event: tries.AttemptEvent, known: Circumstances) -> AskedForLess | None:
+    """Return what the server asked for, if it did."""
+    is_open = isinstance(event, transaction.RecipientResult)
+    failure = event.failure if isinstance(event, (tries.NotOpened, transaction.RecipientResult)) else None
+    if failure is None or not congestion.asks_for_less(failure):
+        return None
+    phase = classify.Phase.RCPT if not isinstance(event, tries.NotOpened) else event.phase
+    return AskedForLess(
+        namespace=known.usable.witness(phase),
+        is_for_all=phase in classify.BEFORE_AUTH,
+        is_paced=is_open and failure.scope is not classify.Scope.SERVER,
+    )
 
 
 def _only(for_recipient: ports.Outcome | StillInDoubt | AwaitsToken, known: Circumstances) -> Consequences:

@@ -1,6 +1,7 @@
 """What one attempt is made with, how it can end, and how what went wrong is told."""
 
 import dataclasses
+from collections.abc import Hashable
 
 from mailtier.api import vocabulary
 from mailtier.mail import classify, transaction
@@ -8,6 +9,7 @@ from mailtier.sender import ports
 from mailtier.sender.net import faults, shares
 from mailtier.sender.scheduling import lanes, standing
 from mailtier.sender.secrets import credentials
+from mailtier.sender.smtp import throttles
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Try:
     entry: lanes.LaneEntry
     job: ports.Job
     login: SignIn
+    use: throttles.Use
 
     @property
     def usable(self) -> standing.Usable:
@@ -69,6 +72,11 @@ class StaleToken:
 
 AttemptEvent = NotBuilt | NotOpened | StaleToken | transaction.RecipientResult
 """How an attempt can end; with a result there was a session, so that the message may have been the cause."""
+
+
+def user(usable: standing.Usable, generation: credentials.Generation) -> Hashable:
+    """Return as whom an organization uses a server's connections (`throttles`)."""
+    return generation if usable.has_own_login else usable.settings.organization.namespace
 
 
 def is_owner(usable: standing.Usable) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import addresses, feed, prose, reasons, vocabulary
-from mailtier.mail import classify
+from mailtier.mail import classify, congestion
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import clock
 from mailtier.sender.net import faults, shares
@@ -216,6 +216,9 @@ async def _look_with(
             phase, failure = await _go_through(usable, target, found, slot, progress, room=room, fresh=True)
         if fresh and progress.phase is classify.Phase.MAIL:
             state.probed_at = time.monotonic()
+        is_host_s = not usable.settings.organization.namespace
+        if failure is not None and is_host_s and congestion.asks_for_less(failure):
+            target.throttles.lessen_for_all()
         if failure is not None and failure.scope is classify.Scope.SERVER:
             phase = phase or classify.Phase.MAIL
             if phase is classify.Phase.AUTH and usable.has_own_login:

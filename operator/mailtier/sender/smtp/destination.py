@@ -5,15 +5,14 @@ and idle sessions together never exceed the limit of the server (`rooms`), howev
 it.
 """
 
-import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from mailtier.mail import classify
-from mailtier.sender.net import breaker, faults, resolver, shares
+from mailtier.sender.net import breaker, faults, known_name, shares
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import health, slots
+from mailtier.sender.smtp import health, slots, throttles
 from mailtier.sender.smtp.servers import destination_key, pacing, server_room, surroundings, whereabouts
 from mailtier.sender.smtp.sessions import opening, session
 from mailtier.telemetry import metrics
@@ -30,9 +29,6 @@ _TURN_LOST_SECONDS: Final = 1.0
 """After how long whoever waited for a rate asks again, where another had its turn: nobody tells when the rate allows
 the next."""
 
-PREFERRED_SECONDS: Final = 600.0
-"""How long the address that did is asked before those that stand before it."""
-
 
 class Destination:
     """The state of one endpoint.
@@ -48,6 +44,7 @@ class Destination:
         health: Whether the server is left alone, by whom.
         last_used: When it was last asked for, in seconds of the monotonic clock.
         at: At which server it is, and what holds there.
+        throttles: How much the server was found to take, and of whom.
     """
 
     def __init__(
@@ -65,13 +62,15 @@ class Destination:
         self._users = 0
         self._around = around
         self._clock = around.time
-        self._resolution: resolver.ResolvedName | None = None
-        self._resolved_until = 0.0
-        self._resolving = asyncio.Lock()
-        self._preferred: resolver.Address | None = None
-        self._preferred_until = 0.0
+        self._name = known_name.KnownName(key.endpoint, around.names, around.time)
         self.at = whereabouts.Whereabouts(
             key, limits=limits, around=around, on_free=lambda: on_free(key), on_move=lambda: on_move(key)
+        )
+        self.throttles = throttles.Throttles(
+            key.endpoint.host,
+            around.time,
+            cap=lambda: self.at.limits(self.at.seat).max_connections,
+            on_all=self.at.learn,
         )
 
     def limits_of(self, slot: slots.Slot) -> destination_key.DestinationLimits:
@@ -179,7 +178,7 @@ class Destination:
     async def release(self, slot: slots.Slot) -> None:
         """Give a slot back, and with it its session, which is kept for the next message or ended."""
         try:
-            if slot.carried is not None and not self._keep(slot.seat, slot.carried):
+            if slot.carried is not None and not self._keep(slot, slot.carried):
                 await self._end(slot)
         finally:
             self.give_back(slot)
@@ -277,8 +276,11 @@ class Destination:
         is_barred = held.is_at_host_s and barred is not None
         return held.is_usable and not is_barred and held.messages < self.at.limits(seat).messages_per_connection
 
-    def _keep(self, seat: server_room.Seat, carried: session.Session) -> bool:
-        if not self._is_fit(seat, carried) or not seat.room.keep(seat, carried):
+    def _keep(self, slot: slots.Slot, carried: session.Session) -> bool:
+        seat = slot.seat
+        alike = sum(idle.generation == carried.generation for idle in seat.room.idle_sessions(seat))
+        is_wanted = self._is_fit(seat, carried) and self.throttles.may_keep(slot.user, idle=alike)
+        if not is_wanted or not seat.room.keep(seat, carried):
             return False
         carried.idle_until = self._clock.monotonic() + _IDLE_SECONDS
         return True
@@ -310,8 +312,7 @@ class Destination:
         barred: str | None,
         payer: str | None,
     ) -> session.Session:
-        resolution = await self._resolve(payer)
-        spot = await self.at.find(resolution.addresses, found, barred)
+        spot = await self.at.find(await self._name.resolve(payer), found, barred)
         if spot.seat is not slot.seat:
             # Neither its turn, nor its rates, nor its leave to log in were that server's.
             raise slots.MovedError
@@ -326,7 +327,7 @@ class Destination:
         limits = self.at.limits(spot.seat)
         plan = opening.OpeningPlan(
             endpoint=self.key.endpoint,
-            addresses=self._in_order(spot.addresses),
+            addresses=self._name.in_order(spot.addresses),
             credentials=found,
             helo_name=self.at.helo_name(spot.seat),
             total=limits.session_timeout,
@@ -340,26 +341,18 @@ class Destination:
                 opened = await self._around.opener.open(plan, progress)
             except faults.DeliveryError as error:
                 if error.phase is classify.Phase.CONNECT:
-                    # The name may have moved.
-                    self._resolution = None
+                    self._name.forget()
                 if state.refusal is not None and not state.is_counted:
                     state.is_counted = True
                     await self._around.logins.note_refusal(self.at.place(found.generation, spot.seat))
                 raise
         opened.is_at_host_s = spot.is_host_s
-        if progress.address not in {plan.addresses[0], self._preferred}:
-            self._preferred, self._preferred_until = progress.address, self._clock.monotonic() + PREFERRED_SECONDS
+        self._name.note_used(progress.address, first=plan.addresses[0])
         state.proven.add(spot.seat.room.label)
         state.note_success()
         metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
         metrics.add_sessions(1)
         return opened
-
-    def _in_order(self, addresses: Sequence[resolver.Address]) -> Sequence[resolver.Address]:
-        """Return addresses with the one first that did where others did not."""
-        if self._preferred not in addresses or self._clock.monotonic() >= self._preferred_until:
-            self._preferred = None
-        return sorted(addresses, key=lambda each: each != self._preferred)
 
     def _new_slot(
         self,
@@ -379,13 +372,3 @@ class Destination:
             taken_at=self.last_used,
             carried=carried,
         )
-
-    async def _resolve(self, payer: str | None) -> resolver.ResolvedName:
-        async with self._resolving:
-            if self._resolution is None or self._clock.monotonic() >= self._resolved_until:
-                self._resolution = None
-                self._resolution = await self._around.names.resolve(
-                    self.key.endpoint.host, self.key.endpoint.addresses, payer=payer
-                )
-                self._resolved_until = self._clock.monotonic() + self._resolution.ttl_seconds
-            return self._resolution

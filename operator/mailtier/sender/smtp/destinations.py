@@ -11,7 +11,7 @@ from mailtier.sender.smtp import destination
 from mailtier.sender.smtp.servers import destination_key, relays, rooms, surroundings
 from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
-from mailtier.telemetry import metrics
+from mailtier.telemetry import metrics, throttle_metrics
 
 _OnKey = Callable[[destination_key.DestinationKey], None]
 
@@ -126,7 +126,8 @@ class Destinations:
         self._made = 0
 
     def tell_metrics(self) -> None:
-        """Export how many endpoints are in which breaker state."""
+        """Export how many endpoints are in which breaker state, and how many limits were learned and hold still."""
         now = self._clock.monotonic()
         counts = collections.Counter(found.health.breaker.state(now).value for found in self._known.values())
         metrics.set_destinations(counts)
+        throttle_metrics.set_learned(sum(found.throttles.sweep() for found in self))

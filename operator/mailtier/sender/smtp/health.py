@@ -3,7 +3,6 @@
 from mailtier.mail import classify
 from mailtier.sender import clock
 from mailtier.sender.net import breaker, witnesses
-from mailtier.sender.smtp.sessions import opening
 
 
 class ServerHealth:
@@ -46,7 +45,7 @@ class ServerHealth:
             namespace: Whose message or sender address it was; None for the host's, and for its credentials.
         """
         now, jitter = self._clock.monotonic(), self._clock.random()
-        is_for_all = namespace is None or phase in opening.BEFORE_AUTH
+        is_for_all = namespace is None or phase in classify.BEFORE_AUTH
         if is_for_all or self._witnesses.testify(str(namespace), now, jitter=jitter):
             self.breaker.fail(now, jitter=jitter)
         else:

@@ -1,6 +1,7 @@
 """Leave to hold one connection to a server, and why there is none."""
 
 import dataclasses
+from collections.abc import Hashable
 
 from mailtier.sender.smtp.servers import pacing, server_room
 from mailtier.sender.smtp.sessions import session
@@ -24,6 +25,7 @@ class Slot:
         is_probe_s: Whether it was taken to probe.
         taken_at: When, in seconds of the monotonic clock.
         carried: Its connection, while there is one.
+        user: Who used it last (`throttles`).
         turns: How many messages it was used for.
         session_turns: How many of them since it has its connection.
         session_at: Since when it has it, in seconds of the monotonic clock.
@@ -36,6 +38,7 @@ class Slot:
     is_probe_s: bool
     taken_at: float
     carried: session.Session | None = None
+    user: Hashable = None
     turns: int = 0
     session_turns: int = 0
     session_at: float = 0.0

@@ -54,6 +54,7 @@ class Whereabouts:
     ) -> None:
         self.key = key
         self._own_limits = limits
+        self._learned: int | None = None
         self._around = around
         self._on_free = on_free
         self._on_move = on_move
@@ -99,7 +100,14 @@ class Whereabouts:
         if self.key.endpoint.is_host_s:
             self._around.rooms.host.cap = self.limits(self.seat).max_connections
         for seat in self.seats:
-            seat.allow(self.limits(seat).max_connections)
+            self._allow(seat)
+
+    def learn(self, connections: int) -> None:
+        """Note how many connections its server was found to take, whatever the settings allow."""
+        if connections != self._learned:
+            self._learned = connections
+            for seat in self.seats:
+                self._allow(seat)
 
     def recall(self, generation: credentials.Generation, refusal: classify.Failure | None) -> None:
         """Note what an earlier process learned of a login: that it was refused, and counted then, or succeeded."""
@@ -241,8 +249,12 @@ class Whereabouts:
             is_paced=lambda: self._is_paced(seat),
         )
         self._seats[room] = seat
-        seat.allow(self.limits(seat).max_connections)
+        self._allow(seat)
         return seat
+
+    def _allow(self, seat: server_room.Seat) -> None:
+        most = self.limits(seat).max_connections
+        seat.allow(most if self._learned is None else min(most, self._learned))
 
     def _is_paced(self, seat: server_room.Seat) -> bool:
         rate, now = self.rate(seat), self._around.time.monotonic()

@@ -39,11 +39,6 @@ _ASKING_PART: Final = 1 / 4
 _NOT_KNOWN: Final = frozenset({500, 502})
 """RFC 5321 section 4.2.4: a command that is not recognized, or not implemented."""
 
-BEFORE_AUTH: Final = frozenset(
-    {classify.Phase.CONNECT, classify.Phase.TLS, classify.Phase.GREETING, classify.Phase.EHLO}
-)
-"""Phases in which a server does not know yet with whom it speaks, nor for whom: another of its addresses may do."""
-
 
 class OpeningProgress:
     """How far an opening has come; it stays readable when the opening fails.
@@ -141,7 +136,7 @@ class Opener:
             if isinstance(found, session.Session):
                 return found
             failures.append((progress.steps, found))
-            if found.phase not in BEFORE_AUTH:
+            if found.phase not in classify.BEFORE_AUTH:
                 break
         if not failures:
             raise faults.of(classify.Phase.CONNECT, tries.fault)
