@@ -245,3 +245,16 @@ async def test_more_replies_than_anybody_waits_for_end_the_session(open_: Opened
         assert not opened.is_usable
         ended.set()
     assert result.verdict is _V.ACCEPTED
+
+
+async def test_a_farewell_that_is_not_answered_is_not_waited_for_long(open_: Opened) -> None:
+    """The server's connection is for others half a second later at most."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with open_(talk) as opened:
+        async with asyncio.timeout(1.5):
+            await opened.quit()
+        assert not opened.is_usable

@@ -183,6 +183,7 @@ class Deliverer:
             for each in self._destinations:
                 each.close_idle(self._workers.spawn, everything=True)
             await self._workers.finish(within_seconds=_WORKER_GRACE_SECONDS)
+            await self._destinations.keep()
             await self._outcomes.close(within_seconds=_RECORD_GRACE_SECONDS)
 
     async def _load(self) -> None:
@@ -231,6 +232,7 @@ class Deliverer:
         for each in self._destinations:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()
+        self._workers.spawn(self._destinations.keep())
         paced = (each.key for each in self._destinations if each.at.awaited_rate() is not None)
         metrics.set_waiting(
             for_rate=self._schedule.waiting_for_rate() + sum(map(self._schedule.ready_organizations, paced)),

@@ -42,6 +42,22 @@ class Breaker:
         return BreakerState.HALF_OPEN if now >= self._retry_at else BreakerState.OPEN
 
     @property
+    def faults(self) -> int:
+        """How many faults came in a row, each after the pause of the one before."""
+        return self._faults
+
+    def restore(self, faults: int, *, now: float, retry_at: float) -> None:
+        """Begin with the faults that an earlier process counted.
+
+        Args:
+            faults: How many, in a row.
+            now: Seconds of the monotonic clock.
+            retry_at: When their pause ends; never later than the longest pause from now.
+        """
+        self._faults = faults
+        self._retry_at = min(retry_at, now + LONGEST_PAUSE_SECONDS)
+
+    @property
     def retry_at(self) -> float:
         """When the pause ends; in the past where there is none."""
         return self._retry_at

@@ -77,7 +77,7 @@ class Prober:
         async with self._loading:
             # Both delivery and probes wait for it; read twice, refused logins would count twice.
             if not self._memory.loaded:
-                await asyncio.gather(self._memory.load(), self._destinations.logins.load())
+                await asyncio.gather(self._memory.load(), self._destinations.load())
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Look at an organization's settings again; the callback for whoever watches them."""

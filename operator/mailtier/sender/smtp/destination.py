@@ -177,6 +177,10 @@ class Destination:
 
     async def release(self, slot: slots.Slot) -> None:
         """Give a slot back, and with it its session, which is kept for the next message or ended."""
+        if slot.is_trial:
+            # How the session ends is nothing to wait for with it.
+            self.health.breaker.release()
+            slot.is_trial = False
         try:
             if slot.carried is not None and not self._keep(slot, slot.carried):
                 await self._end(slot)

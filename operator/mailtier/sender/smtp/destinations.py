@@ -1,5 +1,6 @@
 """All endpoints in use, and what they have in common."""
 
+import asyncio
 import collections
 from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Final
@@ -7,7 +8,7 @@ from typing import Final
 from mailtier.sender import clock
 from mailtier.sender.net import resolver
 from mailtier.sender.secrets import auth_states, logins
-from mailtier.sender.smtp import destination
+from mailtier.sender.smtp import breaker_memory, destination
 from mailtier.sender.smtp.servers import destination_key, relays, rooms, surroundings
 from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
@@ -25,7 +26,7 @@ class Destinations:
         memory: What is kept for the next process.
 
     Attributes:
-        logins: Which were refused, to be loaded before anything is delivered.
+        logins: Which were refused.
     """
 
     _FORGOTTEN_SECONDS: Final = 3600.0
@@ -45,6 +46,7 @@ class Destinations:
         memory: logins.Memory,
     ) -> None:
         self.logins = logins.Logins(time, memory)
+        self._breakers = breaker_memory.BreakerMemory(memory, time)
         self._clock = time
         self._known: dict[destination_key.DestinationKey, destination.Destination] = {}
         self._made = 0
@@ -61,6 +63,14 @@ class Destinations:
             relay=relays.HostAddresses(names, time, memory),
             rooms=rooms.Rooms(),
         )
+
+    async def load(self) -> None:
+        """Remember what earlier processes learned of logins and of servers; before anything is delivered."""
+        await asyncio.gather(self.logins.load(), self._breakers.load())
+
+    async def keep(self) -> None:
+        """Keep for the next process which servers are left alone, if that is news."""
+        await self._breakers.keep(self)
 
     def listen(self, on_free: _OnKey, on_move: _OnKey) -> None:
         """Have somebody told where a slot may be free, and where other limits hold from now on."""
@@ -90,6 +100,7 @@ class Destinations:
                 on_free=self._note_free,
                 on_move=self._note_move,
             )
+            self._breakers.restore(key, found.health.breaker)
         found.at.set_limits(limits)
         found.last_used = self._clock.monotonic()
         return found

@@ -16,7 +16,8 @@ from mailtier.mail import classify, quoting, replies, transaction, transaction_t
 from mailtier.sender.secrets import credentials
 from mailtier.sender.smtp.sessions import connection
 
-_QUIT_SECONDS: Final = 2.0
+_QUIT_SECONDS: Final = 0.5
+"""A server takes leave within a round trip; while one does not, others wait for the connection."""
 
 BeforeDot = Callable[[], Awaitable[None]]
 
@@ -179,7 +180,7 @@ class Session:
         return failure
 
     async def quit(self) -> None:
-        """Take leave, and return when the connection is gone on both ends or two seconds have passed.
+        """Take leave, and return when the connection is gone on both ends or half a second has passed.
 
         The server counts a connection until it has closed it; a new one must not be opened in place of this one
         before that, or its limit would be exceeded.
