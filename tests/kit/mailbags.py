@@ -3,6 +3,7 @@
 import datetime as dt
 
 from mailtier.api import vocabulary
+from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.scheduling import lanes, schedule
 
@@ -13,6 +14,12 @@ _ALERT = vocabulary.Category.JOB_ALERT
 def lane(namespace: str, organization: str = "default") -> ports.LaneKey:
     """Return the key of an organization."""
     return ports.LaneKey(namespace_uid=f"uid-{namespace}", namespace=namespace, organization=organization)
+
+
+def refused(*, until: float) -> lanes.Wait:
+    """Return that a lane waits until a time, because its settings were refused."""
+    reason = reasons.DeliveryReason.POLICY_REFUSED
+    return lanes.Wait(until=until, reason=reason, message=reasons.MEANINGS[reason])
 
 
 class Mail:

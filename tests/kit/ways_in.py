@@ -99,7 +99,7 @@ class WaysIn:
             queue=queue,
             taking=self.taking,
             awaited_rate=lambda _: None,
-            held=lambda _: None,
+            held=lambda _lane, _category: None,
         )
         self._bodies = bodies.Bodies()
         self._single = service.Service(parts, enter, self._bodies)

@@ -51,7 +51,7 @@ POLICIES: Final[Mapping[vocabulary.Category, RetryPolicy]] = types.MappingProxyT
             # Somebody waits before a screen. A reset link lives about an hour (OWASP Forgot Password Cheat Sheet:
             # expire after an appropriate period); one that arrives dead only sends them round again.
             minimal_backoff=dt.timedelta(seconds=10),
-            maximal_backoff=dt.timedelta(minutes=5),
+            maximal_backoff=RECOVERY_HELD,
             max_age=dt.timedelta(hours=1),
             in_doubt_delays=_RESEND,
         ),

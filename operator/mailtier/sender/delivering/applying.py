@@ -144,7 +144,8 @@ class Applier:
         """Return when an entry is due: where it waits for the server, not before the pause that it was just given."""
         if not decided.waits_for_server:
             return due_at
-        pause = target.health.retry_at(entry.organization.key.namespace) - self._clock.monotonic()
+        retry_at = target.health.retry_at(entry.organization.key.namespace, entry.pending.category)
+        pause = retry_at - self._clock.monotonic()
         return max(due_at, self._clock.wall() + dt.timedelta(seconds=pause))
 
     @staticmethod
@@ -156,8 +157,8 @@ class Applier:
         match news:
             case consequences.Served(namespace=namespace):
                 target.health.note_served(namespace)
-            case consequences.Faulted(phase=phase, namespace=namespace):
-                target.health.note_fault(phase, namespace=namespace)
+            case consequences.Faulted(phase=phase, failure=failure, namespace=namespace):
+                target.health.note_fault(phase, failure, namespace=namespace)
             case consequences.LoginTroubled(trouble=trouble):
                 target.note_login_trouble(attempt.found.generation, trouble)
 
@@ -175,14 +176,14 @@ class Applier:
 
     def _tell_lane(self, decided: consequences.Consequences, entry: lanes.LaneEntry) -> None:
         entry.lane.refusals = decided.lane_refusals
-        if decided.holds_lane_until is None:
+        if decided.holds_lane is None:
             return
         _log.warning(
             "a lane is held: the server refuses its settings",
             organization=str(lanes.organization_of(entry.organization.key)),
-            reason=decided.probe.contradicts.reason if decided.probe.contradicts else "",
+            reason=decided.holds_lane.reason,
         )
-        self._schedule.hold(entry.lane, until=decided.holds_lane_until)
+        self._schedule.hold(entry.lane, decided.holds_lane)
 
     async def _reread(self, held: standing.Held, attempt: tries.Try, target: destination.Destination) -> None:
         """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""
@@ -191,5 +192,5 @@ class Applier:
         except credentials.CredentialsError:
             found = attempt.found
         if found.generation == attempt.found.generation or target.auth_state(found.generation).refusal is not None:
-            trial_at = target.auth_state(found.generation).looked_at(self._clock.monotonic())
+            trial_at = target.auth_state(found.generation).pause.looked_at(self._clock.monotonic())
             self._keeper.hold(attempt.entry.organization.key, held, recheck=True, trial_at=trial_at)

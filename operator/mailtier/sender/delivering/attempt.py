@@ -5,7 +5,7 @@ import datetime as dt
 import functools
 from typing import Final
 
-from mailtier.api import addresses, prose, vocabulary
+from mailtier.api import addresses, patience, prose, vocabulary
 from mailtier.mail import headers, reasons, render
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import applying, builder, consequences, keeper, recorder, tries, verdicts
@@ -91,16 +91,16 @@ class Attempts:
             # At once: until it is judged, the entry would be taken again.
             self._keeper.judge(key)
             return
-        if (until := target.health.retry_at(key.namespace)) > self._clock.monotonic():
-            # The namespace has met something here that others have not; they go on meanwhile.
-            self._schedule.park_until(entry, until=until)
+        if (wait := self._wait(entry, usable, target)) is not None:
+            self._schedule.park_until(entry, wait)
             return
         found = await self._credentials(entry, usable, target, slot)
         if found is None:
             return
         by = tries.user(usable, found.generation)
         if (allowed_at := target.throttles.allowed_at(by)) > self._clock.monotonic():
-            self._schedule.park_until(entry, until=allowed_at)
+            reason, told = reasons.DeliveryReason.RATE_LIMITED, "The SMTP server was found to take no more at a time."
+            self._schedule.park_until(entry, lanes.Wait(until=allowed_at, reason=reason, message=told))
             return
         if (use := target.throttles.begin(by)) is None:
             self._applier.park(entry, functools.partial(target.throttles.when_free, by))
@@ -114,6 +114,24 @@ class Attempts:
             with ticket:
                 login = tries.SignIn(usable=usable, found=found, ticket=ticket)
                 await self._hand_over(entry, target, slot, login, use)
+
+    def _wait(
+        self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
+    ) -> lanes.Wait | None:
+        """Return what an entry waits for at its server; None where it may go."""
+        namespace, now = entry.organization.key.namespace, self._clock.monotonic()
+        if target.health.retry_at(namespace, entry.pending.category) <= now:
+            return None
+        pause = target.health.pause(namespace)
+        if pause.trouble is None or pause.retry_at(entry.pending.category) <= now:
+            # The server is left alone by all.
+            reason = reasons.DeliveryReason.SERVER_UNAVAILABLE
+            return lanes.Wait(until=target.health.breaker.retry_at, reason=reason, message=reasons.MEANINGS[reason])
+        # The namespace has met something here that others have not; they go on meanwhile.
+        held = tries.held(pause.trouble, usable)
+        # Looked at again soon: a recovery may have come by then, or be served while this one waits.
+        until = min(pause.retry_at(entry.pending.category), now + patience.RECOVERY_HELD.total_seconds())
+        return lanes.Wait(until=until, reason=held.reason, message=held.message)
 
     async def _hand_over(
         self,
@@ -160,13 +178,13 @@ class Attempts:
             self._keeper.hold(key, held, recheck=True)
             return None
         state = target.auth_state(found.generation)
-        if state.trouble is not None and not target.has_session(slot, found.generation):
-            now, trial_at = self._clock.monotonic(), state.trial_at(entry.pending.category)
-            if trial_at is not None and trial_at > now:
-                self._schedule.put_first(entry)
-                held = tries.held(state.trouble, usable)
-                self._keeper.hold(key, held, recheck=True, trial_at=state.looked_at(now))
-                return None
+        pause, now = state.pause, self._clock.monotonic()
+        is_paused = pause.trouble is not None and pause.retry_at(entry.pending.category) > now
+        if is_paused and pause.trouble is not None and not target.has_session(slot, found.generation):
+            self._schedule.put_first(entry)
+            held = tries.held(pause.trouble, usable)
+            self._keeper.hold(key, held, recheck=True, trial_at=pause.looked_at(now))
+            return None
         refused = dataclasses.replace(found, failure=state.refusal)
         ready = self._tokens.peek(found) if state.refusal is None else refused
         if ready is None:

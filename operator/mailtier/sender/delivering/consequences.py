@@ -14,13 +14,12 @@ from mailtier.mail import classify, congestion, reasons, states, transaction
 from mailtier.sender import ports
 from mailtier.sender.delivering import tries, verdicts
 from mailtier.sender.net import faults
-from mailtier.sender.scheduling import refusals, standing
+from mailtier.sender.scheduling import lanes, refusals, standing
 
 _S: Final = vocabulary.RecipientState
 
 _TRIAL_SECONDS: Final = 900.0
-_RECOVERY_TRIAL_SECONDS: Final = 60.0
-"""How long a lane is held until one of its messages is tried again; somebody who waits for a link waits less."""
+"""How long a lane is held until one of its messages is tried again; a recovery no longer than it ever is."""
 
 _BUILDS: Final = 2
 _REBUILT_AFTER: Final = dt.timedelta(seconds=30)
@@ -87,10 +86,12 @@ class Faulted:
 
     Attributes:
         phase: In which; with a session, any in which it knew for whom it was.
+        failure: What it did instead.
         namespace: Whose fault it may be; None for the host's.
     """
 
     phase: classify.Phase
+    failure: classify.Failure
     namespace: str | None
 
 
@@ -143,7 +144,7 @@ class Consequences:
         waits_for_server: Whether it is not due before the server may be used again, which `destination` decides.
         destination: What its breaker and its witnesses are to know; None for nothing.
         lane_refusals: What is remembered of the lane from now on.
-        holds_lane_until: Seconds of the monotonic clock; None where it is not to be held.
+        holds_lane: Until when, and why; None where it is not to be held.
         losses: What is remembered of the recipient from now on.
         crashes: How often building its message has failed now.
         probe: What the settings' probe is to know.
@@ -157,7 +158,7 @@ class Consequences:
     waits_for_server: bool = False
     destination: Served | Faulted | LoginTroubled | None = None
     lane_refusals: refusals.SettingsRefusals
-    holds_lane_until: float | None = None
+    holds_lane: lanes.Wait | None = None
     losses: refusals.Losses
     crashes: int
     probe: ProbeNews = NO_NEWS
@@ -179,7 +180,7 @@ def decide(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
     return dataclasses.replace(
         decided,
         lane_refusals=known.lane_refusals,
-        holds_lane_until=None,
+        holds_lane=None,
         probe=ProbeNews(requests=decided.probe.requests),
         refused=None,
     )
@@ -207,7 +208,7 @@ def _meaning(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
             phase = classify.Phase.DOT
             return dataclasses.replace(
                 _only(verdicts.in_doubt(known.job, failure, known.context), known),
-                destination=Faulted(phase=phase, namespace=known.usable.witness(phase)),
+                destination=Faulted(phase=phase, failure=failure, namespace=known.usable.witness(phase)),
             )
         case transaction.RecipientResult(
             verdict=transaction.RecipientVerdict.FAILED, failure=classify.Failure() as failure
@@ -283,7 +284,7 @@ def _failed(failure: classify.Failure, known: Circumstances, *, phase: classify.
             return dataclasses.replace(
                 _only(_outcome(failure, known, backoff=backoff if was_open else dt.timedelta()), known),
                 waits_for_server=True,
-                destination=Faulted(phase=phase, namespace=namespace),
+                destination=Faulted(phase=phase, failure=failure, namespace=namespace),
                 losses=losses,
                 # What deliveries have met is soon told by Verified too, and not only after the next half hour.
                 probe=ProbeNews(requests=True),
@@ -308,13 +309,14 @@ def _settings_refused(
     now = known.monotonic
     remembered = known.lane_refusals.after(text.lower_ascii(known.job.rcpt_to), failure, now)
     is_recovery = known.job.category is vocabulary.Category.PASSWORD_RECOVERY
-    held_until = now + (_RECOVERY_TRIAL_SECONDS if is_recovery else _TRIAL_SECONDS)
+    held_until = now + (patience.RECOVERY_HELD.total_seconds() if is_recovery else _TRIAL_SECONDS)
     is_believed = remembered.are_believed(now)
+    told = tries.held(failure, known.usable).message
     return dataclasses.replace(
         _only(_outcome(failure, known), known),
         destination=served,
         lane_refusals=remembered,
-        holds_lane_until=held_until if is_believed else None,
+        holds_lane=lanes.Wait(until=held_until, reason=failure.reason, message=told) if is_believed else None,
         probe=ProbeNews(contradicts=failure if is_believed else contradiction),
     )
 

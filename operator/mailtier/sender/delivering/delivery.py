@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Hashable, Iterable
 from typing import Final, NoReturn
 
-from mailtier.api import timers
+from mailtier.api import timers, vocabulary
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import applying, attempt, builder, keeper, recorder
 from mailtier.sender.net import breaker
@@ -20,7 +20,7 @@ from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
-from mailtier.telemetry import logs, metrics, tasks
+from mailtier.telemetry import hold_metrics, logs, metrics, tasks
 
 _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
@@ -120,9 +120,9 @@ class Deliverer:
         """Return the organizations whose messages are held, and why."""
         return self._keeper.held()
 
-    def hold_of(self, key: ports.LaneKey) -> standing.Held | None:
-        """Return why an organization's messages are held; None where they are not."""
-        return self._keeper.hold_of(key)
+    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None = None) -> standing.Held | None:
+        """Return why an organization's messages, or those of one category, are held; None where they are not."""
+        return self._keeper.hold_of(key, category)
 
     def awaited_rate(self, key: ports.LaneKey) -> str | None:
         """Return in a few words which rate an organization's messages wait for; None if for none."""
@@ -236,8 +236,9 @@ class Deliverer:
         paced = (each.key for each in self._destinations if each.at.awaited_rate() is not None)
         metrics.set_waiting(
             for_rate=self._schedule.waiting_for_rate() + sum(map(self._schedule.ready_organizations, paced)),
-            held_lanes=self._schedule.held_lanes(now),
+            held_lanes=sum(1 for _ in self._schedule.held_lanes(now)),
         )
+        hold_metrics.set_holds(self._keeper.counts(now))
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._passwords.forget_old()

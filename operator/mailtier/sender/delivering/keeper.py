@@ -1,7 +1,8 @@
 """What waits: held where settings or credentials do not let it go, shown as held, expired or given up in time."""
 
+import collections
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from mailtier.api import prose, vocabulary
@@ -12,7 +13,7 @@ from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
-from mailtier.telemetry import logs
+from mailtier.telemetry import hold_metrics, logs
 
 _S: Final = vocabulary.RecipientState
 
@@ -64,10 +65,24 @@ class Keeper:
         """Return the organizations whose messages are held, and why."""
         return self._holds.current()
 
-    def hold_of(self, key: ports.LaneKey) -> standing.Held | None:
-        """Return why an organization's messages are held; None where they are not."""
-        found = self._holds.find(key)
-        return None if found is None else found.held
+    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None) -> standing.Held | None:
+        """Return why an organization's messages, or those of one category, are held; None where they are not."""
+        if (found := self._holds.find(key)) is not None:
+            return found.held
+        organization = self._schedule.organization(key)
+        if category is None or organization is None:
+            return None
+        wait = organization.wait_of(category, self._clock.monotonic())
+        return None if wait is None or wait.reason is None else _held(wait)
+
+    def counts(self, now: float) -> Mapping[tuple[hold_metrics.Of, str], int]:
+        """Return how much is held, by what it is and why."""
+        counts: collections.Counter[tuple[hold_metrics.Of, str]] = collections.Counter()
+        counts.update(("organization", held.reason.value) for held in self._holds.current().values())
+        counts.update(("lane", str(lane.wait.reason)) for lane in self._schedule.held_lanes(now))
+        waiting = (each.parked for each in self._schedule.organizations() if each.parked.until > now and each.entries)
+        counts.update(("pause", str(wait.reason)) for wait in waiting)
+        return counts
 
     def take_in(self, pending: Iterable[ports.Pending]) -> None:
         """Take in recipients; those that are here already are left as they are."""
@@ -152,6 +167,7 @@ class Keeper:
             if organization is not None:
                 self._fail_all(organization, reason)
         self._tell_held(now)
+        self._tell_held_lanes(now)
 
     def prune(self, now: float) -> None:
         """Forget organizations without messages."""
@@ -195,6 +211,17 @@ class Keeper:
                 told += 1
                 self._store_held(entry, hold.held)
         self._untold = kept
+
+    def _tell_held_lanes(self, now: float) -> None:
+        """Store for what waits in a held lane, and was not tried yet, that it is held, and why."""
+        told = 0
+        for lane in self._schedule.held_lanes(now):
+            for entry in lane.ready:
+                if told >= _TOLD_AT_ONCE:
+                    return
+                if entry.place is lanes.EntryPlace.READY and entry.pending.state is _S.QUEUED:
+                    told += 1
+                    self._store_held(entry, _held(lane.wait))
 
     def _store_held(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
         at = self._clock.wall()
@@ -240,3 +267,7 @@ class Keeper:
                 at=self._clock.wall(),
             )
         )
+
+
+def _held(wait: lanes.Wait) -> standing.Held:
+    return standing.Held(reason=wait.reason or reasons.DeliveryReason.SERVER_UNAVAILABLE, message=wait.message)

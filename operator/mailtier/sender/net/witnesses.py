@@ -9,7 +9,8 @@ it waits alone, as long as for a server that is down.
 import collections
 from typing import Final
 
-from mailtier.sender.net import breaker
+from mailtier.mail import classify
+from mailtier.sender.net import pause
 
 TOGETHER_SECONDS: Final = 60.0
 _REMEMBERED: Final = 10_000
@@ -34,21 +35,22 @@ class Witnesses:
     """The namespaces that met a fault and nothing better since. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
-        self._pauses: collections.OrderedDict[str, breaker.Breaker] = collections.OrderedDict()
+        self._pauses: collections.OrderedDict[str, pause.Pause] = collections.OrderedDict()
         self._accord = Accord()
 
-    def testify(self, namespace: str, now: float, *, jitter: float) -> bool:
+    def testify(self, namespace: str, trouble: classify.Failure, now: float, *, jitter: float) -> bool:
         """Note a fault that a namespace met; return whether another one met one within the last minute.
 
         Args:
-            namespace: Whose message, sender address or credentials it was.
+            namespace: Whose message or sender address it was.
+            trouble: What it met.
             now: Seconds of the monotonic clock.
             jitter: Random number in [0, 1), for the namespace's pause.
         """
         is_shared = self._accord.testify(namespace, now)
-        pause = self._pauses.pop(namespace, None) or breaker.Breaker()
-        self._pauses[namespace] = pause
-        pause.fail(now, jitter=jitter)
+        found = self._pauses.pop(namespace, None) or pause.Pause()
+        self._pauses[namespace] = found
+        found.fail(trouble, now, jitter=jitter)
         if len(self._pauses) > _REMEMBERED:
             self._pauses.popitem(last=False)
         return is_shared
@@ -57,7 +59,6 @@ class Witnesses:
         """Note that the server served a namespace."""
         self._pauses.pop(namespace, None)
 
-    def retry_at(self, namespace: str) -> float:
-        """Return when a namespace may try again; in the past where it has met nothing."""
-        pause = self._pauses.get(namespace)
-        return pause.retry_at if pause is not None else float("-inf")
+    def pause(self, namespace: str) -> pause.Pause:
+        """Return how long a namespace waits alone, and why."""
+        return self._pauses.get(namespace, pause.WELL)

@@ -224,7 +224,7 @@ async def _look_with(
             if phase is classify.Phase.AUTH and usable.has_own_login:
                 target.note_login_trouble(found.generation, failure)
             else:
-                target.health.note_fault(phase, namespace=usable.witness(phase))
+                target.health.note_fault(phase, failure, namespace=usable.witness(phase))
         elif failure is None or failure.reason not in faults.UNASKED:
             # Before the slot is given back: whoever gets it next has to know.
             target.health.note_served(usable.settings.organization.namespace or None)

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final
 
 from mailtier.api import vocabulary
+from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.scheduling import limiter, refusals, rotation
 from mailtier.settings import effective
@@ -41,6 +42,24 @@ _EXPECTED_SECONDS: Final = 1.0
 def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
     """Return the organization that a lane key belongs to."""
     return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """What does not go before its time.
+
+    Attributes:
+        until: Seconds of a monotonic clock.
+        reason: Why; None where it waits for nothing.
+        message: The same, for the tenant.
+    """
+
+    until: float
+    reason: reasons.DeliveryReason | None
+    message: str
+
+
+NO_WAIT: Final = Wait(until=float("-inf"), reason=None, message="")
 
 
 class EntryPlace(enum.Enum):
@@ -85,11 +104,11 @@ class LaneEntry:
 class Lane:
     """The messages of one class of one organization, in the order in which they became due."""
 
-    __slots__ = ("held_until", "ready", "refusals")
+    __slots__ = ("ready", "refusals", "wait")
 
     def __init__(self) -> None:
         self.ready: collections.deque[LaneEntry] = collections.deque()
-        self.held_until = float("-inf")
+        self.wait = NO_WAIT
         self.refusals = refusals.NO_REFUSALS
 
     def head(self) -> LaneEntry | None:
@@ -124,6 +143,7 @@ class OrganizationLanes:
         destination: None while it is parked.
         limiter: Its effective ratePerMinute.
         namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
+        parked: What all of it waits for.
         taken_at: When a message was taken last.
         usual_seconds: How long one of its messages keeps a connection, as the last ones did.
     """
@@ -137,7 +157,7 @@ class OrganizationLanes:
         "key",
         "limiter",
         "namespace_limiter",
-        "parked_until",
+        "parked",
         "taken_at",
         "usual_seconds",
     )
@@ -149,7 +169,7 @@ class OrganizationLanes:
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None
         self.namespace_limiter: limiter.RateLimiter | None = None
-        self.parked_until = float("-inf")
+        self.parked = NO_WAIT
         self.taken_at = float("-inf")
         self.usual_seconds = rotation.QUANTUM_SECONDS
         self.entries: dict[int, LaneEntry] = {}
@@ -165,12 +185,18 @@ class OrganizationLanes:
     def release(self) -> None:
         """End the holds of its lanes: what they were held for has changed."""
         for lane in self._lanes.values():
-            lane.held_until = float("-inf")
+            lane.wait = NO_WAIT
             lane.refusals = refusals.NO_REFUSALS
 
-    def held(self, now: float) -> int:
-        """Return how many of its lanes are held."""
-        return sum(lane.held_until > now for lane in self._lanes.values())
+    def held(self, now: float) -> Iterator[Lane]:
+        """Yield those of its lanes that are held."""
+        return (lane for lane in self._lanes.values() if lane.wait.until > now)
+
+    def wait_of(self, category: vocabulary.Category, now: float) -> Wait | None:
+        """Return what messages of a category wait for, beside their turn and rates; None for nothing."""
+        lane = self._lanes.get(CLASSES[category])
+        waits = (self.parked, NO_WAIT if lane is None else lane.wait)
+        return max((wait for wait in waits if wait.until > now), key=lambda wait: wait.until, default=None)
 
     def set_rates(self, rates: Rates) -> None:
         """Set the rates; what was sent so far still counts, or whoever edits settings had a fresh minute each time."""
@@ -215,7 +241,7 @@ class OrganizationLanes:
             lane = self._lanes.get(lane_class)
             if lane is None or (entry := lane.head()) is None:
                 continue
-            lane_at = max(self.parked_until, lane.held_until, self.limiter.allowed_at(now) if self.limiter else now)
+            lane_at = max(self.parked.until, lane.wait.until, self.limiter.allowed_at(now) if self.limiter else now)
             if lane_at <= now:
                 lane.ready.popleft()
                 entry.charges = tuple(limit.take(now) for limit in self._limits())

@@ -8,8 +8,9 @@ from typing import Final, Generic, TypeVar
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 
-QUANTUM_SECONDS: Final = 1 / 128
-"""What a turn is granted: about what a message takes at a server nearby, so that a round is short for who comes."""
+QUANTUM_SECONDS: Final = 1 / 32
+"""What a turn is granted, and the least that a message is charged: whose messages all go as fast take turns one by one,
+and a round is short for whoever comes."""
 
 
 @dataclasses.dataclass(slots=True)

@@ -73,7 +73,7 @@ class Schedule:
         if organization.destination != destination:
             self.park(key)
             organization.destination = destination
-            organization.parked_until = float("-inf")
+            organization.parked = lanes.NO_WAIT
         self._parked.remove(organization)
         self._join(organization)
         # It may be another rate: let `take` look again.
@@ -88,13 +88,13 @@ class Schedule:
         organization.destination = None
         self._ready_parked.extend(organization.ready())
 
-    def hold(self, lane: lanes.Lane, *, until: float) -> None:
+    def hold(self, lane: lanes.Lane, wait: lanes.Wait) -> None:
         """Hold one lane for a while."""
-        lane.held_until = until
+        lane.wait = wait
 
-    def park_until(self, entry: lanes.LaneEntry, *, until: float) -> None:
+    def park_until(self, entry: lanes.LaneEntry, wait: lanes.Wait) -> None:
         """Let an entry that was taken be the next of its lane, and its organization wait for a while."""
-        entry.organization.parked_until = until
+        entry.organization.parked = wait
         self.put_first(entry)
 
     def release(self, key: ports.LaneKey) -> None:
@@ -105,9 +105,10 @@ class Schedule:
             self._parked.remove(organization)
             self._join(organization)
 
-    def held_lanes(self, now: float) -> int:
-        """Return how many lanes are held."""
-        return sum(organization.held(now) for organization in self._organizations.values())
+    def held_lanes(self, now: float) -> Iterator[lanes.Lane]:
+        """Yield the lanes that are held."""
+        for organization in self._organizations.values():
+            yield from organization.held(now)
 
     def advance(self, now: float) -> None:
         """Let in what has become due, and organizations whose rates or holds have passed."""
@@ -182,6 +183,7 @@ class Schedule:
 
     def settle(self, entry: lanes.LaneEntry, seconds: float) -> None:
         """Charge the time for which an entry that was taken kept a connection, in place of what was expected."""
+        seconds = max(seconds, rotation.QUANTUM_SECONDS)
         self._charge(entry, seconds - entry.expected_seconds)
         entry.expected_seconds = 0.0
         entry.organization.note_time(seconds)

@@ -4,9 +4,9 @@ import asyncio
 import collections
 from typing import Final
 
-from mailtier.api import patience, secret, vocabulary
+from mailtier.api import secret
 from mailtier.mail import classify
-from mailtier.sender.net import breaker
+from mailtier.sender.net import pause
 from mailtier.sender.secrets import credentials
 from mailtier.settings import effective
 
@@ -21,7 +21,7 @@ class AuthState:
 
     Attributes:
         refusal: Why the server refused it; from then on no AUTH is sent with it.
-        trouble: Why it could not be checked when it was tried last; None where it was.
+        pause: How long it waits, where it could not be checked when it was tried last, and why.
         stale: An access token that was refused, with nothing accepted since; the next one that is refused counts.
         is_recalled: Whether it was looked up what an earlier process learned.
         is_counted: Whether its refusal was counted (`logins`).
@@ -31,9 +31,7 @@ class AuthState:
 
     def __init__(self) -> None:
         self.refusal: classify.Failure | None = None
-        self.trouble: classify.Failure | None = None
-        self._troubled_at = float("-inf")
-        self._pause = breaker.Breaker()
+        self.pause = pause.Pause()
         self.stale: secret.Hidden | None = None
         self.is_recalled = False
         self.is_counted = False
@@ -41,35 +39,6 @@ class AuthState:
         self.probed_at = float("-inf")
         # One AUTH at a time: three sessions that opened together would be three attempts with a wrong password.
         self.lock = asyncio.Lock()
-
-    def note_trouble(self, trouble: classify.Failure, now: float, *, jitter: float) -> None:
-        """Note that it could not be checked.
-
-        Args:
-            trouble: Why.
-            now: Seconds of the monotonic clock.
-            jitter: Random number in [0, 1), for the pause.
-        """
-        self.trouble, self._troubled_at = trouble, now
-        self._pause.fail(now, jitter=jitter)
-
-    def note_success(self) -> None:
-        """Note that the server took it."""
-        self.trouble = None
-        self._pause.succeed()
-
-    def trial_at(self, category: vocabulary.Category) -> float | None:
-        """Return when a message may have it tried again, in seconds of the monotonic clock; None without trouble."""
-        if self.trouble is None:
-            return None
-        if category is not vocabulary.Category.PASSWORD_RECOVERY:
-            return self._pause.retry_at
-        return min(self._pause.retry_at, self._troubled_at + patience.RECOVERY_HELD.total_seconds())
-
-    def looked_at(self, now: float) -> float | None:
-        """Return when any message may have it tried again, a recovery that may come meanwhile included; None if now."""
-        trials = (self.trial_at(vocabulary.Category.PASSWORD_RECOVERY), self.trial_at(vocabulary.Category.JOB_ALERT))
-        return next((at for at in trials if at is not None and at > now), None)
 
 
 _Key = tuple[str, int, credentials.Generation]

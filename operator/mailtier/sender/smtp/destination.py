@@ -111,7 +111,7 @@ class Destination:
         """Note that the server answers, and could not check a login that is not the host's: that one waits alone."""
         self.health.note_alive()
         state = self.auth_state(generation)
-        state.note_trouble(trouble, self._clock.monotonic(), jitter=self._clock.random())
+        state.pause.fail(trouble, self._clock.monotonic(), jitter=self._clock.random())
 
     def auth_state(self, generation: credentials.Generation) -> auth_states.AuthState:
         """Return what is known of a credential generation at this server."""
@@ -353,7 +353,7 @@ class Destination:
         opened.is_at_host_s = spot.is_host_s
         self._name.note_used(progress.address, first=plan.addresses[0])
         state.proven.add(spot.seat.room.label)
-        state.note_success()
+        state.pause.succeed()
         metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
         metrics.add_sessions(1)
         return opened

@@ -1,8 +1,9 @@
 """How a server behaves, as far as one endpoint shows it: whether it is left alone, by all or by one namespace."""
 
+from mailtier.api import vocabulary
 from mailtier.mail import classify
 from mailtier.sender import clock
-from mailtier.sender.net import breaker, witnesses
+from mailtier.sender.net import breaker, pause, witnesses
 
 
 class ServerHealth:
@@ -22,9 +23,13 @@ class ServerHealth:
         self._witnesses = witnesses.Witnesses()
         self._clock = time
 
-    def retry_at(self, namespace: str) -> float:
+    def retry_at(self, namespace: str, category: vocabulary.Category) -> float:
         """Return when a namespace may use the server again; in the past where nothing keeps it from that."""
-        return max(self.breaker.retry_at, self._witnesses.retry_at(namespace))
+        return max(self.breaker.retry_at, self._witnesses.pause(namespace).retry_at(category))
+
+    def pause(self, namespace: str) -> pause.Pause:
+        """Return how long a namespace waits alone, and why."""
+        return self._witnesses.pause(namespace)
 
     def note_served(self, namespace: str | None) -> None:
         """Note that the server did, for a namespace or for the host, what a server does."""
@@ -37,16 +42,17 @@ class ServerHealth:
         """Note that the server answers, and what it said then concerns a login alone."""
         self.breaker.note_alive()
 
-    def note_fault(self, phase: classify.Phase, *, namespace: str | None) -> None:
+    def note_fault(self, phase: classify.Phase, failure: classify.Failure, *, namespace: str | None) -> None:
         """Note a fault, and leave the server alone if it is the server's.
 
         Args:
             phase: In which it came; whoever connects meets the same until EHLO is answered.
+            failure: What it was.
             namespace: Whose message or sender address it was; None for the host's, and for its credentials.
         """
         now, jitter = self._clock.monotonic(), self._clock.random()
         is_for_all = namespace is None or phase in classify.BEFORE_AUTH
-        if is_for_all or self._witnesses.testify(str(namespace), now, jitter=jitter):
+        if is_for_all or self._witnesses.testify(str(namespace), failure, now, jitter=jitter):
             self.breaker.fail(now, jitter=jitter)
         else:
             self.breaker.note_alive()

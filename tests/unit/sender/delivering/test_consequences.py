@@ -81,7 +81,7 @@ def test_scope_and_phase_decide(
     assert decided.probe == consequences.ProbeNews(requests=probes)
     assert (decided.refused is not None) is rereads
     assert (decided.lane_refusals != attempts.KNOWN.lane_refusals) is remembers
-    assert (decided.holds_lane_until, decided.crashes) == (None, 0)
+    assert (decided.holds_lane, decided.crashes) == (None, 0)
 
 
 def test_the_host_s_login_concerns_the_host() -> None:
@@ -90,8 +90,8 @@ def test_the_host_s_login_concerns_the_host() -> None:
     failure = attempts.failure(_Scope.SERVER)
     told = [consequences.decide(attempts.closed(failure, phase), known).destination for phase in (_P.AUTH, _P.MAIL)]
     assert told == [
-        consequences.Faulted(phase=_P.AUTH, namespace=None),
-        consequences.Faulted(phase=_P.MAIL, namespace="ns"),
+        consequences.Faulted(phase=_P.AUTH, failure=failure, namespace=None),
+        consequences.Faulted(phase=_P.MAIL, failure=failure, namespace="ns"),
     ]
 
 
@@ -113,10 +113,10 @@ def test_trouble_with_a_login_concerns_that_login(fault: classify.Fault | None) 
 def test_without_a_login_a_fault_at_its_place_is_a_namespace_s() -> None:
     """Where nobody logs in, a connection that is lost then is judged like one that is lost at MAIL."""
     usable = dataclasses.replace(attempts.usable(), auth=dataclasses.replace(sending.ANONYMOUS, origin=_ORG))
-    decided = consequences.decide(
-        attempts.closed(attempts.failure(_Scope.SERVER), _P.AUTH), dataclasses.replace(attempts.KNOWN, usable=usable)
-    )
-    assert decided.destination == consequences.Faulted(phase=_P.AUTH, namespace="ns")
+    failure = attempts.failure(_Scope.SERVER)
+    known = dataclasses.replace(attempts.KNOWN, usable=usable)
+    decided = consequences.decide(attempts.closed(failure, _P.AUTH), known)
+    assert decided.destination == consequences.Faulted(phase=_P.AUTH, failure=failure, namespace="ns")
 
 
 @pytest.mark.parametrize(("opened", "seconds"), [(True, 90.0), (False, 0.0)])
@@ -170,7 +170,8 @@ def test_refused_settings_hold_the_lane_when_it_is_clear(category: vocabulary.Ca
         lane_refusals=refusals.SettingsRefusals(addresses=frozenset({"b", "c"}), first_at=attempts.MONOTONIC),
     )
     decided = consequences.decide(attempts.refused(failure), known)
-    assert decided.holds_lane_until == attempts.MONOTONIC + seconds
+    assert decided.holds_lane is not None
+    assert (decided.holds_lane.until, decided.holds_lane.reason) == (attempts.MONOTONIC + seconds, _R.SENDER_REFUSED)
     assert decided.probe == consequences.ProbeNews(contradicts=failure)
     assert decided.lane_refusals.addresses == {"b", "c", "anna@example.org"}
 
@@ -184,7 +185,7 @@ def test_one_spelling_of_an_address_is_one_recipient() -> None:
         decided = consequences.decide(attempts.refused(failure), known)
         known = dataclasses.replace(known, lane_refusals=decided.lane_refusals)
         seen |= decided.lane_refusals.addresses
-        assert decided.holds_lane_until is None
+        assert decided.holds_lane is None
     assert seen == {"anna@example.org"}
 
 
@@ -204,7 +205,7 @@ def test_a_loss_behind_the_dot_is_a_fault_and_no_refusal() -> None:
     """The recipient is in doubt, the breaker learns of the dot, and no loss is counted against the message."""
     decided = consequences.decide(attempts.LOST, attempts.KNOWN)
     assert _state(decided) == (_S.IN_DOUBT, True)
-    assert decided.destination == consequences.Faulted(phase=_P.DOT, namespace="ns")
+    assert decided.destination == consequences.Faulted(phase=_P.DOT, failure=attempts.LOST.failure, namespace="ns")
     assert not decided.waits_for_server
     assert (decided.losses, decided.probe) == (refusals.NO_LOSSES, consequences.NO_NEWS)
 
@@ -304,7 +305,7 @@ def test_what_is_said_of_former_settings_holds_nobody(scope: classify.Scope) -> 
     for event in (attempts.refused(failure), attempts.ACCEPTED):
         decided = consequences.decide(event, known)
         assert decided.lane_refusals == known.lane_refusals
-        assert (decided.holds_lane_until, decided.refused) == (None, None)
+        assert (decided.holds_lane, decided.refused) == (None, None)
         assert (decided.probe.contradicts, decided.probe.agrees) == (None, False)
         assert decided.destination == consequences.Served(namespace="ns")
 

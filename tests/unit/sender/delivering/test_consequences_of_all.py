@@ -116,7 +116,7 @@ def test_nobody_pays_for_another_s_fault(event: tries.AttemptEvent, known: conse
     )
     assert decided.waits_for_server is (scope is _Scope.SERVER and not charged)
     assert (decided.refused is not None) is (scope is _Scope.CREDENTIALS and known.is_current)
-    assert scope is _Scope.SETTINGS or decided.holds_lane_until is None
+    assert scope is _Scope.SETTINGS or decided.holds_lane is None
     assert scope is _Scope.SETTINGS or event == attempts.ACCEPTED or decided.lane_refusals == known.lane_refusals
     assert decided.drops_token is (event == tries.StaleToken())
     assert decided.probe.agrees is (event == attempts.ACCEPTED and known.is_current)

@@ -124,7 +124,7 @@ def test_an_urgent_message_does_not_wait_for_a_held_lane() -> None:
     mail.add(mailbags.lane("ns"), _UPDATE, count=2)
     entry = mail.take()
     assert entry is not None
-    mail.schedule.hold(entry.lane, until=900.0)
+    mail.schedule.hold(entry.lane, mailbags.refused(until=900.0))
     assert mail.take(1.0) is None
     mail.add(mailbags.lane("ns"), _PASSWORD)
     urgent = mail.take(2.0)

@@ -26,7 +26,7 @@ class Parts:
 
     Attributes:
         taking: Takes notifications in.
-        held: Returns why delivery holds an organization's messages; None where it does not.
+        held: Returns why delivery holds an organization's messages, or those of a category; None where it does not.
         awaited_rate: Returns in a few words which rate an organization's messages wait for.
     """
 
@@ -36,7 +36,7 @@ class Parts:
     queue: ports.Queue
     taking: taking.Taking
     awaited_rate: Callable[[ports.LaneKey], str | None]
-    held: Callable[[ports.LaneKey], standing.Held | None]
+    held: Callable[[ports.LaneKey, vocabulary.Category | None], standing.Held | None]
 
 
 class Service:
@@ -72,7 +72,7 @@ class Service:
         path = openapi.ITEM.format(namespace=organization.namespace, organization=organization.name, id=enqueued.id)
         headers = {"Location": path, **({REPLAYED_HEADER: "true"} if enqueued.repeated else {})}
         answer: dict[str, Any] = {"id": enqueued.id, "status": path}
-        if (held := hold_of(self._parts, settings)) is not None:
+        if (held := hold_of(self._parts, settings, content.category)) is not None:
             answer["held"] = {"reason": held.reason, "message": held.message}
         return web.json_response(answer, status=202, headers=headers)
 
@@ -87,15 +87,24 @@ class Service:
                 f"{settings.organization} has no notification with this id, or none any more",
             )
         return web.json_response(
-            _status(record, held=hold_of(self._parts, settings), awaited_rate=self._parts.awaited_rate(lane))
+            _status(
+                record,
+                held=hold_of(self._parts, settings, record.category),
+                awaited_rate=self._parts.awaited_rate(lane),
+            )
         )
 
 
-def hold_of(parts: Parts, settings: effective.Effective) -> standing.Held | None:
-    """Return why an organization's messages do not go; by its settings at once, before delivery has looked."""
+def hold_of(
+    parts: Parts, settings: effective.Effective, category: vocabulary.Category | None = None
+) -> standing.Held | None:
+    """Return why an organization's messages, or those of a category, do not go.
+
+    By its settings at once, before delivery has looked.
+    """
     lane = ports.LaneKey.of(settings)
     judged = standing.judge(settings, lane)
-    return judged if isinstance(judged, standing.Held) else parts.held(lane)
+    return judged if isinstance(judged, standing.Held) else parts.held(lane, category)
 
 
 def _idempotency_key(request: web.Request) -> str | None:

@@ -133,7 +133,7 @@ class Whereabouts:
         A login that succeeded here before needs none, unless the server could not check it last.
         """
         state = self._around.auth.get(self.key.endpoint, found.generation)
-        if state.trouble is None and self._is_proven(found.generation, seat):
+        if state.pause.trouble is None and self._is_proven(found.generation, seat):
             return shares.FREE
         return self._around.logins.begin(self.place(found.generation, seat), at_once=max(1, seat.room.limit // 2))
 
