@@ -74,7 +74,7 @@ def failure(
 ) -> classify.Failure:
     """Return why an attempt failed."""
     permanence = classify.Permanence.PERMANENT if permanent else classify.Permanence.TRANSIENT
-    return classify.Failure(scope=scope, permanence=permanence, reason=reason)
+    return classify.Failure(scope=scope, permanence=permanence, phase=classify.Phase.RCPT, reason=reason)
 
 
 def refused(why: classify.Failure) -> transaction.RecipientResult:

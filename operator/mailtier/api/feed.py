@@ -49,6 +49,22 @@ class Offer(FeedModel):
     spec: notification.NotificationSpec
 
 
+class LastFailure(FeedModel):
+    """What an attempt at a recipient met, for programs; the message says it in words.
+
+    Attributes:
+        scope: Whom it concerned (`mail.classify.Scope`).
+        phase: The step that failed (`mail.classify.Phase`).
+        code: The reply's basic code; None where there was no reply.
+        enhanced: The reply's enhanced code, such as `5.1.1`; None without one.
+    """
+
+    scope: str
+    phase: str
+    code: int | None = None
+    enhanced: str | None = None
+
+
 class Recipient(FeedModel):
     """Where one recipient stands.
 
@@ -58,6 +74,8 @@ class Recipient(FeedModel):
         message: One sentence that a tenant may read (R7 applied already).
         attempts: Finished attempts.
         changed_at: Aware UTC time of the last change of state.
+        last_failure: What the last attempt that failed met, also where another one was accepted since; None where none
+            did.
     """
 
     address: str
@@ -66,6 +84,7 @@ class Recipient(FeedModel):
     message: str = ""
     attempts: int = 0
     changed_at: dt.datetime
+    last_failure: LastFailure | None = None
 
 
 class Tally(FeedModel):

@@ -83,6 +83,7 @@ class Failure:
     Attributes:
         scope: Whom it concerns.
         permanence: Whether trying again can help.
+        phase: The step that failed.
         reason: The cause in one word.
         code: The reply's basic code; None where there was no reply.
         enhanced: The reply's enhanced code, such as `5.1.1`.
@@ -92,6 +93,7 @@ class Failure:
 
     scope: Scope
     permanence: Permanence
+    phase: Phase
     reason: reasons.DeliveryReason
     code: int | None = None
     enhanced: str | None = None
@@ -217,6 +219,7 @@ def classify_reply(
     return Failure(
         scope=judgement.scope,
         permanence=Permanence.TRANSIENT if passes else Permanence.PERMANENT,
+        phase=phase,
         reason=_TRANSIENT_REASONS.get(judgement.reason, judgement.reason) if passes else judgement.reason,
         code=reply.code,
         enhanced=str(reply.enhanced) if reply.enhanced else None,
@@ -231,6 +234,7 @@ def classify_fault(phase: Phase, fault: Fault) -> Failure:
     return Failure(
         scope=_FAULT_SCOPES[fault],
         permanence=Permanence.PERMANENT if permanent else Permanence.TRANSIENT,
+        phase=phase,
         reason=reason,
         text=reasons.MEANINGS[reason],
     )

@@ -225,6 +225,7 @@ def judge(answer: TokenRefused | Unusable) -> classify.Failure:
         return classify.Failure(
             scope=classify.Scope.CREDENTIALS,
             permanence=classify.Permanence.PERMANENT,
+            phase=classify.Phase.AUTH,
             reason=_R.TOKEN_REFUSED,
             token_error=answer.code,
             text=answer.said,
@@ -232,6 +233,7 @@ def judge(answer: TokenRefused | Unusable) -> classify.Failure:
     return classify.Failure(
         scope=classify.Scope.CREDENTIALS,
         permanence=classify.Permanence.TRANSIENT,
+        phase=classify.Phase.AUTH,
         reason=_R.TOKEN_FAILED,
         text=f"{reasons.MEANINGS[_R.TOKEN_FAILED]} It {answer.problem}.",
     )

@@ -30,6 +30,7 @@ def _failure(scope: classify.Scope, reason: reasons.DeliveryReason) -> classify.
     return classify.Failure(
         scope=scope,
         permanence=classify.Permanence.PERMANENT,
+        phase=classify.Phase.MAIL,
         reason=reason,
         text=reasons.MEANINGS[reason],
     )

@@ -168,6 +168,8 @@ class Outcome:
         due_at: Aware UTC time of the next attempt; None for a final state and only there.
         attempted: Whether it counts as an attempt, and in doubt as a loss (a fault of the server does not, R12).
         reason: CamelCase; message: one sentence, fit for the tenant.
+        failure: What the attempt met; None where it was accepted, or where there was none: what is stored of an earlier
+            one stays.
     """
 
     recipient_number: int
@@ -177,6 +179,7 @@ class Outcome:
     reason: str
     message: str
     at: dt.datetime
+    failure: feed.LastFailure | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

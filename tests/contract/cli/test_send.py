@@ -24,7 +24,7 @@ def test_a_notification_is_followed_to_its_acceptance(
 
 
 def test_a_refused_recipient_is_a_failure(installation: installations.Installation, tmp_path: pathlib.Path) -> None:
-    """A final state that is not acceptance is printed with its reason, and the status is 1."""
+    """A final state that is not acceptance is printed with its reason and what was met, and the status is 1."""
     tenant = installation.tenant()
     done = installation.program.run(
         *("send", tenant.namespace, "--to=nobody@example.com", "--to=ops@example.com", "-o", "json"),
@@ -33,6 +33,9 @@ def test_a_refused_recipient_is_a_failure(installation: installations.Installati
     assert done.status == 1, done
     states = {each["address"]: each["state"] for each in done.document["recipients"]}
     assert states == {"nobody@example.com": "failed", "ops@example.com": "accepted"}
+    met = {each["address"]: each.get("lastFailure") for each in done.document["recipients"]}
+    failure = {"scope": "Recipient", "phase": "rcpt", "code": 550, "enhanced": "5.1.1"}
+    assert met == {"nobody@example.com": failure, "ops@example.com": None}
 
 
 def test_what_has_no_end_in_time_is_a_time_out(

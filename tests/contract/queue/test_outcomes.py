@@ -48,6 +48,22 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
     assert (pending.state, pending.due_at, pending.attempts) == (S.DEFERRED, later + dt.timedelta(minutes=5), 1)
 
 
+async def test_the_last_failure_stays_until_another_one(queue_factory: queues.Factory) -> None:
+    """What an attempt met stands in fields, also after what is no failure, and after a restart; each replaces all."""
+    queue = await queue_factory.open()
+    id_, (recipient_number,) = await queues.put(queue)
+    assert (await queues.record(queue, id_)).recipients[0].last_failure is None
+    busy = feed.LastFailure(scope="Recipient", phase="rcpt", code=450, enhanced="4.2.1")
+    lost = feed.LastFailure(scope="Server", phase="connect")
+    deferred = queues.outcome(recipient_number, S.DEFERRED)
+    for failure, expected in ((busy, busy), (None, busy), (lost, lost)):
+        await queues.settle(queue, dataclasses.replace(deferred, failure=failure))
+        assert (await queues.record(queue, id_)).recipients[0].last_failure == expected
+    await queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
+    queue = await queue_factory.reopen()
+    assert (await queues.record(queue, id_)).recipients[0].last_failure == lost
+
+
 async def test_what_is_no_attempt_is_not_counted(queue: ports.Queue) -> None:
     """An outcome by a fault of the server charges no attempt (R12)."""
     id_, (recipient_number,) = await queues.put(queue)

@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 from typing import Final
 
-from mailtier.api import patience, vocabulary
+from mailtier.api import feed, patience, vocabulary
 from mailtier.mail import classify, quoting, reasons, retry, transaction
 from mailtier.sender import ports
 from mailtier.sender.net import faults
@@ -57,12 +57,11 @@ def in_doubt(job: ports.Job, failure: classify.Failure, context: VerdictContext)
     )
     message = faults.describe(failure, for_owner=context.for_owner, server=context.server)
     if isinstance(decision, retry.GiveUp):
-        return _outcome(
-            job, context, state=_S.FAILED, due_at=None, reason=decision.reason, message=message, attempted=True
-        )
-    return _outcome(
-        job, context, state=_S.IN_DOUBT, due_at=decision.at, reason=failure.reason, message=message, attempted=True
-    )
+        state, due_at, reason = _S.FAILED, None, decision.reason
+    else:
+        state, due_at, reason = _S.IN_DOUBT, decision.at, failure.reason
+    lost = _outcome(job, context, state=state, due_at=due_at, reason=reason, message=message, attempted=True)
+    return dataclasses.replace(lost, failure=_for_programs(failure))
 
 
 def failed(
@@ -73,6 +72,13 @@ def failed(
     Args:
         server_back_at: When the server is asked again; for its own faults, which charge no attempt (R12).
     """
+    judged = _failed(job, failure, context, server_back_at=server_back_at)
+    return dataclasses.replace(judged, failure=_for_programs(failure))
+
+
+def _failed(
+    job: ports.Job, failure: classify.Failure, context: VerdictContext, *, server_back_at: dt.datetime
+) -> ports.Outcome:
     message = faults.describe(failure, for_owner=context.for_owner, server=context.server)
     match failure.scope:
         case classify.Scope.SERVER:
@@ -95,6 +101,12 @@ def failed(
             )
         case classify.Scope.RECIPIENT | classify.Scope.MESSAGE | classify.Scope.SETTINGS:
             return _deferred(job, failure.reason, message, context)
+
+
+def _for_programs(failure: classify.Failure) -> feed.LastFailure:
+    return feed.LastFailure(
+        scope=failure.scope.value, phase=failure.phase.value, code=failure.code, enhanced=failure.enhanced
+    )
 
 
 def not_built(

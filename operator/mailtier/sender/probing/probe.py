@@ -365,6 +365,7 @@ def refusal_of(known: feed.Probe) -> classify.Failure | None:
     return classify.Failure(
         scope=classify.Scope.CREDENTIALS,
         permanence=classify.Permanence.PERMANENT,
+        phase=classify.Phase.AUTH,
         reason=reason,
         text=known.owner_message,
     )

@@ -12,7 +12,7 @@ from mailtier.sender import ports
 NOTIFICATION_BYTES: Final = 640
 """The row with its ids and digest, five indexes, and what pages leave unused."""
 RECIPIENT_BYTES: Final = 512
-"""The row without the address: state, times, a reason, and at most 200 characters of what was said."""
+"""The row without the address: state, times, a reason, at most 200 characters of what was said, and its codes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import datetime as dt
 import pytest
 
 from kit import attempts
-from mailtier.api import vocabulary
+from mailtier.api import feed, vocabulary
 from mailtier.mail import classify, quoting, reasons, replies, transaction
 from mailtier.sender.delivering import verdicts
 
@@ -72,6 +72,16 @@ def test_in_doubt_twice_and_no_more() -> None:
     assert (first.state, first.due_at) == (_S.IN_DOUBT, _NOW + dt.timedelta(minutes=5))
     assert (second.state, second.due_at) == (_S.IN_DOUBT, _NOW + dt.timedelta(minutes=15))
     assert (third.state, third.due_at, third.reason) == (_S.FAILED, None, reasons.DeliveryReason.IN_DOUBT)
+
+
+def test_what_was_met_is_told_in_fields() -> None:
+    """Scope, phase and codes of a failure go along with each outcome that it led to, a loss behind the dot included."""
+    met = feed.LastFailure(scope="Recipient", phase="rcpt", code=450, enhanced="4.2.1")
+    busy = _refusal(classify.Phase.RCPT, 450, "4.2.1 Busy")
+    for job in (attempts.JOB, dataclasses.replace(attempts.JOB, doubts=1), dataclasses.replace(attempts.JOB, doubts=2)):
+        assert verdicts.failed(job, busy, _CONTEXT, server_back_at=_BACK).failure == met
+    lost = classify.classify_fault(classify.Phase.DOT, classify.Fault.CONNECTION_LOST)
+    assert verdicts.in_doubt(attempts.JOB, lost, _CONTEXT).failure == feed.LastFailure(scope="Server", phase="dot")
 
 
 def test_what_the_server_said_is_for_the_owner() -> None:

@@ -40,7 +40,11 @@ def _note(
     version: str = "1",
 ) -> bool:
     failure = classify.Failure(
-        scope=classify.Scope.SETTINGS, permanence=classify.Permanence.PERMANENT, reason=reason, code=554
+        scope=classify.Scope.SETTINGS,
+        permanence=classify.Permanence.PERMANENT,
+        phase=classify.Phase.RCPT,
+        reason=reason,
+        code=554,
     )
     told = known.note(key, usable or _usable(), failure, secret_version=version, users=users, now=now)
     return told is not None

@@ -82,6 +82,7 @@ def test_a_refusal_is_recalled_as_what_it_was(reason: reasons.Reason) -> None:
     failure = classify.Failure(
         scope=classify.Scope.CREDENTIALS,
         permanence=classify.Permanence.PERMANENT,
+        phase=classify.Phase.AUTH,
         reason=_R.CREDENTIALS_REFUSED if reason is reasons.AUTH_FAILED else _R.TOKEN_REFUSED,
         code=535 if reason is reasons.AUTH_FAILED else None,
     )

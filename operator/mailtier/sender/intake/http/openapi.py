@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import names, notification, vocabulary
+from mailtier.mail import classify
 from mailtier.sender.intake.http import batch, probing, problems
 
 PATH: Final = "/openapi.json"
@@ -241,14 +242,8 @@ def _schemas() -> dict[str, Any]:
             complete={"type": "boolean", "description": "Whether every recipient has a final state."},
             recipients={"type": "array", "items": _ref("RecipientStatus")},
         ),
-        "RecipientStatus": _object(
-            address=text,
-            state={"enum": [str(state) for state in vocabulary.RecipientState]},
-            reason=text,
-            message=text,
-            attempts={"type": "integer"},
-            changedAt=moment,
-        ),
+        "RecipientStatus": _recipient(),
+        "LastFailure": _last_failure(),
         "ProbeStage": _object(
             stage={"enum": [str(stage) for stage in vocabulary.ProbeStage]},
             ok={"type": "boolean"},
@@ -278,6 +273,36 @@ def _schemas() -> dict[str, Any]:
                 "errors": {"type": "array", "items": _object(pointer=text, detail=text)},
             },
         },
+    }
+
+
+def _recipient() -> dict[str, Any]:
+    text = {"type": "string"}
+    required = _object(
+        address=text,
+        state={"enum": [str(state) for state in vocabulary.RecipientState]},
+        reason=text,
+        message=text,
+        attempts={"type": "integer"},
+        changedAt={"type": "string", "format": "date-time"},
+    )
+    return {**required, "properties": {**required["properties"], "lastFailure": _ref("LastFailure")}}
+
+
+def _last_failure() -> dict[str, Any]:
+    required = _object(
+        scope={"enum": [str(scope) for scope in classify.Scope], "description": "Whom it concerned."},
+        phase={"enum": [str(phase) for phase in classify.Phase], "description": "The step that failed."},
+    )
+    codes = {
+        "code": {"type": "integer", "description": "The reply's basic code; absent where there was no reply."},
+        "enhanced": {"type": "string", "description": "The reply's enhanced code (RFC 3463); absent without one."},
+    }
+    return {
+        **required,
+        "description": "What the last attempt that failed met; absent where none did. It stays when a later one is"
+        " accepted.",
+        "properties": {**required["properties"], **codes},
     }
 
 

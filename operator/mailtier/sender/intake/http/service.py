@@ -141,7 +141,7 @@ def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_ra
     elif waits and awaited_rate is not None:
         reason = delivery_reasons.DeliveryReason.RATE_LIMITED
         message = f"waits for {awaited_rate}"
-    return {
+    standing_now: dict[str, Any] = {
         "address": recipient.address,
         "state": recipient.state,
         "reason": reason,
@@ -149,6 +149,9 @@ def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_ra
         "attempts": recipient.attempts,
         "changedAt": _moment(recipient.changed_at),
     }
+    if (failure := recipient.last_failure) is not None:
+        standing_now["lastFailure"] = failure.model_dump(exclude_none=True)
+    return standing_now
 
 
 def _moment(at: dt.datetime) -> str:

@@ -15,6 +15,7 @@ from mailtier.sender.smtp.sessions import smtp_client
 _STALE: Final = classify.Failure(
     scope=classify.Scope.CREDENTIALS,
     permanence=classify.Permanence.TRANSIENT,
+    phase=classify.Phase.AUTH,
     reason=reasons.DeliveryReason.CREDENTIALS_REFUSED,
 )
 

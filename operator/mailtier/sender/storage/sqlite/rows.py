@@ -144,10 +144,22 @@ def oldest_pending(connection: sqlite3.Connection) -> dt.datetime | None:
     return None if row is None else from_micros(row[0])
 
 
+FAILURE: Final = "failure_scope, failure_phase, failure_code, failure_enhanced"
+"""The columns of what the last attempt that failed met."""
+
+
+def _to_failure(
+    scope: str | None, phase: str | None, code: int | None, enhanced: str | None
+) -> feed.LastFailure | None:
+    if scope is None or phase is None:
+        return None
+    return feed.LastFailure(scope=scope, phase=phase, code=code, enhanced=enhanced)
+
+
 def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[feed.Recipient, ...]:
     """Return where a notification's recipients stand, in the caller's order."""
     rows = connection.execute(
-        "SELECT address, state, reason, message, attempts, changed_at FROM recipients "
+        f"SELECT address, state, reason, message, attempts, changed_at, {FAILURE} FROM recipients "  # noqa: S608  # Names of columns.
         "WHERE notification = ? ORDER BY number",
         (notification,),
     )
@@ -159,6 +171,7 @@ def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[fe
             message=message,
             attempts=attempts,
             changed_at=from_micros(changed_at),
+            last_failure=_to_failure(*failure),
         )
-        for address, state, reason, message, attempts, changed_at in rows
+        for address, state, reason, message, attempts, changed_at, *failure in rows
     )

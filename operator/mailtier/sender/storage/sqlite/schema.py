@@ -146,6 +146,13 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE notifications ADD COLUMN forgotten_accepted INTEGER",
         "ALTER TABLE notifications ADD COLUMN forgotten_recipients INTEGER",
     ),
+    # What the last attempt that failed met; NULL where none did. RECIPIENT_BYTES of `queueing.quotas` has room for it.
+    (
+        "ALTER TABLE recipients ADD COLUMN failure_scope TEXT",
+        "ALTER TABLE recipients ADD COLUMN failure_phase TEXT",
+        "ALTER TABLE recipients ADD COLUMN failure_code INTEGER",
+        "ALTER TABLE recipients ADD COLUMN failure_enhanced TEXT",
+    ),
 )
 
 VERSION: Final = len(_MIGRATIONS)

@@ -72,6 +72,7 @@ def settle(
         "snapshot = CASE WHEN ? THEN NULL ELSE coalesce(?, snapshot) END WHERE number = ?",
         map(_columns, settled),
     )
+    _store_failures(connection, settled)
     _tell(connection, settled)
     _finish(connection, [each for each in settled if each.settlement.is_final])
     errors = iter([None if isinstance(each, settlements.Settlement) else each for each in found])
@@ -126,6 +127,19 @@ def _columns(settled: _Settled) -> tuple[object, ...]:
         settlement.is_final,
         note.snapshot if settlement.is_loss and note is not None else None,
         outcome.recipient_number,
+    )
+
+
+def _store_failures(connection: sqlite3.Connection, settled: Sequence[_Settled]) -> None:
+    """Store what attempts met; where one met nothing, what is stored of an earlier one stays."""
+    outcomes = (each.report.outcome for each in settled)
+    connection.executemany(
+        f"UPDATE recipients SET ({rows.FAILURE}) = (?, ?, ?, ?) WHERE number = ?",  # noqa: S608  # Names of columns.
+        [
+            (failure.scope, failure.phase, failure.code, failure.enhanced, outcome.recipient_number)
+            for outcome in outcomes
+            if (failure := outcome.failure) is not None
+        ],
     )
 
 

@@ -19,6 +19,32 @@ from mailtier.sender.storage.sqlite import embedded, forgetting, schema
 
 S = vocabulary.RecipientState
 
+_ADDED = (
+    (6, "recipients.failure_scope"),
+    (6, "recipients.failure_phase"),
+    (6, "recipients.failure_code"),
+    (6, "recipients.failure_enhanced"),
+    (5, "notifications.forgotten_accepted"),
+    (5, "notifications.forgotten_recipients"),
+    (4, "INDEX notifications_to_forget"),
+    (4, "notifications.stored_bytes"),
+    (4, "notifications.key_bytes"),
+    (4, "usage.stored_bytes"),
+    (3, "TABLE memories"),
+    (2, "notifications.locale"),
+)
+"""What each version of the tables has added, the latest first."""
+
+
+def _undo(database: sqlite3.Connection, version: int) -> None:
+    """Bring the tables to an earlier version."""
+    for added_by, what in _ADDED:
+        table, _, column = what.partition(".")
+        if added_by > version:
+            database.execute(f"ALTER TABLE {table} DROP COLUMN {column}" if column else f"DROP {what}")
+    database.execute(f"PRAGMA user_version = {version}")
+
+
 Open = collections.abc.Callable[..., collections.abc.Awaitable[embedded.EmbeddedQueue]]
 
 
@@ -191,18 +217,7 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
     id_, (recipient_number,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
     await queue.close()
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
-        former.execute("DROP TABLE memories")
-        former.execute("DROP INDEX notifications_to_forget")
-        for table, column in (
-            ("notifications", "stored_bytes"),
-            ("notifications", "key_bytes"),
-            ("notifications", "forgotten_accepted"),
-            ("notifications", "forgotten_recipients"),
-            ("usage", "stored_bytes"),
-            ("notifications", "locale"),
-        ):
-            former.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        former.execute("PRAGMA user_version = 1")
+        _undo(former, 1)
     queue = await open_queue()
     assert [pending.recipient_number async for pending in queue.pending()] == [recipient_number]
     assert (await queues.job(queue, recipient_number)).locale is vocabulary.Locale.ENGLISH
@@ -229,16 +244,7 @@ async def test_what_an_earlier_release_stored_counts(open_queue: Open, tmp_path:
     await queue.close()
     before = counted()
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
-        former.execute("DROP INDEX notifications_to_forget")
-        for table, column in (
-            ("notifications", "stored_bytes"),
-            ("notifications", "key_bytes"),
-            ("notifications", "forgotten_accepted"),
-            ("notifications", "forgotten_recipients"),
-            ("usage", "stored_bytes"),
-        ):
-            former.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        former.execute("PRAGMA user_version = 3")
+        _undo(former, 3)
     await (await open_queue()).close()
     assert counted() == before
     assert len(before) == 3
