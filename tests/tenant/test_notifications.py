@@ -74,7 +74,7 @@ ATTACKS = (
         test="test_a_reset_link_is_mailed_and_nowhere_else",
         rules=("R1", "R11"),
         story="Whoever copies the sender's volume looks for reset links that were mailed long ago.",
-        stopped_by="payloads are wiped at the final state, from the log too",
+        stopped_by="the payload of a password recovery is wiped at its final state whatever that is, from the log too",
     ),
 )
 _REFUSED = [each for each in ATTACKS if isinstance(each, attacks.Refused)]

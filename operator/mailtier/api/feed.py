@@ -5,8 +5,8 @@ is answered with the same record. It reads what changed with `GET /v1/feed?after
 at once when there is something, and returns the latest state of each item that changed after the cursor.
 A cursor is a number that only grows, also over restarts of the sender; 0 asks for everything that is kept.
 
-`GET /v1/namespaces` answers for which namespaces something is queued; of those that are gone the operator says so
-with `DELETE /v1/namespaces/UID` (204), until the sender names them no more.
+`GET /v1/namespaces` answers for which namespaces something is queued, or kept of what failed; of those that are gone
+the operator says so with `DELETE /v1/namespaces/UID` (204), until the sender names them no more.
 """
 
 import datetime as dt
@@ -165,7 +165,7 @@ class Probe(FeedModel):
 
 
 class Namespaces(FeedModel):
-    """The namespaces that something is queued for.
+    """The namespaces that something is queued for, or kept of.
 
     Attributes:
         uids: Of those namespaces, whether or not they are still there.

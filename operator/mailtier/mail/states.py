@@ -21,7 +21,10 @@ _S: Final = vocabulary.RecipientState
 INITIAL: Final = _S.QUEUED
 
 FINAL: Final = frozenset({_S.ACCEPTED, _S.FAILED, _S.EXPIRED})
-"""States that nothing leaves: payloads are wiped there (R11)."""
+"""States that nothing leaves."""
+
+FAILURES: Final = frozenset({_S.FAILED, _S.EXPIRED})
+"""Those of them in which the message was not delivered, or not certainly."""
 
 
 class RecipientEvent(enum.StrEnum):

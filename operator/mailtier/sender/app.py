@@ -24,7 +24,7 @@ from mailtier.sender.intake import feed_server, ids, taking
 from mailtier.sender.intake.http import access, certificates, server, service
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
-from mailtier.sender.queueing import crashes
+from mailtier.sender.queueing import crashes, retention
 from mailtier.sender.secrets import credentials, secret_reader, tokens
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.sessions import opening
@@ -63,6 +63,7 @@ class SenderOptions:
         quota: What one namespace may have queued where the host's policy says nothing.
         full_at: Fraction of the volume in use at which new work is refused.
         trusted_proxies: From where the intake expects a header of PROXY protocol version 2, and takes its word.
+        keep_failed: How long the text of notifications that failed is kept; no time at all to wipe it at their end.
         in_doubt_delays: When messages that a crash left in doubt are resent; None for their category's schedule.
     """
 
@@ -81,6 +82,7 @@ class SenderOptions:
     quota: ports.QueueQuota = dataclasses.field(default_factory=ports.QueueQuota)
     full_at: float = volume.FULL_AT
     trusted_proxies: Sequence[listener.Network] = ()
+    keep_failed: dt.timedelta = retention.FAILED_KEPT
     in_doubt_delays: Sequence[dt.timedelta] | None = None
 
 
@@ -110,6 +112,7 @@ async def run(options: SenderOptions) -> None:
             now=_now,
             in_doubt=functools.partial(crashes.decide_in_doubt, delays=options.in_doubt_delays),
             limits=embedded.VolumeLimits(full_at=options.full_at),
+            keep_failed=options.keep_failed,
         )
         stack.push_async_callback(queue.close)
         api = await stack.enter_async_context(client.Client(options.connection))

@@ -76,8 +76,9 @@ class QueueQuota:
     Attributes:
         messages: Recipients without a final state.
         payload_bytes: Of their notifications.
-        stored_bytes: Of all that is kept of the namespace, finished or not (R15). To make room, records of what was
-            finished go before their time, the oldest first; keys and hashes, by which a repeat is known, stay.
+        stored_bytes: Of all that is kept of the namespace, finished or not (R15). To make room, payloads of what failed
+            go before their time, then records of what was finished, the oldest first; keys and hashes, by which a
+            repeat is known, stay.
     """
 
     messages: int = 5_000
@@ -273,6 +274,9 @@ class Queue(Protocol):
     def settle(self, outcomes: Sequence[Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
         """Store outcomes; payloads are wiped once every recipient of the notification is final.
 
+        Where one of them failed or expired, the payload is kept for a while (R11), so that it can be sent again; not
+        that of a password recovery, and nothing of a namespace that is gone.
+
         They are on their way when this returns: the delivery loop need not await them (the notes cover a crash), only
         look at their errors in the end. Outcomes are stored in the order of the calls, and of each call; one that is
         refused takes no other with it. While the volume is full they are tried until there is room.
@@ -318,8 +322,17 @@ class Queue(Protocol):
     async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
         """Return when something changed after the cursor, or when the time is over."""
 
+    async def kept_payloads(self) -> int:
+        """Return of how many notifications that failed the payload is kept."""
+
+    async def kept_namespaces(self) -> Sequence[str]:
+        """Return the uids of the namespaces of which such a payload is kept, each once."""
+
+    async def wipe_namespace(self, namespace_uid: str) -> None:
+        """Wipe what is kept of a namespace that is gone, as `keep_failed` would in time."""
+
     async def purge(self, *, now: dt.datetime) -> int:
-        """Remove finished notifications past their retention; return how many.
+        """Remove finished notifications past their retention, and wipe what was kept for its time; return how many.
 
         Not to be called while the wall clock is in doubt (R14): a notification that is forgotten too early is sent
         again when its object is recreated.

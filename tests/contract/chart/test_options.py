@@ -223,6 +223,7 @@ OPTIONS = (
         look=_argument("sender", "trusted-proxy"),
         seen=["10.0.0.0/24", "2001:db8::7"],
     ),
+    Option(path="sender.keepFailed", value="24h", look=_argument("sender", "keep-failed"), seen=["24h"]),
     Option(path="sender.fullAt", value=0.5, look=_argument("sender", "full-at"), seen=["0.5"]),
     Option(
         path="sender.tls.secretName",

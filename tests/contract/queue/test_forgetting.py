@@ -43,6 +43,31 @@ async def test_what_was_finished_takes_no_more_than_the_share(queue: ports.Queue
     assert await queue.find(other, neighbour) is not None
 
 
+async def test_texts_of_what_failed_go_before_any_record(queue: ports.Queue) -> None:
+    """What is kept to be sent again counts in its namespace's share, and goes first where that is used up (R15)."""
+    quota = ports.QueueQuota(stored_bytes=100_000)
+    other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
+
+    async def fail(lane: ports.LaneKey) -> str:
+        new = queues.notification(lane=lane, text="x" * 20_000)
+        (pending,) = (await queue.enqueue(new, quota=quota)).pending
+        await queues.settle(queue, queues.outcome(pending.recipient_number, S.FAILED))
+        return new.id
+
+    await fail(other)
+    failed = [await fail(queues.LANE) for _ in range(4)]
+    assert await queue.kept_payloads() == 5
+    await queue.enqueue(queues.notification(text="x" * 50_000), quota=quota)
+    assert await queue.kept_payloads() == 3
+    for id_ in failed:
+        assert await queues.states(queue, id_) == ["failed"]
+    with pytest.raises(ports.QuotaExceededError):
+        await queue.enqueue(queues.notification(text="x" * 60_000), quota=quota)
+    assert await queue.kept_payloads() == 3
+    await queue.purge(now=queues.START + dt.timedelta(days=7, hours=1))
+    await queue.enqueue(queues.notification(text="x" * 30_000), quota=quota)
+
+
 async def test_what_is_refused_has_nothing_forgotten_for_it(queue: ports.Queue) -> None:
     """One that finds no room, among others that come with it, leaves the records of what was finished."""
     quota = ports.QueueQuota(stored_bytes=60_000)

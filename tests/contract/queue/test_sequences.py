@@ -214,25 +214,32 @@ class Sequences(stateful.RuleBasedStateMachine):
 
     @stateful.invariant()
     def sums_are_right(self) -> None:
-        """The counters of the quota are what counting gives, and payloads are there exactly while one is needed."""
+        """The quota's counters are what counting gives, and payloads are there exactly while one is needed or kept."""
         with contextlib.closing(sqlite3.connect(self.directory / "queue.sqlite3")) as database:
             used = database.execute("SELECT messages, payload_bytes, stored_bytes FROM usage").fetchall()
             stored = database.execute(
-                "SELECT n.stored_bytes, n.key_bytes, CASE WHEN n.unfinished > 0 THEN n.payload_bytes ELSE 0 END, "
+                "SELECT n.stored_bytes, n.key_bytes, "
+                "CASE WHEN n.unfinished > 0 OR n.payload_until IS NOT NULL THEN n.payload_bytes ELSE 0 END, "
                 "(SELECT coalesce(sum(? + length(r.address)), 0) FROM recipients r WHERE r.notification = n.number) "
                 "FROM notifications n",
                 (quotas.RECIPIENT_BYTES,),
             ).fetchall()
             payloads = database.execute(
-                "SELECT n.unfinished > 0, p.body IS NOT NULL, n.payload_bytes, n.unfinished FROM notifications n "
-                "JOIN payloads p ON p.notification = n.number"
+                "SELECT n.payload_until IS NOT NULL, p.body IS NOT NULL, n.payload_bytes, n.unfinished "
+                "FROM notifications n JOIN payloads p ON p.notification = n.number"
             ).fetchall()
-        assert all(unfinished == kept for unfinished, kept, _, _ in payloads)
+            failed = database.execute(
+                "SELECT n.failed, n.payload_until IS NOT NULL, (SELECT count(*) FROM recipients r "
+                "WHERE r.notification = n.number AND r.state IN ('failed', 'expired')) "
+                "FROM notifications n WHERE n.forgotten_recipients IS NULL AND n.stored_bytes > n.key_bytes"
+            ).fetchall()
+        assert all((unfinished > 0 or kept) == there for kept, there, _, unfinished in payloads)
+        assert all(said == counted and (counted > 0 or not kept) for said, kept, counted in failed)
         messages, payload_bytes, stored_bytes = used[0] if used else (0, 0, 0)
         assert all(whole == key + payload + recipients for whole, key, payload, recipients in stored)
         assert stored_bytes == sum(whole for whole, *_ in stored)
         assert messages == sum(unfinished for *_, unfinished in payloads)
-        assert payload_bytes == sum(size for unfinished, _, size, _ in payloads if unfinished)
+        assert payload_bytes == sum(size for *_, size, unfinished in payloads if unfinished)
 
     def teardown(self) -> None:
         """Close everything."""

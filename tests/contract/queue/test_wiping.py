@@ -1,9 +1,12 @@
 """What lies on the disk once nobody needs it any more: nothing (R11)."""
 
 import asyncio
+import dataclasses
 import datetime as dt
 import pathlib
 import random
+
+import pytest
 
 from kit import queues, wait
 from mailtier.api import vocabulary
@@ -30,9 +33,65 @@ async def test_a_finished_payload_is_on_no_disk(queue_factory: queues.Factory) -
     queue.note_accepted(first)
     await queues.settle(queue, queues.outcome(first, S.ACCEPTED))
     assert _lies_on_disk(queue_factory.directory, "WIPEME")
-    await queues.settle(queue, queues.outcome(second, S.EXPIRED, attempted=False))
+    await queues.settle(queue, queues.outcome(second, S.ACCEPTED))
     await queue_factory.close()
     assert _lies_on_disk(queue_factory.directory, "WIPEME") == []
+
+
+@pytest.mark.parametrize("ended", [S.FAILED, S.EXPIRED])
+async def test_what_failed_is_kept_for_its_time_and_no_longer(
+    queue_factory: queues.Factory, ended: vocabulary.RecipientState
+) -> None:
+    """The payload of what failed is there for seven days, and in none of the queue's files then (R11)."""
+    queue = await queue_factory.open()
+    _, (first, second) = await queues.put(queue, recipients=("a@x.org", "b@x.org"), text="WIPEME " * 2_000)
+    await queues.settle(queue, queues.outcome(first, ended))
+    await queues.settle(queue, queues.outcome(second, S.ACCEPTED))
+    await queue.purge(now=queues.START + dt.timedelta(days=7))
+    queue = await queue_factory.reopen()
+    assert await queue.kept_payloads() == 1
+    assert _lies_on_disk(queue_factory.directory, "WIPEME")
+    await queue.purge(now=queues.START + dt.timedelta(days=7, seconds=1))
+    assert await queue.kept_payloads() == 0
+    await queue_factory.close()
+    assert _lies_on_disk(queue_factory.directory, "WIPEME") == []
+
+
+async def test_a_reset_link_is_wiped_however_it_ends(queue_factory: queues.Factory) -> None:
+    """The payload of a password recovery that failed is in none of the queue's files (R11)."""
+    queue = await queue_factory.open()
+    category = vocabulary.Category.PASSWORD_RECOVERY
+    _, (recipient_number,) = await queues.put(queue, category=category, data={"link": "https://x.org/WIPEME"})
+    await queues.settle(queue, queues.outcome(recipient_number, S.FAILED))
+    await queue_factory.close()
+    assert _lies_on_disk(queue_factory.directory, "WIPEME") == []
+
+
+async def test_what_a_namespace_left_is_wiped(queue_factory: queues.Factory) -> None:
+    """What is kept of a namespace that is gone is wiped at once, and nothing of others (R11)."""
+    queue = await queue_factory.open()
+    other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
+    for lane, text in ((queues.LANE, "WIPEME"), (queues.LANE, "WIPEME"), (other, "STAYS")):
+        _, (recipient_number,) = await queues.put(queue, lane=lane, text=text)
+        await queues.settle(queue, queues.outcome(recipient_number, S.FAILED))
+    assert await queue.kept_namespaces() == ("uid-a", "uid-b")
+    await queue.wipe_namespace("uid-a")
+    assert await queue.kept_namespaces() == ("uid-b",)
+    await queue_factory.close()
+    assert _lies_on_disk(queue_factory.directory, "WIPEME") == []
+    assert _lies_on_disk(queue_factory.directory, "STAYS")
+
+
+async def test_nothing_is_kept_where_that_is_switched_off(tmp_path: pathlib.Path) -> None:
+    """With no time to keep it, what fails is wiped at its end, and what was kept before is wiped too (R11)."""
+    for keep_failed, kept in ((dt.timedelta(days=7), 1), (dt.timedelta(), 0)):
+        queue = await embedded.open_queue(tmp_path, now=queues.Clock(), limits=queues.LIMITS, keep_failed=keep_failed)
+        _, (recipient_number,) = await queues.put(queue, text="WIPEME")
+        await queues.settle(queue, queues.outcome(recipient_number, S.FAILED))
+        await queue.purge(now=queues.START)
+        assert await queue.kept_payloads() == kept
+        await queue.close()
+    assert _lies_on_disk(tmp_path, "WIPEME") == []
 
 
 async def test_payloads_are_wiped_among_others(queue_factory: queues.Factory) -> None:
@@ -41,19 +100,25 @@ async def test_payloads_are_wiped_among_others(queue_factory: queues.Factory) ->
     queue = await queue_factory.open()
     living: dict[str, list[int]] = {}
     finished: set[str] = set()
+    kept: set[str] = set()
     for round_ in range(12):
         marks = [f"MARK-{round_}-{number}." for number in range(100)]
         stored = await asyncio.gather(*(queues.put(queue, text=mark * moment.randint(1, 300)) for mark in marks))
         living |= {mark: recipients for mark, (_, recipients) in zip(marks, stored, strict=True)}
         for mark in moment.sample(sorted(living), 80):
+            state = moment.choice([S.ACCEPTED, S.ACCEPTED, S.FAILED])
             for recipient_number in living.pop(mark):
-                queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED))
-            finished.add(mark)
-        await queue.purge(now=queues.START + dt.timedelta(days=moment.choice([0, 8])))
+                queues.settle(queue, queues.outcome(recipient_number, state))
+            (finished if state is S.ACCEPTED else kept).add(mark)
+        days = moment.choice([0, 8])
+        await queue.purge(now=queues.START + dt.timedelta(days=days))
+        if days:
+            finished |= kept
+            kept.clear()
     await queue_factory.close()
     content = b"".join(path.read_bytes() for path in queue_factory.directory.iterdir())
     assert [mark for mark in sorted(finished) if mark.encode() in content] == []
-    assert all(mark.encode() in content for mark in living)
+    assert all(mark.encode() in content for mark in kept.union(living))
 
 
 async def test_the_log_is_emptied_while_the_queue_is_open(tmp_path: pathlib.Path) -> None:

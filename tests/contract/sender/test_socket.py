@@ -88,6 +88,21 @@ async def test_a_deleted_namespace_takes_what_is_queued_with_it(
     assert payloads == 1
 
 
+async def test_a_deleted_namespace_takes_what_is_kept_with_it(
+    operator: feed_client.FeedClient, sender: sending.Sender, serve: Serve
+) -> None:
+    """The text of what failed before its namespace was gone is wiped with it, though nothing is queued (R11)."""
+    server = await serve()
+    server.script.on("RCPT TO:<nobody@example.org>", "550 5.1.1 No such user")
+    gone, kept = (sender.settings.put(sending.settings(name, sending.endpoint(server))) for name in ("gone", "kept"))
+    for each in (gone, kept):
+        await sender.until(each, await sender.notify(each, "nobody@example.org"), _S.FAILED)
+    assert sender.delivery.namespaces() == ()
+    assert await sender.queue.kept_namespaces() == ("uid-gone", "uid-kept")
+    await operator.forget_namespaces(lambda: {"uid-kept"})
+    assert await sender.queue.kept_namespaces() == ("uid-kept",)
+
+
 def _offer(namespace: str) -> feed.Offer:
     return feed.Offer(
         namespace=namespace,

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
-from mailtier.api import feed
+from mailtier.api import feed, types
 from mailtier.cli import apps, failures, options
 from mailtier.kube import configuration, errors
 from mailtier.sender import app as process
 from mailtier.sender import ports
 from mailtier.sender.intake.http import certificates
+from mailtier.sender.queueing import retention
 from mailtier.sender.storage import volume
 from mailtier.sender.storage.sqlite import schema
 from mailtier.telemetry import logs, tasks
@@ -81,14 +82,21 @@ def command(
     quota_stored_bytes: Annotated[
         int,
         typer.Option(
-            help="Bytes of the volume that one namespace's notifications may take, finished or not; records of what"
-            " was finished go first.",
+            help="Bytes of the volume that one namespace's notifications may take, finished or not; texts of what"
+            " failed go first, then records of what was finished.",
             min=1,
         ),
     ] = ports.QueueQuota().stored_bytes,
     full_at: Annotated[
         float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
     ] = volume.FULL_AT,
+    keep_failed: Annotated[
+        str,
+        typer.Option(
+            help="How long the text of what failed or expired is kept, so that it can be sent again: at most 168h; 0s"
+            " to wipe it at its end. That of a password recovery is always wiped."
+        ),
+    ] = "168h",
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,7 +121,7 @@ def command(
     logs.configure(level=log_level.value, style=log_format.value if log_format else None)
     host, port = options.parse_listen(listen, "--listen")
     health_host, health_port = options.parse_listen(health_listen, "--health-listen")
-    own_name = _helo_name(helo_name)
+    own_name, kept = _helo_name(helo_name), _keep_failed(keep_failed)
     delays = [dt.timedelta(seconds=seconds) for seconds in in_doubt_delay] if in_doubt_delay else None
     try:
         connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
@@ -136,6 +144,7 @@ def command(
                         messages=quota_messages, payload_bytes=quota_bytes, stored_bytes=quota_stored_bytes
                     ),
                     full_at=full_at,
+                    keep_failed=kept,
                     trusted_proxies=[options.parse_network(each, "--trusted-proxy") for each in trusted_proxy or ()],
                     in_doubt_delays=delays,
                 )
@@ -164,6 +173,21 @@ def _helo_name(chosen: str) -> str:
         raise typer.BadParameter(f"{chosen} is not a full name, and servers refuse it (504)", param_hint="--helo-name")
     own = socket.gethostname()
     return chosen or (own if "." in own else "")
+
+
+def _keep_failed(text: str) -> dt.timedelta:
+    """Return how long the text of what failed is kept.
+
+    Raises:
+        typer.BadParameter: It is no duration, or too long.
+    """
+    try:
+        found = types.parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--keep-failed") from None
+    if found > retention.FAILED_KEPT:
+        raise typer.BadParameter("must be 168h or less: records are kept for seven days", param_hint="--keep-failed")
+    return found
 
 
 def _names(namespace: str) -> list[str]:

@@ -43,8 +43,10 @@ class FeedServer:
         queue: Where notifications are.
         settings: The organizations that there are.
         taker: Takes them in.
-        namespaces: Returns the uids of the namespaces for which something is queued.
-        on_namespace_deleted: Told the uid of a namespace that is gone; fails what is queued for it.
+        namespaces: Returns the uids of the namespaces for which something is queued; beside them those are asked about
+            of which the queue keeps the payload of something that failed.
+        on_namespace_deleted: Told the uid of a namespace that is gone; fails what is queued for it. What is kept of it
+            is wiped here.
     """
 
     def __init__(
@@ -144,11 +146,14 @@ class FeedServer:
         return web.Response(text=changes.model_dump_json(), content_type="application/json")
 
     async def _list_namespaces(self, _request: web.Request) -> web.Response:
-        answer = feed.Namespaces(uids=tuple(self._namespaces()))
+        uids = sorted({*self._namespaces(), *await self._queue.kept_namespaces()})
+        answer = feed.Namespaces(uids=tuple(uids))
         return web.Response(text=answer.model_dump_json(), content_type="application/json")
 
     async def _delete_namespace(self, request: web.Request) -> web.Response:
-        self._on_namespace_deleted(request.match_info["uid"])
+        uid = request.match_info["uid"]
+        self._on_namespace_deleted(uid)
+        await self._queue.wipe_namespace(uid)
         return web.Response(status=204)
 
 

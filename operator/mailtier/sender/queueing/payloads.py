@@ -8,7 +8,7 @@ from mailtier.sender import ports
 
 
 class Payload(TypedDict):
-    """What is wiped once every recipient is final (R11)."""
+    """What is wiped once every recipient is final, or a while later where one of them failed (R11)."""
 
     subject: str | None
     text: str | None

@@ -8,6 +8,9 @@ from typing import Final
 KEPT: Final = dt.timedelta(days=7)
 """How long a finished notification stays known, counted from its end or from when its object was last seen."""
 
+FAILED_KEPT: Final = dt.timedelta(days=7)
+"""How long the payload of a notification that failed is kept at most, and usually: never longer than its record."""
+
 PROBES_KEPT: Final = dt.timedelta(days=30)
 """A probe result is kept this long after the last probe under its key; a key changes with the configuration."""
 

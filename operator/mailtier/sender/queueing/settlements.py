@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 
 from mailtier.api import vocabulary
-from mailtier.mail import states
+from mailtier.mail import reasons, states
 from mailtier.sender import ports
 from mailtier.sender.queueing import retention
 
@@ -18,12 +18,15 @@ class StoredRecipient:
     Attributes:
         notification: The notification's number.
         unfinished: How many recipients of the notification have no final state, this one included if it has none.
+        failed: How many of them failed or expired.
         payload_bytes: Of the notification's payload.
     """
 
     state: vocabulary.RecipientState
+    category: vocabulary.Category
     notification: int
     unfinished: int
+    failed: int
     payload_bytes: int
 
 
@@ -34,19 +37,29 @@ class Settlement:
     Attributes:
         is_final: The recipient has reached its end: it is no longer one of the unfinished and its snapshot goes.
         is_loss: It was lost after the final dot once more: it keeps the snapshot that it was built with.
-        keep_until: Where it was the last one, until when the notification stays known; its payload is wiped now (R11).
-            None where others have no final state yet.
-        freed_bytes: What its namespace has no more, of the payload and of all that is stored.
+        is_failure: It has reached an end that is no acceptance.
+        keep_until: Where it was the last one, until when the notification stays known. None where others have no final
+            state yet.
+        keep_payload_until: Until when its payload is kept, so that it can be sent again; where it was the last one,
+            None says that the payload is wiped now (R11).
+        released_bytes: What its namespace has queued no more.
+        freed_bytes: What it has stored no more.
     """
 
     is_final: bool
     is_loss: bool
+    is_failure: bool
     keep_until: dt.datetime | None
+    keep_payload_until: dt.datetime | None
+    released_bytes: int
     freed_bytes: int
 
 
-def settle(stored: StoredRecipient, outcome: ports.Outcome) -> Settlement:
+def settle(stored: StoredRecipient, outcome: ports.Outcome, *, keep_failed: dt.timedelta) -> Settlement:
     """Return what is to be stored with an outcome.
+
+    Args:
+        keep_failed: How long the payload of what failed is kept; no time at all to wipe it at the final state.
 
     Raises:
         ValueError: A final state comes with a time of the next attempt, or another state without one.
@@ -57,16 +70,28 @@ def settle(stored: StoredRecipient, outcome: ports.Outcome) -> Settlement:
         raise ValueError(f"due_at is None for a final state and only there, not with {outcome.state.value}")
     states.require(stored.state, outcome.state)
     is_last = is_final and stored.unfinished == 1
+    is_failure = outcome.state in states.FAILURES
+    is_kept = is_last and (is_failure or stored.failed > 0) and _may_be_kept(stored, outcome) and bool(keep_failed)
+    released_bytes = stored.payload_bytes if is_last else 0
     return Settlement(
         is_final=is_final,
         is_loss=outcome.attempted and outcome.state is vocabulary.RecipientState.IN_DOUBT,
+        is_failure=is_failure,
         keep_until=retention.keep_until(outcome.at) if is_last else None,
-        freed_bytes=stored.payload_bytes if is_last else 0,
+        keep_payload_until=outcome.at + min(keep_failed, retention.FAILED_KEPT) if is_kept else None,
+        released_bytes=released_bytes,
+        freed_bytes=0 if is_kept else released_bytes,
     )
 
 
+def _may_be_kept(stored: StoredRecipient, outcome: ports.Outcome) -> bool:
+    """Return whether a payload may outlive its end: no reset link does, and nothing of a namespace that is gone."""
+    is_recovery = stored.category is vocabulary.Category.PASSWORD_RECOVERY
+    return not is_recovery and outcome.reason != reasons.DeliveryReason.NAMESPACE_DELETED
+
+
 def settle_all(
-    stored: Mapping[int, StoredRecipient], outcomes: Sequence[ports.Outcome]
+    stored: Mapping[int, StoredRecipient], outcomes: Sequence[ports.Outcome], *, keep_failed: dt.timedelta
 ) -> Sequence[Settlement | Exception]:
     """Return for each of several outcomes what is to be stored with it, or what `settle` raises: then it is not stored.
 
@@ -75,8 +100,10 @@ def settle_all(
     Args:
         stored: By the recipients' numbers, as they are before the first outcome; LookupError where one is missing.
         outcomes: In the order in which they came.
+        keep_failed: As above.
     """
-    states_, ended = dict[int, vocabulary.RecipientState](), collections.Counter[int]()
+    states_ = dict[int, vocabulary.RecipientState]()
+    ended, failed = collections.Counter[int](), collections.Counter[int]()
     found: list[Settlement | Exception] = []
     for outcome in outcomes:
         number = outcome.recipient_number
@@ -89,13 +116,15 @@ def settle_all(
                 recipient,
                 state=states_.get(number, recipient.state),
                 unfinished=recipient.unfinished - ended[recipient.notification],
+                failed=recipient.failed + failed[recipient.notification],
             )
         try:
-            settlement = settle(recipient, outcome)
+            settlement = settle(recipient, outcome, keep_failed=keep_failed)
         except (ValueError, states.IllegalTransition) as error:
             found.append(error)
             continue
         states_[number] = outcome.state
         ended[recipient.notification] += settlement.is_final
+        failed[recipient.notification] += settlement.is_failure
         found.append(settlement)
     return found

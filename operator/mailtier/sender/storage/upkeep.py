@@ -7,7 +7,7 @@ import pathlib
 from typing import Final, NoReturn
 
 from mailtier.sender import clock, ports
-from mailtier.telemetry import logs, metrics
+from mailtier.telemetry import failed_metrics, logs, metrics
 
 _PURGE_SECONDS: Final = 60.0
 _MEASURE_SECONDS: Final = 15.0
@@ -51,6 +51,7 @@ class Upkeep:
         metrics.set_recipients(
             await self._queue.counts(), oldest_age_seconds=max(age.total_seconds(), 0.0) if age is not None else 0.0
         )
+        failed_metrics.set_kept(await self._queue.kept_payloads())
         size_bytes, used_ratio = await asyncio.to_thread(_measure_volume, self._directory)
         metrics.set_queue_size(size_bytes=size_bytes, volume_used_ratio=used_ratio)
 

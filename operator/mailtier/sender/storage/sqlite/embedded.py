@@ -13,7 +13,7 @@ from typing import Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
-from mailtier.sender.queueing import crashes, payloads
+from mailtier.sender.queueing import crashes, payloads, retention
 from mailtier.sender.storage import journal, volume
 from mailtier.sender.storage.sqlite import (
     changes,
@@ -27,6 +27,7 @@ from mailtier.sender.storage.sqlite import (
     settling,
     writer,
 )
+from mailtier.sender.storage.sqlite.failed import kept
 
 _DATABASE: Final = "queue.sqlite3"
 _JOURNAL: Final = "completions.journal"
@@ -59,6 +60,7 @@ async def open_queue(
     now: Callable[[], dt.datetime],
     in_doubt: crashes.InDoubtDecision = crashes.decide_in_doubt,
     limits: VolumeLimits | None = None,
+    keep_failed: dt.timedelta = retention.FAILED_KEPT,
 ) -> "EmbeddedQueue":
     """Return the open queue, with what a dead process left behind recovered.
 
@@ -69,6 +71,8 @@ async def open_queue(
         now: Returns the aware UTC time.
         in_doubt: Decides about those whose message may have been taken.
         limits: How the volume is treated.
+        keep_failed: How long the payloads of notifications that failed are kept (R11); at most
+            `retention.FAILED_KEPT`, and no time at all to wipe them at their end, and those that were kept.
 
     Raises:
         volume.InUseError: Another sender has it open.
@@ -91,7 +95,10 @@ async def open_queue(
         await asyncio.gather(
             *(
                 commits.submit(
-                    functools.partial(recovery.answer, note=note, now=now(), in_doubt=in_doubt), essential=True
+                    functools.partial(
+                        recovery.answer, note=note, now=now(), in_doubt=in_doubt, keep_failed=keep_failed
+                    ),
+                    essential=True,
                 )
                 for note in notes
             )
@@ -101,7 +108,13 @@ async def open_queue(
         completions = await asyncio.to_thread(journal.Journal.create, directory / _JOURNAL, epoch=epoch)
         opened.callback(completions.close)
         return EmbeddedQueue(
-            commits=commits, reads=reads, completions=completions, room=room, news=news, opened=opened.pop_all()
+            commits=commits,
+            reads=reads,
+            completions=completions,
+            room=room,
+            news=news,
+            keep_failed=keep_failed,
+            opened=opened.pop_all(),
         )
 
 
@@ -146,6 +159,7 @@ class EmbeddedQueue:
         completions: journal.Journal,
         room: volume.Room,
         news: _News,
+        keep_failed: dt.timedelta,
         opened: contextlib.AsyncExitStack,
     ) -> None:
         self._writer = commits
@@ -153,7 +167,9 @@ class EmbeddedQueue:
         self._journal = completions
         # Made once: what is taken in by the same work is taken in together.
         self._taking = functools.partial(intake.take, room=room)
+        self._settling = functools.partial(settling.settle, keep_failed=keep_failed)
         self._news = news
+        self._keep_failed = keep_failed
         self._opened = opened
         # Numbers of stored snapshots by their digest, and those of them that were used since the last purge.
         self._snapshots: dict[bytes, int] = {}
@@ -222,7 +238,7 @@ class EmbeddedQueue:
             for outcome in outcomes
         ]
         return self._writer.submit_item(
-            settling.settle, reports, essential=True, committed=functools.partial(self._answer, reports)
+            self._settling, reports, essential=True, committed=functools.partial(self._answer, reports)
         )
 
     def _answer(self, reports: Sequence[settling.ReportedOutcome], errors: Sequence[Exception | None]) -> None:
@@ -278,17 +294,30 @@ class EmbeddedQueue:
 
     async def purge(self, *, now: dt.datetime) -> int:
         """Remove finished notifications past their retention, and whatever else nobody asks for any more."""
+        await self._in_steps(functools.partial(kept.wipe_past, now=now if self._keep_failed else None))
         removed = await self._in_steps(
             functools.partial(forgetting.purge_notifications, now=now, limit=_PURGE_NOTIFICATIONS)
         )
-        await self._in_steps(functools.partial(forgetting.purge_payload_rows, limit=_PURGE_PAYLOAD_ROWS))
+        await self._purge_payload_rows()
         self._snapshots = {
             digest: number for digest, number in self._snapshots.items() if digest in self._used_snapshots
         }
         self._used_snapshots.clear()
-        kept = self._journal.snapshots.union(self._snapshots.values())
-        await self._writer.submit(functools.partial(forgetting.sweep, now=now, snapshots=kept))
+        needed = self._journal.snapshots.union(self._snapshots.values())
+        await self._writer.submit(functools.partial(forgetting.sweep, now=now, snapshots=needed))
         return removed
+
+    async def kept_payloads(self) -> int:
+        """Return of how many notifications that failed the payload is kept."""
+        return await self._readers.read(kept.count)
+
+    async def kept_namespaces(self) -> Sequence[str]:
+        """Return the uids of the namespaces of which such a payload is kept."""
+        return await self._readers.read(kept.namespaces)
+
+    async def wipe_namespace(self, namespace_uid: str) -> None:
+        """Wipe what is kept of a namespace that is gone."""
+        await self._in_steps(functools.partial(kept.wipe_namespace, namespace_uid=namespace_uid))
 
     async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
         """Return how many recipients stand in each state that is not final."""
@@ -301,6 +330,14 @@ class EmbeddedQueue:
     async def close(self) -> None:
         """Commit what is under way, leave no payload outside the database, and let another sender open the queue."""
         await self._opened.aclose()
+
+    async def _purge_payload_rows(self) -> None:
+        before = await self._writer.submit(forgetting.first_needed)
+        after: int | None = 0
+        while after is not None:
+            _, after = await self._writer.submit(
+                functools.partial(forgetting.purge_payload_rows, before=before, after=after, limit=_PURGE_PAYLOAD_ROWS)
+            )
 
     async def _in_steps(self, step: Callable[..., int]) -> int:
         total = 0

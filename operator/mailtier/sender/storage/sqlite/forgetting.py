@@ -1,5 +1,6 @@
 """Removing what nobody asks for any more."""
 
+import dataclasses
 import datetime as dt
 import sqlite3
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.sender.queueing import retention
 from mailtier.sender.storage.sqlite import rows
+from mailtier.sender.storage.sqlite.failed import kept
 
 # Deleting a row makes SQLite merge pages with their neighbours, at most two leaves to each side. A leaf of 4096
 # bytes holds fewer than 600 of the smallest rows, so that this many rows lie between a deleted payload row and the
@@ -17,9 +19,12 @@ _PAYLOAD_MARGIN: Final = 5_000
 
 
 def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, limit: int) -> int:
-    """Remove finished notifications past their retention, at most `limit`; return how many."""
+    """Remove finished notifications past their retention, at most `limit`; return how many.
+
+    Payloads that are kept of them, which is never for longer, were wiped before.
+    """
     found = connection.execute(
-        "SELECT number, namespace_uid, stored_bytes FROM notifications WHERE keep_until < ? "
+        "SELECT number, namespace_uid, stored_bytes FROM notifications WHERE keep_until < ? AND payload_until IS NULL "
         "ORDER BY keep_until LIMIT ?",
         (rows.to_micros(now), limit),
     ).fetchall()
@@ -32,10 +37,30 @@ def purge_notifications(connection: sqlite3.Connection, *, now: dt.datetime, lim
     return len(found)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What goes of a namespace before its time.
+
+    Attributes:
+        payloads: Of notifications that failed; their records stay.
+        finished: Notifications of which nothing but what a repeat is known by stays.
+    """
+
+    payloads: Sequence[kept.KeptPayload]
+    finished: Sequence[retention.FinishedNotification]
+
+    @property
+    def freed_bytes(self) -> int:
+        """What is free once they are gone."""
+        return sum(each.size_bytes for each in self.payloads) + sum(each.freed_bytes for each in self.finished)
+
+
 def choose_finished(
     connection: sqlite3.Connection, *, namespace_uid: str, wanted_bytes: int, read: int
-) -> tuple[Sequence[retention.FinishedNotification], bool]:
-    """Return which finished notifications of a namespace go before their time, as `queueing.retention` chooses them.
+) -> tuple[Chosen, bool]:
+    """Return what of a namespace's finished notifications goes before its time, as `queueing.retention` chooses it.
+
+    Payloads of what failed go first, and no record before the last of them.
 
     Args:
         namespace_uid: Whose share is used up.
@@ -43,10 +68,16 @@ def choose_finished(
         read: The change up to which the feed was read. An object whose end is not told yet stays whole.
 
     Returns:
-        Those to forget, and whether there may be more.
+        What goes, and whether there may be more.
     """
+    payloads, more = kept.choose(connection, namespace_uid=namespace_uid, wanted_bytes=wanted_bytes)
+    wanted_bytes -= sum(each.size_bytes for each in payloads)
+    if more or wanted_bytes <= 0:
+        return Chosen(payloads=payloads, finished=()), more
     found = connection.execute(
-        "SELECT number, stored_bytes, key_bytes, idempotency_key IS NOT NULL OR object_name IS NOT NULL "
+        # Their payloads are among those that are chosen already.
+        "SELECT number, stored_bytes - CASE WHEN payload_until IS NULL THEN 0 ELSE payload_bytes END, key_bytes, "
+        "idempotency_key IS NOT NULL OR object_name IS NOT NULL "
         "FROM notifications INDEXED BY notifications_to_forget "
         "WHERE namespace_uid = ? AND keep_until IS NOT NULL AND stored_bytes > key_bytes "
         "AND (change IS NULL OR change <= ?) ORDER BY number LIMIT ?",
@@ -58,17 +89,19 @@ def choose_finished(
         )
         for number, stored_bytes, key_bytes, is_known in found
     )
-    return retention.choose(finished, wanted_bytes=wanted_bytes), len(found) == retention.FORGOTTEN_AT_ONCE
+    chosen = retention.choose(finished, wanted_bytes=wanted_bytes)
+    return Chosen(payloads=payloads, finished=chosen), len(found) == retention.FORGOTTEN_AT_ONCE
 
 
-def forget(connection: sqlite3.Connection, chosen: Sequence[retention.FinishedNotification]) -> None:
-    """Forget finished notifications before their time.
+def forget(connection: sqlite3.Connection, chosen: Chosen) -> None:
+    """Wipe payloads of what failed, and forget finished notifications, before their time.
 
     What was sent with a key, or came as an object, leaves its row, by which a repeat is known, with how many recipients
     there were and were accepted: an object that is offered again is told as what it became (R4). The counter is left
     to the caller, who writes it anyway.
     """
-    for each in chosen:
+    kept.wipe(connection, chosen.payloads)
+    for each in chosen.finished:
         if each.is_known:
             connection.execute(
                 "UPDATE notifications SET stored_bytes = key_bytes, (forgotten_accepted, forgotten_recipients) = "
@@ -81,18 +114,50 @@ def forget(connection: sqlite3.Connection, chosen: Sequence[retention.FinishedNo
             connection.execute("DELETE FROM notifications WHERE number = ?", (each.number,))
 
 
-def purge_payload_rows(connection: sqlite3.Connection, *, limit: int) -> int:
-    """Remove wiped payload rows that lie well before the first unfinished notification; return how many."""
+def first_needed(connection: sqlite3.Connection) -> int:
+    """Return the number before which no payload is needed but those that `kept` knows of.
+
+    It stays so: what is unfinished later has a larger number, or is known there.
+    """
     (first,) = connection.execute(
-        "SELECT min(notification) FROM recipients INDEXED BY recipients_unfinished WHERE due_at IS NOT NULL"
+        "SELECT min(notification) FROM recipients INDEXED BY recipients_unfinished WHERE due_at IS NOT NULL AND "
+        "notification NOT IN (SELECT number FROM notifications INDEXED BY notifications_kept "
+        "WHERE payload_until IS NOT NULL)"
     ).fetchone()
     if first is None:
         (first,) = connection.execute("SELECT coalesce(max(notification), 0) + 1 FROM payloads").fetchone()
-    return connection.execute(
-        "DELETE FROM payloads WHERE notification IN "
-        "(SELECT notification FROM payloads WHERE notification < ? ORDER BY notification LIMIT ?)",
-        (first - _PAYLOAD_MARGIN, limit),
-    ).rowcount
+    return int(first)
+
+
+def purge_payload_rows(
+    connection: sqlite3.Connection, *, before: int, after: int, limit: int
+) -> tuple[int, int | None]:
+    """Remove wiped payload rows that lie well away from all that are needed.
+
+    Args:
+        before: What `first_needed` returned.
+        after: 0 to begin, then what this returned.
+        limit: How many rows it removes at most, and how many kept payloads it steps over.
+
+    Returns:
+        How many it removed, and where to go on; None at the end.
+    """
+    for _ in range(limit):
+        following = kept.next_kept(connection, after=after)
+        end = before if following is None else min(following, before)
+        removed = connection.execute(
+            "DELETE FROM payloads WHERE notification IN (SELECT notification FROM payloads "
+            "WHERE notification > ? AND notification < ? AND body IS NULL ORDER BY notification LIMIT ?)",
+            (after + _PAYLOAD_MARGIN if after else 0, end - _PAYLOAD_MARGIN, limit),
+        ).rowcount
+        if removed == limit:
+            return removed, after
+        if end == before:
+            return removed, None
+        after = end
+        if removed:
+            return removed, after
+    return 0, after
 
 
 def sweep(connection: sqlite3.Connection, *, now: dt.datetime, snapshots: AbstractSet[int]) -> None:

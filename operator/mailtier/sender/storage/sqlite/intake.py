@@ -116,7 +116,7 @@ class _Taking:
             )
             usage = quotas.forgive(
                 usage,
-                freed_bytes=sum(each.freed_bytes for each in chosen),
+                freed_bytes=chosen.freed_bytes,
                 more=more,
                 namespace=notification.lane.namespace,
                 quota=quota,

@@ -9,7 +9,12 @@ from mailtier.sender.storage.sqlite import rows, settling
 
 
 def answer(
-    connection: sqlite3.Connection, *, note: crashes.Note, now: dt.datetime, in_doubt: crashes.InDoubtDecision
+    connection: sqlite3.Connection,
+    *,
+    note: crashes.Note,
+    now: dt.datetime,
+    in_doubt: crashes.InDoubtDecision,
+    keep_failed: dt.timedelta,
 ) -> None:
     """Store what a note tells, in the transaction that is open; nothing if it was answered before."""
     row = connection.execute(
@@ -30,7 +35,9 @@ def answer(
     )
     answers = crashes.answer(note, found, now=now, in_doubt=in_doubt)
     (errors,) = settling.settle(
-        connection, [[settling.ReportedOutcome(outcome=answer, note=note) for answer in answers]]
+        connection,
+        [[settling.ReportedOutcome(outcome=answer, note=note) for answer in answers]],
+        keep_failed=keep_failed,
     )
     for error in errors:
         if error is not None:

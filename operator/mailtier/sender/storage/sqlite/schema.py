@@ -153,6 +153,24 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE recipients ADD COLUMN failure_code INTEGER",
         "ALTER TABLE recipients ADD COLUMN failure_enhanced TEXT",
     ),
+    # failed: how many recipients failed or expired. payload_until: until when the payload is kept after the end of a
+    # notification that failed; NULL where it was wiped, or where the notification has had no end yet. The indexes hold
+    # only what is kept.
+    (
+        "ALTER TABLE notifications ADD COLUMN failed INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE notifications ADD COLUMN payload_until INTEGER",
+        """
+        UPDATE notifications SET failed = (
+            SELECT count(*) FROM recipients WHERE notification = notifications.number AND state IN ('failed', 'expired')
+        )
+        """,
+        "CREATE INDEX notifications_kept ON notifications (number) WHERE payload_until IS NOT NULL",
+        """
+        CREATE INDEX notifications_kept_by_namespace ON notifications (namespace_uid, number)
+        WHERE payload_until IS NOT NULL
+        """,
+        "CREATE INDEX notifications_kept_by_time ON notifications (payload_until) WHERE payload_until IS NOT NULL",
+    ),
 )
 
 VERSION: Final = len(_MIGRATIONS)

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import datetime as dt
 import hashlib
 import itertools
 import json
@@ -45,12 +46,13 @@ class _Settled:
 
 
 def settle(
-    connection: sqlite3.Connection, reported: Sequence[Sequence[ReportedOutcome]]
+    connection: sqlite3.Connection, reported: Sequence[Sequence[ReportedOutcome]], *, keep_failed: dt.timedelta
 ) -> Sequence[Sequence[Exception | None]]:
     """Store outcomes in their order in the transaction that is open; the last final one wipes a notification's payload.
 
     Args:
         reported: What each of several callers reports.
+        keep_failed: How long the payload of what failed is kept.
 
     Returns:
         For each of them, and each outcome of theirs, None if it is stored; else why it changed nothing:
@@ -60,7 +62,7 @@ def settle(
     """
     reports = [report for each in reported for report in each]
     stored, homes = _read(connection, {report.outcome.recipient_number for report in reports})
-    found = settlements.settle_all(stored, [report.outcome for report in reports])
+    found = settlements.settle_all(stored, [report.outcome for report in reports], keep_failed=keep_failed)
     settled = [
         _Settled(report=report, home=homes[report.outcome.recipient_number], settlement=settlement)
         for report, settlement in zip(reports, found, strict=True)
@@ -97,16 +99,18 @@ def _read(
     homes: dict[int, _Home] = {}
     # CROSS JOIN: in this order, each by its number.
     found = connection.execute(
-        "SELECT r.number, r.state, n.number, n.unfinished, n.payload_bytes, n.namespace_uid, "
+        "SELECT r.number, r.state, n.category, n.number, n.unfinished, n.failed, n.payload_bytes, n.namespace_uid, "
         "n.object_name IS NOT NULL FROM json_each(?) AS wanted CROSS JOIN recipients r ON r.number = wanted.value "
         "CROSS JOIN notifications n ON n.number = r.notification",
         (json.dumps(list(recipients)),),
     )
-    for number, state, notification, unfinished, payload_bytes, namespace_uid, from_object in found:
+    for number, state, category, notification, unfinished, failed, payload_bytes, namespace_uid, from_object in found:
         stored[number] = settlements.StoredRecipient(
             state=vocabulary.RecipientState(state),
+            category=vocabulary.Category(category),
             notification=notification,
             unfinished=unfinished,
+            failed=failed,
             payload_bytes=payload_bytes,
         )
         homes[number] = _Home(notification=notification, namespace_uid=namespace_uid, from_object=bool(from_object))
@@ -156,33 +160,45 @@ def _finish(connection: sqlite3.Connection, final: Sequence[_Settled]) -> None:
     last = [each for each in final if each.settlement.keep_until is not None]
     # The row stays (schema's docstring says why).
     connection.executemany(
-        "UPDATE payloads SET body = NULL WHERE notification = ?", [(each.home.notification,) for each in last]
+        "UPDATE payloads SET body = NULL WHERE notification = ?",
+        [(each.home.notification,) for each in last if each.settlement.keep_payload_until is None],
     )
     ended = collections.Counter(each.home.notification for each in final)
     connection.executemany(
-        "UPDATE notifications SET unfinished = unfinished - ?, keep_until = ?, stored_bytes = stored_bytes - ? "
-        "WHERE number = ?",
+        "UPDATE notifications SET unfinished = unfinished - ?, keep_until = ?, payload_until = ?, "
+        "stored_bytes = stored_bytes - ? WHERE number = ?",
         _ends(last, ended),
     )
     connection.executemany(
         "UPDATE notifications SET unfinished = unfinished - ? WHERE number = ?",
         [(count, notification) for notification, count in ended.items()],
     )
-    messages, freed_bytes = collections.Counter[str](), collections.Counter[str]()
+    failed = collections.Counter(each.home.notification for each in final if each.settlement.is_failure)
+    connection.executemany(
+        "UPDATE notifications SET failed = failed + ? WHERE number = ?",
+        [(count, notification) for notification, count in failed.items()],
+    )
+    messages, released_bytes, freed_bytes = (collections.Counter[str]() for _ in range(3))
     for each in final:
         messages[each.home.namespace_uid] += 1
+        released_bytes[each.home.namespace_uid] += each.settlement.released_bytes
         freed_bytes[each.home.namespace_uid] += each.settlement.freed_bytes
     connection.executemany(
         "UPDATE usage SET messages = messages - ?, payload_bytes = payload_bytes - ?, stored_bytes = stored_bytes - ? "
         "WHERE namespace_uid = ?",
-        [(count, freed_bytes[uid], freed_bytes[uid], uid) for uid, count in messages.items()],
+        [(count, released_bytes[uid], freed_bytes[uid], uid) for uid, count in messages.items()],
     )
 
 
 def _ends(last: Sequence[_Settled], ended: collections.Counter[int]) -> Iterator[tuple[object, ...]]:
     """Yield the columns of notifications that are finished, and take them out of those that are not."""
     for each in last:
-        keep_until = each.settlement.keep_until
+        keep_until, payload_until = each.settlement.keep_until, each.settlement.keep_payload_until
         assert keep_until is not None, "these are the last ones"
-        count = ended.pop(each.home.notification)
-        yield count, rows.to_micros(keep_until), each.settlement.freed_bytes, each.home.notification
+        yield (
+            ended.pop(each.home.notification),
+            rows.to_micros(keep_until),
+            None if payload_until is None else rows.to_micros(payload_until),
+            each.settlement.freed_bytes,
+            each.home.notification,
+        )

@@ -15,11 +15,16 @@ from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import embedded, forgetting, schema
+from mailtier.sender.storage.sqlite import embedded, schema
 
 S = vocabulary.RecipientState
 
 _ADDED = (
+    (7, "INDEX notifications_kept"),
+    (7, "INDEX notifications_kept_by_namespace"),
+    (7, "INDEX notifications_kept_by_time"),
+    (7, "notifications.failed"),
+    (7, "notifications.payload_until"),
     (6, "recipients.failure_scope"),
     (6, "recipients.failure_phase"),
     (6, "recipients.failure_code"),
@@ -327,35 +332,6 @@ async def test_a_snapshot_is_stored_once_and_goes(open_queue: Open) -> None:
     assert await stored() == 1
     await queue.purge(now=queues.START)
     assert await stored() == 0
-
-
-def test_payload_rows_are_removed_far_from_living_ones(tmp_path: pathlib.Path) -> None:
-    """Wiped rows go, but for those near the first unfinished notification, so that no page of its is rebuilt."""
-    with contextlib.closing(schema.open_writer(tmp_path / "queue.sqlite3")) as connection:
-        connection.execute("BEGIN")
-        connection.executemany(
-            "INSERT INTO payloads (notification, body) VALUES (?, NULL)", ((number,) for number in range(1, 20_001))
-        )
-        connection.execute("PRAGMA defer_foreign_keys = ON")
-        connection.execute(
-            "INSERT INTO notifications (number, id, namespace_uid, namespace, organization, category, severity, "
-            "accepted_at, expires_at, payload_bytes, unfinished, digest) "
-            "VALUES (12000, 'n', 'u', 'n', 'o', 'c', 's', 0, 0, 0, 1, 'd')"
-        )
-        connection.execute(
-            "INSERT INTO recipients (notification, address, state, due_at, changed_at) "
-            "VALUES (12000, 'a', 'queued', 0, 0)"
-        )
-        connection.execute("COMMIT")
-        removed = 0
-        while step := forgetting.purge_payload_rows(connection, limit=2_000):
-            assert step <= 2_000
-            removed += step
-        assert removed == 6_999
-        connection.execute("UPDATE recipients SET due_at = NULL")
-        while step := forgetting.purge_payload_rows(connection, limit=2_000):
-            removed += step
-        assert removed == 15_000
 
 
 async def test_a_file_that_was_full_once_takes_work_again(open_queue: Open) -> None:
