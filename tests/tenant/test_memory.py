@@ -19,6 +19,8 @@ from mailtier.kube import configuration, paths
 
 _SYSTEM = "mailtier-system"
 _TENANT = "large"
+_STATUS = "status-writer"
+_BINDINGS = "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
 _WIDE = "𠀀"
 
 ATTACKS = (
@@ -55,8 +57,8 @@ class Crowd:
         large: Organizations of the tenant's, as large as etcd takes.
         texts: Notifications of the tenant's, with as much text as they may have.
         spaces: Namespaces of the tenant's, as large as etcd takes.
-        writes_status: Whether the operator may write status, which takes the API server a second for a large object;
-            then it is too busy now and then to renew the Lease.
+        writes_status: Whether the operator may write the status of large objects too, which takes the API server a
+            second each; then it is too busy now and then to renew the Lease.
         within_seconds: How long the operator has for all of it.
     """
 
@@ -85,6 +87,17 @@ def _text(number: int) -> dict[str, typing.Any]:
     }
 
 
+def _binding(namespace: str) -> dict[str, typing.Any]:
+    """Return the right to write status in a namespace."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": _STATUS, "namespace": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": _STATUS},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": _SYSTEM}],
+    }
+
+
 def _space(number: int) -> dict[str, typing.Any]:
     return {
         "apiVersion": "v1",
@@ -108,6 +121,12 @@ async def _populate(control_plane: cluster_kit.LocalCluster, api: kube_client.Cl
     await api.apply(paths.host_settings(names.HOST_NAME), population.host("Relay"), field_manager=loading.MANAGER)
     others = population.make(wanted.ordinary, "ordinary")
     await loading.prepare(api, others)
+
+    async def grant(namespace: str) -> None:
+        await api.create(_BINDINGS.format(namespace=namespace), _binding(namespace))
+
+    if not wanted.writes_status:
+        await loading.each(sorted({one.namespace for one in others}), grant)
     await loading.create(api, others)
     await api.create(paths.namespaces(), {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _TENANT}})
 
@@ -153,6 +172,8 @@ def _cluster(
             control_plane.kubectl("create", "clusterrole", name, f"--verb={verbs}", *granted)
             account = f"--serviceaccount={_SYSTEM}:reader"
             control_plane.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
+        statuses = f"--resource={names.ORG_PLURAL}.{names.GROUP}/status"
+        control_plane.kubectl("create", "clusterrole", _STATUS, "--verb=*", statuses)
         yield control_plane, control_plane.kubeconfig_for(_SYSTEM, "reader")
 
 
@@ -177,7 +198,8 @@ async def _see(api: kube_client.Client, operator: operators.Operator, wanted: Cr
         if not operator.is_ready():
             return False
         listing = await api.list(paths.config_maps(_SYSTEM), labels=f"{names.NAMESPACE_LABEL}={_TENANT}")
-        return sum(found["data"].get("from.displayName") == display_name for found in listing.items) == wanted.large
+        said = [found["data"].get("from.displayName") for found in listing.items]
+        return said.count(display_name) == wanted.large
 
     await wait.until_async(
         is_published,
