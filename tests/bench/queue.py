@@ -5,6 +5,7 @@ system's temporary directory otherwise.
 """
 
 import asyncio
+import collections
 import collections.abc
 import functools
 import os
@@ -17,6 +18,7 @@ import typing
 
 from kit import queues
 from mailtier.api import vocabulary
+from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import payloads, retention
 from mailtier.sender.storage import volume
@@ -63,17 +65,25 @@ async def enqueue(queue: ports.Queue, notifications: int, *, concurrency: int) -
     return recipients
 
 
-async def deliver(queue: ports.Queue, recipients: list[int], *, connections: int) -> None:
-    """Load, note and settle each recipient as the delivery loop does, without a server."""
-    remaining = iter(recipients)
-    under_way: list[asyncio.Future[None]] = []
+async def deliver(queue: ports.Queue, *, connections: int) -> None:
+    """Claim, note and settle each recipient as the delivery loop does, without a server."""
+    claimed: collections.deque[ports.Claimed] = collections.deque()
+    under_way: list[asyncio.Future[collections.abc.Sequence[Exception | None]]] = []
+    (backlog,) = await queue.backlogs()
+    demand = ports.Demand(backlog=backlog, due_by=None, states=states.UNFINISHED, limit=312, limit_bytes=2**20)
+    claiming = asyncio.Lock()
 
     async def connection() -> None:
-        for recipient_number in remaining:
-            await queue.load(recipient_number)
+        while True:
+            async with claiming:
+                if not claimed:
+                    claimed.extend((await queue.claim([demand])).claimed)
+            if not claimed:
+                return
+            recipient_number = claimed.popleft().pending.recipient_number
             await queue.note_dot(recipient_number, queues.SNAPSHOT)
             queue.note_accepted(recipient_number)
-            under_way.append(queues.settle(queue, queues.outcome(recipient_number, vocabulary.RecipientState.ACCEPTED)))
+            under_way.append(queue.settle([queues.outcome(recipient_number, vocabulary.RecipientState.ACCEPTED)]))
 
     await asyncio.gather(*(connection() for _ in range(connections)))
     await asyncio.gather(*under_way)
@@ -96,13 +106,13 @@ def statements(directory: pathlib.Path) -> tuple[float, float]:
     verdicts = [verdict for found in taken if not isinstance(found, Exception) for verdict in found]
     accepted = vocabulary.RecipientState.ACCEPTED
     reports = [
-        [settling.ReportedOutcome(outcome=queues.outcome(pending.recipient_number, accepted), note=None)]
+        settling.ReportedOutcome(outcome=queues.outcome(pending.recipient_number, accepted), note=None)
         for verdict in verdicts
         for pending in (verdict.pending if isinstance(verdict, ports.Enqueued) else ())
     ]
     settle = functools.partial(settling.settle, keep_failed=retention.FAILED_KEPT)
     started = time.process_time()
-    assert [each for part in _commits(connection, settle, reports) for each in part] == [[None]] * len(offers)
+    assert [each for part in _commits(connection, settle, reports) for each in part] == [None] * len(offers)
     finishing = time.process_time() - started
     connection.close()
     room.close()
@@ -137,10 +147,10 @@ async def measure(directory: pathlib.Path) -> None:
             f"{cpu / notifications * 1e6:.0f} µs CPU each"
         )
     started, cpu = time.perf_counter(), time.process_time()
-    await deliver(queue, recipients, connections=32)
+    await deliver(queue, connections=32)
     elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     print(
-        f"load, note, settle, 32 connections: {len(recipients) / elapsed:.0f} /s, "
+        f"claim, note, settle, 32 connections: {len(recipients) / elapsed:.0f} /s, "
         f"{len(recipients) / elapsed / syncs:.1f} for each sync, "
         f"{cpu / len(recipients) * 1e6:.0f} µs CPU each"
     )
@@ -150,11 +160,8 @@ async def measure(directory: pathlib.Path) -> None:
     print(f"a note in the journal: {(time.perf_counter() - started) / 10_000 * 1e6:.1f} µs")
     await enqueue(queue, _PENDING, concurrency=128)
     started = time.perf_counter()
-    found = 0
-    async for _ in queue.pending():
-        found += 1
-    elapsed = time.perf_counter() - started
-    print(f"pending: {found} recipients in {elapsed:.2f} s ({found / elapsed:.0f} /s)")
+    found = len(await queue.backlogs())
+    print(f"backlogs: {found} with {_PENDING} recipients in {(time.perf_counter() - started) * 1e3:.1f} ms")
     await queue.close()
 
 

@@ -138,12 +138,10 @@ async def _reopen(directory: pathlib.Path, filler: pathlib.Path) -> None:
     filler.unlink()  # noqa: ASYNC240  # A page of memory, in a process that does nothing else.
     queue = await opening
     found = {}
-    async for pending in queue.pending():
-        job = await queue.load(pending.recipient_number)
-        assert job is not None
-        assert job.text == _PAYLOAD
-        found[job.notification_id] = pending.state.value
-        await queues.settle(queue, queues.outcome(pending.recipient_number, _S.ACCEPTED))
+    for each in await queues.claim(queue):
+        assert each.job.text == _PAYLOAD
+        found[each.job.notification_id] = each.pending.state.value
+        await queues.settle(queue, queues.outcome(each.pending.recipient_number, _S.ACCEPTED))
 
     async def takes_work() -> bool:
         with contextlib.suppress(ports.StorageFullError):

@@ -22,6 +22,29 @@ def refused(*, until: float) -> lanes.Wait:
     return lanes.Wait(until=until, reason=reason, message=reasons.MEANINGS[reason])
 
 
+def claimed(pending: ports.Pending) -> ports.Claimed:
+    """Return a recipient as it is claimed."""
+    job = ports.Job(
+        recipient_number=pending.recipient_number,
+        notification_id=f"ntf-{pending.recipient_number}",
+        lane=pending.lane,
+        category=pending.category,
+        severity=vocabulary.Severity.ERROR,
+        locale=vocabulary.Locale.ENGLISH,
+        rcpt_to="somebody@example.org",
+        subject=None,
+        text=None,
+        data={},
+        message_id=f"ntf-{pending.recipient_number}@mailtier.dev",
+        accepted_at=_NOW,
+        expires_at=pending.expires_at,
+        attempts=pending.attempts,
+        doubts=0,
+        snapshot=None,
+    )
+    return ports.Claimed(pending=pending, job=job, payload_bytes=100)
+
+
 class Mail:
     """A schedule with a shorter way to fill and empty it."""
 
@@ -52,7 +75,7 @@ class Mail:
                 expires_at=_NOW,
                 attempts=0,
             )
-            self.schedule.offer(pending, due_at=due_at, expires_at=1e9)
+            self.schedule.offer(claimed(pending), due_at=due_at, expires_at=1e9)
         if destination:
             self.schedule.unpark(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
 

@@ -9,6 +9,7 @@ from prometheus_client import registry as prometheus_registry
 # What has a metric registers it.
 from mailtier.telemetry import (  # noqa: F401
     callers,
+    claim_metrics,
     failed_metrics,
     hold_metrics,
     lag,

@@ -153,11 +153,35 @@ async def _only(storing: collections.abc.Awaitable[collections.abc.Sequence[Exce
         raise error
 
 
+async def claim(queue: ports.Queue, **changes: object) -> list[ports.Claimed]:
+    """Claim whatever has no final state, at whatever time, by the backlogs' order; demands may be changed."""
+    usual = {"due_by": None, "states": recipient_states.UNFINISHED, "limit": 100_000, "limit_bytes": 10**12} | changes
+    demands = [ports.Demand(backlog=key, **usual) for key in sorted(await queue.backlogs())]  # type: ignore[arg-type]
+    return list((await queue.claim(demands)).claimed)
+
+
+async def look(queue: ports.Queue) -> list[ports.Claimed]:
+    """Return whatever has no final state and is not claimed, by its number, and leave it as it is."""
+    found = await claim(queue)
+    queue.release([each.pending.recipient_number for each in found])
+    return sorted(found, key=lambda each: each.pending.recipient_number)
+
+
+async def unfinished(queue: ports.Queue) -> list[ports.Pending]:
+    """Return every recipient without a final state that is not claimed, by its number."""
+    return [each.pending for each in await look(queue)]
+
+
+async def find_job(queue: ports.Queue, recipient_number: int) -> ports.Job | None:
+    """Return the job of a recipient; None if its state is final."""
+    return next((each.job for each in await look(queue) if each.pending.recipient_number == recipient_number), None)
+
+
 async def job(queue: ports.Queue, recipient_number: int) -> ports.Job:
     """Return the job of a recipient that must have one."""
-    loaded = await queue.load(recipient_number)
-    assert loaded is not None, f"recipient {recipient_number} has no job"
-    return loaded
+    found = await find_job(queue, recipient_number)
+    assert found is not None, f"recipient {recipient_number} has no job"
+    return found
 
 
 async def record(queue: ports.Queue, notification_id: str) -> ports.Record:

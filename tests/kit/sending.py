@@ -18,6 +18,7 @@ from mailtier.sender import clock, ports
 from mailtier.sender.delivering import builder, delivery, templates
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober, targets
+from mailtier.sender.scheduling import backlogs
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.sessions import opening
@@ -206,6 +207,7 @@ class Sender:
         nameserver: `address:port` of a DNS server; the system's by default.
         resolv_conf: What stands in for the machine's.
         before: A sender that was stopped, whose settings and Secrets are taken over.
+        active: How many recipients are in memory at most.
     """
 
     def __init__(
@@ -215,7 +217,9 @@ class Sender:
         nameserver: str | None = None,
         resolv_conf: pathlib.Path = resolver.CONFIGURATION,
         before: "Sender | None" = None,
+        active: int = backlogs.RECIPIENTS,
     ) -> None:
+        self._active = active
         self.folder = folder
         self.clock: Clock = before.clock if before else Clock()
         self.settings = WrittenSettings()
@@ -264,6 +268,7 @@ class Sender:
             messages=builder.Builder(templates.Templates()),
             probes=self.prober,
             time=time_,
+            active=backlogs.Backlogs(recipients=self._active),
         )
         self.settings.subscribe(self.delivery.note_settings)
         self.settings.subscribe(self.prober.note_settings)
@@ -331,7 +336,7 @@ class Sender:
             ),
             quota=ports.QueueQuota(messages=100_000),
         )
-        self.delivery.offer(enqueued.pending)
+        self.delivery.ring(enqueued.pending)
         return enqueued.id
 
     async def until(

@@ -26,6 +26,8 @@ FINAL: Final = frozenset({_S.ACCEPTED, _S.FAILED, _S.EXPIRED})
 FAILURES: Final = frozenset({_S.FAILED, _S.EXPIRED})
 """Those of them in which the message was not delivered, or not certainly."""
 
+UNFINISHED: Final = frozenset(_S) - FINAL
+
 
 class RecipientEvent(enum.StrEnum):
     """What can happen to a recipient."""

@@ -176,7 +176,7 @@ class _Parts:
         taker = taking.Taking(
             queue,
             identifiers=ids.TimeSortedIds(now=ticking.wall, entropy=os.urandom),
-            on_pending=self._delivery.offer,
+            on_pending=self._delivery.ring,
             quota=options.quota,
             now=ticking.wall,
             monotonic=ticking.monotonic,
@@ -247,7 +247,7 @@ class _Parts:
         return None if self._settings.synced else "the effective settings have not been listed yet"
 
     def _unread(self) -> str | None:
-        return None if self._delivery.loaded else "what was queued before the start has not been read yet"
+        return None if self._delivery.loaded else "it has not been looked yet what was queued before the start"
 
 
 def _certificates(options: SenderOptions) -> certificates.Certificates:

@@ -6,7 +6,8 @@
 import asyncio
 import dataclasses
 import datetime as dt
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol, Self, TypeAlias
 
 from mailtier.api import feed, vocabulary
@@ -88,7 +89,7 @@ class QueueQuota:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """One recipient that has no final state: all that the scheduler keeps in memory.
+    """One recipient that has no final state, as the queue has it.
 
     Attributes:
         recipient_number: The queue's number of it; never its address, which is `rcpt_to`.
@@ -112,7 +113,7 @@ class Enqueued:
 
     Attributes:
         repeated: Whether the same request was queued before; then `pending` is empty.
-        pending: What the scheduler has to know.
+        pending: Of what delivery has to be told, so that it looks.
     """
 
     id: str
@@ -157,6 +158,49 @@ class Job:
     attempts: int
     doubts: int
     snapshot: Snapshot | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class BacklogKey:
+    """What is queued of one organization in one category: as much as it may be, and in the queue alone."""
+
+    lane: LaneKey
+    category: vocabulary.Category
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What is wanted of a backlog.
+
+    Attributes:
+        due_by: Aware UTC time; what is due later stays. None: whatever its time.
+        states: Those in which recipients are wanted.
+        limit: Recipients at most.
+        limit_bytes: Of their payloads together; one is claimed however large it is.
+    """
+
+    backlog: BacklogKey
+    due_by: dt.datetime | None
+    states: AbstractSet[vocabulary.RecipientState]
+    limit: int
+    limit_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """One recipient, with all that an attempt needs; nobody else is given it until the claim ends."""
+
+    pending: Pending
+    job: Job
+    payload_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What was claimed, in the demands' order; and of each, when the first that was left is due, None if none was."""
+
+    claimed: Sequence[Claimed]
+    next_due: Mapping[BacklogKey, dt.datetime | None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,8 +274,7 @@ class Queue(Protocol):
     async def enqueue(self, notification: NewNotification, *, quota: QueueQuota) -> Enqueued:
         """Store a notification, or find the same one.
 
-        A caller that may be cancelled shields this call and hands `pending` to the scheduler in any case: what is
-        stored and not scheduled waits for the next start.
+        A caller that may be cancelled shields this call and tells delivery in any case, which else looks late.
 
         Raises:
             QuotaExceededError: The namespace's quota is used up.
@@ -251,14 +294,26 @@ class Queue(Protocol):
             StorageFullError: The volume is too full for any of them.
         """
 
-    def pending(self) -> AsyncIterator[Pending]:
-        """Yield every recipient without a final state; what was in flight at a crash is in doubt or queued again.
+    async def backlogs(self) -> Mapping[BacklogKey, dt.datetime]:
+        """Return every backlog with a recipient without a final state, and when its first one is due.
 
-        It shows the moment of its beginning: what is enqueued meanwhile is not in it.
+        It takes as long as there are backlogs, not recipients. What a crash cut off is in doubt or queued again.
         """
 
-    async def load(self, recipient_number: int) -> Job | None:
-        """Return what a recipient's message is built from; None once its state is final."""
+    async def claim(self, demands: Sequence[Demand]) -> Claims:
+        """Claim recipients of backlogs, those first that are due first, with all that their messages are built from.
+
+        What is claimed already is left out. A claim ends with a final outcome, with `release`, and with the process.
+        """
+
+    async def claim_expired(self, *, now: dt.datetime, limit: int) -> tuple[Sequence[Pending], dt.datetime | None]:
+        """Claim recipients without a final state whose max age is reached, whatever their backlog, at most `limit`.
+
+        They come with when the next unfinished notification expires, claimed or not; None where there is none.
+        """
+
+    def release(self, recipients: Iterable[int]) -> None:
+        """End claims: whoever asks next may be given these recipients, as they are stored."""
 
     async def note_dot(self, recipient_number: int, snapshot: Snapshot) -> None:
         """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL).
@@ -281,11 +336,8 @@ class Queue(Protocol):
         look at their errors in the end. Outcomes are stored in the order of the calls, and of each call; one that is
         refused takes no other with it. While the volume is full they are tried until there is room.
 
-        Returns:
-            By the future, None for each that is stored, else why it changed nothing:
-            LookupError: There is no such recipient.
-            ValueError: `due_at` does not fit the state.
-            mailtier.mail.states.IllegalTransition: The stored state does not lead there.
+        The future has None for each that is stored, else why it changed nothing: StorageBrokenError; LookupError (there
+        is no such recipient); ValueError (`due_at` does not fit the state); or states.IllegalTransition.
         """
 
     async def find(self, lane: LaneKey, notification_id: str) -> Record | None:

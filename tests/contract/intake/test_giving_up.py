@@ -27,7 +27,7 @@ async def test_what_was_committed_is_scheduled(
         interrupted = interruption.Interruption(at=at, late=late)
         await way(entered, interrupted)
         await entered.taking.drain()
-        stored = sorted([each.recipient_number async for each in queue.pending()])
+        stored = [each.recipient_number for each in await queues.unfinished(queue)]
         assert handed.recipients() == stored, f"given up at await {at}"
         if not interrupted.happened:
             break
@@ -67,6 +67,6 @@ async def test_what_is_not_stored_in_time_is_told_and_scheduled(tmp_path: pathli
         assert handed.recipients() == []
     await taker.drain()
     # The first commit of the batch, and the one that came alone; what was not begun is not stored.
-    assert handed.recipients() == sorted([each.recipient_number async for each in queue.pending()])
+    assert handed.recipients() == [each.recipient_number for each in await queues.unfinished(queue)]
     assert len(handed.recipients()) == 80
     await queue.close()

@@ -78,7 +78,7 @@ async def test_a_noted_acceptance_is_recorded(queue_factory: queues.Factory) -> 
     queue.note_accepted(recipient_number)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["accepted"]
-    assert await queue.load(recipient_number) is None
+    assert await queues.find_job(queue, recipient_number) is None
     assert [item.complete for item in await queues.changed_objects(queue, cursor)] == [True]
 
 
@@ -89,7 +89,7 @@ async def test_a_dot_without_a_reply_is_in_doubt(queue_factory: queues.Factory) 
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["in doubt"]
-    (pending,) = [found async for found in queue.pending()]
+    (pending,) = await queues.unfinished(queue)
     assert (pending.state, pending.due_at > queues.START) == (S.IN_DOUBT, True)
     job = await queues.job(queue, recipient_number)
     assert (job.doubts, job.snapshot) == (1, queues.SNAPSHOT)
@@ -121,7 +121,7 @@ async def test_an_attempt_without_a_dot_is_queued(queue_factory: queues.Factory)
     """An attempt that ended with the process before its dot leaves its recipient queued."""
     queue = await queue_factory.open()
     id_, (recipient_number,) = await queues.put(queue)
-    assert await queue.load(recipient_number) is not None
+    assert await queues.find_job(queue, recipient_number) is not None
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["queued"]
 

@@ -55,7 +55,7 @@ async def test_a_whole_queue_opens(tmp_path: pathlib.Path) -> None:
     """Nothing is found where nothing is wrong."""
     recipients = await _fill(tmp_path)
     queue = await embedded.open_queue(tmp_path, now=queues.Clock(), limits=queues.LIMITS)
-    assert len([each async for each in queue.pending()]) == len(recipients)
+    assert len(await queues.unfinished(queue)) == len(recipients)
     await queue.close()
 
 
@@ -65,9 +65,9 @@ async def test_damage_while_it_is_open_ends_the_work(tmp_path: pathlib.Path) -> 
     queue = await embedded.open_queue(tmp_path, now=queues.Clock(), limits=queues.LIMITS)
     _damage(tmp_path / _FILE, first=20, pages=1500)
     failed = []
-    for recipient in recipients:
+    for _ in recipients:
         try:
-            await queue.load(recipient)
+            await queues.claim(queue)
         except ports.StorageBrokenError as error:
             failed.append(str(error))
     assert failed

@@ -44,7 +44,7 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
             changed_at=later,
         ),
     )
-    (pending,) = [found async for found in queue.pending()]
+    (pending,) = await queues.unfinished(queue)
     assert (pending.state, pending.due_at, pending.attempts) == (S.DEFERRED, later + dt.timedelta(minutes=5), 1)
 
 
@@ -84,12 +84,12 @@ async def test_a_notification_is_complete_when_every_recipient_is_final(queue: p
     """A final recipient has no job; the others keep theirs until the notification is complete."""
     id_, (first, second) = await queues.put(queue, recipients=("a@x.org", "b@x.org"))
     await queues.settle(queue, queues.outcome(first, S.ACCEPTED))
-    assert await queue.load(first) is None
-    assert await queue.load(second) is not None
+    assert await queues.find_job(queue, first) is None
+    assert await queues.find_job(queue, second) is not None
     assert not (await queues.record(queue, id_)).complete
     await queues.settle(queue, queues.outcome(second, S.FAILED))
     assert (await queues.record(queue, id_)).complete
-    assert [found async for found in queue.pending()] == []
+    assert await queues.unfinished(queue) == []
 
 
 @pytest.mark.parametrize("attempted", [True, False])
@@ -117,10 +117,10 @@ async def test_an_outcome_follows_what_is_stored_or_changes_nothing(
 
 async def _everything(queue: ports.Queue, id_: str, recipient_number: int) -> list[object]:
     """Return all that a queue tells of a recipient."""
-    pending = [found async for found in queue.pending()]
+    pending = await queues.unfinished(queue)
     return [
         await queue.find(queues.LANE, id_),
-        await queue.load(recipient_number),
+        await queues.find_job(queue, recipient_number),
         await queue.changes(0),
         await queue.counts(),
         pending,
@@ -135,7 +135,7 @@ async def test_a_doubt_outlives_what_its_resends_come_to(queue_factory: queues.F
     await queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT, attempted=False, at=_LATER))
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["in doubt"]
-    (pending,) = [found async for found in queue.pending()]
+    (pending,) = await queues.unfinished(queue)
     assert (pending.state, pending.due_at) == (S.IN_DOUBT, _LATER + dt.timedelta(minutes=5))
     assert (await queues.job(queue, recipient_number)).doubts == 1
 

@@ -203,7 +203,7 @@ class Sequences(stateful.RuleBasedStateMachine):
 
     @stateful.invariant()
     def nothing_is_lost(self) -> None:
-        """Each recipient stands where the model has it; in doubt may have ended as failed."""
+        """Each recipient stands where the model has it, and can be claimed; in doubt may have ended as failed."""
         for id_ in set(self.ids.values()):
             recipients = sorted(one for one, of in self.ids.items() if of == id_)
             found = self._run(queues.states(self.queue, id_))
@@ -211,6 +211,8 @@ class Sequences(stateful.RuleBasedStateMachine):
                 if self.known[recipient_number] is S.IN_DOUBT and state == "failed":
                     self.known[recipient_number] = S.FAILED
                 assert state == self.known[recipient_number], f"{id_} recipient {recipient_number}"
+        claimable = {each.recipient_number: each.state for each in self._run(queues.unfinished(self.queue))}
+        assert claimable == {one: state for one, state in self.known.items() if state not in states.FINAL}
 
     @stateful.invariant()
     def sums_are_right(self) -> None:

@@ -40,32 +40,21 @@ async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
     )
 
 
-async def test_pending_speaks_of_each_recipient(queue: ports.Queue) -> None:
-    """The scheduler hears of the same recipients from the enqueueing and from the queue."""
+async def test_the_queue_speaks_of_each_recipient(queue: ports.Queue) -> None:
+    """Delivery hears of the same recipients from the enqueueing and from the queue."""
     enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=queues.QUOTA)
-    assert [found async for found in queue.pending()] == list(enqueued.pending)
+    assert await queues.unfinished(queue) == list(enqueued.pending)
     assert [(one.state, one.due_at) for one in enqueued.pending] == [(S.QUEUED, queues.START)] * 2
-
-
-async def test_pending_streams_many_and_can_be_left(queue: ports.Queue) -> None:
-    """Whoever leaves in the middle of a long listing holds nothing back."""
-    await asyncio.gather(*(queues.put(queue, recipients=("a@x.org",) * 20) for _ in range(120)))
-    seen = 0
-    async for _ in queue.pending():
-        seen += 1
-        if seen == 1_500:
-            break
-    assert len([found async for found in queue.pending()]) == 2_400
 
 
 async def test_a_restart_loses_nothing(queue_factory: queues.Factory) -> None:
     """What was acknowledged is there after the queue was closed and opened, with the same Message-ID."""
     queue = await queue_factory.open()
     id_, (recipient_number,) = await queues.put(queue)
-    before = await queue.load(recipient_number)
+    before = await queues.find_job(queue, recipient_number)
     queue = await queue_factory.reopen()
     assert await queues.states(queue, id_) == ["queued"]
-    assert await queue.load(recipient_number) == before
+    assert await queues.find_job(queue, recipient_number) == before
 
 
 async def test_recipients_have_message_ids_of_their_own(queue: ports.Queue) -> None:
@@ -86,7 +75,7 @@ async def test_a_repeat_is_the_same_notification(queue_factory: queues.Factory) 
     await queues.settle(queue, queues.outcome(first.pending[0].recipient_number, S.ACCEPTED))
     queue = await queue_factory.reopen()
     assert (await queue.enqueue(repeat, quota=queues.QUOTA)).id == new.id
-    assert [found async for found in queue.pending()] == []
+    assert await queues.unfinished(queue) == []
 
 
 async def test_a_key_with_another_request_is_a_conflict(queue: ports.Queue) -> None:

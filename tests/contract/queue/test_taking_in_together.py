@@ -13,7 +13,7 @@ async def test_what_comes_together_is_stored_in_its_order(queue_factory: queues.
     assert [(each.id, each.repeated) for each in taken] == [(each.id, False) for each in together]
     pending = [each for one in taken for each in one.pending]
     queue = await queue_factory.reopen()
-    assert [each async for each in queue.pending()] == pending
+    assert await queues.unfinished(queue) == pending
 
 
 async def test_what_is_refused_takes_no_other_with_it(queue: ports.Queue) -> None:
@@ -39,7 +39,7 @@ async def test_what_is_refused_takes_no_other_with_it(queue: ports.Queue) -> Non
         ports.IdempotencyConflictError,
         (together[-1].id, False),
     ]
-    assert len([each async for each in queue.pending()]) == 3
+    assert len(await queues.unfinished(queue)) == 3
 
 
 async def test_quota_holds_among_those_that_come_together(queue: ports.Queue) -> None:
@@ -49,7 +49,7 @@ async def test_quota_holds_among_those_that_come_together(queue: ports.Queue) ->
     found = await queue.enqueue_all([(each, quota) for each in together])
     assert [isinstance(each, ports.Enqueued) for each in found] == [True, False, True, False, True]
     assert {type(each) for each in found if not isinstance(each, ports.Enqueued)} == {ports.QuotaExceededError}
-    assert len([each async for each in queue.pending()]) == 4
+    assert len(await queues.unfinished(queue)) == 4
 
 
 async def test_each_has_the_quota_that_it_comes_with(queue: ports.Queue) -> None:

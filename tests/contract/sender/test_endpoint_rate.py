@@ -107,6 +107,7 @@ async def test_password_recoveries_count_and_go_first(sender: sending.Sender, se
     first, *_ = [await sender.notify(of, "ops@example.org", category=_C.PRODUCT_UPDATE) for _ in range(3)]
     await sender.until(of, first, _S.ACCEPTED)
     recovery = await sender.notify(of, "me@example.org", category=_C.PASSWORD_RECOVERY)
+    await wait.until_async(lambda: len(sender.delivery) == 3, within_seconds=10, why="it is claimed like the others")
     minutes = _Minutes(sender, server)
     await minutes.pass_by([(of, recovery)], 60, times=1)
     minutes.require(1)

@@ -58,6 +58,7 @@ async def test_a_password_recovery_passes_what_waits_for_the_rate(sender: sendin
     first, *_ = [await sender.notify(of, "ops@example.org", category=_C.PRODUCT_UPDATE) for _ in range(3)]
     await sender.until(of, first, _S.ACCEPTED)
     recovery = await sender.notify(of, "me@example.org", category=_C.PASSWORD_RECOVERY)
+    await wait.until_async(lambda: len(sender.delivery) == 3, within_seconds=10, why="it is claimed like the others")
     assert await sender.states(of, recovery) == [_S.QUEUED]
     sender.skip(60)
     await sender.until(of, recovery, _S.ACCEPTED)

@@ -27,7 +27,9 @@ async def test_a_server_that_was_left_alone_is_so_after_a_restart(tmp_path: path
         await sender.stop()
         await sender.queue.close()
         async with sending.Sender(tmp_path, before=sender) as again:
-            await wait.until_async(lambda: len(again.delivery) == 1, within_seconds=10, why="the message is there")
+            await wait.until_async(
+                again.delivery.namespaces, within_seconds=10, why="it is known that the message is there"
+            )
             mine = again.destinations.get(of).health.breaker
             assert (mine.faults, mine.state(again.clock.monotonic())) == (9, breaker.BreakerState.OPEN)
             server.script.clear()

@@ -30,7 +30,7 @@ async def operator(
         taker=taking.Taking(
             sender.queue,
             identifiers=ids.TimeSortedIds(now=sender.clock.wall, entropy=os.urandom),
-            on_pending=sender.delivery.offer,
+            on_pending=sender.delivery.ring,
             quota=ports.QueueQuota(),
             now=sender.clock.wall,
             monotonic=sender.clock.monotonic,

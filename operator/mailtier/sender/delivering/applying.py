@@ -26,7 +26,7 @@ class Applier:
     Args:
         queue: Where acceptances are noted.
         outcomes: Where outcomes are stored.
-        waiting: All recipients.
+        waiting: The active set.
         keeping: Holds and parks organizations.
         probes: Told what deliveries have met.
         passwords: Credentials, read again after a refusal.
@@ -113,14 +113,14 @@ class Applier:
         """Store a final state first of all: from here on a defect must not send it again."""
         if outcome.state is _S.ACCEPTED:
             self._queue.note_accepted(outcome.recipient_number)
-        self._schedule.remove(attempt.entry)
+        self._keeper.end(attempt.entry)
         self._outcomes.store(outcome)
         if outcome.state is _S.ACCEPTED:
             age = (outcome.at - attempt.job.accepted_at).total_seconds()
             metrics.observe_delivery(category=attempt.job.category, seconds=age)
 
     def _store(self, outcome: ports.Outcome, due_at: dt.datetime, entry: lanes.LaneEntry) -> None:
-        """Store an outcome that another attempt follows, and let the entry wait for that once it is stored."""
+        """Store an outcome that another attempt follows; once it is stored, the entry goes on in the queue."""
         pending = dataclasses.replace(
             entry.pending,
             state=outcome.state,
@@ -128,8 +128,11 @@ class Applier:
             attempts=entry.pending.attempts + outcome.attempted,
         )
 
-        def wait() -> None:
-            self._schedule.put_back(entry, pending, due_at=self._clock.monotonic_at(due_at))
+        def wait(error: Exception | None) -> None:
+            if error is None:
+                self._keeper.defer(entry, due_at)
+            else:
+                self._schedule.put_back(entry, pending, due_at=self._clock.monotonic_at(due_at))
             self._wake()
 
         self._outcomes.store(dataclasses.replace(outcome, due_at=due_at), wait)

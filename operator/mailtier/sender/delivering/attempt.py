@@ -141,10 +141,7 @@ class Attempts:
         login: tries.SignIn,
         use: throttles.Use,
     ) -> None:
-        job = await self._queue.load(entry.pending.recipient_number)
-        if job is None:
-            self._schedule.remove(entry)
-            return
+        job = entry.job
         if entry.pending.state is _S.HELD:
             # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
             (error,) = await self._queue.settle([verdicts.returned(job.recipient_number, now=self._clock.wall())])

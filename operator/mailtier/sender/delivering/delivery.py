@@ -1,31 +1,33 @@
 """The dispatcher: brings what is due to the destinations that are free, and never stops for anything.
 
 delivery = Delivery(queue=..., settings=..., ...)
-delivery.offer(enqueued.pending)      # the intake, after the commit
+delivery.ring(enqueued.pending)       # the intake, after the commit
 await delivery.run()                  # until cancelled
 """
 
 import asyncio
 import contextlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Final, NoReturn
 
 from mailtier.api import timers, vocabulary
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import applying, attempt, builder, keeper, recorder
+from mailtier.sender.delivering import applying, attempt, builder, claiming, keeper, recorder
 from mailtier.sender.net import breaker
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import lanes, schedule, standing
+from mailtier.sender.scheduling import backlogs, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
-from mailtier.telemetry import hold_metrics, logs, metrics, tasks
+from mailtier.telemetry import claim_metrics, hold_metrics, logs, metrics, tasks
 
 _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
 
 _PRUNE_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 60.0
+"""How often it is looked which backlogs there are."""
 _WORKER_GRACE_SECONDS: Final = 5.0
 _RECORD_GRACE_SECONDS: Final = 5.0
 
@@ -44,6 +46,7 @@ class Deliverer:
         messages: Builds messages.
         probes: Told of refusals and of settings that changed.
         time: Clocks and chance.
+        active: The active set's books, with how large it may be.
     """
 
     def __init__(
@@ -57,14 +60,15 @@ class Deliverer:
         messages: builder.Builder,
         probes: prober.Prober,
         time: clock.Clock,
+        active: backlogs.Backlogs | None = None,
     ) -> None:
-        self._queue = queue
         self._destinations = destinations
         self._passwords = passwords
         self._tokens = access
         self._probes = probes
         self._clock = time
         self._schedule = schedule.Schedule()
+        self._claims = claiming.Claimer(queue, waiting=self._schedule, known=active or backlogs.Backlogs(), time=time)
         self._wake = asyncio.Event()
         self._outcomes = recorder.Recorder(queue, on_broken=self._wake.set)
         self._workers = tasks.Background()
@@ -73,11 +77,14 @@ class Deliverer:
         self._retries = timers.Timers[destination_key.DestinationKey]()
         self._next_sweep = 0.0
         self._next_prune = 0.0
+        self._next_look = float("-inf")
+        self._claiming: asyncio.Task[None] | None = None
         guard = clock.JumpGuard(time)
         self._keeper = keeper.Keeper(
             settings=settings,
             destinations=destinations,
             waiting=self._schedule,
+            claims=self._claims,
             outcomes=self._outcomes,
             time=time,
             guard=guard,
@@ -135,9 +142,9 @@ class Deliverer:
         rate = None if target is None else target.at.awaited_rate()
         return None if rate is None else f"the endpoint's rate of {rate} a minute (delivery.endpointRatePerMinute)"
 
-    def offer(self, pending: Iterable[ports.Pending]) -> None:
-        """Take in recipients that were queued; those that are here already are left as they are."""
-        self._keeper.take_in(pending)
+    def ring(self, pending: Iterable[ports.Pending]) -> None:
+        """Note that recipients were queued, so that those that are due are claimed at once."""
+        self._keeper.ring(pending)
         self._wake.set()
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
@@ -147,7 +154,7 @@ class Deliverer:
 
     def namespaces(self) -> tuple[str, ...]:
         """Return the uids of the namespaces for which something is queued, each once, in order."""
-        return tuple(sorted({each.key.namespace_uid for each in self._schedule.organizations() if each.entries}))
+        return tuple(sorted(self._claims.namespaces()))
 
     def note_namespace_deleted(self, namespace_uid: str) -> None:
         """Give up everything that is queued for a namespace that is gone; what is on the wire goes on.
@@ -167,7 +174,6 @@ class Deliverer:
             ports.StorageBrokenError: The queue needs a restart of the process.
         """
         await self._probes.load()
-        loading = asyncio.get_running_loop().create_task(self._load(), name="load the queue")
         try:
             while True:
                 self._wake.clear()
@@ -177,8 +183,9 @@ class Deliverer:
                         await self._wake.wait()
         finally:
             self._is_stopping = True
-            loading.cancel()
-            await asyncio.gather(loading, return_exceptions=True)
+            if self._claiming is not None:
+                self._claiming.cancel()
+                await asyncio.gather(self._claiming, return_exceptions=True)
             await self._workers.finish(within_seconds=_WORKER_GRACE_SECONDS)
             for each in self._destinations:
                 each.close_idle(self._workers.spawn, everything=True)
@@ -186,16 +193,40 @@ class Deliverer:
             await self._destinations.keep()
             await self._outcomes.close(within_seconds=_RECORD_GRACE_SECONDS)
 
-    async def _load(self) -> None:
-        """Take in what was queued before the start; again from the beginning where reading fails."""
-        while not self.loaded:
-            try:
-                async for pending in self._queue.pending():
-                    self.offer((pending,))
-                self.loaded = True
-            except Exception:  # noqa: BLE001 - whatever it is may pass; the queue must be read in the end.
-                _log.exception("the queue could not be read; trying again")
-                await asyncio.sleep(_SWEEP_SECONDS)
+    def _claim(self, now: float) -> None:
+        """Have something claimed where there is room for it; a claim at a time, so that there is something to claim."""
+        if self._claiming is not None:
+            return
+        orders = self._claims.orders(now, self._keeper.wanted)
+        if orders or now >= self._next_look or self._keeper.expiry_due(now):
+            self._claiming = asyncio.get_running_loop().create_task(self._take_in(orders), name="claim")
+
+    async def _take_in(self, orders: Sequence[claiming.ClaimOrder]) -> None:
+        try:
+            if orders:
+                for claimed in await self._claims.claim(orders):
+                    self._keeper.take_in(claimed)
+            if self._clock.monotonic() >= self._next_look:
+                await self._look()
+            if self._keeper.expiry_due(self._clock.monotonic()):
+                self._keeper.end_expired(*await self._claims.claim_expired())
+            # What is held or given up is stored at once: no more of that than the disk takes.
+            await self._outcomes.wait_for_room()
+        except ports.StorageBrokenError as error:
+            self._outcomes.note_broken(error)
+        except Exception:  # noqa: BLE001 - whatever it is may pass; what was not claimed is claimed later.
+            _log.exception("the queue could not be read; trying again")
+        finally:
+            self._claiming = None
+            self._wake.set()
+
+    async def _look(self) -> None:
+        """Look which backlogs there are, at the start and now and then: a bell may not have been heard."""
+        self._next_look = self._clock.monotonic() + _SWEEP_SECONDS
+        for key in await self._claims.correct():
+            self._keeper.know(key)
+        self._next_look = self._clock.monotonic() + _LOOK_SECONDS
+        self.loaded = True
 
     def _step_safely(self) -> float:
         if self._outcomes.broken is not None:
@@ -216,12 +247,15 @@ class Deliverer:
             self._next_sweep = now + _SWEEP_SECONDS
             self._sweep(now)
         self._touched.update(self._retries.due(now))
+        self._claim(now)
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
             found = self._find(key)
             if found is not None:
                 self._start_workers(found, now)
         nexts = [self._next_sweep, self._schedule.next_event(), self._retries.next_at()]
+        if self._claiming is None:
+            nexts += [self._claims.next_event(now), self._keeper.next_event(), self._next_look]
         return max(min(at for at in nexts if at is not None) - self._clock.monotonic(), 0.0)
 
     def _find(self, key: Hashable) -> destination.Destination | None:
@@ -239,6 +273,7 @@ class Deliverer:
             held_lanes=sum(1 for _ in self._schedule.held_lanes(now)),
         )
         hold_metrics.set_holds(self._keeper.counts(now))
+        claim_metrics.set_active(len(self._schedule))
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
             self._passwords.forget_old()

@@ -2,13 +2,14 @@
 
 import collections
 import dataclasses
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from mailtier.api import prose, vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import recorder
+from mailtier.sender.delivering import claiming, recorder
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.servers import destination_key
@@ -17,10 +18,17 @@ from mailtier.telemetry import hold_metrics, logs
 
 _S: Final = vocabulary.RecipientState
 
+_TELLABLE: Final = frozenset(state for state in states.UNFINISHED if states.may_follow(state, _S.HELD))
+
 _TOLD_AT_ONCE: Final = 200
-"""How many recipients are marked as held in one sweep, so that a large hold does not keep the disk from others."""
+"""How many recipients of held lanes are marked as held in one sweep, so that the disk is not kept from others."""
+
+_SETTLED_AT_ONCE: Final = 32
+"""Recipients of a backlog that are shown as held, or given up, before others have their turn: a large one does not keep
+the disk from them."""
 
 _ACTIVE_RECHECK_SECONDS: Final = 60.0
+_EXPIRY_RECHECK_SECONDS: Final = 1.0
 
 _log = logs.get_logger(__name__)
 
@@ -31,7 +39,8 @@ class Keeper:
     Args:
         settings: Effective settings of every organization.
         destinations: The endpoints in use.
-        waiting: All recipients.
+        waiting: The active set.
+        claims: What fills it.
         outcomes: Where outcomes are stored.
         time: Clocks and chance.
         guard: Whether the wall clock may be believed.
@@ -44,6 +53,7 @@ class Keeper:
         settings: settings_source.KnownSettings,
         destinations: destinations.Destinations,
         waiting: schedule.Schedule,
+        claims: claiming.Claimer,
         outcomes: recorder.Recorder,
         time: clock.Clock,
         guard: clock.JumpGuard,
@@ -52,6 +62,7 @@ class Keeper:
         self._settings = settings
         self._destinations = destinations
         self._schedule = waiting
+        self._claims = claims
         self._outcomes = outcomes
         self._clock = time
         self._guard = guard
@@ -59,7 +70,11 @@ class Keeper:
         self._holds = holds.Holds()
         self._keys: dict[effective.OrganizationKey, set[ports.LaneKey]] = {}
         self._to_judge: set[ports.LaneKey] = set()
-        self._untold: list[lanes.LaneEntry] = []
+        # Held, and being shown as held; and those whose messages are given up, and why.
+        self._told: set[ports.LaneKey] = set()
+        self._failing: dict[ports.LaneKey, reasons.DeliveryReason] = {}
+        # When something in the queue expires; unknown at first.
+        self._expiry_at = float("-inf")
 
     def held(self) -> dict[ports.LaneKey, standing.Held]:
         """Return the organizations whose messages are held, and why."""
@@ -84,21 +99,58 @@ class Keeper:
         counts.update(("pause", str(wait.reason)) for wait in waiting)
         return counts
 
-    def take_in(self, pending: Iterable[ports.Pending]) -> None:
-        """Take in recipients; those that are here already are left as they are."""
+    def ring(self, pending: Iterable[ports.Pending]) -> None:
+        """Note that recipients were queued."""
         for each in pending:
-            entry = self._schedule.offer(
-                each,
-                due_at=self._clock.monotonic_at(each.due_at),
-                expires_at=self._clock.monotonic_at(each.expires_at),
-            )
-            if entry is not None and entry.organization.destination is None and self._holds.find(each.lane) is None:
-                self._keys.setdefault(lanes.organization_of(each.lane), set()).add(each.lane)
-                self._to_judge.add(each.lane)
+            self._claims.ring(ports.BacklogKey(lane=each.lane, category=each.category), each.due_at)
+            self._expiry_at = min(self._expiry_at, self._clock.monotonic_at(each.expires_at))
+            self.know(each.lane)
+
+    def know(self, key: ports.LaneKey) -> None:
+        """Have an organization judged for which something is queued, unless it was."""
+        if self._schedule.open(key).destination is None and self._holds.find(key) is None:
+            self._keys.setdefault(lanes.organization_of(key), set()).add(key)
+            self._to_judge.add(key)
+
+    def wanted(self, key: ports.LaneKey) -> claiming.WantedRecipients | None:
+        """Return what is wanted of an organization's messages in the queue; None for nothing."""
+        if key in self._failing:
+            return claiming.WantedRecipients(due_by=None, limit=_SETTLED_AT_ONCE)
+        if self._holds.find(key) is not None:
+            if key not in self._told:
+                return None
+            return claiming.WantedRecipients(due_by=self._clock.wall(), states=_TELLABLE, limit=_SETTLED_AT_ONCE)
+        organization = self._schedule.organization(key)
+        if organization is None or organization.destination is None:
+            return None
+        return claiming.WantedRecipients(due_by=self._clock.wall())
+
+    def take_in(self, claimed: ports.Claimed) -> None:
+        """Do what is to be done with a recipient that was claimed, as its organization stands now."""
+        pending = claimed.pending
+        reason, hold = self._failing.get(pending.lane), self._holds.find(pending.lane)
+        if reason is not None:
+            self._store_end(pending, _S.FAILED, reason, reasons.MEANINGS[reason])
+        elif hold is None:
+            self._claims.take_in(claimed)
+        elif pending.lane in self._told and pending.state in _TELLABLE:
+            self._store_held(pending, hold.held)
+        else:
+            self._claims.return_claim(pending, pending.due_at)
+
+    def end(self, entry: lanes.LaneEntry) -> None:
+        """Forget an entry whose final state is about to be stored."""
+        self._claims.end(entry)
+
+    def defer(self, entry: lanes.LaneEntry, due_at: dt.datetime) -> None:
+        """Let an entry go on in the queue, in which it is due at a time."""
+        self._claims.give_back(entry, due_at)
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Have an organization judged anew, without its holds: its settings changed."""
         for key in self._keys.get(organization, ()):
+            if self._failing.pop(key, None) is not None or self._holds.find(key) is not None:
+                self._claims.reopen(key, anew=True)
             self._holds.release(key)
             self._schedule.release(key)
             self._to_judge.add(key)
@@ -117,6 +169,9 @@ class Keeper:
             self.hold(key, judged, recheck=False)
             return
         hold = self._holds.find(key)
+        was_kept = hold is not None or key in self._failing
+        self._failing.pop(key, None)
+        self._told.discard(key)
         if hold is not None and hold.recheck_at is None:
             self._holds.release(key)
         else:
@@ -124,6 +179,7 @@ class Keeper:
         target = self._destinations.get(judged.settings)
         there = self._settings.get(effective.HOST) if target.at.is_host_s else None
         self._schedule.unpark(key, target.key, rates=judged.rates(there))
+        self._claims.reopen(key, anew=was_kept)
 
     def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool, trial_at: float | None = None) -> None:
         """Hold an organization's messages.
@@ -137,6 +193,8 @@ class Keeper:
         if self._holds.hold(key, held, now=self._clock.monotonic(), recheck=recheck, trial_at=trial_at):
             _log.info("messages are held", organization=str(lanes.organization_of(key)), reason=held.reason)
         self._schedule.park(key)
+        self._claims.clear(self._schedule.open(key))
+        self._tell(key, self._clock.monotonic())
         self._wake()
 
     def park(self, key: ports.LaneKey) -> None:
@@ -163,16 +221,18 @@ class Keeper:
         for key in self._holds.to_recheck(now):
             self.judge_soon(key)
         for key, reason in self._holds.to_fail(now):
-            organization = self._schedule.organization(key)
-            if organization is not None:
-                self._fail_all(organization, reason)
-        self._tell_held(now)
+            self._fail_all(key, reason)
+        held = self._holds.current()
+        self._told &= held.keys()
+        for key in held:
+            self._tell(key, now)
         self._tell_held_lanes(now)
 
     def prune(self, now: float) -> None:
         """Forget organizations without messages."""
-        for key in self._schedule.prune(now):
+        for key in self._schedule.prune(now, keep=self._claims.has):
             self._holds.release(key)
+            self._failing.pop(key, None)
             keys = self._keys.pop(lanes.organization_of(key), set()) - {key}
             if keys:
                 self._keys[lanes.organization_of(key)] = keys
@@ -181,10 +241,11 @@ class Keeper:
         """Give up everything that is queued for a namespace that is gone."""
         for organization in list(self._schedule.organizations()):
             if organization.key.namespace_uid == namespace_uid:
-                self._fail_all(organization, reasons.DeliveryReason.NAMESPACE_DELETED)
+                self._fail_all(organization.key, reasons.DeliveryReason.NAMESPACE_DELETED)
+        self._wake()
 
     def expire(self, now: float) -> None:
-        """End what reached its max age."""
+        """End what reached its max age in memory."""
         is_paused = self._guard.is_paused()
         for entry in self._schedule.expired(now):
             left = (entry.pending.expires_at - self._clock.wall()).total_seconds()
@@ -194,26 +255,22 @@ class Keeper:
             elif is_paused or entry.place is lanes.EntryPlace.ACTIVE:
                 self._schedule.watch_expiry(entry, at=now + _ACTIVE_RECHECK_SECONDS)
             else:
-                self._finish(entry, *self._expiry_of(entry))
+                self._finish(entry, *self._expiry_of(entry.pending))
 
-    def _tell_held(self, now: float) -> None:
-        """Store for what waits in a held organization that it is held, and why."""
-        self._untold += self._schedule.take_parked()
-        told, kept = 0, []
-        for entry in self._untold:
-            key = entry.organization.key
-            hold = self._holds.find(key)
-            if entry.place is not lanes.EntryPlace.READY or hold is None:
-                continue
-            if told >= _TOLD_AT_ONCE or not self._holds.is_told(key, now):
-                kept.append(entry)
-            elif states.may_follow(entry.pending.state, _S.HELD):
-                told += 1
-                self._store_held(entry, hold.held)
-        self._untold = kept
+    def expiry_due(self, now: float) -> bool:
+        """Return whether something in the queue may have reached its max age."""
+        if now < self._expiry_at:
+            return False
+        if self._guard.is_paused():
+            self._expiry_at = now + _ACTIVE_RECHECK_SECONDS
+            return False
+        return True
 
     def _tell_held_lanes(self, now: float) -> None:
-        """Store for what waits in a held lane, and was not tried yet, that it is held, and why."""
+        """Store for what waits in a held lane, and was not tried yet, that it is held, and why.
+
+        What was told goes back into the queue, behind what was not; then that is claimed, until all is told.
+        """
         told = 0
         for lane in self._schedule.held_lanes(now):
             for entry in lane.ready:
@@ -221,44 +278,81 @@ class Keeper:
                     return
                 if entry.place is lanes.EntryPlace.READY and entry.pending.state is _S.QUEUED:
                     told += 1
-                    self._store_held(entry, _held(lane.wait))
+                    self._tell_entry(entry, _held(lane.wait))
 
-    def _store_held(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
+    def _tell_entry(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
         at = self._clock.wall()
-        entry.pending = dataclasses.replace(entry.pending, state=_S.HELD)
-        self._outcomes.store(
-            ports.Outcome(
-                recipient_number=entry.pending.recipient_number,
-                state=_S.HELD,
-                due_at=at,
-                attempted=False,
-                reason=held.reason,
-                message=held.message,
-                at=at,
-            )
-        )
 
-    def _expiry_of(self, entry: lanes.LaneEntry) -> tuple[vocabulary.RecipientState, reasons.DeliveryReason, str]:
-        if not states.may_follow(entry.pending.state, _S.EXPIRED):
+        def go_back(error: Exception | None) -> None:
+            if error is None and entry.place is lanes.EntryPlace.READY:
+                self._claims.give_back(entry, at)
+
+        self._outcomes.store(_held_outcome(entry.pending, held, at), go_back)
+        entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)
+
+    def end_expired(self, expired: Iterable[ports.Pending], next_at: dt.datetime | None) -> None:
+        """End what reached its max age in the queue.
+
+        Args:
+            next_at: When there is more of that; None for never.
+        """
+        for pending in expired:
+            self._store_end(pending, *self._expiry_of(pending))
+        now = self._clock.monotonic()
+        # What is in memory ends by itself, and is there as long as it is attempted.
+        soonest = now if expired else now + _EXPIRY_RECHECK_SECONDS
+        self._expiry_at = float("inf") if next_at is None else max(self._clock.monotonic_at(next_at), soonest)
+
+    def next_event(self) -> float:
+        """Return when `expiry_due` is to be asked."""
+        return self._expiry_at
+
+    def _tell(self, key: ports.LaneKey, now: float) -> None:
+        """Have the messages of an organization that is held for long enough shown as held."""
+        if key not in self._told and self._holds.is_told(key, now):
+            self._told.add(key)
+            self._claims.reopen(key, anew=True)
+
+    def _store_held(self, pending: ports.Pending, held: standing.Held) -> None:
+        at = self._clock.wall()
+
+        def go_on(error: Exception | None) -> None:
+            # What cannot be stored would be tried again at once, for ever.
+            if error is None:
+                self._claims.return_claim(dataclasses.replace(pending, state=_S.HELD), at)
+
+        self._outcomes.store(_held_outcome(pending, held, at), go_on)
+
+    def _expiry_of(self, pending: ports.Pending) -> tuple[vocabulary.RecipientState, reasons.DeliveryReason, str]:
+        if not states.may_follow(pending.state, _S.EXPIRED):
             # It may have been delivered; "expired" would say that it was not.
             reason = reasons.DeliveryReason.IN_DOUBT
             return _S.FAILED, reason, reasons.MEANINGS[reason]
-        reason, hold = reasons.DeliveryReason.EXPIRED, self._holds.find(entry.organization.key)
+        reason, hold = reasons.DeliveryReason.EXPIRED, self._holds.find(pending.lane)
         message = reasons.MEANINGS[reason]
         return _S.EXPIRED, reason, prose.sentences(message, hold.held.message if hold else "")
 
-    def _fail_all(self, organization: lanes.OrganizationLanes, reason: reasons.DeliveryReason) -> None:
-        for entry in list(organization.entries.values()):
+    def _fail_all(self, key: ports.LaneKey, reason: reasons.DeliveryReason) -> None:
+        """Give up what is queued for an organization; what is in the queue alone as it is claimed."""
+        if self._failing.get(key) is not reason:
+            self._failing[key] = reason
+            self._claims.reopen(key, anew=True)
+        for entry in list(self._schedule.open(key).entries.values()):
             if entry.place is not lanes.EntryPlace.ACTIVE:
                 self._finish(entry, _S.FAILED, reason, reasons.MEANINGS[reason])
 
     def _finish(
         self, entry: lanes.LaneEntry, state: vocabulary.RecipientState, reason: reasons.DeliveryReason, message: str
     ) -> None:
-        self._schedule.remove(entry)
+        self._claims.end(entry)
+        self._store_end(entry.pending, state, reason, message)
+
+    def _store_end(
+        self, pending: ports.Pending, state: vocabulary.RecipientState, reason: reasons.DeliveryReason, message: str
+    ) -> None:
         self._outcomes.store(
             ports.Outcome(
-                recipient_number=entry.pending.recipient_number,
+                recipient_number=pending.recipient_number,
                 state=state,
                 due_at=None,
                 attempted=False,
@@ -271,3 +365,15 @@ class Keeper:
 
 def _held(wait: lanes.Wait) -> standing.Held:
     return standing.Held(reason=wait.reason or reasons.DeliveryReason.SERVER_UNAVAILABLE, message=wait.message)
+
+
+def _held_outcome(pending: ports.Pending, held: standing.Held, at: dt.datetime) -> ports.Outcome:
+    return ports.Outcome(
+        recipient_number=pending.recipient_number,
+        state=_S.HELD,
+        due_at=at,
+        attempted=False,
+        reason=held.reason,
+        message=held.message,
+        at=at,
+    )

@@ -20,7 +20,7 @@ class _Report:
     """An outcome, and what is to be called when it is stored."""
 
     outcome: ports.Outcome
-    then: Callable[[], None] | None
+    then: Callable[[Exception | None], None] | None
 
 
 class Recorder:
@@ -40,12 +40,12 @@ class Recorder:
         self._has_room = asyncio.Event()
         self._has_room.set()
 
-    def store(self, outcome: ports.Outcome, then: Callable[[], None] | None = None) -> None:
+    def store(self, outcome: ports.Outcome, then: Callable[[Exception | None], None] | None = None) -> None:
         """Have an outcome stored, together with others that come before the loop goes on.
 
         Args:
             outcome: What to store.
-            then: Called when that is over.
+            then: Called when that is over, with the error if it was not stored.
         """
         if not self._gathered:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -83,13 +83,12 @@ class Recorder:
             self._has_room.set()
         if future.cancelled():
             return
-        if isinstance(broken := future.exception(), ports.StorageBrokenError):
-            self.note_broken(broken)
-        errors = [broken for _ in reports] if broken is not None else future.result()
-        for report, error in zip(reports, errors, strict=True):
+        for report, error in zip(reports, future.result(), strict=True):
             if error is None:
                 _count(report.outcome)
-            elif not isinstance(error, ports.StorageBrokenError):
+            elif isinstance(error, ports.StorageBrokenError):
+                self.note_broken(error)
+            else:
                 # It does not fit what is stored: a defect, which storing it again would only repeat.
                 _log.error(
                     "an outcome was not stored",
@@ -98,7 +97,7 @@ class Recorder:
                     exc_info=error,
                 )
             if report.then is not None:
-                report.then()
+                report.then(error)
 
 
 def _count(outcome: ports.Outcome) -> None:

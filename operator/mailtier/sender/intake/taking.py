@@ -104,7 +104,7 @@ class Taking:
     Args:
         queue: Where they go.
         identifiers: Theirs.
-        on_pending: Told what the scheduler has to know, after the commit.
+        on_pending: Told what was queued, after the commit.
         quota: What one namespace may have queued where the host's policy says nothing.
         now: Returns aware UTC time.
         monotonic: Returns seconds of a clock that never jumps.

@@ -1,4 +1,4 @@
-"""What waits in memory: recipients in lanes, lanes in organizations, organizations in namespaces.
+"""What was claimed and waits for its turn: recipients in lanes, lanes in organizations, organizations in namespaces.
 
 A lane is organization x class. It keeps its order, and can be held alone; rates are the organization's. The scheduler
 (`schedule`) decides whose turn it is; nothing here knows of connections.
@@ -81,6 +81,8 @@ class LaneEntry:
 
     Attributes:
         pending: What the queue says of it, replaced when that changes.
+        job: What its message is built from, as it was claimed.
+        payload_bytes: Of its notification.
         crashes: How often building its message crashed.
         losses: How often the server broke off at it.
         charges: What the rates took for it when it was picked last, until it is clear that it goes.
@@ -88,12 +90,19 @@ class LaneEntry:
     """
 
     pending: ports.Pending
+    job: ports.Job
+    payload_bytes: int
     organization: "OrganizationLanes"
     place: EntryPlace = EntryPlace.WAITING
     crashes: int = 0
     losses: refusals.Losses = refusals.NO_LOSSES
     charges: tuple[limiter.Charge, ...] = ()
     expected_seconds: float = 0.0
+
+    @property
+    def backlog(self) -> ports.BacklogKey:
+        """The backlog it was claimed from."""
+        return ports.BacklogKey(lane=self.pending.lane, category=self.pending.category)
 
     @property
     def lane(self) -> "Lane":
@@ -203,10 +212,14 @@ class OrganizationLanes:
         self.limiter = _limiter(rates.organization, self._meter)
         self.namespace_limiter = _limiter(rates.namespace, self._namespace_meter)
 
-    def ready(self) -> Iterator[LaneEntry]:
-        """Yield what waits for nothing but its turn."""
-        for lane in self._lanes.values():
-            yield from (entry for entry in lane.ready if entry.place is EntryPlace.READY)
+    def shed(self) -> Iterator[LaneEntry]:
+        """Take out and yield what waits for nothing but its turn: what is least urgent, and would be last, first."""
+        for lane_class in reversed(LaneClass):
+            ready = self.lane(lane_class).ready
+            while ready:
+                entry = ready.pop()
+                if entry.place is EntryPlace.READY:
+                    yield entry
 
     @property
     def has_ready(self) -> bool:

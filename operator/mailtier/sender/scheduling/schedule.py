@@ -1,4 +1,4 @@
-"""Whose turn it is: due times in timers, fair turns for each destination; pure, in virtual or real time.
+"""Whose turn it is of what is in memory: fair turns for each destination; pure, in virtual or real time.
 
 Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
 Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
@@ -7,18 +7,21 @@ parked as a whole, outside of the rotation: a hundred organizations that wait fo
 each second.
 """
 
-from collections.abc import Hashable, Iterator
+import collections
+from collections.abc import Callable, Hashable, Iterator
 from typing import Final
 
 from mailtier.api import timers
 from mailtier.sender import ports
-from mailtier.sender.scheduling import lanes, limiter, rotation
+from mailtier.sender.scheduling import lanes, limiter, refusals, rotation
 
 _RATES_COUNT_SECONDS: Final = 120.0
+_KNOWN: Final = 20_000
+"""Recipients in the queue of which something is known that only memory knows; the oldest is forgotten first."""
 
 
 class Schedule:
-    """All recipients without a final state. Times are seconds of a monotonic clock."""
+    """The active set: recipients that are claimed. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
@@ -32,7 +35,8 @@ class Schedule:
         self._meters: dict[str, limiter.Meter] = {}
         self._parked_parts: dict[str, dict[Hashable, lanes.ReadyNamespace]] = {}
         self._touched: set[Hashable] = set()
-        self._ready_parked: list[lanes.LaneEntry] = []
+        # What is known of recipients that went back into the queue: how often a server broke off at them, and so on.
+        self._known: collections.OrderedDict[int, tuple[refusals.Losses, int]] = collections.OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -41,25 +45,31 @@ class Schedule:
         return recipient_number in self._entries
 
     def organization(self, key: ports.LaneKey) -> lanes.OrganizationLanes | None:
-        """Return an organization that has or had messages."""
+        """Return an organization that has or had messages; None if it is not known."""
         return self._organizations.get(key)
 
     def organizations(self) -> Iterator[lanes.OrganizationLanes]:
-        """Yield every organization in memory."""
+        """Yield every organization that is known."""
         yield from self._organizations.values()
 
-    def offer(self, pending: ports.Pending, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:
-        """Take a recipient in; None if it is here already.
+    def open(self, key: ports.LaneKey) -> lanes.OrganizationLanes:
+        """Return an organization, made known if it was not; it is parked until `unpark` names a destination."""
+        organization = self._organizations.get(key)
+        if organization is None:
+            meter = self._meters.setdefault(key.namespace_uid, limiter.Meter())
+            organization = self._organizations[key] = lanes.OrganizationLanes(key, meter)
+        return organization
 
-        Its organization is parked until `unpark` names a destination.
-        """
+    def offer(self, claimed: ports.Claimed, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:
+        """Take a recipient in; None if it is here already."""
+        pending = claimed.pending
         if pending.recipient_number in self._entries:
             return None
-        organization = self._organizations.get(pending.lane)
-        if organization is None:
-            meter = self._meters.setdefault(pending.lane.namespace_uid, limiter.Meter())
-            organization = self._organizations[pending.lane] = lanes.OrganizationLanes(pending.lane, meter)
-        entry = lanes.LaneEntry(pending=pending, organization=organization)
+        organization = self.open(pending.lane)
+        entry = lanes.LaneEntry(
+            pending=pending, job=claimed.job, payload_bytes=claimed.payload_bytes, organization=organization
+        )
+        entry.losses, entry.crashes = self._known.pop(pending.recipient_number, (entry.losses, entry.crashes))
         self._entries[pending.recipient_number] = entry
         organization.entries[pending.recipient_number] = entry
         self.watch_expiry(entry, at=expires_at)
@@ -86,7 +96,6 @@ class Schedule:
             return
         self._leave(organization)
         organization.destination = None
-        self._ready_parked.extend(organization.ready())
 
     def hold(self, lane: lanes.Lane, wait: lanes.Wait) -> None:
         """Hold one lane for a while."""
@@ -138,11 +147,6 @@ class Schedule:
         """Return the destinations for which something became ready since this was asked last."""
         touched, self._touched = self._touched, set()
         return touched
-
-    def take_parked(self) -> list[lanes.LaneEntry]:
-        """Return what was ready while its organization was parked, since this was asked last."""
-        ready_parked, self._ready_parked = self._ready_parked, []
-        return ready_parked
 
     def has_ready(self, destination: Hashable) -> bool:
         """Return whether something may be ready for a destination."""
@@ -230,15 +234,32 @@ class Schedule:
         self._expiring.remove(entry)
         self._due.remove(entry)
 
-    def prune(self, now: float) -> list[ports.LaneKey]:
+    def give_back(self, entry: lanes.LaneEntry) -> None:
+        """Forget an entry that goes on in the queue, but for what only memory knows of it."""
+        self.remove(entry)
+        if entry.crashes or entry.losses != refusals.NO_LOSSES:
+            self._known[entry.pending.recipient_number] = entry.losses, entry.crashes
+            if len(self._known) > _KNOWN:
+                self._known.popitem(last=False)
+
+    def shed(self, namespace_uid: str) -> Iterator[lanes.LaneEntry]:
+        """Take out of their lanes and yield what of a namespace waits for its turn; the caller gives it back."""
+        for organization in self._organizations.values():
+            if organization.key.namespace_uid == namespace_uid:
+                yield from organization.shed()
+
+    def prune(self, now: float, *, keep: Callable[[ports.LaneKey], bool] = lambda _key: False) -> list[ports.LaneKey]:
         """Forget organizations without messages; return which.
 
         One whose rates may still count is kept: it would get a fresh minute.
+
+        Args:
+            keep: Returns whether there is something in the queue for an organization.
         """
         empty = [
             key
             for key, organization in self._organizations.items()
-            if not organization.entries and organization.taken_at + _RATES_COUNT_SECONDS <= now
+            if not organization.entries and not keep(key) and organization.taken_at + _RATES_COUNT_SECONDS <= now
         ]
         for key in empty:
             self._leave(self._organizations.pop(key))
@@ -271,8 +292,6 @@ class Schedule:
         entry.lane.ready.append(entry)
         # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
         self._parked.remove(entry.organization)
-        if entry.organization.destination is None:
-            self._ready_parked.append(entry)
         self._join(entry.organization)
 
     def _join(self, organization: lanes.OrganizationLanes) -> None:

@@ -81,15 +81,6 @@ def test_messages_of_a_held_organization_keep_their_places() -> None:
     assert [entry.pending.recipient_number for entry in mail.drain()] == [1, 2, 3]
 
 
-def test_what_becomes_ready_in_a_held_organization_is_told_once() -> None:
-    """Entries that only the hold keeps back can be marked as held."""
-    mail = mailbags.Mail()
-    mail.add(mailbags.lane("ns"), count=2, destination=None)
-    mail.schedule.advance(0.0)
-    assert [entry.pending.recipient_number for entry in mail.schedule.take_parked()] == [1, 2]
-    assert mail.schedule.take_parked() == []
-
-
 def test_another_destination_takes_over() -> None:
     """When the settings name another endpoint, the messages go there and no longer to the former."""
     mail = mailbags.Mail()
@@ -162,7 +153,7 @@ def test_a_recipient_is_taken_in_once() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"))
     (entry,) = mail.drain()
-    assert mail.schedule.offer(entry.pending, due_at=0.0, expires_at=0.0) is None
+    assert mail.schedule.offer(mailbags.claimed(entry.pending), due_at=0.0, expires_at=0.0) is None
 
 
 def test_finished_organizations_are_forgotten() -> None:

@@ -8,15 +8,16 @@ import functools
 import hashlib
 import pathlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import crashes, payloads, retention
-from mailtier.sender.storage import journal, volume
+from mailtier.sender.storage import claim_book, journal, volume
 from mailtier.sender.storage.sqlite import (
     changes,
+    claims,
     forgetting,
     intake,
     memories,
@@ -103,6 +104,8 @@ async def open_queue(
                 for note in notes
             )
         )
+        while await commits.submit(claims.adopt, essential=True):
+            pass
         epoch = await commits.submit(recovery.begin, essential=True)
         # Only now: a crash before the commit finds the notes again, and one after it finds that they are answered.
         completions = await asyncio.to_thread(journal.Journal.create, directory / _JOURNAL, epoch=epoch)
@@ -170,6 +173,9 @@ class EmbeddedQueue:
         self._settling = functools.partial(settling.settle, keep_failed=keep_failed)
         self._news = news
         self._keep_failed = keep_failed
+        self._claims = claim_book.ClaimBook()
+        # One at a time: what one reads is noted before the next one asks what is claimed.
+        self._claiming = asyncio.Lock()
         self._opened = opened
         # Numbers of stored snapshots by their digest, and those of them that were used since the last purge.
         self._snapshots: dict[bytes, int] = {}
@@ -203,15 +209,34 @@ class EmbeddedQueue:
             weight_bytes=sum(len(entry.payload) for entry in entries),
         )
 
-    async def pending(self) -> AsyncIterator[ports.Pending]:
-        """Yield every recipient without a final state."""
-        async with contextlib.aclosing(self._readers.stream(rows.PENDING)) as found:
-            async for row in found:
-                yield rows.to_pending(row)
+    async def backlogs(self) -> Mapping[ports.BacklogKey, dt.datetime]:
+        """Return every backlog with a recipient without a final state, and when its first one is due."""
+        return await self._readers.read(claims.read_backlogs)
 
-    async def load(self, recipient_number: int) -> ports.Job | None:
-        """Return what a recipient's message is built from; None once its state is final."""
-        return await self._readers.read(functools.partial(rows.load_job, recipient_number=recipient_number))
+    async def claim(self, demands: Sequence[ports.Demand]) -> ports.Claims:
+        """Claim recipients of backlogs, those first that are due first."""
+        async with self._claiming:
+            claimed = {demand.backlog: self._claims.of(demand.backlog) for demand in demands}
+            found = await self._readers.read(
+                functools.partial(claims.claim, demands=demands, claimed=claimed.__getitem__)
+            )
+            self._claims.add(each.pending for each in found.claimed)
+            return found
+
+    async def claim_expired(
+        self, *, now: dt.datetime, limit: int
+    ) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
+        """Claim recipients without a final state whose max age is reached."""
+        async with self._claiming:
+            found, next_at = await self._readers.read(
+                functools.partial(claims.claim_expired, now=now, limit=limit, claimed=self._claims.all())
+            )
+            self._claims.add(found)
+            return found, next_at
+
+    def release(self, recipients: Iterable[int]) -> None:
+        """End claims."""
+        self._claims.end(recipients)
 
     async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
@@ -233,18 +258,21 @@ class EmbeddedQueue:
 
     def settle(self, outcomes: Sequence[ports.Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
         """Store outcomes, and answer what the journal says of the attempts; see `ports.Queue`."""
-        reports = [
-            settling.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
-            for outcome in outcomes
-        ]
+        # Each by itself: on a volume that is full, what does not fit at once may fit in parts.
+        stored: asyncio.Future[Any] = asyncio.gather(*map(self._settle, outcomes), return_exceptions=True)
+        return stored
+
+    def _settle(self, outcome: ports.Outcome) -> asyncio.Future[None]:
+        report = settling.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
         return self._writer.submit_item(
-            self._settling, reports, essential=True, committed=functools.partial(self._answer, reports)
+            self._settling, report, essential=True, committed=functools.partial(self._note_settled, report)
         )
 
-    def _answer(self, reports: Sequence[settling.ReportedOutcome], errors: Sequence[Exception | None]) -> None:
-        for report, error in zip(reports, errors, strict=True):
-            if error is None and report.note is not None:
-                self._journal.settle(report.note)
+    def _note_settled(self, report: settling.ReportedOutcome) -> None:
+        if report.note is not None:
+            self._journal.settle(report.note)
+        if report.outcome.due_at is None:
+            self._claims.end((report.outcome.recipient_number,))
 
     async def find(self, lane: ports.LaneKey, notification_id: str) -> ports.Record | None:
         """Return a notification of a lane, or None."""

@@ -161,13 +161,18 @@ def purge_payload_rows(
 
 
 def sweep(connection: sqlite3.Connection, *, now: dt.datetime, snapshots: AbstractSet[int]) -> None:
-    """Remove old probe results, counters that stand at zero, and snapshots that nothing names.
+    """Remove old probe results, counters that stand at zero, empty backlogs, and snapshots that nothing names.
 
     Args:
         snapshots: Numbers that are still handed out without a question to the database.
     """
     connection.execute("DELETE FROM probes WHERE probed_at < ?", (rows.to_micros(now - retention.PROBES_KEPT),))
     connection.execute("DELETE FROM usage WHERE messages = 0 AND stored_bytes = 0")
+    # What is final may still name one: its number is not given again.
+    connection.execute(
+        "DELETE FROM backlogs WHERE NOT EXISTS (SELECT 1 FROM recipients INDEXED BY recipients_by_backlog "
+        "WHERE backlog = backlogs.number AND due_at IS NOT NULL)"
+    )
     unnamed = connection.execute(
         "SELECT number FROM snapshots s "
         "WHERE NOT EXISTS (SELECT 1 FROM recipients r WHERE r.snapshot = s.number AND r.snapshot IS NOT NULL)"

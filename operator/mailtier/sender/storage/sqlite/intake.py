@@ -9,7 +9,7 @@ from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import quotas, repeats
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes, forgetting, rows, schema
+from mailtier.sender.storage.sqlite import changes, claims, forgetting, rows, schema
 
 Verdict: TypeAlias = ports.Enqueued | ports.Unqueued
 
@@ -65,6 +65,7 @@ class _Taking:
         self._room = room
         self._has_room: bool | None = None
         self._usage: dict[str, quotas.Usage] = {}
+        self._backlogs: dict[ports.BacklogKey, int] = {}
         # Numbers are counted here, so that rows that name one another can be written a table at a time.
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
         self._notification = sequences.get("notifications", 0)
@@ -163,11 +164,21 @@ class _Taking:
             )
         )
         self._payloads.append((number, payload))
+        backlog = self._backlog_of(notification)
         first = self._recipient + 1
         for address in notification.recipients:
             self._recipient += 1
-            self._recipients.append((self._recipient, number, address, states.INITIAL.value, accepted_at, accepted_at))
+            self._recipients.append(
+                (self._recipient, number, address, states.INITIAL.value, accepted_at, accepted_at, backlog)
+            )
         return tuple(_pending(notification, number) for number in range(first, self._recipient + 1))
+
+    def _backlog_of(self, notification: ports.NewNotification) -> int:
+        key = ports.BacklogKey(lane=notification.lane, category=notification.category)
+        number = self._backlogs.get(key)
+        if number is None:
+            number = self._backlogs[key] = claims.number_of(self._connection, key)
+        return number
 
     def _write(self) -> None:
         self._connection.executemany(
@@ -179,8 +190,8 @@ class _Taking:
         )
         self._connection.executemany("INSERT INTO payloads (notification, body) VALUES (?, ?)", self._payloads)
         self._connection.executemany(
-            "INSERT INTO recipients (number, notification, address, state, due_at, changed_at) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO recipients (number, notification, address, state, due_at, changed_at, backlog) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             self._recipients,
         )
         for written in (self._notifications, self._payloads, self._recipients, self._unwritten):

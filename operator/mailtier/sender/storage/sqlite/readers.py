@@ -2,12 +2,11 @@
 
 import asyncio
 import concurrent.futures
-import contextlib
 import pathlib
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from mailtier.sender import ports
 from mailtier.sender.storage.sqlite import schema
@@ -17,8 +16,6 @@ _T = TypeVar("_T")
 # A statement holds the interpreter only between its steps; a second thread keeps a long answer (a feed from the
 # beginning) from delaying deliveries.
 _THREADS: Final = 2
-
-_CHUNK_ROWS: Final = 1_000
 
 
 class Readers:
@@ -40,54 +37,10 @@ class Readers:
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, query)
 
-    async def stream(self, statement: str) -> AsyncGenerator[tuple[Any, ...], None]:
-        """Yield the rows of a statement as they are at its beginning, however long the caller takes over them."""
-        loop = asyncio.get_running_loop()
-        opened: list[sqlite3.Connection] = []
-        # Whoever is cancelled while it is opened, or while rows are fetched, goes on to close at once, in the other
-        # thread: what is opened later then is not opened at all.
-        lock, ended = threading.Lock(), threading.Event()
-
-        def begin() -> sqlite3.Cursor | None:
-            with lock:
-                if ended.is_set():
-                    return None
-                opened.append(schema.open_reader(self._path))
-                # A queue that is closed before the caller has read to the end closes this one, too.
-                self._connections.append(opened[0])
-                return opened[0].execute(statement)
-
-        def fetch(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
-            with lock:
-                chunk: list[tuple[Any, ...]] = cursor.fetchmany(_CHUNK_ROWS)
-                return chunk
-
-        def close() -> None:
-            with lock:
-                ended.set()
-                for connection in opened:
-                    connection.close()
-                    with contextlib.suppress(ValueError):
-                        self._connections.remove(connection)
-
-        try:
-            cursor = await loop.run_in_executor(self._threads, begin)
-            while cursor and (chunk := await loop.run_in_executor(self._threads, fetch, cursor)):
-                for row in chunk:
-                    yield row
-        finally:
-            try:
-                closing = loop.run_in_executor(self._threads, close)
-            except RuntimeError:
-                # The threads have ended before the caller did.
-                close()
-            else:
-                await closing
-
     async def close(self) -> None:
         """Finish what is being read and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
-        for connection in list(self._connections):
+        for connection in self._connections:
             connection.close()
 
     def _connect(self) -> None:

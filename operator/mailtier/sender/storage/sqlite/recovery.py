@@ -34,12 +34,11 @@ def answer(
         expires_at=rows.from_micros(expires_at),
     )
     answers = crashes.answer(note, found, now=now, in_doubt=in_doubt)
-    (errors,) = settling.settle(
+    for error in settling.settle(
         connection,
-        [[settling.ReportedOutcome(outcome=answer, note=note) for answer in answers]],
+        [settling.ReportedOutcome(outcome=answer, note=note) for answer in answers],
         keep_failed=keep_failed,
-    )
-    for error in errors:
+    ):
         if error is not None:
             raise error
 

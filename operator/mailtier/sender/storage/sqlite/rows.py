@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
-from mailtier.sender.queueing import message_ids, payloads
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
@@ -22,58 +21,8 @@ def from_micros(micros: int) -> dt.datetime:
     return _EPOCH + micros * _MICROSECOND
 
 
-def load_job(connection: sqlite3.Connection, recipient_number: int) -> ports.Job | None:
-    """Return what a recipient's message is built from; None once its state is final, or if it never was."""
-    row = connection.execute(
-        """
-        SELECT n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity, n.locale, r.address, p.body,
-               n.accepted_at, n.expires_at, r.attempts, r.doubts, s.settings
-        FROM recipients r
-        JOIN notifications n ON n.number = r.notification
-        JOIN payloads p ON p.notification = n.number
-        LEFT JOIN snapshots s ON s.number = r.snapshot
-        WHERE r.number = ? AND r.due_at IS NOT NULL
-        """,
-        (recipient_number,),
-    ).fetchone()
-    if row is None:
-        return None
-    id_, uid, namespace, organization, category, severity, locale, address, body, *rest = row
-    accepted_at, expires_at, attempts, doubts, settings = rest
-    payload = payloads.decode(body)
-    return ports.Job(
-        recipient_number=recipient_number,
-        notification_id=id_,
-        lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
-        category=vocabulary.Category(category),
-        severity=vocabulary.Severity(severity),
-        locale=vocabulary.Locale(locale),
-        rcpt_to=address,
-        subject=payload["subject"],
-        text=payload["text"],
-        data=payload["data"],
-        message_id=message_ids.message_id(id_, recipient_number),
-        accepted_at=from_micros(accepted_at),
-        expires_at=from_micros(expires_at),
-        attempts=attempts,
-        doubts=doubts,
-        snapshot=None if settings is None else ports.Snapshot(settings=settings),
-    )
-
-
-PENDING: Final = """
-    SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category, r.state, r.due_at, n.expires_at,
-           r.attempts
-    FROM recipients r INDEXED BY recipients_unfinished
-    JOIN notifications n ON n.number = r.notification
-    WHERE r.due_at IS NOT NULL
-    ORDER BY r.state, r.notification, r.number
-"""
-"""Everything without a final state, in the order of the index, so that nothing is sorted and rows stream."""
-
-
 def to_pending(row: tuple[Any, ...]) -> ports.Pending:
-    """Return a row of `PENDING` as a value."""
+    """Return a recipient without a final state as a value."""
     number, uid, namespace, organization, category, state, due_at, expires_at, attempts = row
     return ports.Pending(
         recipient_number=number,

@@ -171,6 +171,23 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX notifications_kept_by_time ON notifications (payload_until) WHERE payload_until IS NOT NULL",
     ),
+    # What is claimed is found by the organization and category, and by when it is due. Recipients of before this, and
+    # those of a version that does not know the column, are given theirs when the queue is opened (`claims.adopt`).
+    (
+        """
+        CREATE TABLE backlogs (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            namespace_uid TEXT NOT NULL,
+            namespace TEXT NOT NULL,
+            organization TEXT NOT NULL,
+            category TEXT NOT NULL,
+            UNIQUE (namespace_uid, namespace, organization, category)
+        ) STRICT
+        """,
+        "ALTER TABLE recipients ADD COLUMN backlog INTEGER",
+        "CREATE INDEX recipients_by_backlog ON recipients (backlog, state, due_at) WHERE due_at IS NOT NULL",
+        "CREATE INDEX notifications_by_expiry ON notifications (expires_at) WHERE unfinished > 0",
+    ),
 )
 
 VERSION: Final = len(_MIGRATIONS)

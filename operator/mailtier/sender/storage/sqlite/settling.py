@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import datetime as dt
 import hashlib
-import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,21 +45,20 @@ class _Settled:
 
 
 def settle(
-    connection: sqlite3.Connection, reported: Sequence[Sequence[ReportedOutcome]], *, keep_failed: dt.timedelta
-) -> Sequence[Sequence[Exception | None]]:
+    connection: sqlite3.Connection, reports: Sequence[ReportedOutcome], *, keep_failed: dt.timedelta
+) -> Sequence[Exception | None]:
     """Store outcomes in their order in the transaction that is open; the last final one wipes a notification's payload.
 
     Args:
-        reported: What each of several callers reports.
+        reports: What is reported, by whom ever.
         keep_failed: How long the payload of what failed is kept.
 
     Returns:
-        For each of them, and each outcome of theirs, None if it is stored; else why it changed nothing:
+        None for each that is stored; else why it changed nothing:
         LookupError, there is no such recipient;
         ValueError, a final state comes with a time of the next attempt, or another state without one;
         mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
-    reports = [report for each in reported for report in each]
     stored, homes = _read(connection, {report.outcome.recipient_number for report in reports})
     found = settlements.settle_all(stored, [report.outcome for report in reports], keep_failed=keep_failed)
     settled = [
@@ -77,8 +75,7 @@ def settle(
     _store_failures(connection, settled)
     _tell(connection, settled)
     _finish(connection, [each for each in settled if each.settlement.is_final])
-    errors = iter([None if isinstance(each, settlements.Settlement) else each for each in found])
-    return [list(itertools.islice(errors, len(each))) for each in reported]
+    return [None if isinstance(each, settlements.Settlement) else each for each in found]
 
 
 def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) -> int:

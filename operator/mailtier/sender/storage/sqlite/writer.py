@@ -58,7 +58,7 @@ class _Command:
     work: Work[Any, Any]
     item: Any
     future: asyncio.Future[Any]
-    committed: Callable[[Any], None] | None
+    committed: Callable[[], None] | None
     essential: bool
     weight_bytes: int
 
@@ -136,7 +136,7 @@ class Writer:
         *,
         essential: bool = False,
         weight_bytes: int = 0,
-        committed: Callable[[_T], None] | None = None,
+        committed: Callable[[], None] | None = None,
     ) -> asyncio.Future[_T]:
         """Return what the work will have returned for an item once it is committed.
 
@@ -146,7 +146,7 @@ class Writer:
             item: What is to be done.
             essential: Whether it is tried until it is stored when the volume is full.
             weight_bytes: About how much it stores.
-            committed: Called with that on the event loop after the commit, also if nobody waits for it any more.
+            committed: Called on the event loop after the commit, also if nobody waits for the result any more.
 
         Raises:
             RuntimeError: The writer was closed.
@@ -316,7 +316,7 @@ class Writer:
         for result in results:
             command = result.command
             if result.error is None and command.committed is not None:
-                command.committed(result.value)
+                command.committed()
             if command.future.cancelled():
                 continue
             if result.error is None:

@@ -12,7 +12,6 @@ import pytest
 
 from kit import queues
 from mailtier.api import vocabulary
-from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.storage import volume
 from mailtier.sender.storage.sqlite import embedded, schema
@@ -20,6 +19,10 @@ from mailtier.sender.storage.sqlite import embedded, schema
 S = vocabulary.RecipientState
 
 _ADDED = (
+    (8, "INDEX recipients_by_backlog"),
+    (8, "INDEX notifications_by_expiry"),
+    (8, "recipients.backlog"),
+    (8, "TABLE backlogs"),
     (7, "INDEX notifications_kept"),
     (7, "INDEX notifications_kept_by_namespace"),
     (7, "INDEX notifications_kept_by_time"),
@@ -134,75 +137,6 @@ async def test_commits_are_shared(open_queue: Open) -> None:
     assert commits == 2
 
 
-async def test_one_that_fails_in_a_commit_takes_no_other_with_it(open_queue: Open) -> None:
-    """Outcomes, new notifications and whatever else is committed together are done again one by one, and all but it."""
-    queue = await open_queue()
-    id_, (first, second) = await queues.put(queue, recipients=("a@x.org", "b@x.org"), source=queues.source())
-    async with queues.stalled(queue):
-        waiting = [
-            queues.settle(queue, queues.outcome(first, S.ACCEPTED)),
-            asyncio.ensure_future(queues.put(queue)),
-            asyncio.ensure_future(queues.put(queue, id=id_)),
-            asyncio.ensure_future(queues.put(queue, recipients=("a@x.org", "b@x.org"))),
-            asyncio.ensure_future(queue.remember("key", "text")),
-            queues.settle(queue, queues.outcome(first, S.DEFERRED)),
-            queues.settle(queue, queues.outcome(second, S.FAILED)),
-        ]
-        await asyncio.sleep(0)
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [number for number, each in enumerate(found) if isinstance(each, Exception)] == [2, 5]
-    assert isinstance(found[2], sqlite3.IntegrityError)
-    assert isinstance(found[5], states.IllegalTransition)
-    assert await queues.states(queue, id_) == ["accepted", "failed"]
-    assert await queue.counts() == {S.QUEUED: 3}
-    # What was done twice is charged once.
-    usage = (
-        "SELECT messages, payload_bytes = (SELECT sum(payload_bytes) FROM notifications WHERE unfinished) FROM usage"
-    )
-    assert await queue._writer.submit(lambda connection: connection.execute(usage).fetchall()) == [(3, 1)]
-
-
-async def test_a_repeat_is_found_among_those_that_are_committed_with_it(open_queue: Open) -> None:
-    """Callers that come at once with the same key, or the same object, hear of one notification."""
-    queue = await open_queue()
-    async with queues.stalled(queue):
-        waiting = [
-            asyncio.ensure_future(queues.put(queue, **named))
-            for named in (
-                {"idempotency_key": "key", "digest": "d"},
-                {"source": queues.source()},
-                {"idempotency_key": "key", "digest": "d"},
-                {"source": queues.source(object_uid="object-2")},
-                {},
-            )
-        ]
-        await asyncio.sleep(0)
-    keyed, taken, again, recreated, _ = await asyncio.gather(*waiting)
-    assert again == (keyed[0], [])
-    assert recreated == (taken[0], [])
-    assert [item.object_uid for item in await queues.changed_objects(queue, 0)] == ["object-2"]
-    assert await queue.counts() == {S.QUEUED: 3}
-
-
-async def test_outcomes_of_one_recipient_follow_one_another_in_a_commit(open_queue: Open) -> None:
-    """What is reported of a recipient while a commit is under way is stored in its order, each as if alone."""
-    queue = await open_queue()
-    id_, (recipient_number,) = await queues.put(queue)
-    await queue.note_dot(recipient_number, queues.SNAPSHOT)
-    async with queues.stalled(queue):
-        waiting = [
-            queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT)),
-            queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT, attempted=False)),
-            queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED)),
-            queues.settle(queue, queues.outcome(recipient_number, S.FAILED)),
-        ]
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(each) for each in found] == [type(None), type(None), type(None), states.IllegalTransition]
-    (recipient,) = (await queues.record(queue, id_)).recipients
-    assert (recipient.state, recipient.attempts) == (S.ACCEPTED, 2)
-    assert await queue.counts() == {}
-
-
 async def test_a_full_volume_refuses_new_work_only(open_queue: Open) -> None:
     """Above the threshold nothing new is taken, a repeat is found, and outcomes are stored (R13)."""
     queue = await open_queue()
@@ -224,7 +158,7 @@ async def test_a_queue_of_an_earlier_release_opens(open_queue: Open, tmp_path: p
     with contextlib.closing(sqlite3.connect(tmp_path / "queue" / "queue.sqlite3")) as former:
         _undo(former, 1)
     queue = await open_queue()
-    assert [pending.recipient_number async for pending in queue.pending()] == [recipient_number]
+    assert [pending.recipient_number for pending in await queues.unfinished(queue)] == [recipient_number]
     assert (await queues.job(queue, recipient_number)).locale is vocabulary.Locale.ENGLISH
     _, (later,) = await queues.put(queue, locale=vocabulary.Locale.JAPANESE)
     assert (await queues.job(queue, later)).locale is vocabulary.Locale.JAPANESE

@@ -1,0 +1,197 @@
+"""Between the queue and the active set: what is claimed, what goes back, and what stays in the queue."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.mail import states
+from mailtier.sender import clock, ports
+from mailtier.sender.scheduling import backlogs, lanes, schedule
+
+_EXPIRED_AT_ONCE: Final = 500
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WantedRecipients:
+    """What is wanted of an organization's backlogs.
+
+    Attributes:
+        due_by: Aware UTC time; None: whatever its time.
+        states: In which recipients are wanted.
+        limit: So many of a backlog at once; None for as many as there is room for.
+    """
+
+    due_by: dt.datetime | None
+    states: AbstractSet[vocabulary.RecipientState] = states.UNFINISHED
+    limit: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every state is wanted."""
+        return self.states == states.UNFINISHED
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimOrder:
+    """A turn of a backlog, and what is wanted of it."""
+
+    turn: backlogs.Turn
+    wanted: WantedRecipients
+
+
+class Claimer:
+    """Fills the active set, and gives back what leaves it.
+
+    Args:
+        queue: What is claimed from.
+        waiting: The active set.
+        known: Its books.
+        time: Clocks.
+    """
+
+    def __init__(
+        self, queue: ports.Queue, *, waiting: schedule.Schedule, known: backlogs.Backlogs, time: clock.Clock
+    ) -> None:
+        self._queue = queue
+        self._schedule = waiting
+        self._backlogs = known
+        self._clock = time
+
+    def ring(self, key: ports.BacklogKey, due_at: dt.datetime) -> None:
+        """Note that something is in the queue."""
+        self._backlogs.ring(key, self._clock.monotonic_at(due_at))
+
+    def reopen(self, lane: ports.LaneKey, *, anew: bool) -> None:
+        """Let an organization's backlogs have their turns; anew where something else is wanted of them than before."""
+        self._backlogs.reopen(lane, now=self._clock.monotonic(), anew=anew)
+
+    def namespaces(self) -> set[str]:
+        """Return the uids of the namespaces for which something is queued."""
+        return {backlog.key.lane.namespace_uid for backlog in self._backlogs}
+
+    def has(self, lane: ports.LaneKey) -> bool:
+        """Return whether something is queued for an organization."""
+        return lane in self._backlogs
+
+    async def correct(self) -> Sequence[ports.LaneKey]:
+        """Read which backlogs there are, forget others, and return the organizations of those that there are."""
+        since = {backlog: backlog.rung for backlog in self._backlogs}
+        found = await self._queue.backlogs()
+        known = {key: self._clock.monotonic_at(due_at) for key, due_at in found.items()}
+        self._backlogs.correct(known, since=since)
+        return list(dict.fromkeys(key.lane for key in found))
+
+    def orders(self, now: float, wanted: Callable[[ports.LaneKey], WantedRecipients | None]) -> Sequence[ClaimOrder]:
+        """Return what is to be claimed now.
+
+        Args:
+            now: Seconds of the monotonic clock.
+            wanted: Returns what is wanted of an organization's backlogs; None for nothing, until they are reopened.
+        """
+        found: dict[ports.LaneKey, WantedRecipients | None] = {}
+
+        def may(lane: ports.LaneKey) -> bool:
+            if lane not in found:
+                found[lane] = wanted(lane)
+            return found[lane] is not None
+
+        if (excess := self._backlogs.excess()) is not None:
+            self._shed(*excess)
+        turns = self._backlogs.turns(now, may=may)
+        return [
+            ClaimOrder(turn=turn, wanted=wish) for turn in turns if (wish := found[turn.backlog.key.lane]) is not None
+        ]
+
+    def next_event(self, now: float) -> float | None:
+        """Return when there is something to be claimed."""
+        return self._backlogs.next_event(now)
+
+    async def claim(self, orders: Sequence[ClaimOrder]) -> Sequence[ports.Claimed]:
+        """Return what was claimed; it is to be taken in, settled, or given back."""
+        demands = [
+            ports.Demand(
+                backlog=order.turn.backlog.key,
+                due_by=order.wanted.due_by,
+                states=order.wanted.states,
+                limit=order.wanted.limit or self._backlogs.room(order.turn),
+                limit_bytes=order.turn.room_bytes,
+            )
+            for order in orders
+        ]
+        try:
+            claims = await self._queue.claim(demands)
+        except BaseException:
+            again_at = self._clock.monotonic() + 1.0
+            for order in orders:
+                self._backlogs.gave_up(order.turn, until=again_at)
+            raise
+        for order in orders:
+            self._answer(order, claims.next_due)
+        return claims.claimed
+
+    async def claim_expired(self) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
+        """Return what reached its max age in the queue, to be settled, and when there is more of that."""
+        now = self._clock.wall()
+        found, next_at = await self._queue.claim_expired(now=now, limit=_EXPIRED_AT_ONCE)
+        return found, now if len(found) == _EXPIRED_AT_ONCE else next_at
+
+    def take_in(self, claimed: ports.Claimed) -> None:
+        """Let what was claimed wait for its turn in memory."""
+        pending = claimed.pending
+        entry = self._schedule.offer(
+            claimed,
+            due_at=self._clock.monotonic_at(pending.due_at),
+            expires_at=self._clock.monotonic_at(pending.expires_at),
+        )
+        if entry is not None:
+            # It may be forgotten meanwhile, where nothing else was left of it.
+            self._backlogs.ring(entry.backlog, float("inf"))
+            self._backlogs.enter(entry.backlog, self._weight(entry))
+
+    def end(self, entry: lanes.LaneEntry) -> None:
+        """Forget an entry whose final state is about to be stored; its claim ends with that."""
+        self._schedule.remove(entry)
+        self._leave(entry)
+
+    def give_back(self, entry: lanes.LaneEntry, due_at: dt.datetime) -> None:
+        """Let an entry go on in the queue, where it is due at a time."""
+        self._schedule.give_back(entry)
+        self.return_claim(entry.pending, due_at)
+        self._leave(entry)
+
+    def return_claim(self, pending: ports.Pending, due_at: dt.datetime) -> None:
+        """End the claim of a recipient that is not final, and is due at a time."""
+        self._queue.release((pending.recipient_number,))
+        self.ring(ports.BacklogKey(lane=pending.lane, category=pending.category), due_at)
+
+    def clear(self, organization: lanes.OrganizationLanes) -> None:
+        """Give back what of an organization waits for its turn: it may wait for long."""
+        self._give_back_all(organization.shed())
+
+    def _shed(self, namespace_uid: str, weight_bytes: int) -> None:
+        entries = self._schedule.shed(namespace_uid)
+        least = self._backlogs.weight(0)
+        shed_bytes = 0
+        while shed_bytes < weight_bytes and (entry := next(entries, None)) is not None:
+            shed_bytes += max(self._weight(entry), least)
+            self._give_back_all((entry,))
+
+    def _give_back_all(self, entries: Iterable[lanes.LaneEntry]) -> None:
+        for entry in entries:
+            self.give_back(entry, entry.pending.due_at)
+
+    def _answer(self, order: ClaimOrder, next_due: Mapping[ports.BacklogKey, dt.datetime | None]) -> None:
+        due_at, at = next_due[order.turn.backlog.key], None
+        if due_at is not None:
+            # Where whatever there is was wanted, what is left is wanted now.
+            at = self._clock.monotonic() if order.wanted.due_by is None else self._clock.monotonic_at(due_at)
+        self._backlogs.answered(order.turn, at, is_whole=order.wanted.is_whole)
+
+    def _leave(self, entry: lanes.LaneEntry) -> None:
+        self._backlogs.leave(entry.backlog, self._weight(entry), now=self._clock.monotonic())
+
+    def _weight(self, entry: lanes.LaneEntry) -> int:
+        return self._backlogs.weight(entry.payload_bytes)

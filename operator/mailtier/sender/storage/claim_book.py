@@ -1,0 +1,40 @@
+"""Which recipients this process has claimed: in memory, as a claim ends with the process where there is but one."""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+
+from mailtier.sender import ports
+
+
+class ClaimBook:
+    """Claims in force, by backlog."""
+
+    def __init__(self) -> None:
+        self._backlogs: dict[int, ports.BacklogKey] = {}
+        self._recipients: dict[ports.BacklogKey, set[int]] = {}
+
+    def of(self, backlog: ports.BacklogKey) -> AbstractSet[int]:
+        """Return the recipients of a backlog that are claimed."""
+        return frozenset(self._recipients.get(backlog, ()))
+
+    def all(self) -> AbstractSet[int]:
+        """Return all recipients that are claimed."""
+        return frozenset(self._backlogs)
+
+    def add(self, claimed: Iterable[ports.Pending]) -> None:
+        """Note claims."""
+        for each in claimed:
+            backlog = ports.BacklogKey(lane=each.lane, category=each.category)
+            self._backlogs[each.recipient_number] = backlog
+            self._recipients.setdefault(backlog, set()).add(each.recipient_number)
+
+    def end(self, recipients: Iterable[int]) -> None:
+        """Note that claims are over; those that were not claimed are left out."""
+        for each in recipients:
+            backlog = self._backlogs.pop(each, None)
+            if backlog is None:
+                continue
+            others = self._recipients[backlog]
+            others.discard(each)
+            if not others:
+                del self._recipients[backlog]

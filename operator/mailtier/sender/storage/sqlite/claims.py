@@ -1,0 +1,219 @@
+"""Claiming: what is due of backlogs, read with all that its messages are built from."""
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.mail import states
+from mailtier.sender import ports
+from mailtier.sender.queueing import message_ids, payloads
+from mailtier.sender.storage.sqlite import rows
+
+_OF_STATE: Final = """
+    SELECT * FROM (
+        SELECT due_at, number FROM recipients INDEXED BY recipients_by_backlog
+        WHERE backlog = ?1 AND state = '{state}' AND due_at IS NOT NULL ORDER BY due_at, number LIMIT ?2
+    )
+"""
+
+_JOBS: Final = """
+    SELECT r.number, r.state, r.due_at, n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity,
+           n.locale, r.address, n.number, n.payload_bytes, p.body, n.accepted_at, n.expires_at, r.attempts, r.doubts,
+           s.settings
+    FROM json_each(?) AS wanted
+    CROSS JOIN recipients r ON r.number = wanted.value
+    CROSS JOIN notifications n ON n.number = r.notification
+    CROSS JOIN payloads p ON p.notification = n.number
+    LEFT JOIN snapshots s ON s.number = r.snapshot
+    ORDER BY wanted.key
+"""
+
+_EXPIRED: Final = """
+    SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category, r.state, r.due_at, n.expires_at,
+           r.attempts
+    FROM notifications n INDEXED BY notifications_by_expiry
+    CROSS JOIN recipients r ON r.notification = n.number
+    WHERE n.unfinished > 0 AND n.expires_at <= ? AND r.due_at IS NOT NULL
+    ORDER BY n.expires_at
+"""
+
+_ADOPTED_AT_ONCE: Final = 2_000
+
+
+def adopt(connection: sqlite3.Connection) -> int:
+    """Give recipients their backlogs that were stored without, so many at once; return how many there were."""
+    found = connection.execute(
+        "SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category "
+        "FROM recipients r INDEXED BY recipients_by_backlog JOIN notifications n ON n.number = r.notification "
+        "WHERE r.backlog IS NULL AND r.due_at IS NOT NULL LIMIT ?",
+        (_ADOPTED_AT_ONCE,),
+    ).fetchall()
+    numbers = {key: number_of(connection, key) for key in {_key(*key) for _, *key in found}}
+    connection.executemany(
+        "UPDATE recipients SET backlog = ? WHERE number = ?", [(numbers[_key(*key)], one) for one, *key in found]
+    )
+    return len(found)
+
+
+def number_of(connection: sqlite3.Connection, key: ports.BacklogKey) -> int:
+    """Return the number of a backlog, which is given to it if it has none."""
+    known = _find(connection, key)
+    if known is not None:
+        return known
+    number = connection.execute(
+        "INSERT INTO backlogs (namespace_uid, namespace, organization, category) VALUES (?, ?, ?, ?)", _columns(key)
+    ).lastrowid
+    assert number is not None, "an INSERT sets it"
+    return number
+
+
+def read_backlogs(connection: sqlite3.Connection) -> dict[ports.BacklogKey, dt.datetime]:
+    """Return every backlog that has a recipient without a final state, and when its first one is due."""
+    firsts = ", ".join(
+        f"(SELECT min(due_at) FROM recipients WHERE backlog = b.number AND state = '{state.value}' "  # noqa: S608
+        "AND due_at IS NOT NULL)"
+        for state in sorted(states.UNFINISHED)
+    )
+    found = connection.execute(f"SELECT namespace_uid, namespace, organization, category, {firsts} FROM backlogs b")  # noqa: S608
+    backlogs = {}
+    for uid, namespace, organization, category, *due in found:
+        if known := [at for at in due if at is not None]:
+            backlogs[_key(uid, namespace, organization, category)] = rows.from_micros(min(known))
+    return backlogs
+
+
+def claim(
+    connection: sqlite3.Connection,
+    demands: Sequence[ports.Demand],
+    *,
+    claimed: Callable[[ports.BacklogKey], AbstractSet[int]],
+) -> ports.Claims:
+    """Return what is there of each demand, without what is claimed already.
+
+    Args:
+        claimed: Returns the recipients of a backlog that are claimed.
+    """
+    found: list[ports.Claimed] = []
+    next_due: dict[ports.BacklogKey, dt.datetime | None] = {}
+    for demand in demands:
+        chosen, left = _choose(connection, demand, claimed(demand.backlog))
+        jobs = list(_within(_read(connection, chosen), demand.limit_bytes))
+        found += jobs
+        if len(jobs) < len(chosen):
+            left = (_read_due(connection, chosen[len(jobs)]), *left)
+        next_due[demand.backlog] = rows.from_micros(min(left)) if left else None
+    return ports.Claims(claimed=found, next_due=next_due)
+
+
+def claim_expired(
+    connection: sqlite3.Connection, *, now: dt.datetime, limit: int, claimed: AbstractSet[int]
+) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
+    """Return recipients whose max age is reached, without what is claimed already, and when the next one's is."""
+    found: list[ports.Pending] = []
+    for row in connection.execute(_EXPIRED, (rows.to_micros(now),)):
+        if row[0] not in claimed:
+            found.append(rows.to_pending(row))
+        if len(found) == limit:
+            break
+    (next_at,) = connection.execute(
+        "SELECT min(expires_at) FROM notifications INDEXED BY notifications_by_expiry WHERE unfinished > 0"
+    ).fetchone()
+    return found, None if next_at is None else rows.from_micros(next_at)
+
+
+def _choose(
+    connection: sqlite3.Connection, demand: ports.Demand, claimed: AbstractSet[int]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the recipients to claim, and the times at which what is left of them is due: the first, if any."""
+    number = _find(connection, demand.backlog)
+    if number is None:
+        return (), ()
+    statement = " UNION ALL ".join(_OF_STATE.format(state=state.value) for state in sorted(demand.states))
+    due_by = None if demand.due_by is None else rows.to_micros(demand.due_by)
+    chosen: list[int] = []
+    # One more than could be chosen tells what is left.
+    found = connection.execute(f"{statement} ORDER BY 1, 2", (number, demand.limit + len(claimed) + 1))
+    for due_at, recipient in found:
+        if recipient in claimed:
+            continue
+        if len(chosen) == demand.limit or (due_by is not None and due_at > due_by):
+            return chosen, (due_at,)
+        chosen.append(recipient)
+    return chosen, ()
+
+
+def _read(connection: sqlite3.Connection, recipients: Sequence[int]) -> Iterator[ports.Claimed]:
+    if not recipients:
+        return
+    bodies: dict[int, payloads.Payload] = {}
+    for row in connection.execute(_JOBS, (json.dumps(list(recipients)),)):
+        number, state, due_at, id_, uid, namespace, organization, category, severity, locale, address, *rest = row
+        notification, payload_bytes, body, accepted_at, expires_at, attempts, doubts, settings = rest
+        # Recipients of one notification share what it says.
+        if (payload := bodies.get(notification)) is None:
+            payload = bodies[notification] = payloads.decode(body)
+        key = _key(uid, namespace, organization, category)
+        pending = ports.Pending(
+            recipient_number=number,
+            lane=key.lane,
+            category=key.category,
+            state=vocabulary.RecipientState(state),
+            due_at=rows.from_micros(due_at),
+            expires_at=rows.from_micros(expires_at),
+            attempts=attempts,
+        )
+        job = ports.Job(
+            recipient_number=number,
+            notification_id=id_,
+            lane=key.lane,
+            category=key.category,
+            severity=vocabulary.Severity(severity),
+            locale=vocabulary.Locale(locale),
+            rcpt_to=address,
+            subject=payload["subject"],
+            text=payload["text"],
+            data=payload["data"],
+            message_id=message_ids.message_id(id_, number),
+            accepted_at=rows.from_micros(accepted_at),
+            expires_at=pending.expires_at,
+            attempts=attempts,
+            doubts=doubts,
+            snapshot=None if settings is None else ports.Snapshot(settings=settings),
+        )
+        yield ports.Claimed(pending=pending, job=job, payload_bytes=payload_bytes)
+
+
+def _within(claimed: Iterable[ports.Claimed], limit_bytes: int) -> Iterator[ports.Claimed]:
+    """Yield what comes until it is too much; the first in any case."""
+    total_bytes = 0
+    for each in claimed:
+        if total_bytes and total_bytes + each.payload_bytes > limit_bytes:
+            return
+        total_bytes += each.payload_bytes
+        yield each
+
+
+def _read_due(connection: sqlite3.Connection, recipient: int) -> int:
+    (due_at,) = connection.execute("SELECT due_at FROM recipients WHERE number = ?", (recipient,)).fetchone()
+    return int(due_at)
+
+
+def _find(connection: sqlite3.Connection, key: ports.BacklogKey) -> int | None:
+    row = connection.execute(
+        "SELECT number FROM backlogs WHERE namespace_uid = ? AND namespace = ? AND organization = ? AND category = ?",
+        _columns(key),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _columns(key: ports.BacklogKey) -> tuple[str, ...]:
+    return key.lane.namespace_uid, key.lane.namespace, key.lane.organization, key.category.value
+
+
+def _key(uid: str, namespace: str, organization: str, category: str) -> ports.BacklogKey:
+    lane = ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization)
+    return ports.BacklogKey(lane=lane, category=vocabulary.Category(category))

@@ -1,0 +1,101 @@
+"""What is committed together: each comes to what it comes to alone."""
+
+import asyncio
+import collections.abc
+import pathlib
+import sqlite3
+
+import pytest
+
+from kit import queues
+from mailtier.api import vocabulary
+from mailtier.mail import states
+from mailtier.sender.storage.sqlite import embedded
+
+S = vocabulary.RecipientState
+
+
+@pytest.fixture
+async def queue(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[embedded.EmbeddedQueue]:
+    """Return an empty queue, which is closed in the end."""
+    opened = await embedded.open_queue(tmp_path / "queue", now=queues.Clock(), limits=queues.LIMITS)
+    yield opened
+    await opened.close()
+
+
+async def test_one_that_fails_in_a_commit_takes_no_other_with_it(queue: embedded.EmbeddedQueue) -> None:
+    """Outcomes, new notifications and whatever else is committed together are done again one by one, and all but it."""
+    id_, (first, second) = await queues.put(queue, recipients=("a@x.org", "b@x.org"), source=queues.source())
+    async with queues.stalled(queue):
+        waiting = [
+            queues.settle(queue, queues.outcome(first, S.ACCEPTED)),
+            asyncio.ensure_future(queues.put(queue)),
+            asyncio.ensure_future(queues.put(queue, id=id_)),
+            asyncio.ensure_future(queues.put(queue, recipients=("a@x.org", "b@x.org"))),
+            asyncio.ensure_future(queue.remember("key", "text")),
+            queues.settle(queue, queues.outcome(first, S.DEFERRED)),
+            queues.settle(queue, queues.outcome(second, S.FAILED)),
+        ]
+        await asyncio.sleep(0)
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [number for number, each in enumerate(found) if isinstance(each, Exception)] == [2, 5]
+    assert isinstance(found[2], sqlite3.IntegrityError)
+    assert isinstance(found[5], states.IllegalTransition)
+    assert await queues.states(queue, id_) == ["accepted", "failed"]
+    assert await queue.counts() == {S.QUEUED: 3}
+    # What was done twice is charged once.
+    usage = (
+        "SELECT messages, payload_bytes = (SELECT sum(payload_bytes) FROM notifications WHERE unfinished) FROM usage"
+    )
+    assert await queue._writer.submit(lambda connection: connection.execute(usage).fetchall()) == [(3, 1)]
+
+
+async def test_a_repeat_is_found_among_those_that_are_committed_with_it(queue: embedded.EmbeddedQueue) -> None:
+    """Callers that come at once with the same key, or the same object, hear of one notification."""
+    async with queues.stalled(queue):
+        waiting = [
+            asyncio.ensure_future(queues.put(queue, **named))
+            for named in (
+                {"idempotency_key": "key", "digest": "d"},
+                {"source": queues.source()},
+                {"idempotency_key": "key", "digest": "d"},
+                {"source": queues.source(object_uid="object-2")},
+                {},
+            )
+        ]
+        await asyncio.sleep(0)
+    keyed, taken, again, recreated, _ = await asyncio.gather(*waiting)
+    assert again == (keyed[0], [])
+    assert recreated == (taken[0], [])
+    assert [item.object_uid for item in await queues.changed_objects(queue, 0)] == ["object-2"]
+    assert await queue.counts() == {S.QUEUED: 3}
+
+
+async def test_outcomes_of_one_recipient_follow_one_another_in_a_commit(queue: embedded.EmbeddedQueue) -> None:
+    """What is reported of a recipient while a commit is under way is stored in its order, each as if alone."""
+    id_, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    async with queues.stalled(queue):
+        waiting = [
+            queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT)),
+            queues.settle(queue, queues.outcome(recipient_number, S.IN_DOUBT, attempted=False)),
+            queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED)),
+            queues.settle(queue, queues.outcome(recipient_number, S.FAILED)),
+        ]
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in found] == [type(None), type(None), type(None), states.IllegalTransition]
+    (recipient,) = (await queues.record(queue, id_)).recipients
+    assert (recipient.state, recipient.attempts) == (S.ACCEPTED, 2)
+    assert await queue.counts() == {}
+
+
+async def test_a_claim_that_ended_costs_no_memory(queue: embedded.EmbeddedQueue) -> None:
+    """With its final outcome a recipient is no longer noted as claimed, and with none before."""
+    _, (first, second) = await queues.put(queue, recipients=("a@x.org", "b@x.org"))
+    await queues.claim(queue)
+    await queues.settle(queue, queues.outcome(first, S.DEFERRED))
+    await queues.settle(queue, queues.outcome(second, S.ACCEPTED))
+    assert queue._claims.all() == {first}
+    await queues.settle(queue, queues.outcome(first, S.FAILED))
+    assert queue._claims.all() == set()
+    assert queue._claims._recipients == {}
