@@ -39,6 +39,29 @@ async def test_logins_that_share_a_connection_take_turns_of_several_messages(
     assert len(set(order[:20])) == 2
 
 
+async def test_messages_that_come_in_turns_are_not_as_many_sessions(sender: sending.Sender, serve: Serve) -> None:
+    """Where each would find the other's session, a session waits a moment for more, and the other's come together."""
+    server = await serve(_OPEN)
+    at = sending.endpoint(server)
+    users = [_own(sender, namespace, at) for namespace in ("team-a", "team-b")]
+    sent = [(of, await sender.notify(of)) for _ in range(20) for of in users]
+    for of, each in sent:
+        await sender.until(of, each, _S.ACCEPTED)
+    assert server.peak_connections == 1
+    assert len(server.auth_attempts) <= 12
+
+
+async def test_a_session_waits_for_nobody_for_long(sender: sending.Sender, serve: Serve) -> None:
+    """One message of another login goes a moment later, and not when a turn of ten would be over."""
+    server = await serve(_OPEN)
+    at = sending.endpoint(server)
+    first, second = (_own(sender, namespace, at) for namespace in ("team-a", "team-b"))
+    sent = await asyncio.gather(sender.notify(first), sender.notify(second))
+    for of, each in zip((first, second), sent, strict=True):
+        await sender.until(of, each, _S.ACCEPTED)
+    assert server.messages[1].at - server.messages[0].at < 1.0
+
+
 async def test_a_slow_neighbour_has_no_more_of_a_server_s_time(sender: sending.Sender, serve: Serve) -> None:
     """While one's messages take 0.3 s each, another's hundred go without waiting for as many of them."""
     server = await serve()

@@ -25,6 +25,10 @@ from mailtier.telemetry import claim_metrics, hold_metrics, logs, metrics, tasks
 _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
 
+_LINGER_SECONDS: Final = 0.05
+"""How long a session waits for more of its login while another login wants its connection: far less than to open one,
+and so few messages of two that come in turns are not as many sessions."""
+
 _PRUNE_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 60.0
 """How often it is looked which backlogs there are."""
@@ -75,6 +79,8 @@ class Deliverer:
         # Destinations to look at although nothing new is ready for them, and when.
         self._touched: set[destination_key.DestinationKey] = set()
         self._retries = timers.Timers[destination_key.DestinationKey]()
+        # Who waits, with a session in hand, until something becomes ready for its destination.
+        self._lingering: dict[Hashable, list[asyncio.Future[None]]] = {}
         self._next_sweep = 0.0
         self._next_prune = 0.0
         self._next_look = float("-inf")
@@ -250,6 +256,7 @@ class Deliverer:
         self._claim(now)
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
+            self._end_lingering(key)
             found = self._find(key)
             if found is not None:
                 self._start_workers(found, now)
@@ -337,17 +344,40 @@ class Deliverer:
                     or target.health.breaker.retry_at > self._clock.monotonic()
                 ):
                     break
-                following = self._following(following, target, slot)
+                following = await self._following(following, target, slot)
                 if following is not None:
                     slot.pace.count()
         finally:
             await target.release(slot)
 
-    def _following(
+    async def _following(
         self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot
     ) -> lanes.LaneEntry | None:
         """Return what follows an entry on a slot: more that its session is fit for, until others have their turn."""
-        now = self._clock.monotonic()
-        if target.goes_on(slot) and (another := self._schedule.take_another(entry, target.key, now)) is not None:
-            return another
-        return self._schedule.take(target.key, now)
+        if target.goes_on(slot):
+            another = self._another(entry, target)
+            if another is None and target.lingers(slot) and self._schedule.has_ready(target.key):
+                another = await self._linger(entry, target)
+            if another is not None:
+                return another
+        return self._schedule.take(target.key, self._clock.monotonic())
+
+    def _another(self, entry: lanes.LaneEntry, target: destination.Destination) -> lanes.LaneEntry | None:
+        return self._schedule.take_another(entry, target.key, self._clock.monotonic())
+
+    async def _linger(self, entry: lanes.LaneEntry, target: destination.Destination) -> lanes.LaneEntry | None:
+        """Return more of the same that comes at once; None where nothing does."""
+        another: lanes.LaneEntry | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while another is None:
+                    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._lingering.setdefault(target.key, []).append(ready)
+                    await ready
+                    another = self._another(entry, target)
+        return another
+
+    def _end_lingering(self, key: Hashable) -> None:
+        for ready in self._lingering.pop(key, ()):
+            if not ready.done():
+                ready.set_result(None)

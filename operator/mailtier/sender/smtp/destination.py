@@ -25,6 +25,9 @@ _TURN_SECONDS: Final = 2.0
 """What a slot is used for before others of the same server have it, and a session before one of another login takes its
 place: so that not each message opens a session."""
 
+_LINGERING_SECONDS: Final = 0.5
+"""So long after it was opened a session may wait for more messages while others want its connection."""
+
 _TURN_LOST_SECONDS: Final = 1.0
 """After how long whoever waited for a rate asks again, where another had its turn: nobody tells when the rate allows
 the next."""
@@ -106,6 +109,11 @@ class Destination:
         slot.session_turns += 1
         has_time = self._clock.monotonic() - slot.session_at < _TURN_SECONDS
         return slot.session_turns < _TURN_MESSAGES and has_time
+
+    def lingers(self, slot: slots.Slot) -> bool:
+        """Return whether a slot's session may wait for more of the same while others want its connection."""
+        is_usable = slot.carried is not None and slot.carried.is_usable
+        return is_usable and self._clock.monotonic() - slot.session_at < _LINGERING_SECONDS
 
     def note_login_trouble(self, generation: credentials.Generation, trouble: classify.Failure) -> None:
         """Note that the server answers, and could not check a login that is not the host's: that one waits alone."""
