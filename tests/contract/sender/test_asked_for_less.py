@@ -30,14 +30,14 @@ class _Crowded(smtpd.Script):
 
     def find(self, command: str) -> smtpd.Behaviour | None:
         """Return what becomes of a command."""
-        if command == self._command and self.server is not None and self.server.open_connections > self._most:
+        if command.startswith(self._command) and self.server is not None and self.server.open_connections > self._most:
             self.refused += 1
             return smtpd.Behaviour(reply=self._reply)
         return super().find(command)
 
 
-async def _serve(serve: Serve, rules: _Crowded) -> smtpd.Server:
-    rules.server = await serve(rules=rules)
+async def _serve(serve: Serve, rules: _Crowded, options: smtpd.Options | None = None) -> smtpd.Server:
+    rules.server = await serve(options, rules=rules)
     return rules.server
 
 
@@ -60,6 +60,19 @@ async def test_a_mailbox_that_takes_one_connection_is_soon_used_with_one(
 
     await wait.until_async(all_gone, within_seconds=30, why="all of them have gone")
     assert rules.refused <= refused + 6
+
+
+async def test_an_account_that_may_log_in_twice_goes_on_with_two_sessions(sender: sending.Sender, serve: Serve) -> None:
+    """What is refused at the third login is no more than a moment's hold for those that are there."""
+    rules = _Crowded("AUTH", "454 4.7.0 Too many concurrent sessions", most=2).on(smtpd.DOT, _SLOW)
+    options = smtpd.Options(users={"robot": "right"}, plaintext_auth=True)
+    at = sending.endpoint(await _serve(serve, rules, options), origin=vocabulary.Origin.ORG)
+    auth = sending.login(sender.secrets.put("team-a", "smtp", "right", endpoint=str(at)), origin=vocabulary.Origin.ORG)
+    of = sender.settings.put(sending.settings("team-a", at, auth=auth, max_connections=5))
+    sent = await asyncio.gather(*(sender.notify(of) for _ in range(40)))
+    for each in sent:
+        await sender.until(of, each, _S.ACCEPTED)
+    assert rules.refused <= 6
 
 
 async def test_a_neighbour_is_not_held_to_what_another_is_refused(sender: sending.Sender, serve: Serve) -> None:
