@@ -330,7 +330,8 @@ class Deliverer:
                 await self._attempts.carry_out(following, target, slot)
                 slot.pace.settle()
                 # Who has a server be slow shall not have it more than others who share it.
-                self._schedule.settle(following, self._clock.monotonic() - began)
+                seconds = self._clock.monotonic() - began
+                self._schedule.settle(following, seconds, pace_seconds=slot.pace.seconds)
                 if (
                     slot.is_trial
                     and target.health.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED
@@ -356,7 +357,7 @@ class Deliverer:
         """Return what follows an entry on a slot: more that its session is fit for, until others have their turn."""
         if target.goes_on(slot):
             another = self._another(entry, target)
-            if another is None and target.lingers(slot) and self._schedule.has_ready(target.key):
+            if another is None and target.lingers(slot) and self._schedule.has_others(entry, target.key):
                 another = await self._linger(entry, target)
             if another is not None:
                 return another

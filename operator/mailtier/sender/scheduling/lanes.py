@@ -226,9 +226,15 @@ class OrganizationLanes:
         """Whether any lane has an entry."""
         return any(lane.head() for lane in self._lanes.values())
 
+    @property
+    def pace_seconds(self) -> float:
+        """How long the rate of its namespace makes a message wait for the one before; 0 without a rate."""
+        return self.namespace_limiter.pace_seconds if self.namespace_limiter else 0.0
+
     def note_time(self, seconds: float) -> None:
         """Note how long a message kept a connection."""
-        self.usual_seconds = min((self.usual_seconds + seconds) / 2, _EXPECTED_SECONDS)
+        usual = (self.usual_seconds + max(seconds, rotation.QUANTUM_SECONDS)) / 2
+        self.usual_seconds = min(usual, _EXPECTED_SECONDS)
 
     def give_back(self, entry: LaneEntry) -> None:
         """Put an entry that was picked first in its lane again, and do not count it against the rates."""

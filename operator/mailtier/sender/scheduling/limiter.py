@@ -75,6 +75,11 @@ class RateLimiter:
         self._meter = meter or Meter()
         self.per_minute = per_minute
 
+    @property
+    def pace_seconds(self) -> float:
+        """How long a message waits for the one before, at an even pace."""
+        return _MINUTE_SECONDS / self.per_minute
+
     def allowed_at(self, now: float) -> float:
         """Return when the next message may go, in seconds of the clock of `now`; at most `now` if it may go now."""
         return max(now, self._meter.next_at - self._tolerance_seconds)

@@ -185,11 +185,26 @@ class Schedule:
         picked = organization.pick(now)
         return self._activate(picked, now) if isinstance(picked, lanes.LaneEntry) else None
 
-    def settle(self, entry: lanes.LaneEntry, seconds: float) -> None:
-        """Charge the time for which an entry that was taken kept a connection, in place of what was expected."""
-        seconds = max(seconds, rotation.QUANTUM_SECONDS)
-        self._charge(entry, seconds - entry.expected_seconds)
-        entry.expected_seconds = 0.0
+    def has_others(self, entry: lanes.LaneEntry, destination: Hashable) -> bool:
+        """Return whether other organizations than an entry's have something ready for a destination."""
+        organizations = (one for namespace in self._rotations.get(destination, ()) for one in namespace.organizations)
+        return any(one is not entry.organization and one.has_ready for one in organizations)
+
+    def settle(self, entry: lanes.LaneEntry, seconds: float, *, pace_seconds: float = 0.0) -> None:
+        """Charge the time for which an entry that was taken kept a connection, in place of what was expected.
+
+        Where a rate bounds what goes, it is the rate that is shared: a message costs no less than that gives it.
+
+        Args:
+            entry: It is ACTIVE, or was.
+            seconds: How long.
+            pace_seconds: How long the rate of the server makes a message wait for the one before; 0 without a rate.
+        """
+        least = max(rotation.QUANTUM_SECONDS, pace_seconds)
+        of_namespace = max(seconds, least)
+        of_organization = max(of_namespace, entry.organization.pace_seconds)
+        expected, entry.expected_seconds = entry.expected_seconds, 0.0
+        self._charge(entry, of_namespace - expected, of_organization - expected)
         entry.organization.note_time(seconds)
 
     def _activate(self, picked: lanes.LaneEntry, now: float) -> lanes.LaneEntry:
@@ -197,17 +212,17 @@ class Schedule:
         picked.place = lanes.EntryPlace.ACTIVE
         organization.taken_at = now
         picked.expected_seconds = organization.usual_seconds
-        self._charge(picked, picked.expected_seconds)
+        self._charge(picked, picked.expected_seconds, picked.expected_seconds)
         return picked
 
-    def _charge(self, entry: lanes.LaneEntry, seconds: float) -> None:
-        """Charge an entry's namespace and organization for the time that it takes of a destination's connections."""
+    def _charge(self, entry: lanes.LaneEntry, of_namespace: float, of_organization: float) -> None:
+        """Charge an entry's namespace and organization seconds of a destination's connections."""
         key = entry.organization.key
-        namespaces = self._rotations.get(entry.organization.destination)
-        namespace = namespaces.get(key.namespace_uid) if namespaces else None
-        if namespaces and namespace:
-            namespace.organizations.charge(key.organization, seconds)
-            namespaces.charge(key.namespace_uid, seconds)
+        # Also where its namespace waits for its rate meanwhile: its organizations take turns there.
+        if (namespace := self._find(entry.organization)) is not None:
+            namespace.organizations.charge(key.organization, of_organization)
+        if (namespaces := self._rotations.get(entry.organization.destination)) is not None:
+            namespaces.charge(key.namespace_uid, of_namespace)
 
     def put_back(self, entry: lanes.LaneEntry, pending: ports.Pending, *, due_at: float) -> None:
         """Let an entry that was taken wait until it is due."""

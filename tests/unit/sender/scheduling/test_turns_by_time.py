@@ -137,3 +137,34 @@ def test_more_of_the_same_goes_no_sooner_than_it_may() -> None:
         if entry.pending.lane.namespace == "moved":
             mail.schedule.unpark(entry.organization.key, "elsewhere")
         assert mail.schedule.take_another(entry, "relay", 1.0) is None
+
+
+def test_who_shares_a_rate_takes_turns_of_messages() -> None:
+    """Where a namespace or a server gets a message each two seconds, one that takes a tenth of that is no cheaper."""
+    for namespaces, pace_seconds in ((("ns", "ns"), 0.0), (("a", "b"), 2.0)):
+        mail = mailbags.Mail()
+        keys = [mailbags.lane(namespace, f"org-{number}") for number, namespace in enumerate(namespaces)]
+        for key in keys:
+            mail.add(key, count=10, namespace_rate=None if pace_seconds else 1)
+        order = []
+        for minute in range(10):
+            entry = mail.take(60.0 * minute)
+            assert entry is not None
+            order.append(entry.pending.lane.organization)
+            seconds = 0.2 if order[-1] == "org-0" else 1.9
+            # The rate keeps the namespace back before it is known how long the message took.
+            assert pace_seconds or mail.take(60.0 * minute) is None
+            mail.schedule.settle(entry, seconds, pace_seconds=pace_seconds)
+        assert order == ["org-0", "org-1"] * 5
+
+
+def test_only_others_that_have_something_ready_are_others() -> None:
+    """An organization that has nothing left does not count, though its turn was not looked at since."""
+    mail = mailbags.Mail()
+    for namespace, count in (("a", 2), ("b", 1)):
+        mail.add(mailbags.lane(namespace), count=count)
+    first, second = mail.take(), mail.take()
+    assert first is not None
+    assert second is not None
+    assert not mail.schedule.has_others(first, "relay")
+    assert mail.schedule.has_others(second, "relay")

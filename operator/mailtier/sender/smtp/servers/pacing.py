@@ -19,6 +19,12 @@ class SlotPace:
         self._clock = time
         self._charge: limiter.Charge | None = None
 
+    @property
+    def seconds(self) -> float:
+        """How long the rate makes a message wait for the one before; 0 without a rate."""
+        rate = self._rate()
+        return 0.0 if rate is None else rate.pace_seconds
+
     def count(self) -> None:
         """Count a message whose turn it is."""
         rate = self._rate()
