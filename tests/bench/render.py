@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
-from kit import offline
+from kit import offline, specs
 from mailtier.api import canonical
 from mailtier.cli.offline import judging, rendering
 from mailtier.cli.offline.files import sources, world
@@ -105,7 +105,7 @@ def run(count: int, folder: pathlib.Path) -> None:
     print(f"{'':<28}{'seconds':>9}{'CPU s':>9}{'CPU us/org':>12}")
     read = timed("read YAML", count, lambda: sources.read([str(folder)]))
     built = timed("check against the models", count, lambda: world.build(read))
-    judge = judging.Judge(built, operator_namespace=_SYSTEM)
+    judge = judging.Judge(built, operator_namespace=_SYSTEM, now=specs.NOW)
     found = timed("resolve", count, lambda: {str(key): one.effective for key, one in judge.resolutions()})
     timed("encode", count, lambda: "".join(rendering.as_json(found)))
     printed = command("mailtier render -o json", count, "render", "-o", "json", "-f", str(folder))

@@ -19,10 +19,17 @@ class Leaf:
     cert_path: pathlib.Path
     key_path: pathlib.Path
 
-    def server_context(self) -> ssl.SSLContext:
-        """Return a context with which a server presents this certificate."""
+    def server_context(self, *, clients: "Authority | None" = None) -> ssl.SSLContext:
+        """Return a context with which a server presents this certificate.
+
+        Args:
+            clients: Whose certificates the server demands of its clients; None to ask for none.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.cert_path, self.key_path)
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(clients.ca_path)
         return context
 
 

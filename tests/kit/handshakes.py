@@ -158,11 +158,25 @@ def _der(tag: int, content: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def refusing(context: ssl.SSLContext) -> collections.abc.Iterator[int]:
+def refusing(context: ssl.SSLContext, *, starttls: bool = False) -> collections.abc.Iterator[int]:
     """Give the port of a server that makes handshakes and nothing else, and says by an alert why one failed.
 
     asyncio's servers, which the others are, drop the connection without a word.
+
+    Args:
+        context: For the handshakes.
+        starttls: Whether it greets in clear and waits for STARTTLS before.
     """
+
+    def make(accepted: socket.socket) -> None:
+        if starttls:
+            for words in (b"220 smtp.test\r\n", b"250-smtp.test\r\n250 STARTTLS\r\n", b"220 go on\r\n"):
+                accepted.sendall(words)
+                if not words.startswith(b"220 go"):
+                    accepted.recv(1024)
+        with context.wrap_socket(accepted, server_side=True):
+            pass
+
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve() -> None:
@@ -171,8 +185,8 @@ def refusing(context: ssl.SSLContext) -> collections.abc.Iterator[int]:
                     accepted, _ = listening.accept()
                 except OSError:
                     return
-                with contextlib.suppress(OSError), accepted, context.wrap_socket(accepted, server_side=True):
-                    pass
+                with contextlib.suppress(OSError), accepted:
+                    make(accepted)
 
         thread = threading.Thread(target=serve)
         thread.start()

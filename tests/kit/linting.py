@@ -14,12 +14,15 @@ NOW: Final = specs.NOW
 DAY: Final = dt.timedelta(days=1)
 
 
-def of_host(host: Json, *, days: float | None = None, now: dt.datetime = NOW) -> terms.Subject:
+def of_host(
+    host: Json, *, days: float | None = None, client_days: float | None = None, now: dt.datetime = NOW
+) -> terms.Subject:
     """Return what the host sees of its own settings.
 
     Args:
         host: Its spec.
         days: Until the server's certificate ends, negative once it has; None where no probe saw one.
+        client_days: Until the client certificate ends; None without one.
         now: The time.
     """
     return terms.Subject(
@@ -29,6 +32,7 @@ def of_host(host: Json, *, days: float | None = None, now: dt.datetime = NOW) ->
         host=settings.HostSpec.model_validate(host),
         org=None,
         certificate_expires_at=None if days is None else now + days * DAY,
+        client_certificate_expires_at=None if client_days is None else now + client_days * DAY,
         now=now,
     )
 

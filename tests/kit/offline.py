@@ -61,7 +61,7 @@ def read(*documents: Json) -> world.World:
 
 def judge(*documents: Json, strict: bool = False) -> judging.Judge:
     """Return the judge of objects."""
-    return judging.Judge(read(*documents), operator_namespace=specs.OPERATOR_NAMESPACE, strict=strict)
+    return judging.Judge(read(*documents), operator_namespace=specs.OPERATOR_NAMESPACE, now=specs.NOW, strict=strict)
 
 
 def write(path: pathlib.Path, *documents: Json) -> pathlib.Path:
@@ -72,10 +72,12 @@ def write(path: pathlib.Path, *documents: Json) -> pathlib.Path:
 
 
 def without_versions(settings: effective.Effective) -> effective.Effective:
-    """Return effective settings without what only a cluster knows: uid of the namespace, version of the Secret."""
+    """Return effective settings without what only a cluster knows: uid of the namespace, versions of Secrets."""
     auth = settings.auth
     if auth is not None and auth.secret is not None:
         auth = dataclasses.replace(auth, secret=dataclasses.replace(auth.secret, version=""))
+    if auth is not None and auth.certificate is not None:
+        auth = dataclasses.replace(auth, certificate=dataclasses.replace(auth.certificate, version=""))
     return dataclasses.replace(settings, auth=auth, namespace_uid="")
 
 

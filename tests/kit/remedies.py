@@ -12,7 +12,7 @@ import re
 import shlex
 import typing
 
-from kit import wait, worlds
+from kit import certs, wait, worlds
 
 Json = dict[str, typing.Any]
 
@@ -39,6 +39,7 @@ class Stranger:
 
     Attributes:
         bundle: PEM certificates, where some are asked for.
+        client: A certificate to be known by, and its key, where some are asked for.
         host_file: The platform team's settings, where these are.
     """
 
@@ -46,6 +47,7 @@ class Stranger:
     namespace: str
     bundle: pathlib.Path
     host_file: pathlib.Path
+    client: certs.Leaf | None = None
 
     def mend(self) -> list[str]:
         """Do what the status says until it says Ready, and return the reasons that were met on the way."""
@@ -100,7 +102,9 @@ class Stranger:
     def _fill_in(self, word: str) -> str:
         for placeholder in ("PASSWORD", "CLIENT_SECRET", "REFRESH_TOKEN"):
             word = word.replace(placeholder, "correct horse")
-        return re.sub(r"=FILE$", f"={self.bundle}", word)
+        files = {"--cert": self.client.cert_path, "--key": self.client.key_path} if self.client else {}
+        name, is_file, _ = word.partition("=FILE")
+        return f"{name}={files.get(name, self.bundle)}" if is_file else word
 
     def _set(self, field: str, value: object) -> None:
         for name in reversed(field.split(".")):

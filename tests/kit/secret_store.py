@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import itertools
 
+from kit import certs
 from mailtier.api import names, secret
 from mailtier.sender.secrets import credentials
 from mailtier.settings import effective
@@ -15,6 +16,7 @@ class Secret:
 
     uid: str
     resource_version: str
+    kind: str
     annotations: collections.abc.Mapping[str, str]
     data: collections.abc.Mapping[str, secret.Hidden]
 
@@ -32,13 +34,20 @@ class Secrets:
         return self.put_values(namespace, name, {names.PASSWORD_KEY: password}, endpoint=endpoint)
 
     def put_values(
-        self, namespace: str, name: str, values: collections.abc.Mapping[str, str], *, endpoint: str
+        self,
+        namespace: str,
+        name: str,
+        values: collections.abc.Mapping[str, str],
+        *,
+        endpoint: str,
+        kind: str = "Opaque",
     ) -> effective.SecretReference:
         """Create or change a Secret with any keys."""
         version = str(next(self._versions))
         self._secrets[namespace, name] = Secret(
             uid=f"uid-{namespace}-{name}",
             resource_version=version,
+            kind=kind,
             annotations={names.ENDPOINT_ANNOTATION: endpoint} if endpoint else {},
             data={key: secret.Hidden(value) for key, value in values.items()},
         )
@@ -48,6 +57,17 @@ class Secrets:
             key=names.PASSWORD_KEY if names.PASSWORD_KEY in values else "",
             version=f"uid-{namespace}-{name}/{version}",
         )
+
+    def put_certificate(
+        self, namespace: str, name: str, leaf: certs.Leaf, *, endpoint: str
+    ) -> effective.CertificateReference:
+        """Create or change a Secret of type kubernetes.io/tls, and return the reference to it."""
+        values = {
+            names.CERTIFICATE_KEY: leaf.cert_path.read_text(),
+            names.CERTIFICATE_KEY_KEY: leaf.key_path.read_text(),
+        }
+        put = self.put_values(namespace, name, values, endpoint=endpoint, kind=names.TLS_SECRET_TYPE)
+        return effective.CertificateReference(namespace=namespace, name=name, version=put.version)
 
     def remove(self, namespace: str, name: str) -> None:
         """Delete a Secret."""

@@ -3,6 +3,7 @@
 Names are drawn from small pools, so that two tiers often name the same server, address or namespace.
 """
 
+import dataclasses
 import datetime as dt
 from typing import Any
 
@@ -39,6 +40,7 @@ _PORTS = st.sampled_from((25, 465, 587, 2525, 1025, 10025))
 _NAMES = st.sampled_from(("relay", "smtp-password", "ca"))
 _CIDRS = st.sampled_from(("10.0.0.0/8", "127.0.0.0/8", "0.0.0.0/0", "8.8.8.0/24", "fd00::/8", "2606:4700::/32"))
 PASSWORD = observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password")
+CERTIFICATE = observed.SecretKey(purpose=observed.Purpose.CERTIFICATE, name="tls.crt")
 _GLOBS = st.sampled_from(("*", "*.example.com", "relay.example.com", "*.example.net", "8.8.8.8"))
 _LINES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=12)
 # PyYAML writes y and n without quotes, which kubectl, and so we, read as booleans.
@@ -72,6 +74,7 @@ def smtp() -> st.SearchStrategy[Json]:
         serverName=st.sampled_from(("mail.example.com", "Mail.example.com.")),
         minVersion=st.sampled_from(("TLS1.2", "TLS1.3")),
         caRef=ca,
+        clientCertificateRef=st.fixed_dictionaries({"name": _NAMES}),
     )
     tls = st.one_of(st.just({"mode": "Disabled"}), protected)
     return st.fixed_dictionaries({"host": st.sampled_from(HOSTS)}, optional={"port": _PORTS, "tls": tls})
@@ -308,8 +311,10 @@ def cases(draw: st.DrawFn) -> tuple[observed.Observed, observed.Reads]:
     situation = draw(situations())
     values = resolve.plan(situation).values
     right: st.SearchStrategy[str | None] = st.none()
+    shown: st.SearchStrategy[str | None] = st.none()
     if values.endpoint is not None and values.auth is not None:
         right = st.just(",".join(str(server) for server in binding.servers(values.endpoint, values.auth)))
+        shown = st.just(",".join(str(server) for server in binding.certificate_servers(values.endpoint)))
     fine = st.builds(
         observed.SecretRead,
         outcome=st.just(observed.ReadOutcome.FOUND),
@@ -317,7 +322,8 @@ def cases(draw: st.DrawFn) -> tuple[observed.Observed, observed.Reads]:
         annotation=right,
     )
     found = observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest="ab" * 32)
-    well = st.builds(observed.Reads, secret=fine, ca=st.just(found))
+    certificate = st.builds(lambda read, bound: dataclasses.replace(read, annotation=bound), fine, shown)
+    well = st.builds(observed.Reads, secret=fine, certificate=certificate, ca=st.just(found))
     return situation, draw(well | reads())
 
 
@@ -349,4 +355,15 @@ def reads() -> st.SearchStrategy[observed.Reads]:
             observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND),
         )
     )
-    return st.builds(observed.Reads, secret=st.none() | secret | secret, ca=st.none() | ca | ca)
+    ended = {"unfit": CERTIFICATE, "problem": "the certificate ended on 2026-01-01"}
+    certificate = st.builds(
+        lambda read, flaw: dataclasses.replace(read, **{"unfit": None, "problem": "", **flaw}),
+        secret,
+        st.sampled_from(({}, {}, {}, {"expires_at": NOW + dt.timedelta(days=20)}, ended)),
+    )
+    return st.builds(
+        observed.Reads,
+        secret=st.none() | secret | secret,
+        certificate=st.none() | certificate | certificate,
+        ca=st.none() | ca | ca,
+    )

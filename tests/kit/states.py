@@ -42,6 +42,14 @@ _SECRET_READS: typing.Final = {
     ),
     reasons.API_UNAVAILABLE: observed.SecretRead(outcome=observed.ReadOutcome.UNAVAILABLE),
 }
+_CERTIFICATE: typing.Final = {"host": "smtp.example.org", "tls": {"clientCertificateRef": {"name": "client"}}}
+_ENDED: typing.Final = observed.SecretRead(
+    outcome=observed.ReadOutcome.FOUND,
+    version="uid/2",
+    annotation="smtp.example.org",
+    unfit=observed.SecretKey(purpose=observed.Purpose.CERTIFICATE, name=names.CERTIFICATE_KEY),
+    problem="the certificate ended on 2026-01-01",
+)
 _CA_READS: typing.Final = {
     reasons.CA_NOT_FOUND: observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND),
     reasons.CA_FORBIDDEN: observed.CaRead(outcome=observed.ReadOutcome.FORBIDDEN),
@@ -144,6 +152,10 @@ def _organizations() -> collections.abc.Iterator[State]:
         yield _org(reason, relay, own, secret=secret)
     for reason, ca in _CA_READS.items():
         yield _org(reason, relay, {**own, "smtp": _PRIVATE_CA}, ca=ca)
+    yield _org(reasons.CLIENT_CERTIFICATE_INVALID, relay, {**own, "smtp": _CERTIFICATE}, certificate=_ENDED)
+    shown = {**relay, "smtp": _CERTIFICATE}
+    theirs = _org(reasons.CLIENT_CERTIFICATE_INVALID, shown, {}, certificate=_ENDED)
+    yield dataclasses.replace(theirs, is_host_s=True)
     # What is wrong with the host's is Reconciling for an organization, whatever it is for the host.
     for reason, secret in _SECRET_READS.items():
         yield dataclasses.replace(_org(reason, relay, {}, secret=secret), is_host_s=True)
@@ -174,6 +186,7 @@ def _hosts() -> collections.abc.Iterator[State]:
         yield _host(reason, relay, secret=secret)
     for reason, ca in _CA_READS.items():
         yield _host(reason, {**relay, "smtp": _PRIVATE_CA}, ca=ca)
+    yield _host(reasons.CLIENT_CERTIFICATE_INVALID, {**relay, "smtp": _CERTIFICATE}, certificate=_ENDED)
     yield _host(reasons.REFERENCES_NOT_READ, {"smtp": {}})
     yield _host(reasons.NOT_LINTED, {"smtp": {}})
     yield _host(reasons.NO_FINDINGS, relay)
@@ -228,9 +241,10 @@ def _org(
     projection: conditions.Projection = conditions.Projection.NONE,
     probed: bool = False,
     secret: observed.SecretRead | None = None,
+    certificate: observed.SecretRead | None = None,
     ca: observed.CaRead = tiers.CA,
 ) -> State:
-    resolution = tiers.conclude(host, org, secret=secret, ca=ca)
+    resolution = tiers.conclude(host, org, secret=secret, certificate=certificate, ca=ca)
     status = conditions.org_status(
         resolution,
         published=published,
@@ -250,9 +264,10 @@ def _host(
     published: bool = True,
     probed: bool = False,
     secret: observed.SecretRead | None = None,
+    certificate: observed.SecretRead | None = None,
     ca: observed.CaRead = tiers.CA,
 ) -> State:
-    resolution = tiers.conclude_host(host, secret=secret, ca=ca)
+    resolution = tiers.conclude_host(host, secret=secret, certificate=certificate, ca=ca)
     status = conditions.host_status(
         resolution,
         published=published,

@@ -1,5 +1,7 @@
 """Short ways to put two tiers together, from specs as they stand in YAML, for the organization team-a/default."""
 
+import dataclasses
+import datetime as dt
 from typing import Any, Final
 
 from kit import specs
@@ -36,6 +38,9 @@ OAUTH2: Final[Json] = {
 }
 """The spec of an organization of that kind that has access tokens instead of a password."""
 
+EXPIRES_AT: Final = specs.NOW + dt.timedelta(days=365)
+"""Of every client certificate."""
+
 CA: Final = observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest="ab" * 32)
 
 
@@ -60,12 +65,13 @@ def conclude(
     org: Json,
     *,
     secret: observed.SecretRead | None = None,
+    certificate: observed.SecretRead | None = None,
     ca: observed.CaRead = CA,
     labels: dict[str, str] | None = None,
 ) -> resolve.Resolution:
-    """Return the resolution; the Secret is found and bound unless it is given otherwise."""
+    """Return the resolution; the Secrets are found and bound unless they are given otherwise."""
     planned = plan(host, org, labels=labels)
-    return resolve.conclude(planned, observed.Reads(secret=secret or _bound(planned), ca=ca))
+    return resolve.conclude(planned, _reads(planned, secret, certificate, ca))
 
 
 def settle(host: Json | None, org: Json) -> effective.Effective:
@@ -80,11 +86,25 @@ def findings(host: Json | None, org: Json, *, labels: dict[str, str] | None = No
 
 
 def conclude_host(
-    host: Json, *, secret: observed.SecretRead | None = None, ca: observed.CaRead = CA
+    host: Json,
+    *,
+    secret: observed.SecretRead | None = None,
+    certificate: observed.SecretRead | None = None,
+    ca: observed.CaRead = CA,
 ) -> resolve.Resolution:
     """Return the resolution of the host's own settings."""
     planned = resolve.plan_host(observed.parse_host(host), operator_namespace=specs.OPERATOR_NAMESPACE)
-    return resolve.conclude(planned, observed.Reads(secret=secret or _bound(planned), ca=ca))
+    return resolve.conclude(planned, _reads(planned, secret, certificate, ca))
+
+
+def _reads(
+    planned: resolve.Plan,
+    secret: observed.SecretRead | None,
+    certificate: observed.SecretRead | None,
+    ca: observed.CaRead,
+) -> observed.Reads:
+    usual = dataclasses.replace(_bound(planned), version="uid/2", expires_at=EXPIRES_AT)
+    return observed.Reads(secret=secret or _bound(planned), certificate=certificate or usual, ca=ca)
 
 
 def _bound(planned: resolve.Plan) -> observed.SecretRead:

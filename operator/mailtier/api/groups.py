@@ -24,6 +24,22 @@ class CaReference(schema.Model):
     them."""
 
 
+class ClientCertificateReference(schema.Model):
+    """The Secret of type kubernetes.io/tls with the certificate that the server is shown in the handshake.
+
+    Its tls.crt holds the certificate, followed by what it was issued by; its tls.key the private key, RSA of 2048 to
+    4096 bits or on the curve P-256 or P-384, without a passphrase. Like a password's, it is used only if its annotation
+    mailtier.dev/endpoint lists the effective endpoint. The host's is shown with the host's auth alone, and never
+    together with an organization's own.
+    """
+
+    name: types.ObjectName
+    """Name of the Secret; the host's in the operator's namespace, an organization's in its own."""
+
+
+_ONLY_WITH_TLS = ("server_name", "min_version", "ca_ref", "client_certificate_ref")
+
+
 class Tls(schema.Model):
     """How the connection is protected. A certificate that does not verify ends the connection before any AUTH."""
 
@@ -34,18 +50,18 @@ class Tls(schema.Model):
     min_version: vocabulary.TlsVersion | None = None
     """The lowest TLS version accepted; TLS1.2 when absent."""
     ca_ref: CaReference | None = None
+    client_certificate_ref: ClientCertificateReference | None = None
 
     RULES: ClassVar = (
-        schema.not_empty("mode", "server_name", "min_version", "ca_ref"),
+        schema.not_empty("mode", *_ONLY_WITH_TLS),
         schema.Rule(
             cel="!has(self.mode) || self.mode != 'Disabled' || "
-            "!(has(self.serverName) || has(self.minVersion) || has(self.caRef))",
+            "!(has(self.serverName) || has(self.minVersion) || has(self.caRef) || has(self.clientCertificateRef))",
             holds=lambda tls: (
-                tls.mode != vocabulary.TlsMode.DISABLED
-                or (tls.server_name is None and tls.min_version is None and tls.ca_ref is None)
+                tls.mode != vocabulary.TlsMode.DISABLED or all(getattr(tls, field) is None for field in _ONLY_WITH_TLS)
             ),
-            message="serverName, minVersion and caRef act only with TLS; remove them, or set mode to StartTLS or"
-            " Implicit",
+            message="serverName, minVersion, caRef and clientCertificateRef act only with TLS; remove them, or set mode"
+            " to StartTLS or Implicit",
         ),
     )
 

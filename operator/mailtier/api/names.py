@@ -30,7 +30,7 @@ MAXIMUM_REQUEST_LENGTH = 128
 """Characters of such a value; a longer one asks for nothing."""
 
 ENDPOINT_ANNOTATION = f"{GROUP}/endpoint"
-"""On a Secret: the endpoints its password may be sent to, comma-separated `host[:port]`."""
+"""On a Secret: the endpoints that its password or certificate may be used at, comma-separated `host[:port]`."""
 
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -66,6 +66,9 @@ No other of ours has that name: see `projection`, `effective_config_map` and `is
 INTAKE_CA_COMPONENT = "intake-ca"
 
 CA_KEY = "ca.crt"
+TLS_SECRET_TYPE = "kubernetes.io/tls"  # noqa: S105  # The type of a Secret; the keys that it has follow.
+CERTIFICATE_KEY = "tls.crt"
+CERTIFICATE_KEY_KEY = "tls.key"
 PASSWORD_KEY = "password"  # noqa: S105  # The name of a key of a Secret; so are the next three.
 CLIENT_SECRET_KEY = "client-secret"  # noqa: S105
 PRIVATE_KEY_KEY = "private-key"

@@ -62,6 +62,8 @@ class EffectiveTls(schema.Model):
     """Name for SNI and the certificate check; the host when absent."""
     min_version: _Word | None = None
     """The lowest TLS version accepted."""
+    client_certificate_secret_name: _Name | None = None
+    """The Secret with the certificate that the server is shown; absent without one, and where it is the host's."""
 
 
 class EffectiveSmtp(schema.Model):

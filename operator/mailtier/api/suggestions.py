@@ -23,6 +23,7 @@ _INNER: Final = ("address", "host", "mode", "allow", "domains", "recipients", "n
 """The field that is meant by a value in place of the object that holds it, as in `from: sales@example.com`."""
 _REFERENCE: Final = "passwordSecretRef"
 _MODE: Final = "smtp.tls.mode"
+_CLIENT_CERTIFICATE: Final = "smtp.tls.clientCertificateRef"
 _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "": {
         "server": "smtp.host",
@@ -55,6 +56,7 @@ _USUAL: Final[Mapping[str, Mapping[str, str]]] = {
     "smtp.tls": {
         **dict.fromkeys(("enabled", "enable", "type", "encryption", "starttls", "ssl", "implicit"), _MODE),
         **dict.fromkeys(("ca", "cacert", "cabundle", "certificate", "secretref"), "smtp.tls.caRef"),
+        **dict.fromkeys(("clientcertificate", "clientcert", "cert", "keypair", "tlssecret"), _CLIENT_CERTIFICATE),
         **dict.fromkeys(("sni", "hostname", "host", "name"), "smtp.tls.serverName"),
         **dict.fromkeys(("version", "minimumversion"), "smtp.tls.minVersion"),
     },

@@ -141,6 +141,7 @@ class Leader:
             publish=self._publisher.publish_bundle,
             is_published=self._publisher.has_bundle,
             grant=context.grant,
+            wall=context.now,
             monotonic=time.monotonic,
             jitter=context.jitter,
         )

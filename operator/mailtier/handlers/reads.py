@@ -5,7 +5,7 @@ a probe contradicts what is known of it; the host's every 15 s, an organization'
 than 15 s while somebody is not satisfied with what was found, and up to 5 min later where it may not read. All of it
 together is at most 50 reads a second, in which namespaces take turns: beyond 3,000 references the period stretches,
 and status says how long it is. A read that finds something else has the users looked at again. A password is checked,
-and not kept.
+and not kept; so is a client certificate, which may have ended since.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from mailtier.handlers import bundle_reads, keys, workqueue
 from mailtier.kube import client as kube_client
 from mailtier.kube import errors, pace
 from mailtier.kube import secrets as kube_secrets
-from mailtier.settings import binding, observed, passwords, resolve
+from mailtier.settings import binding, fitness, observed, resolve
 from mailtier.telemetry import metrics
 
 Need = observed.SecretNeed | observed.CaNeed
@@ -85,6 +85,7 @@ class Reader:
         publish: bundle_reads.Publish,
         is_published: Callable[[str], bool],
         grant: observed.Grant | None = None,
+        wall: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
         jitter: Callable[[], float],
     ) -> None:
@@ -96,6 +97,7 @@ class Reader:
             publish: Awaited with every usable CA bundle, before its digest is given out.
             is_published: Whether the bundle with a digest is published already.
             grant: What gives the right to read in a namespace.
+            wall: Aware UTC time, for certificates that end.
             monotonic: Seconds on a clock that never steps.
             jitter: Random numbers from 0 up to 1.
         """
@@ -104,6 +106,7 @@ class Reader:
         self._changed = changed
         self._jitter = jitter
         self._monotonic = monotonic
+        self._wall = wall
         self._pace = pace.Pace(per_second=PER_SECOND, burst=_BURST, monotonic=monotonic)
         self._bundles = bundle_reads.BundleReads(
             client, publish=publish, is_published=is_published, monotonic=monotonic
@@ -129,16 +132,18 @@ class Reader:
 
         Args:
             user: Whose plan it is; from now on it refers to this and nothing else.
-            plan: Names at most one Secret and one CA bundle.
+            plan: Names at most one Secret with credentials, one with a client certificate, and one CA bundle.
             fresh: Whether what was read before is not good enough, because the user's settings changed.
         """
-        needs = frozenset(need for need in (plan.secret, plan.ca) if need)
+        needs = frozenset(need for need in (plan.secret, plan.certificate, plan.ca) if need)
         found, is_answered = await self._read(user, needs, fresh=fresh)
         secret = found[plan.secret] if plan.secret else None
+        certificate = found[plan.certificate] if plan.certificate else None
         ca = found[plan.ca] if plan.ca else None
         assert secret is None or isinstance(secret, observed.SecretRead)
+        assert certificate is None or isinstance(certificate, observed.SecretRead)
         assert ca is None or isinstance(ca, observed.CaRead)
-        return observed.Reads(secret=secret, ca=ca, every=self.period, is_answered=is_answered)
+        return observed.Reads(secret=secret, certificate=certificate, ca=ca, every=self.period, is_answered=is_answered)
 
     async def _read(self, user: keys.Key, needs: frozenset[Need], *, fresh: bool) -> tuple[dict[Need, Read], bool]:
         """Return what was found, and whether what was to be read anew was answered."""
@@ -182,12 +187,13 @@ class Reader:
 
         Args:
             user: Whose references.
-            version: Of the Secret, as somebody else has read it; where it is what is known here, nothing is to be
-                read. None reads in any case.
+            version: Of the Secrets (`effective.joined`), as somebody else has read them; what is known here in that
+                version is not to be read. None reads in any case.
         """
+        seen = () if version is None else version.split()
         for need in self._needs.get(user, frozenset()):
             known = self._entries[need].result
-            if isinstance(known, observed.SecretRead) and known.version != version:
+            if isinstance(known, observed.SecretRead) and known.version not in seen:
                 self._schedule.add(need)
 
     def judge(self, user: keys.Key, *, satisfied: bool) -> None:
@@ -265,13 +271,14 @@ class Reader:
             return None if hidden is None else hidden.raw
 
         # In a thread: to check a private key takes a third of a second, in which others' keys shall not wait.
-        unfit, problem = await asyncio.to_thread(passwords.unfit, need, value)
+        judged = await asyncio.to_thread(fitness.judge, need, value, kind=found.kind, now=self._wall())
         return observed.SecretRead(
             outcome=observed.ReadOutcome.FOUND,
             version=f"{found.uid}/{found.resource_version}",
             annotation=_kept(found.annotations.get(names.ENDPOINT_ANNOTATION)),
-            unfit=unfit,
-            problem=problem,
+            unfit=judged.unfit,
+            problem=judged.problem,
+            expires_at=judged.expires_at,
         )
 
 

@@ -42,10 +42,12 @@ class SecretContents:
     Attributes:
         uid: Of the object.
         resource_version: Changes whenever the Secret does.
+        kind: Its type, as in kubernetes.io/tls.
     """
 
     uid: str
     resource_version: str
+    kind: str
     annotations: Mapping[str, str]
     data: Data
 
@@ -63,6 +65,7 @@ async def read(api: client.Client, namespace: str, name: str) -> SecretContents:
     return SecretContents(
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
+        kind=found.get("type") or "",
         annotations=metadata.get("annotations") or {},
         data=Data(found.get("data") or {}),
     )

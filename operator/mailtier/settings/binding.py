@@ -87,6 +87,11 @@ def servers(endpoint: effective.Endpoint, auth: effective.Auth) -> tuple[BoundSe
     return (*found, BoundServer(name=server.host, port=server.port, is_token_server=True))
 
 
+def certificate_servers(endpoint: effective.Endpoint) -> tuple[BoundServer, ...]:
+    """Return every server that a client certificate is shown to."""
+    return (BoundServer(name=endpoint.host, port=endpoint.port),)
+
+
 def is_for_tokens(annotation: str | None) -> bool:
     """Return whether a Secret is one that access tokens are had with.
 
@@ -109,7 +114,13 @@ def unbound(annotation: str | None, wanted: Sequence[BoundServer]) -> tuple[Boun
 
 
 def refusal(
-    *, namespace: str, name: str, annotation: str | None, wanted: Sequence[BoundServer], advise: bool = True
+    *,
+    namespace: str,
+    name: str,
+    annotation: str | None,
+    wanted: Sequence[BoundServer],
+    is_certificate: bool = False,
+    advise: bool = True,
 ) -> str | None:
     """Return why nothing of a Secret may be sent to servers, and what to do; None where its owner has agreed.
 
@@ -121,16 +132,18 @@ def refusal(
         name: The Secret's.
         annotation: Its text; None for none.
         wanted: The servers that what is in it would be sent to.
+        is_certificate: Whether that is a client certificate, and neither a password nor what tokens are had with.
         advise: Whether consent would help; not where one of these servers must not be used at all.
     """
     missing = unbound(annotation, wanted)
     if not missing:
         return None
-    label, is_password = f"Secret {namespace}/{name}", not any(server.is_token_server for server in wanted)
-    if is_password and is_for_tokens(annotation):
+    label, is_for_login = f"Secret {namespace}/{name}", not any(server.is_token_server for server in wanted)
+    what = "certificate" if is_certificate else "password"
+    if is_for_login and is_for_tokens(annotation):
         return (
-            f"{label} is for access tokens, as its annotation says, so that nothing in it is sent as a password; put"
-            " the password into another Secret"
+            f"{label} is for access tokens, as its annotation says, so that nothing in it is sent as a {what}; put"
+            f" the {what} into another Secret"
         )
     if is_too_long(annotation):
         label = f"the annotation of {label} has more than {MAXIMUM_LENGTH} characters, so that nothing in it counts; it"
@@ -138,7 +151,7 @@ def refusal(
     if not advise:
         return f"{said}; mend the other fault first, for the server cannot be used as it stands"
     consent = (
-        "its password may be sent there" if is_password else "tokens may be had with it there and sent to the endpoint"
+        f"its {what} may be sent there" if is_for_login else "tokens may be had with it there and sent to the endpoint"
     )
     command = annotate_command(namespace=namespace, name=name, annotation=annotation, wanted=wanted)
     return f"{said}; if {consent}, run `{command}`"

@@ -104,8 +104,9 @@ def probe_key(settings: effective.Effective) -> str:
     if settings.endpoint is None or settings.auth is None:
         return ""
     auth = msgspec.to_builtins(settings.auth)
-    if auth["secret"] is not None:
-        del auth["secret"]["version"]
+    for reference in (auth["secret"], auth["certificate"]):
+        if reference is not None:
+            del reference["version"]
     parts = {
         "endpoint": msgspec.to_builtins(settings.endpoint),
         "auth": auth,

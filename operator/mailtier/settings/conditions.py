@@ -204,6 +204,10 @@ def _resolved_refs(resolution: resolve.Resolution) -> transitions.Wanted:
             return _well(type_, reasons.NO_REFERENCES)
         case resolve.References.READ:
             found = _well(type_, reasons.RESOLVED)
+            until, endpoint = resolution.certificate_expires_at, resolution.effective.endpoint
+            if until is not None and endpoint is not None and endpoint.origin == resolution.viewer:
+                told = f"{found.message} The client certificate is valid until {until:%Y-%m-%d}."
+                found = dataclasses.replace(found, message=told)
             if resolution.read_every <= observed.EVERY or resolution.viewer != _ORG:
                 return found
             minutes = resolution.read_every // dt.timedelta(minutes=1)
@@ -252,8 +256,8 @@ def _relevant_probe(resolution: resolve.Resolution, probe: feed.Probe | None) ->
     settings = resolution.effective
     if probe is None or settings.state != effective.State.ACTIVE or settings.auth is None:
         return None
-    version = settings.auth.secret.version if settings.auth.secret else ""
-    return probe if probe.secret_version == version and probe.key == codec.probe_key(settings) else None
+    is_of_them = probe.secret_version == settings.auth.version
+    return probe if is_of_them and probe.key == codec.probe_key(settings) else None
 
 
 def _verified(

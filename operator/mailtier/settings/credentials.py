@@ -1,6 +1,7 @@
 """Which credentials an organization's mail is sent with: its own, or the host's together with the host's endpoint.
 
-`auth` is one atomic group. What is secret in it is named here, and read elsewhere.
+`auth` is one atomic group, and the client certificate of the group `smtp` goes with it: it too says who connects. What
+is secret in them is named here, and read elsewhere.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,10 @@ from mailtier.settings import binding, effective, endpoints, ledgers, observed
 
 _HOST, _ORG, _DEFAULT = vocabulary.Origin.HOST, vocabulary.Origin.ORG, vocabulary.Origin.DEFAULT
 _HTTPS_PORT: Final = 443
+_CERTIFICATE_KEYS: Final = (
+    observed.SecretKey(purpose=observed.Purpose.CERTIFICATE, name=names.CERTIFICATE_KEY),
+    observed.SecretKey(purpose=observed.Purpose.CERTIFICATE_KEY, name=names.CERTIFICATE_KEY_KEY),
+)
 
 
 def choose(
@@ -77,6 +82,37 @@ def choose(
         oauth2=oauth2,
     )
     return auth, need
+
+
+def choose_certificate(
+    ledger: ledgers.Ledger,
+    smtp: groups.Smtp,
+    org: settings.OrgSpec,
+    auth: effective.Auth | None,
+    *,
+    owner: vocabulary.Origin,
+    namespaces: Mapping[vocabulary.Origin, str],
+) -> observed.SecretNeed | None:
+    """Return the Secret of the certificate that the server is shown; None where it is shown none.
+
+    It is the endpoint's owner's. The host's is not shown beside a login that an organization brings, whatever that is:
+    a server may take its mail for the host's because of the certificate (R3).
+
+    Args:
+        ledger: Takes down where it came from.
+        smtp: The group in use.
+        org: The organization's settings.
+        auth: The effective credentials; None where they are missing, so that nothing is connected to.
+        owner: Whose the group is.
+        namespaces: Where the references of each tier live.
+    """
+    reference = smtp.tls.client_certificate_ref if smtp.tls else None
+    if auth is None or (owner == _HOST and org.auth is not None):
+        reference = None
+    ledger.own("smtp.tls.clientCertificateRef", owner, reference, default=None)
+    if reference is None:
+        return None
+    return observed.SecretNeed(namespace=namespaces[owner], name=reference.name, keys=_CERTIFICATE_KEYS)
 
 
 def render_identity(username: str, domain: str | None, form: vocabulary.UsernameFormat | None) -> str:

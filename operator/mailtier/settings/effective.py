@@ -165,6 +165,19 @@ class SecretReference:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateReference:
+    """A client certificate by the Secret that it is in.
+
+    Attributes:
+        version: As of `SecretReference`.
+    """
+
+    namespace: str
+    name: str
+    version: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
     """How a session authenticates.
 
@@ -174,6 +187,8 @@ class Auth:
         secret: Where the password is, or what the token server is shown; None for Anonymous.
         origin: Whose credentials they are; Default where the host says nothing, which is Anonymous.
         oauth2: For XOAUTH2, and there alone.
+        certificate: What the server is shown in the TLS handshake, with any mechanism; the endpoint's owner's. It
+            belongs to the credentials: with another one, it is somebody else who connects.
     """
 
     mechanism: vocabulary.Mechanism
@@ -181,6 +196,17 @@ class Auth:
     secret: SecretReference | None
     origin: vocabulary.Origin
     oauth2: OAuth2 | None = None
+    certificate: CertificateReference | None = None
+
+    @property
+    def version(self) -> str:
+        """Version of all Secrets that it refers to; "" without one, and while they are unresolved."""
+        return joined(*(each.version for each in (self.secret, self.certificate) if each is not None))
+
+
+def joined(*versions: str) -> str:
+    """Return the versions of several Secrets as one text, with blanks between them: none of them has any."""
+    return " ".join(filter(None, versions))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,7 @@ def subject(resolution: resolve.Resolution, probe: feed.Probe | None, now: dt.da
         host=resolution.host,
         org=resolution.org,
         certificate_expires_at=None if probe is None else probe.certificate_expires_at,
+        client_certificate_expires_at=resolution.certificate_expires_at,
         now=now,
     )
 

@@ -58,6 +58,8 @@ class Purpose(enum.StrEnum):
     CLIENT_SECRET = "client secret"  # noqa: S105
     PRIVATE_KEY = "private key"
     REFRESH_TOKEN = "refresh token"  # noqa: S105
+    CERTIFICATE = "client certificate"
+    CERTIFICATE_KEY = "private key of the client certificate"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,11 @@ class SecretNeed:
     namespace: str
     name: str
     keys: tuple[SecretKey, ...]
+
+    @property
+    def is_certificate(self) -> bool:
+        """Whether it is a client certificate's, and not what a login is made with."""
+        return self.keys[0].purpose == Purpose.CERTIFICATE
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +129,8 @@ class SecretRead:
         version: uid and resourceVersion, as in `1f0c.../4711`.
         annotation: Text of `mailtier.dev/endpoint`; None without it.
         unfit: The first key whose value is not fit for its purpose; None where all are.
-        problem: Why it is not (`passwords.problem` says); "" where all are.
+        problem: Why it is not (`fitness.judge` says); "" where all are.
+        expires_at: When a client certificate ends, aware UTC; None for what does not end.
         grant: Of one that may not be read, who has to be bound to what; None where nobody said.
     """
 
@@ -131,6 +139,7 @@ class SecretRead:
     annotation: str | None = None
     unfit: SecretKey | None = None
     problem: str = ""
+    expires_at: dt.datetime | None = None
     grant: Grant | None = None
 
 
@@ -161,6 +170,7 @@ class Reads:
     """
 
     secret: SecretRead | None = None
+    certificate: SecretRead | None = None
     ca: CaRead | None = None
     every: dt.timedelta = EVERY
     is_answered: bool = True

@@ -1,6 +1,6 @@
-"""Whether the bytes under a Secret's key are fit for their purpose."""
+"""Passwords, what tokens are had with, and private keys: whether the bytes under a Secret's key are such a thing."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Final
 
 from cryptography import exceptions
@@ -20,11 +20,17 @@ MAXIMUM_KEY_BYTES: Final = 16 * 1024
 # RFC 7518 section 3.3. To check a key takes time that grows faster than its length: 0.3 s at the upper bound.
 _RSA_BITS: Final = range(2048, 4096 + 1)
 
+_CURVES: Final[dict[type[ec.EllipticCurve], str]] = {ec.SECP256R1: "P-256", ec.SECP384R1: "P-384"}
+
 # No keyboard makes them where a password begins or ends; RFC 4013 sections 2.1 and 2.2 would map them to nothing, or to
 # a blank. A blank itself stays: it may be meant.
 _INVISIBLE: Final = "\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff"
 
-_PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+ABSENT: Final = "the key does not exist"
+_PEM: Final = b"-----BEGIN "
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Curve = type[ec.EllipticCurve]
 
 
 class PasswordError(ValueError):
@@ -43,19 +49,6 @@ def problem(value: bytes | None, purpose: observed.Purpose) -> str:
     return ""
 
 
-def unfit(need: observed.SecretNeed, value: Callable[[str], bytes | None]) -> tuple[observed.SecretKey | None, str]:
-    """Return the first key of a Secret whose value is not fit for its purpose, and why; None and "" where all are.
-
-    Args:
-        need: What is needed of the Secret.
-        value: Returns the decoded bytes under a key; None where the Secret has no such key.
-    """
-    for key in need.keys:
-        if why := problem(value(key.name), key.purpose):
-            return key, why
-    return None, ""
-
-
 def parse(value: bytes | None) -> secret.Hidden:
     """Return the password, client secret or refresh token that a Secret's key holds.
 
@@ -69,11 +62,15 @@ def parse(value: bytes | None) -> secret.Hidden:
         RFC 4616 section 2 (UTF-8 without NUL), RFC 4013 section 2.3 (no control characters).
     """
     if value is None:
-        raise PasswordError("the key does not exist")
+        raise PasswordError(ABSENT)
     if not value:
         raise PasswordError("the value is empty")
     if len(value) > MAXIMUM_BYTES:
         raise PasswordError(f"the value is longer than {MAXIMUM_BYTES} bytes")
+    if value.lstrip().startswith(_PEM):
+        # In one line it would pass for a password: whoever writes the settings would have a private key, which its
+        # owner has agreed to be used for certificates, sent to the server (R1).
+        raise PasswordError("the value is a key or certificate in PEM, and no password")
     if why := encodings.problem(value):
         raise PasswordError(why)
     password = value.decode()
@@ -88,20 +85,21 @@ def parse(value: bytes | None) -> secret.Hidden:
     return secret.Hidden(password)
 
 
-def parse_private_key(value: bytes | None) -> _PrivateKey:
+def parse_private_key(value: bytes | None, *, curves: Sequence[Curve] = (ec.SECP256R1,)) -> PrivateKey:
     """Return the private key that a Secret's key holds.
 
     Args:
         value: PEM; certificates beside the key are left alone. None where the Secret has no such key.
+        curves: Those that it may be on; that of assertions, if nothing else is said.
 
     Raises:
-        PasswordError: It is absent, no PEM, encrypted, or of a kind that assertions are not signed with.
+        PasswordError: It is absent, no PEM, encrypted, or of a kind that is not signed with.
 
     Source:
         RFC 7518 section 3.1: RS256 and ES256.
     """
     if value is None:
-        raise PasswordError("the key does not exist")
+        raise PasswordError(ABSENT)
     if len(value) > MAXIMUM_KEY_BYTES:
         raise PasswordError(f"the value is longer than {MAXIMUM_KEY_BYTES} bytes")
     blocks = [block for block in pem.blocks(value.decode("latin-1")) if block.label.endswith("PRIVATE KEY")]
@@ -119,10 +117,11 @@ def parse_private_key(value: bytes | None) -> _PrivateKey:
         key = _load(encoded, checked=True)
         assert isinstance(key, rsa.RSAPrivateKey)
         return key
-    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, tuple(curves)):
         return key
+    named = " or ".join(_CURVES[curve] for curve in curves)
     raise PasswordError(
-        f"the private key is neither RSA of {_RSA_BITS[0]} to {_RSA_BITS[-1]} bits nor on the curve P-256"
+        f"the private key is neither RSA of {_RSA_BITS[0]} to {_RSA_BITS[-1]} bits nor on the curve {named}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the Secret and the CA bundle that settings refer to: functions named after what they find."""
+"""What is wrong with the Secrets and the CA bundle that settings refer to: functions named after what they find."""
 
 import dataclasses
 import json
@@ -10,6 +10,7 @@ from mailtier.settings import binding, effective, observed
 
 _PASSWORD_FIELD: Final = "spec.auth.passwordSecretRef"  # noqa: S105 - the path of a field.
 _OAUTH2_FIELD: Final = "spec.auth.oauth2.secretRef"
+_CERTIFICATE_FIELD: Final = "spec.smtp.tls.clientCertificateRef"
 _KEY_FIELDS: Final = {
     observed.Purpose.PASSWORD: "key",
     observed.Purpose.CLIENT_SECRET: "clientSecretKey",
@@ -22,7 +23,7 @@ _AGAIN: Final = "the Kubernetes API did not answer; the operator tries again, an
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
-    """A Secret and what was found.
+    """A Secret with credentials or a client certificate, and what was found.
 
     Attributes:
         wanted: The servers that what is in it is sent to, or comes to in the form of a token.
@@ -48,8 +49,17 @@ class Secret:
         )
 
     @property
+    def create_command(self) -> str:
+        """The kubectl line that makes it, with places for what is secret."""
+        kind = "tls" if self.need.is_certificate else "generic"
+        values = " ".join(_literal(key) for key in self.need.keys)
+        return f"kubectl create secret {kind} -n {self.need.namespace} {self.need.name} {values}"
+
+    @property
     def field(self) -> str:
         """The field that names it."""
+        if self.need.is_certificate:
+            return _CERTIFICATE_FIELD
         is_password = self.need.keys[0].purpose == observed.Purpose.PASSWORD
         return _PASSWORD_FIELD if is_password else _OAUTH2_FIELD
 
@@ -97,13 +107,11 @@ def secret_not_found(secret: Secret) -> effective.Finding | None:
     """There is no such Secret."""
     if secret.read.outcome != observed.ReadOutcome.NOT_FOUND:
         return None
-    need = secret.need
-    values = " ".join(_literal(key) for key in need.keys)
     return effective.Finding(
         reason=reasons.SECRET_NOT_FOUND,
         field=secret.field,
-        message=f"{secret} does not exist; create it with `kubectl create secret generic -n {need.namespace}"
-        f" {need.name} {values}` and bind it to the endpoint with `{secret.annotate_command}`",
+        message=f"{secret} does not exist; create it with `{secret.create_command}` and bind it to the endpoint with"
+        f" `{secret.annotate_command}`",
     )
 
 
@@ -116,6 +124,7 @@ def secret_not_bound(secret: Secret) -> effective.Finding | None:
         name=secret.need.name,
         annotation=secret.read.annotation,
         wanted=secret.wanted,
+        is_certificate=secret.need.is_certificate,
         advise=secret.advise,
     )
     if message is None:
@@ -125,11 +134,8 @@ def secret_not_bound(secret: Secret) -> effective.Finding | None:
 
 def secret_key_missing(secret: Secret) -> effective.Finding | None:
     """There is no value under a key that is fit for its purpose."""
-    unfit = secret.read.unfit
-    if secret.read.outcome != observed.ReadOutcome.FOUND or unfit is None:
-        return None
-    # Of a Secret whose owner has not agreed, whoever writes the settings learns nothing that is in it.
-    if binding.unbound(secret.read.annotation, secret.wanted):
+    unfit = _unfit(secret)
+    if unfit is None or secret.need.is_certificate:
         return None
     return effective.Finding(
         reason=reasons.SECRET_KEY_MISSING,
@@ -137,6 +143,28 @@ def secret_key_missing(secret: Secret) -> effective.Finding | None:
         message=f"{secret}, key {unfit.name}: {secret.read.problem}. Put the {unfit.purpose} under this key"
         f"{_put_command(secret.need, unfit)}, or name another key",
     )
+
+
+def client_certificate_invalid(secret: Secret) -> effective.Finding | None:
+    """There is no client certificate in it that could be shown to a server now."""
+    unfit = _unfit(secret)
+    if unfit is None or not secret.need.is_certificate:
+        return None
+    return effective.Finding(
+        reason=reasons.CLIENT_CERTIFICATE_INVALID,
+        field=secret.field,
+        message=f"{secret}, key {unfit.name}: {secret.read.problem}. Have it renewed by what issues it, or put"
+        f" certificate and key there anew with `kubectl delete secret -n {secret.need.namespace} {secret.need.name}`,"
+        f" `{secret.create_command}` and `{secret.annotate_command}`",
+    )
+
+
+def _unfit(secret: Secret) -> observed.SecretKey | None:
+    """Return the key that is not fit for its purpose, where it may be told."""
+    if secret.read.outcome != observed.ReadOutcome.FOUND:
+        return None
+    # Of a Secret whose owner has not agreed, whoever writes the settings learns nothing that is in it.
+    return None if binding.unbound(secret.read.annotation, secret.wanted) else secret.read.unfit
 
 
 def _put_command(need: observed.SecretNeed, key: observed.SecretKey) -> str:
@@ -166,8 +194,15 @@ def _placeholder(key: observed.SecretKey) -> str:
 
 def _literal(key: observed.SecretKey) -> str:
     """Return the option of kubectl that puts a value under a key."""
-    if key.purpose == observed.Purpose.PRIVATE_KEY:
-        return f"--from-file={key.name}=FILE"
+    match key.purpose:
+        case observed.Purpose.PRIVATE_KEY:
+            return f"--from-file={key.name}=FILE"
+        case observed.Purpose.CERTIFICATE:
+            return "--cert=FILE"
+        case observed.Purpose.CERTIFICATE_KEY:
+            return "--key=FILE"
+        case _:
+            pass
     return f"--from-literal={key.name}='{_placeholder(key)}'"
 
 
@@ -215,5 +250,12 @@ def ca_invalid(ca: Ca) -> effective.Finding | None:
     )
 
 
-SECRET_CHECKS: Final = (secret_unavailable, secret_forbidden, secret_not_found, secret_not_bound, secret_key_missing)
+SECRET_CHECKS: Final = (
+    secret_unavailable,
+    secret_forbidden,
+    secret_not_found,
+    secret_not_bound,
+    secret_key_missing,
+    client_certificate_invalid,
+)
 CA_CHECKS: Final = (ca_unavailable, ca_forbidden, ca_not_found, ca_invalid)

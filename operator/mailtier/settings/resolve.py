@@ -68,6 +68,11 @@ class Plan:
         return self.values.secret if self.admitted else None
 
     @property
+    def certificate(self) -> observed.SecretNeed | None:
+        """The Secret with the client certificate to read; None if there is none to be read."""
+        return self.values.certificate if self.admitted else None
+
+    @property
     def ca(self) -> observed.CaNeed | None:
         """The CA bundle to read; None if there is none to be read."""
         return self.values.ca if self.admitted else None
@@ -80,6 +85,7 @@ class Resolution:
     Attributes:
         viewer: Whose status it is for: Org, or Host for the host's own.
         read_every: How often what it refers to is read again.
+        certificate_expires_at: When the client certificate ends, aware UTC; None without one that can be used.
         host: The host's settings that it was made from; None without any that fit the schema.
         org: The organization's; None for the host's own, and where they do not fit the schema.
     """
@@ -88,6 +94,7 @@ class Resolution:
     effective: effective.Effective
     references: References
     read_every: dt.timedelta = observed.EVERY
+    certificate_expires_at: dt.datetime | None = None
     host: settings.HostSpec | None
     org: settings.OrgSpec | None
 
@@ -170,7 +177,7 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
 
     Args:
         planned: The plan.
-        reads: What its `secret` and `ca` were found to be.
+        reads: What its `secret`, `certificate` and `ca` were found to be.
     """
     values = planned.values
     endpoint, auth = values.endpoint, values.auth
@@ -183,12 +190,28 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
             tls = dataclasses.replace(endpoint.tls, ca=ca.read.digest)
             endpoint = dataclasses.replace(endpoint, tls=tls)
         unfit += _for_viewer(found, planned.viewer, endpoint.origin)
+    # To agree to the use of what is secret would not help where the server must not be used.
+    advise = not any(finding.reason in _REFUSES_SERVER for finding in planned.findings)
+    expires_at: dt.datetime | None = None
+    if planned.certificate is not None and endpoint is not None and auth is not None:
+        assert auth.certificate is not None
+        shown = references.Secret(
+            need=planned.certificate,
+            read=reads.certificate or _UNREAD_SECRET,
+            wanted=binding.certificate_servers(endpoint),
+            advise=advise,
+        )
+        found = references.find(references.SECRET_CHECKS, shown)
+        if not found:
+            expires_at = shown.read.expires_at
+            certificate = dataclasses.replace(auth.certificate, version=shown.read.version)
+            auth = dataclasses.replace(auth, certificate=certificate)
+        unfit = _for_viewer(found, planned.viewer, endpoint.origin) + unfit
     if planned.secret is not None and endpoint is not None and auth is not None:
         assert auth.secret is not None
         wanted = binding.servers(endpoint, auth)
-        refused = any(finding.reason in _REFUSES_SERVER for finding in planned.findings)
         secret = references.Secret(
-            need=planned.secret, read=reads.secret or _UNREAD_SECRET, wanted=wanted, advise=not refused
+            need=planned.secret, read=reads.secret or _UNREAD_SECRET, wanted=wanted, advise=advise
         )
         found = references.find(references.SECRET_CHECKS, secret)
         if not found:
@@ -199,6 +222,7 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
         viewer=planned.viewer,
         references=_how_far(planned),
         read_every=reads.every,
+        certificate_expires_at=expires_at,
         host=planned.host,
         org=planned.org,
         effective=effective.Effective(
@@ -237,7 +261,8 @@ def _by_address(case: cases.Case) -> effective.ByAddress:
 def _how_far(planned: Plan) -> References:
     if not planned.admitted:
         return References.NOT_READ
-    return References.NONE if planned.secret is None and planned.ca is None else References.READ
+    is_any = any((planned.secret, planned.certificate, planned.ca))
+    return References.READ if is_any else References.NONE
 
 
 def _state(

@@ -55,6 +55,7 @@ class Values:
         provenance: Path of every value to its tier.
         suspended: Whether either tier holds delivery.
         secret: The Secret with the credentials, if there is one.
+        certificate: The Secret with the client certificate, if there is one.
         ca: The CA bundle, if there is one.
     """
 
@@ -68,6 +69,7 @@ class Values:
     provenance: Mapping[str, vocabulary.Origin]
     suspended: bool
     secret: observed.SecretNeed | None
+    certificate: observed.SecretNeed | None
     ca: observed.CaNeed | None
 
     @property
@@ -100,12 +102,16 @@ def join(
     policy = host.policy if host else None
     owner = _HOST if org.smtp is None else _ORG
     smtp = org.smtp or (host.smtp if host else None)
-    endpoint = ca = auth = secret = None
+    endpoint = ca = auth = secret = certificate = None
     if smtp is not None:
         namespaces = {_HOST: operator_namespace, _ORG: organization.namespace}
         endpoint = _endpoint(ledger, smtp, owner, policy)
         ca = _ca(smtp, namespaces[owner])
         auth, secret = credentials.choose(ledger, host, org, owner=owner, namespaces=namespaces)
+        certificate = credentials.choose_certificate(ledger, smtp, org, auth, owner=owner, namespaces=namespaces)
+        if auth is not None and certificate is not None:
+            shown = effective.CertificateReference(namespace=certificate.namespace, name=certificate.name, version="")
+            auth = dataclasses.replace(auth, certificate=shown)
         is_there = owner == _HOST or host_server.is_named(host, endpoint.host)
         endpoint = dataclasses.replace(endpoint, is_host_s=is_there and not host_server.is_trusted(host, auth))
     return Values(
@@ -119,6 +125,7 @@ def join(
         suspended=_is_suspended(ledger, host, org),
         provenance=ledger.provenance,
         secret=secret,
+        certificate=certificate,
         ca=ca,
     )
 

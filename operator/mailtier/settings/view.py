@@ -25,7 +25,10 @@ def nest(settings: effective.Effective, *, viewer: vocabulary.Origin) -> dict[st
         },
     }
     if endpoint is not None:
-        nested["smtp"] = {"host": endpoint.host, "port": endpoint.port, "tls": _tls(endpoint.tls)}
+        tls = _tls(endpoint.tls)
+        if auth is not None and auth.certificate is not None and (viewer == _HOST or endpoint.origin == _ORG):
+            tls["clientCertificateSecretName"] = auth.certificate.name
+        nested["smtp"] = {"host": endpoint.host, "port": endpoint.port, "tls": tls}
     if endpoint is not None and auth is not None:
         shown: dict[str, Any] = {"mechanism": auth.mechanism.value}
         nested["auth"] = shown
@@ -84,6 +87,8 @@ def details(settings: effective.Effective) -> dict[str, str]:
     if auth is not None and auth.secret is not None:
         shown["auth.secretNamespace"] = auth.secret.namespace
         shown["auth.secretKey"] = auth.secret.key or None
+    if auth is not None and auth.certificate is not None:
+        shown["smtp.tls.clientCertificateSecretNamespace"] = auth.certificate.namespace
     if auth is not None and auth.oauth2 is not None:
         shown["auth.oauth2.keyID"] = auth.oauth2.key_id
         shown["auth.oauth2.clientSecretKey"] = auth.oauth2.client_secret_key
@@ -115,6 +120,8 @@ def provenance(settings: effective.Effective, nested: dict[str, Any]) -> dict[st
 def _is_shown(path: str, nested: dict[str, Any]) -> bool:
     if path in {"auth.passwordSecretRef", "auth.oauth2.secretRef"}:
         return "secretName" in nested.get("auth", {})
+    if path == "smtp.tls.clientCertificateRef":
+        return "clientCertificateSecretName" in nested.get("smtp", {}).get("tls", {})
     group: Any = nested
     for name in path.split("."):
         group = group.get(name)

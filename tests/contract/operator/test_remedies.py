@@ -42,6 +42,10 @@ MORE: dict[str, tuple[dict[str, typing.Any], list[str]]] = {
         },
         ["SecretNotFound", "CaNotFound"],
     ),
+    "client-certificate": (
+        {**OWN, "smtp": {"host": "smtp.team.example", "tls": {"clientCertificateRef": {"name": "client"}}}},
+        ["SecretNotFound", "ClientCertificateInvalid"],
+    ),
     "address": ({**OWN, "from": {"address": "team@xn--zzzzzzzzzz99999"}}, ["Invalid", "SecretNotFound"]),
 }
 """Specs that are broken otherwise than the tutorial's, under its host, and the reasons that may be met on the way."""
@@ -77,6 +81,9 @@ def stage(
     for name, (spec, _) in MORE.items():
         world.namespace(f"more-{name}", mail="on")
         world.org(f"more-{name}", **spec)
+    there = ("-n", "more-client-certificate", "client")
+    cluster.kubectl("create", "secret", "generic", *there, "--from-literal=tls.crt=a", "--from-literal=tls.key=b")
+    cluster.kubectl("annotate", "secret", *there, "mailtier.dev/endpoint=smtp.team.example")
     yield world
     cluster.kubectl("delete", "oes", "--all", "--all-namespaces", "--wait=false")
     cluster.kubectl("delete", "hes", "--all", "--wait=false")
@@ -92,8 +99,12 @@ def mended(
     bundle = tmp_path_factory.mktemp("bundle") / "ca.pem"
     bundle.write_text(ca.ca_pem, encoding="ascii")
 
+    client = ca.issue("team.example", file_name="client")
+
     def mend(namespace: str) -> list[str]:
-        stranger = remedies.Stranger(world=stage, namespace=namespace, bundle=bundle, host_file=tutorial.host_file())
+        stranger = remedies.Stranger(
+            world=stage, namespace=namespace, bundle=bundle, client=client, host_file=tutorial.host_file()
+        )
         return stranger.mend()
 
     spaces = [*(f"broken-{example.number}" for example in EXAMPLES), *(f"more-{name}" for name in MORE)]

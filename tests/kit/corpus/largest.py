@@ -56,6 +56,7 @@ def _settings() -> dict[str, typing.Any]:
                 "serverName": _name(253),
                 "minVersion": "TLS1.3",
                 "caRef": {"kind": "ConfigMap", "name": _name(253), "key": "k" * 253},
+                "clientCertificateRef": {"name": _name(253)},
             },
         },
         "auth": {

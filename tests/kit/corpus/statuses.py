@@ -74,7 +74,12 @@ def _effective() -> dict[str, typing.Any]:
         "smtp": {
             "host": "smtp.example.com",
             "port": 587,
-            "tls": {"mode": "StartTLS", "serverName": "mail.example.com", "minVersion": "TLS1.2"},
+            "tls": {
+                "mode": "StartTLS",
+                "serverName": "mail.example.com",
+                "minVersion": "TLS1.2",
+                "clientCertificateSecretName": "client",
+            },
         },
         "auth": {
             "mechanism": "XOAUTH2",

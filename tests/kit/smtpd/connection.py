@@ -339,6 +339,8 @@ class Connection(asyncio.Protocol):
         self._transport = upgraded
         self._dialogue.became_protected()
         self._transcript.tls = True
+        shown = upgraded.get_extra_info("peercert") or {}
+        self._transcript.client_names = tuple(name for kind, name in shown.get("subjectAltName", ()) if kind == "DNS")
         self._transcript.sni = _server_names.get(upgraded.get_extra_info("ssl_object"))
 
     def _send(self, reply: str | bytes) -> None:

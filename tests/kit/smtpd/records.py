@@ -49,6 +49,7 @@ class Transcript:
         lines: Everything that was said.
         tls: Whether the connection is, or was in the end, protected.
         sni: The server name that the client asked for in its TLS handshake.
+        client_names: The DNS names in the certificate that the client showed; empty where it showed none.
         tls_error: Why the TLS handshake failed.
         violations: How the client broke the protocol.
         closed: Whether the connection has ended.
@@ -59,6 +60,7 @@ class Transcript:
     lines: list[Line] = dataclasses.field(default_factory=list)
     tls: bool = False
     sni: str | None = None
+    client_names: tuple[str, ...] = ()
     tls_error: str | None = None
     violations: list[str] = dataclasses.field(default_factory=list)
     closed: bool = False

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import typing
 
-from kit import api, tiers
+from kit import api, specs, tiers
 from mailtier.api import names
 from mailtier.handlers import hosts, probes, publishing, reads, resolving, store
 from mailtier.kube import paths
@@ -38,6 +38,7 @@ class World:
             changed=lambda _: None,
             is_published=lambda _: False,
             publish=lambda _: None,
+            wall=lambda: specs.NOW,
             monotonic=lambda: 0.0,
             jitter=lambda: 0.5,
         )

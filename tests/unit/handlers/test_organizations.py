@@ -60,6 +60,7 @@ class World:
             changed=lambda _: None,
             is_published=lambda _: False,
             publish=lambda _: None,
+            wall=lambda: specs.NOW,
             monotonic=lambda: 0.0,
             jitter=lambda: 0.5,
         )

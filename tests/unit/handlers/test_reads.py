@@ -4,12 +4,14 @@ import asyncio
 import base64
 import collections.abc
 import contextlib
+import datetime as dt
+import pathlib
 import typing
 
 import pytest
 import trustme
 
-from kit import api, tiers, virtual_time
+from kit import api, certs, specs, tiers, virtual_time
 from mailtier.handlers import keys, reads
 from mailtier.kube import errors, paths
 from mailtier.settings import bundles, observed, resolve
@@ -25,6 +27,7 @@ class World:
     def __init__(self, monotonic: collections.abc.Callable[[], float] | None = None) -> None:
         self.api = api.Api()
         self.now = 0.0
+        self.wall = specs.NOW
         self.changed: list[keys.Key] = []
         self.published: list[str] = []
         self.refused: errors.ApiError | None = None
@@ -33,6 +36,7 @@ class World:
             changed=self.changed.append,
             publish=self._publish,
             is_published=lambda digest: digest in self.published,
+            wall=lambda: self.wall,
             monotonic=monotonic or (lambda: self.now),
             jitter=lambda: 1.0,
         )
@@ -299,3 +303,48 @@ def test_whoever_knows_better_has_it_read_at_once(version: str | None, is_read: 
             assert bool(world.changed) == is_read
 
     virtual_time.run(contradict())
+
+
+CERTIFICATE = paths.secrets("team-a", "client")
+
+
+def _with_certificate() -> resolve.Plan:
+    return plan(smtp={"host": "smtp.example.org", "tls": {"clientCertificateRef": {"name": "client"}}})
+
+
+async def test_a_client_certificate_ends_without_a_change_of_its_secret(world: World, tmp_path: pathlib.Path) -> None:
+    """It is read by the schedule as a password is (R9), and its users are told when it has ended; no key is kept."""
+    leaf = certs.Authority(tmp_path).issue("c.example.org", not_after=specs.NOW + dt.timedelta(hours=1))
+    values = {"tls.crt": leaf.cert_path.read_bytes(), "tls.key": leaf.key_path.read_bytes()}
+    world.secret()
+    world.api.objects[CERTIFICATE] = {
+        "metadata": {
+            "uid": "c",
+            "resourceVersion": "1",
+            "annotations": {"mailtier.dev/endpoint": "smtp.example.org:587"},
+        },
+        "type": "kubernetes.io/tls",
+        "data": {key: base64.b64encode(value).decode() for key, value in values.items()},
+    }
+    found = await world.reader.read_for(USER, _with_certificate(), fresh=True)
+    assert found.certificate is not None
+    assert (found.certificate.outcome, found.certificate.unfit) == (OUTCOME.FOUND, None)
+    assert found.certificate.expires_at == specs.NOW + dt.timedelta(hours=1)
+    assert "PRIVATE" not in repr(found)
+    world.wall = specs.NOW + dt.timedelta(hours=2)
+    later = await world.reader.read_for(USER, _with_certificate(), fresh=True)
+    assert later.certificate is not None
+    assert later.certificate.version == found.certificate.version
+    assert later.certificate.problem.startswith("the certificate ended on")
+
+
+async def test_only_a_secret_that_somebody_read_otherwise_is_read_again(world: World) -> None:
+    """A probe names the versions of all that it authenticated with; what is known here in that version stays."""
+    world.secret("1")
+    world.api.objects[CERTIFICATE] = {"metadata": {"uid": "c", "resourceVersion": "1"}, "data": {}}
+    await world.reader.read_for(USER, _with_certificate(), fresh=True)
+    queued = world.reader._schedule
+    world.reader.read_again(USER, version="u/1 c/1")
+    assert len(queued) == 0
+    world.reader.read_again(USER, version="u/1 c/2")
+    assert len(queued) == 1

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from kit import api, tiers
+from kit import api, specs, tiers
 from mailtier.handlers import keys, probes, reads, resolving, store
 from mailtier.kube import errors, paths
 from mailtier.settings import observed
@@ -26,6 +26,7 @@ class World:
             changed=lambda _key: None,
             publish=lambda _bundle: None,
             is_published=lambda _digest: False,
+            wall=lambda: specs.NOW,
             monotonic=lambda: self.now,
             jitter=lambda: 1.0,
         )

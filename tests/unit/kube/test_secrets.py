@@ -33,7 +33,7 @@ def test_values_are_what_the_secret_has() -> None:
 def test_value_is_not_shown(rest: str) -> None:
     """Neither the read nor a value shows the text in a repr, a traceback or a pickle (R1)."""
     data = secrets.Data({"password": encoded(f"hunter2{rest}".encode())})
-    read = secrets.SecretContents(uid="1", resource_version="2", annotations={}, data=data)
+    read = secrets.SecretContents(uid="1", resource_version="2", kind="Opaque", annotations={}, data=data)
     error = RuntimeError(f"{read!r} {data} {data['password']} {data['password']!r}")
     told = "".join(traceback.format_exception(error))
     assert "Data(['password'])" in told

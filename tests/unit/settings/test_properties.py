@@ -17,7 +17,7 @@ OAUTH2 = {
 Case = tuple[observed.Observed, observed.Reads]
 HOST, ORG, DEFAULT = vocabulary.Origin.HOST, vocabulary.Origin.ORG, vocabulary.Origin.DEFAULT
 PATHS = {
-    "smtp": {"host", "port", "tls.mode", "tls.serverName", "tls.minVersion", "tls.caRef"},
+    "smtp": {"host", "port", "tls.mode", "tls.serverName", "tls.minVersion", "tls.caRef", "tls.clientCertificateRef"},
     "from": {"address", "displayName", "replyTo", "envelope"},
     "delivery": {
         *("heloName", "maxConnections", "messagesPerConnection", "ratePerMinute", "maxAge"),
@@ -61,6 +61,30 @@ def test_a_password_reaches_no_endpoint_that_its_secret_does_not_name(case: Case
     else:
         assert found.auth.origin is ORG
         assert found.auth.secret.namespace == situation.organization.namespace
+
+
+@hypothesis.settings(max_examples=400)
+@given(specs.cases())
+def test_a_client_certificate_is_shown_to_no_server_that_its_secret_does_not_name(case: Case) -> None:
+    """R1, R3: it is the endpoint's owner's and bound to it, and the host's is never beside an organization's login."""
+    situation, reads = case
+    found = _resolve(situation, reads)
+    if found.state is not effective.State.ACTIVE or found.auth is None or found.auth.certificate is None:
+        return
+    shown = found.auth.certificate
+    assert found.endpoint is not None
+    assert found.endpoint.tls.mode is not vocabulary.TlsMode.DISABLED
+    assert reads.certificate is not None
+    assert (reads.certificate.outcome, reads.certificate.unfit) == (observed.ReadOutcome.FOUND, None)
+    assert binding.unbound(reads.certificate.annotation, binding.certificate_servers(found.endpoint)) == ()
+    assert shown.version == reads.certificate.version
+    assert found.provenance["smtp.tls.clientCertificateRef"] is found.endpoint.origin
+    if found.endpoint.origin is HOST:
+        assert isinstance(situation.org, settings.OrgSpec)
+        assert (situation.org.smtp, situation.org.auth) == (None, None)
+        assert shown.namespace == situation.operator_namespace
+    else:
+        assert shown.namespace == situation.organization.namespace
 
 
 def _has_ca(host: settings.HostSpec) -> bool:

@@ -122,3 +122,75 @@ def test_what_was_not_read_is_not_there() -> None:
     found = resolve.conclude(tiers.plan(tiers.RELAY, {}), observed.Reads()).effective
     assert found.state is effective.State.UNRESOLVED
     assert [finding.reason.name for finding in found.findings] == ["ApiUnavailable"]
+
+
+CERTIFICATE: dict[str, Any] = {"tls": {"clientCertificateRef": {"name": "client"}}}
+
+
+@pytest.mark.parametrize(
+    ("read", "reason", "part"),
+    [
+        (
+            observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND),
+            "SecretNotFound",
+            (
+                "`kubectl create secret tls -n team-a client --cert=FILE --key=FILE` and bind it to the endpoint with"
+                " `kubectl annotate secret -n team-a client 'mailtier.dev/endpoint=smtp.example.org:587' --overwrite`"
+            ),
+        ),
+        (
+            observed.SecretRead(outcome=FOUND, version="u/1"),
+            "SecretNotBound",
+            "if its certificate may be sent there, run `kubectl annotate secret -n team-a client",
+        ),
+        (
+            observed.SecretRead(outcome=FOUND, version="u/1", annotation="smtp.example.org,https://login.example.org"),
+            "SecretNotBound",
+            "is for access tokens, as its annotation says, so that nothing in it is sent as a certificate",
+        ),
+        (
+            observed.SecretRead(
+                outcome=FOUND,
+                version="u/1",
+                annotation="smtp.example.org",
+                unfit=specs.CERTIFICATE,
+                problem="the certificate ended on 2026-01-01",
+            ),
+            "ClientCertificateInvalid",
+            (
+                "Secret team-a/client, key tls.crt: the certificate ended on 2026-01-01. Have it renewed by what issues"
+                " it, or put certificate and key there anew with `kubectl delete secret -n team-a client`, `kubectl"
+                " create secret tls -n team-a client --cert=FILE --key=FILE` and `kubectl annotate secret"
+            ),
+        ),
+    ],
+)
+def test_an_own_client_certificate_that_cannot_be_shown(read: observed.SecretRead, reason: str, part: str) -> None:
+    """The finding names the field, what is wrong and what mends it; mail waits meanwhile."""
+    org = {**tiers.OWN, "smtp": {**tiers.OWN["smtp"], **CERTIFICATE}}
+    found = tiers.conclude(tiers.RELAY, org, certificate=read).effective
+    assert found.state is effective.State.UNRESOLVED
+    assert [(each.reason.name, each.field) for each in found.findings] == [
+        (reason, "spec.smtp.tls.clientCertificateRef")
+    ]
+    assert part in found.findings[0].message
+
+
+def test_of_a_certificate_that_is_not_bound_nothing_is_told() -> None:
+    """R3: whoever writes the settings learns nothing that is in a Secret whose owner has not agreed."""
+    org = {**tiers.OWN, "smtp": {**tiers.OWN["smtp"], **CERTIFICATE}}
+    read = observed.SecretRead(outcome=FOUND, version="u/1", unfit=specs.CERTIFICATE, problem="the certificate ended")
+    found = tiers.conclude(tiers.RELAY, org, certificate=read).effective
+    assert [each.reason.name for each in found.findings] == ["SecretNotBound"]
+    assert "ended" not in found.findings[0].message
+
+
+def test_the_host_s_certificate_is_the_platform_team_s_to_mend() -> None:
+    """R7: an organization that inherits the server learns neither the Secret's name nor what is wrong with it."""
+    host = {**tiers.RELAY, "smtp": {**tiers.RELAY["smtp"], **CERTIFICATE}}
+    read = observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND)
+    (finding,) = tiers.conclude(host, {}, certificate=read).effective.findings
+    assert (finding.reason.name, finding.field) == ("SecretNotFound", "")
+    assert "client" not in finding.message
+    (mine,) = tiers.conclude_host(host, certificate=read).effective.findings
+    assert mine.field == "spec.smtp.tls.clientCertificateRef"

@@ -18,7 +18,11 @@ _Path = tuple[str, ...]
 _FULL: typing.Final[tiers.Json] = {
     "smtp": {
         "host": "relay.example.com",
-        "tls": {"serverName": "mail.example.com", "caRef": {"kind": "Secret", "name": "ca"}},
+        "tls": {
+            "serverName": "mail.example.com",
+            "caRef": {"kind": "Secret", "name": "ca"},
+            "clientCertificateRef": {"name": "client"},
+        },
     },
     "auth": {"username": "relay", "passwordSecretRef": {"name": "relay"}},
     "from": {"address": "no-reply@example.com", "displayName": "Relay", "replyTo": "help@example.com"},
@@ -56,6 +60,7 @@ _OF_NO_FIELD: typing.Final = {
     "endpoint.origin": "in provenance",
     "auth.origin": "in provenance",
     "auth.secret.version": "changes without anybody's edit; Verified names it",
+    "auth.certificate.version": "changes without anybody's edit; Verified names it",
     "auth.oauth2.server.host": "a part of the URL",
     "auth.oauth2.server.port": "a part of the URL",
     "notifications.PasswordRecovery.recipients": "always empty: the notification names the recipient",
@@ -70,6 +75,7 @@ _NOT_IN_STATUS: typing.Final = {
     "recipients": "of the host's policy",
     "auth.secret.namespace": "the organization's own",
     "auth.secret.key": "as the spec says",
+    "auth.certificate.namespace": "the organization's own",
     "auth.oauth2.key_id": "as the spec says",
     "auth.oauth2.client_secret_key": "as the spec says",
     "auth.oauth2.private_key_key": "as the spec says",

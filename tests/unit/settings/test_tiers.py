@@ -199,3 +199,44 @@ def test_names_are_normalized() -> None:
     assert found.endpoint is not None
     assert (found.endpoint.host, found.endpoint.tls.server_name) == ("relay.example.com", "mail.example.com")
     assert found.delivery.helo_name == "h.example.com"
+
+
+_SHOWN = {"tls": {"clientCertificateRef": {"name": "client"}}}
+
+
+def _certificate(name: str, namespace: str) -> effective.CertificateReference:
+    return effective.CertificateReference(namespace=namespace, name=name, version="uid/2")
+
+
+@pytest.mark.parametrize(
+    ("org", "expected"),
+    [
+        ({}, _certificate("client", "mailtier")),
+        ({"from": {"displayName": "Team A"}}, _certificate("client", "mailtier")),
+        # Whatever an organization brings to the host's server, it comes without what the server knows the host by.
+        ({"auth": tiers.OWN["auth"]}, None),
+        ({"auth": {"mechanism": "Anonymous"}}, None),
+        # Nor does the host's server by another way in the settings.
+        ({**tiers.OWN, "smtp": {"host": "relay.example.com"}}, None),
+        (tiers.OWN, None),
+        ({**tiers.OWN, "smtp": {**tiers.OWN["smtp"], **_SHOWN}}, _certificate("client", "team-a")),
+    ],
+)
+def test_whose_certificate_a_server_is_shown(org: tiers.Json, expected: effective.CertificateReference | None) -> None:
+    """R3: the endpoint's owner's, and the host's together with nothing but the host's own auth."""
+    found = tiers.settle({**tiers.RELAY, "smtp": {**tiers.RELAY["smtp"], **_SHOWN}}, org)
+    assert found.auth is not None
+    assert found.auth.certificate == expected
+
+
+def test_a_certificate_in_place_of_a_login_is_anonymous() -> None:
+    """The host's goes without auth; an organization's own server needs the leave that an anonymous one needs."""
+    host = {"smtp": {"host": "relay.example.com", **_SHOWN}, "from": tiers.RELAY["from"]}
+    found = tiers.settle(host, {})
+    assert found.auth is not None
+    assert found.auth.mechanism is vocabulary.Mechanism.ANONYMOUS
+    assert found.auth.certificate == _certificate("client", "mailtier")
+    own = {**tiers.OWN, "smtp": {**tiers.OWN["smtp"], **_SHOWN}, "auth": {"mechanism": "Anonymous"}}
+    assert tiers.findings(host, own) == [("AnonymousNotAllowed", "spec.auth.mechanism")]
+    allowed = {**host, "policy": {"endpoints": {"anonymous": True}}}
+    assert tiers.findings(allowed, own) == []

@@ -12,8 +12,8 @@ SECRET_NOT_FOUND: Final = definition.reconciling(
     _R,
     name="SecretNotFound",
     meaning="The Secret does not exist (yet).",
-    remedy="Create the Secret with the command that the message gives, or correct the name in passwordSecretRef or"
-    " oauth2.secretRef.",
+    remedy="Create the Secret with the command that the message gives, or correct the name in passwordSecretRef,"
+    " oauth2.secretRef or clientCertificateRef.",
 )
 SECRET_NOT_BOUND: Final = definition.stalled(
     _R,
@@ -28,6 +28,14 @@ SECRET_KEY_MISSING: Final = definition.stalled(
     meaning="The Secret has no such key, or its value is not fit: one line of UTF-8 text, or one private key in PEM.",
     remedy="Put the value under the key with the command that the message gives, or correct the key in"
     " passwordSecretRef or oauth2.secretRef.",
+)
+CLIENT_CERTIFICATE_INVALID: Final = definition.stalled(
+    _R,
+    name="ClientCertificateInvalid",
+    meaning="The Secret with the client certificate is not of type kubernetes.io/tls, its certificate or key cannot be"
+    " used or do not belong together, or the certificate is not valid now.",
+    remedy="Mend what the message names: tls.crt with the certificate first, tls.key with its private key without a"
+    " passphrase. A certificate that has ended is renewed by whoever issued it; the new one is used without a restart.",
 )
 NAMESPACE_NOT_GRANTED: Final = definition.reconciling(
     _R,

@@ -89,7 +89,8 @@ TLS_FAILED: Final = definition.Reason(
     name="TlsFailed",
     conditions=(_V,),
     meaning="The TLS handshake failed, or the certificate did not verify.",
-    remedy="Check smtp.tls: mode, serverName, and caRef for a private CA.",
+    remedy="Check smtp.tls: mode, serverName, caRef for a private CA, and clientCertificateRef for a server that asks"
+    " who connects.",
 )
 TLS_NOT_SPOKEN: Final = definition.Reason(
     name="TlsNotSpoken",

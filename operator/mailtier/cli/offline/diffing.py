@@ -117,16 +117,14 @@ def unbound(
     """
     wanted: dict[str, tuple[dict[binding.BoundServer, None], list[str]]] = {}
     for name, settings in sorted(new.items()):
-        former, endpoint, auth = old.get(name), settings.endpoint, settings.auth
-        if former is None or endpoint is None or auth is None or auth.secret is None:
-            continue
-        secret = f"{auth.secret.namespace}/{auth.secret.name}"
-        servers = binding.servers(endpoint, auth)
-        if secret not in assumed or servers == _servers(former):
-            continue
-        entries, who = wanted.setdefault(secret, ({}, []))
-        entries |= dict.fromkeys(servers)
-        who.append(name)
+        former = old.get(name)
+        before = {} if former is None else _servers(former)
+        for secret, servers in _servers(settings).items():
+            if former is None or secret not in assumed or servers in before.values():
+                continue
+            entries, who = wanted.setdefault(secret, ({}, []))
+            entries |= dict.fromkeys(servers)
+            who.append(name)
     for secret, (entries, who) in wanted.items():
         more = f" and {len(who) - 1} more" if len(who) > 1 else ""
         yield (
@@ -135,10 +133,17 @@ def unbound(
         )
 
 
-def _servers(settings: effective.Effective) -> Sequence[binding.BoundServer]:
-    if settings.endpoint is None or settings.auth is None:
-        return ()
-    return binding.servers(settings.endpoint, settings.auth)
+def _servers(settings: effective.Effective) -> dict[str, Sequence[binding.BoundServer]]:
+    """Return the servers that each Secret has to list, by `namespace/name`."""
+    found: dict[str, Sequence[binding.BoundServer]] = {}
+    endpoint, auth = settings.endpoint, settings.auth
+    if endpoint is None or auth is None:
+        return found
+    if auth.certificate is not None:
+        found[f"{auth.certificate.namespace}/{auth.certificate.name}"] = binding.certificate_servers(endpoint)
+    if auth.secret is not None:
+        found[f"{auth.secret.namespace}/{auth.secret.name}"] = binding.servers(endpoint, auth)
+    return found
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The options that the offline commands share, and what they say of their input on stderr."""
 
+import datetime as dt
 import enum
 import shlex
 import sys
@@ -80,7 +81,8 @@ def load(paths: Sequence[str]) -> world.World:
 
 def judge(objects: world.World, *, namespace: str, strict: bool) -> judging.Judge:
     """Return the judge of a world."""
-    return judging.Judge(objects, operator_namespace=namespace, strict=strict)
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251  # Here the program is wired up.
+    return judging.Judge(objects, operator_namespace=namespace, now=now, strict=strict)
 
 
 def say(text: str) -> None:

@@ -1,5 +1,6 @@
 """What the operator would make of a world: the same plan and conclusion, in memory."""
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 
 from mailtier.api import names, policies, settings, vocabulary
@@ -10,18 +11,21 @@ from mailtier.settings import effective, observed, policy, resolve
 class Judge:
     """Resolves the host's settings and every organization's, with an object or without."""
 
-    def __init__(self, objects: world.World, *, operator_namespace: str, strict: bool = False) -> None:
+    def __init__(
+        self, objects: world.World, *, operator_namespace: str, now: dt.datetime, strict: bool = False
+    ) -> None:
         """Make a judge.
 
         Args:
             objects: What there is.
             operator_namespace: Where the host's references live.
+            now: Aware UTC time, for certificates that end.
             strict: Whether Secrets, CA bundles and labels that are not there do not exist.
         """
         self.world = objects
         self._namespace = operator_namespace
         self._strict = strict
-        self._reader = file_reads.FileReads(objects, strict=strict)
+        self._reader = file_reads.FileReads(objects, strict=strict, now=now)
 
     @property
     def assumed(self) -> file_reads.Assumed:

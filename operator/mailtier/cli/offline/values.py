@@ -9,6 +9,11 @@ from mailtier.settings import codec, effective, view
 
 _SECRET: Final = {"auth.secretName": "name", "auth.secretNamespace": "namespace", "auth.secretKey": "key"}
 """What a status and an effective ConfigMap say of the Secret that the spec refers to."""
+_CERTIFICATE: Final = {
+    "smtp.tls.clientCertificateSecretName": "smtp.tls.clientCertificateRef.name",
+    "smtp.tls.clientCertificateSecretNamespace": "smtp.tls.clientCertificateRef.namespace",
+}
+"""The same of the client certificate."""
 _OAUTH2_KEYS: Final = {
     f"auth.oauth2.{name}": f"auth.oauth2.secretRef.{name}"
     for name in ("clientSecretKey", "privateKeyKey", "refreshTokenKey")
@@ -89,7 +94,8 @@ def of_status(status: Mapping[str, Any]) -> dict[str, Value]:
     """
     origins = {path: vocabulary.Origin(origin) for path, origin in status.get("provenance", {}).items()}
     flat = view.flatten({name: group for name, group in status.items() if name != "provenance"})
-    spelled = {path.replace("auth.secretName", "auth.passwordSecretRef.name"): text for path, text in flat.items()}
+    as_set = {"auth.secretName": "auth.passwordSecretRef.name", **_CERTIFICATE}
+    spelled = {as_set.get(path, path): text for path, text in flat.items()}
     found = {}
     for path in sorted(spelled, key=rank):
         found[path] = Value(text=spelled[path], origin=_nearest(origins, path))
@@ -101,7 +107,7 @@ def _as_set(settings: effective.Effective, path: str) -> str:
     if path in _SECRET:
         is_oauth2 = settings.auth is not None and settings.auth.oauth2 is not None
         return f"auth.{'oauth2.secretRef' if is_oauth2 else 'passwordSecretRef'}.{_SECRET[path]}"
-    return "smtp.tls.caRef" if path == "smtp.tls.ca" else _OAUTH2_KEYS.get(path, path)
+    return {"smtp.tls.ca": "smtp.tls.caRef", **_CERTIFICATE, **_OAUTH2_KEYS}.get(path, path)
 
 
 def _suspend(settings: effective.Effective) -> str:

@@ -51,6 +51,14 @@ class HandshakeCause(enum.Enum):
     """The peer ended the connection in the middle of it, without a word."""
     WEAK_KEY = enum.auto()
     """A key or signature below what OpenSSL takes."""
+    CERTIFICATE_REQUIRED = enum.auto()
+    """The peer wants a client certificate, and was shown none."""
+    CERTIFICATE_REFUSED = enum.auto()
+    """The peer does not take the client certificate: it is revoked, of a kind that it does not know, or not meant."""
+    CERTIFICATE_EXPIRED = enum.auto()
+    """The peer takes the client certificate for one that has ended."""
+    CERTIFICATE_UNKNOWN_CA = enum.auto()
+    """The peer does not know the authority of the client certificate."""
 
 
 class HandshakeError(ssl.SSLError):
@@ -78,14 +86,46 @@ _CAUSES: Final = {
     "EE_KEY_TOO_SMALL": HandshakeCause.WEAK_KEY,
     "CA_KEY_TOO_SMALL": HandshakeCause.WEAK_KEY,
     "CA_MD_TOO_WEAK": HandshakeCause.WEAK_KEY,
+    **dict.fromkeys(
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "TLSV1_ALERT_CERTIFICATE_REQUIRED"), HandshakeCause.CERTIFICATE_REQUIRED
+    ),
+    **dict.fromkeys(
+        (
+            "SSLV3_ALERT_BAD_CERTIFICATE",
+            "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+            "SSLV3_ALERT_CERTIFICATE_REVOKED",
+            "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+            "TLSV1_ALERT_ACCESS_DENIED",
+        ),
+        HandshakeCause.CERTIFICATE_REFUSED,
+    ),
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": HandshakeCause.CERTIFICATE_EXPIRED,
+    "TLSV1_ALERT_UNKNOWN_CA": HandshakeCause.CERTIFICATE_UNKNOWN_CA,
 }
 """OpenSSL's names for what a handshake failed of; version 3.2 gave one alert another name."""
 
 
+_OF_CLIENT_CERTIFICATE: Final = frozenset(
+    {
+        HandshakeCause.CERTIFICATE_REQUIRED,
+        HandshakeCause.CERTIFICATE_REFUSED,
+        HandshakeCause.CERTIFICATE_EXPIRED,
+        HandshakeCause.CERTIFICATE_UNKNOWN_CA,
+    }
+)
+
+
 class Secured:
-    """A TLS connection whose handshake is done, as asyncio takes one: in place of a context, for one connection."""
+    """A TLS connection whose handshake is done, as asyncio takes one: in place of a context, for one connection.
+
+    Attributes:
+        refusal: Why the peer takes it for failed nevertheless: with TLS 1.3 it looks at the client certificate when
+            the client is done, and says what it thinks of it in place of its first words (RFC 8446 section 4.4.2.4).
+            None where it has not.
+    """
 
     def __init__(self, established: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+        self.refusal: HandshakeError | None = None
         self._established = established
         self._incoming = incoming
         self._outgoing = outgoing
@@ -97,7 +137,25 @@ class Secured:
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **_fixed_already: Any) -> "_Through":
         """Return the connection, reading from and writing to the buffers of whoever asks."""
-        return _Through(self._established, (incoming, self._incoming), (self._outgoing, outgoing))
+        return _Through(self._established, (incoming, self._incoming), (self._outgoing, outgoing), self._note_refusal)
+
+    def hear_out(self, sock: socket.socket) -> None:
+        """Note what the peer thinks of the handshake, where asyncio has lost the connection before it was read.
+
+        Args:
+            sock: The connection, by a descriptor that is still open; non-blocking.
+        """
+        with contextlib.suppress(OSError):
+            self._incoming.write(sock.recv(_CHUNK_BYTES))
+        try:
+            self._established.read(1)
+        except ssl.SSLError as error:
+            self._note_refusal(error)
+
+    def _note_refusal(self, error: ssl.SSLError) -> None:
+        cause = _CAUSES.get(str(error.reason))
+        if cause in _OF_CLIENT_CERTIFICATE:
+            self.refusal = HandshakeError(cause)
 
 
 class _Through:
@@ -108,10 +166,12 @@ class _Through:
         established: ssl.SSLObject,
         inwards: tuple[ssl.MemoryBIO, ssl.MemoryBIO],
         outwards: tuple[ssl.MemoryBIO, ssl.MemoryBIO],
+        on_error: Callable[[ssl.SSLError], None],
     ) -> None:
         self._established = established
         self._inwards = inwards
         self._outwards = outwards
+        self._on_error = on_error
 
     def do_handshake(self) -> None:
         """Return at once: it is done."""
@@ -138,6 +198,9 @@ class _Through:
         _move(*self._inwards)
         try:
             return method(*arguments)
+        except ssl.SSLError as error:
+            self._on_error(error)
+            raise
         finally:
             _move(*self._outwards)
 
@@ -213,11 +276,26 @@ class Handshakes:
             # An alert tells the peer what was wrong; whether it arrives is not worth waiting for.
             with contextlib.suppress(OSError):
                 sock.send(outgoing.read())
-            cause = None if isinstance(error, ssl.SSLCertVerificationError) else _CAUSES.get(str(error.reason))
+            cause = _cause_of(error, begun)
             if cause is None:
                 raise
             raise HandshakeError(cause) from error
         return True
+
+
+def _cause_of(error: ssl.SSLError, begun: ssl.SSLObject) -> HandshakeCause | None:
+    """Return why a handshake failed; None where it has no name of its own."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return None
+    cause = _CAUSES.get(str(error.reason))
+    if begun.server_side and cause in _OF_CLIENT_CERTIFICATE:
+        # The client's opinion of our own certificate.
+        return None
+    is_refused = cause is HandshakeCause.CIPHER and "HANDSHAKE_FAILURE" in str(error.reason)
+    if is_refused and not begun.server_side and begun.cipher() is not None:
+        # The cipher is agreed upon: what a server of TLS 1.2 misses then is a certificate (RFC 5246 section 7.4.6).
+        return HandshakeCause.CERTIFICATE_REQUIRED
+    return cause
 
 
 async def is_expected(sock: socket.socket) -> bool:

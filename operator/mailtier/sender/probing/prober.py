@@ -95,7 +95,7 @@ class Prober:
         known = self._targets.get(key)
         is_new, is_joining = known is None, known is not None and organization not in known.users
         target = self._targets.join(organization, key)
-        version = usable.auth.secret.version if usable.auth.secret else ""
+        version = usable.auth.version
         is_changed = is_new or version != target.seen_version
         if is_changed:
             target.seen_version = version

@@ -70,7 +70,7 @@ class AuthStates:
     def get(self, endpoint: effective.Endpoint, generation: credentials.Generation) -> AuthState:
         """Return what is known of a credential generation at an endpoint's server."""
         key = (endpoint.host, endpoint.port, generation)
-        namespace = generation.source[0] if generation.source else ""
+        namespace = generation.namespace
         states = self._known.get(namespace)
         state = None if states is None else states.get(key)
         if state is None:

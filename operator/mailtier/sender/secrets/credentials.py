@@ -1,5 +1,6 @@
-"""Passwords, read from their Secrets: annotation and value from one read (R1, R3), kept for a few minutes.
+"""Credentials, read from their Secrets: annotation and value from one read (R1, R3), kept for a few minutes.
 
+To them belongs a client certificate, where the server is shown one: with another, it is somebody else who connects.
 With OAuth2, the Secret holds what the token server is shown; `tokens` comes from there to a token.
 """
 
@@ -11,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 from mailtier.api import names, reasons, secret, vocabulary
 from mailtier.mail import classify, oauth, quoting
 from mailtier.sender import clock
-from mailtier.settings import binding, effective, passwords
+from mailtier.settings import binding, client_certificates, effective, passwords
 
 _T = TypeVar("_T")
 
@@ -56,6 +57,12 @@ class KeyMissingError(CredentialsError):
     reason = reasons.SECRET_KEY_MISSING
 
 
+class CertificateInvalidError(CredentialsError):
+    """The Secret holds no client certificate that could be shown to a server now."""
+
+    reason = reasons.CLIENT_CERTIFICATE_INVALID
+
+
 class SecretUnavailableError(CredentialsError):
     """The apiserver did not answer."""
 
@@ -72,6 +79,10 @@ class SecretObject(Protocol):
     @property
     def resource_version(self) -> str:
         """Changes whenever the Secret does."""
+
+    @property
+    def kind(self) -> str:
+        """Its type."""
 
     @property
     def annotations(self) -> Mapping[str, str]:
@@ -101,8 +112,9 @@ class Generation:
 
     Attributes:
         source: Namespace, name and key of the Secret; empty for Anonymous.
-        version: uid and resourceVersion of the Secret, as the password's own read found them.
+        version: uid and resourceVersion of the Secrets, as the values' own reads found them (`effective.joined`).
         oauth2: Where and how a token is asked for; None without OAuth2.
+        certificate: Namespace and name of the Secret with the client certificate; empty without one.
     """
 
     mechanism: vocabulary.Mechanism
@@ -110,6 +122,12 @@ class Generation:
     source: tuple[str, ...] = ()
     version: str = ""
     oauth2: effective.OAuth2 | None = None
+    certificate: tuple[str, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        """Of the Secrets, which is one; "" without any."""
+        return next((source[0] for source in (self.source, self.certificate) if source), "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +138,7 @@ class Credentials:
         password: With OAuth2 the access token, None until there is one; None for Anonymous.
         client: What asks for tokens; None without OAuth2.
         failure: Why there is no token.
+        certificate: What the server is shown in the TLS handshake; None for nothing.
         known: What must not be quoted from a server that was sent these credentials (R7).
     """
 
@@ -128,6 +147,7 @@ class Credentials:
     generation: Generation
     client: oauth.OAuthClient | None = None
     failure: classify.Failure | None = None
+    certificate: client_certificates.ClientCertificate | None = None
     known: quoting.KnownSecrets = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -166,7 +186,7 @@ class _Kept:
     read_at: float
 
 
-_Key = tuple[effective.SecretReference, str, vocabulary.Mechanism, effective.OAuth2 | None, effective.Endpoint]
+_Key = tuple[effective.Auth, effective.Endpoint]
 
 
 class CredentialStore:
@@ -194,21 +214,19 @@ class CredentialStore:
         Raises:
             CredentialsError: They cannot be used; the class says why.
         """
-        reference = auth.secret
-        if auth.mechanism is vocabulary.Mechanism.ANONYMOUS or reference is None:
+        if auth.secret is None and auth.certificate is None:
             return ANONYMOUS
         # A hint, and no part of what the credentials are.
-        unversioned = dataclasses.replace(reference, version="")
-        key = (unversioned, auth.identity, auth.mechanism, auth.oauth2, endpoint)
+        key = (_unversioned(auth), endpoint)
         kept = self._kept.get(key)
         now = self._clock.monotonic()
-        if kept and reference.version in kept.hints and now - kept.read_at < max_age_seconds:
+        if kept and auth.version in kept.hints and now - kept.read_at < max_age_seconds:
             return kept.credentials
         # What cannot be read any more may not be used any more, so it is forgotten before the read.
         self._kept.pop(key, None)
-        found = await self._read(auth, reference, endpoint)
+        found = await self._read(auth, endpoint)
         is_same = kept is not None and kept.credentials.generation == found.generation
-        hints = {reference.version, found.generation.version} | (kept.hints if kept and is_same else frozenset())
+        hints = {auth.version, found.generation.version} | (kept.hints if kept and is_same else frozenset())
         self._kept[key] = _Kept(credentials=found, hints=frozenset(hints), read_at=self._clock.monotonic())
         return found
 
@@ -217,7 +235,41 @@ class CredentialStore:
         oldest = self._clock.monotonic() - KEPT_SECONDS
         self._kept = {key: kept for key, kept in self._kept.items() if kept.read_at > oldest}
 
-    async def _read(
+    async def _read(self, auth: effective.Auth, endpoint: effective.Endpoint) -> Credentials:
+        found = ANONYMOUS if auth.secret is None else await self._read_login(auth, auth.secret, endpoint)
+        if auth.certificate is None:
+            return found
+        certificate, version = await self._read_certificate(auth.certificate, endpoint)
+        generation = dataclasses.replace(
+            found.generation,
+            version=effective.joined(found.generation.version, version),
+            certificate=(auth.certificate.namespace, auth.certificate.name),
+        )
+        return dataclasses.replace(found, certificate=certificate, generation=generation)
+
+    async def _read_certificate(
+        self, reference: effective.CertificateReference, endpoint: effective.Endpoint
+    ) -> tuple[client_certificates.ClientCertificate, str]:
+        """Return a client certificate, and the version of its Secret."""
+        found = await self._reader.read(reference.namespace, reference.name)
+        _require_bound(reference, found, binding.certificate_servers(endpoint), is_certificate=True)
+        chain, private_key = (found.data.get(key) for key in (names.CERTIFICATE_KEY, names.CERTIFICATE_KEY_KEY))
+        try:
+            # In a thread, as with OAuth2.
+            certificate = await asyncio.to_thread(
+                client_certificates.parse,
+                chain.raw if chain else None,
+                private_key.raw if private_key else None,
+                kind=found.kind,
+                now=self._clock.wall(),
+            )
+        except client_certificates.ClientCertificateError as error:
+            raise CertificateInvalidError(
+                f"Secret {reference.namespace}/{reference.name}, key {error.key}: {error}"
+            ) from None
+        return certificate, f"{found.uid}/{found.resource_version}"
+
+    async def _read_login(
         self, auth: effective.Auth, reference: effective.SecretReference, endpoint: effective.Endpoint
     ) -> Credentials:
         label = f"Secret {reference.namespace}/{reference.name}"
@@ -243,8 +295,22 @@ class CredentialStore:
         )
 
 
+def _unversioned(auth: effective.Auth) -> effective.Auth:
+    """Return credentials by what they refer to, whatever is there now."""
+    secret_, certificate = auth.secret, auth.certificate
+    return dataclasses.replace(
+        auth,
+        secret=secret_ and dataclasses.replace(secret_, version=""),
+        certificate=certificate and dataclasses.replace(certificate, version=""),
+    )
+
+
 def _require_bound(
-    reference: effective.SecretReference, found: SecretObject, wanted: Sequence[binding.BoundServer]
+    reference: effective.SecretReference | effective.CertificateReference,
+    found: SecretObject,
+    wanted: Sequence[binding.BoundServer],
+    *,
+    is_certificate: bool = False,
 ) -> None:
     """Return when what a Secret holds may be sent where it would be.
 
@@ -256,6 +322,7 @@ def _require_bound(
         name=reference.name,
         annotation=found.annotations.get(names.ENDPOINT_ANNOTATION),
         wanted=wanted,
+        is_certificate=is_certificate,
     )
     if refused is not None:
         raise NotBoundError(refused)

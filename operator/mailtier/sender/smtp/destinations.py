@@ -134,6 +134,7 @@ class Destinations:
                     del self._known[found.key]
                     found.leave()
         self._around.rooms.prune()
+        self._around.opener.forget_old()
         self._made = 0
 
     def tell_metrics(self) -> None:

@@ -37,6 +37,7 @@ class Subject:
         host: The host's spec; None where there is none that fits the schema.
         org: The organization's own; None for the host's settings, and for an organization without an object.
         certificate_expires_at: When the server's certificate ends, as the last probe saw it; None if none did.
+        client_certificate_expires_at: When the one that the server is shown ends; None without one that can be used.
         now: Aware UTC time.
     """
 
@@ -46,6 +47,7 @@ class Subject:
     host: settings.HostSpec | None
     org: settings.OrgSpec | None
     certificate_expires_at: dt.datetime | None
+    client_certificate_expires_at: dt.datetime | None = None
     now: dt.datetime
 
     @property

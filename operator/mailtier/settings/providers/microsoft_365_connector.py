@@ -16,8 +16,9 @@ _SETUP: Final = facts.FactSource(
 PROVIDER: Final = facts.Provider(
     name="microsoft-365-connector",
     title="Microsoft 365 connector",
-    summary="The tenant's MX. A connector that knows the cluster's public IP address or its certificate relays to"
-    " everybody; without one (direct send) only the tenant's own recipients get the mail.",
+    summary="The tenant's MX. A connector that knows the cluster's public IP address or its certificate"
+    " (smtp.tls.clientCertificateRef) relays to everybody; without one (direct send) only the tenant's own recipients"
+    " get the mail.",
     hosts=facts.Fact(value=("*.mail.protection.outlook.com",), source=_SETUP),
     starttls=facts.Fact(value=(25,), source=_SETUP),
     implicit=None,

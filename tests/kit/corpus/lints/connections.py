@@ -90,6 +90,12 @@ CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
         linting.of_host(tiers.RELAY),
     ),
     (
+        "client-certificate-expires-soon",
+        "spec.smtp.tls.clientCertificateRef",
+        linting.of_host(tiers.RELAY, client_days=21),
+        linting.of_host(tiers.RELAY, client_days=22),
+    ),
+    (
         "username-form-of-provider",
         "spec.auth.username",
         parts.of(smtp=parts.SES, auth=parts.auth("no-reply@example.com")),

@@ -4,21 +4,24 @@ import base64
 
 import hypothesis
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+import trustme
 from hypothesis import strategies as st
 
 from kit import offline, specs
+from mailtier.api import names
 from mailtier.cli.offline import judging
 from mailtier.cli.offline.files import sources, world
-from mailtier.settings import codec, effective, observed, passwords, resolve
+from mailtier.settings import codec, effective, fitness, observed, resolve
 
 _UID = "7f0c2f0e-0000-4000-8000-000000000000"
-_PEM = (
-    ec.generate_private_key(ec.SECP256R1())
-    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    .decode()
-)
+_ISSUED = trustme.CA().issue_cert("client.example.com", key_type=trustme.KeyType.ECDSA)
+_KEY = _ISSUED.private_key_pem.bytes().decode()
+_CERTIFICATE = _ISSUED.cert_chain_pems[0].bytes().decode()
+_VALUES = {
+    observed.Purpose.PRIVATE_KEY: _KEY,
+    observed.Purpose.CERTIFICATE_KEY: _KEY,
+    observed.Purpose.CERTIFICATE: _CERTIFICATE,
+}
 _SECRETS = [
     (namespace, name) for namespace in ("team-a", specs.OPERATOR_NAMESPACE) for name in ("relay", "smtp-password")
 ]
@@ -50,11 +53,12 @@ def test_result_is_the_operators_byte_for_byte(
         )
         for name in {"default", *orgs}
     }
-    keys = {key for plan in plans.values() if plan.secret for key in plan.secret.keys}
-    values = {key.name: _PEM if key.purpose == observed.Purpose.PRIVATE_KEY else "x" for key in keys}
+    needs = [need for plan in plans.values() for need in (plan.secret, plan.certificate) if need]
+    values = {key.name: _VALUES.get(key.purpose, "x") for need in needs for key in need.keys}
     secrets = [offline.secret(namespace, name, endpoint=annotation, **values) for namespace, name in _SECRETS]
     for secret in secrets:
         secret["metadata"] |= {"uid": "uid", "resourceVersion": "1"}
+        secret["type"] = names.TLS_SECRET_TYPE
     documents = [
         offline.host(),
         space,
@@ -68,19 +72,30 @@ def test_result_is_the_operators_byte_for_byte(
         if key.namespace != "team-a":
             continue  # With mode All the operator's own namespace is an organization too.
         plan = plans[key.name]
-        if plan.ca is not None or (plan.secret is not None and plan.secret.name == "ca"):
+        if plan.ca is not None or "ca" in {need.name for need in (plan.secret, plan.certificate) if need}:
             continue
-        needed = plan.secret.keys if plan.secret else ()
-        unfit = next((key for key in needed if passwords.problem(values[key.name].encode(), key.purpose)), None)
-        read = observed.SecretRead(
-            outcome=observed.ReadOutcome.FOUND,
-            version="uid/1",
-            annotation=annotation,
-            unfit=unfit,
-            problem="" if unfit is None else passwords.problem(values[unfit.name].encode(), unfit.purpose),
+        reads = observed.Reads(
+            secret=_read(plan.secret, values, annotation), certificate=_read(plan.certificate, values, annotation)
         )
-        expected = resolve.conclude(plan, observed.Reads(secret=read))
+        expected = resolve.conclude(plan, reads)
         assert codec.encode(judge.organization(key).effective) == codec.encode(expected.effective)
+
+
+def _read(
+    need: observed.SecretNeed | None, values: dict[str, str], annotation: str | None
+) -> observed.SecretRead | None:
+    """Return what the operator would read of a Secret with all values."""
+    if need is None:
+        return None
+    judged = fitness.judge(need, lambda key: values[key].encode(), kind=names.TLS_SECRET_TYPE, now=specs.NOW)
+    return observed.SecretRead(
+        outcome=observed.ReadOutcome.FOUND,
+        version="uid/1",
+        annotation=annotation,
+        unfit=judged.unfit,
+        problem=judged.problem,
+        expires_at=judged.expires_at,
+    )
 
 
 @hypothesis.given(situation=specs.situations())
@@ -94,7 +109,7 @@ def test_objects_that_refer_to_what_is_absent_are_never_unresolved_for_it(situat
     if situation.host is not None:
         objects.host = world.Host(document=document, spec=situation.host)
     objects.organizations[situation.organization] = world.Organization(document=document, spec=situation.org)
-    judge = judging.Judge(objects, operator_namespace=specs.OPERATOR_NAMESPACE)
+    judge = judging.Judge(objects, operator_namespace=specs.OPERATOR_NAMESPACE, now=specs.NOW)
     found = judge.organization(situation.organization).effective
     assert found.findings or found.state != effective.State.UNRESOLVED
 

@@ -70,7 +70,9 @@ def test_two_objects_at_one_place_are_told_both() -> None:
     """What cannot be located hides nothing: the same words about another object are another issue."""
     items = [offline.org(name, suspend="yes") for name in ("a", "b")]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, separators=(", ", "\n: "))
-    found = linting.find(judging.Judge(world.build(sources.parse("f", text)), operator_namespace="mailtier"), now=_NOW)
+    found = linting.find(
+        judging.Judge(world.build(sources.parse("f", text)), operator_namespace="mailtier", now=_NOW), now=_NOW
+    )
     assert {str(issue.place) for issue in found} == {"f:1:1"}
     assert [issue.subject for issue in found] == ["OrgEmailSettings a/default", "OrgEmailSettings b/default"]
 
@@ -203,7 +205,7 @@ def test_finding_about_no_field_begins_as_in_a_status() -> None:
 def test_broken_examples_of_the_tutorial_are_found_beside_a_solution() -> None:
     """A solution that is linted together with its example does not turn the example green."""
     folder = tutorial.folder()
-    judge = judging.Judge(world.build(sources.read([str(folder)])), operator_namespace="mailtier-system")
+    judge = judging.Judge(world.build(sources.read([str(folder)])), operator_namespace="mailtier-system", now=_NOW)
     found = linting.find(judge, now=_NOW)
     by_file = {pathlib.Path(issue.place.file).name for issue in found if issue.severity == terms.LintSeverity.ERROR}
     assert "10-certificate.yaml" in by_file

@@ -1,19 +1,25 @@
 """Contexts: loaded without holding the loop, once for a bundle, and within a bound of memory."""
 
 import asyncio
+import dataclasses
+import datetime as dt
 import gc
+import os
+import pathlib
 import ssl
 import threading
 import time
+import weakref
 
 import pytest
 import trustme
 
+from kit import certs
 from kit import handshakes as costly
-from mailtier.api import vocabulary
+from mailtier.api import names, secret, vocabulary
 from mailtier.mail import classify
 from mailtier.sender.net import faults, tls
-from mailtier.settings import effective
+from mailtier.settings import client_certificates, effective
 from mailtier.telemetry import lag
 
 _ATTEMPTS = 5
@@ -109,9 +115,9 @@ async def test_large_bundles_push_out_their_owner_s_and_not_others(monkeypatch: 
     built: list[str | None] = []
     build = tls._build
 
-    def counted(version: vocabulary.TlsVersion, bundle: str | None) -> ssl.SSLContext | None:
+    def counted(version: vocabulary.TlsVersion, bundle: str | None, certificate: None) -> ssl.SSLContext | None:
         built.append(bundle)
-        return build(version, bundle)
+        return build(version, bundle, certificate)
 
     monkeypatch.setattr(tls, "_build", counted)
     pem = trustme.CA().cert_pem.bytes().decode()
@@ -133,9 +139,9 @@ async def test_a_namespace_has_one_context_built_at_a_time(monkeypatch: pytest.M
     pem = trustme.CA().cert_pem.bytes().decode()
     large, build = pem + "#", tls._build
 
-    def slow(version: vocabulary.TlsVersion, bundle: str | None) -> ssl.SSLContext | None:
+    def slow(version: vocabulary.TlsVersion, bundle: str | None, certificate: None) -> ssl.SSLContext | None:
         assert bundle != large or go_on.wait(60)
-        return build(version, bundle)
+        return build(version, bundle, certificate)
 
     monkeypatch.setattr(tls, "_build", slow)
     names = [f"large{number}" for number in range(40)]
@@ -157,3 +163,54 @@ async def test_a_server_cannot_ask_for_another_handshake(ca: str | None) -> None
     """Each would be made in the loop, with as many certificates as the server likes (R10, R15)."""
     contexts = tls.Contexts(_Source(a=trustme.CA().cert_pem.bytes().decode()))
     assert (await contexts.get(_settings(ca), owner="team-a")).options & ssl.OP_NO_RENEGOTIATION
+
+
+def _certificate(folder: pathlib.Path, name: str) -> client_certificates.ClientCertificate:
+    leaf = certs.Authority(folder).issue(name, file_name=name)
+    return client_certificates.parse(
+        leaf.cert_path.read_bytes(),
+        leaf.key_path.read_bytes(),
+        kind=names.TLS_SECRET_TYPE,
+        now=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+    )
+
+
+async def test_a_context_with_a_client_certificate_is_nobody_else_s(tmp_path: pathlib.Path) -> None:
+    """R1: it is kept by the certificate, so that no connection without it, or with another, shows it."""
+    contexts = tls.Contexts(_Source())
+    first, second = (_certificate(tmp_path, name) for name in ("a.example.com", "b.example.com"))
+    bare = await contexts.get(_settings(None), owner="team-a")
+    with_first = await contexts.get(_settings(None), owner="team-a", certificate=first)
+    with_second = await contexts.get(_settings(None), owner="team-a", certificate=second)
+    assert len({id(each) for each in (bare, with_first, with_second)}) == 3
+    assert await contexts.get(_settings(None), owner="team-b", certificate=first) is with_first
+    assert await contexts.get(_settings(None), owner="team-a") is bare
+
+
+async def test_a_private_key_is_not_kept_longer_than_it_is_used(tmp_path: pathlib.Path) -> None:
+    """R1: no file of it is left open, and no context of it once nobody has asked for it lately."""
+    contexts = tls.Contexts(_Source())
+    certificate = _certificate(tmp_path, "a.example.com")
+    made = weakref.ref(await contexts.get(_settings(None), owner="team-a", certificate=certificate))
+    assert not any("memfd:client" in name for name in await asyncio.to_thread(_open_files))
+    # The thread that built it lets go of it with its next work.
+    await contexts.get(_settings(None), owner="team-a")
+    contexts.forget_old(60.0)
+    gc.collect()
+    assert made() is not None
+    contexts.forget_old(0.0)
+    gc.collect()
+    assert made() is None
+
+
+def _open_files() -> list[str]:
+    return [os.path.realpath(each) for each in pathlib.Path("/proc/self/fd").iterdir()]
+
+
+async def test_what_cannot_be_loaded_is_told(tmp_path: pathlib.Path) -> None:
+    """OpenSSL has the last word on a key: what it does not take is a fault of TLS, and quotes nothing."""
+    certificate = _certificate(tmp_path, "a.example.com")
+    broken = dataclasses.replace(certificate, private_key=secret.Hidden("-----BEGIN PRIVATE KEY-----\nAAAA\n"))
+    with pytest.raises(faults.DeliveryError) as caught:
+        await tls.Contexts(_Source()).get(_settings(None), owner="team-a", certificate=broken)
+    assert caught.value.failure.text == "The CA bundle or client certificate of the settings cannot be loaded."

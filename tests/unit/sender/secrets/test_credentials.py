@@ -1,10 +1,11 @@
 """Passwords come from the Secret that names the endpoint, and are not read for every message."""
 
 import dataclasses
+import pathlib
 
 import pytest
 
-from kit import oauth, sending
+from kit import certs, oauth, sending
 from mailtier.api import names, secret, vocabulary
 from mailtier.sender.secrets import credentials
 from mailtier.settings import binding, effective, observed, references
@@ -250,3 +251,61 @@ async def test_a_token_and_its_payload_are_secrets(
     auth = sending.login(secrets.put_values("ns", "smtp", _VALUES, endpoint=_BOUND), oauth2=_OAUTH2)
     found = dataclasses.replace(await store.get(auth, _ENDPOINT), password=secret.Hidden("an-access-token"))
     assert {"an-access-token", "user=robot\1auth=Bearer an-access-token\1\1"} <= set(found.secrets())
+
+
+@pytest.fixture
+def leaf(tmp_path: pathlib.Path) -> certs.Leaf:
+    """Return a client's certificate."""
+    return certs.Authority(tmp_path).issue("client.example.com")
+
+
+async def test_a_certificate_belongs_to_the_generation(
+    store: credentials.CredentialStore, secrets: sending.Secrets, leaf: certs.Leaf
+) -> None:
+    """With another one it is another generation, whose sessions are its own; it has the versions of both Secrets."""
+    password = secrets.put("ns", "smtp", "pw", endpoint="smtp.example.com")
+    shown = secrets.put_certificate("ns", "client", leaf, endpoint="smtp.example.com:587")
+    auth = dataclasses.replace(sending.login(password), certificate=shown)
+    found = await store.get(auth, _ENDPOINT)
+    assert found.certificate is not None
+    assert found.generation.version == auth.version == f"{password.version} {shown.version}"
+    assert found.generation.certificate == ("ns", "client")
+    assert await store.get(auth, _ENDPOINT) is found
+    assert secrets.reads == 2
+    renewed = secrets.put_certificate("ns", "client", leaf, endpoint="smtp.example.com:587")
+    after = await store.get(dataclasses.replace(auth, certificate=renewed), _ENDPOINT)
+    assert after.generation != found.generation
+
+
+async def test_a_certificate_alone_is_no_login(
+    store: credentials.CredentialStore, secrets: sending.Secrets, leaf: certs.Leaf
+) -> None:
+    """Nothing is authenticated with, and yet it is not what goes without a certificate."""
+    shown = secrets.put_certificate("ns", "client", leaf, endpoint="smtp.example.com")
+    found = await store.get(dataclasses.replace(sending.ANONYMOUS, certificate=shown), _ENDPOINT)
+    assert found.password is None
+    assert found.generation != credentials.ANONYMOUS.generation
+    assert (found.generation.source, found.generation.namespace) == ((), "ns")
+    assert leaf.key_path.read_text() not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "error", "told"),
+    [
+        ("", credentials.NotBoundError, "if its certificate may be sent there, run"),
+        ("smtp.example.com:25", credentials.NotBoundError, "does not list smtp.example.com:587"),
+        ("smtp.example.com", credentials.CertificateInvalidError, "Secret ns/client, key tls.crt: the key does not"),
+    ],
+)
+async def test_a_certificate_that_cannot_be_shown(
+    store: credentials.CredentialStore,
+    secrets: sending.Secrets,
+    annotation: str,
+    error: type[credentials.CredentialsError],
+    told: str,
+) -> None:
+    """The annotation is looked at on the key's own read (R1, R3), and what is there before it is used."""
+    put = secrets.put_values("ns", "client", {}, endpoint=annotation, kind=names.TLS_SECRET_TYPE)
+    shown = effective.CertificateReference(namespace="ns", name="client", version=put.version)
+    with pytest.raises(error, match=told):
+        await store.get(dataclasses.replace(sending.ANONYMOUS, certificate=shown), _ENDPOINT)

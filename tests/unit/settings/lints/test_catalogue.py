@@ -141,6 +141,8 @@ def _hiding(subject: terms.Subject, username: str) -> terms.Subject:
     if auth is not None and auth.secret is not None:
         secret = dataclasses.replace(auth.secret, name=_SECRET, key=_SECRET, version=_SECRET)
         auth = dataclasses.replace(auth, identity=username, secret=secret)
+    if auth is not None and auth.certificate is not None:
+        auth = dataclasses.replace(auth, certificate=dataclasses.replace(auth.certificate, name=_SECRET))
     if endpoint is not None:
         endpoint = dataclasses.replace(endpoint, tls=dataclasses.replace(endpoint.tls, ca=_SECRET))
     return dataclasses.replace(subject, effective=dataclasses.replace(settled, auth=auth, endpoint=endpoint))

@@ -19,6 +19,7 @@ _HOST: Final = "host"
 _NEAR: Final = 0.8
 """How like a field a name is that may mean it, from 0 to 1."""
 _CA: Final = "smtp.tls.caRef"
+_CERTIFICATE: Final = "smtp.tls.clientCertificateRef"
 _CA_KEY: Final = "ca.crt"
 _WITHOUT_QUOTA: Final = {
     "quota.queuedMessages": "the sender's own limit holds, which its --quota-messages may set otherwise",
@@ -343,6 +344,8 @@ def _notes(
     own = _get(document, path)
     if path in _CAPPED and own is not None and not value.is_own:
         yield f"the organization's {own} is above the host's limit on the host's endpoint, which holds"
+    if path == _CERTIFICATE and _is_inherited(resolution) and resolution.org is not None and resolution.org.auth:
+        yield "the host's client certificate is shown with the host's auth alone, and the organization has its own"
     if path == "suspend" and own is not None and not value.is_own:
         yield "the host's suspend: true holds everybody"
     if path == "from.envelope" and value.origin == vocabulary.Origin.DEFAULT:

@@ -7,12 +7,14 @@ asked for, and what was taken for granted is told.
 import base64
 import binascii
 import dataclasses
+import datetime as dt
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final
 
 from mailtier.api import names, prose
 from mailtier.cli.offline.files import sources, world
-from mailtier.settings import binding, bundles, observed, passwords, resolve
+from mailtier.settings import binding, bundles, fitness, observed, resolve
 
 UNKNOWN_BUNDLE: Final = "unknown"
 """Stands for the digest of a CA bundle that is not in the input."""
@@ -38,13 +40,15 @@ class Assumed:
 class FileReads:
     """Answers what plans need to have read."""
 
-    def __init__(self, objects: world.World, *, strict: bool) -> None:
+    def __init__(self, objects: world.World, *, strict: bool, now: dt.datetime) -> None:
         """Make a reader.
 
         Args:
             objects: What there is.
             strict: Whether what is not there does not exist.
+            now: Aware UTC time, for certificates that end.
         """
+        self._now = now
         self._world = objects
         self._strict = strict
         self.assumed = Assumed()
@@ -53,16 +57,22 @@ class FileReads:
     def read(self, plan: resolve.Plan) -> list[observed.Reads]:
         """Return what a plan needs to have read; more than one where an object stands more than once."""
         secrets: Sequence[observed.SecretRead | None] = (None,)
+        certificates: Sequence[observed.SecretRead | None] = (None,)
         authorities: Sequence[observed.CaRead | None] = (None,)
         if plan.secret is not None:
             secrets = self._secrets(plan, plan.secret)
+        if plan.certificate is not None:
+            certificates = self._secrets(plan, plan.certificate)
         if plan.ca is not None:
             authorities = self._bundles(plan.ca)
-        return [observed.Reads(secret=secret, ca=ca) for secret in secrets for ca in authorities]
+        return [
+            observed.Reads(secret=secret, certificate=certificate, ca=ca)
+            for secret, certificate, ca in itertools.product(secrets, certificates, authorities)
+        ]
 
     def _secrets(self, plan: resolve.Plan, need: observed.SecretNeed) -> list[observed.SecretRead]:
         found = self._found("Secret", need.namespace, need.name)
-        return list(dict.fromkeys(_secret_read(document, need) for document in found)) or [
+        return list(dict.fromkeys(_secret_read(document, need, now=self._now) for document in found)) or [
             self._assumed_secret(plan, need)
         ]
 
@@ -84,7 +94,8 @@ class FileReads:
         # Nothing is read for settings without an endpoint or credentials.
         assert endpoint is not None
         assert auth is not None
-        bound = ",".join(str(server) for server in binding.servers(endpoint, auth))
+        servers = binding.certificate_servers(endpoint) if need.is_certificate else binding.servers(endpoint, auth)
+        bound = ",".join(map(str, servers))
         return observed.SecretRead(outcome=observed.ReadOutcome.FOUND, annotation=bound)
 
     def _assumed_bundle(self, need: observed.CaNeed) -> observed.CaRead:
@@ -94,21 +105,26 @@ class FileReads:
         return observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=UNKNOWN_BUNDLE)
 
 
-def _secret_read(document: sources.Document, need: observed.SecretNeed) -> observed.SecretRead:
+def _secret_read(document: sources.Document, need: observed.SecretNeed, *, now: dt.datetime) -> observed.SecretRead:
     metadata = document.metadata
     uid, resource_version = metadata.get("uid"), metadata.get("resourceVersion")
     annotation = _mapping(metadata.get("annotations")).get(names.ENDPOINT_ANNOTATION)
-    judged = need
     if "sops" in document.body:
         # What is encrypted in the repository is judged in the cluster; that a key is absent is seen here too.
-        judged = dataclasses.replace(need, keys=tuple(key for key in need.keys if _value(document, key.name) is None))
-    unfit, problem = passwords.unfit(judged, lambda key: _secret_value(document, key))
+        missing = (key for key in need.keys if _value(document, key.name) is None)
+        judged = fitness.absent(next(missing, None))
+    else:
+        kind = document.body.get("type")
+        judged = fitness.judge(
+            need, lambda key: _secret_value(document, key), kind=kind if isinstance(kind, str) else "", now=now
+        )
     return observed.SecretRead(
         outcome=observed.ReadOutcome.FOUND,
         version=f"{uid}/{resource_version}" if uid and resource_version else "",
         annotation=annotation if isinstance(annotation, str) else None,
-        unfit=unfit,
-        problem=problem,
+        unfit=judged.unfit,
+        problem=judged.problem,
+        expires_at=judged.expires_at,
     )
 
 

@@ -131,7 +131,8 @@ class ProbeReader:
         if told.read_at is not None:
             line["secretReadAt"] = _moment(told.read_at)
             if self._owns_credentials:
-                line["secretVersion"] = found.secret_version.rpartition("/")[2]
+                # The uids before them tell a person nothing.
+                line["secretVersion"] = " ".join(each.rpartition("/")[2] for each in found.secret_version.split())
         if reason is not reasons.VERIFIED:
             # A password of one's own can be mended by oneself, wherever it is sent to.
             mine = self._owns or (self._owns_credentials and found.stage is vocabulary.ProbeStage.AUTH)

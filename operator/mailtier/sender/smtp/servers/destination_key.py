@@ -32,6 +32,8 @@ class DestinationKey:
         party: Whose it is: `server_room.HOST`, or the namespace that names the endpoint itself, so that none can lower
             another's limits, or trip its breaker with a HELO name that the server does not take.
         is_trusted: Whether the login is one that the host's server is left to judge.
+        certificate: Namespace and name of the Secret with the client certificate; None without one. A server that
+            wants one, or not this one, fails all who show none, or this one, and nobody else.
     """
 
     endpoint: effective.Endpoint
@@ -39,6 +41,7 @@ class DestinationKey:
     limits: DestinationLimits | None
     party: str
     is_trusted: bool
+    certificate: tuple[str, str] | None = None
 
 
 def limits_of(delivery: effective.Delivery) -> DestinationLimits:
@@ -58,6 +61,7 @@ def limits_of(delivery: effective.Delivery) -> DestinationLimits:
 def key_of(settings: effective.Effective) -> DestinationKey:
     """Return the key of the destination that effective settings name; they have an endpoint."""
     endpoint, delivery = settings.endpoint, settings.delivery
+    certificate = settings.auth.certificate if settings.auth is not None else None
     assert endpoint is not None
     is_inherited = endpoint.origin is vocabulary.Origin.HOST and endpoint.is_host_s
     return DestinationKey(
@@ -66,4 +70,5 @@ def key_of(settings: effective.Effective) -> DestinationKey:
         limits=None if endpoint.is_host_s else limits_of(delivery),
         party=server_room.HOST if is_inherited else settings.organization.namespace,
         is_trusted=settings.by_address.is_trusted,
+        certificate=None if certificate is None else (certificate.namespace, certificate.name),
     )

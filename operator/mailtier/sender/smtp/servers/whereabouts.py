@@ -215,8 +215,7 @@ class Whereabouts:
 
     def place(self, generation: credentials.Generation, seat: server_room.Seat) -> logins.LoginPlace:
         """Return whose login a generation is, and where."""
-        namespace = generation.source[0] if generation.source else ""
-        return logins.LoginPlace(namespace=namespace, server=seat.room.label)
+        return logins.LoginPlace(namespace=generation.namespace, server=seat.room.label)
 
     def _scope(self) -> str:
         """Return the namespace where a provider counts connections by account, "" where a server counts clients."""

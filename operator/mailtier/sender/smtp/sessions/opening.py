@@ -115,6 +115,10 @@ class Opener:
             at_least_seconds=connecting.APART_SECONDS,
         )
 
+    def forget_old(self) -> None:
+        """Drop the private keys that nobody has used for as long as a password is kept."""
+        self._contexts.forget_old(credentials.KEPT_SECONDS)
+
     async def open(self, plan: OpeningPlan, progress: OpeningProgress) -> session.Session:
         """Return an open session.
 
@@ -151,7 +155,9 @@ class Opener:
             return None
         try:
             async with asyncio.timeout_at(ends_at):
-                return await self._contexts.get(plan.endpoint.tls, owner=plan.owner)
+                return await self._contexts.get(
+                    plan.endpoint.tls, owner=plan.owner, certificate=plan.credentials.certificate
+                )
         except Exception as error:  # noqa: BLE001 - as in `_try`.
             return _told(error, progress, plan)
 
@@ -185,8 +191,9 @@ class Opener:
         is_implicit = settings.mode is vocabulary.TlsMode.IMPLICIT
         connected = reached.sock
         client: smtp_client.SmtpClient | None = None
+        secured: handshakes.Secured | None = None
+        spare: socket.socket | None = None
         try:
-            secured = None
             progress.phase = classify.Phase.TLS if is_implicit else classify.Phase.GREETING
             if is_implicit:
                 secured = await self._shake_hands(connected, context, plan)
@@ -203,7 +210,9 @@ class Opener:
             if settings.mode is vocabulary.TlsMode.STARTTLS:
                 progress.phase = classify.Phase.TLS
                 connected = await _leave_clear_text(client)
-                await client.go_on(connected, await self._shake_hands(connected, context, plan))
+                secured = await self._shake_hands(connected, context, plan)
+                spare = connected.dup()
+                await client.go_on(connected, secured)
                 progress.certificate_expires_at = _certificate_expiry(client)
                 # RFC 3207 section 4.2: what was offered before TLS is forgotten.
                 await _greet(client, progress)
@@ -218,10 +227,20 @@ class Opener:
                 secrets=plan.credentials.known,
                 certificate_expires_at=progress.certificate_expires_at,
             )
-        except BaseException:
+        except BaseException as error:
             if client is not None:
                 client.close()
+            if secured is not None and spare is not None:
+                # The server may have ended the connection while EHLO was on its way, with its last words unread.
+                secured.hear_out(spare)
+            if secured is not None and secured.refusal is not None and isinstance(error, Exception):
+                # The loss of the connection, which followed, tells less.
+                progress.phase = classify.Phase.TLS
+                raise secured.refusal from None
             raise
+        finally:
+            if spare is not None:
+                spare.close()
 
     async def _shake_hands(
         self, connected: socket.socket, context: ssl.SSLContext | None, plan: OpeningPlan

@@ -120,7 +120,13 @@ def test_hosts_suspension_cannot_be_overridden() -> None:
     [
         ("from.address", ["from.address"]),
         ("spec.from.address", ["from.address"]),
-        ("SMTP.TLS", ["smtp.tls.mode", "smtp.tls.minVersion", "smtp.tls.serverName", "smtp.tls.caRef"]),
+        (
+            "SMTP.TLS",
+            [
+                *("smtp.tls.mode", "smtp.tls.minVersion", "smtp.tls.serverName", "smtp.tls.caRef"),
+                "smtp.tls.clientCertificateRef",
+            ],
+        ),
         ("status.effective.suspend", ["suspend"]),
         ("from.addr", []),
         ("port", []),
@@ -179,3 +185,15 @@ def test_every_override_can_be_removed(host: offline.Json, org: offline.Json) ->
             "Invalid" not in line.partition(":")[0] for line in (without.difference.new if without.difference else ())
         )
     assert [row.path for row in explanation.rows] == list(values.of(judge.organization(_KEY).effective))
+
+
+def test_a_login_of_ones_own_goes_without_the_host_s_certificate() -> None:
+    """That the certificate is not shown, and why, is said where its value would stand."""
+    shown = {"smtp": {"host": "relay.example.com", "tls": {"clientCertificateRef": {"name": "relay-client"}}}}
+    inherited = _row(_explain({}, **shown), "smtp.tls.clientCertificateRef.name")
+    assert str(inherited.value) == "relay-client (Host)"
+    own = _row(_explain({"auth": _OWN["auth"]}, **shown), "smtp.tls.clientCertificateRef")
+    assert own.value.shown == "(none)"
+    assert "the host's client certificate is shown with the host's auth alone, and the organization has its own" in (
+        own.notes
+    )

@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+import trustme
 
 from kit import certs, offline
 from mailtier.api import names
@@ -95,3 +96,32 @@ def test_ca_bundle_is_judged_where_it_is(ca: certs.Authority) -> None:
     assert (absent.state, absent.endpoint.tls.ca) == (effective.State.ACTIVE, "unknown")
     secret = offline.secret("acme", "s", endpoint=_BOUND, password="x")
     assert [finding.reason.name for finding in settle(secret, strict=True).findings] == ["CaNotFound"]
+
+
+def test_a_client_certificate_is_judged_too() -> None:
+    """Type, pair and end are looked at as the operator looks at them; one that is absent, or encrypted, is assumed."""
+    issued = trustme.CA().issue_cert("client.example.com")
+    pair = {
+        "tls.crt": issued.cert_chain_pems[0].bytes().decode(),
+        "tls.key": issued.private_key_pem.bytes().decode(),
+    }
+    org = {
+        **_ORG,
+        "auth": {"mechanism": "Anonymous"},
+        "smtp": {"host": "smtp.acme.example", "tls": {"clientCertificateRef": {"name": "client"}}},
+    }
+    policy = {"policy": {"endpoints": {"anonymous": True}}}
+
+    def reasons(*secrets: offline.Json, **how: bool) -> list[str]:
+        judge = offline.judge(offline.host(**policy), offline.org("acme", **org), *secrets, **how)
+        return _reasons(judge.organization(_KEY))
+
+    assert reasons() == []
+    assert reasons(strict=True) == ["SecretNotFound"]
+    secret = offline.secret("acme", "client", endpoint=_BOUND, **pair)
+    assert reasons(secret) == ["ClientCertificateInvalid"]
+    assert reasons({**secret, "type": "kubernetes.io/tls"}) == []
+    assert reasons({**secret, "type": "kubernetes.io/tls", "metadata": {**secret["metadata"], "annotations": {}}}) == [
+        "SecretNotBound"
+    ]
+    assert reasons({**secret, "sops": {"version": "3.9.0"}}) == []
