@@ -68,13 +68,25 @@ def create(cluster: cluster_kit.LocalCluster, *, name: str | None = None) -> Ten
     return Tenant(namespace=namespace, uid=metadata["uid"], token=token)
 
 
-def account(cluster: cluster_kit.LocalCluster, namespace: str, name: str, *, allowed: bool) -> str:
-    """Make a ServiceAccount that may notify in its namespace, or may not, and return its token for the intake."""
+def account(
+    cluster: cluster_kit.LocalCluster,
+    namespace: str,
+    name: str,
+    *,
+    allowed: bool,
+    verbs: collections.abc.Sequence[str] = ("create",),
+) -> str:
+    """Make a ServiceAccount and return its token for the intake.
+
+    Args:
+        allowed: Whether it may do something with notifications in its namespace.
+        verbs: What.
+    """
     core, group = f"/api/v1/namespaces/{namespace}", "rbac.authorization.k8s.io"
     metadata = {"name": name, "namespace": namespace}
     _post(cluster, f"{core}/serviceaccounts", {"metadata": metadata})
     if allowed:
-        rule = {"apiGroups": [names.GROUP], "resources": [names.NOTIFICATION_PLURAL], "verbs": ["create"]}
+        rule = {"apiGroups": [names.GROUP], "resources": [names.NOTIFICATION_PLURAL], "verbs": list(verbs)}
         rbac = f"/apis/{group}/v1/namespaces/{namespace}"
         _post(cluster, f"{rbac}/roles", {"metadata": metadata, "rules": [rule]})
         binding = {

@@ -98,6 +98,7 @@ class WaysIn:
             probes=typing.cast("typing.Any", None),
             queue=queue,
             taking=self.taking,
+            desk=typing.cast("typing.Any", None),
             awaited_rate=lambda _: None,
             held=lambda _lane, _category: None,
         )

@@ -154,12 +154,19 @@ class Authorizer:
             TooManyError: Too many questions about this account came to nothing.
             UnavailableError: The apiserver did not say; nothing is permitted meanwhile.
         """
+        return await self.may(identity, "create", namespace)
+
+    async def may(self, identity: Identity, verb: str, namespace: str) -> bool:
+        """Return whether RBAC permits something with `notifications.mailtier.dev` in the namespace.
+
+        Raises:
+            TooManyError: As above.
+            UnavailableError: As above.
+        """
         # An empty namespace would ask for all of them, which is another question.
         if not _NAMESPACE.fullmatch(namespace):
             return False
-        return await self._may(
-            identity, _Action(verb="create", resource=names.NOTIFICATION_PLURAL, namespace=namespace)
-        )
+        return await self._may(identity, _Action(verb=verb, resource=names.NOTIFICATION_PLURAL, namespace=namespace))
 
     async def may_change_host(self, identity: Identity) -> bool:
         """Return whether RBAC permits `update hostemailsettings.mailtier.dev`.

@@ -61,6 +61,7 @@ class DeliveryReason(enum.StrEnum):
     ORGANIZATION_UNKNOWN = "OrganizationUnknown"
     ORGANIZATION_DELETED = "OrganizationDeleted"
     NAMESPACE_DELETED = "NamespaceDeleted"
+    DROPPED = "Dropped"
 
 
 MEANINGS: Final[dict[DeliveryReason, str]] = {
@@ -120,4 +121,5 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.ORGANIZATION_UNKNOWN: "There are no settings for the organization at present.",
     DeliveryReason.ORGANIZATION_DELETED: "The organization was deleted.",
     DeliveryReason.NAMESPACE_DELETED: "The organization's namespace was deleted.",
+    DeliveryReason.DROPPED: "Somebody dropped it.",
 }

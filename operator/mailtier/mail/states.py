@@ -21,7 +21,7 @@ _S: Final = vocabulary.RecipientState
 INITIAL: Final = _S.QUEUED
 
 FINAL: Final = frozenset({_S.ACCEPTED, _S.FAILED, _S.EXPIRED})
-"""States that nothing leaves."""
+"""States that no attempt leaves; a person may send again what failed or expired."""
 
 FAILURES: Final = frozenset({_S.FAILED, _S.EXPIRED})
 """Those of them in which the message was not delivered, or not certainly."""
@@ -48,6 +48,8 @@ class RecipientEvent(enum.StrEnum):
     """It is given up for a reason of ours: too often in doubt, not buildable, organization deleted."""
     EXPIRE = "expire"
     """It reached its max age."""
+    RETRY = "retry"
+    """A person has it sent again."""
 
 
 class IllegalTransition(Exception):  # noqa: N818 - the field's word, as h11 and state machines have it.
@@ -68,6 +70,7 @@ _WAITING: Final[_Row] = types.MappingProxyType(
     }
 )
 _NOTHING: Final[_Row] = types.MappingProxyType({})
+_AGAIN: Final[_Row] = types.MappingProxyType({RecipientEvent.RETRY: _S.QUEUED})
 
 TRANSITIONS: Final[Mapping[vocabulary.RecipientState, _Row]] = types.MappingProxyType(
     {
@@ -90,15 +93,32 @@ TRANSITIONS: Final[Mapping[vocabulary.RecipientState, _Row]] = types.MappingProx
             }
         ),
         _S.ACCEPTED: _NOTHING,
-        _S.FAILED: _NOTHING,
-        _S.EXPIRED: _NOTHING,
+        _S.FAILED: _AGAIN,
+        _S.EXPIRED: _AGAIN,
     }
 )
 
 
 def may_follow(stored: vocabulary.RecipientState, reported: vocabulary.RecipientState) -> bool:
-    """Return whether something leads from the stored state to the reported one."""
-    return reported in TRANSITIONS[stored].values()
+    """Return whether something that delivery reports leads from the stored state to the reported one.
+
+    What a person asks for is no report: a late outcome must not bring back what has ended.
+    """
+    return any(
+        following is reported for event, following in TRANSITIONS[stored].items() if event is not RecipientEvent.RETRY
+    )
+
+
+def retried(stored: vocabulary.RecipientState) -> vocabulary.RecipientState:
+    """Return the state of a recipient that a person has sent again.
+
+    Raises:
+        IllegalTransition: It was accepted, or has no end yet.
+    """
+    following = TRANSITIONS[stored].get(RecipientEvent.RETRY)
+    if following is None:
+        raise IllegalTransition(f"a recipient that is {stored.value} is not sent again")
+    return following
 
 
 def require(stored: vocabulary.RecipientState, reported: vocabulary.RecipientState) -> None:

@@ -20,7 +20,7 @@ from mailtier.api import feed
 from mailtier.kube import client, configuration, reviews
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import builder, delivery, templates
-from mailtier.sender.intake import feed_server, ids, taking
+from mailtier.sender.intake import desk, feed_server, ids, taking
 from mailtier.sender.intake.http import access, certificates, server, service
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
@@ -132,7 +132,7 @@ class _Parts:
         self,
         options: SenderOptions,
         *,
-        queue: ports.Queue,
+        queue: embedded.EmbeddedQueue,
         api: client.Client,
         names: resolver.Resolver,
         ticking: clock.Clock,
@@ -198,6 +198,7 @@ class _Parts:
                 probes=self._prober,
                 queue=queue,
                 taking=taker,
+                desk=desk.Desk(queue, self._settings, self._delivery, quota=options.quota, now=ticking.wall),
                 awaited_rate=self._delivery.awaited_rate,
                 held=self._delivery.hold_of,
             ),

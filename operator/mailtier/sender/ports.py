@@ -234,6 +234,7 @@ class Record:
     Attributes:
         recipients: In the caller's order; empty where `totals` is there.
         totals: What is left of them where the namespace's share was used up; only of what came as an object.
+        kept_until: Until when its payload is kept, so that it can be sent again; None where that is not so.
     """
 
     id: str
@@ -243,6 +244,7 @@ class Record:
     complete: bool
     recipients: Sequence[feed.Recipient]
     totals: feed.Tally | None = None
+    kept_until: dt.datetime | None = None
 
 
 class QuotaExceededError(Exception):

@@ -14,7 +14,28 @@ _kept = prometheus_client.Gauge(
     registry=REGISTRY,
 )
 
+_retried = prometheus_client.Counter(
+    "mailtier_retried_total",
+    "Recipients that failed or expired and that somebody had sent again.",
+    registry=REGISTRY,
+)
+_dropped = prometheus_client.Counter(
+    "mailtier_dropped_total",
+    "Recipients that waited and that somebody dropped.",
+    registry=REGISTRY,
+)
+
 
 def set_kept(count: int) -> None:
     """Tell of how many notifications that failed the text is kept."""
     _kept.set(count)
+
+
+def count_retried(count: int) -> None:
+    """Count recipients that are sent again."""
+    _retried.inc(count)
+
+
+def count_dropped(count: int) -> None:
+    """Count recipients that were dropped before their end."""
+    _dropped.inc(count)

@@ -20,13 +20,14 @@ from hypothesis import strategies as st
 from kit import queues, recipient_states
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
-from mailtier.sender import ports
+from mailtier.sender import filing, ports
 from mailtier.sender.queueing import quotas
 from mailtier.sender.storage.sqlite import embedded
 
 S = vocabulary.RecipientState
 
 _REPORTED = st.sampled_from(list(S))
+_AGAIN = recipient_states.AGAIN
 _ATTEMPTABLE = {S.QUEUED, S.DEFERRED, S.IN_DOUBT}
 
 
@@ -137,6 +138,32 @@ class Sequences(stateful.RuleBasedStateMachine):
             return False
         return True
 
+    @stateful.precondition(lambda self: self.known)
+    @stateful.rule(data=st.data())
+    def retry(self, data: st.DataObject) -> None:
+        """Send again what failed of a notification, where its text is there."""
+        id_ = data.draw(st.sampled_from(sorted(set(self.ids.values()))))
+        again = [one for one, of in self.ids.items() if of == id_ and (self.known[one], S.QUEUED) in _AGAIN]
+        later = queues.START + dt.timedelta(days=1)
+        retrying = self.queue.retry(
+            queues.LANE.namespace_uid, id_, at=queues.START, expires_at=later, quota=queues.QUOTA
+        )
+        try:
+            pending = self._run(retrying)
+        except filing.NotRetryableError:
+            assert not again or id_ in self._finished()
+        else:
+            assert [each.recipient_number for each in pending] == sorted(again) != []
+            self.known |= dict.fromkeys(again, S.QUEUED)
+            self.told.discard(id_)
+
+    @stateful.precondition(lambda self: self.known)
+    @stateful.rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        """Wipe what is kept of a notification, if it has ended."""
+        id_ = data.draw(st.sampled_from(sorted(set(self.ids.values()))))
+        self._run(self.queue.drop(queues.LANE.namespace_uid, id_))
+
     def _attemptable(self) -> list[int]:
         return sorted(
             recipient_number
@@ -231,7 +258,8 @@ class Sequences(stateful.RuleBasedStateMachine):
                 "FROM notifications n JOIN payloads p ON p.notification = n.number"
             ).fetchall()
             failed = database.execute(
-                "SELECT n.failed, n.payload_until IS NOT NULL, (SELECT count(*) FROM recipients r "
+                # While it is sent again, what is kept has no failure.
+                "SELECT n.failed, n.payload_until IS NOT NULL AND n.unfinished = 0, (SELECT count(*) FROM recipients r "
                 "WHERE r.notification = n.number AND r.state IN ('failed', 'expired')) "
                 "FROM notifications n WHERE n.forgotten_recipients IS NULL AND n.stored_bytes > n.key_bytes"
             ).fetchall()

@@ -55,6 +55,8 @@ def test_what_may_follow_what(pair: recipient_states.Pair, *, may_be: bool) -> N
         (S.HELD, E.RELEASE, S.QUEUED),
         (S.HELD, E.FAIL, S.FAILED),
         (S.HELD, E.EXPIRE, S.EXPIRED),
+        (S.FAILED, E.RETRY, S.QUEUED),
+        (S.EXPIRED, E.RETRY, S.QUEUED),
     ],
 )
 def test_an_event_leads_on(
@@ -70,10 +72,20 @@ def test_every_state_has_a_row_and_every_event_a_use() -> None:
     assert {event for row in states.TRANSITIONS.values() for event in row} == set(E)
 
 
-def test_nothing_leaves_a_final_state() -> None:
-    """Final is final: accepted, failed, expired, and only those."""
-    assert {state for state, row in states.TRANSITIONS.items() if not row} == states.FINAL
-    assert {S.ACCEPTED, S.FAILED, S.EXPIRED} == states.FINAL
+def test_no_attempt_leaves_a_final_state() -> None:
+    """Final is final, for accepted, failed, expired and only those, until a person sends again what failed."""
+    left = {state for state, row in states.TRANSITIONS.items() if set(row) <= {E.RETRY}}
+    assert left == states.FINAL == {S.ACCEPTED, S.FAILED, S.EXPIRED}
+
+
+@pytest.mark.parametrize("stored", S)
+def test_what_a_person_may_send_again(stored: vocabulary.RecipientState) -> None:
+    """What failed or expired is queued again, and nothing else, as the tests' own table has it."""
+    if (stored, S.QUEUED) in recipient_states.AGAIN:
+        assert states.retried(stored) is S.QUEUED
+    else:
+        with pytest.raises(states.IllegalTransition, match=f"that is {stored.value} is not sent again$"):
+            states.retried(stored)
 
 
 def test_every_state_is_reached_and_can_end() -> None:

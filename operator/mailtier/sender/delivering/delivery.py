@@ -169,6 +169,18 @@ class Deliverer:
         """
         self._keeper.fail_namespace(namespace_uid)
 
+    async def drop(self, key: ports.LaneKey, recipient_numbers: Iterable[int]) -> int:
+        """End recipients that somebody dropped; return how many once it is stored. What is on the wire goes on."""
+        stored = asyncio.Semaphore(0)
+        dropped = self._keeper.drop(key, recipient_numbers, then=stored.release)
+        for _ in range(dropped):
+            await stored.acquire()
+        return dropped
+
+    def release(self, key: ports.LaneKey) -> None:
+        """Let an organization's messages be tried now, whatever its lanes were held for; what holds it still does."""
+        self._keeper.release(key)
+
     def wake(self) -> None:
         """Look at the clock again."""
         self._wake.set()

@@ -244,6 +244,35 @@ class Keeper:
                 self._fail_all(organization.key, reasons.DeliveryReason.NAMESPACE_DELETED)
         self._wake()
 
+    def drop(self, key: ports.LaneKey, recipient_numbers: Iterable[int], *, then: Callable[[], None]) -> int:
+        """End recipients that somebody dropped, and return how many; what is on the wire goes on.
+
+        Args:
+            key: Their organization.
+            recipient_numbers: Of those to end.
+            then: Called for each of them once its outcome is stored.
+        """
+        dropped = 0
+        organization = self._schedule.organization(key)
+        if organization is None:
+            return dropped
+        for number in recipient_numbers:
+            entry = organization.entries.get(number)
+            if entry is None or entry.place is lanes.EntryPlace.ACTIVE:
+                continue
+            told = reasons.MEANINGS[reasons.DeliveryReason.DROPPED]
+            if not states.may_follow(entry.pending.state, _S.EXPIRED):
+                told = prose.sentences(told, reasons.MEANINGS[reasons.DeliveryReason.IN_DOUBT])
+            self._finish(entry, _S.FAILED, reasons.DeliveryReason.DROPPED, told, then)
+            dropped += 1
+        return dropped
+
+    def release(self, key: ports.LaneKey) -> None:
+        """End the holds of an organization and its lanes for now; what still holds it does so again."""
+        self._holds.release(key)
+        self._schedule.release(key)
+        self.judge_soon(key)
+
     def expire(self, now: float) -> None:
         """End what reached its max age in memory."""
         is_paused = self._guard.is_paused()
@@ -342,7 +371,12 @@ class Keeper:
                 self._finish(entry, _S.FAILED, reason, reasons.MEANINGS[reason])
 
     def _finish(
-        self, entry: lanes.LaneEntry, state: vocabulary.RecipientState, reason: reasons.DeliveryReason, message: str
+        self,
+        entry: lanes.LaneEntry,
+        state: vocabulary.RecipientState,
+        reason: reasons.DeliveryReason,
+        message: str,
+        then: Callable[[], None] | None = None,
     ) -> None:
         self._claims.end(entry)
         self._store_end(entry.pending, state, reason, message)
@@ -359,7 +393,8 @@ class Keeper:
                 reason=reason,
                 message=message,
                 at=self._clock.wall(),
-            )
+            ),
+            then,
         )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from mailtier.sender import ports
 
 NOTIFICATION_BYTES: Final = 640
-"""The row with its ids and digest, five indexes, and what pages leave unused."""
+"""The row with its ids and digest, its indexes, and what pages leave unused."""
 RECIPIENT_BYTES: Final = 512
 """The row without the address: state, times, a reason, at most 200 characters of what was said, and its codes."""
 
@@ -59,10 +59,25 @@ def charge(usage: Usage, notification: ports.NewNotification, *, payload_bytes: 
             f"namespace {namespace} may have {quota.messages} messages queued, and this notification"
             f" alone is {recipients}: name fewer recipients in each"
         )
-    charged = Usage(
-        messages=usage.messages + recipients,
-        payload_bytes=usage.payload_bytes + payload_bytes,
-        stored_bytes=usage.stored_bytes + stored_bytes(notification, payload_bytes),
+    charged = charge_again(usage, recipients, namespace=namespace, payload_bytes=payload_bytes, quota=quota)
+    return dataclasses.replace(charged, stored_bytes=usage.stored_bytes + stored_bytes(notification, payload_bytes))
+
+
+def charge_again(
+    usage: Usage, recipients: int, *, namespace: str, payload_bytes: int, quota: ports.QueueQuota
+) -> Usage:
+    """Return what a namespace has once recipients of a notification that is stored already are queued.
+
+    Args:
+        usage: What it has without.
+        recipients: How many.
+        payload_bytes: Of the payload, where none of it was queued.
+
+    Raises:
+        QuotaExceededError: It would have more queued than it may.
+    """
+    charged = dataclasses.replace(
+        usage, messages=usage.messages + recipients, payload_bytes=usage.payload_bytes + payload_bytes
     )
     if charged.messages > quota.messages or charged.payload_bytes > quota.payload_bytes:
         raise ports.QuotaExceededError(

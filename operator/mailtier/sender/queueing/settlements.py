@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
@@ -84,10 +85,13 @@ def settle(stored: StoredRecipient, outcome: ports.Outcome, *, keep_failed: dt.t
     )
 
 
+_WIPED: Final = frozenset({reasons.DeliveryReason.NAMESPACE_DELETED.value, reasons.DeliveryReason.DROPPED.value})
+"""Ends after which nothing is kept."""
+
+
 def _may_be_kept(stored: StoredRecipient, outcome: ports.Outcome) -> bool:
-    """Return whether a payload may outlive its end: no reset link does, and nothing of a namespace that is gone."""
-    is_recovery = stored.category is vocabulary.Category.PASSWORD_RECOVERY
-    return not is_recovery and outcome.reason != reasons.DeliveryReason.NAMESPACE_DELETED
+    """Return whether a payload may outlive its end: not a reset link, what was dropped, or a namespace that is gone."""
+    return stored.category is not vocabulary.Category.PASSWORD_RECOVERY and outcome.reason not in _WIPED
 
 
 def settle_all(

@@ -89,6 +89,7 @@ def test_the_payload_of_what_failed_is_kept(
     [
         (vocabulary.Category.PASSWORD_RECOVERY, "Tested", _WEEK),
         (vocabulary.Category.JOB_ALERT, reasons.DeliveryReason.NAMESPACE_DELETED, _WEEK),
+        (vocabulary.Category.JOB_ALERT, reasons.DeliveryReason.DROPPED, _WEEK),
         (vocabulary.Category.JOB_ALERT, "Tested", dt.timedelta()),
     ],
 )

@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from mailtier.kube import allowances, errors, reviews
 from mailtier.sender.intake.http import problems
@@ -13,6 +13,9 @@ _CHALLENGE: Final = 'Bearer realm="mailtier"'
 _RETRY_AFTER_SECONDS: Final = 5
 _ROLE: Final = "mailtier-notifier"
 """The chart's ClusterRole, for an installation of the name mailtier."""
+
+Verb: TypeAlias = Literal["get", "list", "update"]
+_ROLES: Final[dict[Verb, str]] = {"get": "view", "list": "view", "update": "edit"}
 
 _log = logs.get_logger(__name__)
 
@@ -44,6 +47,32 @@ class Gate:
                 f"{caller.username} may not create notifications.mailtier.dev in the namespace {namespace}; have"
                 f" whoever administers it run `{_bind_command(caller.username, namespace)}`, which binds the chart's"
                 " ClusterRole",
+            )
+        return caller
+
+    async def admit_people(
+        self, authorization: str | None, namespace: str, *, verb: Verb, client_address: str
+    ) -> reviews.Identity:
+        """Return who the caller is, once it is known that it may look at a namespace's notifications, or act on them.
+
+        Args:
+            authorization: The value of the request's Authorization header.
+            namespace: Of the request's path.
+            verb: What it takes.
+            client_address: Where the request comes from.
+
+        Raises:
+            HttpProblem: 401, 403, 429, or 503 while the apiserver does not say.
+        """
+        caller, allowed = await self._check(
+            authorization, client_address, lambda caller: self._authorizer.may(caller, verb, namespace)
+        )
+        if not allowed:
+            raise problems.HttpProblem(
+                problems.NOT_ALLOWED,
+                f"{caller.username} may not {verb} notifications.mailtier.dev in the namespace {namespace}; have"
+                f" whoever administers it bind the ClusterRole {_ROLES[verb]} of Kubernetes, which the chart extends,"
+                " or a Role that grants it",
             )
         return caller
 

@@ -42,17 +42,41 @@ class Entrance:
         Raises:
             Problem: The caller may not, or there is no such organization.
         """
-        key = effective.OrganizationKey(
-            namespace=request.match_info["namespace"], name=request.match_info["organization"]
-        )
         caller = await self._gate.admit(
-            request.headers.get("Authorization"), key.namespace, client_address=request[CONNECTION].client
+            request.headers.get("Authorization"),
+            request.match_info["namespace"],
+            client_address=request[CONNECTION].client,
         )
         request[CONNECTION].admit()
-        missing = (
-            f"there is no organization {key}: create an OrgEmailSettings of that name, in a namespace that is there"
+        return caller, self._organization(request)
+
+    async def namespace(self, request: web.Request, verb: access.Verb) -> reviews.Identity:
+        """Return the caller, who may do something with the notifications of the namespace in the path.
+
+        Raises:
+            Problem: The caller may not.
+        """
+        caller = await self._gate.admit_people(
+            request.headers.get("Authorization"),
+            request.match_info["namespace"],
+            verb=verb,
+            client_address=request[CONNECTION].client,
         )
-        return caller, self._find(key, missing)
+        request[CONNECTION].admit()
+        if not self._settings.synced:
+            raise starting()
+        return caller
+
+    async def organization_for(
+        self, request: web.Request, verb: access.Verb
+    ) -> tuple[reviews.Identity, effective.Effective]:
+        """Return the caller, who may do something with notifications there, and the organization in the path.
+
+        Raises:
+            Problem: The caller may not, or there is no such organization.
+        """
+        caller = await self.namespace(request, verb)
+        return caller, self._organization(request)
 
     async def host(self, request: web.Request) -> tuple[reviews.Identity, effective.Effective]:
         """Return the caller, and the host's own settings.
@@ -65,6 +89,15 @@ class Entrance:
         )
         request[CONNECTION].admit()
         return caller, self._find(effective.HOST, f"there is no HostEmailSettings {names.HOST_NAME}; create it")
+
+    def _organization(self, request: web.Request) -> effective.Effective:
+        key = effective.OrganizationKey(
+            namespace=request.match_info["namespace"], name=request.match_info["organization"]
+        )
+        missing = (
+            f"there is no organization {key}: create an OrgEmailSettings of that name, in a namespace that is there"
+        )
+        return self._find(key, missing)
 
     def _find(self, key: effective.OrganizationKey, missing: str) -> effective.Effective:
         settings = self._settings.get(key)

@@ -1,11 +1,11 @@
 """The intake's description for tools: OpenAPI 3.1, made from the models that check the requests."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from mailtier.api import names, notification, vocabulary
 from mailtier.mail import classify
-from mailtier.sender.intake.http import batch, probing, problems
+from mailtier.sender.intake.http import batch, describing, probing, problems
+from mailtier.sender.intake.http.people import description
 
 PATH: Final = "/openapi.json"
 COLLECTION: Final = "/v1/namespaces/{namespace}/organizations/{organization}/notifications"
@@ -20,8 +20,9 @@ _NOT_OF_NOTIFICATIONS: Final = (
     problems.PROBED_LATELY,
     problems.TOO_MANY_PROBES,
     problems.BATCH_TOO_LARGE,
+    problems.NOT_RETRYABLE,
+    problems.UNDER_WAY,
 )
-_REFERENCE: Final = "#/components/schemas/{model}"
 
 
 def document(*, version: str) -> dict[str, Any]:
@@ -39,13 +40,14 @@ def document(*, version: str) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            COLLECTION: {"parameters": _parameters("namespace", "organization"), "post": _post()},
-            BATCH: {"parameters": _parameters("namespace", "organization"), "post": _batch()},
-            ITEM: {"parameters": _parameters("namespace", "organization", "id"), "get": _get()},
+            COLLECTION: {"parameters": describing.parameters("namespace", "organization"), "post": _post()},
+            BATCH: {"parameters": describing.parameters("namespace", "organization"), "post": _batch()},
+            ITEM: {"parameters": describing.parameters("namespace", "organization", "id"), "get": _get()},
             PROBES: {
-                "parameters": _parameters("namespace", "organization"),
+                "parameters": describing.parameters("namespace", "organization"),
                 "post": _probe("probeOrganization", "Probe the organization's endpoint over a new connection."),
             },
+            **description.paths(),
             HOST_PROBES: {"post": _probe("probeHost", "Probe the host's own endpoint over a new connection.")},
         },
         "components": {
@@ -77,7 +79,10 @@ def _post() -> dict[str, Any]:
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
             }
         ],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("NotificationRequest")}}},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": describing.reference("NotificationRequest")}},
+        },
         "responses": {
             "202": {
                 "description": "Durably queued.",
@@ -88,9 +93,9 @@ def _post() -> dict[str, Any]:
                         "schema": {"type": "string"},
                     },
                 },
-                "content": {"application/json": {"schema": _ref("Queued")}},
+                "content": {"application/json": {"schema": describing.reference("Queued")}},
             },
-            **_problems(*(kind for kind in problems.ALL if kind not in _NOT_OF_NOTIFICATIONS)),
+            **describing.answers(*(kind for kind in problems.ALL if kind not in _NOT_OF_NOTIFICATIONS)),
         },
     }
 
@@ -112,13 +117,13 @@ def _batch() -> dict[str, Any]:
     return {
         "operationId": "createNotifications",
         "summary": "Hand over many notifications. Those whose result has the status 202 are durably queued.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("Batch")}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": describing.reference("Batch")}}},
         "responses": {
             "200": {
                 "description": "A result for each notification, in their order.",
-                "content": {"application/json": {"schema": _ref("BatchResults")}},
+                "content": {"application/json": {"schema": describing.reference("BatchResults")}},
             },
-            **_problems(*kinds),
+            **describing.answers(*kinds),
         },
     }
 
@@ -131,9 +136,9 @@ def _get() -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "`accepted` means that the SMTP server took the message; bounces are not read.",
-                "content": {"application/json": {"schema": _ref("Status")}},
+                "content": {"application/json": {"schema": describing.reference("Status")}},
             },
-            **_problems(*kinds),
+            **describing.answers(*kinds),
         },
     }
 
@@ -166,91 +171,77 @@ def _probe(operation: str, summary: str) -> dict[str, Any]:
                 "description": "Lines of JSON: a `ProbeStage` for each stage as soon as it is over, and last a"
                 " `ProbeResult`. The status is 200 whatever the probe finds.",
                 "content": {
-                    probing.MEDIA_TYPE: {"schema": {"anyOf": [_ref("ProbeStage"), _ref("ProbeResult")]}},
+                    probing.MEDIA_TYPE: {
+                        "schema": {"anyOf": [describing.reference("ProbeStage"), describing.reference("ProbeResult")]}
+                    },
                 },
             },
-            **_problems(*kinds),
+            **describing.answers(*kinds),
         },
-    }
-
-
-def _parameters(*found: str) -> list[dict[str, Any]]:
-    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in found]
-
-
-def _problems(*kinds: problems.ProblemKind) -> dict[str, Any]:
-    by_status: dict[int, list[problems.ProblemKind]] = {}
-    for kind in kinds:
-        by_status.setdefault(kind.status, []).append(kind)
-    return {
-        str(status): {
-            "description": " Or: ".join(f"{kind.title}. {kind.meaning}" for kind in alike),
-            "content": {problems.MEDIA_TYPE: {"schema": _ref("Problem")}},
-        }
-        for status, alike in sorted(by_status.items())
     }
 
 
 def _schemas() -> dict[str, Any]:
     models: dict[str, Any] = {}
     for model in (notification.NotificationRequest, notification.BatchedNotification):
-        schema = model.model_json_schema(by_alias=True, ref_template=_REFERENCE)
+        schema = model.model_json_schema(by_alias=True, ref_template=describing.TEMPLATE)
         models |= {**schema.pop("$defs", {}), model.__name__: schema}
     text = {"type": "string"}
     held = {
-        **_object(reason=text, message=text),
+        **describing.object_of(reason=text, message=text),
         "description": "Why the organization's messages do not go at present; absent where they do.",
     }
     moment = {"type": "string", "format": "date-time"}
     return {
         **{name: _plain(schema) for name, schema in models.items()},
         "Queued": {
-            **_object(id=text, status=text),
+            **describing.object_of(id=text, status=text),
             "properties": {
                 "id": text,
                 "status": {"type": "string", "description": "Path to look it up at."},
                 "held": held,
             },
         },
-        "Batch": _object(
+        "Batch": describing.object_of(
             notifications={
                 "type": "array",
                 "minItems": 1,
                 "maxItems": batch.MAXIMUM_NOTIFICATIONS,
-                "items": _ref("BatchedNotification"),
+                "items": describing.reference("BatchedNotification"),
                 "description": f"To {batch.MAXIMUM_RECIPIENTS} recipients in all, in {batch.MAXIMUM_BYTES} bytes.",
             }
         ),
         "BatchResults": {
-            **_object(results={"type": "array", "items": _ref("BatchResult")}),
-            "properties": {"results": {"type": "array", "items": _ref("BatchResult")}, "held": held},
+            **describing.object_of(results={"type": "array", "items": describing.reference("BatchResult")}),
+            "properties": {"results": {"type": "array", "items": describing.reference("BatchResult")}, "held": held},
         },
         "BatchResult": {
-            **_object(status={"type": "integer"}),
+            **describing.object_of(status={"type": "integer"}),
             "properties": {
                 "status": {"type": "integer", "description": "What a notification that comes alone is answered with."},
                 "id": {"type": "string", "description": "Where the status is 202."},
                 "replayed": {"type": "boolean", "description": "true where the same request was queued before."},
                 "retryAfter": {"type": "integer", "description": "Seconds to wait, where waiting helps."},
-                "problem": _ref("Problem"),
+                "problem": describing.reference("Problem"),
             },
         },
-        "Status": _object(
+        "Status": describing.object_of(
             id=text,
             category={"enum": [str(category) for category in vocabulary.Category]},
             acceptedAt=moment,
             complete={"type": "boolean", "description": "Whether every recipient has a final state."},
-            recipients={"type": "array", "items": _ref("RecipientStatus")},
+            recipients={"type": "array", "items": describing.reference("RecipientStatus")},
         ),
         "RecipientStatus": _recipient(),
         "LastFailure": _last_failure(),
-        "ProbeStage": _object(
+        **description.schemas(),
+        "ProbeStage": describing.object_of(
             stage={"enum": [str(stage) for stage in vocabulary.ProbeStage]},
             ok={"type": "boolean"},
             message=text,
         ),
         "ProbeResult": {
-            **_object(reason=text, ok={"type": "boolean"}, message=text),
+            **describing.object_of(reason=text, ok={"type": "boolean"}, message=text),
             "properties": {
                 "reason": {"type": "string", "description": "Of the condition Verified."},
                 "ok": {"type": "boolean"},
@@ -264,13 +255,13 @@ def _schemas() -> dict[str, Any]:
             },
         },
         "Problem": {
-            **_object(type=text, title=text, status={"type": "integer"}, detail=text),
+            **describing.object_of(type=text, title=text, status={"type": "integer"}, detail=text),
             "properties": {
                 "type": {"type": "string", "format": "uri"},
                 "title": text,
                 "status": {"type": "integer"},
                 "detail": text,
-                "errors": {"type": "array", "items": _object(pointer=text, detail=text)},
+                "errors": {"type": "array", "items": describing.object_of(pointer=text, detail=text)},
             },
         },
     }
@@ -278,7 +269,7 @@ def _schemas() -> dict[str, Any]:
 
 def _recipient() -> dict[str, Any]:
     text = {"type": "string"}
-    required = _object(
+    required = describing.object_of(
         address=text,
         state={"enum": [str(state) for state in vocabulary.RecipientState]},
         reason=text,
@@ -286,11 +277,11 @@ def _recipient() -> dict[str, Any]:
         attempts={"type": "integer"},
         changedAt={"type": "string", "format": "date-time"},
     )
-    return {**required, "properties": {**required["properties"], "lastFailure": _ref("LastFailure")}}
+    return {**required, "properties": {**required["properties"], "lastFailure": describing.reference("LastFailure")}}
 
 
 def _last_failure() -> dict[str, Any]:
-    required = _object(
+    required = describing.object_of(
         scope={"enum": [str(scope) for scope in classify.Scope], "description": "Whom it concerned."},
         phase={"enum": [str(phase) for phase in classify.Phase], "description": "The step that failed."},
     )
@@ -304,14 +295,6 @@ def _last_failure() -> dict[str, Any]:
         " accepted.",
         "properties": {**required["properties"], **codes},
     }
-
-
-def _object(**properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
-def _ref(model: str) -> dict[str, str]:
-    return {"$ref": _REFERENCE.format(model=model)}
 
 
 def _plain(schema: Any) -> Any:

@@ -53,7 +53,8 @@ NOT_ALLOWED: Final = ProblemKind(
     status=403,
     title="The caller may not do this in the namespace",
     meaning="Bind a Role in the namespace of the request that grants `create` on `notifications` in the API group"
-    " `mailtier.dev`, to send, to look up what was sent, and to probe. To probe the host's endpoint takes a ClusterRole"
+    " `mailtier.dev`, to send, to look up what was sent, and to probe; `list` for lists, `get` for one of a list,"
+    " `update` to send again, drop and release. To probe the host's endpoint takes a ClusterRole"
     " that grants `update` on `hostemailsettings`. A change takes up to ten seconds to be seen.",
 )
 NOT_FOUND: Final = ProblemKind(
@@ -67,7 +68,8 @@ UNKNOWN_ORGANIZATION: Final = ProblemKind(
     slug="unknown-organization",
     status=404,
     title="The namespace has no such organization",
-    meaning="Create an OrgEmailSettings of that name in the namespace; `spec: {}` inherits everything. Right after it"
+    meaning="Create an OrgEmailSettings of that name in the namespace, or any where the path names none; `spec: {}`"
+    " inherits everything. Right after it"
     " was created, wait a second and try again.",
 )
 METHOD_NOT_ALLOWED: Final = ProblemKind(
@@ -94,6 +96,21 @@ NOT_PROBEABLE: Final = ProblemKind(
     title="Nothing is connected to with these settings",
     meaning="The settings are blocked, unresolved or suspended; `detail` says which. Mend what the condition Ready of"
     " the object says first.",
+)
+NOT_RETRYABLE: Final = ProblemKind(
+    slug="not-retryable",
+    status=409,
+    title="There is nothing of it that can be sent again",
+    meaning="None of its recipients failed or expired, or its text is wiped: that is kept for seven days, goes first"
+    " where the namespace's share of the volume is used up, and is never kept of a password recovery; `detail` says"
+    " which. Hand it over as a new notification.",
+)
+UNDER_WAY: Final = ProblemKind(
+    slug="under-way",
+    status=409,
+    title="A recipient is being delivered to at this moment",
+    meaning="What is on the wire is not taken back. Its other recipients are dropped. Drop it again after some"
+    " seconds.",
 )
 TOO_LARGE: Final = ProblemKind(
     slug="too-large",

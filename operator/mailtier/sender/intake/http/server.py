@@ -26,6 +26,7 @@ from mailtier.sender.intake.http import (
     problems,
     service,
 )
+from mailtier.sender.intake.http.people import handling, routes
 from mailtier.sender.net import handshakes
 from mailtier.serving import connection, listener, protocol
 from mailtier.telemetry import logs, metrics
@@ -67,6 +68,8 @@ class Server:
         self._service = service.Service(parts, enter, room)
         self._batching = batching.Batching(parts, enter, room)
         self._probing = probing.Probing(enter, parts.probes)
+        self._desk = parts.desk
+        self._people = handling.People(parts.desk, enter, room, held=parts.held, awaited_rate=parts.awaited_rate)
         self._source = source
         self._authority_file = authority_file
         self._limits = limits or listener.Limits()
@@ -86,7 +89,7 @@ class Server:
         await asyncio.to_thread(self._refresh)
         connections: dict[asyncio.Protocol, connection.ClientConnection] = {}
         self._runner = web.AppRunner(
-            application(self._service, self._batching, self._probing, connections),
+            application(self._service, self._batching, self._probing, self._people, connections),
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
@@ -133,6 +136,7 @@ class Server:
         if runner is not None:
             await runner.cleanup()
         await self._taking.drain()
+        await self._desk.drain()
 
     async def _secure(self, accepted: socket.socket, client: str) -> ssl.SSLContext:
         secured = await self._handshakes.accept(accepted, self._source.context, owner=client)
@@ -150,6 +154,7 @@ def application(
     handlers: service.Service,
     batches: batching.Batching,
     probes: probing.Probing,
+    people: handling.People,
     connections: Mapping[asyncio.Protocol, connection.ClientConnection],
 ) -> web.Application:
     """Return the routes, with every failure turned into a problem document.
@@ -158,6 +163,7 @@ def application(
         handlers: Of notifications that come alone.
         batches: Handler of those that come together.
         probes: Handlers of probes.
+        people: Handlers of what people ask of the queue.
         connections: Of the listener, by their protocols.
     """
     app = web.Application(
@@ -173,6 +179,11 @@ def application(
     app.router.add_post(openapi.COLLECTION, handlers.create)
     app.router.add_post(openapi.BATCH, batches.create)
     app.router.add_get(openapi.ITEM, handlers.look_up)
+    app.router.add_get(routes.LIST, people.list)
+    app.router.add_get(routes.ONE, people.show)
+    app.router.add_post(routes.RETRY, people.retry)
+    app.router.add_post(routes.DROP, people.drop)
+    app.router.add_post(routes.RELEASE, people.release)
     app.router.add_post(openapi.PROBES, probes.organization)
     app.router.add_post(openapi.HOST_PROBES, probes.host)
     return app

@@ -1,17 +1,15 @@
 """What a request to the intake goes through: caller, organization, body, settings, commit, answer."""
 
 import dataclasses
-import datetime as dt
 from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
 
-from mailtier.api import feed, notification, vocabulary
-from mailtier.mail import reasons as delivery_reasons
+from mailtier.api import notification, vocabulary
 from mailtier.sender import ports, settings_source
-from mailtier.sender.intake import taking
-from mailtier.sender.intake.http import access, bodies, body, decoding, entrance, openapi, problems, rejections
+from mailtier.sender.intake import desk, taking
+from mailtier.sender.intake.http import access, bodies, body, decoding, entrance, openapi, problems, records, rejections
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import standing
 from mailtier.settings import effective
@@ -26,6 +24,7 @@ class Parts:
 
     Attributes:
         taking: Takes notifications in.
+        desk: Where people ask of the queue.
         held: Returns why delivery holds an organization's messages, or those of a category; None where it does not.
         awaited_rate: Returns in a few words which rate an organization's messages wait for.
     """
@@ -35,6 +34,7 @@ class Parts:
     probes: prober.Prober
     queue: ports.Queue
     taking: taking.Taking
+    desk: desk.Desk
     awaited_rate: Callable[[ports.LaneKey], str | None]
     held: Callable[[ports.LaneKey, vocabulary.Category | None], standing.Held | None]
 
@@ -87,7 +87,7 @@ class Service:
                 f"{settings.organization} has no notification with this id, or none any more",
             )
         return web.json_response(
-            _status(
+            records.status(
                 record,
                 held=hold_of(self._parts, settings, record.category),
                 awaited_rate=self._parts.awaited_rate(lane),
@@ -114,46 +114,3 @@ def _idempotency_key(request: web.Request) -> str | None:
     if len(found) > 1 or not notification.KEY.is_kept(found[0]):
         raise problems.HttpProblem(problems.MALFORMED, f"{KEY_HEADER} {notification.KEY.message}")
     return found[0]
-
-
-def _status(record: ports.Record, *, held: standing.Held | None, awaited_rate: str | None) -> dict[str, Any]:
-    """Return where a notification stands.
-
-    Args:
-        record: As it is stored.
-        held: Why its organization's messages do not go; it is stored with them when that lasts.
-        awaited_rate: Which rate its organization waits for; that is not stored, being so for a moment.
-    """
-    return {
-        "id": record.id,
-        "category": record.category,
-        "acceptedAt": _moment(record.accepted_at),
-        "complete": record.complete,
-        "recipients": [_recipient(recipient, held, awaited_rate) for recipient in record.recipients],
-    }
-
-
-def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_rate: str | None) -> dict[str, Any]:
-    reason, message = recipient.reason, recipient.message
-    waits = recipient.state is vocabulary.RecipientState.QUEUED and not reason
-    if waits and held is not None:
-        reason, message = held.reason, held.message
-    elif waits and awaited_rate is not None:
-        reason = delivery_reasons.DeliveryReason.RATE_LIMITED
-        message = f"waits for {awaited_rate}"
-    standing_now: dict[str, Any] = {
-        "address": recipient.address,
-        "state": recipient.state,
-        "reason": reason,
-        "message": message,
-        "attempts": recipient.attempts,
-        "changedAt": _moment(recipient.changed_at),
-    }
-    if (failure := recipient.last_failure) is not None:
-        standing_now["lastFailure"] = failure.model_dump(exclude_none=True)
-    return standing_now
-
-
-def _moment(at: dt.datetime) -> str:
-    """Return a time in UTC as RFC 3339 has it."""
-    return at.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

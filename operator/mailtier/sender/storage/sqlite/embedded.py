@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import ports
+from mailtier.sender import filing, ports
 from mailtier.sender.queueing import crashes, payloads, retention
 from mailtier.sender.storage import claim_book, journal, volume
 from mailtier.sender.storage.sqlite import (
@@ -28,7 +28,7 @@ from mailtier.sender.storage.sqlite import (
     settling,
     writer,
 )
-from mailtier.sender.storage.sqlite.failed import kept
+from mailtier.sender.storage.sqlite.failed import kept, listing, resending
 
 _DATABASE: Final = "queue.sqlite3"
 _JOURNAL: Final = "completions.journal"
@@ -170,6 +170,7 @@ class EmbeddedQueue:
         self._journal = completions
         # Made once: what is taken in by the same work is taken in together.
         self._taking = functools.partial(intake.take, room=room)
+        self._room = room
         self._settling = functools.partial(settling.settle, keep_failed=keep_failed)
         self._news = news
         self._keep_failed = keep_failed
@@ -334,6 +335,46 @@ class EmbeddedQueue:
         needed = self._journal.snapshots.union(self._snapshots.values())
         await self._writer.submit(functools.partial(forgetting.sweep, now=now, snapshots=needed))
         return removed
+
+    async def page(
+        self, namespace_uid: str, wanted: filing.Filter, *, after: str | None, limit: int
+    ) -> filing.FiledPage:
+        """Return a part of a namespace's notifications; see `filing.FilingQueue`."""
+        return await self._readers.read(
+            functools.partial(listing.read_page, namespace_uid=namespace_uid, wanted=wanted, after=after, limit=limit)
+        )
+
+    async def look(self, namespace_uid: str, notification_id: str) -> filing.Filed | None:
+        """Return a notification of a namespace, or None."""
+        return await self._readers.read(
+            functools.partial(listing.look, namespace_uid=namespace_uid, id_=notification_id)
+        )
+
+    async def retry(
+        self,
+        namespace_uid: str,
+        notification_id: str,
+        *,
+        at: dt.datetime,
+        expires_at: dt.datetime,
+        quota: ports.QueueQuota,
+    ) -> Sequence[ports.Pending]:
+        """Queue what failed of a notification anew; see `filing.FilingQueue`."""
+        return await self._writer.submit(
+            functools.partial(
+                resending.retry,
+                namespace_uid=namespace_uid,
+                id_=notification_id,
+                at=at,
+                expires_at=expires_at,
+                quota=quota,
+                room=self._room,
+            )
+        )
+
+    async def drop(self, namespace_uid: str, notification_id: str) -> None:
+        """Wipe what is kept of a notification that has ended."""
+        await self._writer.submit(functools.partial(resending.drop, namespace_uid=namespace_uid, id_=notification_id))
 
     async def kept_payloads(self) -> int:
         """Return of how many notifications that failed the payload is kept."""

@@ -188,6 +188,8 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX recipients_by_backlog ON recipients (backlog, state, due_at) WHERE due_at IS NOT NULL",
         "CREATE INDEX notifications_by_expiry ON notifications (expires_at) WHERE unfinished > 0",
     ),
+    # For lists, which are a namespace's.
+    ("CREATE INDEX notifications_by_namespace ON notifications (namespace_uid, number)",),
 )
 
 VERSION: Final = len(_MIGRATIONS)

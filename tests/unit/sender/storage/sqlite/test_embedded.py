@@ -19,6 +19,7 @@ from mailtier.sender.storage.sqlite import embedded, schema
 S = vocabulary.RecipientState
 
 _ADDED = (
+    (9, "INDEX notifications_by_namespace"),
     (8, "INDEX recipients_by_backlog"),
     (8, "INDEX notifications_by_expiry"),
     (8, "recipients.backlog"),

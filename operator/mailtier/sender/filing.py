@@ -1,0 +1,105 @@
+"""What people ask of the queue, beside what delivery does: lists of it, and what failed sent again or dropped.
+
+`tests/contract/queue/test_filing.py` holds the contract; every backend passes it.
+"""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Sequence
+from typing import Protocol
+
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which notifications are listed; None asks for nothing.
+
+    Attributes:
+        state: One that a recipient is in.
+        reason: One that a recipient has; of the same recipient as the state.
+        accepted_before: Aware UTC time.
+    """
+
+    state: vocabulary.RecipientState | None = None
+    reason: str | None = None
+    organization: str | None = None
+    accepted_before: dt.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FiledPage:
+    """A part of a list, the latest first.
+
+    Attributes:
+        following: The id after which the list goes on; None at its end. There may be more where `records` is empty:
+            no page looks at more than a few thousand notifications.
+    """
+
+    records: Sequence[ports.Record]
+    following: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Filed:
+    """A notification as it stands.
+
+    Attributes:
+        unfinished: The queue's numbers of its recipients without a final state.
+    """
+
+    record: ports.Record
+    unfinished: Sequence[int]
+
+
+class NotRetryableError(Exception):
+    """There is nothing of it that can be sent again; the text says why."""
+
+
+class FilingQueue(Protocol):
+    """A queue that people can look into. Rows are a namespace's by its uid."""
+
+    async def page(self, namespace_uid: str, wanted: Filter, *, after: str | None, limit: int) -> FiledPage:
+        """Return a part of a namespace's notifications, the latest first.
+
+        Args:
+            namespace_uid: Whose.
+            wanted: Which of them.
+            after: The id after which it goes on; None to begin.
+            limit: How many records it holds at most.
+
+        Raises:
+            LookupError: There is no such id any more.
+        """
+
+    async def look(self, namespace_uid: str, notification_id: str) -> Filed | None:
+        """Return a notification of a namespace; None where there is none, or nothing of it but what is left of it."""
+
+    async def retry(
+        self,
+        namespace_uid: str,
+        notification_id: str,
+        *,
+        at: dt.datetime,
+        expires_at: dt.datetime,
+        quota: ports.QueueQuota,
+    ) -> Sequence[ports.Pending]:
+        """Queue those recipients of a notification anew that failed or expired; return what the scheduler has to know.
+
+        Ids and Message-IDs stay; attempts and losses begin anew. A caller that may be cancelled does as with `enqueue`.
+
+        Args:
+            at: Aware UTC time.
+            expires_at: Aware UTC time after which it is not tried again.
+            quota: What its namespace may have queued.
+
+        Raises:
+            LookupError: There is no such notification.
+            NotRetryableError: None of its recipients failed, or its payload is wiped.
+            QuotaExceededError: The namespace's quota is used up.
+            StorageFullError: The volume is too full.
+        """
+
+    async def drop(self, namespace_uid: str, notification_id: str) -> None:
+        """Wipe what is kept of a notification whose recipients are all final; it cannot be sent again then."""

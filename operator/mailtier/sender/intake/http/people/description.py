@@ -1,0 +1,143 @@
+"""The description of what people ask of the queue, for tools."""
+
+from typing import Any, Final
+
+from mailtier.api import vocabulary
+from mailtier.sender.intake.http import describing, problems
+from mailtier.sender.intake.http.people import asking, routes
+
+_ALWAYS: Final = (
+    problems.MALFORMED,
+    problems.NOT_AUTHENTICATED,
+    problems.NOT_ALLOWED,
+    problems.UNKNOWN_ORGANIZATION,
+    problems.TOO_MANY_REFUSED,
+    problems.BROKEN,
+    problems.UNAVAILABLE,
+)
+
+
+def paths() -> dict[str, Any]:
+    """Return the paths with their operations."""
+    return {
+        routes.LIST: {"parameters": describing.parameters("namespace"), "get": _list()},
+        routes.ONE: {"parameters": describing.parameters("namespace", "id"), "get": _get()},
+        routes.RETRY: {
+            "parameters": describing.parameters("namespace"),
+            "post": _act(
+                "retryNotifications",
+                "Send those recipients again that failed or expired, with the present settings, the same Message-ID and"
+                " a new expiry.",
+                (problems.NOT_TAKEN, problems.NOT_RETRYABLE, problems.TOO_MANY, problems.FULL),
+            ),
+        },
+        routes.DROP: {
+            "parameters": describing.parameters("namespace"),
+            "post": _act(
+                "dropNotifications",
+                "End the recipients that have no end yet, and wipe the text.",
+                (problems.UNDER_WAY,),
+            ),
+        },
+        routes.RELEASE: {
+            "parameters": describing.parameters("namespace", "organization"),
+            "post": {
+                "operationId": "releaseOrganization",
+                "summary": "Try the organization's messages now; what still holds them holds them again.",
+                "responses": {
+                    "200": {
+                        "description": "They are tried.",
+                        "content": {"application/json": {"schema": describing.reference("Released")}},
+                    },
+                    **describing.answers(*_ALWAYS),
+                },
+            },
+        },
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """Return the schemas that the paths name."""
+    text = {"type": "string"}
+    moment = {"type": "string", "format": "date-time"}
+    required = describing.object_of(
+        id=text,
+        organization=text,
+        category={"enum": [str(category) for category in vocabulary.Category]},
+        acceptedAt=moment,
+        complete={"type": "boolean", "description": "Whether every recipient has a final state."},
+        recipients={"type": "array", "items": describing.reference("RecipientStatus")},
+    )
+    kept = {**moment, "description": "Until when it can be sent again; absent where it cannot."}
+    page = describing.object_of(items={"type": "array", "items": describing.reference("FiledNotification")})
+    token = {**text, "description": "For the next page; absent at the end. There may be one after an empty page."}
+    return {
+        "FiledNotification": {**required, "properties": {**required["properties"], "textKeptUntil": kept}},
+        "NotificationPage": {**page, "properties": {**page["properties"], "continue": token}},
+        "NamedNotifications": describing.object_of(
+            ids={"type": "array", "minItems": 1, "maxItems": asking.MOST_IDS, "items": text}
+        ),
+        "ActedOn": describing.object_of(results={"type": "array", "items": describing.reference("ActedOnResult")}),
+        "ActedOnResult": {
+            **describing.object_of(id=text, status={"type": "integer"}),
+            "properties": {
+                "id": text,
+                "status": {"type": "integer", "description": "200 where it is done."},
+                "problem": describing.reference("Problem"),
+            },
+        },
+        "Released": describing.object_of(organization=text),
+    }
+
+
+def _list() -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "state": {"enum": [str(state) for state in vocabulary.RecipientState]},
+        "limit": {"type": "integer", "minimum": 1, "maximum": asking.LARGEST_LIMIT, "default": asking.DEFAULT_LIMIT},
+    }
+    return {
+        "operationId": "listNotifications",
+        "summary": "List a namespace's notifications, the latest first.",
+        "parameters": [
+            {"name": name, "in": "query", "description": told, "schema": known.get(name, {"type": "string"})}
+            for name, told in asking.PARAMETERS.items()
+        ],
+        "responses": {
+            "200": {
+                "description": "A page of the list.",
+                "content": {"application/json": {"schema": describing.reference("NotificationPage")}},
+            },
+            **describing.answers(*_ALWAYS),
+        },
+    }
+
+
+def _get() -> dict[str, Any]:
+    return {
+        "operationId": "getFiledNotification",
+        "summary": "See where a notification of the namespace stands, whoever handed it over.",
+        "responses": {
+            "200": {
+                "description": "As in a list.",
+                "content": {"application/json": {"schema": describing.reference("FiledNotification")}},
+            },
+            **describing.answers(*_ALWAYS, problems.NOT_FOUND),
+        },
+    }
+
+
+def _act(operation: str, summary: str, kinds: tuple[problems.ProblemKind, ...]) -> dict[str, Any]:
+    told = ", ".join(f"{kind.status} {kind.slug}" for kind in (problems.NOT_FOUND, *kinds))
+    schema = describing.reference("NamedNotifications")
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "200": {
+                "description": f"A result for each, in their order: 200, or a problem ({told}).",
+                "content": {"application/json": {"schema": describing.reference("ActedOn")}},
+            },
+            **describing.answers(*_ALWAYS, problems.INVALID, problems.NOT_JSON, problems.TOO_SLOW),
+        },
+    }

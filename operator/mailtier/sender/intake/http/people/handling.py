@@ -1,0 +1,184 @@
+"""The handlers of what people ask of the queue."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from mailtier.api import vocabulary
+from mailtier.sender import filing, ports
+from mailtier.sender.intake import desk
+from mailtier.sender.intake.http import access, bodies, entrance, problems, records
+from mailtier.sender.intake.http.people import asking
+from mailtier.sender.net import shares
+from mailtier.sender.scheduling import standing
+from mailtier.telemetry import logs
+
+_TOTAL: Final = 8
+_PER_NAMESPACE: Final = 2
+"""Requests that are worked on at the same time: pages are large, and the queue has few readers."""
+_WAIT_SECONDS: Final = 10.0
+_ACT_SECONDS: Final = 20.0
+"""For all that one request names: a volume that is full lets it wait."""
+_AGAIN_SECONDS: Final = 2
+
+_log = logs.get_logger(__name__)
+
+
+class People:
+    """The handlers of the routes in `routes`.
+
+    Args:
+        asked: Where the queue is asked.
+        enter: Lets callers in.
+        room: For the bodies.
+        held: Returns why delivery holds an organization's messages of a category; None where it does not.
+        awaited_rate: Returns in a few words which rate an organization's messages wait for.
+    """
+
+    def __init__(
+        self,
+        asked: desk.Desk,
+        enter: entrance.Entrance,
+        room: bodies.Bodies,
+        *,
+        held: Callable[[ports.LaneKey, vocabulary.Category | None], standing.Held | None],
+        awaited_rate: Callable[[ports.LaneKey], str | None],
+    ) -> None:
+        self._desk = asked
+        self._held = held
+        self._awaited_rate = awaited_rate
+        self._enter = enter
+        self._bodies = room
+        self._shares = shares.Shares("lists", total=_TOTAL, each=_PER_NAMESPACE)
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Return a page of a namespace's notifications."""
+        await self._enter.namespace(request, "list")
+        namespace, asked = request.match_info["namespace"], asking.listing(request)
+        with await self._turn(namespace):
+            try:
+                page = await self._desk.page(
+                    namespace, asked.wanted, older_than=asked.older_than, after=asked.after, limit=asked.limit
+                )
+            except desk.UnknownNamespaceError as error:
+                raise _unknown(error) from None
+            except LookupError as error:
+                raise problems.HttpProblem(problems.MALFORMED, f"{error}; begin anew without `continue`") from None
+            answer: dict[str, Any] = {"items": [self._document(record) for record in page.records]}
+        if page.following is not None:
+            answer["continue"] = page.following
+        return web.json_response(answer)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Return where a notification of a namespace stands."""
+        await self._enter.namespace(request, "get")
+        namespace = request.match_info["namespace"]
+        with await self._turn(namespace):
+            try:
+                record = await self._desk.look(namespace, request.match_info["id"])
+            except desk.UnknownNamespaceError as error:
+                raise _unknown(error) from None
+            except desk.NotFiledError as error:
+                raise problems.HttpProblem(problems.NOT_FOUND, str(error)) from None
+        return web.json_response(self._document(record))
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """Send notifications again."""
+        return await self._act(request, "notifications are sent again", self._desk.retry)
+
+    async def drop(self, request: web.Request) -> web.Response:
+        """Drop notifications."""
+        return await self._act(request, "notifications are dropped", self._desk.drop)
+
+    async def release(self, request: web.Request) -> web.Response:
+        """Let an organization's messages be tried now."""
+        caller, settings = await self._enter.organization_for(request, "update")
+        self._desk.release(settings)
+        _log.info("an organization is released", caller=caller.username, organization=str(settings.organization))
+        return web.json_response({"organization": str(settings.organization)})
+
+    async def _act(self, request: web.Request, told: str, act: Callable[[str, str], Awaitable[None]]) -> web.Response:
+        caller = await self._enter.namespace(request, _UPDATE)
+        namespace = request.match_info["namespace"]
+        bodies.require_json(request)
+        with request[entrance.CONNECTION].reading():
+            body = await self._bodies.read(namespace, request.read)
+        named = asking.ids(body)
+        results = list[dict[str, Any]]()
+        with await self._turn(namespace):
+            try:
+                async with asyncio.timeout(_ACT_SECONDS):
+                    for id_ in named:
+                        results.append(await _result(id_, act(namespace, id_)))
+            except TimeoutError:
+                raise problems.HttpProblem(
+                    problems.UNAVAILABLE,
+                    "the queue did not answer in time, so that nobody knows what of it was done; look at the list, and"
+                    " send the request again",
+                    headers={"Retry-After": str(_AGAIN_SECONDS)},
+                ) from None
+        done = [result["id"] for result in results if result["status"] == _DONE]
+        _log.info(told, caller=caller.username, namespace=namespace, ids=done, refused=len(named) - len(done))
+        return web.json_response({"results": results})
+
+    async def _turn(self, namespace: str) -> shares.ShareSlot:
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                return await self._shares.take(namespace)
+        except TimeoutError:
+            raise problems.HttpProblem(
+                problems.UNAVAILABLE,
+                f"{_PER_NAMESPACE} requests of a namespace about the queue are worked on at the same time, and {_TOTAL}"
+                " of all; send it again",
+                headers={"Retry-After": str(_AGAIN_SECONDS)},
+            ) from None
+
+    def _document(self, record: ports.Record) -> dict[str, Any]:
+        document = records.status(
+            record, held=self._held(record.lane, record.category), awaited_rate=self._awaited_rate(record.lane)
+        )
+        document["organization"] = record.lane.organization
+        if record.kept_until is not None:
+            document["textKeptUntil"] = records.moment(record.kept_until)
+        return document
+
+
+_UPDATE: Final[access.Verb] = "update"
+_DONE: Final = 200
+
+
+async def _result(id_: str, acting: Awaitable[None]) -> dict[str, Any]:
+    """Return what became of one notification.
+
+    Raises:
+        HttpProblem: It is the same for all others.
+    """
+    try:
+        await acting
+    except desk.UnknownNamespaceError as error:
+        raise _unknown(error) from None
+    except desk.NotFiledError as error:
+        kind, detail = problems.NOT_FOUND, str(error)
+    except desk.NotAllowedAgainError as error:
+        kind, detail = problems.NOT_TAKEN, str(error)
+    except filing.NotRetryableError as error:
+        kind, detail = problems.NOT_RETRYABLE, str(error)
+    except desk.UnderWayError as error:
+        kind, detail = problems.UNDER_WAY, str(error)
+    except LookupError:
+        kind, detail = problems.NOT_FOUND, "it was just removed"
+    except ports.QuotaExceededError as error:
+        kind, detail = problems.TOO_MANY, str(error)
+    except ports.StorageFullError as error:
+        kind, detail = problems.FULL, str(error)
+    else:
+        return {"id": id_, "status": _DONE}
+    return {"id": id_, "status": kind.status, "problem": problems.HttpProblem(kind, detail).document()}
+
+
+def _unknown(error: desk.UnknownNamespaceError) -> problems.HttpProblem:
+    return problems.HttpProblem(
+        problems.UNKNOWN_ORGANIZATION, f"{error}: create an OrgEmailSettings in it, or look at the name"
+    )

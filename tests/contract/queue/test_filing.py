@@ -1,0 +1,205 @@
+"""What people ask of a queue: lists of it, what failed sent again, and what is kept dropped."""
+
+import dataclasses
+import datetime as dt
+import typing
+
+import pytest
+
+from kit import queues
+from mailtier.api import vocabulary
+from mailtier.sender import filing, ports
+from mailtier.sender.storage.sqlite import embedded
+from mailtier.sender.storage.sqlite.failed import listing
+
+S = vocabulary.RecipientState
+
+_UID = queues.LANE.namespace_uid
+_LATER = queues.START + dt.timedelta(hours=1)
+_UNTIL = _LATER + dt.timedelta(days=1)
+_OTHER = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
+
+
+@pytest.fixture(name="filed")
+def filed_queue(queue: ports.Queue) -> embedded.EmbeddedQueue:
+    """Return the queue as people ask it."""
+    return typing.cast("embedded.EmbeddedQueue", queue)
+
+
+async def _end(queue: ports.Queue, state: vocabulary.RecipientState, **changes: object) -> tuple[str, int]:
+    """Return a notification to one recipient that has ended, and that one's number."""
+    id_, (number,) = await queues.put(queue, **changes)
+    await queues.settle(queue, queues.outcome(number, state))
+    return id_, number
+
+
+async def _ids(
+    queue: filing.FilingQueue, *, limit: int = 100, uid: str = _UID, wanted: filing.Filter | None = None
+) -> list[str]:
+    """Return the ids of a whole list, read page by page."""
+    found: list[str] = []
+    after = None
+    while True:
+        page = await queue.page(uid, wanted or filing.Filter(), after=after, limit=limit)
+        assert len(page.records) <= limit
+        found += [record.id for record in page.records]
+        if page.following is None:
+            return found
+        after = page.following
+
+
+async def _retry(queue: filing.FilingQueue, id_: str, quota: ports.QueueQuota = queues.QUOTA) -> list[int]:
+    pending = await queue.retry(_UID, id_, at=_LATER, expires_at=_UNTIL, quota=quota)
+    return [each.recipient_number for each in pending]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+async def test_a_list_is_the_namespace_s_and_whole(filed: embedded.EmbeddedQueue, limit: int) -> None:
+    """Each notification of a namespace is on one page, the latest first, and nothing of another is (R3)."""
+    ids = [(await queues.put(filed))[0] for _ in range(5)]
+    await queues.put(filed, lane=_OTHER)
+    assert await _ids(filed, limit=limit) == ids[::-1]
+    assert await _ids(filed, uid="uid-of-nobody") == []
+
+
+async def test_a_list_is_of_what_is_asked_for(filed: embedded.EmbeddedQueue) -> None:
+    """State and reason are of one recipient; organization and age are the notification's."""
+    failed, _ = await _end(filed, S.FAILED)
+    accepted, _ = await _end(filed, S.ACCEPTED, accepted_at=queues.START + dt.timedelta(minutes=1))
+    both, (first, _) = await queues.put(filed, recipients=("a@x.org", "b@x.org"))
+    await queues.settle(filed, queues.outcome(first, S.FAILED))
+    elsewhere, _ = await queues.put(filed, lane=dataclasses.replace(queues.LANE, organization="sales"))
+    for wanted, expected in (
+        (filing.Filter(state=S.FAILED), [both, failed]),
+        (filing.Filter(state=S.QUEUED), [elsewhere, both]),
+        (filing.Filter(state=S.QUEUED, reason="Tested"), []),
+        (filing.Filter(reason="Tested"), [both, accepted, failed]),
+        (filing.Filter(organization="sales"), [elsewhere]),
+        (filing.Filter(accepted_before=queues.START + dt.timedelta(seconds=1)), [elsewhere, both, failed]),
+    ):
+        assert await _ids(filed, wanted=wanted, limit=1) == expected
+
+
+async def test_a_page_looks_at_no_more_than_it_may(filed: embedded.EmbeddedQueue) -> None:
+    """Where little is found in much, pages are empty and the list goes on: no reader is kept from others (R15)."""
+    failed, _ = await _end(filed, S.FAILED)
+    crowd = [(queues.notification(), queues.QUOTA) for _ in range(3)]
+    await filed.enqueue_all(crowd)
+    wanted = filing.Filter(state=S.FAILED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "_LOOKED_AT", 2)
+        page = await filed.page(_UID, wanted, after=None, limit=10)
+        assert (page.records, page.following) == ((), crowd[1][0].id)
+        assert await _ids(filed, wanted=wanted) == [failed]
+
+
+async def test_a_list_that_cannot_go_on_says_so(filed: embedded.EmbeddedQueue) -> None:
+    """What it ended with is gone, or is another namespace's."""
+    other, _ = await queues.put(filed, lane=_OTHER)
+    for after in ("nothing", other):
+        with pytest.raises(LookupError):
+            await filed.page(_UID, filing.Filter(), after=after, limit=1)
+
+
+async def test_what_failed_is_sent_again(queue_factory: queues.Factory) -> None:
+    """Its ids and Message-ID stay, its attempts and expiry begin anew, and that outlives a restart."""
+    queue = typing.cast("embedded.EmbeddedQueue", await queue_factory.open())
+    id_, (failed, accepted, expired) = await queues.put(queue, recipients=("a@x.org", "b@x.org", "c@x.org"), text="It")
+    message_id = (await queues.job(queue, failed)).message_id
+    await queues.settle(queue, queues.outcome(failed, S.IN_DOUBT))
+    for number, state in ((failed, S.FAILED), (accepted, S.ACCEPTED), (expired, S.EXPIRED)):
+        await queues.settle(queue, queues.outcome(number, state))
+    assert (await queues.record(queue, id_)).complete
+    assert await _retry(queue, id_) == [failed, expired]
+    queue = typing.cast("embedded.EmbeddedQueue", await queue_factory.reopen())
+    assert await queues.states(queue, id_) == ["queued", "accepted", "queued"]
+    assert {pending.recipient_number async for pending in queue.pending()} == {failed, expired}
+    job = await queues.job(queue, failed)
+    assert (job.message_id, job.text, job.attempts, job.doubts, job.expires_at) == (message_id, "It", 0, 0, _UNTIL)
+    filed = await queue.look(_UID, id_)
+    assert filed is not None
+    assert (filed.record.complete, filed.record.kept_until, filed.unfinished) == (False, None, (failed, expired))
+    # It may be long on its way: neither its text nor its record goes meanwhile.
+    await queue.purge(now=queues.START + dt.timedelta(days=30))
+    assert await queue.load(failed) is not None
+    for number in (failed, expired):
+        await queues.settle(queue, queues.outcome(number, S.ACCEPTED, at=_LATER))
+    assert await queue.kept_payloads() == 0
+
+
+async def test_a_retry_ends_like_any_other_attempt(filed: embedded.EmbeddedQueue) -> None:
+    """What failed again is kept anew, and can be sent again."""
+    id_, number = await _end(filed, S.FAILED)
+    for _ in range(2):
+        assert await _retry(filed, id_) == [number]
+        await queues.settle(filed, queues.outcome(number, S.EXPIRED, at=_LATER, attempted=False))
+        filed_now = await filed.look(_UID, id_)
+        assert filed_now is not None
+        assert filed_now.record.kept_until == _LATER + dt.timedelta(days=7)
+
+
+async def test_an_object_that_is_sent_again_is_told(filed: embedded.EmbeddedQueue) -> None:
+    """Its status has to say that it is under way again."""
+    id_, _ = await _end(filed, S.FAILED, source=queues.source())
+    before = await filed.changes(0)
+    await _retry(filed, id_)
+    (told,) = await queues.changed_objects(filed, before.cursor)
+    assert (told.id, told.complete) == (id_, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "says"),
+    [
+        (S.ACCEPTED, {}, "none of its recipients failed"),
+        (S.QUEUED, {}, "none of its recipients failed"),
+        (S.FAILED, {"category": vocabulary.Category.PASSWORD_RECOVERY}, "password recovery"),
+    ],
+)
+async def test_what_cannot_be_sent_again(
+    filed: embedded.EmbeddedQueue, state: vocabulary.RecipientState, changes: dict[str, object], says: str
+) -> None:
+    """What was accepted or is under way is not sent twice, and a reset link is gone (R11)."""
+    id_, (number,) = await queues.put(filed, **changes)
+    if state is not S.QUEUED:
+        await queues.settle(filed, queues.outcome(number, state))
+    with pytest.raises(filing.NotRetryableError, match=says):
+        await _retry(filed, id_)
+    with pytest.raises(LookupError):
+        await filed.retry("uid-b", id_, at=_LATER, expires_at=_UNTIL, quota=queues.QUOTA)
+
+
+async def test_a_retry_has_the_quota_of_what_is_queued(filed: embedded.EmbeddedQueue) -> None:
+    """Who has as much queued as it may sends nothing again until there is room, and nothing is changed (R15)."""
+    id_, _ = await _end(filed, S.FAILED)
+    await queues.put(filed)
+    with pytest.raises(ports.QuotaExceededError):
+        await _retry(filed, id_, quota=ports.QueueQuota(messages=1))
+    assert await queues.states(filed, id_) == ["failed"]
+    assert len(await _retry(filed, id_, quota=ports.QueueQuota(messages=2))) == 1
+
+
+async def test_what_is_sent_again_is_not_forgotten(filed: embedded.EmbeddedQueue) -> None:
+    """Where the namespace's share is used up, neither its text nor its record makes room for others (R4, R15)."""
+    id_, number = await _end(filed, S.FAILED)
+    await _retry(filed, id_)
+    with pytest.raises(ports.QuotaExceededError):
+        await filed.enqueue(queues.notification(), quota=ports.QueueQuota(stored_bytes=1_500))
+    assert await queues.states(filed, id_) == ["queued"]
+    assert await filed.load(number) is not None
+
+
+async def test_what_is_dropped_is_wiped(queue_factory: queues.Factory) -> None:
+    """The text of what failed goes at once, and its record says how it ended; what is under way stays (R11)."""
+    queue = typing.cast("embedded.EmbeddedQueue", await queue_factory.open())
+    failed, _ = await _end(queue, S.FAILED, text="WIPEME")
+    waiting, _ = await queues.put(queue)
+    for id_, uid in ((failed, "uid-b"), (waiting, _UID), ("nothing", _UID)):
+        await queue.drop(uid, id_)
+    assert await queue.kept_payloads() == 1
+    await queue.drop(_UID, failed)
+    assert await queue.kept_payloads() == 0
+    assert await queues.states(queue, failed) == ["failed"]
+    with pytest.raises(filing.NotRetryableError, match="wiped"):
+        await _retry(queue, failed)
+    await queue_factory.close()
+    assert all(b"WIPEME" not in path.read_bytes() for path in queue_factory.directory.iterdir())
