@@ -46,11 +46,12 @@ class Program:
     options: tuple[str, ...] = ()
     environment: typing.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def run(self, command: str, *arguments: str) -> Finished:
-        """Return a command once it has ended."""
+    def run(self, command: str, *arguments: str, answer: str = "") -> Finished:
+        """Return a command once it has ended; it reads the answer."""
         done = subprocess.run(
             self._argv(command, arguments),
             env=self._env(),
+            input=answer,
             capture_output=True,
             text=True,
             check=False,

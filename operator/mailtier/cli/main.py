@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "status": "Show what is broken in a cluster, worst first, with what to do.",
     "verify": "Have the sender probe an SMTP server now, and follow its stages.",
     "send": "Send a test notification, and follow it to its end.",
+    "queue": "List what is queued and what failed, send it again, drop and release it.",
     "completion": "Print the script that completes commands in a shell.",
 }
 """Each command's name and one sentence for the list of commands."""

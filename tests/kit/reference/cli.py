@@ -49,15 +49,26 @@ def pages() -> dict[str, str]:
         root, info_name=apps.PROGRAM, terminal_width=_WIDTH, help_option_names=apps.CONTEXT["help_option_names"]
     )
     statuses = "\n".join(f"| {int(status)} | {meaning} |" for status, meaning in _MEANINGS.items())
-    commands = "".join(f"\n## {name}\n\n```text\n{_help(context, name)}\n```\n" for name in main.COMMANDS)
+    commands = "".join(
+        f"\n## {' '.join(path)}\n\n```text\n{_help(context, path)}\n```\n"
+        for name in main.COMMANDS
+        for path in _paths(context, name)
+    )
     rules = "".join(f"\n### {rule.identifier}\n\n{rule.title} {rule.remedy}\n" for rule in issues.FILE_RULES)
     page = _PAGE.format(statuses=statuses, root=_help(context), commands=commands, rules=rules)
     return {"cli.md": page}
 
 
-def _help(context: typer.Context, name: str = "") -> str:
+def _paths(context: typer.Context, name: str) -> list[tuple[str, ...]]:
+    """Return a command, and those of a group after it."""
+    root: Any = context.command
+    command = root.get_command(context, name)
+    return [(name,), *((name, each) for each in getattr(command, "commands", ()))]
+
+
+def _help(context: typer.Context, path: tuple[str, ...] = ()) -> str:
     command: Any = context.command
-    if name:
+    for name in path:
         command = command.get_command(context, name)
         context = typer.Context(command, info_name=name, parent=context, terminal_width=_WIDTH)
     return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())

@@ -6,7 +6,8 @@ import dataclasses
 import http
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+import urllib.parse
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final, Self
 
 import aiohttp
@@ -138,6 +139,63 @@ class IntakeClient:
             raise UnreachableError(_NOT_THE_INTAKE_S)
         return record
 
+    async def page(self, namespace: str, query: Mapping[str, str]) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page of a namespace's notifications, and what the next one is asked for with; None at the end.
+
+        Raises:
+            RefusedError: It is not told.
+            UnreachableError: The intake cannot be asked.
+        """
+        found = await self._ask("GET", f"{_filed(namespace)}?{urllib.parse.urlencode(query)}")
+        items, following = found.get("items"), found.get("continue")
+        if not isinstance(items, list) or not all(map(_is_filed, items)):
+            raise UnreachableError(_NOT_THE_INTAKE_S)
+        return items, following if isinstance(following, str) else None
+
+    async def filed(self, namespace: str, notification_id: str) -> dict[str, Any]:
+        """Return a notification of a namespace.
+
+        Raises:
+            RefusedError: It is not told.
+            UnreachableError: The intake cannot be asked.
+        """
+        found = await self._ask("GET", f"{_filed(namespace)}/{urllib.parse.quote(notification_id, safe='')}")
+        if not _is_filed(found):
+            raise UnreachableError(_NOT_THE_INTAKE_S)
+        return found
+
+    async def act(self, action: str, namespace: str, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Do something with notifications of a namespace, and return what became of each.
+
+        Args:
+            action: retry or drop.
+            namespace: By its name.
+            ids: At most 100.
+
+        Raises:
+            RefusedError: It is not done.
+            UnreachableError: Nobody knows.
+        """
+        found = await self._ask("POST", f"{_filed(namespace)}:{action}", body={"ids": list(ids)})
+        results = found.get("results")
+        if not isinstance(results, list) or not all(_are_texts(each, "id") for each in results):
+            raise UnreachableError(_NOT_THE_INTAKE_S)
+        return results
+
+    async def release(self, organization: target.OrganizationName) -> None:
+        """Have an organization's messages tried now.
+
+        Raises:
+            RefusedError: They are not.
+            UnreachableError: The intake cannot be asked.
+        """
+        await self._ask("POST", f"{_base(organization)}:release")
+
+    async def _ask(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        async with self._request(method, path, body=body) as answer:
+            with _transport(self._address):
+                return _document(await answer.read())
+
     @contextlib.asynccontextmanager
     async def _request(
         self, method: str, path: str, *, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None
@@ -162,6 +220,18 @@ class IntakeClient:
 
 def _base(organization: target.OrganizationName) -> str:
     return f"/v1/namespaces/{organization.namespace}/organizations/{organization.name}"
+
+
+def _filed(namespace: str) -> str:
+    return f"/v1/namespaces/{namespace}/notifications"
+
+
+def _is_filed(found: object) -> bool:
+    """Return whether this is a notification as it is listed."""
+    if not _are_texts(found, "id", "organization", "category", "acceptedAt"):
+        return False
+    recipients = found.get("recipients") if isinstance(found, dict) else None
+    return isinstance(recipients, list) and all(_are_texts(each, *_RECIPIENT) for each in recipients)
 
 
 def _document(text: bytes) -> dict[str, Any]:

@@ -1,0 +1,282 @@
+"""`mailtier queue`: look at what is queued and what failed, send it again, drop it, and release what is held."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import typer
+
+from mailtier.api import prose, types, vocabulary
+from mailtier.cli import apps, failures, options, printing, terminal
+from mailtier.cli.online import filed, intake, reach, target
+
+app = apps.new()
+
+_Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Whose.")]
+_Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of notifications, as a list shows them.")]
+_State = Annotated[vocabulary.RecipientState | None, typer.Option(help="Those with a recipient in this state.")]
+_Reason = Annotated[str, typer.Option(help="Those with a recipient that has this reason, such as RecipientRefused.")]
+_Organization = Annotated[str, typer.Option(help="Those of one organization.")]
+_OlderThan = Annotated[str, typer.Option(metavar="DURATION", help="Those taken in so long ago, such as 1h30m.")]
+_All = Annotated[bool, typer.Option("--all", help="All that the filters let through, in place of ids.")]
+_Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Ask before it is done.")]
+
+_SECONDS: Final = 600.0
+"""For the whole of a command: a list of hundred thousands takes a while."""
+
+
+@app.callback()
+def _group() -> None:
+    """Look at what is queued and what failed, send it again, drop it, and release what is held.
+
+    It asks the sender through a port-forward, with the token of a ServiceAccount that may `list`, `get` or `update`
+    notifications in the namespace.
+    """
+
+
+@app.command("list")
+@reach.with_choice
+def list_(
+    *,
+    choice: reach.Choice,
+    namespace: _Namespace,
+    state: _State = None,
+    reason: _Reason = "",
+    organization: _Organization = "",
+    older_than: _OlderThan = "",
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """List a namespace's notifications, the latest first: what waits, and what was finished in the last seven days."""
+    wanted = _wanted(state, reason, organization, older_than)
+    items = asyncio.run(_listed(choice, namespace, wanted, lambda _: True))
+    if output is options.Format.JSON:
+        printing.write([f"{filed.as_json({'items': items})}\n"])
+    elif not items:
+        printing.write(["nothing is queued, and nothing is kept of what was\n"])
+    else:
+        lines = filed.table(items, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
+        printing.write(f"{line}\n" for line in lines)
+
+
+@app.command()
+@reach.with_choice
+def show(
+    *,
+    choice: reach.Choice,
+    namespace: _Namespace,
+    notification: Annotated[str, typer.Argument(metavar="ID", help="As a list shows it.")],
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Show a notification: each recipient with its state, and what the server said."""
+
+    async def ask() -> dict[str, Any]:
+        async with _open(choice, namespace) as opened:
+            return await opened.filed(namespace, notification)
+
+    item = asyncio.run(ask())
+    if output is options.Format.JSON:
+        printing.write([f"{filed.as_json(item)}\n"])
+    else:
+        lines = filed.details(item, terminal.painter(sys.stdout), width=terminal.line_width(sys.stdout))
+        printing.write(f"{line}\n" for line in lines)
+
+
+@app.command()
+@reach.with_choice
+def retry(
+    *,
+    choice: reach.Choice,
+    namespace: _Namespace,
+    ids: _Ids = None,
+    all_: _All = False,
+    state: _State = None,
+    reason: _Reason = "",
+    organization: _Organization = "",
+    older_than: _OlderThan = "",
+    interactive: _Interactive = False,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Send again what failed or expired, with the present settings.
+
+    Ids and Message-IDs stay; the time to expire begins anew. Text is kept for seven days after the end, and never of a
+    password recovery. It exits with 1 where something is not sent again, and says why.
+    """
+    wanted = _wanted(state, reason, organization, older_than)
+    chosen = _Chosen(ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_retryable)
+    asyncio.run(_act(choice, namespace, _Act("retry", "sent again"), chosen, interactive=interactive, output=output))
+
+
+@app.command()
+@reach.with_choice
+def drop(
+    *,
+    choice: reach.Choice,
+    namespace: _Namespace,
+    ids: _Ids = None,
+    all_: _All = False,
+    state: _State = None,
+    reason: _Reason = "",
+    organization: _Organization = "",
+    older_than: _OlderThan = "",
+    interactive: _Interactive = False,
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """End what waits, and wipe the text of what failed.
+
+    What is on the wire at this moment is not taken back. It exits with 1 where something is not dropped, and says why.
+    """
+    wanted = _wanted(state, reason, organization, older_than)
+    chosen = _Chosen(ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_droppable)
+    asyncio.run(_act(choice, namespace, _Act("drop", "dropped"), chosen, interactive=interactive, output=output))
+
+
+@app.command()
+@reach.with_choice
+def release(
+    *,
+    choice: reach.Choice,
+    organization: Annotated[
+        str, typer.Argument(metavar="ORGANIZATION", help="NAMESPACE/NAME; NAMESPACE alone means its default.")
+    ],
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Have an organization's messages tried now, whatever they are held for.
+
+    What still holds them, such as blocked settings, holds them again; a password that was refused is not sent again:
+    for that there is `mailtier verify --again`.
+    """
+    asked = target.OrganizationName.parse(organization)
+
+    async def ask() -> None:
+        async with _opened(choice, asked) as opened:
+            await opened.release(asked)
+
+    asyncio.run(ask())
+    in_text = output is options.Format.TEXT
+    printing.write([f"{asked}   released\n" if in_text else f"{filed.as_json({'organization': str(asked)})}\n"])
+
+
+class _Act:
+    """Something that is done with notifications.
+
+    Args:
+        name: As the intake has it.
+        done: What it is called once it is done.
+    """
+
+    def __init__(self, name: str, done: str) -> None:
+        self.name = name
+        self.done = done
+
+
+class _Chosen:
+    """Which notifications something is done with.
+
+    Args:
+        ids: Named ones.
+        all_: Whether all that the filters let through, in place of ids.
+        wanted: The filters.
+        fits: Whether it can be done with one that is listed.
+
+    Raises:
+        BadParameter: It is neither, or both.
+    """
+
+    def __init__(
+        self, *, ids: Sequence[str], all_: bool, wanted: filed.FiledFilter, fits: Callable[[Mapping[str, Any]], bool]
+    ) -> None:
+        if bool(ids) == all_:
+            raise typer.BadParameter("name ids, or use --all, and not both", param_hint="ID")
+        if wanted and not all_:
+            raise typer.BadParameter("filters go with --all", param_hint="--all")
+        self.ids = list(ids)
+        self.wanted = wanted
+        self.fits = fits
+
+
+async def _act(
+    choice: reach.Choice,
+    namespace: str,
+    act: _Act,
+    chosen: _Chosen,
+    *,
+    interactive: bool,
+    output: options.Format,
+) -> None:
+    ids = chosen.ids or [item["id"] for item in await _listed(choice, namespace, chosen.wanted, chosen.fits)]
+    if interactive and ids:
+        count = prose.counted(len(ids), "notification")
+        _require_agreement(f"{count} of {namespace} to be {act.done}. Go on?")
+    async with _open(choice, namespace) as opened:
+        results = await filed.act(opened, act.name, namespace, ids)
+    refused = [result for result in results if not filed.is_done(result)]
+    if output is options.Format.JSON:
+        printing.write([f"{filed.as_json({'results': results})}\n"])
+    else:
+        printing.write(f"{filed.outcome(result, act.done)}\n" for result in results)
+        if not results:
+            printing.write([f"there is nothing to be {act.done}\n"])
+    if refused:
+        raise typer.Exit(failures.Status.FAILED)
+
+
+def _require_agreement(question: str) -> None:
+    """Return once somebody has agreed.
+
+    Raises:
+        CommandError: Nobody did.
+    """
+    # On stderr, so that what programs read has no question in it.
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise failures.CommandError("nothing is done")
+
+
+async def _listed(
+    choice: reach.Choice, namespace: str, wanted: filed.FiledFilter, fits: Callable[[Mapping[str, Any]], bool]
+) -> list[dict[str, Any]]:
+    async with _open(choice, namespace) as opened:
+        return [item async for item in filed.listed(opened, namespace, wanted) if fits(item)]
+
+
+def _open(choice: reach.Choice, namespace: str) -> contextlib.AbstractAsyncContextManager[intake.IntakeClient]:
+    """Give the intake, for an account of a namespace.
+
+    Raises:
+        BadParameter: It is no namespace.
+    """
+    if not namespace or "/" in namespace:
+        raise typer.BadParameter(f"{namespace!r} is not the name of a namespace", param_hint="NAMESPACE")
+    return _opened(choice, target.OrganizationName.parse(namespace))
+
+
+@contextlib.asynccontextmanager
+async def _opened(choice: reach.Choice, organization: target.OrganizationName) -> AsyncIterator[intake.IntakeClient]:
+    try:
+        async with asyncio.timeout(_SECONDS), reach.open_intake(choice, organization) as opened:
+            yield opened
+    except TimeoutError as error:
+        raise failures.CommandError(
+            f"it has no end within {_SECONDS:g} s: ask for less at once, as with --state or --organization",
+            status=failures.Status.TIMED_OUT,
+        ) from error
+
+
+def _wanted(
+    state: vocabulary.RecipientState | None, reason: str, organization: str, older_than: str
+) -> filed.FiledFilter:
+    """Return what the filters say.
+
+    Raises:
+        BadParameter: A duration is none.
+    """
+    try:
+        if older_than:
+            types.parse_duration(older_than)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--older-than") from None
+    return filed.FiledFilter(
+        state="" if state is None else state.value, reason=reason, organization=organization, older_than=older_than
+    )

@@ -1,0 +1,155 @@
+"""Lists of what is queued and what failed, and what becomes of acts on them, for people and for programs."""
+
+import collections
+import dataclasses
+import datetime as dt
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from mailtier.api import prose, vocabulary
+from mailtier.cli import tables, terminal
+from mailtier.cli.online import intake
+
+_AT_ONCE: Final = 100
+"""What one request names at most."""
+_OK: Final = 200
+_S: Final = vocabulary.RecipientState
+_COLOURS: Final = {
+    _S.ACCEPTED.value: terminal.Colour.GOOD,
+    _S.FAILED.value: terminal.Colour.BAD,
+    _S.EXPIRED.value: terminal.Colour.BAD,
+}
+_HEAD: Final = ("ID", "ORGANIZATION", "TAKEN", "STATE", "REASON", "TO")
+_FOLDED: Final = ("ORGANIZATION", "TO", "REASON")
+
+_Json = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FiledFilter:
+    """Which notifications a command speaks of, as its options say; "" asks for nothing."""
+
+    state: str = ""
+    reason: str = ""
+    organization: str = ""
+    older_than: str = ""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters of the list."""
+        found = {
+            "state": self.state,
+            "reason": self.reason,
+            "organization": self.organization,
+            "olderThan": self.older_than,
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def __bool__(self) -> bool:
+        return bool(self.query)
+
+
+async def listed(asked: intake.IntakeClient, namespace: str, wanted: FiledFilter) -> AsyncIterator[_Json]:
+    """Yield a namespace's notifications, the latest first, page by page.
+
+    Raises:
+        RefusedError: They are not told.
+        UnreachableError: The intake cannot be asked.
+    """
+    following: str | None = ""
+    while following is not None:
+        query = {**wanted.query, "limit": str(_AT_ONCE), **({"continue": following} if following else {})}
+        items, following = await asked.page(namespace, query)
+        for item in items:
+            yield item
+
+
+async def act(asked: intake.IntakeClient, action: str, namespace: str, ids: Sequence[str]) -> list[_Json]:
+    """Return what became of each notification.
+
+    Raises:
+        RefusedError: It is not done; what was before it is.
+        UnreachableError: As above.
+    """
+    results = list[_Json]()
+    for first in range(0, len(ids), _AT_ONCE):
+        results += await asked.act(action, namespace, ids[first : first + _AT_ONCE])
+    return results
+
+
+def is_retryable(item: Mapping[str, Any]) -> bool:
+    """Return whether something of a notification can be sent again."""
+    states = {each["state"] for each in item["recipients"]}
+    return bool(item.get("textKeptUntil")) or (not item.get("complete") and bool(states & {_S.FAILED, _S.EXPIRED}))
+
+
+def is_droppable(item: Mapping[str, Any]) -> bool:
+    """Return whether something of a notification can be dropped."""
+    return bool(item.get("textKeptUntil")) or not item.get("complete")
+
+
+def table(items: Iterable[Mapping[str, Any]], painter: terminal.Painter, *, width: int) -> list[str]:
+    """Return a list for people."""
+    return tables.table(_HEAD, [_row(item) for item in items], painter, width=width, folded=_FOLDED)
+
+
+def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | None) -> list[str]:
+    """Return a notification for people, with everything that is known of its recipients."""
+    title = (item["id"], item["organization"], item["category"], f"taken {item['acceptedAt']}")
+    lines = ["   ".join(map(terminal.plain, title))]
+    for each in item["recipients"]:
+        told = ": ".join(filter(None, (each["reason"], each["message"])))
+        parts = (
+            (f"{terminal.plain(each['address'])}   ", None),
+            (terminal.plain(each["state"]), _COLOURS.get(each["state"])),
+            (f"   {prose.counted(int(each.get('attempts', 0)), 'attempt')}   {terminal.plain(told)}", None),
+        )
+        lines += tables.line(parts, painter, width=width, indent="  ", following="    ")
+    if until := item.get("textKeptUntil"):
+        lines.append(f"  It can be sent again until {terminal.plain(str(until))}.")
+    return lines
+
+
+def outcome(result: Mapping[str, Any], done: str) -> str:
+    """Return in a line what became of a notification."""
+    if is_done(result):
+        return f"{terminal.plain(result['id'])}   {done}"
+    problem = result.get("problem")
+    told = problem.get("detail") if isinstance(problem, dict) else f"status {result.get('status')}"
+    return f"{terminal.plain(result['id'])}   not {done}: {terminal.plain(str(told))}"
+
+
+def is_done(result: Mapping[str, Any]) -> bool:
+    """Return whether it was done."""
+    return result.get("status") == _OK
+
+
+def as_json(document: object) -> str:
+    """Return a document for programs."""
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _row(item: Mapping[str, Any]) -> Sequence[tables.Cell]:
+    recipients = item["recipients"]
+    states = collections.Counter(str(each["state"]) for each in recipients)
+    told = ", ".join(state if len(recipients) == 1 else f"{count} {state}" for state, count in states.items())
+    reasons = ", ".join(dict.fromkeys(str(each["reason"]) for each in recipients if each["reason"]))
+    more = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
+    return (
+        (str(item["id"]), None),
+        (str(item["organization"]), None),
+        (_taken(str(item["acceptedAt"])), None),
+        (told, _COLOURS.get(next(iter(states)), terminal.Colour.WAITING) if len(states) == 1 else None),
+        (reasons, None),
+        (f"{recipients[0]['address']}{more}" if recipients else "", None),
+    )
+
+
+def _taken(at: str) -> str:
+    """Return a time to the minute."""
+    try:
+        found = dt.datetime.fromisoformat(at)
+    except ValueError:
+        return at
+    return found.strftime("%m-%d %H:%MZ")

@@ -1,0 +1,114 @@
+"""`mailtier queue` against a real apiserver, operator, sender and SMTP server."""
+
+import pathlib
+import secrets
+
+import pytest
+
+from kit import commands, installations, tenants, wait
+
+
+class _Queue:
+    """The command, for a person who may do everything with a tenant's notifications."""
+
+    def __init__(self, installation: installations.Installation, folder: pathlib.Path) -> None:
+        self.tenant = installation.tenant()
+        self._installation = installation
+        self._folder = folder
+        token = tenants.account(
+            installation.world.cluster,
+            self.tenant.namespace,
+            f"person-{secrets.token_hex(4)}",
+            allowed=True,
+            verbs=("list", "get", "update"),
+        )
+        file = folder / "person"
+        file.write_text(token, encoding="ascii")
+        sender = installation.sender
+        self._way = (f"--url={sender.url}", f"--ca={sender.ca_path}", f"--token-file={file}")
+
+    def __call__(self, *arguments: str, answer: str = "") -> commands.Finished:
+        """Return what the command printed."""
+        return self._installation.program.run("queue", *arguments, *self._way, answer=answer)
+
+    def send(self, address: str) -> str:
+        """Hand a notification over, and return its id."""
+        way = self._installation.to_intake(self.tenant, self._folder)
+        done = self._installation.program.run(
+            "send", self.tenant.namespace, f"--to={address}", "--no-wait", "-o", "json", *way
+        )
+        return str(done.document["id"])
+
+    def until(self, id_: str, state: str) -> None:
+        """Return when the recipient of a notification has a state."""
+        wait.until(
+            lambda: self("show", self.tenant.namespace, id_, "-o", "json").document["recipients"][0]["state"] == state,
+            within_seconds=30,
+            why=f"{id_} is {state}",
+        )
+
+
+@pytest.fixture
+def queue(installation: installations.Installation, tmp_path: pathlib.Path) -> _Queue:
+    """Return the command."""
+    return _Queue(installation, tmp_path)
+
+
+def test_failed_mail_is_looked_at_and_sent_again(queue: _Queue) -> None:
+    """A list, what the server said, another attempt, and the end of what waits."""
+    namespace = queue.tenant.namespace
+    failed, waits = queue.send("nobody@example.com"), queue.send("later@example.com")
+    queue.until(failed, "failed")
+    queue.until(waits, "deferred")
+    listed = queue("list", namespace)
+    assert listed.status == 0, listed
+    assert all(each in listed.out for each in (failed, waits, "RecipientRefused"))
+    assert [item["id"] for item in queue("list", namespace, "-o", "json").document["items"]] == [waits, failed]
+    only = queue("list", namespace, "--state=failed", "--reason=RecipientRefused", "-o", "json").document["items"]
+    assert [item["id"] for item in only] == [failed]
+    shown = queue("show", namespace, failed)
+    assert "550 5.1.1" in shown.out
+    assert "can be sent again until" in shown.out
+    again = queue("retry", namespace, "--all")
+    assert (again.status, again.out) == (0, f"{failed}   sent again\n")
+    queue.until(failed, "failed")
+    dropped = queue("drop", namespace, failed, waits)
+    assert (dropped.status, dropped.out.splitlines()) == (0, [f"{failed}   dropped", f"{waits}   dropped"])
+    assert "Dropped" in queue("show", namespace, waits).out
+    refused = queue("retry", namespace, failed, "nothing")
+    assert refused.status == 1
+    assert [line.partition(":")[0] for line in refused.out.splitlines()] == [
+        f"{failed}   not sent again",
+        "nothing   not sent again",
+    ]
+    assert queue("drop", namespace, "--all").out == "there is nothing to be dropped\n"
+
+
+def test_who_is_asked_may_say_no(queue: _Queue) -> None:
+    """With --interactive nothing is done before somebody has agreed to how much it is."""
+    namespace, waits = queue.tenant.namespace, queue.send("later@example.com")
+    queue.until(waits, "deferred")
+    refused = queue("drop", namespace, "--all", "--interactive", answer="n\n")
+    assert refused.status != 0
+    assert f"1 notification of {namespace} to be dropped" in refused.err
+    queue.until(waits, "deferred")
+    assert queue("drop", namespace, "--all", "-i", answer="y\n").out == f"{waits}   dropped\n"
+
+
+def test_an_organization_is_released(queue: _Queue) -> None:
+    """Its name is printed once it is done; one that is not there is said to be so."""
+    done = queue("release", queue.tenant.namespace)
+    assert (done.status, done.out) == (0, f"{queue.tenant.namespace}/default   released\n")
+    missing = queue("release", f"{queue.tenant.namespace}/nothing")
+    assert missing.status == 1
+    assert "there is no organization" in missing.err
+
+
+def test_the_right_that_is_missing_is_named(
+    queue: _Queue, installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """Whoever may only hand over is told what it takes."""
+    namespace = queue.tenant.namespace
+    done = installation.program.run("queue", "list", namespace, *installation.to_intake(queue.tenant, tmp_path))
+    assert done.status == 1
+    assert "may not list notifications.mailtier.dev" in done.err

@@ -1,0 +1,57 @@
+"""Lists of what is queued, for people."""
+
+import typing
+
+import pytest
+
+from mailtier.cli import terminal
+from mailtier.cli.online import filed
+
+_PLAIN = terminal.Painter(on=False)
+
+
+def _item(**changes: object) -> dict[str, typing.Any]:
+    recipient = {"address": "ops@mail.example.com", "state": "failed", "reason": "RecipientRefused", "message": "M."}
+    usual = {
+        "id": "01a21045-bd65-75f1-9076-80e04c16bfce",
+        "organization": "default",
+        "category": "JobAlert",
+        "acceptedAt": "2026-11-24T01:15:35.653Z",
+        "complete": True,
+        "recipients": [recipient],
+        "textKeptUntil": "2026-12-01T01:15:35.653Z",
+    }
+    return {**usual, **changes}
+
+
+@pytest.mark.parametrize("recipients", [1, 20])
+def test_a_list_fits_80_columns(recipients: int) -> None:
+    """However long names are, ids can be copied, and state and reason are read."""
+    (one,) = _item()["recipients"]
+    item = _item(organization="o" * 50, recipients=[{**one, "address": f"{'a' * 60}@example.com"}] * recipients)
+    lines = filed.table([item, _item()], _PLAIN, width=80)
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert all(each in text for each in (item["id"], "failed", "RecipientRefused"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "retryable", "droppable"),
+    [
+        ({}, True, True),
+        ({"textKeptUntil": None}, False, False),
+        ({"textKeptUntil": None, "complete": False}, True, True),
+        ({"textKeptUntil": None, "complete": False, "recipients": [{"state": "queued"}]}, False, True),
+    ],
+)
+def test_what_can_be_done(changes: dict[str, object], *, retryable: bool, droppable: bool) -> None:
+    """What is wiped is neither sent again nor dropped; what waits is dropped only."""
+    item = _item(**changes)
+    assert (filed.is_retryable(item), filed.is_droppable(item)) == (retryable, droppable)
+
+
+def test_what_a_server_says_is_no_command_to_the_terminal() -> None:
+    """Controls in what the intake answers are blanks (R5)."""
+    item = _item(recipients=[{"address": "a@b", "state": "failed\x1b[2J", "reason": "R", "message": "\x1b]0;x\x07"}])
+    shown = [*filed.table([item], _PLAIN, width=80), *filed.details(item, _PLAIN, width=80)]
+    assert all("\x1b" not in line and "\x07" not in line for line in shown)
