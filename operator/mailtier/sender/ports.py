@@ -314,6 +314,9 @@ class Queue(Protocol):
         They come with when the next unfinished notification expires, claimed or not; None where there is none.
         """
 
+    async def claim_these(self, recipients: Sequence[int]) -> Sequence[Pending]:
+        """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
+
     def release(self, recipients: Iterable[int]) -> None:
         """End claims: whoever asks next may be given these recipients, as they are stored."""
 
@@ -331,12 +334,10 @@ class Queue(Protocol):
     def settle(self, outcomes: Sequence[Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
         """Store outcomes; payloads are wiped once every recipient of the notification is final.
 
-        Where one of them failed or expired, the payload is kept for a while (R11), so that it can be sent again; not
-        that of a password recovery, and nothing of a namespace that is gone.
-
-        They are on their way when this returns: the delivery loop need not await them (the notes cover a crash), only
-        look at their errors in the end. Outcomes are stored in the order of the calls, and of each call; one that is
-        refused takes no other with it. While the volume is full they are tried until there is room.
+        Where one failed or expired, the payload is kept for a while (R11); not that of a password recovery, and nothing
+        of a namespace that is gone. They are on their way when this returns: the loop need not await them (the notes
+        cover a crash), only look at their errors in the end. They are stored in the order of the calls, and of each
+        call; one that is refused takes no other with it. While the volume is full they are tried until there is room.
 
         The future has None for each that is stored, else why it changed nothing: StorageBrokenError; LookupError (there
         is no such recipient); ValueError (`due_at` does not fit the state); or states.IllegalTransition.

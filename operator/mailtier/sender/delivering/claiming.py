@@ -138,6 +138,10 @@ class Claimer:
         found, next_at = await self._queue.claim_expired(now=now, limit=_EXPIRED_AT_ONCE)
         return found, now if len(found) == _EXPIRED_AT_ONCE else next_at
 
+    async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+        """Return those of some recipients that are in the queue alone, to be settled or given back."""
+        return await self._queue.claim_these(recipients)
+
     def take_in(self, claimed: ports.Claimed) -> None:
         """Let what was claimed wait for its turn in memory."""
         pending = claimed.pending

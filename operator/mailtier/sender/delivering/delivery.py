@@ -172,7 +172,7 @@ class Deliverer:
     async def drop(self, key: ports.LaneKey, recipient_numbers: Iterable[int]) -> int:
         """End recipients that somebody dropped; return how many once it is stored. What is on the wire goes on."""
         stored = asyncio.Semaphore(0)
-        dropped = self._keeper.drop(key, recipient_numbers, then=stored.release)
+        dropped = await self._keeper.drop(key, recipient_numbers, then=lambda _error: stored.release())
         for _ in range(dropped):
             await stored.acquire()
         return dropped

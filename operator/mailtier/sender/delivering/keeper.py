@@ -6,10 +6,10 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from mailtier.api import prose, vocabulary
+from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import claiming, recorder
+from mailtier.sender.delivering import claiming, ends, recorder
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.servers import destination_key
@@ -88,7 +88,7 @@ class Keeper:
         if category is None or organization is None:
             return None
         wait = organization.wait_of(category, self._clock.monotonic())
-        return None if wait is None or wait.reason is None else _held(wait)
+        return None if wait is None or wait.reason is None else ends.held(wait)
 
     def counts(self, now: float) -> Mapping[tuple[hold_metrics.Of, str], int]:
         """Return how much is held, by what it is and why."""
@@ -130,7 +130,7 @@ class Keeper:
         pending = claimed.pending
         reason, hold = self._failing.get(pending.lane), self._holds.find(pending.lane)
         if reason is not None:
-            self._store_end(pending, _S.FAILED, reason, reasons.MEANINGS[reason])
+            self._store_end(pending, ends.failed(reason))
         elif hold is None:
             self._claims.take_in(claimed)
         elif pending.lane in self._told and pending.state in _TELLABLE:
@@ -244,31 +244,35 @@ class Keeper:
                 self._fail_all(organization.key, reasons.DeliveryReason.NAMESPACE_DELETED)
         self._wake()
 
-    def drop(self, key: ports.LaneKey, recipient_numbers: Iterable[int], *, then: Callable[[], None]) -> int:
+    async def drop(
+        self, key: ports.LaneKey, recipient_numbers: Iterable[int], *, then: Callable[[Exception | None], None]
+    ) -> int:
         """End recipients that somebody dropped, and return how many; what is on the wire goes on.
 
         Args:
             key: Their organization.
             recipient_numbers: Of those to end.
-            then: Called for each of them once its outcome is stored.
+            then: Called for each of them when its outcome is stored, with the error if it was not.
         """
-        dropped = 0
-        organization = self._schedule.organization(key)
-        if organization is None:
-            return dropped
+        dropped, elsewhere = 0, list[int]()
+        entries = self._schedule.open(key).entries
         for number in recipient_numbers:
-            entry = organization.entries.get(number)
-            if entry is None or entry.place is lanes.EntryPlace.ACTIVE:
-                continue
-            told = reasons.MEANINGS[reasons.DeliveryReason.DROPPED]
-            if not states.may_follow(entry.pending.state, _S.EXPIRED):
-                told = prose.sentences(told, reasons.MEANINGS[reasons.DeliveryReason.IN_DOUBT])
-            self._finish(entry, _S.FAILED, reasons.DeliveryReason.DROPPED, told, then)
+            entry = entries.get(number)
+            if entry is None:
+                elsewhere.append(number)
+            elif entry.place is not lanes.EntryPlace.ACTIVE:
+                self._claims.end(entry)
+                self._store_dropped(entry.pending, then)
+                dropped += 1
+        for pending in await self._claims.claim_these(elsewhere):
+            self._store_dropped(pending, then)
             dropped += 1
         return dropped
 
     def release(self, key: ports.LaneKey) -> None:
         """End the holds of an organization and its lanes for now; what still holds it does so again."""
+        if self._holds.find(key) is not None:
+            self._claims.reopen(key, anew=True)
         self._holds.release(key)
         self._schedule.release(key)
         self.judge_soon(key)
@@ -284,7 +288,7 @@ class Keeper:
             elif is_paused or entry.place is lanes.EntryPlace.ACTIVE:
                 self._schedule.watch_expiry(entry, at=now + _ACTIVE_RECHECK_SECONDS)
             else:
-                self._finish(entry, *self._expiry_of(entry.pending))
+                self._finish(entry, ends.expired(entry.pending, self._holds.find(entry.pending.lane)))
 
     def expiry_due(self, now: float) -> bool:
         """Return whether something in the queue may have reached its max age."""
@@ -307,7 +311,7 @@ class Keeper:
                     return
                 if entry.place is lanes.EntryPlace.READY and entry.pending.state is _S.QUEUED:
                     told += 1
-                    self._tell_entry(entry, _held(lane.wait))
+                    self._tell_entry(entry, ends.held(lane.wait))
 
     def _tell_entry(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
         at = self._clock.wall()
@@ -316,7 +320,7 @@ class Keeper:
             if error is None and entry.place is lanes.EntryPlace.READY:
                 self._claims.give_back(entry, at)
 
-        self._outcomes.store(_held_outcome(entry.pending, held, at), go_back)
+        self._outcomes.store(ends.held_outcome(entry.pending, held, at), go_back)
         entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)
 
     def end_expired(self, expired: Iterable[ports.Pending], next_at: dt.datetime | None) -> None:
@@ -326,7 +330,7 @@ class Keeper:
             next_at: When there is more of that; None for never.
         """
         for pending in expired:
-            self._store_end(pending, *self._expiry_of(pending))
+            self._store_end(pending, ends.expired(pending, self._holds.find(pending.lane)))
         now = self._clock.monotonic()
         # What is in memory ends by itself, and is there as long as it is attempted.
         soonest = now if expired else now + _EXPIRY_RECHECK_SECONDS
@@ -350,16 +354,7 @@ class Keeper:
             if error is None:
                 self._claims.return_claim(dataclasses.replace(pending, state=_S.HELD), at)
 
-        self._outcomes.store(_held_outcome(pending, held, at), go_on)
-
-    def _expiry_of(self, pending: ports.Pending) -> tuple[vocabulary.RecipientState, reasons.DeliveryReason, str]:
-        if not states.may_follow(pending.state, _S.EXPIRED):
-            # It may have been delivered; "expired" would say that it was not.
-            reason = reasons.DeliveryReason.IN_DOUBT
-            return _S.FAILED, reason, reasons.MEANINGS[reason]
-        reason, hold = reasons.DeliveryReason.EXPIRED, self._holds.find(pending.lane)
-        message = reasons.MEANINGS[reason]
-        return _S.EXPIRED, reason, prose.sentences(message, hold.held.message if hold else "")
+        self._outcomes.store(ends.held_outcome(pending, held, at), go_on)
 
     def _fail_all(self, key: ports.LaneKey, reason: reasons.DeliveryReason) -> None:
         """Give up what is queued for an organization; what is in the queue alone as it is claimed."""
@@ -368,47 +363,16 @@ class Keeper:
             self._claims.reopen(key, anew=True)
         for entry in list(self._schedule.open(key).entries.values()):
             if entry.place is not lanes.EntryPlace.ACTIVE:
-                self._finish(entry, _S.FAILED, reason, reasons.MEANINGS[reason])
+                self._finish(entry, ends.failed(reason))
 
-    def _finish(
-        self,
-        entry: lanes.LaneEntry,
-        state: vocabulary.RecipientState,
-        reason: reasons.DeliveryReason,
-        message: str,
-        then: Callable[[], None] | None = None,
-    ) -> None:
+    def _finish(self, entry: lanes.LaneEntry, end: ends.End) -> None:
         self._claims.end(entry)
-        self._store_end(entry.pending, state, reason, message)
+        self._store_end(entry.pending, end)
+
+    def _store_dropped(self, pending: ports.Pending, then: Callable[[Exception | None], None]) -> None:
+        self._store_end(pending, ends.dropped(pending), then)
 
     def _store_end(
-        self, pending: ports.Pending, state: vocabulary.RecipientState, reason: reasons.DeliveryReason, message: str
+        self, pending: ports.Pending, end: ends.End, then: Callable[[Exception | None], None] | None = None
     ) -> None:
-        self._outcomes.store(
-            ports.Outcome(
-                recipient_number=pending.recipient_number,
-                state=state,
-                due_at=None,
-                attempted=False,
-                reason=reason,
-                message=message,
-                at=self._clock.wall(),
-            ),
-            then,
-        )
-
-
-def _held(wait: lanes.Wait) -> standing.Held:
-    return standing.Held(reason=wait.reason or reasons.DeliveryReason.SERVER_UNAVAILABLE, message=wait.message)
-
-
-def _held_outcome(pending: ports.Pending, held: standing.Held, at: dt.datetime) -> ports.Outcome:
-    return ports.Outcome(
-        recipient_number=pending.recipient_number,
-        state=_S.HELD,
-        due_at=at,
-        attempted=False,
-        reason=held.reason,
-        message=held.message,
-        at=at,
-    )
+        self._outcomes.store(ends.outcome(pending, end, self._clock.wall()), then)

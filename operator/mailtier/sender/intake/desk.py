@@ -27,8 +27,8 @@ class SettingsDirectory(Protocol):
 class DeskDelivery(Protocol):
     """What is asked of delivery here."""
 
-    def offer(self, pending: Iterable[ports.Pending]) -> None:
-        """Take in recipients that were queued."""
+    def ring(self, pending: Iterable[ports.Pending]) -> None:
+        """Note that recipients were queued."""
 
     async def drop(self, key: ports.LaneKey, recipient_numbers: Iterable[int]) -> int:
         """End recipients that somebody dropped, and return how many once that is stored."""
@@ -172,7 +172,7 @@ class Desk:
 
     async def _renew(self, renewing: Coroutine[Any, Any, Sequence[ports.Pending]]) -> None:
         pending = await renewing
-        self._delivery.offer(pending)
+        self._delivery.ring(pending)
         failed_metrics.count_retried(len(pending))
 
     def _begin(self, acting: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

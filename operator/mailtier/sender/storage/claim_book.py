@@ -13,6 +13,9 @@ class ClaimBook:
         self._backlogs: dict[int, ports.BacklogKey] = {}
         self._recipients: dict[ports.BacklogKey, set[int]] = {}
 
+    def __contains__(self, recipient_number: int) -> bool:
+        return recipient_number in self._backlogs
+
     def of(self, backlog: ports.BacklogKey) -> AbstractSet[int]:
         """Return the recipients of a backlog that are claimed."""
         return frozenset(self._recipients.get(backlog, ()))

@@ -41,6 +41,15 @@ _EXPIRED: Final = """
     ORDER BY n.expires_at
 """
 
+_THESE: Final = """
+    SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category, r.state, r.due_at, n.expires_at,
+           r.attempts
+    FROM json_each(?) AS wanted
+    CROSS JOIN recipients r ON r.number = wanted.value
+    CROSS JOIN notifications n ON n.number = r.notification
+    WHERE r.due_at IS NOT NULL
+"""
+
 _ADOPTED_AT_ONCE: Final = 2_000
 
 
@@ -123,6 +132,11 @@ def claim_expired(
         "SELECT min(expires_at) FROM notifications INDEXED BY notifications_by_expiry WHERE unfinished > 0"
     ).fetchone()
     return found, None if next_at is None else rows.from_micros(next_at)
+
+
+def claim_these(connection: sqlite3.Connection, *, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+    """Return those of some recipients that have no final state."""
+    return [rows.to_pending(row) for row in connection.execute(_THESE, (json.dumps(list(recipients)),))]
 
 
 def _choose(

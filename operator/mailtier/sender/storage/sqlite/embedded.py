@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
 from mailtier.sender.queueing import crashes, payloads, retention
 from mailtier.sender.storage import claim_book, journal, volume
 from mailtier.sender.storage.sqlite import (
@@ -28,7 +28,7 @@ from mailtier.sender.storage.sqlite import (
     settling,
     writer,
 )
-from mailtier.sender.storage.sqlite.failed import kept, listing, resending
+from mailtier.sender.storage.sqlite.failed import filed_rows, kept
 
 _DATABASE: Final = "queue.sqlite3"
 _JOURNAL: Final = "completions.journal"
@@ -151,7 +151,7 @@ class _News:
         await self._moved.wait()
 
 
-class EmbeddedQueue:
+class EmbeddedQueue(filed_rows.FiledRows):
     """Made by `open_queue`. Its methods are called on the event loop that it was opened on."""
 
     def __init__(
@@ -165,12 +165,10 @@ class EmbeddedQueue:
         keep_failed: dt.timedelta,
         opened: contextlib.AsyncExitStack,
     ) -> None:
-        self._writer = commits
-        self._readers = reads
+        super().__init__(commits, reads, room)
         self._journal = completions
         # Made once: what is taken in by the same work is taken in together.
         self._taking = functools.partial(intake.take, room=room)
-        self._room = room
         self._settling = functools.partial(settling.settle, keep_failed=keep_failed)
         self._news = news
         self._keep_failed = keep_failed
@@ -234,6 +232,14 @@ class EmbeddedQueue:
             )
             self._claims.add(found)
             return found, next_at
+
+    async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+        """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
+        async with self._claiming:
+            free = [number for number in recipients if number not in self._claims]
+            found = await self._readers.read(functools.partial(claims.claim_these, recipients=free))
+            self._claims.add(found)
+            return found
 
     def release(self, recipients: Iterable[int]) -> None:
         """End claims."""
@@ -336,58 +342,6 @@ class EmbeddedQueue:
         await self._writer.submit(functools.partial(forgetting.sweep, now=now, snapshots=needed))
         return removed
 
-    async def page(
-        self, namespace_uid: str, wanted: filing.Filter, *, after: str | None, limit: int
-    ) -> filing.FiledPage:
-        """Return a part of a namespace's notifications; see `filing.FilingQueue`."""
-        return await self._readers.read(
-            functools.partial(listing.read_page, namespace_uid=namespace_uid, wanted=wanted, after=after, limit=limit)
-        )
-
-    async def look(self, namespace_uid: str, notification_id: str) -> filing.Filed | None:
-        """Return a notification of a namespace, or None."""
-        return await self._readers.read(
-            functools.partial(listing.look, namespace_uid=namespace_uid, id_=notification_id)
-        )
-
-    async def retry(
-        self,
-        namespace_uid: str,
-        notification_id: str,
-        *,
-        at: dt.datetime,
-        expires_at: dt.datetime,
-        quota: ports.QueueQuota,
-    ) -> Sequence[ports.Pending]:
-        """Queue what failed of a notification anew; see `filing.FilingQueue`."""
-        return await self._writer.submit(
-            functools.partial(
-                resending.retry,
-                namespace_uid=namespace_uid,
-                id_=notification_id,
-                at=at,
-                expires_at=expires_at,
-                quota=quota,
-                room=self._room,
-            )
-        )
-
-    async def drop(self, namespace_uid: str, notification_id: str) -> None:
-        """Wipe what is kept of a notification that has ended."""
-        await self._writer.submit(functools.partial(resending.drop, namespace_uid=namespace_uid, id_=notification_id))
-
-    async def kept_payloads(self) -> int:
-        """Return of how many notifications that failed the payload is kept."""
-        return await self._readers.read(kept.count)
-
-    async def kept_namespaces(self) -> Sequence[str]:
-        """Return the uids of the namespaces of which such a payload is kept."""
-        return await self._readers.read(kept.namespaces)
-
-    async def wipe_namespace(self, namespace_uid: str) -> None:
-        """Wipe what is kept of a namespace that is gone."""
-        await self._in_steps(functools.partial(kept.wipe_namespace, namespace_uid=namespace_uid))
-
     async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
         """Return how many recipients stand in each state that is not final."""
         return await self._readers.read(rows.count_pending)
@@ -407,9 +361,3 @@ class EmbeddedQueue:
             _, after = await self._writer.submit(
                 functools.partial(forgetting.purge_payload_rows, before=before, after=after, limit=_PURGE_PAYLOAD_ROWS)
             )
-
-    async def _in_steps(self, step: Callable[..., int]) -> int:
-        total = 0
-        while removed := await self._writer.submit(step):
-            total += removed
-        return total

@@ -10,7 +10,7 @@ from mailtier.mail import states
 from mailtier.sender import filing, ports
 from mailtier.sender.queueing import quotas
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes, rows, schema
+from mailtier.sender.storage.sqlite import changes, claims, rows, schema
 from mailtier.sender.storage.sqlite.failed import kept
 
 
@@ -56,9 +56,10 @@ def retry(
     if not room.takes_work(reusable_bytes=schema.reusable_bytes(connection)):
         raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
     _charge(connection, stored, len(again), quota)
+    backlog = claims.number_of(connection, ports.BacklogKey(lane=stored.lane, category=stored.category))
     for number, state in failed:
         if number in again:
-            _queue(connection, number, states.retried(vocabulary.RecipientState(state)), at)
+            _queue(connection, number, states.retried(vocabulary.RecipientState(state)), at, backlog)
     connection.execute(
         "UPDATE notifications SET unfinished = unfinished + ?, failed = 0, expires_at = ?, keep_until = NULL, "
         "change = coalesce(?, change) WHERE number = ?",
@@ -129,10 +130,12 @@ def _charge(connection: sqlite3.Connection, stored: _Stored, recipients: int, qu
     )
 
 
-def _queue(connection: sqlite3.Connection, number: int, state: vocabulary.RecipientState, at: dt.datetime) -> None:
+def _queue(
+    connection: sqlite3.Connection, number: int, state: vocabulary.RecipientState, at: dt.datetime, backlog: int
+) -> None:
     micros = rows.to_micros(at)
     connection.execute(
-        "UPDATE recipients SET state = ?, due_at = ?, attempts = 0, doubts = 0, reason = '', message = '', "
-        "changed_at = ? WHERE number = ?",
-        (state.value, micros, micros, number),
+        "UPDATE recipients SET state = ?, due_at = ?, backlog = ?, attempts = 0, doubts = 0, reason = '', "
+        "message = '', changed_at = ? WHERE number = ?",
+        (state.value, micros, backlog, micros, number),
     )

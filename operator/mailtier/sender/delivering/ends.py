@@ -1,0 +1,74 @@
+"""What is recorded of messages that were not attempted: held, expired, given up, dropped."""
+
+import dataclasses
+import datetime as dt
+
+from mailtier.api import prose, vocabulary
+from mailtier.mail import reasons, states
+from mailtier.sender import ports
+from mailtier.sender.scheduling import holds, lanes, standing
+
+_S = vocabulary.RecipientState
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """A final state, and why it came to that."""
+
+    state: vocabulary.RecipientState
+    reason: reasons.DeliveryReason
+    message: str
+
+
+def failed(reason: reasons.DeliveryReason) -> End:
+    """Return the end of what is given up for a reason."""
+    return End(state=_S.FAILED, reason=reason, message=reasons.MEANINGS[reason])
+
+
+def expired(pending: ports.Pending, hold: holds.Hold | None) -> End:
+    """Return the end of what reached its max age, with what held it; "expired" says that it was not delivered."""
+    if not states.may_follow(pending.state, _S.EXPIRED):
+        return failed(reasons.DeliveryReason.IN_DOUBT)
+    reason = reasons.DeliveryReason.EXPIRED
+    message = prose.sentences(reasons.MEANINGS[reason], hold.held.message if hold else "")
+    return End(state=_S.EXPIRED, reason=reason, message=message)
+
+
+def dropped(pending: ports.Pending) -> End:
+    """Return the end of what somebody dropped; what may have been delivered says so."""
+    end = failed(reasons.DeliveryReason.DROPPED)
+    if states.may_follow(pending.state, _S.EXPIRED):
+        return end
+    in_doubt = reasons.MEANINGS[reasons.DeliveryReason.IN_DOUBT]
+    return dataclasses.replace(end, message=prose.sentences(end.message, in_doubt))
+
+
+def outcome(pending: ports.Pending, end: End, at: dt.datetime) -> ports.Outcome:
+    """Return a recipient's end as it is stored."""
+    return ports.Outcome(
+        recipient_number=pending.recipient_number,
+        state=end.state,
+        due_at=None,
+        attempted=False,
+        reason=end.reason,
+        message=end.message,
+        at=at,
+    )
+
+
+def held(wait: lanes.Wait) -> standing.Held:
+    """Return why a lane waits, as a hold says it."""
+    return standing.Held(reason=wait.reason or reasons.DeliveryReason.SERVER_UNAVAILABLE, message=wait.message)
+
+
+def held_outcome(pending: ports.Pending, why: standing.Held, at: dt.datetime) -> ports.Outcome:
+    """Return that a recipient is held, as it is stored."""
+    return ports.Outcome(
+        recipient_number=pending.recipient_number,
+        state=_S.HELD,
+        due_at=at,
+        attempted=False,
+        reason=why.reason,
+        message=why.message,
+        at=at,
+    )
