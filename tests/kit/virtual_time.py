@@ -84,3 +84,19 @@ def run(main: collections.abc.Coroutine[typing.Any, typing.Any, _Result]) -> _Re
     """Return what a coroutine returns; within it `loop.time` and `asyncio.sleep` go by virtual time."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(main)
+
+
+class SkippableLoop(asyncio.SelectorEventLoop):
+    """A loop whose time passes as it does, and further when somebody says so: for work in threads and on sockets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._skipped_seconds = 0.0
+
+    def time(self) -> float:
+        """Return the monotonic time in seconds, with what was skipped."""
+        return super().time() + self._skipped_seconds
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass."""
+        self._skipped_seconds += seconds

@@ -135,6 +135,8 @@ _PASSWORD_TRANSITION: Final = 432
 # Postfix reports a refused client, HELO name or sender at RCPT (`smtpd_delay_reject`), with these codes.
 _SETTINGS_CODES: Final = frozenset({530, 535, 553, 554})
 _NO_SUCH_RECIPIENT_CODES: Final = frozenset({550, 551})
+_MAILBOX_UNAVAILABLE: Final = 450
+"""RFC 5321 section 4.2.3: mailbox unavailable, busy or blocked for now; at the dot it may be about anything."""
 
 # A command that is not understood or out of order says nothing of the sender that MAIL names.
 _COMMAND_CODES: Final = frozenset({500, 502, 503, 504, 555})
@@ -304,7 +306,7 @@ def _judge_rcpt(reply: replies.Reply) -> _Judgement:
         return _RECIPIENT
     if is_security or _is_syntax(reply, status):
         return _POLICY
-    if status is None and reply.code in {*_NO_SUCH_RECIPIENT_CODES, _EXCEEDED_STORAGE}:
+    if status is None and reply.code in {*_NO_SUCH_RECIPIENT_CODES, _MAILBOX_UNAVAILABLE, _EXCEEDED_STORAGE}:
         return _RECIPIENT
     if reply.code in _SETTINGS_CODES:
         return _POLICY

@@ -194,6 +194,16 @@ class Transaction:
         self.dot_sent = True
         return wire.DOT
 
+    def withhold(self) -> None:
+        """Note that the dot that was handed out does not leave: what comes now came before it, and is no reply to it.
+
+        Raises:
+            IllegalInput: None was handed out, or its reply has come.
+        """
+        self._require(_S.DOT)
+        self._advance(_E.WITHHOLD)
+        self.dot_sent = False
+
     def receive(self, reply: replies.Reply) -> bytes:
         """Return what to send next; none where more replies are awaited, or nothing remains.
 
@@ -213,7 +223,7 @@ class Transaction:
                 return self._receive_rcpt(reply)
             case _S.DATA:
                 return self._receive_data(reply)
-            case _S.BODY:
+            case _S.BODY | _S.WITHHELD:
                 return self._receive_early(reply)
             case _S.DOT:
                 return self._receive_dot(reply)

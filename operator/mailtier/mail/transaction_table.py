@@ -18,6 +18,8 @@ class TransactionState(enum.StrEnum):
     BODY = "body"
     """None yet: a large message is on its way, and its dot waits."""
     DOT = "dot"
+    WITHHELD = "withheld"
+    """None that it asked for: the dot does not leave, since the server spoke or left before it could."""
     DRAIN = "drain"
     """None that matters: every recipient has failed, and replies to a group of commands are still to come."""
     EMPTY_DOT = "empty dot"
@@ -35,6 +37,8 @@ class TransactionEvent(enum.StrEnum):
     """The next reply answers another command of the same kind."""
     PART = "part"
     """The message leaves, and is too large to leave with its dot."""
+    WITHHOLD = "withhold"
+    """The dot was handed out, and does not leave."""
     ABANDON = "abandon"
     """No recipient is left, and replies are outstanding."""
     CLOSE_EMPTY = "close empty"
@@ -59,7 +63,9 @@ TRANSITIONS: Final[Mapping[tuple[TransactionState, TransactionEvent], Transactio
         (TransactionState.DATA, TransactionEvent.END): TransactionState.ENDED,
         (TransactionState.BODY, TransactionEvent.PROCEED): TransactionState.DOT,
         (TransactionState.BODY, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.DOT, TransactionEvent.WITHHOLD): TransactionState.WITHHELD,
         (TransactionState.DOT, TransactionEvent.END): TransactionState.ENDED,
+        (TransactionState.WITHHELD, TransactionEvent.END): TransactionState.ENDED,
         (TransactionState.DRAIN, TransactionEvent.REPEAT): TransactionState.DRAIN,
         (TransactionState.DRAIN, TransactionEvent.CLOSE_EMPTY): TransactionState.EMPTY_DOT,
         (TransactionState.DRAIN, TransactionEvent.END): TransactionState.ENDED,
@@ -73,6 +79,7 @@ PHASES: Final[Mapping[TransactionState, classify.Phase]] = {
     TransactionState.DATA: classify.Phase.DATA,
     TransactionState.BODY: classify.Phase.DATA,
     TransactionState.DOT: classify.Phase.DOT,
+    TransactionState.WITHHELD: classify.Phase.DATA,
     # No result depends on these two any more.
     TransactionState.DRAIN: classify.Phase.DATA,
     TransactionState.EMPTY_DOT: classify.Phase.DATA,

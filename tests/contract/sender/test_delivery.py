@@ -94,18 +94,6 @@ async def test_the_limit_holds_where_everyone_has_credentials_of_their_own(
         assert message.mail_from == f"{message.username}@example.com"
 
 
-async def test_a_transient_refusal_is_tried_again(sender: sending.Sender, serve: Serve) -> None:
-    """After 451 at RCPT the recipient is deferred, charged an attempt, and delivered by the next one."""
-    server = await serve()
-    server.script.on("RCPT", "451 4.2.1 Mailbox busy", times=1)
-    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
-    sent = await sender.notify(of)
-    stands = await sender.until(of, sent, _S.DEFERRED)
-    assert [each.reason for each in stands] == ["RecipientUnavailable"]
-    sender.skip(121)
-    await sender.until(of, sent, _S.ACCEPTED)
-
-
 async def test_a_permanent_refusal_fails(sender: sending.Sender, serve: Serve) -> None:
     """After 550 5.1.1 the recipient has failed, and others of the notification are not touched."""
     server = await serve()
@@ -214,28 +202,6 @@ async def test_idle_sessions_are_ended(sender: sending.Sender, serve: Serve) -> 
     sender.skip(6)
     await wait.until_async(lambda: server.open_connections == 0, within_seconds=3, why="the session has ended")
     assert server.transcripts[0].commands()[-1] == b"QUIT"
-
-
-async def test_a_reply_that_drips_ends_by_the_total(sender: sending.Sender, serve: Serve) -> None:
-    """A server that sends a byte now and then cannot hold a connection beyond the envelope's total (R10)."""
-    server = await serve()
-    server.script.on("MAIL", smtpd.Behaviour(reply="250 2.1.0 Ok, in a while", drip_seconds=0.2), times=1)
-    of = sender.settings.put(
-        sending.settings("team-a", sending.endpoint(server), envelope=dt.timedelta(seconds=0.5), max_connections=1)
-    )
-    sent = await sender.notify(of)
-    stands = await sender.until(of, sent, _S.DEFERRED, within_seconds=3)
-    assert [each.reason for each in stands] == ["TimedOut"]
-
-
-async def test_a_dripping_reply_to_the_dot_leaves_it_in_doubt(sender: sending.Sender, serve: Serve) -> None:
-    """The same after the dot is a message in doubt, and the connection is not used again (R10)."""
-    server = await serve()
-    server.script.on(smtpd.DOT, smtpd.Behaviour(reply="250 2.0.0 Ok, in a while", drip_seconds=0.2), times=1)
-    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), message=dt.timedelta(seconds=0.5)))
-    sent = await sender.notify(of)
-    await sender.until(of, sent, _S.IN_DOUBT, within_seconds=3)
-    await wait.until_async(lambda: server.open_connections == 0, within_seconds=3, why="the session has ended")
 
 
 async def test_a_flood_ends_the_session(sender: sending.Sender, serve: Serve) -> None:

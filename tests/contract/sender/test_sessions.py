@@ -12,7 +12,7 @@ from typing import Protocol
 
 import pytest
 
-from kit import certs
+from kit import certs, wait
 from mailtier.mail import quoting, transaction, wire
 from mailtier.sender.secrets import credentials
 from mailtier.sender.smtp.sessions import session
@@ -258,3 +258,75 @@ async def test_a_farewell_that_is_not_answered_is_not_waited_for_long(open_: Ope
         async with asyncio.timeout(1.5):
             await opened.quit()
         assert not opened.is_usable
+
+
+@pytest.mark.parametrize("message", [_SMALL, _LARGE], ids=["small", "large"])
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(b"250 taken\r\n", "ProtocolError"), (b"554 5.6.0 no\r\n", "MessageRefused"), (b"", "ConnectionLost")],
+    ids=["unasked", "refused", "gone"],
+)
+async def test_what_comes_while_the_dot_is_noted_is_no_reply_to_it(
+    open_: Opened, message: bytes, said: bytes, reason: str
+) -> None:
+    """The dot does not leave then, so that the message was certainly not taken, whatever the server says (R4)."""
+    noting = asyncio.Event()
+    behind = bytearray()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        behind.extend(await reader.readexactly(len(message) if message is _LARGE else 0))
+        await noting.wait()
+        if said:
+            writer.write(said)
+            with contextlib.suppress(ConnectionError):
+                behind.extend(await reader.read())
+        writer.close()
+
+    async with open_(talk) as opened:
+
+        async def before_dot() -> None:
+            noting.set()
+            heard = opened._connection
+            await wait.until_async(
+                lambda: heard.has_reply or not heard.is_alive, within_seconds=20, why="the server spoke or left"
+            )
+
+        result = await opened.send(
+            mail_from="s@x.test",
+            rcpt_to="r@y.test",
+            message=message,
+            before_dot=before_dot,
+            envelope_timeout=_LONG,
+            message_timeout=_LONG,
+        )
+        assert not opened.is_usable
+    assert result is not None
+    assert result.failure is not None
+    assert (result.verdict, result.failure.reason) == (_V.FAILED, reason)
+    assert not behind.endswith(b".\r\n")
+
+
+async def test_a_dot_that_cannot_be_noted_in_time_leaves_no_doubt(open_: Opened) -> None:
+    """It has not left when the time is over (R4, R10)."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _answer(reader, writer, b"250 ok\r\n", b"250 ok\r\n", b"354 go\r\n")
+        await reader.read()
+        writer.close()
+
+    async def never() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async with open_(talk) as opened:
+        result = await opened.send(
+            mail_from="s@x.test",
+            rcpt_to="r@y.test",
+            message=_SMALL,
+            before_dot=never,
+            envelope_timeout=_LONG,
+            message_timeout=dt.timedelta(seconds=0.1),
+        )
+    assert result is not None
+    assert result.failure is not None
+    assert (result.verdict, result.failure.reason) == (_V.FAILED, "TimedOut")

@@ -13,10 +13,11 @@ lost after the final dot, replies a byte at a time, a greeting that is not SMTP,
 from kit.smtpd.options import Options, Tls
 from kit.smtpd.process import Process
 from kit.smtpd.records import AuthAttempt, Direction, Line, Message, Recorder, Transcript
-from kit.smtpd.script import DOT, GREETING, Behaviour, Drop, Script
+from kit.smtpd.script import BODY, DOT, GREETING, Behaviour, Drop, Script
 from kit.smtpd.server import Server, Starter
 
 __all__ = [
+    "BODY",
     "DOT",
     "GREETING",
     "AuthAttempt",

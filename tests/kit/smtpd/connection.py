@@ -2,6 +2,8 @@
 
 import asyncio
 import collections.abc
+import socket
+import struct
 import time
 import typing
 import weakref
@@ -57,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._transport: asyncio.Transport
         self._transcript: records.Transcript
+        self._heard_body = False
         self._auth_line = ""
         self._credentials: dict[str, str] = {}
         self.lost = self._loop.create_future()
@@ -196,9 +199,17 @@ class Connection(asyncio.Protocol):
 
     def _take_content(self) -> bool:
         """Handle the message's content when its final dot has come; False before."""
+        if self._buffer and not self._heard_body:
+            self._heard_body = True
+            behaviour = self._script.find(script.BODY)
+            if behaviour is not None:
+                self._transport.pause_reading()
+                self._spawn(self._misbehave(behaviour, lambda: dialogue.Answer("")))
+                return False
         end = content.end(self._buffer)
         if end is None:
             return False
+        self._heard_body = False
         wire = bytes(self._buffer[:end])
         del self._buffer[:end]
         self._record(records.Direction.CLIENT, wire)
@@ -274,6 +285,9 @@ class Connection(asyncio.Protocol):
         """Do with a command what the script says."""
         self._flush()
         await asyncio.sleep(behaviour.delay_seconds)
+        if behaviour.reset:
+            linger = struct.pack("ii", 1, 0)
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         if behaviour.drop is script.Drop.BEFORE:
             self.abort()
             return
@@ -286,6 +300,8 @@ class Connection(asyncio.Protocol):
         if answer.then is dialogue.Then.UPGRADE:
             self._transport.pause_reading()
         self._send(self._with_credentials(reply) if isinstance(reply, str) else reply)
+        if behaviour.behind:
+            self._send(behaviour.behind)
         await self._drip(behaviour.drip_seconds)
         # A server that says 421 closes the connection (RFC 5321 section 3.8).
         says_goodbye = reply[:3] in {"421", b"421"}

@@ -34,6 +34,8 @@ class Options:
         answers_groups: Whether commands that came as a group are all answered; otherwise the first alone, as by a proxy
             that offers PIPELINING for a server behind it and has none.
         size_limit_bytes: The SIZE that is announced and enforced.
+        is_narrow: Whether its connections take few bytes at a time, so that a message that it does not read stays with
+            the client.
         max_connections: More open connections than that are greeted with 421; None: no limit.
         hostname: The name in the greeting.
     """
@@ -50,6 +52,7 @@ class Options:
     extensions: frozenset[str] = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
     answers_groups: bool = True
     size_limit_bytes: int = 10 * 1024 * 1024
+    is_narrow: bool = False
     max_connections: int | None = None
     hostname: str = "smtp.test"
 

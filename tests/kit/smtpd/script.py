@@ -7,8 +7,10 @@ import json
 import re
 import typing
 
-# These two stand for moments without a command line of their own; no command begins with "<".
+# These stand for moments without a command line of their own; no command begins with "<".
 GREETING = "<greeting>"
+BODY = "<body>"
+"""The first bytes of a message, of which no more is read."""
 DOT = "<dot>"
 
 
@@ -36,14 +38,18 @@ class Behaviour:
         delay_seconds: How long nothing happens before.
         drip_seconds: The pause after each byte of the reply; 0 sends it at once.
         flood_lines: How many continuation lines precede the reply.
+        behind: Sent in one packet with the reply, which did not ask for it.
         drop: Whether and when the connection is dropped.
+        reset: Whether it is dropped with RST, whatever the kernel would do.
     """
 
     reply: str | bytes | None = None
     delay_seconds: float = 0
     drip_seconds: float = 0
     flood_lines: int = 0
+    behind: bytes = b""
     drop: Drop = Drop.NEVER
+    reset: bool = False
 
     def has_effect(self) -> bool:
         """Return whether the command does what it says."""
@@ -61,9 +67,14 @@ class _Rule:
 
 
 class Script:
-    """An ordered list of rules. For each command, the first that matches and is not used up decides."""
+    """An ordered list of rules. For each command, the first that matches and is not used up decides.
+
+    Attributes:
+        applied: How often a rule has decided since the script was cleared.
+    """
 
     def __init__(self) -> None:
+        self.applied = 0
         self._rules: list[_Rule] = []
 
     def on(
@@ -78,7 +89,7 @@ class Script:
 
         Args:
             command: How the command line begins (case does not matter), such as `RCPT TO:<x@example.org>`; a
-                pattern for its beginning; or GREETING or DOT. A rule for AUTH decides at the end of the
+                pattern for its beginning; or GREETING, BODY or DOT. A rule for AUTH decides at the end of the
                 exchange, when the credentials are known.
             behaviour: What happens; a mere reply may stand for itself.
             skip: How many matching commands it lets pass first.
@@ -92,6 +103,7 @@ class Script:
     def clear(self) -> None:
         """Forget all rules, so that the server behaves well."""
         self._rules.clear()
+        self.applied = 0
 
     def find(self, command: str) -> Behaviour | None:
         """Return what becomes of a command, or None for the ordinary; uses up one of the rule's times."""
@@ -103,6 +115,7 @@ class Script:
                 continue
             if rule.times is not None:
                 rule.times -= 1
+            self.applied += 1
             return rule.behaviour
         return None
 

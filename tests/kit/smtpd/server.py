@@ -1,9 +1,13 @@
 """The test server: listens, and keeps the record of all its connections."""
 
 import asyncio
+import socket
 import typing
 
 from kit.smtpd import connection, options, records, script
+
+_NARROW_BYTES = 4096
+_NARROW_SEGMENT_BYTES = 536
 
 
 class Server:
@@ -68,7 +72,14 @@ class Server:
         if self.options.context:
             self.options.context.sni_callback = connection.note_server_name
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._accept, self.host, self.port, backlog=1024)
+        if self.options.is_narrow:
+            sock = socket.create_server((self.host, self.port), backlog=1024)
+            # What a client's kernel keeps is a multiple of the segment; connections inherit both.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NARROW_BYTES)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _NARROW_SEGMENT_BYTES)
+            self._listener = await loop.create_server(self._accept, sock=sock)
+        else:
+            self._listener = await loop.create_server(self._accept, self.host, self.port, backlog=1024)
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

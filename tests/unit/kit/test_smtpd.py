@@ -203,6 +203,41 @@ async def test_connection_is_dropped_at_the_final_dot(
     assert len(server.messages) == recorded
 
 
+async def test_connection_is_reset(smtpd: server_kit.Starter) -> None:
+    """A drop is an end in good order, or RST where the script says so."""
+    server = await smtpd()
+    server.script.on("NOOP", server_kit.Behaviour(drop=server_kit.Drop.BEFORE), times=1)
+    server.script.on("NOOP", server_kit.Behaviour(drop=server_kit.Drop.BEFORE, reset=True))
+    reader, writer = await _raw(server)
+    await reader.readline()
+    writer.write(b"NOOP\r\n")
+    assert await reader.read() == b""
+    writer.close()
+    reader, writer = await _raw(server)
+    await reader.readline()
+    writer.write(b"NOOP\r\n")
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    assert server.script.applied == 2
+
+
+async def test_message_that_is_not_read_stays_with_the_client(smtpd: server_kit.Starter) -> None:
+    """At the first bytes of a message a narrow server says what it was told, unasked for too, and reads no more."""
+    server = await smtpd(is_narrow=True)
+    server.script.on(server_kit.BODY, server_kit.Behaviour(reply="552 5.3.4 No more", behind=b"250 Unasked\r\n"))
+    reader, writer = await _raw(server)
+    await reader.readline()
+    writer.write(b"EHLO x\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n")
+    await reader.readuntil(b"354 End with a dot on a line of its own\r\n")
+    writer.transport.set_write_buffer_limits(high=0)
+    writer.write(b"x" * 200_000)
+    assert await reader.readuntil(b"Unasked\r\n") == b"552 5.3.4 No more\r\n250 Unasked\r\n"
+    assert writer.transport.get_write_buffer_size() > 0
+    writer.transport.abort()
+    await server.drop_connections()
+
+
 async def test_reply_drips_a_byte_at_a_time(smtpd: server_kit.Starter) -> None:
     """A dripped reply takes a pause for each of its bytes, and comes out whole."""
     server = await smtpd()

@@ -92,7 +92,9 @@ def _reply(code: int, enhanced: str = "", text: str = "no") -> replies.Reply:
         # What RCPT refuses for another reason is no word on the recipient.
         (P.RCPT, 550, "5.3.4", MESSAGE, "MessageTooLarge"),
         (P.RCPT, 550, "5.3.0", MESSAGE, "MessageRefused"),
-        (P.RCPT, 450, "", MESSAGE, "MessageDeferred"),
+        (P.RCPT, 450, "", RECIPIENT, "RecipientUnavailable"),
+        (P.RCPT, 451, "", MESSAGE, "MessageDeferred"),
+        (P.DOT, 450, "", MESSAGE, "MessageDeferred"),
         (P.RCPT, 451, "4.3.0", MESSAGE, "MessageDeferred"),
         (P.RCPT, 452, "4.5.3", MESSAGE, "MessageDeferred"),
         (P.RCPT, 501, "", MESSAGE, "MessageRefused"),

@@ -44,3 +44,23 @@ def test_a_large_message_may_be_refused_on_its_way() -> None:
     machine.receive(_reply("250"))
     assert machine.results[0].failure is not None
     assert machine.results[0].failure.reason == "ProtocolError"
+
+
+def test_what_comes_before_the_dot_is_no_reply_to_it() -> None:
+    """A dot that was withheld leaves no doubt: a refusal counts, and what reads as taken does not (R4)."""
+    ends = {"250": "ProtocolError", "554 5.6.0": "MessageRefused", "451 4.3.0": "MessageDeferred"}
+    for said, reason in ends.items():
+        machine = _at_its_body()
+        machine.finish()
+        machine.withhold()
+        assert not machine.dot_sent
+        machine.receive(_reply(said))
+        (result,) = machine.results
+        assert (machine.is_ended, machine.session, result.verdict) == (True, W.CLOSE, V.FAILED)
+        assert result.failure is not None
+        assert result.failure.reason == reason
+    machine = _at_its_body()
+    machine.finish()
+    machine.withhold()
+    machine.lose(classify.Fault.CONNECTION_LOST)
+    assert machine.results[0].verdict is V.FAILED

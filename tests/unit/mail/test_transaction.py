@@ -90,7 +90,7 @@ def test_with_pipelining_all_commands_up_to_data_go_out_at_once() -> None:
         ([LOST], V.FAILED, "Server", W.CLOSE, False),
         ([GO], V.FAILED, "Server", W.CLOSE, False),
         ([OK, REFUSE], V.FAILED, "Recipient", W.RESET, False),
-        ([OK, DEFER], V.FAILED, "Message", W.RESET, False),
+        ([OK, DEFER], V.FAILED, "Recipient", W.RESET, False),
         ([OK, LEAVE], V.FAILED, "Server", W.CLOSE, False),
         ([OK, LOST], V.FAILED, "Server", W.CLOSE, False),
         ([OK, GO], V.FAILED, "Server", W.CLOSE, False),
@@ -194,11 +194,12 @@ def test_a_loss_while_draining_changes_no_outcome() -> None:
     assert machine.session is W.CLOSE
 
 
-WRITTEN = -1
+WRITTEN, WITHHELD = -1, -2
 
 
 def _kinds_of_reply(machine: Machine) -> list[int]:
-    return [OK, GO, DEFER, REFUSE, LEAVE, LOST, *([WRITTEN] if machine.state is T.BODY else [])]
+    own = {T.BODY: [WRITTEN], T.DOT: [WITHHELD]}
+    return [OK, GO, DEFER, REFUSE, LEAVE, LOST, *own.get(machine.state, [])]
 
 
 def _walk(
@@ -215,6 +216,8 @@ def _walk(
             machine.lose(classify.Fault.CONNECTION_LOST)
         elif code == WRITTEN:
             machine.finish()
+        elif code == WITHHELD:
+            machine.withhold()
         else:
             machine.receive(_reply(code))
         seen.add((before, machine.state))
@@ -299,6 +302,7 @@ def test_illegal_input_raises_and_changes_nothing() -> None:
     calls: list[Callable[[Machine], object]] = [
         lambda machine: machine.receive(_reply(OK)),
         lambda machine: machine.lose(classify.Fault.CONNECTION_LOST),
+        lambda machine: machine.withhold(),
     ]
     fresh, ended = _machine(), _machine()
     _play(ended, [OK, OK, GO, OK])

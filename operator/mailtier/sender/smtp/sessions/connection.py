@@ -106,8 +106,9 @@ class SessionConnection(asyncio.Protocol):
         self._wake()
 
     async def write(self, data: bytes) -> None:
-        """Send bytes, as fast as the server takes them."""
+        """Send bytes, as fast as the server takes them; a reply that came before them is no reply to them."""
         self._require_alive()
+        self.require_quiet()
         self._transport.write(data)
         await self._writable.wait()
 

@@ -220,6 +220,7 @@ class Opener:
             progress.phase = classify.Phase.AUTH
             limit.reschedule(ends_at)
             await authentication.authenticate(client, plan.credentials, plan.auth, limit)
+            client.require_quiet()
             return session.Session(
                 _transport(client),
                 generation=plan.credentials.generation,

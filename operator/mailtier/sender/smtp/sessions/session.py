@@ -120,7 +120,7 @@ class Session:
                         data = await self._send_body(machine, data)
                     if machine.state is transaction_table.TransactionState.DOT:
                         limit.reschedule(loop.time() + message_seconds)
-                        await before_dot()
+                        data = await self._let_go(machine, data, before_dot)
         except TimeoutError:
             # A reused session that says nothing at all may have been dropped by whatever stands in between.
             interrupted = True
@@ -146,6 +146,18 @@ class Session:
         if self._connection.has_reply:
             return machine.receive(await self._connection.reply())
         return machine.finish()
+
+    async def _let_go(self, machine: transaction.Transaction, dot: bytes, before_dot: BeforeDot) -> bytes:
+        """Return the dot once it is noted; none where the server said something, or left, before it could leave."""
+        try:
+            await before_dot()
+        except BaseException:
+            machine.withhold()
+            raise
+        if self._connection.is_alive and self._connection.is_quiet:
+            return dot
+        machine.withhold()
+        return b""
 
     async def check_sender(self, mail_from: str, *, within: dt.timedelta) -> classify.Failure | None:
         """Offer a sender address and take it back; return why it was refused, or None."""

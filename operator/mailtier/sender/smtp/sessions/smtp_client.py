@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from typing import Final
+from typing import Any, Final
 
 import aiosmtplib
 from aiosmtplib import protocol as smtp_protocol
@@ -48,6 +48,27 @@ class SmtpClient(aiosmtplib.SMTP):
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
         super().close()
+
+    def require_quiet(self) -> None:
+        """Return when every byte that the server sent has been made use of.
+
+        aiosmtplib keeps what came in one packet behind a reply, and takes it for the reply to the next command; it has
+        no public way to it.
+
+        Raises:
+            replies.ReplyError: There is more: nothing that comes later could be paired with its command.
+        """
+        if getattr(self.protocol, "_buffer", b""):
+            raise replies.ReplyError("the server sent more than it was asked for")
+
+    async def execute_command(self, *args: bytes, **options: Any) -> aiosmtplib.SMTPResponse:
+        """Say a command and return the reply to it.
+
+        Raises:
+            replies.ReplyError: The server had said more than it was asked for before.
+        """
+        self.require_quiet()
+        return await super().execute_command(*args, **options)
 
     async def leave_clear_text(self) -> socket.socket:
         """Say STARTTLS, and return the connection, from which nobody reads any more; the client has none.

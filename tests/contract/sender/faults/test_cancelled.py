@@ -1,0 +1,84 @@
+"""A delivery that is cancelled, at whichever of its awaits, as a sender that ends does it."""
+
+import asyncio
+import collections.abc
+import itertools
+import pathlib
+import typing
+
+import pytest
+
+from kit import certs, interruption, logins, sending, wait
+from mailtier.api import vocabulary
+from mailtier.telemetry import tasks
+
+_S = vocabulary.RecipientState
+_MOST_AWAITS = 200
+
+
+class _Workers(tasks.Background):
+    """The dispatcher's workers, of which the first that delivers is cancelled; others keep house."""
+
+    def __init__(self, interrupting: interruption.Interruption) -> None:
+        super().__init__()
+        self._interrupting = interrupting
+        self.first: asyncio.Task[None] | None = None
+
+    def spawn(self, work: collections.abc.Coroutine[typing.Any, typing.Any, None]) -> asyncio.Task[None]:
+        """Start a task and return it."""
+        if self.first is not None or work.__qualname__ != "Deliverer._work":
+            return super().spawn(work)
+        self.first = super().spawn(self._interrupting.of(work))
+        return self.first
+
+
+async def _cancel(
+    login: logins.Login, sender: sending.Sender, interrupting: interruption.Interruption
+) -> tuple[str, asyncio.Task[None]]:
+    """Return a notification whose delivery was cancelled, or has ended before, and that delivery."""
+    workers = _Workers(interrupting)
+    sender.delivery._workers = workers
+    sent = await sender.notify(login.settings)
+    await wait.until_async(
+        lambda: workers.first is not None and workers.first.done(), within_seconds=20, why="the delivery is over"
+    )
+    assert workers.first is not None
+    return sent, workers.first
+
+
+async def _until_closed(login: logins.Login) -> None:
+    await wait.until_async(lambda: login.server.open_connections == 0, within_seconds=5, why="every session has ended")
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while it waits", "when what it waits for is there"])
+async def test_a_delivery_may_be_cancelled_anywhere(
+    tmp_path: pathlib.Path, serve: logins.Serve, authority: certs.Authority, leaf: certs.Leaf, *, late: bool
+) -> None:
+    """The slot and the connection are given back, nothing is lost, and only what is in doubt goes twice (R4)."""
+    for at in itertools.count():
+        assert at < _MOST_AWAITS
+        interrupting = interruption.Interruption(at=at, late=late)
+        async with sending.Sender(tmp_path / str(at)) as sender:
+            login = await logins.start(sender, serve, authority, leaf)
+            of = sender.settings.put(login.settings)
+            sent, task = await _cancel(login, sender, interrupting)
+            target = sender.destinations.get(of)
+            assert (at, target.busy) == (at, 0)
+            await sender.stop()
+            assert (at, target.connections) == (at, 0)
+            await _until_closed(login)
+        async with sending.Sender(tmp_path / str(at), before=sender) as again:
+            (stands,) = await again.states(of, sent)
+            assert stands in {_S.QUEUED, _S.IN_DOUBT, _S.ACCEPTED}
+            if stands is _S.IN_DOUBT:
+                again.skip(301)
+            await again.until(of, sent, _S.ACCEPTED)
+            copies = [message.data for message in login.server.messages]
+            assert (at, len(set(copies))) == (at, 1)
+            assert len(copies) <= (2 if stands is _S.IN_DOUBT else 1), (at, stands)
+        await login.server.stop()
+        if not interrupting.happened:
+            assert not task.cancelled()
+            break
+    # As many as a login over TLS and a transaction have at least.
+    assert at > 10

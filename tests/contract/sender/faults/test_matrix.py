@@ -1,0 +1,32 @@
+"""What every fault of a server means, in every phase: the table beside this file, held against a sender at work."""
+
+import itertools
+import pathlib
+
+import pytest
+
+from kit import certs, faults
+
+_TABLE = pathlib.Path(__file__).with_name("matrix.txt")
+_CELLS, _SENSELESS = faults.read(_TABLE.read_text(encoding="utf-8"))
+_PHASES = ("connect", "greeting", "EHLO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "body", "dot", "RSET", "QUIT")
+_FAULTS = ("4yz", "4yz+", "5yz", "5yz+", "421", "eof", "rst", "stall", "drip", "garbage", "oversized", "unasked")
+
+
+def test_the_table_is_whole() -> None:
+    """Every fault stands in every phase, or it is told why it does not."""
+    told = {(cell.phase, cell.fault) for cell in _CELLS} | set(_SENSELESS)
+    assert told == set(itertools.product(_PHASES, _FAULTS))
+
+
+@pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "one by one"])
+@pytest.mark.parametrize("cell", _CELLS, ids=str)
+def test_a_fault_means_what_the_table_says(
+    tmp_path: pathlib.Path, authority: certs.Authority, leaf: certs.Leaf, cell: faults.Cell, *, pipelining: bool
+) -> None:
+    """State, scope, next attempt and use of the connection are as the standards and the design have them (R4, R10)."""
+    found, copies = faults.meet(cell, tmp_path / "queue", authority, leaf, pipelining=pipelining)
+    assert found == cell
+    # At most once but where it was in doubt, and then the same bytes.
+    assert len(copies) <= (2 if cell.again == "doubt" else 1)
+    assert len(set(copies)) == (0 if cell.again == "no" else 1)
