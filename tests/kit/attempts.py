@@ -44,7 +44,6 @@ JOB = ports.Job(
     subject=None,
     text=None,
     data={},
-    message_id="1@example.com",
     accepted_at=NOW - dt.timedelta(minutes=1),
     expires_at=NOW + dt.timedelta(hours=1),
     attempts=0,

@@ -218,7 +218,7 @@ class Delivery(schema.Model):
         Annotated[list[vocabulary.EhloKeyword], pydantic.Field(max_length=len(vocabulary.EhloKeyword)), schema.SET]
         | None
     ) = None
-    """What the server offers and does not do well, to be left alone: PIPELINING, SIZE, 8BITMIME, SMTPUTF8. Such as
+    """What the server offers and does not do well, to be left alone: PIPELINING, SIZE, 8BITMIME, SMTPUTF8, DSN. Such as
     PIPELINING behind a proxy that answers the first command of a group alone. Nothing when absent."""
     replies: overrides.ReplyRules | None = None
     """What is made of replies that this server means otherwise than others do. The first entry that matches a reply

@@ -60,6 +60,7 @@ class EhloKeyword(enum.StrEnum):
     SIZE = "SIZE"
     EIGHT_BIT_MIME = "8BITMIME"
     SMTPUTF8 = "SMTPUTF8"
+    DSN = "DSN"
 
 
 class ReplyAction(enum.StrEnum):

@@ -46,6 +46,7 @@ class Extensions:
         size_limit_bytes: The largest message the server takes; None where it does not say.
         eight_bit_mime: Lines may hold bytes above 127 (RFC 6152).
         smtputf8: Addresses may hold other characters than ASCII (RFC 6531).
+        dsn: MAIL may say what a bounce returns (RFC 3461).
     """
 
     pipelining: bool = False
@@ -53,6 +54,7 @@ class Extensions:
     size_limit_bytes: int | None = None
     eight_bit_mime: bool = False
     smtputf8: bool = False
+    dsn: bool = False
 
     @classmethod
     def from_ehlo(
@@ -75,6 +77,7 @@ class Extensions:
             size_limit_bytes=int(limit) if is_known else None,
             eight_bit_mime="8BITMIME" in offered,
             smtputf8="SMTPUTF8" in offered,
+            dsn="DSN" in offered,
         )
 
 
@@ -104,8 +107,12 @@ def check_message(message: bytes) -> None:
 def mail(mail_from: str, *, size_bytes: int, is_eight_bit: bool, is_utf8: bool, offered: Extensions) -> bytes:
     """Return the MAIL command, with each parameter that is of use only where it is offered.
 
+    A bounce is to return headers alone: it goes to a mailbox that others may read, and a message may hold a reset link.
+    ENVID is left out, since those headers have the Message-ID; and so is NOTIFY at RCPT, since without it a failure is
+    told, as somebody who reads that mailbox wants it.
+
     Source:
-        RFC 5321 section 4.1.1.2, RFC 1870 section 5, RFC 6152 section 2, RFC 6531 section 3.4.
+        RFC 5321 section 4.1.1.2, RFC 1870 section 5, RFC 6152 section 2, RFC 6531 section 3.4, RFC 3461 section 4.3.
     """
     command = f"MAIL FROM:<{mail_from}>"
     if offered.size:
@@ -114,6 +121,8 @@ def mail(mail_from: str, *, size_bytes: int, is_eight_bit: bool, is_utf8: bool, 
         command += " BODY=8BITMIME"
     if is_utf8 and offered.smtputf8:
         command += " SMTPUTF8"
+    if offered.dsn:
+        command += " RET=HDRS"
     return command.encode() + b"\r\n"
 
 

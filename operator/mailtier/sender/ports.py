@@ -126,7 +126,7 @@ class Snapshot:
     """What a message was built with beside its notification, kept so that a resend is byte-identical.
 
     Attributes:
-        settings: Canonical JSON of the sender identity, the language and the template that were used.
+        settings: Canonical JSON of the sender identity, the Message-ID's domain, the language and the template.
     """
 
     settings: str
@@ -137,7 +137,6 @@ class Job:
     """One recipient with everything its message is built from.
 
     Attributes:
-        message_id: Without angle brackets; stable over attempts and restarts.
         doubts: How often it was lost after the final dot.
         snapshot: What it was built with when it was last in doubt; None otherwise.
     """
@@ -152,7 +151,6 @@ class Job:
     subject: str | None = dataclasses.field(repr=False)
     text: str | None = dataclasses.field(repr=False)
     data: Mapping[str, str] = dataclasses.field(repr=False)
-    message_id: str
     accepted_at: dt.datetime
     expires_at: dt.datetime
     attempts: int

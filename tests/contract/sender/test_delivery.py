@@ -25,6 +25,7 @@ async def test_a_notification_is_delivered(sender: sending.Sender, serve: Serve)
     assert parsed["Subject"] == "Something happened"
     assert parsed["From"] == "Example <noreply@example.com>"
     assert parsed["Auto-Submitted"] == "auto-generated"
+    assert server.messages[0].message_id.endswith("@example.com>")
     assert [transcript.violations for transcript in server.transcripts if transcript.violations] == []
 
 
@@ -112,12 +113,39 @@ async def test_a_message_in_doubt_is_resent_byte_for_byte(sender: sending.Sender
     sent = await sender.notify(of)
     await sender.until(of, sent, _S.IN_DOUBT)
     # What it is resent with was decided when it was sent first.
-    sender.settings.put(sending.settings("team-a", sending.endpoint(server), from_address="other@example.com"))
+    sender.settings.put(sending.settings("team-a", sending.endpoint(server), from_address="other@example.net"))
     sender.skip(301)
     await sender.until(of, sent, _S.ACCEPTED)
     first, second = server.messages
     assert first.data == second.data
     assert first.message_id == second.message_id != ""
+
+
+async def test_a_message_in_doubt_keeps_its_message_id_over_a_restart(sender: sending.Sender, serve: Serve) -> None:
+    """However From has changed meanwhile, a resend has the Message-ID of the copy that may have arrived (R4)."""
+    server = await serve()
+    server.script.on(smtpd.DOT, smtpd.Behaviour(drop=smtpd.Drop.INSTEAD), times=1)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.IN_DOUBT)
+    await sender.stop()
+    await sender.queue.close()
+    async with sending.Sender(sender.folder, before=sender) as again:
+        again.settings.put(sending.settings("team-a", sending.endpoint(server), from_address="other@example.net"))
+        again.skip(301)
+        await again.until(of, sent, _S.ACCEPTED)
+    assert len({message.message_id for message in server.messages}) == 1
+
+
+@pytest.mark.parametrize("is_offered", [True, False])
+async def test_a_bounce_is_asked_for_without_the_message(
+    sender: sending.Sender, serve: Serve, *, is_offered: bool
+) -> None:
+    """Where DSN is offered a bounce is to hold headers alone: reset links are for one reader (R1)."""
+    server = await serve(smtpd.Options(extensions=smtpd.Options().extensions - (set() if is_offered else {"DSN"})))
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    await sender.until(of, await sender.notify(of, category=_C.PASSWORD_RECOVERY), _S.ACCEPTED)
+    assert ("RET=HDRS" in server.messages[0].mail_parameters) == is_offered
 
 
 async def test_product_news_in_doubt_is_not_resent(sender: sending.Sender, serve: Serve) -> None:

@@ -168,7 +168,7 @@ class Dialogue:
 
     def _refused_parameters(self, address: str, parameters: tuple[str, ...]) -> Answer | None:
         """Return why MAIL's parameters do not fit what was offered, or None."""
-        wanted = {"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8"}
+        wanted = {"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8", "RET": "DSN"}
         for parameter in parameters:
             keyword, _, value = parameter.upper().partition("=")
             if wanted.get(keyword) not in self._options.extensions:

@@ -30,7 +30,7 @@ class Options:
         require_auth: Whether MAIL is refused before AUTH; only with `users` or `tokens`.
         plaintext_auth: Whether AUTH is offered and taken on an unprotected connection.
         extensions: EHLO keywords, among them those that change what the server accepts: PIPELINING, SIZE,
-            8BITMIME, SMTPUTF8, ENHANCEDSTATUSCODES. STARTTLS and AUTH come from the fields above.
+            8BITMIME, SMTPUTF8, DSN, ENHANCEDSTATUSCODES. STARTTLS and AUTH come from the fields above.
         answers_groups: Whether commands that came as a group are all answered; otherwise the first alone, as by a proxy
             that offers PIPELINING for a server behind it and has none.
         size_limit_bytes: The SIZE that is announced and enforced.
@@ -49,7 +49,7 @@ class Options:
     ignores_initial: bool = False
     require_auth: bool = True
     plaintext_auth: bool = False
-    extensions: frozenset[str] = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"})
+    extensions: frozenset[str] = frozenset({"PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"})
     answers_groups: bool = True
     size_limit_bytes: int = 10 * 1024 * 1024
     is_narrow: bool = False

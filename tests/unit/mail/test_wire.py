@@ -36,15 +36,16 @@ def test_offers_are_read_from_ehlo(keywords: dict[str, str], expected: wire.Exte
 @pytest.mark.parametrize(
     ("keyword", "expected"),
     [
-        ("PIPELINING", wire.Extensions(size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True)),
-        ("SIZE", wire.Extensions(pipelining=True, eight_bit_mime=True, smtputf8=True)),
-        ("8BITMIME", wire.Extensions(pipelining=True, size=True, size_limit_bytes=9, smtputf8=True)),
-        ("SMTPUTF8", wire.Extensions(pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True)),
+        ("PIPELINING", wire.Extensions(size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True, dsn=True)),
+        ("SIZE", wire.Extensions(pipelining=True, eight_bit_mime=True, smtputf8=True, dsn=True)),
+        ("8BITMIME", wire.Extensions(pipelining=True, size=True, size_limit_bytes=9, smtputf8=True, dsn=True)),
+        ("SMTPUTF8", wire.Extensions(pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True, dsn=True)),
+        ("DSN", wire.Extensions(pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True)),
     ],
 )
 def test_what_is_ignored_counts_as_not_offered(keyword: str, expected: wire.Extensions) -> None:
     """Each keyword that may be ignored takes its own offer away, in whatever case the server spells it."""
-    offered = {"pipelining": "", "size": "9", "8bitmime": "", "smtputf8": ""}
+    offered = {"pipelining": "", "size": "9", "8bitmime": "", "smtputf8": "", "dsn": ""}
     ignored = {vocabulary.EhloKeyword(keyword)}
     assert wire.Extensions.from_ehlo(offered, ignored=ignored) == expected
 
@@ -53,7 +54,7 @@ def test_everything_that_is_made_use_of_may_be_ignored() -> None:
     """Whatever of EHLO a transaction goes by, its owner can have it left alone."""
     offered = dict.fromkeys(vocabulary.EhloKeyword, "9")
     assert wire.Extensions.from_ehlo(offered) == wire.Extensions(
-        pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True
+        pipelining=True, size=True, size_limit_bytes=9, eight_bit_mime=True, smtputf8=True, dsn=True
     )
     assert wire.Extensions.from_ehlo(offered, ignored=list(vocabulary.EhloKeyword)) == wire.Extensions()
 
@@ -65,6 +66,7 @@ def test_everything_that_is_made_use_of_may_be_ignored() -> None:
         (EVERYTHING, False, False, b"MAIL FROM:<a@b.c> SIZE=99\r\n"),
         (EVERYTHING, True, False, b"MAIL FROM:<a@b.c> SIZE=99 BODY=8BITMIME\r\n"),
         (EVERYTHING, True, True, b"MAIL FROM:<a@b.c> SIZE=99 BODY=8BITMIME SMTPUTF8\r\n"),
+        (wire.Extensions(dsn=True), False, False, b"MAIL FROM:<a@b.c> RET=HDRS\r\n"),
     ],
 )
 def test_parameters_stand_only_where_they_are_offered_and_of_use(

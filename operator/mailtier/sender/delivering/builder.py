@@ -10,6 +10,7 @@ from mailtier.api import addresses, canonical, names
 from mailtier.mail import message, render
 from mailtier.sender import ports
 from mailtier.sender.delivering import templates
+from mailtier.sender.queueing import message_ids
 from mailtier.settings import effective
 
 _K = TypeVar("_K", bound=Hashable)
@@ -40,10 +41,12 @@ class _Design:
     """What a message is built with beside its notification: all that may differ at a resend, and must not.
 
     Attributes:
+        id_domain: Of its Message-ID.
         language: Of its templates; None in what was built before messages told their language.
     """
 
     from_: effective.From
+    id_domain: str
     language: str | None
     sources: render.Sources
 
@@ -71,7 +74,8 @@ class Builder:
         snapshot = job.snapshot
         if snapshot is None:
             sources = self._templates.find(job.category, job.locale)
-            design = _Design(from_=from_, language=job.locale.value, sources=sources)
+            domain = addresses.parse(from_.address).wire_domain
+            design = _Design(from_=from_, id_domain=domain, language=job.locale.value, sources=sources)
             snapshot = self._snapshot(design)
         else:
             design = _restore(snapshot)
@@ -98,7 +102,7 @@ class Builder:
                 text=rendered.text,
                 html=rendered.html,
                 date=job.accepted_at,
-                message_id=job.message_id,
+                message_id=message_ids.message_id(job.notification_id, job.recipient_number, domain=design.id_domain),
                 language=design.language,
             )
         )
@@ -119,6 +123,7 @@ class Builder:
 def _take(design: _Design) -> ports.Snapshot:
     document = {
         "from": dataclasses.asdict(design.from_),
+        "idDomain": design.id_domain,
         "language": design.language,
         "template": dataclasses.asdict(design.sources),
     }
@@ -131,6 +136,7 @@ def _restore(snapshot: ports.Snapshot) -> _Design:
     words = tuple((word, spoken) for word, spoken in template.pop("words", ()))
     return _Design(
         from_=effective.From(**document["from"]),
+        id_domain=document.get("idDomain", message_ids.FORMER_DOMAIN),
         language=document.get("language"),
         sources=render.Sources(**template, words=words),
     )

@@ -2,21 +2,20 @@
 
 from typing import Final
 
-DOMAIN: Final = "mailtier.dev"
-"""The right side of every Message-ID (RFC 5322 section 3.6.4).
-
-Not the From address's domain: that may change between two attempts, and the Message-ID must not. The left side is
-unique by itself.
-"""
+FORMER_DOMAIN: Final = "mailtier.dev"
+"""The right side of every Message-ID of releases that had one for all; what they left in doubt is resent with it."""
 
 
-def message_id(notification_id: str, recipient_number: int) -> str:
+def message_id(notification_id: str, recipient_number: int, *, domain: str) -> str:
     """Return the Message-ID of a recipient's message, without angle brackets.
 
-    It is made from what never changes, so that a resend has the same one, also after a restart.
+    The left side is made from what never changes, and is unique by itself. The right side is what RFC 5322 section
+    3.6.4 recommends, a domain that the sender answers for; filters hold another one against a message.
 
     Args:
         notification_id: The notification's.
         recipient_number: The queue's number of the recipient, which is never given twice.
+        domain: Of the address that the message is from, in ASCII; once the message may have been taken, of the one
+            that it was from then, or a resend could not be told for one.
     """
-    return f"{notification_id}.{recipient_number}@{DOMAIN}"
+    return f"{notification_id}.{recipient_number}@{domain}"

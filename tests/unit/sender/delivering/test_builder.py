@@ -18,7 +18,7 @@ _FROM = effective.From(
     address="noreply@example.com", display_name="Beispiel GmbH", reply_to=None, envelope="bounce@example.com"
 )
 _OTHER = effective.From(
-    address="new@example.com", display_name=None, reply_to="help@example.com", envelope="new@example.com"
+    address="new@example.net", display_name=None, reply_to="help@example.com", envelope="new@example.com"
 )
 _JOB = ports.Job(
     recipient_number=1,
@@ -31,7 +31,6 @@ _JOB = ports.Job(
     subject="Nightly failed",
     text="It ran out of memory.",
     data={},
-    message_id="1@example.com",
     accepted_at=dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC),
     expires_at=dt.datetime(2026, 11, 25, 12, tzinfo=dt.UTC),
     attempts=0,
@@ -119,6 +118,27 @@ def test_a_snapshot_from_before_there_were_languages_gives_the_same_bytes(messag
     resent = messages.build(dataclasses.replace(_JOB, snapshot=former), _FROM)
     assert resent.data == first.data.replace(b"Content-Language: en\r\n", b"")
     assert resent.snapshot == former
+
+
+def test_the_message_id_is_in_the_domain_of_from(messages: builder.Builder) -> None:
+    """Its domain is what From's is on the wire, until the message may have been taken; then it stays (R4)."""
+    international = dataclasses.replace(_FROM, address="noreply@bücher.example")
+    first = messages.build(_JOB, international)
+    assert b"\r\nMessage-ID: <n-1.1@xn--bcher-kva.example>\r\n" in first.data
+    # Refused, and then the settings were changed: nobody has the first one.
+    assert b"\r\nMessage-ID: <n-1.1@example.net>\r\n" in messages.build(_JOB, _OTHER).data
+    # In doubt, and then the settings were changed: somebody may have it.
+    doubtful = dataclasses.replace(_JOB, snapshot=first.snapshot)
+    assert messages.build(doubtful, _OTHER).data == first.data
+
+
+def test_a_snapshot_from_before_ids_had_the_domain_of_from_gives_the_same_bytes(messages: builder.Builder) -> None:
+    """What an earlier release left in doubt is resent with the Message-ID that it had."""
+    first = messages.build(_JOB, _FROM)
+    document = json.loads(first.snapshot.settings)
+    del document["idDomain"]
+    resent = messages.build(dataclasses.replace(_JOB, snapshot=ports.Snapshot(settings=json.dumps(document))), _OTHER)
+    assert b"\r\nMessage-ID: <n-1.1@mailtier.dev>\r\n" in resent.data
 
 
 def test_an_address_that_is_none_is_refused(messages: builder.Builder) -> None:

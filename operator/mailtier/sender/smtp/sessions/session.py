@@ -163,8 +163,8 @@ class Session:
         """Offer a sender address and take it back; return why it was refused, or None."""
         self.messages += 1
         failure: classify.Failure | None = classify.classify_fault(classify.Phase.MAIL, classify.Fault.CONNECTION_LOST)
-        # Without SIZE, which belongs to a message.
-        offered = dataclasses.replace(self.offered, size=False)
+        # Without SIZE and RET, which belong to a message.
+        offered = dataclasses.replace(self.offered, size=False, dsn=False)
         command = wire.mail(
             mail_from, size_bytes=0, is_eight_bit=False, is_utf8=not mail_from.isascii(), offered=offered
         )

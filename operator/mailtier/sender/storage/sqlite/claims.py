@@ -10,7 +10,7 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.queueing import message_ids, payloads
+from mailtier.sender.queueing import payloads
 from mailtier.sender.storage.sqlite import rows
 
 _OF_STATE: Final = """
@@ -191,7 +191,6 @@ def _read(connection: sqlite3.Connection, recipients: Sequence[int]) -> Iterator
             subject=payload["subject"],
             text=payload["text"],
             data=payload["data"],
-            message_id=message_ids.message_id(id_, number),
             accepted_at=rows.from_micros(accepted_at),
             expires_at=pending.expires_at,
             attempts=attempts,
