@@ -35,7 +35,6 @@ def claimed(pending: ports.Pending) -> ports.Claimed:
         subject=None,
         text=None,
         data={},
-        message_id=f"ntf-{pending.recipient_number}@mailtier.dev",
         accepted_at=_NOW,
         expires_at=pending.expires_at,
         attempts=pending.attempts,

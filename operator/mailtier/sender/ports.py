@@ -307,10 +307,7 @@ class Queue(Protocol):
         """
 
     async def claim_expired(self, *, now: dt.datetime, limit: int) -> tuple[Sequence[Pending], dt.datetime | None]:
-        """Claim recipients without a final state whose max age is reached, whatever their backlog, at most `limit`.
-
-        They come with when the next unfinished notification expires, claimed or not; None where there is none.
-        """
+        """Claim recipients whose max age is reached; return with them when the next one is, None for none."""
 
     async def claim_these(self, recipients: Sequence[int]) -> Sequence[Pending]:
         """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
