@@ -26,8 +26,8 @@ def paths() -> dict[str, Any]:
             "parameters": describing.parameters("namespace"),
             "post": _act(
                 "retryNotifications",
-                "Send those recipients again that failed or expired, with the present settings, the same Message-ID and"
-                " a new expiry.",
+                "Send those recipients again that failed or expired, with the present settings and a new expiry. The"
+                " Message-ID stays while From's domain does.",
                 (problems.NOT_TAKEN, problems.NOT_RETRYABLE, problems.TOO_MANY, problems.FULL),
             ),
         },
