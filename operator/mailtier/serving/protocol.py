@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs, http, web
 
 from mailtier.telemetry import logs
 
@@ -28,6 +28,20 @@ class Protocol(web.RequestHandler):
     def __init__(self, server: web.Server, *, refusal: Refusal, **options: Any) -> None:
         super().__init__(server, **options)
         self._refusal = refusal
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came; whoever reads the body is told at once that it cannot be read, and not left to wait."""
+        known = len(self._messages)
+        super().data_received(data)
+        request = self._current_request
+        if request is None or request.content.is_eof() or len(self._messages) == known:
+            return
+        message, _ = self._messages[-1]
+        if not isinstance(message, http.RawRequestMessage):
+            # Its answer is the request's: the body is what could not be read, and nothing can follow it.
+            self._messages.pop()
+            request.content.set_exception(web.RequestPayloadError("the body cannot be read"))
+            self.close()
 
     def handle_error(
         self,

@@ -170,21 +170,27 @@ async def test_what_cannot_be_read_is_refused_as_everything_is(sender: sender_ki
     assert "s3cr3t" not in sender.log.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("is_later", [False, True], ids=["with the head", "once it is read"])
 async def test_a_body_that_cannot_be_read_is_the_caller_s_fault(
-    organization: tenants.Tenant, sender: sender_kit.Sender
+    organization: tenants.Tenant, sender: sender_kit.Sender, is_later: bool
 ) -> None:
     """A chunk without a length is refused as malformed: it is no failure of the sender's."""
     reader, writer = await _connect(sender)
     writer.write(
         f"POST {organization.collection()} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Bearer {organization.token}\r\nContent-Type: application/json\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n".encode()
+        f"Transfer-Encoding: chunked\r\n{'Expect: 100-continue' if is_later else 'Accept: */*'}\r\n\r\n".encode()
     )
     await writer.drain()
+    if is_later:
+        # What the server says of the expectation shows that it reads the body.
+        async with asyncio.timeout(20):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"s3cr3t\r\n{}\r\n")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(5):
         answer = await reader.read()
     writer.close()
     assert answer.split()[1] == b"400"
+    assert answer.count(b"HTTP/1.1 ") == 1
     assert problems.MALFORMED.slug.encode() in answer
     assert b"s3cr3t" not in answer

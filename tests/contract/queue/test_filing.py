@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import sqlite3
 import typing
 
 import pytest
@@ -102,10 +103,9 @@ async def test_a_list_that_cannot_go_on_says_so(filed: embedded.EmbeddedQueue) -
 
 
 async def test_what_failed_is_sent_again(queue_factory: queues.Factory) -> None:
-    """Its ids and Message-ID stay, its attempts and expiry begin anew, and that outlives a restart."""
+    """Its ids stay, its attempts and expiry begin anew, and that outlives a restart."""
     queue = typing.cast("embedded.EmbeddedQueue", await queue_factory.open())
     id_, (failed, accepted, expired) = await queues.put(queue, recipients=("a@x.org", "b@x.org", "c@x.org"), text="It")
-    message_id = (await queues.job(queue, failed)).message_id
     await queues.settle(queue, queues.outcome(failed, S.IN_DOUBT))
     for number, state in ((failed, S.FAILED), (accepted, S.ACCEPTED), (expired, S.EXPIRED)):
         await queues.settle(queue, queues.outcome(number, state))
@@ -113,18 +113,41 @@ async def test_what_failed_is_sent_again(queue_factory: queues.Factory) -> None:
     assert await _retry(queue, id_) == [failed, expired]
     queue = typing.cast("embedded.EmbeddedQueue", await queue_factory.reopen())
     assert await queues.states(queue, id_) == ["queued", "accepted", "queued"]
-    assert {pending.recipient_number async for pending in queue.pending()} == {failed, expired}
+    assert {pending.recipient_number for pending in await queues.unfinished(queue)} == {failed, expired}
     job = await queues.job(queue, failed)
-    assert (job.message_id, job.text, job.attempts, job.doubts, job.expires_at) == (message_id, "It", 0, 0, _UNTIL)
+    assert (job.notification_id, job.text, job.attempts, job.doubts, job.expires_at) == (id_, "It", 0, 0, _UNTIL)
     filed = await queue.look(_UID, id_)
     assert filed is not None
     assert (filed.record.complete, filed.record.kept_until, filed.unfinished) == (False, None, (failed, expired))
     # It may be long on its way: neither its text nor its record goes meanwhile.
     await queue.purge(now=queues.START + dt.timedelta(days=30))
-    assert await queue.load(failed) is not None
+    assert await queues.find_job(queue, failed) is not None
     for number in (failed, expired):
         await queues.settle(queue, queues.outcome(number, S.ACCEPTED, at=_LATER))
     assert await queue.kept_payloads() == 0
+
+
+async def test_what_was_stored_without_a_backlog_is_sent_again(filed: embedded.EmbeddedQueue) -> None:
+    """What ended under a version that knew no backlogs is claimed like all else."""
+    id_, number = await _end(filed, S.FAILED)
+
+    def forget(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE recipients SET backlog = NULL")
+
+    await filed._writer.submit(forget)
+    assert await _retry(filed, id_) == [number]
+    assert [claimed.pending.recipient_number for claimed in await queues.claim(filed)] == [number]
+
+
+async def test_recipients_are_claimed_by_their_numbers(filed: embedded.EmbeddedQueue) -> None:
+    """What somebody drops may be in the queue alone; what is claimed already, or has its end, is left out."""
+    _, (first, second, ended) = await queues.put(filed, recipients=("a@x.org", "b@x.org", "c@x.org"))
+    await queues.settle(filed, queues.outcome(ended, S.ACCEPTED))
+    numbers = (first, second, ended)
+    assert [pending.recipient_number for pending in await filed.claim_these((first,))] == [first]
+    assert [pending.recipient_number for pending in await filed.claim_these(numbers)] == [second]
+    filed.release((first,))
+    assert [pending.recipient_number for pending in await filed.claim_these(numbers)] == [first]
 
 
 async def test_a_retry_ends_like_any_other_attempt(filed: embedded.EmbeddedQueue) -> None:
@@ -185,7 +208,7 @@ async def test_what_is_sent_again_is_not_forgotten(filed: embedded.EmbeddedQueue
     with pytest.raises(ports.QuotaExceededError):
         await filed.enqueue(queues.notification(), quota=ports.QueueQuota(stored_bytes=1_500))
     assert await queues.states(filed, id_) == ["queued"]
-    assert await filed.load(number) is not None
+    assert await queues.find_job(filed, number) is not None
 
 
 async def test_what_is_dropped_is_wiped(queue_factory: queues.Factory) -> None:

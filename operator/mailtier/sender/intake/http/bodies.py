@@ -82,11 +82,15 @@ class Bodies:
         """Return a body that there is room for.
 
         Raises:
-            HttpProblem: It does not arrive in time.
+            HttpProblem: It does not arrive in time, or cannot be read.
         """
         try:
             async with asyncio.timeout(self._body_seconds):
                 return await receive()
+        except web.RequestPayloadError:
+            raise problems.HttpProblem(
+                problems.MALFORMED, "the body cannot be read; its chunks or its length are not as HTTP/1.1 has them"
+            ) from None
         except TimeoutError:
             raise problems.HttpProblem(
                 problems.TOO_SLOW, f"the body did not arrive within {self._body_seconds:.0f} seconds; send it again"
