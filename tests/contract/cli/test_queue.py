@@ -84,6 +84,18 @@ def test_failed_mail_is_looked_at_and_sent_again(queue: _Queue) -> None:
     assert queue("drop", namespace, "--all").out == "there is nothing to be dropped\n"
 
 
+def test_a_list_that_is_empty_says_what_was_asked_for(queue: _Queue) -> None:
+    """That nothing is as asked for does not say that there is nothing; a reason that nobody has is no question."""
+    namespace = queue.tenant.namespace
+    assert f"nothing of {namespace} is queued" in queue("list", namespace).out
+    queue.until(queue.send("later@example.com"), "deferred")
+    asked = queue("list", namespace, "--state=failed", "--organization=default")
+    assert asked.out == f"nothing of {namespace} is as asked for: --state failed --organization default\n"
+    unknown = queue("list", namespace, "--reason=RecipientRefuse")
+    assert unknown.status == 2
+    assert "did you mean RecipientRefused?" in " ".join(unknown.err.split())
+
+
 def test_who_is_asked_may_say_no(queue: _Queue) -> None:
     """With --interactive nothing is done before somebody has agreed to how much it is."""
     namespace, waits = queue.tenant.namespace, queue.send("later@example.com")
@@ -96,7 +108,10 @@ def test_who_is_asked_may_say_no(queue: _Queue) -> None:
 
 
 def test_an_organization_is_released(queue: _Queue) -> None:
-    """Its name is printed once it is done; one that is not there is said to be so."""
+    """Its name is printed once it is done; where nothing waits, or it is not there, that is said."""
+    nothing = queue("release", queue.tenant.namespace)
+    assert (nothing.status, nothing.out) == (0, f"{queue.tenant.namespace}/default   nothing waits\n")
+    queue.until(queue.send("later@example.com"), "deferred")
     done = queue("release", queue.tenant.namespace)
     assert (done.status, done.out) == (0, f"{queue.tenant.namespace}/default   released\n")
     missing = queue("release", f"{queue.tenant.namespace}/nothing")

@@ -55,6 +55,12 @@ class _Person:
         assert done.status == 200, done
         return typing.cast("list[_Json]", done.document["results"])
 
+    async def release(self) -> _Json:
+        """Return what came of a release of the default organization."""
+        done = await self.ask("POST", "/organizations/default:release")
+        assert done.status == 200, done
+        return dict(done.document)
+
 
 @pytest.fixture
 def refusing(tmp_path: pathlib.Path) -> collections.abc.Iterator[smtpd.Process]:
@@ -133,6 +139,25 @@ async def test_a_retry_is_held_to_the_present_settings(
             return says in result.get("problem", {}).get("detail", "")
 
         await wait.until_async(refused, within_seconds=10, why=f"it is refused: {says}")
+
+
+async def test_a_release_says_what_still_holds(
+    client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage
+) -> None:
+    """Where nothing waits, or settings let nothing go, nobody is told that something was released."""
+    stage.publish(tenant, state=effective.State.SUSPENDED)
+    await intake.until_known(client, tenant)
+    person = _Person(client, tenant, stage, "update")
+    nothing = await person.release()
+    assert (nothing["waiting"], nothing["held"]["reason"]) == (False, "Suspended")
+    await client.post(tenant, intake.ALERT)
+    assert (await person.release())["waiting"]
+    stage.publish(tenant)
+
+    async def goes() -> bool:
+        return "held" not in await person.release()
+
+    await wait.until_async(goes, within_seconds=10, why="nothing holds it any more")
 
 
 async def test_lists_are_read_page_by_page(

@@ -54,7 +54,8 @@ def list_(
     if output is options.Format.JSON:
         printing.write([f"{filed.as_json({'items': items})}\n"])
     elif not items:
-        printing.write(["nothing is queued, and nothing is kept of what was\n"])
+        nothing = f"nothing of {namespace} is queued, and nothing is kept of what was"
+        printing.write([f"nothing of {namespace} is as asked for: {wanted}\n" if wanted else f"{nothing}\n"])
     else:
         lines = filed.table(items, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
         printing.write(f"{line}\n" for line in lines)
@@ -144,18 +145,20 @@ def release(
 ) -> None:
     """Have an organization's messages tried now, whatever they are held for.
 
-    What still holds them, such as blocked settings, holds them again; a password that was refused is not sent again:
-    for that there is `mailtier verify --again`.
+    What still holds them, such as blocked settings, holds them again: then it says so, and exits with 1. A password
+    that was refused is not sent again: for that there is `mailtier verify --again`.
     """
     asked = target.OrganizationName.parse(organization)
 
-    async def ask() -> None:
+    async def ask() -> dict[str, Any]:
         async with _opened(choice, asked) as opened:
-            await opened.release(asked)
+            return await opened.release(asked)
 
-    asyncio.run(ask())
+    released = asyncio.run(ask())
     in_text = output is options.Format.TEXT
-    printing.write([f"{asked}   released\n" if in_text else f"{filed.as_json({'organization': str(asked)})}\n"])
+    printing.write([f"{asked}   {filed.release(released)}\n" if in_text else f"{filed.as_json(released)}\n"])
+    if "held" in released:
+        raise typer.Exit(failures.Status.FAILED)
 
 
 class _Act:
@@ -277,6 +280,8 @@ def _wanted(
             types.parse_duration(older_than)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--older-than") from None
+    if reason and (fault := filed.unknown_reason(reason)):
+        raise typer.BadParameter(fault, param_hint="--reason")
     return filed.FiledFilter(
         state="" if state is None else state.value, reason=reason, organization=organization, older_than=older_than
     )

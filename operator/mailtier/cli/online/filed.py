@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import datetime as dt
+import difflib
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 from mailtier.api import prose, vocabulary
 from mailtier.cli import tables, terminal
 from mailtier.cli.online import intake
+from mailtier.mail import reasons
 
 _AT_ONCE: Final = 100
 """What one request names at most."""
@@ -48,6 +50,11 @@ class FiledFilter:
 
     def __bool__(self) -> bool:
         return bool(self.query)
+
+    def __str__(self) -> str:
+        options = {"--state": self.state, "--reason": self.reason, "--organization": self.organization}
+        options["--older-than"] = self.older_than
+        return " ".join(f"{option} {value}" for option, value in options.items() if value)
 
 
 async def listed(asked: intake.IntakeClient, namespace: str, wanted: FiledFilter) -> AsyncIterator[_Json]:
@@ -118,6 +125,26 @@ def outcome(result: Mapping[str, Any], done: str) -> str:
     problem = result.get("problem")
     told = problem.get("detail") if isinstance(problem, dict) else f"status {result.get('status')}"
     return f"{terminal.plain(result['id'])}   not {done}: {terminal.plain(str(told))}"
+
+
+def release(released: Mapping[str, Any]) -> str:
+    """Return what came of a release."""
+    if held := released.get("held"):
+        return f"still held: {held['reason']}: {held['message']}"
+    return "released" if released["waiting"] else "nothing waits"
+
+
+def unknown_reason(reason: str) -> str:
+    """Return what is wrong with a word for a recipient's reason; "" where it is one."""
+    known = [each.value for each in reasons.DeliveryReason]
+    if reason in known:
+        return ""
+    near = difflib.get_close_matches(reason, known, n=1)
+    meant = f"; did you mean {near[0]}?" if near else "."
+    return (
+        f"no recipient has the reason {reason!r}{meant} A list without it shows which there are; the status of settings"
+        " has reasons of its own"
+    )
 
 
 def is_done(result: Mapping[str, Any]) -> bool:

@@ -182,14 +182,14 @@ class IntakeClient:
             raise UnreachableError(_NOT_THE_INTAKE_S)
         return results
 
-    async def release(self, organization: target.OrganizationName) -> None:
-        """Have an organization's messages tried now.
+    async def release(self, organization: target.OrganizationName) -> dict[str, Any]:
+        """Have an organization's messages tried now; return whether there are any, and what still holds them.
 
         Raises:
             RefusedError: They are not.
             UnreachableError: The intake cannot be asked.
         """
-        await self._ask("POST", f"{_base(organization)}:release")
+        return await self._ask("POST", f"{_base(organization)}:release")
 
     async def _ask(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         async with self._request(method, path, body=body) as answer:

@@ -177,9 +177,10 @@ class Deliverer:
             await stored.acquire()
         return dropped
 
-    def release(self, key: ports.LaneKey) -> None:
-        """Let an organization's messages be tried now, whatever its lanes were held for; what holds it still does."""
+    def release(self, key: ports.LaneKey) -> bool:
+        """Let an organization's messages be tried now, and return whether there are any; what holds it still does."""
         self._keeper.release(key)
+        return self._claims.has(key)
 
     def wake(self) -> None:
         """Look at the clock again."""

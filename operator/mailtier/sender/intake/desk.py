@@ -33,8 +33,8 @@ class DeskDelivery(Protocol):
     async def drop(self, key: ports.LaneKey, recipient_numbers: Iterable[int]) -> int:
         """End recipients that somebody dropped, and return how many once that is stored."""
 
-    def release(self, key: ports.LaneKey) -> None:
-        """Let an organization's messages be tried now."""
+    def release(self, key: ports.LaneKey) -> bool:
+        """Let an organization's messages be tried now; return whether there are any."""
 
 
 class UnknownNamespaceError(Exception):
@@ -162,9 +162,9 @@ class Desk:
                 "a recipient of it is being delivered to at this moment; drop it again when that is over"
             )
 
-    def release(self, settings: effective.Effective) -> None:
-        """Let an organization's messages be tried now; what still holds them holds them again."""
-        self._delivery.release(ports.LaneKey.of(settings))
+    def release(self, settings: effective.Effective) -> bool:
+        """Let an organization's messages be tried now, and return whether there are any; what holds them still does."""
+        return self._delivery.release(ports.LaneKey.of(settings))
 
     async def drain(self) -> None:
         """Return when what was being stored is stored and handed on."""

@@ -68,6 +68,12 @@ def schemas() -> dict[str, Any]:
         complete={"type": "boolean", "description": "Whether every recipient has a final state."},
         recipients={"type": "array", "items": describing.reference("RecipientStatus")},
     )
+    waits = {"type": "boolean", "description": "Whether it has messages that wait."}
+    released = describing.object_of(organization=text, waiting=waits)
+    held = {
+        **describing.object_of(reason=text, message=text),
+        "description": "What still holds them; absent if nothing.",
+    }
     kept = {**moment, "description": "Until when it can be sent again; absent where it cannot."}
     page = describing.object_of(items={"type": "array", "items": describing.reference("FiledNotification")})
     token = {**text, "description": "For the next page; absent at the end. There may be one after an empty page."}
@@ -86,7 +92,7 @@ def schemas() -> dict[str, Any]:
                 "problem": describing.reference("Problem"),
             },
         },
-        "Released": describing.object_of(organization=text),
+        "Released": {**released, "properties": {**released["properties"], "held": held}},
     }
 
 

@@ -95,9 +95,13 @@ class People:
     async def release(self, request: web.Request) -> web.Response:
         """Let an organization's messages be tried now."""
         caller, settings = await self._enter.organization_for(request, "update")
-        self._desk.release(settings)
+        is_waiting = self._desk.release(settings)
         _log.info("an organization is released", caller=caller.username, organization=str(settings.organization))
-        return web.json_response({"organization": str(settings.organization)})
+        answer: dict[str, Any] = {"organization": str(settings.organization), "waiting": is_waiting}
+        judged = standing.judge(settings, ports.LaneKey.of(settings))
+        if isinstance(judged, standing.Held):
+            answer["held"] = {"reason": judged.reason, "message": judged.message}
+        return web.json_response(answer)
 
     async def _act(self, request: web.Request, told: str, act: Callable[[str, str], Awaitable[None]]) -> web.Response:
         caller = await self._enter.namespace(request, _UPDATE)
