@@ -218,6 +218,8 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
             version = secret.read.version
             auth = dataclasses.replace(auth, secret=dataclasses.replace(auth.secret, version=version))
         unfit = _for_viewer(found, planned.viewer, auth.origin) + unfit
+    # Of several things that the host refers to, an organization is told the same.
+    unfit = tuple(dict.fromkeys(unfit))
     return Resolution(
         viewer=planned.viewer,
         references=_how_far(planned),

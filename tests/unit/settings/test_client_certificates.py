@@ -218,3 +218,13 @@ def test_verified_is_about_the_certificate_that_there_is_now(version: str, expec
     )
     found = _status(resolution, probe)["Verified"]
     assert (found["status"], found["reason"]) == expected
+
+
+def test_what_the_host_refers_to_is_told_once() -> None:
+    """An organization learns of no name, and so hears the same of password and certificate: it is told it once."""
+    missing = observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND)
+    host = {**tiers.RELAY, "smtp": {**tiers.RELAY["smtp"], **_SHOWN}}
+    found = tiers.conclude(host, {}, secret=missing, certificate=missing).effective.findings
+    assert [finding.reason.name for finding in found] == ["SecretNotFound"]
+    own = tiers.conclude_host(host, secret=missing, certificate=missing).effective.findings
+    assert [finding.reason.name for finding in own] == ["SecretNotFound", "SecretNotFound"]

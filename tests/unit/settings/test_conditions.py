@@ -141,7 +141,12 @@ def test_what_is_not_ready_says_whether_it_mends_itself(case: Case) -> None:
             for finding in resolution.effective.findings
         )
         # And no field is named in which the organization would find a value of the host's.
-        named = {finding.field.removeprefix("spec.") for finding in resolution.effective.findings}
+        # A locked one is in the object, and to be removed from it.
+        named = {
+            finding.field.removeprefix("spec.")
+            for finding in resolution.effective.findings
+            if finding.reason != reasons.FIELD_LOCKED
+        }
         inherited = {
             path for path, origin in resolution.effective.provenance.items() if origin is vocabulary.Origin.HOST
         }
