@@ -16,7 +16,7 @@ from mailtier.sender.storage.sqlite import rows
 _OF_STATE: Final = """
     SELECT * FROM (
         SELECT due_at, number FROM recipients INDEXED BY recipients_by_backlog
-        WHERE backlog = ?1 AND state = '{state}' AND due_at IS NOT NULL ORDER BY due_at, number LIMIT ?2
+        WHERE backlog = :backlog AND state = '{state}' AND due_at IS NOT NULL ORDER BY due_at, number LIMIT :limit
     )
 """
 
@@ -150,7 +150,8 @@ def _choose(
     due_by = None if demand.due_by is None else rows.to_micros(demand.due_by)
     chosen: list[int] = []
     # One more than could be chosen tells what is left.
-    found = connection.execute(f"{statement} ORDER BY 1, 2", (number, demand.limit + len(claimed) + 1))
+    arguments = {"backlog": number, "limit": demand.limit + len(claimed) + 1}
+    found = connection.execute(f"{statement} ORDER BY 1, 2", arguments)
     for due_at, recipient in found:
         if recipient in claimed:
             continue

@@ -17,7 +17,8 @@ def read(connection: sqlite3.Connection, key: str) -> str | None:
 def read_all(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
     """Return the texts that were kept under keys with a beginning."""
     rows = connection.execute(
-        "SELECT key, body FROM memories WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1", (prefix,)
+        "SELECT key, body FROM memories WHERE key >= :prefix AND substr(key, 1, length(:prefix)) = :prefix",
+        {"prefix": prefix},
     )
     return {str(key): str(body) for key, body in rows}
 

@@ -40,8 +40,8 @@ def test_payload_rows_are_removed_between_those_that_are_kept(tmp_path: pathlib.
         connection.executemany(
             "INSERT INTO notifications (number, id, namespace_uid, namespace, organization, category, severity, "
             "accepted_at, expires_at, payload_bytes, unfinished, digest, payload_until) "
-            "VALUES (?1, ?1, 'u', 'n', 'o', 'c', 's', 0, 0, 0, ?2, 'd', 1)",
-            [(10_000, 0), (10_010, 1), (30_000, 0)],
+            "VALUES (:number, :number, 'u', 'n', 'o', 'c', 's', 0, 0, 0, :unfinished, 'd', 1)",
+            [{"number": number, "unfinished": number == 10_010} for number in (10_000, 10_010, 30_000)],
         )
         connection.execute(
             "INSERT INTO recipients (notification, address, state, due_at, changed_at) "
