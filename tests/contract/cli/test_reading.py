@@ -46,6 +46,9 @@ _FILES = {
     "list": _LIST.encode(),
     "list-in-utf-16": _LIST.encode("utf-16"),
     "stream-of-json": "\n".join(map(json.dumps, _DOCUMENTS)).encode(),
+    "json-with-mark": _LIST.encode("utf-8-sig"),
+    "json-after-blank-lines": b"\n \t\n" + _LIST.encode(),
+    "json-after-dashes": f"---\n{_LIST}\n---\n{_LIST}\n".encode(),
     "comment-in-latin-1": b"# Gr\xf6\xdfe\n" + _YAML.encode(),
     "name-in-latin-1": _YAML.encode().replace(b'"Gr\\xF6\\xDFe"', b"Gr\xf6\xdfe"),
     "anchors": _ANCHORED.encode(),
@@ -66,13 +69,55 @@ def test_a_file_holds_what_kubectl_finds_in_it(
     assert [document.body for document in sources.read([str(file)]).documents] == expected
 
 
+_OBJECT = json.dumps(_DOCUMENTS[1])
+_LENIENT = {
+    "comma": _OBJECT[:-1] + ",}",
+    "note": _OBJECT[:-1] + ", # note\n}",
+    "single-quotes": _OBJECT.replace('"', "'"),
+    "names": "{apiVersion: mailtier.dev/v1alpha1, kind: OrgEmailSettings, metadata: {name: default}, spec: {}}",
+    "not-a-number": _OBJECT[:-1] + ', "more": NaN}',
+    "between": f"{_OBJECT}\n---\n{_OBJECT}\n",
+    "after": f"{_OBJECT}\n# end\n",
+}
+"""What begins with `{` and is YAML alone: kubectl reads it from 1.33 on, and before refuses it."""
+
+
+@pytest.mark.parametrize("name", list(_LENIENT))
+def test_what_only_later_releases_of_kubectl_read_is_read_and_told(
+    name: str, cluster: cluster_kit.LocalCluster, tmp_path: pathlib.Path
+) -> None:
+    """The objects are those of kubectl, with an error; a file that begins with --- is YAML to every kubectl."""
+    file = tmp_path / "settings.json"
+    for start, is_told in (("", True), ("---\n", False), ("# note\n", False)):
+        file.write_text(start + _LENIENT[name])
+        printed = cluster.kubectl("label", "--local", "-o", "json", "-f", str(file), "x=y").stdout
+        labelled = [{**body, "metadata": {**body["metadata"], "labels": {"x": "y"}}} for body in _bodies(file)]
+        assert list(_objects(printed)) == labelled
+        assert labelled
+        assert bool(sources.read([str(file)]).unreadable) == is_told
+
+
+def _bodies(file: pathlib.Path) -> list[dict[str, typing.Any]]:
+    return [document.body for document in sources.read([str(file)]).documents]
+
+
 @pytest.mark.parametrize(
-    "data", [_YAML.encode("utf-16-le"), b"kind: [\n", b"spec:\n\thost: x\n", b"a: .inf\n", b"a: !!bool x\n"]
+    "data",
+    [
+        _YAML.encode("utf-16-le"),
+        b"kind: [\n",
+        b"spec:\n\thost: x\n",
+        b"a: .inf\n",
+        b"a: !!bool x\n",
+        f"{_OBJECT}\n{_OBJECT}\n---\n".encode(),
+        _OBJECT[:-1].encode(),
+        b'{"kind": "A", "n": 1e999}',
+    ],
 )
 def test_what_kubectl_cannot_read_is_a_fault(
     data: bytes, cluster: cluster_kit.LocalCluster, tmp_path: pathlib.Path
 ) -> None:
-    """UTF-16 without its mark, and what is no YAML, is refused by both."""
+    """UTF-16 without its mark, and what is neither YAML nor JSON, is refused by both."""
     file = tmp_path / "settings.yml"
     file.write_bytes(data)
     done = cluster.kubectl("create", "--dry-run=client", "--validate=false", "-f", str(file), check=False)

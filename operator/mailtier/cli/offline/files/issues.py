@@ -62,7 +62,8 @@ def _file_rule(identifier: str, title: str, remedy: str) -> IssueRule:
 
 NOT_READABLE: Final = _file_rule(
     "NotReadable",
-    "The file is not YAML or JSON.",
+    "The file is not YAML or JSON, or begins with { and is no JSON. That kubectl before 1.33 refuses; later ones read"
+    " it as YAML, and so does Mailtier, with this error.",
     "Correct the syntax; render a template first (`helm template`, `kustomize build`) and pipe the result in. It is an"
     " info for what looks like a template; templates, and JSON files, that do not mention mailtier.dev are left out.",
 )

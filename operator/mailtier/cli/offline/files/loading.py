@@ -1,7 +1,8 @@
 """YAML and JSON texts as values, read as kubectl reads them, each with the place it stands at.
 
 kubectl goes by a byte order mark, of UTF-8 or UTF-16, and takes the rest for UTF-8, whose broken bytes become U+FFFD
-(`resource.FileVisitor`, golang.org/x/text `unicode.BOMOverride`); a text that begins with `{` is a stream of JSON.
+(`resource.FileVisitor`, golang.org/x/text `unicode.BOMOverride`); a text that begins with `{` is a stream of JSON
+(`json_streams`).
 PyYAML's own loader differs from kubectl's in ways that matter here: it turns `2026-01-02` into a date and `1:30` into
 a number, takes `n` for text, and a key that stands twice; what scalars say, `scalars` knows.
 """
@@ -9,15 +10,14 @@ a number, takes `n` for text, and a key that stands twice; what scalars say, `sc
 import codecs
 import dataclasses
 import functools
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import yaml
 
-from mailtier.cli.offline.files import scalars, syntax
+from mailtier.cli.offline.files import json_streams, scalars, syntax
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "tag:yaml.org,2002:bool": (bool,),
@@ -30,7 +30,6 @@ _TAGS: Final = {types[0]: tag for tag, types in _TYPES.items()}
 _MERGE: Final = "<<"
 _TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
 _PATH_PART: Final = re.compile(r"\[([0-9]+)\]|([^.\[]+)")
-_SPACE: Final = re.compile(r"\s*")
 _LATER_MARK: Final = re.compile(r"^(---[^\S\n]*\n)\ufeff", re.MULTILINE)
 """A byte order mark at the beginning of a later document, as files that were joined have it."""
 _UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -170,7 +169,7 @@ def documents(file: str, text: str) -> Iterator[tuple[Any, DocumentText]]:
         UnreadableError: The rest of the text cannot be read; what came before it has been yielded.
     """
     if text.lstrip()[:1] in {"{", "["}:
-        values = _json(text)
+        values = json_streams.read(text)
         if values is not None:
             for value, start, end in values:
                 yield value, DocumentText(file=file, text=text[start:end], line=text.count("\n", 0, start) + 1)
@@ -242,35 +241,6 @@ def _start_of(text: str, mark: yaml.Mark) -> int:
     index = int(mark.index)
     start = text.rfind("\n", 0, index) + 1
     return start if not text[start:index].strip() else index
-
-
-def _json(text: str) -> list[tuple[Any, int, int]] | None:
-    """Return the values of a stream of JSON, each with where it begins and ends.
-
-    None where it is something else, which the YAML loader then says.
-    """
-    decoder = json.JSONDecoder(object_pairs_hook=_once)
-    found: list[tuple[Any, int, int]] = []
-    end = 0
-    try:
-        while (start := _after_space(text, end)) < len(text):
-            value, end = decoder.raw_decode(text, start)
-            found.append((value, start, end))
-    except (ValueError, RecursionError):
-        return None
-    return found
-
-
-def _after_space(text: str, start: int) -> int:
-    match = _SPACE.match(text, start)
-    return start if match is None else match.end()
-
-
-def _once(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        raise ValueError
-    return mapping
 
 
 def _unreadable(error: Exception, text: str) -> UnreadableError:

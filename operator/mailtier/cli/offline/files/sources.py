@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 
 from mailtier.api import names
 from mailtier.cli import failures
-from mailtier.cli.offline.files import loading, syntax
+from mailtier.cli.offline.files import json_streams, loading, syntax
 
 STDIN: Final = "-"
 _STDIN_NAME: Final = "<stdin>"
@@ -77,7 +77,7 @@ class Unread(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """A file, or the rest of one, that is no YAML."""
+    """A file, or the rest of one, that is no YAML, or that kubectl before 1.33 refuses because it is no JSON."""
 
     place: loading.Place
     message: str
@@ -145,14 +145,32 @@ def parse(name: str, text: str) -> Read:
         text: YAML or JSON.
     """
     documents: list[Document] = []
-    unreadable: tuple[Unreadable, ...] = ()
+    unreadable: tuple[Unreadable, ...]
     try:
         for value, origin in loading.documents(name, text):
             documents += _objects(value, origin)
     except loading.UnreadableError as error:
         place = loading.Place(file=name, line=error.line, column=error.column)
-        unreadable = (Unreadable(place=place, message=str(error), why=_why(name, text)),)
+        found = _no_json(name, text, is_yaml=False)
+        unreadable = (found or Unreadable(place=place, message=str(error), why=_why(name, text)),)
+    else:
+        # What has no object, such as a chart's values, nobody gives to kubectl.
+        found = _no_json(name, text, is_yaml=True) if documents else None
+        unreadable = () if found is None else (found,)
     return Read(documents=tuple(documents), unreadable=unreadable, files=(name,))
+
+
+def _no_json(name: str, text: str, *, is_yaml: bool) -> Unreadable | None:
+    """Return what keeps a text that kubectl takes for JSON from being it; None for what else it may be."""
+    is_excused = _why(name, text) is Unread.FOREIGN or (not is_yaml and syntax.HAS_TEMPLATE.search(text) is not None)
+    if is_excused or not json_streams.is_taken_for_json(text):
+        return None
+    fault = json_streams.fault(text)
+    if fault is None:
+        return None
+    line_start = text.rfind("\n", 0, fault.at) + 1
+    place = loading.Place(file=name, line=text.count("\n", 0, fault.at) + 1, column=fault.at - line_start + 1)
+    return Unreadable(place=place, message=fault.sentence(is_yaml=is_yaml))
 
 
 def content(path: str) -> tuple[str, bytes]:

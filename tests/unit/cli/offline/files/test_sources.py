@@ -160,3 +160,78 @@ def test_a_kustomization_that_was_not_built_is_noticed(tmp_path: pathlib.Path) -
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / name).write_text("resources: [a.yaml]\n", encoding="utf-8")
     assert sources.read([str(tmp_path)]).unbuilt == tuple(str(tmp_path / str(number)) for number in range(3))
+
+
+_HEAD = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "cause", "place"),
+    [
+        (_HEAD + ",\n}", "a comma stands before }", "1:68"),
+        (_HEAD + ',\n "a": [1,]}', "a comma stands before ]", "2:9"),
+        (_HEAD + ', # hunter2\n"a": 1}', "a comment stands here", "1:70"),
+        (_HEAD + "}\n# hunter2\n", "a comment stands here", "2:1"),
+        ("\n{'kind': 'A'}", "single quotation marks", "2:2"),
+        ("{kind: A}", "a name stands without double quotation marks", "1:2"),
+        (_HEAD + ', "a": hunter2}', "no value of JSON", "1:75"),
+        (_HEAD + ', "NaN": [-Infinity]}', "JSON has no such number", "1:78"),
+        (_HEAD + ', "a": "x\ny"}', "write \\n or \\t", "1:77"),
+        (_HEAD + ', "a": "\\x41"}', "a backslash begins an escape", "1:76"),
+        (_HEAD + ', "a": 017}', "a number is written", "1:76"),
+        (_HEAD + ', "a": &a 1}', "an anchor", "1:75"),
+        (_HEAD + "}\n---\n" + _HEAD + "}", "without ---", "2:1"),
+    ],
+)
+def test_what_begins_as_json_and_is_yaml_is_read_and_told(text: str, cause: str, place: str) -> None:
+    """A fault at its place, as kubectl before 1.33 refuses it, that quotes nothing; behind --- it is none."""
+    found = sources.parse("a.yaml", text)
+    (told,) = found.unreadable
+    assert found.documents
+    assert (str(told.place), told.why) == (f"a.yaml:{place}", sources.Unread.FAULT)
+    assert cause in told.message
+    assert "kubectl before 1.33" in told.message
+    assert "hunter2" not in told.message
+    assert sources.parse("a.yaml", f"---\n{text}").unreadable == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (_HEAD + ', // note\n"a": 1}', "a comment stands here"),
+        (_HEAD + ' "a": 1}', "a comma is missing"),
+        (_HEAD + ', "a" {}}', "a colon is missing"),
+        (_HEAD + ', "a": "x}', "a text has no end"),
+        (_HEAD + ', "a": "\\u00"}', "without four digits"),
+        (_HEAD, "it ends before its last }"),
+        (_HEAD + "} hunter2", "something stands after the last }"),
+        (_HEAD + ', "a": 1e999}', "larger than kubectl can send"),
+    ],
+)
+def test_what_is_neither_json_nor_yaml_is_told_as_json(text: str, cause: str) -> None:
+    """No kubectl reads it, so that there is nothing to say of releases."""
+    (told,) = sources.parse("a.yaml", text).unreadable
+    assert cause in told.message
+    assert "kubectl before" not in told.message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"kind": "A", /* note */ "a": 1,}'),
+        ("a.json", '{"kind": "A",}'),
+        ("values.yaml", "{} # none"),
+        ("values.yaml", "{a: b}"),
+    ],
+)
+def test_what_nobody_applies_may_begin_as_json(name: str, text: str) -> None:
+    """JSON of other programs, and a chart's values, are no faults."""
+    assert [each for each in sources.parse(name, text).unreadable if each.why is sources.Unread.FAULT] == []
+
+
+def test_a_placeholder_in_a_text_excuses_nothing() -> None:
+    """What holds `{{` and can be read is no template."""
+    (told,) = sources.parse(
+        "a.yaml", '{"apiVersion": "mailtier.dev/v1alpha1", "kind": "A", "a": "{{ x }}",}'
+    ).unreadable
+    assert told.why is sources.Unread.FAULT
