@@ -82,7 +82,7 @@ TEST = (
         if version != interpreters.IMAGE
     ),
     _PARTS,
-    _pytest("contract", "tests/contract", minutes=20, may_repeat=True),
+    _pytest("contract", "tests/contract", minutes=22, may_repeat=True),
     _pytest("tenant", "tests/tenant", minutes=12, may_repeat=True),
     _pytest("end to end", "tests/e2e", minutes=8, may_repeat=True),
     Step(name="demo", command=("python", "-m", "demo"), minutes=3),
