@@ -15,11 +15,10 @@ from typing import Any, Final
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _STRING_OR_NUMBER: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN|-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?')
+_TRAILING: Final = re.compile(r",[ \t\n\r]*([}\]])")
 _NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _OLDER: Final = "kubectl before 1.33 reads what begins with { as JSON and refuses this"
 _CAUSES: Final = {
-    "Illegal trailing comma before end of object": "a comma stands before }; take it out",
-    "Illegal trailing comma before end of array": "a comma stands before ]; take it out",
     "Expecting property name enclosed in double quotes": "a name stands without double quotation marks; put them around"
     " it",
     "Expecting ':' delimiter": "a colon is missing after a name; add it",
@@ -131,6 +130,8 @@ def _finite(digits: str) -> float:
 def _explained(text: str, error: json.JSONDecodeError) -> JsonFault:
     if _after_space(text, error.pos) == len(text):
         return JsonFault(cause="it ends before its last }; add what is missing", at=len(text.rstrip()))
+    if (comma := _TRAILING.match(text, _last_sign(text, error.pos))) is not None:
+        return JsonFault(cause=f"a comma stands before {comma[1]}; take it out", at=comma.start())
     for signs, cause in _SIGNS:
         if text.startswith(signs, error.pos):
             return JsonFault(cause=cause, at=error.pos)
@@ -146,6 +147,11 @@ def _explained(text: str, error: json.JSONDecodeError) -> JsonFault:
         known = "something stands after the last }; take it out"
     known = known or "what stands here is no value of JSON; put a text in double quotation marks"
     return JsonFault(cause=known, at=error.pos)
+
+
+def _last_sign(text: str, end: int) -> int:
+    """Return where the comma is at which a decoder stopped, or behind which: Python before 3.13 stops behind it."""
+    return end if text.startswith(",", end) else max(len(text[:end].rstrip()) - 1, 0)
 
 
 def _no_number(text: str) -> JsonFault | None:
