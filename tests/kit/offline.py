@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import pathlib
+import re
 import typing
 
 import yaml
@@ -51,7 +52,20 @@ def secret(namespace: str, name: str, *, endpoint: str | None = None, **values: 
 def text(*documents: Json) -> str:
     """Return objects as a YAML stream."""
     # Escaped, because a raw control such as NEL is a line break to YAML.
-    return str(yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=False))
+    return str(yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, allow_unicode=False))
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Quotes what PyYAML would not, and kubectl, and so we, read as a boolean or a number."""
+
+
+def _represent(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _AMBIGUOUS.match(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_AMBIGUOUS: typing.Final = re.compile(r"[yYnN]$|[-+.]?[0-9]")
+_Dumper.add_representer(str, _represent)
 
 
 def read(*documents: Json) -> world.World:

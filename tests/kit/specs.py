@@ -43,8 +43,7 @@ PASSWORD = observed.SecretKey(purpose=observed.Purpose.PASSWORD, name="password"
 CERTIFICATE = observed.SecretKey(purpose=observed.Purpose.CERTIFICATE, name="tls.crt")
 _GLOBS = st.sampled_from(("*", "*.example.com", "relay.example.com", "*.example.net", "8.8.8.8"))
 _LINES = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=12)
-# PyYAML writes y and n without quotes, which kubectl, and so we, read as booleans.
-_NAMES_OF_PEOPLE = _LINES.filter(lambda text: bool(text.strip()) and text.lower() not in {"y", "n"})
+_NAMES_OF_PEOPLE = _LINES.filter(lambda text: bool(text.strip()))
 
 
 def _group(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
