@@ -145,14 +145,15 @@ async def test_a_release_says_what_still_holds(
     client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage
 ) -> None:
     """Where nothing waits, or settings let nothing go, nobody is told that something was released."""
-    stage.publish(tenant, state=effective.State.SUSPENDED)
+    recipients = ["somebody@example.com"]
+    stage.publish(tenant, state=effective.State.SUSPENDED, recipients=recipients)
     await intake.until_known(client, tenant)
     person = _Person(client, tenant, stage, "update")
     nothing = await person.release()
     assert (nothing["waiting"], nothing["held"]["reason"]) == (False, "Suspended")
-    await client.post(tenant, intake.ALERT)
+    assert (await client.post(tenant, intake.ALERT)).status == 202
     assert (await person.release())["waiting"]
-    stage.publish(tenant)
+    stage.publish(tenant, recipients=recipients)
 
     async def goes() -> bool:
         return "held" not in await person.release()
