@@ -45,15 +45,7 @@ def dropped(pending: ports.Pending) -> End:
 
 def outcome(pending: ports.Pending, end: End, at: dt.datetime) -> ports.Outcome:
     """Return a recipient's end as it is stored."""
-    return ports.Outcome(
-        recipient_number=pending.recipient_number,
-        state=end.state,
-        due_at=None,
-        attempted=False,
-        reason=end.reason,
-        message=end.message,
-        at=at,
-    )
+    return _untried(pending, end.state, end.reason, end.message, due_at=None, at=at)
 
 
 def held(wait: lanes.Wait) -> standing.Held:
@@ -63,12 +55,24 @@ def held(wait: lanes.Wait) -> standing.Held:
 
 def held_outcome(pending: ports.Pending, why: standing.Held, at: dt.datetime) -> ports.Outcome:
     """Return that a recipient is held, as it is stored."""
+    return _untried(pending, _S.HELD, why.reason, why.message, due_at=at, at=at)
+
+
+def _untried(
+    pending: ports.Pending,
+    state: vocabulary.RecipientState,
+    reason: str,
+    message: str,
+    *,
+    due_at: dt.datetime | None,
+    at: dt.datetime,
+) -> ports.Outcome:
     return ports.Outcome(
         recipient_number=pending.recipient_number,
-        state=_S.HELD,
-        due_at=at,
+        state=state,
+        due_at=due_at,
         attempted=False,
-        reason=why.reason,
-        message=why.message,
+        reason=reason,
+        message=message,
         at=at,
     )

@@ -149,11 +149,7 @@ class Keeper:
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Have an organization judged anew, without its holds: its settings changed."""
         for key in self._keys.get(organization, ()):
-            if self._failing.pop(key, None) is not None or self._holds.find(key) is not None:
-                self._claims.reopen(key, anew=True)
-            self._holds.release(key)
-            self._schedule.release(key)
-            self._to_judge.add(key)
+            self._end_holds(key, was_failing=self._failing.pop(key, None) is not None)
 
     def judge_due(self) -> None:
         """Judge the organizations that are to be judged since this was called last."""
@@ -271,11 +267,8 @@ class Keeper:
 
     def release(self, key: ports.LaneKey) -> None:
         """End the holds of an organization and its lanes for now; what still holds it does so again."""
-        if self._holds.find(key) is not None:
-            self._claims.reopen(key, anew=True)
-        self._holds.release(key)
-        self._schedule.release(key)
-        self.judge_soon(key)
+        self._end_holds(key)
+        self._wake()
 
     def expire(self, now: float) -> None:
         """End what reached its max age in memory."""
@@ -355,6 +348,14 @@ class Keeper:
                 self._claims.return_claim(dataclasses.replace(pending, state=_S.HELD), at)
 
         self._outcomes.store(ends.held_outcome(pending, held, at), go_on)
+
+    def _end_holds(self, key: ports.LaneKey, *, was_failing: bool = False) -> None:
+        if was_failing or self._holds.find(key) is not None:
+            # While they were held or given up, other messages were asked for than now.
+            self._claims.reopen(key, anew=True)
+        self._holds.release(key)
+        self._schedule.release(key)
+        self._to_judge.add(key)
 
     def _fail_all(self, key: ports.LaneKey, reason: reasons.DeliveryReason) -> None:
         """Give up what is queued for an organization; what is in the queue alone as it is claimed."""
