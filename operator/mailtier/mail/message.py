@@ -3,7 +3,6 @@
 The same values always give the same bytes: a message in doubt is resent byte for byte, also after a crash.
 """
 
-import binascii
 import dataclasses
 import datetime as dt
 import hashlib
@@ -11,12 +10,9 @@ import re
 from typing import Final
 
 from mailtier.api import addresses
-from mailtier.mail import headers
+from mailtier.mail import bodies, headers
 
 MAXIMUM_MESSAGE_BYTES: Final = 256 * 1024
-
-# RFC 2045 section 6.7 (5) and 6.8: an encoded line has at most 76 characters.
-_ENCODED_LINE: Final = 76
 
 # RFC 5322 section 3.6.4, without the obsolete forms and without quoted or bracketed parts.
 _MESSAGE_ID: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
@@ -37,6 +33,7 @@ class Message:
         subject: One line.
         text: The plain body; any kind of line break.
         html: The HTML body, or None.
+        known_parts: Of the HTML body, to be had from `bodies.known_parts`; they change no byte.
         date: Aware time of the notification's acceptance, so that a rebuild has the same one.
         message_id: Unique and stable, `left@right` without angle brackets.
         language: BCP 47 tag of the bodies' language; None for a message that says nothing of it.
@@ -49,6 +46,7 @@ class Message:
     subject: str = dataclasses.field(repr=False)
     text: str = dataclasses.field(repr=False)
     html: str | None = dataclasses.field(default=None, repr=False)
+    known_parts: bodies.KnownParts = dataclasses.field(default=(), repr=False)
     date: dt.datetime
     message_id: str
     language: str | None = None
@@ -82,11 +80,12 @@ def serialize(message: Message) -> bytes:
         fields.append(f"Content-Language: {message.language}")
     fields.append("Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n")
     head = "\r\n".join(fields).encode()
-    plain = _part(b"plain", message.text)
-    if message.html is None:
-        whole = head + plain
-    else:
-        whole = _alternative(head, message.message_id, plain, _part(b"html", message.html))
+    try:
+        plain = bodies.part(b"plain", message.text)
+        html = None if message.html is None else bodies.part(b"html", message.html, message.known_parts)
+    except UnicodeEncodeError:
+        raise headers.MessageError("a body holds a lone surrogate, which is not Unicode text") from None
+    whole = head + plain if html is None else _alternative(head, message.message_id, plain, html)
     if len(whole) > MAXIMUM_MESSAGE_BYTES:
         raise headers.MessageError(f"the message is larger than {MAXIMUM_MESSAGE_BYTES} bytes")
     return whole
@@ -106,32 +105,3 @@ def _alternative(head: bytes, message_id: str, plain: bytes, html: bytes) -> byt
         html,
         boundary,
     )
-
-
-def _part(subtype: bytes, body: str) -> bytes:
-    """Return the header and the encoded body of a text part, ending in CRLF."""
-    try:
-        unified = body.replace("\r\n", "\n").replace("\r", "\n") if "\r" in body else body
-        raw = unified.replace("\n", "\r\n").encode()
-    except UnicodeEncodeError:
-        raise headers.MessageError("a body holds a lone surrogate, which is not Unicode text") from None
-    if not raw.endswith(b"\r\n"):
-        raw += b"\r\n"
-    # b2a_qp takes the kind of its soft line breaks from the first line break it finds; there is one.
-    encoded = binascii.b2a_qp(raw)
-    name = b"quoted-printable"
-    if len(encoded) > _base64_length(len(raw)):
-        encoded, name = _base64(raw), b"base64"
-    return b"Content-Type: text/%b; charset=utf-8\r\nContent-Transfer-Encoding: %b\r\n\r\n%b" % (subtype, name, encoded)
-
-
-def _base64_length(raw_bytes: int) -> int:
-    characters = (raw_bytes + 2) // 3 * 4
-    return characters + 2 * -(-characters // _ENCODED_LINE)
-
-
-def _base64(raw: bytes) -> bytes:
-    characters = binascii.b2a_base64(raw, newline=False)
-    lines = [characters[start : start + _ENCODED_LINE] for start in range(0, len(characters), _ENCODED_LINE)]
-    lines.append(b"")
-    return b"\r\n".join(lines)

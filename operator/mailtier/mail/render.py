@@ -10,11 +10,14 @@ import minijinja
 
 from mailtier.api import links, vocabulary
 from mailtier.api import text as texts
-from mailtier.mail import guard
+from mailtier.mail import bodies, guard
 
 MAXIMUM_SUBJECT_LENGTH: Final = 256
 MAXIMUM_OUTPUT_BYTES: Final = 128 * 1024
 """Of one body; two of them, encoded, fit into a message of 256 KiB in all but unusual scripts."""
+
+_SURELY_SMALL: Final = MAXIMUM_OUTPUT_BYTES // 4
+"""Characters, none of which takes more than four bytes."""
 
 # minijinja charges one unit for an instruction and one for 64 bytes of text. The largest text and data that the
 # API takes need about a quarter of this; a source that uses it up has run for some ten milliseconds.
@@ -106,15 +109,19 @@ class Renderer:
     `words`, a map of what the locale calls severities and names of data. The test `is weblink` tells http and https
     links from everything else.
 
+    Attributes:
+        known_parts: Of its HTML: what no value changes.
+
     Raises:
         RenderError: A template is not acceptable or does not compile.
     """
 
-    __slots__ = ("_environment", "_has_html", "_words")
+    __slots__ = ("_environment", "_has_html", "_words", "known_parts")
 
     def __init__(self, sources: Sources) -> None:
         self._has_html = sources.html is not None
         self._words = dict(sources.words)
+        self.known_parts = bodies.known_parts(sources.layout or sources.html or "")
         self._environment = minijinja.Environment(
             fuel=_FUEL,
             undefined_behavior="strict",
@@ -171,7 +178,7 @@ class Renderer:
             output: str = self._environment.render_template(name, **context)
         except minijinja.TemplateError as error:
             raise _explained(name, error) from None
-        if len(output.encode("utf-8", "surrogatepass")) > MAXIMUM_OUTPUT_BYTES:
+        if len(output) > _SURELY_SMALL and len(output.encode("utf-8", "surrogatepass")) > MAXIMUM_OUTPUT_BYTES:
             raise RenderError(f"the {_SPOKEN_NAMES[name]} template writes more than {MAXIMUM_OUTPUT_BYTES} bytes")
         return output
 
@@ -183,12 +190,13 @@ def _is_html(name: str) -> bool:
 def _context(values: NotificationValues) -> dict[str, object]:
     if values.at.tzinfo is None:
         raise ValueError("the time of a notification is an aware time")
+    utc = values.at.astimezone(dt.UTC)
     context: dict[str, object] = {
         "organization": values.organization,
         "category": values.category.value,
         "severity": values.severity.value,
         "data": dict(values.data),
-        "at": f"{values.at.astimezone(dt.UTC):%Y-%m-%d %H:%M} UTC",
+        "at": f"{utc.year:04}-{utc.month:02}-{utc.day:02} {utc.hour:02}:{utc.minute:02} UTC",
     }
     if values.subject is not None:
         context["subject"] = values.subject

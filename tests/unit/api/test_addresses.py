@@ -130,3 +130,14 @@ def test_what_the_apiserver_takes_is_parsed_or_refused_for_length_and_labels(val
 def test_a_domain_alone_is_parsed_in_the_same_way(domain: str) -> None:
     """`@domain` entries of a policy compare with the domains of addresses."""
     assert addresses.parse_domain(domain) == addresses.parse(f"a@{domain}").domain
+
+
+@given(
+    st.from_regex(r"[a-z0-9.+_%!-]{1,70}@[a-zA-Z0-9.-]{1,80}", fullmatch=True)
+    | st.builds("{}@{}".format, st.text("aZ0.", max_size=66), st.lists(st.text("aX0-n", max_size=65)).map(".".join))
+)
+def test_the_short_way_finds_what_the_long_way_finds(value: str) -> None:
+    """What is taken at first sight is taken at second sight, as the same address; and xn-- is always decoded."""
+    plain = addresses._parse_plain(value)
+    if plain is not None:
+        assert addresses._parse_any(value) == plain

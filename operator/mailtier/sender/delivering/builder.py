@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Hashable
 from typing import Any, Final, TypeVar
 
-from mailtier.api import addresses, canonical, names
+from mailtier.api import addresses, canonical, names, vocabulary
 from mailtier.mail import message, render
 from mailtier.sender import ports
 from mailtier.sender.delivering import templates
@@ -16,7 +16,8 @@ from mailtier.settings import effective
 _K = TypeVar("_K", bound=Hashable)
 _V = TypeVar("_V")
 
-_KEPT: Final = 256
+_KEPT: Final = 1_024
+"""Some ten kilobytes each."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +52,28 @@ class _Design:
     sources: render.Sources
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Pattern:
+    """A design with all that is the same in each of its messages."""
+
+    design: _Design
+    snapshot: ports.Snapshot
+    renderer: render.Renderer
+    from_: addresses.Mailbox
+    from_name: str
+    reply_to: addresses.Mailbox | None
+    mail_from: str
+
+
 class Builder:
-    """Builds messages; keeps compiled templates and snapshots, which many messages share."""
+    """Builds messages; keeps compiled templates, and patterns, which many messages share."""
 
     def __init__(self, sources: templates.Templates) -> None:
         self._templates = sources
         self._renderers: collections.OrderedDict[render.Sources, render.Renderer] = collections.OrderedDict()
-        self._snapshots: collections.OrderedDict[_Design, ports.Snapshot] = collections.OrderedDict()
+        self._patterns: collections.OrderedDict[
+            tuple[effective.From, vocabulary.Category, vocabulary.Locale], _Pattern
+        ] = collections.OrderedDict()
 
     def build(self, job: ports.Job, from_: effective.From) -> Built:
         """Return the message for a recipient.
@@ -71,16 +87,12 @@ class Builder:
             headers.MessageError: The message is too large, or holds what no header may.
             addresses.AddressError: An address is none.
         """
-        snapshot = job.snapshot
-        if snapshot is None:
-            sources = self._templates.find(job.category, job.locale)
-            domain = addresses.parse(from_.address).wire_domain
-            design = _Design(from_=from_, id_domain=domain, language=job.locale.value, sources=sources)
-            snapshot = self._snapshot(design)
+        if job.snapshot is None:
+            key = from_, job.category, job.locale
+            pattern = _kept(self._patterns, key, lambda: self._present(*key))
         else:
-            design = _restore(snapshot)
-            from_ = design.from_
-        rendered = self._renderer(design.sources).render(
+            pattern = self._pattern(_restore(job.snapshot), job.snapshot)
+        rendered = pattern.renderer.render(
             render.NotificationValues(
                 organization=_shown(job.lane),
                 category=job.category,
@@ -92,32 +104,50 @@ class Builder:
             )
         )
         rcpt_to = addresses.parse(job.rcpt_to)
+        design = pattern.design
         data = message.serialize(
             message.Message(
-                from_=addresses.parse(from_.address),
-                from_name=from_.display_name or "",
-                reply_to=addresses.parse(from_.reply_to) if from_.reply_to else None,
+                from_=pattern.from_,
+                from_name=pattern.from_name,
+                reply_to=pattern.reply_to,
                 to=rcpt_to,
                 subject=rendered.subject,
                 text=rendered.text,
                 html=rendered.html,
+                known_parts=pattern.renderer.known_parts,
                 date=job.accepted_at,
                 message_id=message_ids.message_id(job.notification_id, job.recipient_number, domain=design.id_domain),
                 language=design.language,
             )
         )
         return Built(
-            mail_from=addresses.parse(from_.envelope).wire,
+            mail_from=pattern.mail_from,
             rcpt_to=rcpt_to.wire,
             data=data,
-            snapshot=snapshot,
+            snapshot=pattern.snapshot,
         )
 
-    def _renderer(self, sources: render.Sources) -> render.Renderer:
-        return _kept(self._renderers, sources, lambda: render.Renderer(sources))
+    def _present(self, from_: effective.From, category: vocabulary.Category, locale: vocabulary.Locale) -> _Pattern:
+        """Return the pattern of what is built by present settings."""
+        design = _Design(
+            from_=from_,
+            id_domain=addresses.parse(from_.address).wire_domain,
+            language=locale.value,
+            sources=self._templates.find(category, locale),
+        )
+        return self._pattern(design, _take(design))
 
-    def _snapshot(self, design: _Design) -> ports.Snapshot:
-        return _kept(self._snapshots, design, lambda: _take(design))
+    def _pattern(self, design: _Design, snapshot: ports.Snapshot) -> _Pattern:
+        from_, sources = design.from_, design.sources
+        return _Pattern(
+            design=design,
+            snapshot=snapshot,
+            renderer=_kept(self._renderers, sources, lambda: render.Renderer(sources)),
+            from_=addresses.parse(from_.address),
+            from_name=from_.display_name or "",
+            reply_to=addresses.parse(from_.reply_to) if from_.reply_to else None,
+            mail_from=addresses.parse(from_.envelope).wire,
+        )
 
 
 def _take(design: _Design) -> ports.Snapshot:

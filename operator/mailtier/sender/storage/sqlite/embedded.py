@@ -132,6 +132,12 @@ def _prepare(
     return room, schema.open_writer(directory / _DATABASE), journal.read(directory / _JOURNAL)
 
 
+@functools.lru_cache(maxsize=1_024)
+def _digest(settings: str) -> bytes:
+    """Return by what a snapshot is known; the same few come back with each message."""
+    return hashlib.sha256(settings.encode()).digest()
+
+
 class _News:
     """The cursor of the feed as it was last committed, and who waits for it to move."""
 
@@ -247,7 +253,7 @@ class EmbeddedQueue(filed_rows.FiledRows):
 
     async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
-        digest = hashlib.sha256(snapshot.settings.encode()).digest()
+        digest = _digest(snapshot.settings)
         number = self._snapshots.get(digest)
         if number is None:
             number = await self._writer.submit(
