@@ -1,4 +1,4 @@
-# The image of `mailtier operator` and `mailtier sender`. Any base with Python 3.11 to 3.13 and its venv module will do,
+# The image of `mailtier operator` and `mailtier sender`. Any base with Python 3.11 or newer and its venv module will do,
 # the same for both stages: a virtual environment belongs to the interpreter that made it.
 ARG BASE_IMAGE=python:3.13-slim-bookworm
 

@@ -43,8 +43,8 @@ COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-inde
   --python-version 3.11 --upgrade
 
 lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock, and what the image needs of them.
-	$(COMPILE) pyproject.toml --group dev -o requirements.lock
-	$(COMPILE) pyproject.toml -c requirements.lock -o requirements-runtime.lock
+	$(COMPILE) pyproject.toml --all-extras --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --all-extras -c requirements.lock -o requirements-runtime.lock
 	$(BIN)/python -c 'import tomllib; \
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(COMPILE) - -c requirements.lock -o requirements-build.lock
@@ -70,7 +70,7 @@ venv: $(SYNCED) ## Make the virtual environment.
 
 $(SYNCED): requirements.lock pyproject.toml
 	@python="$(PYTHON)"; [ -n "$$python" ] || python=$$($(FIND)) || exit 1; \
-	$$python -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "Mailtier needs Python 3.11 to 3.13; this is %s. Name one: make PYTHON=python3.13 ..." % sys.version.split()[0])' || exit 1; \
+	$$python -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Mailtier needs Python 3.11 or newer; this is %s. Name one: make PYTHON=python3.13 ..." % sys.version.split()[0])' || exit 1; \
 	echo "making $(VENV) with $$($$python --version)" >&2; \
 	$$python -m venv --clear $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)

@@ -32,6 +32,17 @@ COMMANDS: Final = {
 }
 """Each command's name and one sentence for the list of commands."""
 
+EXTRAS: Final = {
+    "operator": "operator",
+    "sender": "sender",
+    "explain": "cluster",
+    "status": "cluster",
+    "verify": "cluster",
+    "send": "cluster",
+    "queue": "cluster",
+}
+"""What to install with Mailtier for commands that need more than its smallest form, which works on files alone."""
+
 
 _PREFIX: Final = "Value error, "
 """What Typer's validation puts before the sentence that says what is wrong."""
@@ -46,10 +57,20 @@ class _Commands(core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"mailtier.cli.commands.{cmd_name}")
+        try:
+            module = importlib.import_module(f"mailtier.cli.commands.{cmd_name}")
+        except ModuleNotFoundError as error:
+            raise _incomplete(error, cmd_name) from error
         command = typer.main.get_command(module.app)
         command.name = cmd_name
         return command
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; it imports what --help has no need of only now."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise _incomplete(error, ctx.invoked_subcommand) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is named, or say which one may have been meant."""
@@ -123,6 +144,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return _say("interrupted", failures.Status.INTERRUPTED)
     return int(status or failures.Status.OK)
+
+
+def _incomplete(error: ModuleNotFoundError, command: str | None) -> Exception:
+    """Return what is said where a command needs what was not installed; the error itself where it is a defect."""
+    if command not in EXTRAS or not error.name or error.name.partition(".")[0] == apps.PROGRAM:
+        return error
+    return failures.CommandError(
+        f"{command} needs more than is installed ({error.name} is missing); get it with"
+        f" pip install 'mailtier[{EXTRAS[command]}]'"
+    )
 
 
 def _path(error: typer.TyperException) -> str:

@@ -3,12 +3,15 @@
 import importlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 import mailtier
+from kit import offline, repository
 from mailtier.cli import failures, main
 
 
@@ -124,6 +127,60 @@ def test_help_imports_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+_BLOCKED = (
+    "import importlib.abc, sys\n"
+    "class Absent(importlib.abc.MetaPathFinder):\n"
+    "    def find_spec(self, name, path=None, target=None):\n"
+    "        if name.partition('.')[0] in {absent!r}:\n"
+    "            raise ModuleNotFoundError(f'No module named {{name!r}}', name=name)\n"
+    "sys.meta_path.insert(0, Absent())\n"
+    "from mailtier.cli import main\n"
+    "sys.exit(main.run({arguments!r}))\n"
+)
+_MODULES = {"prometheus-client": "prometheus_client", "uvloop": "uvloop"}
+
+
+def _run_without_extras(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program where what the extras bring is not installed."""
+    extras = tomllib.loads(repository.read("pyproject.toml"))["project"]["optional-dependencies"]
+    names = {re.split(r"[<>=!~\[; ]", each)[0] for brought in extras.values() for each in brought} - {"mailtier"}
+    absent = sorted(_MODULES.get(name, name) for name in names)
+    code = _BLOCKED.format(absent=absent, arguments=[*arguments])
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["lint", "render", "explain"])
+def test_files_need_the_smallest_installation(command: str, tmp_path: pathlib.Path) -> None:
+    """What looks at files works where no extra is installed, for a pipeline that asks no cluster."""
+    files = tmp_path / "settings.yaml"
+    files.write_text(offline.text(offline.host(), offline.org("acme", **{"from": {"displayName": "Acme"}})))
+    arguments = ["acme/default"] if command == "explain" else []
+    result = _run_without_extras(command, *arguments, "-f", str(files))
+    assert (result.returncode, "Traceback" in result.stderr) == (0, False), result.stderr
+    assert "acme/default" in result.stdout or command == "lint"
+
+
+@pytest.mark.parametrize("command", main.EXTRAS)
+def test_missing_extra_is_named(command: str) -> None:
+    """A command that needs what is not installed says in one line how to get it."""
+    run = {
+        "explain": ("acme/default",),
+        "verify": ("acme/default",),
+        "send": ("acme/default", "--to", "a@b.example"),
+        "queue": ("list",),
+    }
+    result = _run_without_extras(command, *run.get(command, ()))
+    assert result.returncode == 1, result.stderr
+    assert result.stderr.startswith(f"mailtier: {command} needs more than is installed (")
+    assert result.stderr.endswith(f"get it with pip install 'mailtier[{main.EXTRAS[command]}]'\n")
+
+
+def test_help_of_the_operator_imports_nothing_heavy() -> None:
+    """The operator explains itself without the framework that it runs on."""
+    result = _run_without_extras("operator", "--help")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_traceback_shows_no_local_variable() -> None:

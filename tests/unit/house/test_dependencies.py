@@ -1,5 +1,6 @@
 """Each dependency has a reason, and a lock that any mirror can serve."""
 
+import itertools
 import re
 import tomllib
 import typing
@@ -25,13 +26,25 @@ def _listed(heading: str) -> list[str]:
 def test_every_dependency_has_its_reason() -> None:
     """The page lists exactly what pyproject.toml names, for the program and for development."""
     project = _project()
-    assert _listed("At run time") == _names(project["project"]["dependencies"])
+    extras = project["project"]["optional-dependencies"]
+    with_extras = {*project["project"]["dependencies"], *itertools.chain.from_iterable(extras.values())}
+    assert _listed("At run time") == [name for name in _names(sorted(with_extras)) if name != "mailtier"]
     assert _listed("For development") == _names(project["dependency-groups"]["dev"])
+
+
+def test_every_reason_says_with_what_it_is_installed() -> None:
+    """The page tells for each dependency whether every installation has it, or which extras bring it."""
+    project = _project()["project"]
+    bring = {"": set(_names(project["dependencies"]))}
+    bring |= {name: set(_names(found)) for name, found in project["optional-dependencies"].items()}
+    for name, comes_with, _home, _reason in repository.rows(repository.read(_PAGE), "At run time"):
+        told = set(re.findall(r"`(\w+)`", comes_with)) or {""}
+        assert told == {extra for extra, brought in bring.items() if name in brought}, name
 
 
 def test_every_reason_names_a_home() -> None:
     """A dependency of the program belongs to layers that there are."""
-    for name, home, reason in repository.rows(repository.read(_PAGE), "At run time"):
+    for name, _comes_with, home, reason in repository.rows(repository.read(_PAGE), "At run time"):
         homes = re.findall(r"`(\w+)`", home)
         assert homes, name
         assert all((repository.ROOT / "operator/mailtier" / layer).is_dir() for layer in homes), name

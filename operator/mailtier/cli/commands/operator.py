@@ -9,11 +9,6 @@ from typing import Annotated
 import typer
 
 from mailtier.cli import apps, failures, options
-from mailtier.handlers import app as process
-from mailtier.handlers import watching
-from mailtier.kube import configuration, errors, lease
-from mailtier.settings import observed
-from mailtier.telemetry import logs, tasks
 
 app = apps.new()
 
@@ -59,6 +54,13 @@ def command(
     log_format: options.LogFormat = None,
 ) -> None:
     """Watch the settings, publish the effective ones, and write status."""
+    # kopf and the kubernetes package take a second to import, which --help shall not.
+    from mailtier.handlers import app as process  # noqa: PLC0415 - As above.
+    from mailtier.handlers import watching  # noqa: PLC0415
+    from mailtier.kube import configuration, errors, lease  # noqa: PLC0415
+    from mailtier.settings import observed  # noqa: PLC0415
+    from mailtier.telemetry import logs, tasks  # noqa: PLC0415
+
     logs.configure(level=log_level.value, style=log_format.value if log_format else None)
     host, port = options.parse_listen(health_listen, "--health-listen")
     try:
