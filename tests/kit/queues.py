@@ -18,7 +18,9 @@ from typing import Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states as recipient_states
-from mailtier.sender import ports
+from mailtier.sender import filing, ports
+from mailtier.sender.between import displays, requests
+from mailtier.sender.secrets import logins
 from mailtier.sender.storage.sqlite import embedded
 
 START: Final = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
@@ -35,7 +37,22 @@ LANE: Final = ports.LaneKey(namespace_uid="uid-a", namespace="team-a", organizat
 QUOTA: Final = ports.QueueQuota()
 SNAPSHOT: Final = ports.Snapshot(settings='{"from":"noreply@example.org"}')
 
-Opener = collections.abc.Callable[[pathlib.Path, "Clock"], collections.abc.Awaitable[ports.Queue]]
+
+class WholeQueue(
+    ports.Queue,
+    filing.FilingQueue,
+    filing.DroppingQueue,
+    requests.AskingQueue,
+    requests.AnsweringQueue,
+    displays.ShowingQueue,
+    displays.ShownQueue,
+    logins.Memory,
+    typing.Protocol,
+):
+    """All that a backend does, for the intake and for delivery."""
+
+
+Opener = collections.abc.Callable[[pathlib.Path, "Clock"], collections.abc.Awaitable[WholeQueue]]
 
 
 @dataclasses.dataclass(slots=True)
@@ -49,7 +66,7 @@ class Clock:
         return self.now
 
 
-async def _open_sqlite(directory: pathlib.Path, clock: Clock) -> ports.Queue:
+async def _open_sqlite(directory: pathlib.Path, clock: Clock) -> WholeQueue:
     return await embedded.open_queue(directory, now=clock, limits=LIMITS)
 
 
@@ -63,9 +80,9 @@ class Factory:
     backend: str
     directory: pathlib.Path
     clock: Clock = dataclasses.field(default_factory=Clock)
-    _opened: list[ports.Queue] = dataclasses.field(default_factory=list)
+    _opened: list[WholeQueue] = dataclasses.field(default_factory=list)
 
-    async def open(self) -> ports.Queue:
+    async def open(self) -> WholeQueue:
         """Return the queue, open."""
         queue = await BACKENDS[self.backend](self.directory, self.clock)
         self._opened.append(queue)
@@ -75,7 +92,7 @@ class Factory:
         """Close the queue that is open."""
         await self._opened.pop().close()
 
-    async def reopen(self) -> ports.Queue:
+    async def reopen(self) -> WholeQueue:
         """Return the queue after a restart in good order."""
         await self.close()
         return await self.open()
@@ -208,10 +225,10 @@ async def read_everything(queue: ports.Queue) -> None:
         cursor = found.cursor
 
 
-def watched(queue: ports.Queue) -> tuple[ports.Queue, list[str]]:
+def watched(queue: WholeQueue) -> tuple[WholeQueue, list[str]]:
     """Return a queue, and which outcomes the table of states refused: those are defects of whoever reported them."""
     refused: list[str] = []
-    return typing.cast("ports.Queue", _Watched(queue, refused)), refused
+    return typing.cast("WholeQueue", _Watched(queue, refused)), refused
 
 
 class _Watched:

@@ -15,7 +15,7 @@ from kit import interruption, queues, sending
 from mailtier.api import feed, notification, vocabulary
 from mailtier.kube import reviews
 from mailtier.sender import ports
-from mailtier.sender.intake import feed_server, ids, taking
+from mailtier.sender.intake import far_delivery, feed_server, ids, taking
 from mailtier.sender.intake.http import batching, bodies, entrance, openapi, service
 from mailtier.serving import connection
 from mailtier.settings import effective
@@ -88,19 +88,22 @@ class WaysIn:
         self._settings = sending.WrittenSettings()
         self._settings.put(settings())
         self._objects = feed_server.FeedServer(
-            queue, self._settings, taker=self.taking, namespaces=lambda: (), on_namespace_deleted=lambda _: None
+            queue, self._settings, taker=self.taking, end_namespace=typing.cast("typing.Any", None)
         )
         everything = typing.cast("typing.Any", self._settings)
         enter = entrance.Entrance(typing.cast("typing.Any", _Everybody()), everything)
         parts = service.Parts(
             gate=typing.cast("typing.Any", None),
             settings=everything,
-            probes=typing.cast("typing.Any", None),
             queue=queue,
             taking=self.taking,
             desk=typing.cast("typing.Any", None),
-            awaited_rate=lambda _: None,
-            held=lambda _lane, _category: None,
+            delivery=far_delivery.FarDelivery(
+                typing.cast("typing.Any", queue),
+                on_pending=handed.pending.extend,
+                on_asked=lambda: None,
+                now=queues.Clock(),
+            ),
         )
         self._bodies = bodies.Bodies()
         self._single = service.Service(parts, enter, self._bodies)

@@ -102,5 +102,9 @@ class FilingQueue(Protocol):
             StorageFullError: The volume is too full.
         """
 
+
+class DroppingQueue(Protocol):
+    """A queue of which delivery drops what people want dropped."""
+
     async def drop(self, namespace_uid: str, notification_id: str) -> None:
         """Wipe what is kept of a notification whose recipients are all final; it cannot be sent again then."""

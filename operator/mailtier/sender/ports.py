@@ -265,8 +265,8 @@ Unqueued: TypeAlias = QuotaExceededError | StorageFullError | IdempotencyConflic
 """Why a notification was not stored."""
 
 
-class Queue(Protocol):
-    """Durable storage of notifications. Methods that store return after the commit.
+class IntakeQueue(Protocol):
+    """What the intake asks of the queue. Methods that store return after the commit.
 
     Where the storage has failed for good they raise StorageBrokenError.
     """
@@ -293,6 +293,35 @@ class Queue(Protocol):
         Raises:
             StorageFullError: The volume is too full for any of them.
         """
+
+    async def find(self, lane: LaneKey, notification_id: str) -> Record | None:
+        """Return a notification of a lane, or None."""
+
+    async def find_object(self, lane: LaneKey, *, name: str, spec_hash: str) -> Record | None:
+        """Return the notification that a Notification object of a lane is, taken now or before; None without one."""
+
+    async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
+        """Return the latest state of Notification objects and probes that changed after a cursor.
+
+        A cursor from the future (the volume it came from is gone) is answered like 0. What changed up to the cursor
+        was read: only then the recipients of an object are forgotten where its namespace's share is used up.
+        """
+
+    async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
+        """Return when something changed after the cursor, or when the time is over."""
+
+    async def queued_namespaces(self) -> Sequence[str]:
+        """Return the uids of the namespaces for which something is queued, each once, in order."""
+
+    async def kept_namespaces(self) -> Sequence[str]:
+        """Return the uids of the namespaces of which such a payload is kept, each once."""
+
+    async def close(self) -> None:
+        """Commit what is under way and close."""
+
+
+class DeliveryQueue(Protocol):
+    """What delivery asks of the queue; the same holds as of the intake's."""
 
     async def backlogs(self) -> Mapping[BacklogKey, dt.datetime]:
         """Return every backlog with a recipient without a final state, and when its first one is due.
@@ -338,45 +367,14 @@ class Queue(Protocol):
         is no such recipient); ValueError (`due_at` does not fit the state); or states.IllegalTransition.
         """
 
-    async def find(self, lane: LaneKey, notification_id: str) -> Record | None:
-        """Return a notification of a lane, or None."""
-
-    async def find_object(self, lane: LaneKey, *, name: str, spec_hash: str) -> Record | None:
-        """Return the notification that a Notification object of a lane is, taken now or before; None without one."""
-
     async def record_probe(self, probe: feed.Probe) -> None:
         """Store the latest result for a probe key; it is a change unless only its time is new."""
-
-    async def remember(self, key: str, text: str) -> None:
-        """Keep what the sender learned under a key, in place of what was kept there."""
-
-    async def recall(self, key: str) -> str | None:
-        """Return what was kept under a key; None where nothing was."""
-
-    async def recall_all(self, prefix: str) -> Mapping[str, str]:
-        """Return what was kept under keys with a beginning."""
-
-    async def forget(self, key: str) -> None:
-        """Keep what was kept under a key no longer."""
 
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
 
-    async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
-        """Return the latest state of Notification objects and probes that changed after a cursor.
-
-        A cursor from the future (the volume it came from is gone) is answered like 0. What changed up to the cursor
-        was read: only then the recipients of an object are forgotten where its namespace's share is used up.
-        """
-
-    async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
-        """Return when something changed after the cursor, or when the time is over."""
-
     async def kept_payloads(self) -> int:
         """Return of how many notifications that failed the payload is kept."""
-
-    async def kept_namespaces(self) -> Sequence[str]:
-        """Return the uids of the namespaces of which such a payload is kept, each once."""
 
     async def wipe_namespace(self, namespace_uid: str) -> None:
         """Wipe what is kept of a namespace that is gone, as `keep_failed` would in time."""
@@ -396,3 +394,7 @@ class Queue(Protocol):
 
     async def close(self) -> None:
         """Commit what is under way and close."""
+
+
+class Queue(IntakeQueue, DeliveryQueue, Protocol):
+    """Both halves in one process, for what needs no other."""

@@ -6,7 +6,6 @@ import pathlib
 import pytest
 
 from kit import queues
-from mailtier.sender import ports
 
 
 @pytest.fixture(params=sorted(queues.BACKENDS))
@@ -20,6 +19,6 @@ async def queue_factory(
 
 
 @pytest.fixture
-async def queue(queue_factory: queues.Factory) -> ports.Queue:
+async def queue(queue_factory: queues.Factory) -> queues.WholeQueue:
     """Return an empty queue."""
     return await queue_factory.open()

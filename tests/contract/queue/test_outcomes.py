@@ -283,7 +283,7 @@ async def test_what_the_sender_learned_is_kept(queue_factory: queues.Factory) ->
     assert (await queue.recall("relays.host"), await queue.recall("other")) == ("two", None)
 
 
-async def test_what_the_sender_learned_is_found_by_its_beginning_and_forgotten(queue: ports.Queue) -> None:
+async def test_what_the_sender_learned_is_found_by_its_beginning_and_forgotten(queue: queues.WholeQueue) -> None:
     """Texts of one kind have keys of their own, so that one of them is written, and not all."""
     for key in ("logins/team-a", "logins/team-b", "login", "loginsX", "other"):
         await queue.remember(key, key.upper())

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from kit import sending, smtpd
+from kit import between, sending, smtpd
 from mailtier.api import feed, notification, vocabulary
 from mailtier.handlers import feed_client
 from mailtier.sender import ports
@@ -24,25 +24,25 @@ async def operator(
     sender: sending.Sender, tmp_path: pathlib.Path
 ) -> collections.abc.AsyncIterator[feed_client.FeedClient]:
     """Return the operator's client of the sender's socket."""
-    served = feed_server.FeedServer(
-        sender.queue,
-        sender.settings,
-        taker=taking.Taking(
+    async with between.joined(sender) as far:
+        served = feed_server.FeedServer(
             sender.queue,
-            identifiers=ids.TimeSortedIds(now=sender.clock.wall, entropy=os.urandom),
-            on_pending=sender.delivery.ring,
-            quota=ports.QueueQuota(),
-            now=sender.clock.wall,
-            monotonic=sender.clock.monotonic,
-        ),
-        namespaces=sender.delivery.namespaces,
-        on_namespace_deleted=sender.delivery.note_namespace_deleted,
-    )
-    await served.open(tmp_path)
-    connected = feed_client.FeedClient(tmp_path / feed.SOCKET_NAME)
-    yield connected
-    await connected.close()
-    await served.close()
+            sender.settings,
+            taker=taking.Taking(
+                sender.queue,
+                identifiers=ids.TimeSortedIds(now=sender.clock.wall, entropy=os.urandom),
+                on_pending=sender.delivery.ring,
+                quota=ports.QueueQuota(),
+                now=sender.clock.wall,
+                monotonic=sender.clock.monotonic,
+            ),
+            end_namespace=far.end_namespace,
+        )
+        await served.open(tmp_path)
+        connected = feed_client.FeedClient(tmp_path / feed.SOCKET_NAME)
+        yield connected
+        await connected.close()
+        await served.close()
 
 
 async def test_before_the_settings_are_known_nothing_is_said_of_organizations(

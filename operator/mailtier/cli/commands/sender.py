@@ -15,6 +15,7 @@ from mailtier.sender import app as process
 from mailtier.sender import ports
 from mailtier.sender.intake.http import certificates
 from mailtier.sender.queueing import retention
+from mailtier.sender.roles import options as role_options
 from mailtier.sender.storage import volume
 from mailtier.sender.storage.sqlite import schema
 from mailtier.telemetry import logs, tasks
@@ -127,7 +128,7 @@ def command(
         connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
         asyncio.run(
             process.run(
-                process.SenderOptions(
+                role_options.SenderOptions(
                     connection=connection,
                     namespace=connection.namespace,
                     data_dir=data_dir,

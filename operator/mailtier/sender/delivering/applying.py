@@ -38,7 +38,7 @@ class Applier:
     def __init__(
         self,
         *,
-        queue: ports.Queue,
+        queue: ports.DeliveryQueue,
         outcomes: recorder.Recorder,
         waiting: schedule.Schedule,
         keeping: keeper.Keeper,

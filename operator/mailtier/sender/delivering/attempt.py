@@ -39,7 +39,7 @@ class Attempts:
     def __init__(
         self,
         *,
-        queue: ports.Queue,
+        queue: ports.DeliveryQueue,
         settings: settings_source.KnownSettings,
         passwords: credentials.CredentialStore,
         access: tokens.Tokens,

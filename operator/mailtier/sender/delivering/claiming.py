@@ -53,7 +53,7 @@ class Claimer:
     """
 
     def __init__(
-        self, queue: ports.Queue, *, waiting: schedule.Schedule, known: backlogs.Backlogs, time: clock.Clock
+        self, queue: ports.DeliveryQueue, *, waiting: schedule.Schedule, known: backlogs.Backlogs, time: clock.Clock
     ) -> None:
         self._queue = queue
         self._schedule = waiting

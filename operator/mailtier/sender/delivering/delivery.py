@@ -12,10 +12,10 @@ from typing import Final, NoReturn
 
 from mailtier.api import timers, vocabulary
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import applying, attempt, builder, claiming, keeper, recorder
+from mailtier.sender.delivering import applying, attempt, builder, claiming, keeper, recorder, showing
 from mailtier.sender.net import breaker
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import backlogs, lanes, schedule, standing
+from mailtier.sender.scheduling import backlogs, lane_display, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots
 from mailtier.sender.smtp.servers import destination_key
@@ -56,7 +56,7 @@ class Deliverer:
     def __init__(
         self,
         *,
-        queue: ports.Queue,
+        queue: ports.DeliveryQueue,
         settings: settings_source.KnownSettings,
         destinations: destinations.Destinations,
         passwords: credentials.CredentialStore,
@@ -139,14 +139,11 @@ class Deliverer:
 
     def awaited_rate(self, key: ports.LaneKey) -> str | None:
         """Return in a few words which rate an organization's messages wait for; None if for none."""
-        quota, organization = self._schedule.awaited_rate(key), self._schedule.organization(key)
-        if quota is not None:
-            return f"the namespace's rate of {quota} a minute, which the host's policy.quota sets"
-        if organization is None or not organization.has_ready:
-            return None
-        target = self._find(organization.destination)
-        rate = None if target is None else target.at.awaited_rate()
-        return None if rate is None else f"the endpoint's rate of {rate} a minute (delivery.endpointRatePerMinute)"
+        return showing.awaited_rate(key, waiting=self._schedule, find=self._find)
+
+    def displays(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
+        """Return what is to be shown of organizations that wait for something."""
+        return showing.look(self.held(), waiting=self._schedule, find=self._find, now=self._clock.monotonic())
 
     def ring(self, pending: Iterable[ports.Pending]) -> None:
         """Note that recipients were queued, so that those that are due are claimed at once."""

@@ -30,7 +30,7 @@ class Recorder:
         broken: Set when the storage needs a restart; with its error.
     """
 
-    def __init__(self, queue: ports.Queue, *, on_broken: Callable[[], None]) -> None:
+    def __init__(self, queue: ports.DeliveryQueue, *, on_broken: Callable[[], None]) -> None:
         self.broken: ports.StorageBrokenError | None = None
         self._queue = queue
         self._on_broken = on_broken

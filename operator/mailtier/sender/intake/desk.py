@@ -30,10 +30,10 @@ class DeskDelivery(Protocol):
     def ring(self, pending: Iterable[ports.Pending]) -> None:
         """Note that recipients were queued."""
 
-    async def drop(self, key: ports.LaneKey, recipient_numbers: Iterable[int]) -> int:
-        """End recipients that somebody dropped, and return how many once that is stored."""
+    async def drop(self, key: ports.LaneKey, notification_id: str, recipient_numbers: Iterable[int]) -> int:
+        """End recipients that somebody dropped, wipe what is kept, and return how many once that is stored."""
 
-    def release(self, key: ports.LaneKey) -> bool:
+    async def release(self, key: ports.LaneKey) -> bool:
         """Let an organization's messages be tried now; return whether there are any."""
 
 
@@ -151,20 +151,25 @@ class Desk:
             UnknownNamespaceError: No organization is known in the namespace.
             NotFiledError: It has no such notification.
             UnderWayError: One of them is being delivered to; the others have ended.
+            DeliveryAwayError: Delivery does not run.
         """
         uid = self._uid(namespace)
         filed = await self._find(uid, notification_id)
-        failed_metrics.count_dropped(await self._delivery.drop(filed.record.lane, filed.unfinished))
-        await self._queue.drop(uid, notification_id)
+        dropped = await self._delivery.drop(filed.record.lane, notification_id, filed.unfinished)
+        failed_metrics.count_dropped(dropped)
         after = await self._queue.look(uid, notification_id)
         if after is not None and after.unfinished:
             raise UnderWayError(
                 "a recipient of it is being delivered to at this moment; drop it again when that is over"
             )
 
-    def release(self, settings: effective.Effective) -> bool:
-        """Let an organization's messages be tried now, and return whether there are any; what holds them still does."""
-        return self._delivery.release(ports.LaneKey.of(settings))
+    async def release(self, settings: effective.Effective) -> bool:
+        """Let an organization's messages be tried now, and return whether there are any; what holds them still does.
+
+        Raises:
+            DeliveryAwayError: Delivery does not run.
+        """
+        return await self._delivery.release(ports.LaneKey.of(settings))
 
     async def drain(self) -> None:
         """Return when what was being stored is stored and handed on."""

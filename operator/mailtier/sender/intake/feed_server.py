@@ -8,7 +8,7 @@ Whoever can open the socket is trusted: it lies in a folder that the pod's conta
 import datetime as dt
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import pydantic
@@ -16,7 +16,8 @@ from aiohttp import web
 
 from mailtier.api import feed, names, reasons, vocabulary
 from mailtier.sender import ports, settings_source
-from mailtier.sender.intake import taking
+from mailtier.sender.between import requests
+from mailtier.sender.intake import asking, taking
 from mailtier.settings import effective
 
 _MAXIMUM_BODY_BYTES: Final = 2 * 1024 * 1024
@@ -43,26 +44,21 @@ class FeedServer:
         queue: Where notifications are.
         settings: The organizations that there are.
         taker: Takes them in.
-        namespaces: Returns the uids of the namespaces for which something is queued; beside them those are asked about
-            of which the queue keeps the payload of something that failed.
-        on_namespace_deleted: Told the uid of a namespace that is gone; fails what is queued for it. What is kept of it
-            is wiped here.
+        end_namespace: Has delivery fail what is queued for a namespace that is gone, and wipe what is kept of it.
     """
 
     def __init__(
         self,
-        queue: ports.Queue,
+        queue: ports.IntakeQueue,
         settings: SyncedSettings,
         *,
         taker: taking.Taking,
-        namespaces: Callable[[], Sequence[str]],
-        on_namespace_deleted: Callable[[str], None],
+        end_namespace: Callable[[str], Awaitable[None]],
     ) -> None:
         self._queue = queue
         self._settings = settings
         self._taking = taker
-        self._namespaces = namespaces
-        self._on_namespace_deleted = on_namespace_deleted
+        self._end_namespace = end_namespace
         self._runner: web.AppRunner | None = None
 
     async def open(self, folder: pathlib.Path) -> None:
@@ -146,14 +142,15 @@ class FeedServer:
         return web.Response(text=changes.model_dump_json(), content_type="application/json")
 
     async def _list_namespaces(self, _request: web.Request) -> web.Response:
-        uids = sorted({*self._namespaces(), *await self._queue.kept_namespaces()})
+        uids = sorted({*await self._queue.queued_namespaces(), *await self._queue.kept_namespaces()})
         answer = feed.Namespaces(uids=tuple(uids))
         return web.Response(text=answer.model_dump_json(), content_type="application/json")
 
     async def _delete_namespace(self, request: web.Request) -> web.Response:
-        uid = request.match_info["uid"]
-        self._on_namespace_deleted(uid)
-        await self._queue.wipe_namespace(uid)
+        try:
+            await self._end_namespace(request.match_info["uid"])
+        except (asking.DeliveryAwayError, requests.TooManyRequestsError, ports.StorageFullError) as error:
+            return web.json_response({"errors": [str(error)]}, status=503)
         return web.Response(status=204)
 
 

@@ -1,6 +1,6 @@
 """Taking notifications in, the same for every way in: judged, stored, and handed to delivery.
 
-What is committed is handed to delivery in any case, whoever gave up waiting for it (`ports.Queue.enqueue`).
+What is committed is handed to delivery in any case, whoever gave up waiting for it (`ports.IntakeQueue.enqueue`).
 """
 
 import asyncio
@@ -113,7 +113,7 @@ class Taking:
 
     def __init__(
         self,
-        queue: ports.Queue,
+        queue: ports.IntakeQueue,
         *,
         identifiers: ids.TimeSortedIds,
         on_pending: Callable[[Sequence[ports.Pending]], None],

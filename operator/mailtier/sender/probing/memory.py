@@ -21,7 +21,7 @@ class ProbeMemory:
         loaded: Whether what earlier processes found is known.
     """
 
-    def __init__(self, queue: ports.Queue) -> None:
+    def __init__(self, queue: ports.DeliveryQueue) -> None:
         self._queue = queue
         self._known: dict[str, feed.Probe] = {}
         # By the Secret's version.

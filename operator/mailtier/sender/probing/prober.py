@@ -48,7 +48,7 @@ class Prober:
     def __init__(
         self,
         *,
-        queue: ports.Queue,
+        queue: ports.DeliveryQueue,
         settings: ListedSettings,
         destinations: destinations.Destinations,
         passwords: credentials.CredentialStore,

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from mailtier.api import feed, reasons, vocabulary
@@ -60,6 +60,11 @@ class Trace:
         self._steps: list[Step] = []
         self._news = asyncio.Event()
         self._ended = False
+
+    @property
+    def steps(self) -> Sequence[Step]:
+        """The stages that are over."""
+        return self._steps
 
     def tell(self, step: Step) -> None:
         """Note that a stage is over. One that was passed is told once; that one failed is told in any case."""

@@ -24,7 +24,7 @@ class Upkeep:
         time: Clocks.
     """
 
-    def __init__(self, queue: ports.Queue, *, directory: pathlib.Path, time: clock.Clock) -> None:
+    def __init__(self, queue: ports.DeliveryQueue, *, directory: pathlib.Path, time: clock.Clock) -> None:
         self._queue = queue
         self._directory = directory
         self._clock = time

@@ -5,8 +5,12 @@ is free otherwise. Half of them go to whoever comes. The other half goes to name
 namespaces cannot have all, though every one of them may belong to one tenant.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
+from mailtier.sender.between import requests
+from mailtier.sender.intake import asking
 from mailtier.sender.intake.http import problems
 from mailtier.sender.net import shares
 
@@ -45,3 +49,18 @@ class OpenAnswers:
             f"as many answers to probes are open as may be, {taken}; ask again when one of them has ended",
             headers={"Retry-After": str(_AGAIN_SECONDS)},
         )
+
+
+@contextlib.contextmanager
+def answered() -> Iterator[None]:
+    """Have whoever waits for delivery told where it does not answer.
+
+    Raises:
+        HttpProblem: Delivery does not run, or is asked for too much already.
+    """
+    try:
+        yield
+    except (asking.DeliveryAwayError, requests.TooManyRequestsError) as error:
+        raise problems.HttpProblem(
+            problems.UNAVAILABLE, str(error), headers={"Retry-After": str(_AGAIN_SECONDS)}
+        ) from None

@@ -10,8 +10,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from mailtier.api import prose, reasons, vocabulary
+from mailtier.sender.intake import far_delivery
 from mailtier.sender.intake.http import entrance, open_answers, problems
-from mailtier.sender.probing import budget, prober, targets, trace
+from mailtier.sender.probing import budget, targets, trace
 from mailtier.serving import protocol
 from mailtier.settings import effective
 from mailtier.settings.providers import catalogue
@@ -39,9 +40,9 @@ _log = logs.get_logger(__name__)
 class Probing:
     """The handlers of the routes of probes."""
 
-    def __init__(self, enter: entrance.Entrance, probes: prober.Prober) -> None:
+    def __init__(self, enter: entrance.Entrance, delivery: far_delivery.FarDelivery) -> None:
         self._enter = enter
-        self._probes = probes
+        self._delivery = delivery
         self._answers = open_answers.OpenAnswers()
 
     async def organization(self, request: web.Request) -> web.StreamResponse:
@@ -63,7 +64,8 @@ class Probing:
         self, request: web.Request, settings: effective.Effective, *, caller: str, again: bool
     ) -> web.StreamResponse:
         try:
-            told = self._probes.demand(settings.organization, again=again)
+            with open_answers.answered():
+                told = await self._delivery.demand(settings, again=again)
         except targets.StartingError:
             raise entrance.starting() from None
         except targets.NotProbeableError as error:

@@ -67,9 +67,9 @@ class Server:
         self._taking = parts.taking
         self._service = service.Service(parts, enter, room)
         self._batching = batching.Batching(parts, enter, room)
-        self._probing = probing.Probing(enter, parts.probes)
+        self._probing = probing.Probing(enter, parts.delivery)
         self._desk = parts.desk
-        self._people = handling.People(parts.desk, enter, room, held=parts.held, awaited_rate=parts.awaited_rate)
+        self._people = handling.People(parts.desk, enter, room, delivery=parts.delivery)
         self._source = source
         self._authority_file = authority_file
         self._limits = limits or listener.Limits()

@@ -1,16 +1,14 @@
 """What a request to the intake goes through: caller, organization, body, settings, commit, answer."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import web
 
 from mailtier.api import notification, vocabulary
 from mailtier.sender import ports, settings_source
-from mailtier.sender.intake import desk, taking
+from mailtier.sender.intake import desk, far_delivery, taking
 from mailtier.sender.intake.http import access, bodies, body, decoding, entrance, openapi, problems, records, rejections
-from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import standing
 from mailtier.settings import effective
 
@@ -25,18 +23,15 @@ class Parts:
     Attributes:
         taking: Takes notifications in.
         desk: Where people ask of the queue.
-        held: Returns why delivery holds an organization's messages, or those of a category; None where it does not.
-        awaited_rate: Returns in a few words which rate an organization's messages wait for.
+        delivery: Delivery, as it is seen from here.
     """
 
     gate: access.Gate
     settings: settings_source.SettingsSource
-    probes: prober.Prober
-    queue: ports.Queue
+    queue: ports.IntakeQueue
     taking: taking.Taking
     desk: desk.Desk
-    awaited_rate: Callable[[ports.LaneKey], str | None]
-    held: Callable[[ports.LaneKey, vocabulary.Category | None], standing.Held | None]
+    delivery: far_delivery.FarDelivery
 
 
 class Service:
@@ -90,7 +85,7 @@ class Service:
             records.status(
                 record,
                 held=hold_of(self._parts, settings, record.category),
-                awaited_rate=self._parts.awaited_rate(lane),
+                awaited_rate=self._parts.delivery.awaited_rate(lane),
             )
         )
 
@@ -104,7 +99,7 @@ def hold_of(
     """
     lane = ports.LaneKey.of(settings)
     judged = standing.judge(settings, lane)
-    return judged if isinstance(judged, standing.Held) else parts.held(lane, category)
+    return judged if isinstance(judged, standing.Held) else parts.delivery.hold_of(lane, category)
 
 
 def _idempotency_key(request: web.Request) -> str | None:

@@ -124,3 +124,9 @@ def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[fe
         )
         for address, state, reason, message, attempts, changed_at, *failure in rows
     )
+
+
+def queued_namespaces(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Return the uids of the namespaces for which something is queued, in order."""
+    found = connection.execute("SELECT namespace_uid FROM usage WHERE messages > 0 ORDER BY namespace_uid")
+    return tuple(uid for (uid,) in found)

@@ -190,6 +190,34 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # For lists, which are a namespace's.
     ("CREATE INDEX notifications_by_namespace ON notifications (namespace_uid, number)",),
+    # What the intake asks of delivery, and what delivery shows (`sender.between`). displays.body is NULL where nothing
+    # is shown any more.
+    (
+        """
+        CREATE TABLE requests (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            namespace_uid TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            body TEXT NOT NULL,
+            asked_at INTEGER NOT NULL,
+            take_by INTEGER NOT NULL,
+            reply TEXT,
+            is_answered INTEGER NOT NULL DEFAULT 0
+        ) STRICT
+        """,
+        """
+        CREATE TABLE displays (
+            namespace_uid TEXT NOT NULL,
+            namespace TEXT NOT NULL,
+            organization TEXT NOT NULL,
+            body TEXT,
+            change INTEGER NOT NULL,
+            PRIMARY KEY (namespace_uid, namespace, organization)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX displays_by_change ON displays (change)",
+        "INSERT OR IGNORE INTO counters (name, value) VALUES ('display', 0)",
+    ),
 )
 
 VERSION: Final = len(_MIGRATIONS)

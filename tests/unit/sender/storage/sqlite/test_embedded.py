@@ -19,6 +19,8 @@ from mailtier.sender.storage.sqlite import embedded, schema
 S = vocabulary.RecipientState
 
 _ADDED = (
+    (10, "TABLE requests"),
+    (10, "TABLE displays"),
     (9, "INDEX notifications_by_namespace"),
     (8, "INDEX recipients_by_backlog"),
     (8, "INDEX notifications_by_expiry"),

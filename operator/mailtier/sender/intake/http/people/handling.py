@@ -6,10 +6,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mailtier.api import vocabulary
 from mailtier.sender import filing, ports
-from mailtier.sender.intake import desk
-from mailtier.sender.intake.http import access, bodies, entrance, problems, records
+from mailtier.sender.intake import desk, far_delivery
+from mailtier.sender.intake.http import access, bodies, entrance, open_answers, problems, records
 from mailtier.sender.intake.http.people import asking
 from mailtier.sender.net import shares
 from mailtier.sender.scheduling import standing
@@ -33,8 +32,7 @@ class People:
         asked: Where the queue is asked.
         enter: Lets callers in.
         room: For the bodies.
-        held: Returns why delivery holds an organization's messages of a category; None where it does not.
-        awaited_rate: Returns in a few words which rate an organization's messages wait for.
+        delivery: What it shows.
     """
 
     def __init__(
@@ -43,12 +41,10 @@ class People:
         enter: entrance.Entrance,
         room: bodies.Bodies,
         *,
-        held: Callable[[ports.LaneKey, vocabulary.Category | None], standing.Held | None],
-        awaited_rate: Callable[[ports.LaneKey], str | None],
+        delivery: far_delivery.FarDelivery,
     ) -> None:
         self._desk = asked
-        self._held = held
-        self._awaited_rate = awaited_rate
+        self._delivery = delivery
         self._enter = enter
         self._bodies = room
         self._shares = shares.Shares("lists", total=_TOTAL, each=_PER_NAMESPACE)
@@ -95,7 +91,8 @@ class People:
     async def release(self, request: web.Request) -> web.Response:
         """Let an organization's messages be tried now."""
         caller, settings = await self._enter.organization_for(request, "update")
-        is_waiting = self._desk.release(settings)
+        with open_answers.answered():
+            is_waiting = await self._desk.release(settings)
         _log.info("an organization is released", caller=caller.username, organization=str(settings.organization))
         answer: dict[str, Any] = {"organization": str(settings.organization), "waiting": is_waiting}
         judged = standing.judge(settings, ports.LaneKey.of(settings))
@@ -114,8 +111,9 @@ class People:
         with await self._turn(namespace):
             try:
                 async with asyncio.timeout(_ACT_SECONDS):
-                    for id_ in named:
-                        results.append(await _result(id_, act(namespace, id_)))
+                    with open_answers.answered():
+                        for id_ in named:
+                            results.append(await _result(id_, act(namespace, id_)))
             except TimeoutError:
                 raise problems.HttpProblem(
                     problems.UNAVAILABLE,
@@ -141,7 +139,9 @@ class People:
 
     def _document(self, record: ports.Record) -> dict[str, Any]:
         document = records.status(
-            record, held=self._held(record.lane, record.category), awaited_rate=self._awaited_rate(record.lane)
+            record,
+            held=self._delivery.hold_of(record.lane, record.category),
+            awaited_rate=self._delivery.awaited_rate(record.lane),
         )
         document["organization"] = record.lane.organization
         if record.kept_until is not None:

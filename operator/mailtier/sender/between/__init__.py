@@ -1,0 +1,1 @@
+"""What the intake and delivery tell each other: requests, what delivery shows, and the bell."""

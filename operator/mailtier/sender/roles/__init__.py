@@ -1,0 +1,1 @@
+"""What a sender's processes are made of, wired together: the intake, and delivery."""

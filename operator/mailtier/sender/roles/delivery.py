@@ -1,0 +1,116 @@
+"""Delivery, wired together: the dispatcher, probes, the queue's upkeep, and what the intake asks and is shown."""
+
+import contextlib
+import os
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, NoReturn
+
+from mailtier.kube import client
+from mailtier.sender import clock, settings_source
+from mailtier.sender.delivering import answering, builder, delivery, showing, templates
+from mailtier.sender.net import resolver, tls
+from mailtier.sender.probing import prober
+from mailtier.sender.roles import options
+from mailtier.sender.secrets import credentials, secret_reader, tokens
+from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp.sessions import opening
+from mailtier.sender.storage import upkeep
+from mailtier.sender.storage.sqlite.halves import delivery_half
+from mailtier.serving import health
+from mailtier.settings import effective
+
+
+class DeliveryParts:
+    """The parts of delivery, and how they know each other.
+
+    Args:
+        chosen: What the command line says.
+        queue: Delivery's half.
+        api: The apiserver.
+        names: Looks names up.
+        settings: Effective settings.
+        ticking: Clocks and chance.
+        on_reply: Tells the intake that something was answered.
+        on_shown: Tells the intake that something was shown.
+    """
+
+    def __init__(
+        self,
+        chosen: options.SenderOptions,
+        *,
+        queue: delivery_half.DeliveryHalf,
+        api: client.Client,
+        names: resolver.Resolver,
+        settings: settings_source.SettingsSource,
+        ticking: clock.Clock,
+        on_reply: Callable[[], None],
+        on_shown: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        passwords = credentials.CredentialStore(
+            secret_reader.KubernetesSecrets(api, monotonic=ticking.monotonic), ticking
+        )
+        contexts = tls.Contexts(settings)
+        self._tokens = tokens.Tokens(names=names, contexts=contexts, time=ticking, entropy=os.urandom)
+        in_use = destinations.Destinations(
+            helo_name=chosen.helo_name,
+            names=names,
+            opener=opening.Opener(contexts),
+            time=ticking,
+            host=lambda: settings.get(effective.HOST),
+            memory=queue,
+        )
+        self._prober = prober.Prober(
+            queue=queue,
+            settings=settings,
+            destinations=in_use,
+            passwords=passwords,
+            access=self._tokens,
+            time=ticking,
+        )
+        self.deliverer = delivery.Deliverer(
+            queue=queue,
+            settings=settings,
+            destinations=in_use,
+            passwords=passwords,
+            access=self._tokens,
+            messages=builder.Builder(templates.Templates()),
+            probes=self._prober,
+            time=ticking,
+        )
+        settings.subscribe(self._prober.note_settings)
+        settings.subscribe(self.deliverer.note_settings)
+        self.answering = answering.Answering(
+            queue, deliverer=self.deliverer, probes=self._prober, time=ticking, on_reply=on_reply
+        )
+        self._showing = showing.Showing(queue, look=self.deliverer.displays, on_shown=on_shown)
+        self._upkeep = upkeep.Upkeep(queue, directory=chosen.data_dir / options.QUEUE_FOLDER, time=ticking)
+
+    def open(self, stack: contextlib.AsyncExitStack) -> None:
+        """Have what it opens closed with the stack."""
+        stack.push_async_callback(self._tokens.close)
+
+    def running(self) -> Mapping[str, Coroutine[Any, Any, object]]:
+        """Return what runs."""
+        return {
+            "prober": self._once_synced(self._prober),
+            "delivery": self._once_synced(self.deliverer),
+            "upkeep": self._upkeep.run(),
+            "answering": self.answering.run(),
+            "showing": self._showing.run(),
+        }
+
+    def checks(self) -> Mapping[str, health.Check]:
+        """Return what it takes to be ready."""
+        return {"settings": self._unsynced, "queue": self._unread}
+
+    async def _once_synced(self, part: delivery.Deliverer | prober.Prober) -> NoReturn:
+        """Run a part once the settings are known: before that every organization would look deleted."""
+        await self._settings.wait_until_synced()
+        await part.run()
+
+    def _unsynced(self) -> str | None:
+        return None if self._settings.synced else "the effective settings have not been listed yet"
+
+    def _unread(self) -> str | None:
+        return None if self.deliverer.loaded else "it has not been looked yet what was queued before the start"

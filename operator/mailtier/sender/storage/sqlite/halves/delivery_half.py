@@ -1,0 +1,208 @@
+"""What delivery asks of the queue, on SQLite."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from mailtier.api import feed, vocabulary
+from mailtier.sender import ports
+from mailtier.sender.between import requests as requests_port
+from mailtier.sender.storage import claim_book, journal
+from mailtier.sender.storage.sqlite import changes, claims, forgetting, memories, rows, settling
+from mailtier.sender.storage.sqlite.failed import kept, resending
+from mailtier.sender.storage.sqlite.halves import displays, half, requests
+
+# Between two of these commits, others have their turn. A payload row is all but empty when it is removed.
+_PURGE_NOTIFICATIONS: Final = 200
+_PURGE_PAYLOAD_ROWS: Final = 2_000
+
+
+class DeliveryHalf(half.Half):
+    """Delivery's half."""
+
+    def __init__(self, opened: half.Opened, *, completions: journal.Journal, keep_failed: dt.timedelta) -> None:
+        half.Half.__init__(self, opened)
+        self._journal = completions
+        self._settling = functools.partial(settling.settle, keep_failed=keep_failed)
+        self._keep_failed = keep_failed
+        self._claims = claim_book.ClaimBook()
+        # One at a time: what one reads is noted before the next one asks what is claimed.
+        self._claiming = asyncio.Lock()
+        # Numbers of stored snapshots by their digest, and those of them that were used since the last purge.
+        self._snapshots: dict[bytes, int] = {}
+        self._used_snapshots: set[bytes] = set()
+        # The last request that was taken: in memory, so that the next process takes what this one leaves behind.
+        self._taken = 0
+        self._swept_displays = 0
+
+    async def backlogs(self) -> Mapping[ports.BacklogKey, dt.datetime]:
+        """Return every backlog with a recipient without a final state, and when its first one is due."""
+        return await self._readers.read(claims.read_backlogs)
+
+    async def claim(self, demands: Sequence[ports.Demand]) -> ports.Claims:
+        """Claim recipients of backlogs, those first that are due first."""
+        async with self._claiming:
+            claimed = {demand.backlog: self._claims.of(demand.backlog) for demand in demands}
+            found = await self._readers.read(
+                functools.partial(claims.claim, demands=demands, claimed=claimed.__getitem__)
+            )
+            self._claims.add(each.pending for each in found.claimed)
+            return found
+
+    async def claim_expired(
+        self, *, now: dt.datetime, limit: int
+    ) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
+        """Claim recipients without a final state whose max age is reached."""
+        async with self._claiming:
+            found, next_at = await self._readers.read(
+                functools.partial(claims.claim_expired, now=now, limit=limit, claimed=self._claims.all())
+            )
+            self._claims.add(found)
+            return found, next_at
+
+    async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+        """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
+        async with self._claiming:
+            free = [number for number in recipients if number not in self._claims]
+            found = await self._readers.read(functools.partial(claims.claim_these, recipients=free))
+            self._claims.add(found)
+            return found
+
+    def release(self, recipients: Iterable[int]) -> None:
+        """End claims."""
+        self._claims.end(recipients)
+
+    async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
+        """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
+        digest = _digest(snapshot.settings)
+        number = self._snapshots.get(digest)
+        if number is None:
+            number = await self._writer.submit(
+                functools.partial(settling.store_snapshot, snapshot=snapshot), weight_bytes=len(snapshot.settings)
+            )
+            self._snapshots[digest] = number
+        self._used_snapshots.add(digest)
+        self._journal.note_dot(recipient_number, number)
+
+    def note_accepted(self, recipient_number: int) -> None:
+        """Note that the message was taken."""
+        # Without the note a crash finds the recipient in doubt, which is the safe side; the outcome comes anyway.
+        with contextlib.suppress(OSError):
+            self._journal.note_accepted(recipient_number)
+
+    def settle(self, outcomes: Sequence[ports.Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
+        """Store outcomes, and answer what the journal says of the attempts; see `ports.Queue`."""
+        # Each by itself: on a volume that is full, what does not fit at once may fit in parts.
+        stored: asyncio.Future[Any] = asyncio.gather(*map(self._settle, outcomes), return_exceptions=True)
+        return stored
+
+    def _settle(self, outcome: ports.Outcome) -> asyncio.Future[None]:
+        report = settling.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
+        return self._writer.submit_item(
+            self._settling, report, essential=True, committed=functools.partial(self._note_settled, report)
+        )
+
+    def _note_settled(self, report: settling.ReportedOutcome) -> None:
+        if report.note is not None:
+            self._journal.settle(report.note)
+        if report.outcome.due_at is None:
+            self._claims.end((report.outcome.recipient_number,))
+
+    async def record_probe(self, probe: feed.Probe) -> None:
+        """Store the latest result for a probe key."""
+        await self._writer.submit(functools.partial(changes.store_probe, probe=probe))
+
+    async def probes(self) -> Sequence[feed.Probe]:
+        """Return the latest result of every probe key."""
+        return await self._readers.read(changes.read_probes)
+
+    async def remember(self, key: str, text: str) -> None:
+        """Keep what the sender learned under a key, in place of what was kept there."""
+        await self._writer.submit(functools.partial(memories.store, key=key, text=text))
+
+    async def recall(self, key: str) -> str | None:
+        """Return what was kept under a key; None where nothing was."""
+        return await self._readers.read(functools.partial(memories.read, key=key))
+
+    async def recall_all(self, prefix: str) -> Mapping[str, str]:
+        """Return what was kept under keys with a beginning."""
+        return await self._readers.read(functools.partial(memories.read_all, prefix=prefix))
+
+    async def forget(self, key: str) -> None:
+        """Keep what was kept under a key no longer."""
+        await self._writer.submit(functools.partial(memories.drop, key=key))
+
+    async def purge(self, *, now: dt.datetime) -> int:
+        """Remove finished notifications past their retention, and whatever else nobody asks for any more."""
+        await self._in_steps(functools.partial(kept.wipe_past, now=now if self._keep_failed else None))
+        removed = await self._in_steps(
+            functools.partial(forgetting.purge_notifications, now=now, limit=_PURGE_NOTIFICATIONS)
+        )
+        await self._purge_payload_rows()
+        self._snapshots = {
+            digest: number for digest, number in self._snapshots.items() if digest in self._used_snapshots
+        }
+        self._used_snapshots.clear()
+        needed = self._journal.snapshots.union(self._snapshots.values())
+        await self._writer.submit(functools.partial(forgetting.sweep, now=now, snapshots=needed))
+        # Of what was taken back since the last purge the intake may not have heard yet.
+        await self._writer.submit(functools.partial(displays.sweep, before=self._swept_displays))
+        self._swept_displays = await self._readers.read(displays.current)
+        return removed
+
+    async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
+        """Return how many recipients stand in each state that is not final."""
+        return await self._readers.read(rows.count_pending)
+
+    async def oldest(self) -> dt.datetime | None:
+        """Return when the oldest unfinished notification was accepted."""
+        return await self._readers.read(rows.oldest_pending)
+
+    async def kept_payloads(self) -> int:
+        """Return of how many notifications that failed the payload is kept."""
+        return await self._readers.read(kept.count)
+
+    async def wipe_namespace(self, namespace_uid: str) -> None:
+        """Wipe what is kept of a namespace that is gone."""
+        await self._in_steps(functools.partial(kept.wipe_namespace, namespace_uid=namespace_uid))
+
+    async def drop(self, namespace_uid: str, notification_id: str) -> None:
+        """Wipe what is kept of a notification that has ended."""
+        await self._writer.submit(functools.partial(resending.drop, namespace_uid=namespace_uid, id_=notification_id))
+
+    async def take_requests(self, *, now: dt.datetime) -> Sequence[requests_port.TakenRequest]:
+        """Return requests that nobody has taken; see `requests.AnsweringQueue`."""
+        found = await self._readers.read(functools.partial(requests.untaken, after=self._taken, now=now))
+        fresh = [each for each in found if each.number > self._taken]
+        self._taken = max([self._taken, *(each.number for each in fresh)])
+        return fresh
+
+    async def reply(self, number: int, body: str, *, is_final: bool) -> bool:
+        """Store an answer to a request."""
+        return await self._writer.submit(functools.partial(requests.reply, number=number, body=body, is_final=is_final))
+
+    async def show(self, texts: Mapping[ports.LaneKey, str | None]) -> None:
+        """Show texts of organizations; see `displays.ShowingQueue`."""
+        await self._writer.submit(functools.partial(displays.show, texts=texts))
+
+    async def show_nothing(self) -> None:
+        """Take back all that is shown."""
+        await self._writer.submit(displays.show_nothing)
+
+    async def _purge_payload_rows(self) -> None:
+        before = await self._writer.submit(forgetting.first_needed)
+        after: int | None = 0
+        while after is not None:
+            _, after = await self._writer.submit(
+                functools.partial(forgetting.purge_payload_rows, before=before, after=after, limit=_PURGE_PAYLOAD_ROWS)
+            )
+
+
+@functools.lru_cache(maxsize=1_024)
+def _digest(settings: str) -> bytes:
+    """Return by what a snapshot is known; the same few come back with each message."""
+    return hashlib.sha256(settings.encode()).digest()

@@ -1,0 +1,22 @@
+"""The cursor of the feed as it is known, and who waits for it to move."""
+
+import asyncio
+
+
+class News:
+    """The cursor of the feed."""
+
+    def __init__(self) -> None:
+        self.cursor = 0
+        self._moved = asyncio.Event()
+
+    def announce(self, cursor: int) -> None:
+        """Wake those who wait, if the cursor moved; what comes late of another process moves nothing back."""
+        if cursor > self.cursor:
+            self.cursor = cursor
+            self._moved.set()
+            self._moved = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return when the cursor moves."""
+        await self._moved.wait()
