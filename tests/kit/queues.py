@@ -141,6 +141,7 @@ def outcome(
         vocabulary.RecipientState.ACCEPTED,
         vocabulary.RecipientState.FAILED,
         vocabulary.RecipientState.EXPIRED,
+        vocabulary.RecipientState.SUPPRESSED,
     }
     return ports.Outcome(
         recipient_number=recipient_number,

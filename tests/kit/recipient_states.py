@@ -9,17 +9,18 @@ from typing import Final
 from mailtier.api import vocabulary
 
 _TABLE: Final = """
-    from \\ to | queued | in doubt | deferred | held | accepted | failed | expired
-    queued    |   -    |   yes    |   yes    | yes  |   yes    |  yes   |   yes
-    deferred  |   -    |   yes    |   yes    | yes  |   yes    |  yes   |   yes
-    in doubt  |   -    |   yes    |    -     |  -   |   yes    |  yes   |    -
-    held      |  yes   |    -     |    -     |  -   |    -     |  yes   |   yes
-    accepted  |   -    |    -     |    -     |  -   |    -     |   -    |    -
-    failed    | again  |    -     |    -     |  -   |    -     |   -    |    -
-    expired   | again  |    -     |    -     |  -   |    -     |   -    |    -
+    from \\ to | queued | in doubt | deferred | held | accepted | failed | expired | suppressed
+    queued     |   -    |   yes    |   yes    | yes  |   yes    |  yes   |   yes   |    yes
+    deferred   |   -    |   yes    |   yes    | yes  |   yes    |  yes   |   yes   |    yes
+    in doubt   |   -    |   yes    |    -     |  -   |   yes    |  yes   |    -    |     -
+    held       |  yes   |    -     |    -     |  -   |    -     |  yes   |   yes   |    yes
+    accepted   |   -    |    -     |    -     |  -   |    -     |   -    |    -    |     -
+    failed     | again  |    -     |    -     |  -   |    -     |   -    |    -    |     -
+    expired    | again  |    -     |    -     |  -   |    -     |   -    |    -    |     -
+    suppressed | again  |    -     |    -     |  -   |    -     |   -    |    -    |     -
 """
 """One that is in doubt stays so until it is known to be accepted or given up, whatever its resends come to; one that is
-held is released first; no attempt leaves the last three. What is `again` a person asks for; delivery never reports it.
+held is released first; no attempt leaves the last four. What is `again` a person asks for; delivery never reports it.
 """
 
 _ANSWERS: Final = {"yes": True, "-": False, "again": False}

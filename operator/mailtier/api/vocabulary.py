@@ -181,6 +181,7 @@ class RecipientState(enum.StrEnum):
     ACCEPTED = "accepted"
     FAILED = "failed"
     EXPIRED = "expired"
+    SUPPRESSED = "suppressed"
 
 
 class Condition(enum.StrEnum):

@@ -52,6 +52,7 @@ class DeliveryReason(enum.StrEnum):
     EIGHT_BIT_NOT_OFFERED = "EightBitNotOffered"
     IN_DOUBT = "InDoubt"
     EXPIRED = "Expired"
+    ADDRESS_SUPPRESSED = "AddressSuppressed"
     NOT_BUILDABLE = "NotBuildable"
     SETTINGS_BLOCKED = "SettingsBlocked"
     SETTINGS_UNRESOLVED = "SettingsUnresolved"
@@ -110,6 +111,8 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.EIGHT_BIT_NOT_OFFERED: "The message has 8-bit lines and the SMTP server does not offer 8BITMIME.",
     DeliveryReason.IN_DOUBT: "The connection was lost after the final dot: the message may have been accepted.",
     DeliveryReason.EXPIRED: "The message reached its max age.",
+    DeliveryReason.ADDRESS_SUPPRESSED: "The SMTP server refused the address as unknown (5.1.1) in two messages, so that"
+    " nothing is sent to it for seven days.",
     DeliveryReason.NOT_BUILDABLE: "No message could be built from the notification.",
     DeliveryReason.SETTINGS_BLOCKED: "The organization's settings are blocked.",
     DeliveryReason.SETTINGS_UNRESOLVED: "What the settings need, of the organization's own or inherited from the host,"

@@ -6,7 +6,8 @@ what. The tests hold it to a table of their own.
 An attempt is one step: that it has begun is not stored, because it would double the writes, and what was under way at a
 crash is told by the queue's notes. A recipient that is in doubt stays in doubt while it is sent again, and when that is
 refused for now: it may have been delivered, and a record that says otherwise would be untrue. So it neither waits as
-deferred or held, nor expires; it ends as accepted, refused, or failed with the reason InDoubt.
+deferred or held, and neither expires nor is suppressed; it ends as accepted, refused, or failed with the reason
+InDoubt.
 """
 
 import enum
@@ -20,10 +21,10 @@ _S: Final = vocabulary.RecipientState
 
 INITIAL: Final = _S.QUEUED
 
-FINAL: Final = frozenset({_S.ACCEPTED, _S.FAILED, _S.EXPIRED})
-"""States that no attempt leaves; a person may send again what failed or expired."""
+FINAL: Final = frozenset({_S.ACCEPTED, _S.FAILED, _S.EXPIRED, _S.SUPPRESSED})
+"""States that no attempt leaves; a person may send again what failed, expired or was suppressed."""
 
-FAILURES: Final = frozenset({_S.FAILED, _S.EXPIRED})
+FAILURES: Final = frozenset({_S.FAILED, _S.EXPIRED, _S.SUPPRESSED})
 """Those of them in which the message was not delivered, or not certainly."""
 
 UNFINISHED: Final = frozenset(_S) - FINAL
@@ -48,6 +49,8 @@ class RecipientEvent(enum.StrEnum):
     """It is given up for a reason of ours: too often in doubt, not buildable, organization deleted."""
     EXPIRE = "expire"
     """It reached its max age."""
+    SUPPRESS = "suppress"
+    """Its address was refused as unknown before, and nothing is sent to it for a while."""
     RETRY = "retry"
     """A person has it sent again."""
 
@@ -67,6 +70,7 @@ _WAITING: Final[_Row] = types.MappingProxyType(
         RecipientEvent.HOLD: _S.HELD,
         RecipientEvent.FAIL: _S.FAILED,
         RecipientEvent.EXPIRE: _S.EXPIRED,
+        RecipientEvent.SUPPRESS: _S.SUPPRESSED,
     }
 )
 _NOTHING: Final[_Row] = types.MappingProxyType({})
@@ -90,11 +94,13 @@ TRANSITIONS: Final[Mapping[vocabulary.RecipientState, _Row]] = types.MappingProx
                 RecipientEvent.RELEASE: _S.QUEUED,
                 RecipientEvent.FAIL: _S.FAILED,
                 RecipientEvent.EXPIRE: _S.EXPIRED,
+                RecipientEvent.SUPPRESS: _S.SUPPRESSED,
             }
         ),
         _S.ACCEPTED: _NOTHING,
         _S.FAILED: _AGAIN,
         _S.EXPIRED: _AGAIN,
+        _S.SUPPRESSED: _AGAIN,
     }
 )
 

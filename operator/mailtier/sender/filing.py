@@ -57,6 +57,39 @@ class NotRetryableError(Exception):
     """There is nothing of it that can be sent again; the text says why."""
 
 
+SuppressionKey = tuple[str, str]
+"""An organization's name, and an address that nothing is sent to."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """An address to which an organization sends nothing for a while (`queueing.suppressions`).
+
+    Attributes:
+        organization: Its name.
+        address: In lower case.
+        refused_at: Aware UTC time of the last refusal.
+        until: Aware UTC time of its end.
+    """
+
+    organization: str
+    address: str
+    refused_at: dt.datetime
+    until: dt.datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SuppressionPage:
+    """A part of a list, by organization and address.
+
+    Attributes:
+        following: After what the list goes on; None at its end.
+    """
+
+    suppressions: Sequence[Suppression]
+    following: SuppressionKey | None
+
+
 class FilingQueue(Protocol):
     """A queue that people can look into. Rows are a namespace's by its uid."""
 
@@ -100,6 +133,31 @@ class FilingQueue(Protocol):
             NotRetryableError: None of its recipients failed, or its payload is wiped.
             QuotaExceededError: The namespace's quota is used up.
             StorageFullError: The volume is too full.
+        """
+
+    async def suppressions(
+        self, namespace_uid: str, *, now: dt.datetime, after: SuppressionKey, limit: int
+    ) -> SuppressionPage:
+        """Return a part of the addresses to which a namespace's organizations send nothing.
+
+        Args:
+            namespace_uid: Whose.
+            now: Aware UTC time; what is over is not listed.
+            after: After what it goes on; two empty texts to begin.
+            limit: How many at most.
+        """
+
+    async def clear_suppressions(
+        self, namespace_uid: str, *, organization: str | None, addresses: Sequence[str] | None
+    ) -> int:
+        """Let addresses be tried again, as if no server had refused them; return how many were known.
+
+        What ended as suppressed stays so until somebody has it sent again.
+
+        Args:
+            namespace_uid: Whose.
+            organization: By its name; None for all of them.
+            addresses: None for all.
         """
 
 

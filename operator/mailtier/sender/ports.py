@@ -123,11 +123,7 @@ class Enqueued:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What a message was built with beside its notification, kept so that a resend is byte-identical.
-
-    Attributes:
-        settings: Canonical JSON of the sender identity, the Message-ID's domain, the language and the template.
-    """
+    """What a message was built with beside its notification (canonical JSON), so that a resend is byte-identical."""
 
     settings: str
 
@@ -186,11 +182,12 @@ class Demand:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """One recipient, with all that an attempt needs; nobody else is given it until the claim ends."""
+    """One recipient, with all that an attempt needs, and until when its address is suppressed. Nobody else has it."""
 
     pending: Pending
     job: Job
     payload_bytes: int
+    suppressed_until: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,7 +374,7 @@ class DeliveryQueue(Protocol):
         """Return of how many notifications that failed the payload is kept."""
 
     async def wipe_namespace(self, namespace_uid: str) -> None:
-        """Wipe what is kept of a namespace that is gone, as `keep_failed` would in time."""
+        """Wipe what is kept of a namespace that is gone: texts, and addresses that were refused."""
 
     async def purge(self, *, now: dt.datetime) -> int:
         """Remove finished notifications past their retention, and wipe what was kept for its time; return how many.

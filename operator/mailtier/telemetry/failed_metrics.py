@@ -14,6 +14,11 @@ _kept = prometheus_client.Gauge(
     registry=REGISTRY,
 )
 
+_suppressed = prometheus_client.Gauge(
+    "mailtier_suppressed_addresses",
+    "Addresses to which an organization sends nothing for a while, as they were refused as unknown in two messages.",
+    registry=REGISTRY,
+)
 _retried = prometheus_client.Counter(
     "mailtier_retried_total",
     "Recipients that failed or expired and that somebody had sent again.",
@@ -29,6 +34,11 @@ _dropped = prometheus_client.Counter(
 def set_kept(count: int) -> None:
     """Tell of how many notifications that failed the text is kept."""
     _kept.set(count)
+
+
+def set_suppressed(count: int) -> None:
+    """Tell to how many addresses nothing is sent."""
+    _suppressed.set(count)
 
 
 def count_retried(count: int) -> None:

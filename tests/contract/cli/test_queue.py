@@ -84,6 +84,26 @@ def test_failed_mail_is_looked_at_and_sent_again(queue: _Queue) -> None:
     assert queue("drop", namespace, "--all").out == "there is nothing to be dropped\n"
 
 
+def test_addresses_that_nothing_is_sent_to_are_listed_and_cleared(queue: _Queue) -> None:
+    """Two refusals, and nothing more is sent to the address until it is cleared."""
+    namespace = queue.tenant.namespace
+    assert queue("suppressions", "list", namespace).out == f"no address is suppressed in {namespace}\n"
+    for _ in range(2):
+        queue.until(queue.send("nobody@example.com"), "failed")
+    queue.until(queue.send("nobody@example.com"), "suppressed")
+    listed = queue("suppressions", "list", namespace)
+    assert listed.status == 0, listed
+    assert all(each in listed.out for each in ("default", "nobody@example.com"))
+    (item,) = queue("suppressions", "list", namespace, "-o", "json").document["items"]
+    assert item["address"] == "nobody@example.com"
+    assert queue("suppressions", "clear", namespace).status == 2
+    cleared = queue("suppressions", "clear", namespace, "nobody@example.com", "nobody@example.org")
+    assert (cleared.status, cleared.out) == (0, f"addresses of {namespace} that were cleared: 1\n")
+    everything = queue("suppressions", "clear", namespace, "--all", "--organization=default", "-o", "json")
+    assert everything.document == {"cleared": 0}
+    queue.until(queue.send("nobody@example.com"), "failed")
+
+
 def test_a_list_that_is_empty_says_what_was_asked_for(queue: _Queue) -> None:
     """That nothing is as asked for does not say that there is nothing; a reason that nobody has is no question."""
     namespace = queue.tenant.namespace

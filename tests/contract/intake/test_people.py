@@ -70,6 +70,14 @@ def refusing(tmp_path: pathlib.Path) -> collections.abc.Iterator[smtpd.Process]:
         yield server
 
 
+@pytest.fixture
+def unknowing(tmp_path: pathlib.Path) -> collections.abc.Iterator[smtpd.Process]:
+    """Return an SMTP server that does not know the recipients of the first two messages."""
+    script: list[dict[str, object]] = [{"on": "RCPT", "reply": "550 5.1.1 No such user", "times": 2}]
+    with smtpd.Process(tmp_path / "unknowing", script=script) as server:
+        yield server
+
+
 async def _fail(client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage, server: smtpd.Process) -> str:
     """Return the id of a notification that its server refused."""
     tenants.publish(stage.cluster, stage.system, tenants.settings(tenant, port=server.port))
@@ -119,6 +127,31 @@ async def test_what_is_dropped_is_gone(
     assert (recipients[waits]["state"], recipients[waits]["reason"]) == ("failed", "Dropped")
     retried = await person.act("retry", failed, waits)
     assert [result["problem"]["type"].rpartition("#")[2] for result in retried] == ["not-retryable"] * 2
+
+
+async def test_addresses_are_listed_and_cleared(
+    client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage, unknowing: smtpd.Process
+) -> None:
+    """After two refusals nothing is sent to an address, until it is cleared and the message sent again."""
+    tenants.publish(stage.cluster, stage.system, tenants.settings(tenant, port=unknowing.port))
+    await intake.until_known(client, tenant)
+    person = _Person(client, tenant, stage, "list", "update")
+    states = []
+    for _ in range(3):
+        taken = await client.post(tenant, {**intake.ALERT, "recipients": ["Nobody@example.com"]})
+        (recipient,) = (await intake.until_complete(client, tenant, taken))["recipients"]
+        states.append((recipient["state"], recipient["reason"]))
+    assert states == [("failed", "RecipientRefused")] * 2 + [("suppressed", "AddressSuppressed")]
+    (listed,) = (await person.ask("GET", "/suppressions")).document["items"]
+    assert (listed["organization"], listed["address"]) == ("default", "nobody@example.com")
+    assert listed["refusedAt"] < listed["until"]
+    cleared = await person.ask("POST", "/suppressions:clear", {"addresses": ["nobody@example.com"]})
+    assert cleared.document == {"cleared": 1}
+    assert (await person.ask("GET", "/suppressions")).document == {"items": []}
+    (again,) = await person.act("retry", taken.document["id"])
+    assert again["status"] == 200
+    await intake.until_complete(client, tenant, taken)
+    assert len(unknowing.messages()) == 1
 
 
 async def test_a_retry_is_held_to_the_present_settings(
@@ -184,6 +217,8 @@ async def test_lists_are_read_page_by_page(
         ("update", ("POST", "/notifications:retry", {"ids": ["nothing"]})),
         ("update", ("POST", "/notifications:drop", {"ids": ["nothing"]})),
         ("update", ("POST", "/organizations/default:release", None)),
+        ("list", ("GET", "/suppressions", None)),
+        ("update", ("POST", "/suppressions:clear", {"addresses": ["nobody@example.com"]})),
     ],
 )
 async def test_each_takes_its_right(
@@ -216,6 +251,11 @@ async def test_each_takes_its_right(
         (("POST", "/notifications:drop", {"all": True}), problems.INVALID),
         (("POST", "/notifications:drop", None), problems.NOT_JSON),
         (("POST", "/organizations/nothing:release", None), problems.UNKNOWN_ORGANIZATION),
+        (("GET", "/suppressions?limit=3", None), problems.MALFORMED),
+        (("GET", "/suppressions?continue=nothing", None), problems.MALFORMED),
+        (("POST", "/suppressions:clear", {"addresses": []}), problems.INVALID),
+        (("POST", "/suppressions:clear", {"address": "nobody@example.com"}), problems.INVALID),
+        (("POST", "/suppressions:clear", None), problems.NOT_JSON),
     ],
 )
 async def test_what_cannot_be_asked(

@@ -260,7 +260,7 @@ class Sequences(stateful.RuleBasedStateMachine):
             failed = database.execute(
                 # While it is sent again, what is kept has no failure.
                 "SELECT n.failed, n.payload_until IS NOT NULL AND n.unfinished = 0, (SELECT count(*) FROM recipients r "
-                "WHERE r.notification = n.number AND r.state IN ('failed', 'expired')) "
+                "WHERE r.notification = n.number AND r.state IN ('failed', 'expired', 'suppressed')) "
                 "FROM notifications n WHERE n.forgotten_recipients IS NULL AND n.stored_bytes > n.key_bytes"
             ).fetchall()
         assert all((unfinished > 0 or kept) == there for kept, there, _, unfinished in payloads)

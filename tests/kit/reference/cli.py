@@ -1,5 +1,6 @@
 """The reference page of the command line, generated from what `--help` prints."""
 
+import itertools
 from typing import Any, Final
 
 import typer
@@ -59,11 +60,13 @@ def pages() -> dict[str, str]:
     return {"cli.md": page}
 
 
-def _paths(context: typer.Context, name: str) -> list[tuple[str, ...]]:
-    """Return a command, and those of a group after it."""
-    root: Any = context.command
-    command = root.get_command(context, name)
-    return [(name,), *((name, each) for each in getattr(command, "commands", ()))]
+def _paths(context: typer.Context, *path: str) -> list[tuple[str, ...]]:
+    """Return a command, and those of a group after it, and of the groups in it."""
+    command: Any = context.command
+    for each in path:
+        command = command.get_command(context, each)
+    following = (_paths(context, *path, each) for each in getattr(command, "commands", ()))
+    return [path, *itertools.chain.from_iterable(following)]
 
 
 def _help(context: typer.Context, path: tuple[str, ...] = ()) -> str:

@@ -40,6 +40,7 @@ def test_what_may_follow_what(pair: recipient_states.Pair, *, may_be: bool) -> N
         (S.QUEUED, E.HOLD, S.HELD),
         (S.QUEUED, E.FAIL, S.FAILED),
         (S.QUEUED, E.EXPIRE, S.EXPIRED),
+        (S.QUEUED, E.SUPPRESS, S.SUPPRESSED),
         (S.DEFERRED, E.ACCEPT, S.ACCEPTED),
         (S.DEFERRED, E.REJECT, S.FAILED),
         (S.DEFERRED, E.DEFER, S.DEFERRED),
@@ -47,6 +48,7 @@ def test_what_may_follow_what(pair: recipient_states.Pair, *, may_be: bool) -> N
         (S.DEFERRED, E.HOLD, S.HELD),
         (S.DEFERRED, E.FAIL, S.FAILED),
         (S.DEFERRED, E.EXPIRE, S.EXPIRED),
+        (S.DEFERRED, E.SUPPRESS, S.SUPPRESSED),
         (S.IN_DOUBT, E.ACCEPT, S.ACCEPTED),
         (S.IN_DOUBT, E.REJECT, S.FAILED),
         (S.IN_DOUBT, E.DEFER, S.IN_DOUBT),
@@ -55,8 +57,10 @@ def test_what_may_follow_what(pair: recipient_states.Pair, *, may_be: bool) -> N
         (S.HELD, E.RELEASE, S.QUEUED),
         (S.HELD, E.FAIL, S.FAILED),
         (S.HELD, E.EXPIRE, S.EXPIRED),
+        (S.HELD, E.SUPPRESS, S.SUPPRESSED),
         (S.FAILED, E.RETRY, S.QUEUED),
         (S.EXPIRED, E.RETRY, S.QUEUED),
+        (S.SUPPRESSED, E.RETRY, S.QUEUED),
     ],
 )
 def test_an_event_leads_on(
@@ -73,14 +77,14 @@ def test_every_state_has_a_row_and_every_event_a_use() -> None:
 
 
 def test_no_attempt_leaves_a_final_state() -> None:
-    """Final is final, for accepted, failed, expired and only those, until a person sends again what failed."""
+    """Final is final, for four states and only those, until a person sends again what failed."""
     left = {state for state, row in states.TRANSITIONS.items() if set(row) <= {E.RETRY}}
-    assert left == states.FINAL == {S.ACCEPTED, S.FAILED, S.EXPIRED}
+    assert left == states.FINAL == {S.ACCEPTED, S.FAILED, S.EXPIRED, S.SUPPRESSED}
 
 
 @pytest.mark.parametrize("stored", S)
 def test_what_a_person_may_send_again(stored: vocabulary.RecipientState) -> None:
-    """What failed or expired is queued again, and nothing else, as the tests' own table has it."""
+    """What failed, expired or was suppressed is queued again, and nothing else, as the tests' own table has it."""
     if (stored, S.QUEUED) in recipient_states.AGAIN:
         assert states.retried(stored) is S.QUEUED
     else:

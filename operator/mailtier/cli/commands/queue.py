@@ -13,6 +13,8 @@ from mailtier.cli import apps, failures, options, printing, terminal
 from mailtier.cli.online import filed, intake, reach, target
 
 app = apps.new()
+suppressions = apps.new()
+app.add_typer(suppressions, name="suppressions")
 
 _Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Whose.")]
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of notifications, as a list shows them.")]
@@ -22,6 +24,9 @@ _Organization = Annotated[str, typer.Option(help="Those of one organization.")]
 _OlderThan = Annotated[str, typer.Option(metavar="DURATION", help="Those taken in so long ago, such as 1h30m.")]
 _All = Annotated[bool, typer.Option("--all", help="All that the filters let through, in place of ids.")]
 _Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Ask before it is done.")]
+
+_ADDRESSES_AT_ONCE: Final = 100
+"""What one request names at most."""
 
 _SECONDS: Final = 600.0
 """For the whole of a command: a list of hundred thousands takes a while."""
@@ -160,6 +165,70 @@ def release(
     printing.write([f"{asked}   {filed.release(released)}\n" if in_text else f"{filed.as_json(released)}\n"])
     if "held" in released:
         raise typer.Exit(failures.Status.FAILED)
+
+
+@suppressions.callback()
+def _suppressions() -> None:
+    """Look at the addresses that nothing is sent to for a while, and have them tried again.
+
+    An organization sends nothing to an address for seven days after a server refused it as unknown (5.1.1) in two
+    messages. Password recoveries are sent all the same.
+    """
+
+
+@suppressions.command("list")
+@reach.with_choice
+def list_suppressions(
+    *, choice: reach.Choice, namespace: _Namespace, output: options.Output = options.Format.TEXT
+) -> None:
+    """List the addresses to which a namespace's organizations send nothing."""
+
+    async def ask() -> list[dict[str, Any]]:
+        async with _open(choice, namespace) as opened:
+            return await opened.suppressions(namespace)
+
+    items = asyncio.run(ask())
+    if output is options.Format.JSON:
+        printing.write([f"{filed.as_json({'items': items})}\n"])
+    elif not items:
+        printing.write([f"no address is suppressed in {namespace}\n"])
+    else:
+        lines = filed.suppressed(items, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
+        printing.write(f"{line}\n" for line in lines)
+
+
+@suppressions.command("clear")
+@reach.with_choice
+def clear_suppressions(
+    *,
+    choice: reach.Choice,
+    namespace: _Namespace,
+    addresses: Annotated[
+        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="As the list shows them.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All of them, in place of addresses.")] = False,
+    organization: Annotated[str, typer.Option(help="Those of one organization.")] = "",
+    output: options.Output = options.Format.TEXT,
+) -> None:
+    """Have addresses tried again, as if no server had refused them.
+
+    What ended as suppressed stays so; `mailtier queue retry --all --state suppressed` sends it.
+    """
+    if bool(addresses) == all_:
+        raise typer.BadParameter("name addresses, or use --all, and not both", param_hint="ADDRESS")
+    of = {"organization": organization} if organization else {}
+    named = addresses or []
+    parts = [named[first : first + _ADDRESSES_AT_ONCE] for first in range(0, len(named), _ADDRESSES_AT_ONCE)]
+    wanted: list[dict[str, Any]] = [{**of, "addresses": part} for part in parts] or [of]
+
+    async def ask() -> int:
+        async with _open(choice, namespace) as opened:
+            return sum([await opened.clear_suppressions(namespace, each) for each in wanted])
+
+    cleared = asyncio.run(ask())
+    in_text = output is options.Format.TEXT
+    told = f"addresses of {namespace} that were cleared: {cleared}"
+    printing.write([f"{told}\n" if in_text else f"{filed.as_json({'cleared': cleared})}\n"])
 
 
 class _Act:

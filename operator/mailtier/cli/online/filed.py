@@ -12,6 +12,7 @@ from mailtier.api import prose, vocabulary
 from mailtier.cli import tables, terminal
 from mailtier.cli.online import intake
 from mailtier.mail import reasons
+from mailtier.mail import states as recipient_states
 
 _AT_ONCE: Final = 100
 """What one request names at most."""
@@ -21,8 +22,11 @@ _COLOURS: Final = {
     _S.ACCEPTED.value: terminal.Colour.GOOD,
     _S.FAILED.value: terminal.Colour.BAD,
     _S.EXPIRED.value: terminal.Colour.BAD,
+    _S.SUPPRESSED.value: terminal.Colour.BAD,
 }
+_AGAIN: Final = {state.value for state in recipient_states.FAILURES}
 _HEAD: Final = ("ID", "ORGANIZATION", "TAKEN", "STATE", "REASON", "TO")
+_SUPPRESSED_HEAD: Final = ("ORGANIZATION", "ADDRESS", "REFUSED", "UNTIL")
 _FOLDED: Final = ("ORGANIZATION", "TO", "REASON")
 
 _Json = dict[str, Any]
@@ -88,7 +92,7 @@ async def act(asked: intake.IntakeClient, action: str, namespace: str, ids: Sequ
 def is_retryable(item: Mapping[str, Any]) -> bool:
     """Return whether something of a notification can be sent again."""
     states = {each["state"] for each in item["recipients"]}
-    return bool(item.get("textKeptUntil")) or (not item.get("complete") and bool(states & {_S.FAILED, _S.EXPIRED}))
+    return bool(item.get("textKeptUntil")) or (not item.get("complete") and bool(states & _AGAIN))
 
 
 def is_droppable(item: Mapping[str, Any]) -> bool:
@@ -116,6 +120,16 @@ def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | 
     if until := item.get("textKeptUntil"):
         lines.append(f"  It can be sent again until {terminal.plain(str(until))}.")
     return lines
+
+
+def suppressed(items: Iterable[Mapping[str, Any]], painter: terminal.Painter, *, width: int) -> list[str]:
+    """Return a list of addresses that nothing is sent to, for people."""
+    rows = [
+        [(str(each["organization"]), None), (str(each["address"]), None)]
+        + [(_taken(str(each[name])), None) for name in ("refusedAt", "until")]
+        for each in items
+    ]
+    return tables.table(_SUPPRESSED_HEAD, rows, painter, width=width, folded=("ORGANIZATION", "ADDRESS"))
 
 
 def outcome(result: Mapping[str, Any], done: str) -> str:

@@ -24,6 +24,8 @@ _NOT_THE_INTAKE_S: Final = "the answer is not the intake's; is it Mailtier that 
 _RECIPIENT: Final = ("address", "state", "reason", "message")
 """What is told of each recipient."""
 
+_SUPPRESSION: Final = ("organization", "address", "refusedAt", "until")
+
 _BUSY: Final = frozenset({http.HTTPStatus.TOO_MANY_REQUESTS, http.HTTPStatus.SERVICE_UNAVAILABLE})
 
 
@@ -181,6 +183,40 @@ class IntakeClient:
         if not isinstance(results, list) or not all(_are_texts(each, "id") for each in results):
             raise UnreachableError(_NOT_THE_INTAKE_S)
         return results
+
+    async def suppressions(self, namespace: str) -> list[dict[str, Any]]:
+        """Return the addresses to which a namespace's organizations send nothing.
+
+        Raises:
+            RefusedError: They are not told.
+            UnreachableError: The intake cannot be asked.
+        """
+        path, items, following = f"/v1/namespaces/{namespace}/suppressions", list[dict[str, Any]](), ""
+        while True:
+            found = await self._ask("GET", f"{path}{following}")
+            page = found.get("items")
+            if not isinstance(page, list) or not all(_are_texts(each, *_SUPPRESSION) for each in page):
+                raise UnreachableError(_NOT_THE_INTAKE_S)
+            items += page
+            if not isinstance(after := found.get("continue"), str):
+                return items
+            following = f"?continue={urllib.parse.quote(after, safe='')}"
+
+    async def clear_suppressions(self, namespace: str, wanted: Mapping[str, Any]) -> int:
+        """Let addresses be tried again, and return how many were known.
+
+        Args:
+            namespace: By its name.
+            wanted: `organization` and `addresses`, of which at most 100; both may be absent.
+
+        Raises:
+            RefusedError: They are not.
+            UnreachableError: Nobody knows.
+        """
+        found = await self._ask("POST", f"/v1/namespaces/{namespace}/suppressions:clear", body=wanted)
+        if not isinstance(cleared := found.get("cleared"), int):
+            raise UnreachableError(_NOT_THE_INTAKE_S)
+        return cleared
 
     async def release(self, organization: target.OrganizationName) -> dict[str, Any]:
         """Have an organization's messages tried now; return whether there are any, and what still holds them.

@@ -18,6 +18,7 @@ _COLOURS: Final = {
     _S.ACCEPTED.value: terminal.Colour.GOOD,
     _S.FAILED.value: terminal.Colour.BAD,
     _S.EXPIRED.value: terminal.Colour.BAD,
+    _S.SUPPRESSED.value: terminal.Colour.BAD,
     _S.HELD.value: terminal.Colour.WAITING,
     _S.DEFERRED.value: terminal.Colour.WAITING,
     _S.IN_DOUBT.value: terminal.Colour.WAITING,

@@ -1,4 +1,4 @@
-"""What is recorded of messages that were not attempted: held, expired, given up, dropped."""
+"""What is recorded of messages that were not attempted: held, expired, given up, suppressed, dropped."""
 
 import dataclasses
 import datetime as dt
@@ -32,6 +32,13 @@ def expired(pending: ports.Pending, hold: holds.Hold | None) -> End:
     reason = reasons.DeliveryReason.EXPIRED
     message = prose.sentences(reasons.MEANINGS[reason], hold.held.message if hold else "")
     return End(state=_S.EXPIRED, reason=reason, message=message)
+
+
+def suppressed(until: dt.datetime) -> End:
+    """Return the end of what is addressed to somebody to whom nothing is sent."""
+    reason = reasons.DeliveryReason.ADDRESS_SUPPRESSED
+    told = f"That is until {until:%Y-%m-%d %H:%M} UTC, or until somebody clears the address."
+    return End(state=_S.SUPPRESSED, reason=reason, message=prose.sentences(reasons.MEANINGS[reason], told))
 
 
 def dropped(pending: ports.Pending) -> End:

@@ -10,6 +10,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import claiming, ends, recorder
+from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.servers import destination_key
@@ -131,6 +132,9 @@ class Keeper:
         reason, hold = self._failing.get(pending.lane), self._holds.find(pending.lane)
         if reason is not None:
             self._store_end(pending, ends.failed(reason))
+        elif hold is None and suppressions.is_suppressed(claimed, now=self._clock.wall()):
+            assert claimed.suppressed_until is not None, "it would not be suppressed"
+            self._store_end(pending, ends.suppressed(claimed.suppressed_until))
         elif hold is None:
             self._claims.take_in(claimed)
         elif pending.lane in self._told and pending.state in _TELLABLE:

@@ -163,6 +163,36 @@ class Desk:
                 "a recipient of it is being delivered to at this moment; drop it again when that is over"
             )
 
+    async def suppressions(self, namespace: str, *, after: filing.SuppressionKey, limit: int) -> filing.SuppressionPage:
+        """Return a part of the addresses to which a namespace's organizations send nothing.
+
+        Args:
+            namespace: By its name.
+            after: After what the list goes on; two empty texts to begin.
+            limit: How many at most.
+
+        Raises:
+            UnknownNamespaceError: No organization is known in it.
+        """
+        return await self._queue.suppressions(self._uid(namespace), now=self._now(), after=after, limit=limit)
+
+    async def clear_suppressions(
+        self, namespace: str, *, organization: str | None, addresses: Sequence[str] | None
+    ) -> int:
+        """Let addresses be tried again, and return how many were known.
+
+        Args:
+            namespace: By its name.
+            organization: By its name; None for all of them.
+            addresses: None for all.
+
+        Raises:
+            UnknownNamespaceError: No organization is known in it.
+        """
+        return await self._queue.clear_suppressions(
+            self._uid(namespace), organization=organization, addresses=addresses
+        )
+
     async def release(self, settings: effective.Effective) -> bool:
         """Let an organization's messages be tried now, and return whether there are any; what holds them still does.
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import pathlib
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 from mailtier.sender import clock, ports
 from mailtier.telemetry import failed_metrics, logs, metrics
@@ -13,6 +14,13 @@ _PURGE_SECONDS: Final = 60.0
 _MEASURE_SECONDS: Final = 15.0
 
 _log = logs.get_logger(__name__)
+
+
+class UpkeepQueue(ports.DeliveryQueue, Protocol):
+    """What is kept up."""
+
+    async def suppressed(self, *, now: dt.datetime) -> int:
+        """Return to how many addresses nothing is sent, those of different organizations counted each."""
 
 
 class Upkeep:
@@ -24,7 +32,7 @@ class Upkeep:
         time: Clocks.
     """
 
-    def __init__(self, queue: ports.DeliveryQueue, *, directory: pathlib.Path, time: clock.Clock) -> None:
+    def __init__(self, queue: UpkeepQueue, *, directory: pathlib.Path, time: clock.Clock) -> None:
         self._queue = queue
         self._directory = directory
         self._clock = time
@@ -52,6 +60,7 @@ class Upkeep:
             await self._queue.counts(), oldest_age_seconds=max(age.total_seconds(), 0.0) if age is not None else 0.0
         )
         failed_metrics.set_kept(await self._queue.kept_payloads())
+        failed_metrics.set_suppressed(await self._queue.suppressed(now=self._clock.wall()))
         size_bytes, used_ratio = await asyncio.to_thread(_measure_volume, self._directory)
         metrics.set_queue_size(size_bytes=size_bytes, volume_used_ratio=used_ratio)
 

@@ -92,8 +92,12 @@ def test_a_release_that_was_not_committed_is_made_up_for(note: crashes.Note, las
 @pytest.mark.parametrize("note", [_DOT, _TAKEN], ids=["dot", "reply"])
 @pytest.mark.parametrize(
     "found",
-    [*(_found(state) for state in (S.ACCEPTED, S.FAILED, S.EXPIRED)), _found(answered=5), _found(answered=6)],
-    ids=["accepted", "failed", "expired", "answered", "older"],
+    [
+        *(_found(state) for state in (S.ACCEPTED, S.FAILED, S.EXPIRED, S.SUPPRESSED)),
+        _found(answered=5),
+        _found(answered=6),
+    ],
+    ids=["accepted", "failed", "expired", "suppressed", "answered", "older"],
 )
 def test_a_note_that_was_answered_says_nothing(note: crashes.Note, found: crashes.Interrupted) -> None:
     """A commit that came after a note, or ended its recipient, has told what the note tells."""
@@ -127,4 +131,4 @@ def test_a_crash_follows_the_table_of_states(note: crashes.Note, found: crashes.
         assert recipient_states.PAIRS[state, outcome.state], f"{state} -> {outcome.state}"
         state = outcome.state
     if note.accepted and note.serial > found.answered:
-        assert state is S.ACCEPTED or found.state in {S.FAILED, S.EXPIRED}
+        assert state is S.ACCEPTED or found.state in {S.FAILED, S.EXPIRED, S.SUPPRESSED}

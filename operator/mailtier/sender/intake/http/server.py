@@ -26,7 +26,7 @@ from mailtier.sender.intake.http import (
     problems,
     service,
 )
-from mailtier.sender.intake.http.people import handling, routes
+from mailtier.sender.intake.http.people import handling, routes, suppressing
 from mailtier.sender.net import handshakes
 from mailtier.serving import connection, listener, protocol
 from mailtier.telemetry import logs, metrics
@@ -70,6 +70,7 @@ class Server:
         self._probing = probing.Probing(enter, parts.delivery)
         self._desk = parts.desk
         self._people = handling.People(parts.desk, enter, room, delivery=parts.delivery)
+        self._suppressing = suppressing.Suppressing(parts.desk, enter, room, self._people.turn)
         self._source = source
         self._authority_file = authority_file
         self._limits = limits or listener.Limits()
@@ -88,8 +89,9 @@ class Server:
         """
         await asyncio.to_thread(self._refresh)
         connections: dict[asyncio.Protocol, connection.ClientConnection] = {}
+        handlers = (self._service, self._batching, self._probing, self._people, self._suppressing)
         self._runner = web.AppRunner(
-            application(self._service, self._batching, self._probing, self._people, connections),
+            application(*handlers, connections=connections),
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
@@ -155,6 +157,8 @@ def application(
     batches: batching.Batching,
     probes: probing.Probing,
     people: handling.People,
+    refused: suppressing.Suppressing,
+    *,
     connections: Mapping[asyncio.Protocol, connection.ClientConnection],
 ) -> web.Application:
     """Return the routes, with every failure turned into a problem document.
@@ -164,6 +168,7 @@ def application(
         batches: Handler of those that come together.
         probes: Handlers of probes.
         people: Handlers of what people ask of the queue.
+        refused: Handlers of addresses that nothing is sent to.
         connections: Of the listener, by their protocols.
     """
     app = web.Application(
@@ -184,6 +189,8 @@ def application(
     app.router.add_post(routes.RETRY, people.retry)
     app.router.add_post(routes.DROP, people.drop)
     app.router.add_post(routes.RELEASE, people.release)
+    app.router.add_get(routes.SUPPRESSIONS, refused.list)
+    app.router.add_post(routes.CLEAR, refused.clear)
     app.router.add_post(openapi.PROBES, probes.organization)
     app.router.add_post(openapi.HOST_PROBES, probes.host)
     return app

@@ -11,7 +11,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import payloads
-from mailtier.sender.storage.sqlite import rows
+from mailtier.sender.storage.sqlite import rows, suppressions
 
 _OF_STATE: Final = """
     SELECT * FROM (
@@ -20,17 +20,18 @@ _OF_STATE: Final = """
     )
 """
 
-_JOBS: Final = """
+_JOBS: Final = f"""
     SELECT r.number, r.state, r.due_at, n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity,
            n.locale, r.address, n.number, n.payload_bytes, p.body, n.accepted_at, n.expires_at, r.attempts, r.doubts,
-           s.settings
+           s.settings, x.until
     FROM json_each(?) AS wanted
     CROSS JOIN recipients r ON r.number = wanted.value
     CROSS JOIN notifications n ON n.number = r.notification
     CROSS JOIN payloads p ON p.notification = n.number
     LEFT JOIN snapshots s ON s.number = r.snapshot
+    {suppressions.JOIN}
     ORDER BY wanted.key
-"""
+"""  # noqa: S608  # A part of a statement.
 
 _EXPIRED: Final = """
     SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category, r.state, r.due_at, n.expires_at,
@@ -167,7 +168,7 @@ def _read(connection: sqlite3.Connection, recipients: Sequence[int]) -> Iterator
     bodies: dict[int, payloads.Payload] = {}
     for row in connection.execute(_JOBS, (json.dumps(list(recipients)),)):
         number, state, due_at, id_, uid, namespace, organization, category, severity, locale, address, *rest = row
-        notification, payload_bytes, body, accepted_at, expires_at, attempts, doubts, settings = rest
+        notification, payload_bytes, body, accepted_at, expires_at, attempts, doubts, settings, suppressed = rest
         # Recipients of one notification share what it says.
         if (payload := bodies.get(notification)) is None:
             payload = bodies[notification] = payloads.decode(body)
@@ -198,7 +199,12 @@ def _read(connection: sqlite3.Connection, recipients: Sequence[int]) -> Iterator
             doubts=doubts,
             snapshot=None if settings is None else ports.Snapshot(settings=settings),
         )
-        yield ports.Claimed(pending=pending, job=job, payload_bytes=payload_bytes)
+        yield ports.Claimed(
+            pending=pending,
+            job=job,
+            payload_bytes=payload_bytes,
+            suppressed_until=None if suppressed is None else rows.from_micros(suppressed),
+        )
 
 
 def _within(claimed: Iterable[ports.Claimed], limit_bytes: int) -> Iterator[ports.Claimed]:

@@ -218,6 +218,22 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX displays_by_change ON displays (change)",
         "INSERT OR IGNORE INTO counters (name, value) VALUES ('display', 0)",
     ),
+    # Addresses that servers refused as unknown (`queueing.suppressions`). notification: the last one that was refused.
+    (
+        """
+        CREATE TABLE suppressions (
+            namespace_uid TEXT NOT NULL,
+            organization TEXT NOT NULL,
+            address TEXT NOT NULL,
+            refusals INTEGER NOT NULL,
+            notification INTEGER NOT NULL,
+            refused_at INTEGER NOT NULL,
+            until INTEGER NOT NULL,
+            PRIMARY KEY (namespace_uid, organization, address)
+        ) STRICT, WITHOUT ROWID
+        """,
+        "CREATE INDEX suppressions_by_time ON suppressions (until)",
+    ),
 )
 
 VERSION: Final = len(_MIGRATIONS)

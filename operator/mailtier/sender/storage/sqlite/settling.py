@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import crashes, settlements
-from mailtier.sender.storage.sqlite import changes, rows
+from mailtier.sender.storage.sqlite import changes, rows, suppressions
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,7 @@ def settle(
         map(_columns, settled),
     )
     _store_failures(connection, settled)
+    suppressions.note(connection, [each.report.outcome for each in settled])
     _tell(connection, settled)
     _finish(connection, [each for each in settled if each.settlement.is_final])
     return [None if isinstance(each, settlements.Settlement) else each for each in found]

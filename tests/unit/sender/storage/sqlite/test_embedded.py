@@ -19,6 +19,7 @@ from mailtier.sender.storage.sqlite import embedded, schema
 S = vocabulary.RecipientState
 
 _ADDED = (
+    (11, "TABLE suppressions"),
     (10, "TABLE requests"),
     (10, "TABLE displays"),
     (9, "INDEX notifications_by_namespace"),

@@ -26,6 +26,8 @@ PARAMETERS: Final = {
 }
 """Of a list, with what each one says."""
 _LONGEST: Final = 128
+_LONGEST_ADDRESS: Final = 320
+"""64 of the local part, an @, and 255 of the domain (RFC 5321 section 4.5.3.1)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,21 @@ class NamedNotifications(pydantic.BaseModel):
         tuple[Annotated[str, pydantic.StringConstraints(min_length=1, max_length=_LONGEST)], ...],
         pydantic.Field(min_length=1, max_length=MOST_IDS),
     ]
+
+
+class ClearedAddresses(pydantic.BaseModel):
+    """The body by which addresses are named that are to be tried again."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+
+    organization: Annotated[str, pydantic.StringConstraints(min_length=1, max_length=_LONGEST)] | None = None
+    addresses: (
+        Annotated[
+            tuple[Annotated[str, pydantic.StringConstraints(min_length=1, max_length=_LONGEST_ADDRESS)], ...],
+            pydantic.Field(min_length=1, max_length=MOST_IDS),
+        ]
+        | None
+    ) = None
 
 
 def listing(request: web.Request) -> ListQuery:
@@ -84,6 +101,38 @@ def ids(body: bytes) -> tuple[str, ...]:
             errors=[problems.FieldError(pointer="#/ids", detail=f"a list of 1 to {MOST_IDS} ids")],
         ) from None
     return tuple(dict.fromkeys(found.ids))
+
+
+def cleared(body: bytes) -> ClearedAddresses:
+    """Return which addresses a body names.
+
+    Raises:
+        HttpProblem: It says something else.
+    """
+    try:
+        return ClearedAddresses.model_validate_json(body)
+    except pydantic.ValidationError:
+        raise problems.HttpProblem(
+            problems.INVALID,
+            f'the body is an object such as {{"organization": "default", "addresses": ["..."]}}: an organization, or'
+            f" none for all of the namespace; from one to {MOST_IDS} addresses, or none for all",
+            errors=[problems.FieldError(pointer="#/addresses", detail=f"a list of 1 to {MOST_IDS} addresses")],
+        ) from None
+
+
+def suppression_after(request: web.Request) -> filing.SuppressionKey:
+    """Return after what a list of suppressed addresses goes on.
+
+    Raises:
+        HttpProblem: A parameter is not known, stands twice, or is not what it should be.
+    """
+    query = request.query
+    organization, slash, address = query.get("continue", "/").partition("/")
+    if set(query) - {"continue"} or len(query) > 1 or not slash:
+        raise problems.HttpProblem(
+            problems.MALFORMED, "this list takes one parameter, once: `continue`, which the page before said"
+        )
+    return organization, address
 
 
 def _state(query: Mapping[str, str]) -> vocabulary.RecipientState | None:

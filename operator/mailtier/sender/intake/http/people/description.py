@@ -39,6 +39,47 @@ def paths() -> dict[str, Any]:
                 (problems.UNDER_WAY,),
             ),
         },
+        routes.SUPPRESSIONS: {
+            "parameters": describing.parameters("namespace"),
+            "get": {
+                "operationId": "listSuppressions",
+                "summary": "List the addresses to which the namespace's organizations send nothing for a while: a"
+                " server refused them as unknown (5.1.1) in two messages.",
+                "parameters": [
+                    {
+                        "name": "continue",
+                        "in": "query",
+                        "description": asking.PARAMETERS["continue"],
+                        "schema": {"type": "string"},
+                    }
+                ],
+                "responses": {
+                    "200": {
+                        "description": "A page of the list.",
+                        "content": {"application/json": {"schema": describing.reference("SuppressionPage")}},
+                    },
+                    **describing.answers(*_ALWAYS),
+                },
+            },
+        },
+        routes.CLEAR: {
+            "parameters": describing.parameters("namespace"),
+            "post": {
+                "operationId": "clearSuppressions",
+                "summary": "Let addresses be tried again, as if no server had refused them.",
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": describing.reference("ClearedAddresses")}},
+                },
+                "responses": {
+                    "200": {
+                        "description": "How many of them were known.",
+                        "content": {"application/json": {"schema": describing.reference("Cleared")}},
+                    },
+                    **describing.answers(*_ALWAYS, problems.INVALID, problems.NOT_JSON, problems.TOO_SLOW),
+                },
+            },
+        },
         routes.RELEASE: {
             "parameters": describing.parameters("namespace", "organization"),
             "post": {
@@ -76,10 +117,28 @@ def schemas() -> dict[str, Any]:
     }
     kept = {**moment, "description": "Until when it can be sent again; absent where it cannot."}
     page = describing.object_of(items={"type": "array", "items": describing.reference("FiledNotification")})
+    suppressed = describing.object_of(items={"type": "array", "items": describing.reference("Suppression")})
     token = {**text, "description": "For the next page; absent at the end. There may be one after an empty page."}
     return {
         "FiledNotification": {**required, "properties": {**required["properties"], "textKeptUntil": kept}},
         "NotificationPage": {**page, "properties": {**page["properties"], "continue": token}},
+        "SuppressionPage": {**suppressed, "properties": {**suppressed["properties"], "continue": token}},
+        "Suppression": describing.object_of(organization=text, address=text, refusedAt=moment, until=moment),
+        "ClearedAddresses": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "organization": {**text, "description": "By its name; absent for all of the namespace."},
+                "addresses": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": asking.MOST_IDS,
+                    "items": text,
+                    "description": "Absent for all.",
+                },
+            },
+        },
+        "Cleared": describing.object_of(cleared={"type": "integer"}),
         "NamedNotifications": describing.object_of(
             ids={"type": "array", "minItems": 1, "maxItems": asking.MOST_IDS, "items": text}
         ),

@@ -53,13 +53,13 @@ class People:
         """Return a page of a namespace's notifications."""
         await self._enter.namespace(request, "list")
         namespace, asked = request.match_info["namespace"], asking.listing(request)
-        with await self._turn(namespace):
+        with await self.turn(namespace):
             try:
                 page = await self._desk.page(
                     namespace, asked.wanted, older_than=asked.older_than, after=asked.after, limit=asked.limit
                 )
             except desk.UnknownNamespaceError as error:
-                raise _unknown(error) from None
+                raise unknown(error) from None
             except LookupError as error:
                 raise problems.HttpProblem(problems.MALFORMED, f"{error}; begin anew without `continue`") from None
             answer: dict[str, Any] = {"items": [self._document(record) for record in page.records]}
@@ -71,11 +71,11 @@ class People:
         """Return where a notification of a namespace stands."""
         await self._enter.namespace(request, "get")
         namespace = request.match_info["namespace"]
-        with await self._turn(namespace):
+        with await self.turn(namespace):
             try:
                 record = await self._desk.look(namespace, request.match_info["id"])
             except desk.UnknownNamespaceError as error:
-                raise _unknown(error) from None
+                raise unknown(error) from None
             except desk.NotFiledError as error:
                 raise problems.HttpProblem(problems.NOT_FOUND, str(error)) from None
         return web.json_response(self._document(record))
@@ -100,6 +100,23 @@ class People:
             answer["held"] = {"reason": judged.reason, "message": judged.message}
         return web.json_response(answer)
 
+    async def turn(self, namespace: str) -> shares.ShareSlot:
+        """Return a namespace's turn at the queue, to be entered.
+
+        Raises:
+            HttpProblem: It did not come in time.
+        """
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):
+                return await self._shares.take(namespace)
+        except TimeoutError:
+            raise problems.HttpProblem(
+                problems.UNAVAILABLE,
+                f"{_PER_NAMESPACE} requests of a namespace about the queue are worked on at the same time, and {_TOTAL}"
+                " of all; send it again",
+                headers={"Retry-After": str(_AGAIN_SECONDS)},
+            ) from None
+
     async def _act(self, request: web.Request, told: str, act: Callable[[str, str], Awaitable[None]]) -> web.Response:
         caller = await self._enter.namespace(request, _UPDATE)
         namespace = request.match_info["namespace"]
@@ -108,7 +125,7 @@ class People:
             body = await self._bodies.read(namespace, request.read)
         named = asking.ids(body)
         results = list[dict[str, Any]]()
-        with await self._turn(namespace):
+        with await self.turn(namespace):
             try:
                 async with asyncio.timeout(_ACT_SECONDS):
                     with open_answers.answered():
@@ -124,18 +141,6 @@ class People:
         done = [result["id"] for result in results if result["status"] == _DONE]
         _log.info(told, caller=caller.username, namespace=namespace, ids=done, refused=len(named) - len(done))
         return web.json_response({"results": results})
-
-    async def _turn(self, namespace: str) -> shares.ShareSlot:
-        try:
-            async with asyncio.timeout(_WAIT_SECONDS):
-                return await self._shares.take(namespace)
-        except TimeoutError:
-            raise problems.HttpProblem(
-                problems.UNAVAILABLE,
-                f"{_PER_NAMESPACE} requests of a namespace about the queue are worked on at the same time, and {_TOTAL}"
-                " of all; send it again",
-                headers={"Retry-After": str(_AGAIN_SECONDS)},
-            ) from None
 
     def _document(self, record: ports.Record) -> dict[str, Any]:
         document = records.status(
@@ -162,7 +167,7 @@ async def _result(id_: str, acting: Awaitable[None]) -> dict[str, Any]:
     try:
         await acting
     except desk.UnknownNamespaceError as error:
-        raise _unknown(error) from None
+        raise unknown(error) from None
     except desk.NotFiledError as error:
         kind, detail = problems.NOT_FOUND, str(error)
     except desk.NotAllowedAgainError as error:
@@ -182,7 +187,8 @@ async def _result(id_: str, acting: Awaitable[None]) -> dict[str, Any]:
     return {"id": id_, "status": kind.status, "problem": problems.HttpProblem(kind, detail).document()}
 
 
-def _unknown(error: desk.UnknownNamespaceError) -> problems.HttpProblem:
+def unknown(error: desk.UnknownNamespaceError) -> problems.HttpProblem:
+    """Return the problem of a namespace in which no organization is known."""
     return problems.HttpProblem(
         problems.UNKNOWN_ORGANIZATION, f"{error}: create an OrgEmailSettings in it, or look at the name"
     )

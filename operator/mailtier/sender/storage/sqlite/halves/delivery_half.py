@@ -12,7 +12,15 @@ from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.between import requests as requests_port
 from mailtier.sender.storage import claim_book, journal
-from mailtier.sender.storage.sqlite import changes, claims, forgetting, memories, rows, settling
+from mailtier.sender.storage.sqlite import (
+    changes,
+    claims,
+    forgetting,
+    memories,
+    rows,
+    settling,
+    suppressions,
+)
 from mailtier.sender.storage.sqlite.failed import kept, resending
 from mailtier.sender.storage.sqlite.halves import displays, half, requests
 
@@ -162,6 +170,10 @@ class DeliveryHalf(half.Half):
         """Return when the oldest unfinished notification was accepted."""
         return await self._readers.read(rows.oldest_pending)
 
+    async def suppressed(self, *, now: dt.datetime) -> int:
+        """Return to how many addresses nothing is sent."""
+        return await self._readers.read(functools.partial(suppressions.count, now=now))
+
     async def kept_payloads(self) -> int:
         """Return of how many notifications that failed the payload is kept."""
         return await self._readers.read(kept.count)
@@ -169,6 +181,9 @@ class DeliveryHalf(half.Half):
     async def wipe_namespace(self, namespace_uid: str) -> None:
         """Wipe what is kept of a namespace that is gone."""
         await self._in_steps(functools.partial(kept.wipe_namespace, namespace_uid=namespace_uid))
+        await self._writer.submit(
+            functools.partial(suppressions.clear, namespace_uid=namespace_uid, organization=None, addresses=None)
+        )
 
     async def drop(self, namespace_uid: str, notification_id: str) -> None:
         """Wipe what is kept of a notification that has ended."""

@@ -11,7 +11,7 @@ from mailtier.sender import filing, ports
 from mailtier.sender.between import displays as displays_port
 from mailtier.sender.between import requests as requests_port
 from mailtier.sender.queueing import payloads
-from mailtier.sender.storage.sqlite import changes, intake, rows
+from mailtier.sender.storage.sqlite import changes, intake, rows, suppressions
 from mailtier.sender.storage.sqlite.failed import kept, listing, resending
 from mailtier.sender.storage.sqlite.halves import displays, half, requests
 
@@ -118,6 +118,24 @@ class IntakeHalf(half.Half):
                 expires_at=expires_at,
                 quota=quota,
                 room=self._room,
+            )
+        )
+
+    async def suppressions(
+        self, namespace_uid: str, *, now: dt.datetime, after: filing.SuppressionKey, limit: int
+    ) -> filing.SuppressionPage:
+        """Return a part of the addresses to which nothing is sent; see `filing.FilingQueue`."""
+        return await self._readers.read(
+            functools.partial(suppressions.read_page, namespace_uid=namespace_uid, now=now, after=after, limit=limit)
+        )
+
+    async def clear_suppressions(
+        self, namespace_uid: str, *, organization: str | None, addresses: Sequence[str] | None
+    ) -> int:
+        """Let addresses be tried again; see `filing.FilingQueue`."""
+        return await self._writer.submit(
+            functools.partial(
+                suppressions.clear, namespace_uid=namespace_uid, organization=organization, addresses=addresses
             )
         )
 
