@@ -43,7 +43,9 @@ class ClientConnection(asyncio.Protocol):
         self._port = port
         self._inner: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
+        # One timer for many requests: it looks when it fires whether the end is still as it was.
         self._timer: asyncio.TimerHandle | None = None
+        self._ends_at: float | None = None
         self._place: places.HeldPlace | None = None
         self._accepted = accepted
         self.client = client
@@ -94,9 +96,12 @@ class ClientConnection(asyncio.Protocol):
 
     def within(self, seconds: float) -> None:
         """End the connection after so many seconds, unless a later stage says otherwise."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._late)
+        loop = asyncio.get_running_loop()
+        self._ends_at = loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._ends_at:
+            self._stop_timer()
+        if self._timer is None:
+            self._timer = loop.call_at(self._ends_at, self._look_at_time)
 
     def forget(self) -> None:
         """Note that it has ended."""
@@ -157,11 +162,18 @@ class ClientConnection(asyncio.Protocol):
         if self._transport is None:
             return
         if seconds is None:
-            self._stop_timer()
+            self._ends_at = None
         else:
             self.within(seconds)
 
-    def _late(self) -> None:
+    def _look_at_time(self) -> None:
         self._timer = None
+        if self._ends_at is None:
+            # It is at something that has no end here; the next stage starts the timer again.
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._ends_at:
+            self._timer = loop.call_at(self._ends_at, self._look_at_time)
+            return
         callers.count_connection_ended(port=self._port.name, cause="late")
         self.abort()

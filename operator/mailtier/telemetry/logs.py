@@ -36,6 +36,11 @@ def get_logger(name: str) -> Logger:
     return logger
 
 
+def tells_details(name: str) -> bool:
+    """Return whether lines at DEBUG of a logger are written; to be asked where gathering what they say is work."""
+    return logging.getLogger(name).isEnabledFor(logging.DEBUG)
+
+
 def bound(**values: object) -> contextlib.AbstractContextManager[None]:
     """Return a context in which every line, of this task and of those it starts, has these values."""
     return structlog.contextvars.bound_contextvars(**values)

@@ -306,12 +306,12 @@ def count_unusable_settings(*, component: str) -> None:
 
 def count_intake_request(*, route: str, code: int) -> None:
     """Count a request to the intake; `route` is the route's pattern, never the path that was asked for."""
-    _intake_requests.labels(route=route, code=str(code)).inc()
+    _intake_requests.labels(route, str(code)).inc()
 
 
 def count_accepted(*, category: str, source: Literal["http", "object"]) -> None:
     """Count a notification that was durably queued."""
-    _accepted.labels(category=_category(category), source=source).inc()
+    _accepted.labels(_category(category), source).inc()
 
 
 def count_refused(*, category: str | None, reason: str) -> None:

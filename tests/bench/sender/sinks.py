@@ -11,7 +11,7 @@ import subprocess
 
 from kit import binaries, certs, ports, processes, toolchain, wait
 
-_START_SECONDS = 10
+_START_SECONDS = 30
 _PLACES = "/usr/sbin:/usr/local/sbin:/usr/bin"
 
 

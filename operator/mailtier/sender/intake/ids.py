@@ -1,7 +1,6 @@
 """Identifiers that sort by the time they were made."""
 
 import datetime as dt
-import uuid
 from collections.abc import Callable
 from typing import Final
 
@@ -39,4 +38,5 @@ class TimeSortedIds:
         self._last = max(self._last + 1, milliseconds << _COUNTER_BITS | start)
         at, counter = divmod(self._last, 1 << _COUNTER_BITS)
         value = at << 80 | _VERSION << 76 | counter << 64 | _VARIANT << _TAIL_BITS | tail
-        return str(uuid.UUID(int=value))
+        digits = f"{value:032x}"
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -7,12 +7,12 @@ import asyncio
 import dataclasses
 import datetime as dt
 import typing
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeAlias
 
 from mailtier.api import notification, vocabulary
 from mailtier.sender import ports
-from mailtier.sender.intake import admission, ids, windows
+from mailtier.sender.intake import admission, gathering, ids, windows
 from mailtier.sender.net import shares
 from mailtier.settings import effective
 from mailtier.telemetry import logs, metrics
@@ -85,12 +85,14 @@ class _Entry:
 
     Attributes:
         organization: Whose it is.
+        origin: Where it comes from, for the log.
         counted: Whether it counts as a password recovery of this minute.
         wait_seconds: Until the next recovery may be taken, where this one can only be a repeat; else 0.
         audited: What would refuse it if the host's policy were enforced.
     """
 
     organization: effective.OrganizationKey
+    origin: Source
     added: ports.NewNotification
     quota: ports.QueueQuota
     counted: bool
@@ -130,6 +132,7 @@ class Taking:
         self._commit_seconds = commit_seconds
         self._recoveries = windows.Windows(RECOVERIES_PER_MINUTE, monotonic=monotonic)
         self._turns = shares.Shares("commits", total=1, each=1)
+        self._alone = gathering.Gathering(self._store)
         self._storing: set[asyncio.Task[Any]] = set()
 
     async def take(
@@ -148,11 +151,12 @@ class Taking:
         entry = self._prepare(content, settings, source)
         if not isinstance(entry, _Entry):
             raise entry
+        told = self._alone.offer(entry, weight_bytes=_weight_bytes(content))
+        late = asyncio.get_running_loop().call_later(self._commit_seconds, _give_up, told)
         try:
-            async with asyncio.timeout(self._commit_seconds):
-                (verdict,) = await asyncio.shield(self._begin(self._store_one(entry, source)))
-        except TimeoutError:
-            raise UnansweredError from None
+            verdict = await told
+        finally:
+            late.cancel()
         if not isinstance(verdict, ports.Enqueued):
             raise verdict
         return verdict
@@ -178,6 +182,7 @@ class Taking:
 
     async def drain(self) -> None:
         """Return when everything that was being stored is stored and handed on."""
+        await self._alone.drain()
         await asyncio.gather(*self._storing, return_exceptions=True)
 
     def _begin(self, storing: Coroutine[Any, Any, Sequence[Verdict]]) -> asyncio.Task[Sequence[Verdict]]:
@@ -202,6 +207,7 @@ class Taking:
             return RecoveriesExceededError(settings.organization, wait_seconds=wait_seconds)
         return _Entry(
             organization=settings.organization,
+            origin=source,
             added=admission.new_notification(
                 content,
                 settings,
@@ -216,29 +222,6 @@ class Taking:
             audited=admission.audit(content, settings),
         )
 
-    async def _store_one(self, entry: _Entry, source: Source) -> Sequence[Verdict]:
-        verdicts = await self._store([entry], self._enqueue(entry))
-        (verdict,) = verdicts
-        if isinstance(verdict, ports.Enqueued) and not verdict.repeated:
-            _log.info(
-                "notification queued",
-                id=verdict.id,
-                organization=str(entry.organization),
-                category=str(entry.added.category),
-                recipients=len(verdict.pending),
-                **_origin(source, entry.organization),
-            )
-        return verdicts
-
-    async def _enqueue(self, entry: _Entry) -> Sequence[ports.Enqueued | ports.Unqueued]:
-        try:
-            return [await self._queue.enqueue(entry.added, quota=entry.quota)]
-        except (ports.QuotaExceededError, ports.IdempotencyConflictError) as error:
-            return [error]
-
-    async def _enqueue_all(self, entries: Sequence[_Entry]) -> Sequence[ports.Enqueued | ports.Unqueued]:
-        return await self._queue.enqueue_all([(entry.added, entry.quota) for entry in entries]) if entries else ()
-
     async def _store_portion(
         self,
         portion: Sequence[tuple[notification.Content, HttpsRequest]],
@@ -248,35 +231,27 @@ class Taking:
         with turn:
             prepared = [self._prepare(content, settings, source) for content, source in portion]
             entries = [entry for entry in prepared if isinstance(entry, _Entry)]
-            stored = iter(await self._store(entries, self._enqueue_all(entries)))
-        verdicts = [next(stored) if isinstance(entry, _Entry) else entry for entry in prepared]
-        new = [verdict.id for verdict in verdicts if isinstance(verdict, ports.Enqueued) and not verdict.repeated]
-        if new:
-            _, source = portion[0]
-            _log.info(
-                "notifications queued",
-                first=new[0],
-                last=new[-1],
-                count=len(new),
-                organization=str(settings.organization),
-                **_origin(source, settings.organization),
-            )
-        return verdicts
+            stored = iter(await self._store(entries))
+        return [next(stored) if isinstance(entry, _Entry) else entry for entry in prepared]
 
-    async def _store(
-        self, entries: Sequence[_Entry], storing: Awaitable[Sequence[ports.Enqueued | ports.Unqueued]]
-    ) -> Sequence[Verdict]:
-        """Hand what was stored to delivery, count it, and return what became of each."""
-        found: Sequence[Verdict] = [UnansweredError() for _ in entries]
+    async def _store(self, entries: Sequence[_Entry]) -> Sequence[Verdict]:
+        """Store notifications in one commit, hand them to delivery, count them, and return what became of each."""
+        if not entries:
+            return ()
+        found: Sequence[Verdict]
         try:
-            found = await storing
+            found = await self._queue.enqueue_all([(entry.added, entry.quota) for entry in entries])
         except ports.StorageFullError as error:
             found = [error for _ in entries]
         except ports.StorageBrokenError:
-            pass
-        finally:
-            for entry, verdict in zip(entries, found, strict=True):
-                self._note(entry, verdict)
+            found = [UnansweredError() for _ in entries]
+        except Exception:
+            # Of several each is stored by itself then (`gathering`), and counts when that is over.
+            if len(entries) == 1:
+                self._note(entries[0], UnansweredError())
+            raise
+        for entry, verdict in zip(entries, found, strict=True):
+            self._note(entry, verdict)
         return [_explained(entry, verdict) for entry, verdict in zip(entries, found, strict=True)]
 
     def _note(self, entry: _Entry, verdict: Verdict) -> None:
@@ -287,6 +262,16 @@ class Taking:
             )
             if entry.audited is not None:
                 metrics.count_would_refuse(reason=str(entry.audited.reason))
+            # For each notification, and so not at the usual level: a line costs as much as storing what it tells of.
+            if logs.tells_details(__name__):
+                _log.debug(
+                    "notification queued",
+                    id=verdict.id,
+                    organization=str(entry.organization),
+                    category=str(entry.added.category),
+                    recipients=len(verdict.pending),
+                    **_origin(entry.origin, entry.organization),
+                )
         elif entry.counted:
             self._recoveries.give_back(entry.added.lane)
 
@@ -308,6 +293,17 @@ def _portions(
         portions[-1].append((content, source))
         room -= wanted
     return portions
+
+
+def _weight_bytes(content: notification.Content) -> int:
+    """Return about how much a notification takes in memory and in a commit."""
+    return len(content.text or "") + sum(map(len, (content.data or {}).values()))
+
+
+def _give_up(told: asyncio.Future[Verdict]) -> None:
+    """Have whoever waits for a verdict wait no longer."""
+    if not told.done():
+        told.set_result(UnansweredError())
 
 
 def _explained(entry: _Entry, verdict: Verdict) -> Verdict:

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Final
 
+import msgspec
 from aiohttp import web
 
 from mailtier.api import notification, vocabulary
@@ -14,6 +15,7 @@ from mailtier.settings import effective
 
 KEY_HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
+_JSON: Final = "application/json; charset=utf-8"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +56,13 @@ class Service:
         organization = settings.organization
         key = _idempotency_key(request)
         bodies.require_json(request)
-        # While it waits for room too: else requests that wait would hold places which no newcomer gets.
-        with request[entrance.CONNECTION].reading():
-            read = await self._bodies.read(organization.namespace, request.read)
+        if request.content.is_eof():
+            # All of it is there, as it mostly is: it waits for no room, and holds none that a slow one could use.
+            read = await request.read()
+        else:
+            # While it waits for room too: else requests that wait would hold places which no newcomer gets.
+            with request[entrance.CONNECTION].reading():
+                read = await self._bodies.read(organization.namespace, request.read)
         content = body.parse(read, decoding.SINGLE)
         try:
             enqueued = await self._parts.taking.take(
@@ -65,11 +71,13 @@ class Service:
         except taking.NOT_TAKEN as error:
             raise rejections.problem_of(error, content.category, organization) from None
         path = openapi.ITEM.format(namespace=organization.namespace, organization=organization.name, id=enqueued.id)
-        headers = {"Location": path, **({REPLAYED_HEADER: "true"} if enqueued.repeated else {})}
+        headers = {"Location": path, "Content-Type": _JSON}
+        if enqueued.repeated:
+            headers[REPLAYED_HEADER] = "true"
         answer: dict[str, Any] = {"id": enqueued.id, "status": path}
         if (held := hold_of(self._parts, settings, content.category)) is not None:
             answer["held"] = {"reason": held.reason, "message": held.message}
-        return web.json_response(answer, status=202, headers=headers)
+        return web.Response(status=202, body=msgspec.json.encode(answer), headers=headers)
 
     async def look_up(self, request: web.Request) -> web.Response:
         """Return where a notification's recipients stand."""

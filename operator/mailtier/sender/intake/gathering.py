@@ -1,0 +1,93 @@
+"""Storing what comes alone together: while one commit is under way, what arrives gathers for the next.
+
+A task, a hop to the queue's thread and a wake-up for each would cost more than the statements do, and a thread that is
+woken for each takes the interpreter from the loop as often. Whoever comes while nothing is under way waits for nobody.
+"""
+
+import asyncio
+import collections
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+AT_ONCE: Final = 64
+"""Of what is stored in one commit; whoever comes meanwhile waits for no more than that."""
+AT_ONCE_BYTES: Final = 4 * 1024 * 1024
+
+_OF_ONE_ITEM: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What says that an item cannot be stored, and that nothing was. Of other errors nobody knows what was stored."""
+
+_Item = TypeVar("_Item")
+_Verdict = TypeVar("_Verdict")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Waiting(Generic[_Item, _Verdict]):
+    """What is to be stored, about how large it is, and who waits for its verdict."""
+
+    item: _Item
+    weight_bytes: int
+    told: asyncio.Future[_Verdict]
+
+
+class Gathering(Generic[_Item, _Verdict]):
+    """Items on their way into commits.
+
+    Args:
+        store: Stores items, and returns the verdict on each, in their order.
+    """
+
+    def __init__(self, store: Callable[[Sequence[_Item]], Awaitable[Sequence[_Verdict]]]) -> None:
+        self._store = store
+        self._waiting: collections.deque[_Waiting[_Item, _Verdict]] = collections.deque()
+        self._storing: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """Return whether something is under way, as 0 or 1."""
+        return self._storing is not None
+
+    def offer(self, item: _Item, *, weight_bytes: int) -> asyncio.Future[_Verdict]:
+        """Return what will have become of an item; it is stored also if nobody waits for that any more."""
+        told: asyncio.Future[_Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(item, weight_bytes, told))
+        if self._storing is None:
+            # It begins when the present turn of the loop is over: what else arrived in that goes with it.
+            self._storing = asyncio.create_task(self._run(), name="intake-store")
+        return told
+
+    async def drain(self) -> None:
+        """Return when everything is stored."""
+        while self._storing is not None:
+            await asyncio.wait((self._storing,))
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._store_all(self._next())
+        finally:
+            self._storing = None
+
+    def _next(self) -> Sequence[_Waiting[_Item, _Verdict]]:
+        portion: list[_Waiting[_Item, _Verdict]] = []
+        weight_bytes = 0
+        while self._waiting and len(portion) < AT_ONCE and weight_bytes < AT_ONCE_BYTES:
+            weight_bytes += self._waiting[0].weight_bytes
+            portion.append(self._waiting.popleft())
+        return portion
+
+    async def _store_all(self, portion: Sequence[_Waiting[_Item, _Verdict]]) -> None:
+        try:
+            verdicts = await self._store([waiting.item for waiting in portion])
+        except Exception as error:  # noqa: BLE001  # Whatever it is, it belongs to whoever waits for it.
+            if len(portion) > 1 and isinstance(error, _OF_ONE_ITEM):
+                # Each by itself: what one fails of is not the others' fault, who may be of other tenants.
+                for waiting in portion:
+                    await self._store_all((waiting,))
+                return
+            for waiting in portion:
+                if not waiting.told.done():
+                    waiting.told.set_exception(error)
+        else:
+            for waiting, verdict in zip(portion, verdicts, strict=True):
+                if not waiting.told.done():
+                    waiting.told.set_result(verdict)
