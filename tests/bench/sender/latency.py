@@ -2,17 +2,11 @@
 
 import asyncio
 import collections.abc
-import contextlib
-import json
-import pathlib
-import sys
 import time
 
 from bench import report
-from bench.sender import client, ground, sinks, table, whole_way
-from kit import processes
-
-_SERVER = "bench.sender.timing"
+from bench.sender import client, ground, table, whole_way
+from kit import timed_server
 
 
 def new_table() -> table.Table:
@@ -33,18 +27,6 @@ def new_table() -> table.Table:
     )
 
 
-@contextlib.contextmanager
-def server(folder: pathlib.Path, port: int) -> collections.abc.Iterator[processes.Child]:
-    """Give the server that notes when it has answered; it writes `times` into the folder when it ends."""
-    argv: list[str | pathlib.Path] = [sys.executable, "-m", _SERVER, str(port), folder / "times"]
-    child = processes.start(argv, log=folder / "timing.log", env={"PYTHONPATH": str(pathlib.Path(__file__).parents[2])})
-    try:
-        sinks.until_listening(child, port)
-        yield child
-    finally:
-        child.stop()
-
-
 def measure(on: ground.Ground, measured: ground.Measured, into: table.Table, *, rate: float, seconds: float) -> None:
     """Add a row.
 
@@ -57,14 +39,14 @@ def measure(on: ground.Ground, measured: ground.Measured, into: table.Table, *, 
     """
     count = int(rate * seconds)
     prepared = whole_way.requests(on.organizations, count)
-    with server(on.folder, on.port):
+    with timed_server.TimedServer(on.folder, port=on.port) as server:
         whole_way.warm_up(on, measured)
         accepted, before = measured.accepted(), sum(measured.used().cpu_seconds)
         due, answered_by = asyncio.run(_send(measured, prepared, rate=rate))
         measured.until_accepted(accepted + count)
         used = sum(measured.used().cpu_seconds) - before
-    answered = json.loads((on.folder / "times").read_text(encoding="ascii"))
-    taken = [(answered[str(number)] - at) * 1000 for number, at in enumerate(due)]
+        answered = server.answered()
+    taken = [(answered[number].at - at) * 1000 for number, at in enumerate(due)]
     into.add(
         organizations=len(on.organizations),
         rate=rate,

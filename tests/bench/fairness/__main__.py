@@ -1,0 +1,164 @@
+"""Measure what the command line asks for, and print the table; see the package."""
+
+import argparse
+import asyncio
+import collections.abc
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+
+from bench.sender import table
+from kit import fairness
+from mailtier.settings import effective
+
+_WAIT_BOUND, _RATE_BOUND = 1.2, 0.95
+_RELAY_SECONDS = 0.02
+_CONNECTIONS, _PER_MINUTE, _MINUTES = 3, 30, 3
+_ROUNDS = 3
+_SETTLING_SECONDS = 5.0
+
+
+class Bench:
+    """The scenarios, each with a sender of its own.
+
+    Args:
+        options: Of the command line.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._organizations: int = options.organizations
+        self._lost = self._organizations * 3 // 10
+        self._rate: float = options.rate
+        self._paced = int(options.rate * options.seconds)
+        self._burst: int = options.burst
+        self._queued: int = options.queued
+        self._directory = options.directory
+        self.into = table.Table(
+            name="fairness",
+            title=f"Fairness: {self._organizations:,} organizations, {self._rate:.0f} messages a second of the others",
+            columns={
+                "scenario": "scenario",
+                "p50_ms": "p50, ms",
+                "p99_ms": "p99, ms",
+                "per_second": "messages/s at once",
+                "cpu_us": "CPU µs a message",
+                "found": "found",
+                "bound": "bound",
+                "verdict": "verdict",
+            },
+        )
+
+    async def dead(self, folder: pathlib.Path) -> None:
+        """Three of ten organizations have servers that are dead in five ways."""
+        async with fairness.Field(folder) as field:
+            teams = [field.healthy(number) for number in range(self._organizations - self._lost)]
+            alone = await self._felt(field, teams)
+            lost = [field.lost(number) for number in range(self._lost)]
+            await field.queue(lost, 10 * self._lost)
+            await asyncio.sleep(_SETTLING_SECONDS)
+            self._compare("healthy, beside none", f"beside {self._lost} dead", alone, await self._felt(field, teams))
+
+    async def loud(self, folder: pathlib.Path) -> None:
+        """One organization has very many messages queued at the relay that all inherit."""
+        async with fairness.Field(folder, delay_seconds=_RELAY_SECONDS) as field:
+            _, *teams = [field.sharing(name, max_connections=10) for name in ("", *_names(self._organizations))]
+            alone = await self._felt(field, teams)
+            numbers = await field.queue([field.sharing("loud", max_connections=10)], self._queued)
+            beside = await self._felt(field, teams)
+            if numbers[-1] in field.alive.answered():
+                self.into.add(scenario="the long queue was too short to be beside anything", verdict="not measured")
+            # The loud one has what the others leave; so their burst is no throughput of theirs.
+            self._compare("others, beside none", f"beside {self._queued:,} of one", alone, beside, rate=False)
+
+    async def limits(self, folder: pathlib.Path) -> None:
+        """All share a relay with three connections and thirty messages a minute; its minutes are made to pass."""
+        async with fairness.Field(folder, delay_seconds=_RELAY_SECONDS) as field:
+            limits = {"max_connections": _CONNECTIONS, "endpoint_rate_per_minute": _PER_MINUTE}
+            _, *teams = [field.sharing(name, **limits) for name in ("", *_names(self._organizations))]
+            await field.queue(teams, len(teams))
+            minutes = fairness.Minutes(field)
+            await minutes.pass_by(_MINUTES)
+            found = {"connections": (minutes.most_connections(), _CONNECTIONS)}
+            found["a minute"] = (minutes.most_in_any(), _PER_MINUTE)
+            for name, (most, bound) in found.items():
+                verdict = "kept" if most <= bound else "BROKEN"
+                self.into.add(
+                    scenario=f"a shared relay's limit: {name}", found=f"{most}", bound=f"{bound}", verdict=verdict
+                )
+
+    async def _felt(self, field: fairness.Field, teams: collections.abc.Sequence[effective.Effective]) -> fairness.Felt:
+        """Return the best of some rounds, after one that opens connections."""
+        await field.feel(teams, rate=self._rate, paced=10, burst=len(teams))
+        felt = [await field.feel(teams, rate=self._rate, paced=self._paced, burst=self._burst) for _ in range(_ROUNDS)]
+        return fairness.Felt(
+            waits=min((each.waits for each in felt), key=statistics.fmean),
+            per_second=max(each.per_second for each in felt),
+            cpu_seconds=min(each.cpu_seconds for each in felt),
+        )
+
+    def _compare(
+        self, name: str, other: str, alone: fairness.Felt, beside: fairness.Felt, *, rate: bool = True
+    ) -> None:
+        self.into.add(scenario=name, **_figures(alone))
+        waits, per_second = beside.quantile(0.99) / alone.quantile(0.99), beside.per_second / alone.per_second
+        kept = waits <= _WAIT_BOUND and (not rate or per_second >= _RATE_BOUND)
+        self.into.add(
+            scenario=other,
+            **_figures(beside),
+            found=f"p99 {waits:.2f} x" + (f", {per_second:.2f} x the rate" if rate else ""),
+            bound=f"{_WAIT_BOUND} x" + (f", {_RATE_BOUND} x" if rate else ""),
+            verdict="kept" if kept else "BROKEN",
+        )
+
+
+SCENARIOS = {"dead": Bench.dead, "loud": Bench.loud, "limits": Bench.limits}
+
+
+def _names(count: int) -> list[str]:
+    return [f"team-{number}" for number in range(count)]
+
+
+def _figures(felt: fairness.Felt) -> dict[str, float]:
+    return {
+        "p50_ms": felt.quantile(0.5) * 1000,
+        "p99_ms": felt.quantile(0.99) * 1000,
+        "per_second": felt.per_second,
+        "cpu_us": felt.cpu_seconds * 1e6,
+    }
+
+
+def main() -> int:
+    """Measure, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench.fairness", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(SCENARIOS), help="may be repeated")
+    parser.add_argument("--organizations", type=int, default=1_000)
+    parser.add_argument("--rate", type=float, default=100.0, help="messages a second, of all who are measured")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each round at that rate")
+    parser.add_argument("--burst", type=int, default=2_000, help="messages of each round at once")
+    parser.add_argument("--queued", type=int, default=100_000, help="messages of the loud one")
+    parser.add_argument("--directory", help="on the volume in question; the system's temporary directory by default")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there as well")
+    options = parser.parse_args()
+    about: dict[str, object] = {**table.machine()}
+    print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+    bench = Bench(options)
+    for name in options.only or SCENARIOS:
+        started = time.monotonic()
+        try:
+            with tempfile.TemporaryDirectory(prefix="mailtier-bench-", dir=options.directory) as folder:
+                asyncio.run(SCENARIOS[name](bench, pathlib.Path(folder)))
+        except Exception as error:  # noqa: BLE001  # One that fails is said to, and costs the others nothing.
+            traceback.print_exc()
+            bench.into.add(scenario=f"{name}: failed, {error!r:.200}")
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    print(f"\nload at the end: {table.machine()['load']}")
+    if options.json is not None:
+        table.write(options.json, about, [bench.into])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
