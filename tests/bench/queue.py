@@ -92,7 +92,7 @@ async def deliver(queue: ports.Queue, *, connections: int) -> None:
 def statements(directory: pathlib.Path) -> tuple[float, float]:
     """Return the microseconds of CPU that inserting and finishing a notification take, without loop and threads."""
     room = volume.Room(directory / "reserve", full_at=2.0, reserve_bytes=4096)
-    connection = schema.open_writer(directory / "statements.sqlite3")
+    connection = schema.open_writer(directory / "statements.sqlite3", volume.WriteTurns(directory / "turns"))
     offers = [
         intake.Offering(
             entries=[intake.Entry(notification=new, payload=payloads.encode(new), quota=_QUOTA)],

@@ -26,6 +26,9 @@ _PAUSE_SECONDS = 0.1
 _LONGEST_LIFE_SECONDS = 3.5
 """From its start until it is ready a sender takes one to two seconds: some kills come before that, most after."""
 
+_SUPERVISOR = "supervisor"
+_VICTIMS = ("intake", "delivery", _SUPERVISOR)
+
 _CATEGORIES = tuple(
     category for category in vocabulary.Category if category is not vocabulary.Category.PASSWORD_RECOVERY
 )
@@ -90,7 +93,12 @@ async def test_acknowledged_notifications_survive_kills(
             kubeconfig=account,
             namespace=system,
             # As many delays as kills: a message that was in doubt at each of them is resent, and not given up.
-            arguments=["--full-at=1.0", "--quota-messages=100000", *["--in-doubt-delay=0.5"] * kills],
+            arguments=[
+                "--full-at=1.0",
+                "--quota-messages=100000",
+                f"--most-deaths={kills + 1}",
+                *["--in-doubt-delay=0.5"] * kills,
+            ],
         ) as running,
     ):
         organizations = _publish(cluster, system, relay=relay, own=own)
@@ -148,11 +156,19 @@ async def _send_and_kill(load: _Load, client: intake.Client, *, kills: int, noti
         for number in range(notifications * kill // kills, notifications * (kill + 1) // kills):
             released.put_nowait(number)
         await asyncio.sleep(load.chance.uniform(0, _LONGEST_LIFE_SECONDS))
-        await asyncio.to_thread(load.running.kill)
-        load.running.start(wait_ready=False)
+        await asyncio.to_thread(_kill, load.running, load.chance.choice(_VICTIMS))
     for _ in workers:
         released.put_nowait(None)
     await asyncio.gather(*workers)
+
+
+def _kill(running: sender.Sender, victim: str) -> None:
+    """Kill one of the processes; the supervisor starts its children again, and we the supervisor."""
+    if victim == _SUPERVISOR:
+        running.kill()
+        running.start(wait_ready=False)
+    else:
+        running.signal_role(victim)
 
 
 async def _until_accepted(load: _Load, client: intake.Client) -> None:

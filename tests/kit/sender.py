@@ -1,8 +1,11 @@
 """The sender in a process of its own, with the rights that it has in a cluster and no others."""
 
 import collections.abc
+import contextlib
 import json
+import os
 import pathlib
+import signal
 import ssl
 import sys
 import typing
@@ -13,7 +16,7 @@ from kit import cluster as cluster_kit
 from kit import ports, processes, wait
 from mailtier.api import feed
 
-_START_SECONDS = 30
+_START_SECONDS = 60
 _ACCOUNT = "mailtier"
 
 
@@ -161,8 +164,25 @@ class Sender:
             return 0, ""
 
     def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End it with SIGKILL: its supervisor, whose children notice that."""
         self.child.kill()
+
+    def pid_of(self, role: str) -> int | None:
+        """Return the process of one of its roles, `intake` or `delivery`; None while it does not run."""
+        for pid in processes.family(self.child.pid):
+            # It may have ended meanwhile.
+            with contextlib.suppress(OSError):
+                if f"--role={role}" in pathlib.Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0"):
+                    return pid
+        return None
+
+    def signal_role(self, role: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send one of its roles a signal, once it runs."""
+        wait.until(lambda: self.pid_of(role), within_seconds=_START_SECONDS, why=f"{role} runs")
+        pid = self.pid_of(role)
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> int:
         """Return the exit status after SIGTERM."""

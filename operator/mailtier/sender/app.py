@@ -1,25 +1,28 @@
-"""The sender's process: intake and delivery in one, wired together.
+"""The sender's processes, wired together: the intake's, and delivery's.
 
-It is crash-only: what counts is on disk before anybody hears of it, so that a part that fails ends the process, and
+They are crash-only: what counts is on disk before anybody hears of it, so that a part that fails ends its process, and
 the next one goes on. SIGTERM only makes the end cheaper: nothing new is taken, and what is on the wire is finished.
 """
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import functools
 import random
 import time
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from typing import Any, Final
 
 from mailtier.kube import client
-from mailtier.sender import clock, ports, settings_source
+from mailtier.sender import clock, settings_source
+from mailtier.sender.between import bell
 from mailtier.sender.net import resolver
 from mailtier.sender.queueing import crashes
 from mailtier.sender.roles import delivery, intake
 from mailtier.sender.roles import options as role_options
 from mailtier.sender.storage.sqlite import embedded
+from mailtier.sender.supervising import leash
 from mailtier.serving import health
 from mailtier.telemetry import lag, logs, tasks
 
@@ -33,24 +36,59 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)  # noqa: TID251  # Here the program is wired up.
 
 
-async def run(options: role_options.SenderOptions) -> None:
-    """Run until SIGTERM or SIGINT.
+async def run_intake(options: role_options.SenderOptions) -> None:
+    """Run the intake until SIGTERM or SIGINT.
 
     Raises:
-        InUseError: Another sender has the queue.
+        InUseError: Another intake has the queue.
         NewerSchemaError: A newer version of this program wrote the queue.
         DamagedError: Parts of the queue cannot be read.
         CertificateError: The intake has no usable certificate.
         OSError: A folder, the socket or a port cannot be had.
         EndedError: A part ended unasked; the process has to start again.
     """
-    stop = asyncio.Event()
-    tasks.stop_on_signals(stop)
-    options.socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    chance = random.SystemRandom()
-    ticking = clock.Clock(wall=_now, monotonic=time.monotonic, random=chance.random)
     async with contextlib.AsyncExitStack() as stack:
-        queue = await embedded.open_queue(
+        surroundings = await stack.enter_async_context(_surroundings(options))
+        queue = await embedded.open_intake(
+            options.data_dir / role_options.QUEUE_FOLDER, limits=embedded.VolumeLimits(full_at=options.full_at)
+        )
+        stack.push_async_callback(queue.close)
+
+        def note_replies() -> None:
+            parts.delivery.note_replies()
+
+        def note_shown() -> None:
+            parts.delivery.note_shown()
+
+        rung = stack.enter_context(
+            bell.IntakeBell(
+                options.socket_dir, on_cursor=queue.news.announce, on_replies=note_replies, on_shown=note_shown
+            )
+        )
+        parts = intake.IntakeParts(
+            options,
+            queue=queue,
+            api=surroundings.api,
+            settings=surroundings.settings,
+            ticking=surroundings.ticking,
+            on_pending=rung.ring,
+            on_asked=rung.ring_asked,
+        )
+        await _serve_health(options, parts.checks(), stack)
+        await parts.open(stack)
+        await _run(options, surroundings, parts.running())
+    _log.info("ended", role=options.role)
+
+
+async def run_delivery(options: role_options.SenderOptions) -> None:
+    """Run delivery until SIGTERM or SIGINT.
+
+    Raises:
+        InUseError, NewerSchemaError, DamagedError, OSError, EndedError: As `run_intake`.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        surroundings = await stack.enter_async_context(_surroundings(options))
+        queue = await embedded.open_delivery(
             options.data_dir / role_options.QUEUE_FOLDER,
             now=_now,
             in_doubt=functools.partial(crashes.decide_in_doubt, delays=options.in_doubt_delays),
@@ -58,42 +96,99 @@ async def run(options: role_options.SenderOptions) -> None:
             keep_failed=options.keep_failed,
         )
         stack.push_async_callback(queue.close)
-        api = await stack.enter_async_context(client.Client(options.connection))
         names = await stack.enter_async_context(resolver.Resolver())
-        await stack.enter_async_context(lag.watched())
-        settings = settings_source.SettingsSource(api, namespace=options.namespace, jitter=ticking.random)
 
-        def ring(pending: Iterable[ports.Pending]) -> None:
-            sending.deliverer.ring(pending)
+        def note_pending(pending: Iterable[bell.RungBacklog]) -> None:
+            parts.deliverer.ring(pending)
 
         def note_asked() -> None:
-            sending.answering.note_asked()
+            parts.answering.note_asked()
 
-        taking = intake.IntakeParts(
-            options,
-            queue=queue,
-            api=api,
-            settings=settings,
-            ticking=ticking,
-            on_pending=ring,
-            on_asked=note_asked,
+        # Heard from here on: what is queued before is found by the first look.
+        rung = stack.enter_context(
+            bell.DeliveryBell(
+                options.socket_dir,
+                on_pending=note_pending,
+                on_asked=note_asked,
+            )
         )
-        sending = delivery.DeliveryParts(
+        parts = delivery.DeliveryParts(
             options,
             queue=queue,
-            api=api,
+            api=surroundings.api,
             names=names,
-            settings=settings,
-            ticking=ticking,
-            on_reply=taking.delivery.note_replies,
-            on_shown=taking.delivery.note_shown,
+            settings=surroundings.settings,
+            ticking=surroundings.ticking,
+            on_reply=rung.ring_replies,
+            on_shown=rung.ring_shown,
         )
-        application = health.application("sender", ready={**taking.checks(), **sending.checks()})
+        queue.news.listen(rung.ring_cursor)
+        await _serve_health(options, parts.checks(), stack)
+        parts.open(stack)
+        await _run(options, surroundings, parts.running())
+    _log.info("ended", role=options.role)
+
+
+RUNS: Final[Mapping[str, Callable[[role_options.SenderOptions], Coroutine[Any, Any, None]]]] = {
+    "intake": run_intake,
+    "delivery": run_delivery,
+}
+"""What runs a role."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Surroundings:
+    """What both processes have."""
+
+    api: client.Client
+    settings: settings_source.SettingsSource
+    ticking: clock.Clock
+    stop: asyncio.Event
+    tied: leash.Leash | None
+
+
+@contextlib.asynccontextmanager
+async def _surroundings(options: role_options.SenderOptions) -> AsyncIterator[_Surroundings]:
+    stop = asyncio.Event()
+    tasks.stop_on_signals(stop)
+    tied = None if options.leash is None else leash.Leash(options.leash)
+    if tied is not None:
+        tied.watch()
+    options.socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    chance = random.SystemRandom()
+    ticking = clock.Clock(wall=_now, monotonic=time.monotonic, random=chance.random)
+    try:
+        async with client.Client(options.connection) as api, lag.watched():
+            yield _Surroundings(
+                api=api,
+                settings=settings_source.SettingsSource(api, namespace=options.namespace, jitter=ticking.random),
+                ticking=ticking,
+                stop=stop,
+                tied=tied,
+            )
+    finally:
+        if tied is not None:
+            tied.close()
+
+
+async def _serve_health(
+    options: role_options.SenderOptions, checks: Mapping[str, health.Check], stack: contextlib.AsyncExitStack
+) -> None:
+    application = health.application("sender", ready=checks)
+    if options.leash is None:
         await stack.enter_async_context(health.serve(application, host=options.health_host, port=options.health_port))
-        sending.open(stack)
-        await taking.open(stack)
-        _log.info("the sender is up", namespace=options.namespace)
-        # Stopped from the last to the first, so that intake ends before delivery does.
-        parts = {"settings": settings.run(), **sending.running(), **taking.running()}
-        await tasks.run(parts, stop=stop, grace_seconds=_GRACE_SECONDS)
-    _log.info("ended")
+    else:
+        await stack.enter_async_context(health.serve_beside(application, options.socket_dir / f"{options.role}.http"))
+
+
+async def _run(
+    options: role_options.SenderOptions,
+    surroundings: _Surroundings,
+    running: Mapping[str, Coroutine[Any, Any, object]],
+) -> None:
+    _log.info("the sender is up", namespace=options.namespace, role=options.role)
+    if surroundings.tied is not None:
+        surroundings.tied.say_up()
+    # Stopped from the last to the first.
+    parts = {"settings": surroundings.settings.run(), **running}
+    await tasks.run(parts, stop=surroundings.stop, grace_seconds=_GRACE_SECONDS)

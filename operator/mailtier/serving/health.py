@@ -2,8 +2,12 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import http
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import os
+import pathlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -20,6 +24,7 @@ LIMITS: Final = listener.Limits(connections=64, reserve=0, per_client=16, openin
 the place of whoever has the most, so that a probe is answered however many hold on."""
 _SHUTDOWN_SECONDS: Final = 2.0
 _HEAD_BYTES: Final = 4 * 1024
+_UMASK: Final = 0o177
 _HEADERS: Final = 32
 
 _log = logs.get_logger(__name__)
@@ -53,6 +58,48 @@ def application(
     app = web.Application(middlewares=[_once])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", export), *routes])
     return app
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlainAnswer:
+    """An answer as text."""
+
+    status: int
+    text: str
+    content_type: str = "text/plain; charset=utf-8"
+
+
+Page = Callable[[], Awaitable[PlainAnswer]]
+"""What a page of others' making answers."""
+
+
+def relay(pages: Mapping[str, Page]) -> web.Application:
+    """Return an application with pages that are put together for each request."""
+
+    def handler(page: Page) -> Handler:
+        async def answer(_request: web.Request) -> web.StreamResponse:
+            found = await page()
+            return web.Response(
+                status=found.status, body=found.text.encode(), headers={"Content-Type": found.content_type}
+            )
+
+        return answer
+
+    app = web.Application(middlewares=[_once])
+    app.add_routes([web.get(path, handler(page)) for path, page in pages.items()])
+    return app
+
+
+@contextlib.asynccontextmanager
+async def serve_beside(app: web.Application, path: pathlib.Path) -> AsyncIterator[None]:
+    """Serve on a Unix socket while the context lasts, for the supervisor; one that was left there is replaced."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, _bind(path)).start()
+        yield
+    finally:
+        await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
@@ -93,6 +140,17 @@ async def serve(
     finally:
         await listening.close()
         await runner.cleanup()
+
+
+def _bind(path: pathlib.Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    former = os.umask(_UMASK)
+    try:
+        bound.bind(str(path))
+    finally:
+        os.umask(former)
+    return bound
 
 
 @web.middleware

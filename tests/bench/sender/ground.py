@@ -32,7 +32,7 @@ _LIMITS = (
 _KNOWN_SECONDS = 60
 _FINISHED_SECONDS = 150
 _LONGEST_PAUSE_SECONDS = 2.0
-_SETTINGS = re.compile(r"^mailtier_settings (\S+)$", re.MULTILINE)
+_SETTINGS = re.compile(r'^mailtier_settings(?:\{part="delivery"\})? (\S+)$', re.MULTILINE)
 _ACCEPTED = re.compile(r'^mailtier_recipients_finished_total\{[^}]*state="accepted"[^}]*\} (\S+)$', re.MULTILINE)
 _FINISHED = re.compile(r"^mailtier_recipients_finished_total\{[^}]*\} (\S+)$", re.MULTILINE)
 

@@ -1,28 +1,38 @@
-"""`mailtier sender`: take notifications in, queue them, deliver them."""
+"""`mailtier sender`: take notifications in, queue them, deliver them.
+
+By default this process only supervises; what the intake and delivery import, it does not.
+"""
 
 import asyncio
 import datetime as dt
+import enum
+import importlib
 import pathlib
 import socket
-from typing import Annotated
+import sys
+from typing import Annotated, Final
 
 import typer
 
-from mailtier.api import feed, types
 from mailtier.cli import apps, failures, options
-from mailtier.kube import configuration, errors
-from mailtier.sender import app as process
-from mailtier.sender import ports
-from mailtier.sender.intake.http import certificates
 from mailtier.sender.queueing import retention
-from mailtier.sender.roles import options as role_options
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import schema
+from mailtier.sender.supervising import supervisor
+from mailtier.serving import health
 from mailtier.telemetry import logs, tasks
 
 app = apps.new()
 
-_SERVICE = "mailtier"
+
+_KEPT: Final = "168h"
+
+
+class Role(enum.StrEnum):
+    """What the process does."""
+
+    ALL = "all"
+    INTAKE = "intake"
+    DELIVERY = "delivery"
 
 
 @app.command()
@@ -52,13 +62,13 @@ def command(
         list[str] | None,
         typer.Option(
             help="A name or IP address that the certificate made here is for; may be repeated. By default those of the"
-            f" Service {_SERVICE}, of this host, and of loopback."
+            " Service mailtier, of this host, and of loopback."
         ),
     ] = None,
     ca_file: Annotated[
         pathlib.Path | None,
         typer.Option(
-            help=f"Where the intake's CA is published; by default {feed.AUTHORITY_NAME} beside the socket.",
+            help="Where the intake's CA is published; by default intake-ca.crt beside the socket.",
             envvar="MAILTIER_CA_FILE",
         ),
     ] = None,
@@ -71,23 +81,27 @@ def command(
         ),
     ] = "",
     quota_messages: Annotated[
-        int, typer.Option(help="Messages that one namespace may have queued, unless the host's policy says.", min=1)
-    ] = ports.QueueQuota().messages,
-    quota_bytes: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Bytes of subject, text and data that one namespace may have queued, unless the host's policy says.",
+            help="Messages that one namespace may have queued, unless the host's policy says; 5,000 by default.", min=1
+        ),
+    ] = None,
+    quota_bytes: Annotated[
+        int | None,
+        typer.Option(
+            help="Bytes of subject, text and data that one namespace may have queued, unless the host's policy says; 64"
+            " MiB by default.",
             min=1,
         ),
-    ] = ports.QueueQuota().payload_bytes,
+    ] = None,
     quota_stored_bytes: Annotated[
-        int,
+        int | None,
         typer.Option(
             help="Bytes of the volume that one namespace's notifications may take, finished or not; texts of what"
-            " failed go first, then records of what was finished.",
+            " failed go first, then records of what was finished; 128 MiB by default.",
             min=1,
         ),
-    ] = ports.QueueQuota().stored_bytes,
+    ] = None,
     full_at: Annotated[
         float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
     ] = volume.FULL_AT,
@@ -97,7 +111,7 @@ def command(
             help="How long the text of what failed or expired is kept, so that it can be sent again: at most 168h; 0s"
             " to wipe it at its end. That of a password recovery is always wiped."
         ),
-    ] = "168h",
+    ] = _KEPT,
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +119,19 @@ def command(
             " header of PROXY protocol version 2 whom they speak for; may be repeated. From elsewhere it is refused.",
         ),
     ] = None,
+    role: Annotated[
+        Role,
+        typer.Option(
+            help="What this process does: `intake` takes notifications in, `delivery` delivers them, beside each other"
+            " on one volume; `all` starts both, starts again what died, and shows health and metrics in one place."
+        ),
+    ] = Role.ALL,
+    leash: Annotated[
+        int | None, typer.Option(help="The descriptor that ties this process to its supervisor.", hidden=True)
+    ] = None,
+    most_deaths: Annotated[
+        int, typer.Option(help="So many deaths of its processes within a minute end the sender.", min=1, hidden=True)
+    ] = supervisor.MOST_DEATHS,
     in_doubt_delay: Annotated[
         list[float] | None,
         typer.Option(
@@ -123,44 +150,53 @@ def command(
     host, port = options.parse_listen(listen, "--listen")
     health_host, health_port = options.parse_listen(health_listen, "--health-listen")
     own_name, kept = _helo_name(helo_name), _keep_failed(keep_failed)
-    delays = [dt.timedelta(seconds=seconds) for seconds in in_doubt_delay] if in_doubt_delay else None
+    proxies = [options.parse_network(each, "--trusted-proxy") for each in trusted_proxy or ()]
+    if role is Role.ALL:
+        _supervise(socket_dir, host=health_host, port=health_port, most_deaths=most_deaths)
+        return
+    # Its imports are what the supervisor does without.
+    importlib.import_module("mailtier.cli.roles").run(
+        context=context or None,
+        kubeconfig=kubeconfig,
+        namespace=namespace or None,
+        names=tls_name,
+        role=role.value,
+        leash=leash,
+        data_dir=data_dir,
+        socket_dir=socket_dir,
+        host=host,
+        port=port,
+        health_host=health_host,
+        health_port=health_port,
+        tls_dir=tls_dir,
+        authority_file=ca_file,
+        helo_name=own_name,
+        quotas={"messages": quota_messages, "payload_bytes": quota_bytes, "stored_bytes": quota_stored_bytes},
+        full_at=full_at,
+        keep_failed=kept,
+        trusted_proxies=proxies,
+        in_doubt_delays=[dt.timedelta(seconds=seconds) for seconds in in_doubt_delay] if in_doubt_delay else None,
+    )
+
+
+def _supervise(socket_dir: pathlib.Path, *, host: str, port: int, most_deaths: int) -> None:
+    """Run both roles in processes of their own, with this one's arguments, until SIGTERM or SIGINT."""
+
+    def command_of(role: str, leash: int) -> list[str]:
+        return [sys.executable, "-m", "mailtier", *sys.argv[1:], f"--role={role}", f"--leash={leash}"]
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        tasks.stop_on_signals(stop)
+        running = supervisor.Supervisor(command_of, folder=socket_dir, most_deaths=most_deaths)
+        async with health.serve(health.relay(running.routes()), host=host, port=port):
+            await running.run(stop)
+
     try:
-        connection = configuration.load(context=context or None, kubeconfig=kubeconfig, namespace=namespace or None)
-        asyncio.run(
-            process.run(
-                role_options.SenderOptions(
-                    connection=connection,
-                    namespace=connection.namespace,
-                    data_dir=data_dir,
-                    socket_dir=socket_dir,
-                    host=host,
-                    port=port,
-                    health_host=health_host,
-                    health_port=health_port,
-                    tls_dir=tls_dir,
-                    tls_names=tls_name or _names(connection.namespace),
-                    authority_file=ca_file,
-                    helo_name=own_name,
-                    quota=ports.QueueQuota(
-                        messages=quota_messages, payload_bytes=quota_bytes, stored_bytes=quota_stored_bytes
-                    ),
-                    full_at=full_at,
-                    keep_failed=kept,
-                    trusted_proxies=[options.parse_network(each, "--trusted-proxy") for each in trusted_proxy or ()],
-                    in_doubt_delays=delays,
-                )
-            )
-        )
-    except errors.ConfigurationError as error:
-        raise failures.CommandError(str(error), status=failures.Status.USAGE) from error
-    except (
-        volume.InUseError,
-        schema.NewerSchemaError,
-        schema.DamagedError,
-        certificates.CertificateError,
-        tasks.EndedError,
-        OSError,
-    ) as error:
+        asyncio.run(run())
+    except supervisor.ChildRefusedError as error:
+        raise failures.CommandError(str(error), status=failures.Status(error.status)) from None
+    except (supervisor.TooManyDeathsError, OSError) as error:
         raise failures.CommandError(str(error)) from error
 
 
@@ -182,24 +218,13 @@ def _keep_failed(text: str) -> dt.timedelta:
     Raises:
         typer.BadParameter: It is no duration, or too long.
     """
+    if text == _KEPT:
+        return retention.FAILED_KEPT
     try:
-        found = types.parse_duration(text)
+        # What it imports is more than all of the supervisor.
+        found: dt.timedelta = importlib.import_module("mailtier.api.types").parse_duration(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--keep-failed") from None
     if found > retention.FAILED_KEPT:
         raise typer.BadParameter("must be 168h or less: records are kept for seven days", param_hint="--keep-failed")
     return found
-
-
-def _names(namespace: str) -> list[str]:
-    """Return what clients call the intake: the Service, this host for a port-forward, loopback for tests."""
-    service = f"{_SERVICE}.{namespace}.svc"
-    return [
-        service,
-        f"{service}.cluster.local",
-        f"{_SERVICE}.{namespace}",
-        socket.gethostname(),
-        "localhost",
-        "127.0.0.1",
-        "::1",
-    ]

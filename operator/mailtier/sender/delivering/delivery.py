@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 
 from mailtier.api import timers, vocabulary
 from mailtier.sender import clock, ports, settings_source
+from mailtier.sender.between import bell
 from mailtier.sender.delivering import applying, attempt, builder, claiming, keeper, recorder, showing
 from mailtier.sender.net import breaker
 from mailtier.sender.probing import prober
@@ -145,7 +146,7 @@ class Deliverer:
         """Return what is to be shown of organizations that wait for something."""
         return showing.look(self.held(), waiting=self._schedule, find=self._find, now=self._clock.monotonic())
 
-    def ring(self, pending: Iterable[ports.Pending]) -> None:
+    def ring(self, pending: Iterable[ports.Pending | bell.RungBacklog]) -> None:
         """Note that recipients were queued, so that those that are due are claimed at once."""
         self._keeper.ring(pending)
         self._wake.set()

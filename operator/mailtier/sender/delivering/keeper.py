@@ -9,6 +9,7 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
+from mailtier.sender.between import bell
 from mailtier.sender.delivering import claiming, ends, recorder
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
@@ -100,7 +101,7 @@ class Keeper:
         counts.update(("pause", str(wait.reason)) for wait in waiting)
         return counts
 
-    def ring(self, pending: Iterable[ports.Pending]) -> None:
+    def ring(self, pending: Iterable[ports.Pending | bell.RungBacklog]) -> None:
         """Note that recipients were queued."""
         for each in pending:
             self._claims.ring(ports.BacklogKey(lane=each.lane, category=each.category), each.due_at)

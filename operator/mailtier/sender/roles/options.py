@@ -37,6 +37,8 @@ class SenderOptions:
         full_at: Fraction of the volume in use at which new work is refused.
         trusted_proxies: From where the intake expects a header of PROXY protocol version 2, and takes its word.
         keep_failed: How long the text of notifications that failed is kept; no time at all to wipe it at their end.
+        role: Which of its processes it is: `intake` or `delivery`.
+        leash: The descriptor that ties it to its supervisor; None where it has none, and shows its own pages.
         in_doubt_delays: When messages that a crash left in doubt are resent; None for their category's schedule.
     """
 
@@ -56,4 +58,6 @@ class SenderOptions:
     full_at: float = volume.FULL_AT
     trusted_proxies: Sequence[listener.Network] = ()
     keep_failed: dt.timedelta = retention.FAILED_KEPT
+    role: str = ""
+    leash: int | None = None
     in_doubt_delays: Sequence[dt.timedelta] | None = None

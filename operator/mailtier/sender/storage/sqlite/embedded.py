@@ -7,18 +7,24 @@ import datetime as dt
 import functools
 import pathlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from mailtier.sender.queueing import crashes, retention
 from mailtier.sender.storage import journal, volume
-from mailtier.sender.storage.sqlite import claims, readers, recovery, schema, writer
+from mailtier.sender.storage.sqlite import changes, claims, readers, recovery, schema, writer
 from mailtier.sender.storage.sqlite.halves import delivery_half, half, intake_half, news
 
 _DATABASE: Final = "queue.sqlite3"
 _JOURNAL: Final = "completions.journal"
-_LOCK: Final = "queue.lock"
+_DELIVERY_LOCK: Final = "queue.lock"
+"""The name that a sender of one process had, so that neither runs beside the other."""
+_INTAKE_LOCK: Final = "intake.lock"
+_TURNS: Final = "writing.lock"
 _RESERVE: Final = "reserve"
+
+LOCK_SECONDS: Final = 5.0
+"""How long a process of before may have a role's lock still: it ends once it notices that its supervisor did."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +50,25 @@ async def open_queue(
     limits: VolumeLimits | None = None,
     keep_failed: dt.timedelta = retention.FAILED_KEPT,
 ) -> "EmbeddedQueue":
-    """Return the open queue, with what a dead process left behind recovered.
+    """Return both halves of the queue in one process; see `open_delivery` and `open_intake`."""
+    chosen = limits or VolumeLimits()
+    async with contextlib.AsyncExitStack() as opened:
+        await asyncio.to_thread(_lock, directory, _INTAKE_LOCK, 0.0, opened)
+        parts, completions = await _open_delivery(
+            directory, opened, now=now, in_doubt=in_doubt, limits=chosen, keep_failed=keep_failed, is_alone=True
+        )
+        return EmbeddedQueue(parts, completions=completions, keep_failed=keep_failed)
+
+
+async def open_delivery(
+    directory: pathlib.Path,
+    *,
+    now: Callable[[], dt.datetime],
+    in_doubt: crashes.InDoubtDecision = crashes.decide_in_doubt,
+    limits: VolumeLimits | None = None,
+    keep_failed: dt.timedelta = retention.FAILED_KEPT,
+) -> delivery_half.DeliveryHalf:
+    """Return delivery's half of the queue, with what a dead delivery left behind recovered.
 
     On a volume that is full, and whose reserve is used up, this waits until there is room for the recovery.
 
@@ -57,53 +81,113 @@ async def open_queue(
             `retention.FAILED_KEPT`, and no time at all to wipe them at their end, and those that were kept.
 
     Raises:
-        volume.InUseError: Another sender has it open.
+        volume.InUseError: Another delivery has it open.
         schema.NewerSchemaError: A newer version of this program wrote it.
         schema.DamagedError: Parts of it cannot be read.
     """
     async with contextlib.AsyncExitStack() as opened:
-        room, connection, notes = await asyncio.to_thread(_prepare, directory, limits or VolumeLimits(), opened)
+        parts, completions = await _open_delivery(
+            directory,
+            opened,
+            now=now,
+            in_doubt=in_doubt,
+            limits=limits or VolumeLimits(),
+            keep_failed=keep_failed,
+            is_alone=False,
+        )
+        return delivery_half.DeliveryHalf(parts, completions=completions, keep_failed=keep_failed)
+
+
+async def open_intake(directory: pathlib.Path, *, limits: VolumeLimits | None = None) -> intake_half.IntakeHalf:
+    """Return the intake's half of the queue, whether or not there is a delivery beside it.
+
+    Args:
+        directory: As above.
+        limits: How the volume is treated.
+
+    Raises:
+        volume.InUseError: Another intake has it open.
+        schema.NewerSchemaError, schema.DamagedError: As above.
+    """
+    chosen = limits or VolumeLimits()
+    async with contextlib.AsyncExitStack() as opened:
+        await asyncio.to_thread(_lock, directory, _INTAKE_LOCK, LOCK_SECONDS, opened)
+        turns, connection = await asyncio.to_thread(_connect, directory, opened)
+        room = volume.SharedRoom(directory / _RESERVE, full_at=chosen.full_at)
         told = news.News()
         commits = writer.Writer(
-            connection,
-            room=room,
-            truncate_every=(limits or VolumeLimits()).truncate_every,
-            on_change=told.announce,
+            connection, room=room, turns=turns, truncate_every=None, is_alone=False, on_change=told.announce
         )
         opened.push_async_callback(commits.close)
         reads = readers.Readers(directory / _DATABASE)
         opened.push_async_callback(reads.close)
-        # One by one, for the writer to fit them into what room there is.
-        await asyncio.gather(
-            *(
-                commits.submit(
-                    functools.partial(
-                        recovery.answer, note=note, now=now(), in_doubt=in_doubt, keep_failed=keep_failed
-                    ),
-                    essential=True,
-                )
-                for note in notes
-            )
+        told.announce(await reads.read(changes.current_cursor))
+        return intake_half.IntakeHalf(
+            half.Opened(commits=commits, reads=reads, room=room, told=told, closing=opened.pop_all())
         )
-        while await commits.submit(claims.adopt, essential=True):
-            pass
-        epoch = await commits.submit(recovery.begin, essential=True)
-        # Only now: a crash before the commit finds the notes again, and one after it finds that they are answered.
-        completions = await asyncio.to_thread(journal.Journal.create, directory / _JOURNAL, epoch=epoch)
-        opened.callback(completions.close)
-        parts = half.Opened(commits=commits, reads=reads, room=room, told=told, closing=opened.pop_all())
-        return EmbeddedQueue(parts, completions=completions, keep_failed=keep_failed)
 
 
-def _prepare(
-    directory: pathlib.Path, limits: VolumeLimits, opened: contextlib.AsyncExitStack
-) -> tuple[volume.Room, sqlite3.Connection, Sequence[crashes.Note]]:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = volume.Lock(directory / _LOCK)
-    opened.callback(lock.release)
-    room = volume.Room(directory / _RESERVE, full_at=limits.full_at, reserve_bytes=limits.reserve_bytes)
+async def _open_delivery(
+    directory: pathlib.Path,
+    opened: contextlib.AsyncExitStack,
+    *,
+    now: Callable[[], dt.datetime],
+    in_doubt: crashes.InDoubtDecision,
+    limits: VolumeLimits,
+    keep_failed: dt.timedelta,
+    is_alone: bool,
+) -> tuple[half.Opened, journal.Journal]:
+    await asyncio.to_thread(_lock, directory, _DELIVERY_LOCK, 0.0 if is_alone else LOCK_SECONDS, opened)
+    room = await asyncio.to_thread(_hold_room, directory, limits)
     opened.callback(room.close)
-    return room, schema.open_writer(directory / _DATABASE), journal.read(directory / _JOURNAL)
+    turns, connection = await asyncio.to_thread(_connect, directory, opened)
+    notes = await asyncio.to_thread(journal.read, directory / _JOURNAL)
+    told = news.News()
+    commits = writer.Writer(
+        connection,
+        room=room,
+        turns=turns,
+        truncate_every=limits.truncate_every,
+        is_alone=is_alone,
+        on_change=told.announce,
+    )
+    opened.push_async_callback(commits.close)
+    reads = readers.Readers(directory / _DATABASE)
+    opened.push_async_callback(reads.close)
+    # One by one, for the writer to fit them into what room there is.
+    await asyncio.gather(
+        *(
+            commits.submit(
+                functools.partial(recovery.answer, note=note, now=now(), in_doubt=in_doubt, keep_failed=keep_failed),
+                essential=True,
+            )
+            for note in notes
+        )
+    )
+    while await commits.submit(claims.adopt, essential=True):
+        pass
+    epoch = await commits.submit(recovery.begin, essential=True)
+    # Only now: a crash before the commit finds the notes again, and one after it finds that they are answered.
+    completions = await asyncio.to_thread(journal.Journal.create, directory / _JOURNAL, epoch=epoch)
+    opened.callback(completions.close)
+    return half.Opened(commits=commits, reads=reads, room=room, told=told, closing=opened.pop_all()), completions
+
+
+def _lock(directory: pathlib.Path, name: str, patience_seconds: float, opened: contextlib.AsyncExitStack) -> None:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    opened.callback(volume.Lock(directory / name, patience_seconds=patience_seconds).release)
+
+
+def _hold_room(directory: pathlib.Path, limits: VolumeLimits) -> volume.Room:
+    return volume.Room(directory / _RESERVE, full_at=limits.full_at, reserve_bytes=limits.reserve_bytes)
+
+
+def _connect(
+    directory: pathlib.Path, opened: contextlib.AsyncExitStack
+) -> tuple[volume.WriteTurns, sqlite3.Connection]:
+    turns = volume.WriteTurns(directory / _TURNS)
+    opened.callback(turns.close)
+    return turns, schema.open_writer(directory / _DATABASE, turns)
 
 
 class EmbeddedQueue(intake_half.IntakeHalf, delivery_half.DeliveryHalf):

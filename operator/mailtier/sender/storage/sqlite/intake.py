@@ -40,7 +40,7 @@ class Offering:
 
 
 def take(
-    connection: sqlite3.Connection, offers: Sequence[Offering], *, room: volume.Room
+    connection: sqlite3.Connection, offers: Sequence[Offering], *, room: volume.WorkRoom
 ) -> Sequence[Sequence[Verdict]]:
     """Store notifications in their order, or find the same ones, in the transaction that is open.
 
@@ -60,7 +60,7 @@ def take(
 class _Taking:
     """One turn of taking in. What it takes is written at its end, or once something may be found among it."""
 
-    def __init__(self, connection: sqlite3.Connection, room: volume.Room) -> None:
+    def __init__(self, connection: sqlite3.Connection, room: volume.WorkRoom) -> None:
         self._connection = connection
         self._room = room
         self._has_room: bool | None = None

@@ -10,6 +10,8 @@ import pathlib
 import sqlite3
 from typing import Final
 
+from mailtier.sender.storage import volume
+
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         """
@@ -241,6 +243,7 @@ VERSION: Final = len(_MIGRATIONS)
 
 # A checkpoint waits this long for readers, whose statements take milliseconds; it is tried again a minute later.
 _BUSY_SECONDS: Final = 0.2
+_BUSY_TRIES: Final = 50
 
 
 PAGE_BYTES: Final = 4096
@@ -260,8 +263,8 @@ class DamagedError(Exception):
     """The queue's file is damaged; nothing was changed."""
 
 
-def open_writer(path: pathlib.Path) -> sqlite3.Connection:
-    """Return the one connection that writes, with the tables brought to this program's version.
+def open_writer(path: pathlib.Path, turns: volume.WriteTurns) -> sqlite3.Connection:
+    """Return the one connection of this process that writes, with the tables brought to this program's version.
 
     Every page is looked at first: what a damaged one holds could neither be delivered nor given up, and would be tried
     again for ever.
@@ -274,13 +277,16 @@ def open_writer(path: pathlib.Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = _connect(path)
     try:
-        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        with turns.turn():
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         _require_whole(connection, path)
-        _migrate(connection)
+        # Whoever comes first brings them up to date; the other finds them so.
+        with turns.turn():
+            _migrate(connection)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
@@ -307,6 +313,18 @@ def _damaged(path: pathlib.Path, found: str) -> DamagedError:
         " put a copy of the file in its place; or move it away and start with an empty queue, and what it held is not"
         " delivered"
     )
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Begin to write. In our turn only connections of the other process are in the way that just open, or close."""
+    for left in reversed(range(_BUSY_TRIES)):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not left or error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+                raise
+        else:
+            return
 
 
 def reusable_bytes(connection: sqlite3.Connection) -> int:

@@ -85,8 +85,10 @@ class Writer:
         self,
         connection: sqlite3.Connection,
         *,
-        room: volume.Room,
-        truncate_every: dt.timedelta,
+        room: volume.WorkRoom,
+        turns: volume.WriteTurns,
+        truncate_every: dt.timedelta | None,
+        is_alone: bool = True,
         on_change: Callable[[int], None],
     ) -> None:
         """Start the thread.
@@ -94,12 +96,17 @@ class Writer:
         Args:
             connection: Given over to the thread, which closes it.
             room: Given over likewise, but not closed.
-            truncate_every: How long a payload may stay in the write-ahead log after it was wiped.
+            turns: Given over likewise: another process may write to the same file.
+            truncate_every: How long a payload may stay in the write-ahead log after it was wiped; None where another
+                process sees to that.
+            is_alone: Whether nobody else writes, so that there is nothing to truncate where nothing was written here.
             on_change: Told the cursor of the feed after each commit that moved it, on the event loop.
         """
         self._connection = connection
         self._room = room
-        self._truncate_every = truncate_every.total_seconds()
+        self._turns = turns
+        self._truncate_every = None if truncate_every is None else truncate_every.total_seconds()
+        self._is_alone = is_alone
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._submitted: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
@@ -110,7 +117,7 @@ class Writer:
         # Times on the monotonic clock; None while there is no cause.
         self._retry_at: float | None = None
         self._restore_at: float | None = None if room.reserved else time.monotonic()
-        self._truncate_at: float | None = None
+        self._truncate_at = None if is_alone else self._next_truncation()
         self._broken: Exception | None = None
         # A daemon: a process that fails to close the queue must end nevertheless, as after SIGKILL.
         self._thread = threading.Thread(target=self._main, name="queue-writer", daemon=True)
@@ -180,7 +187,8 @@ class Writer:
                     self._work()
                 self._tend()
         finally:
-            self._truncate()
+            if self._truncate_every is not None:
+                self._truncate()
             self._connection.close()
 
     def _take(self) -> None:
@@ -213,8 +221,9 @@ class Writer:
             return
         started = time.monotonic()
         try:
-            results = self._transact(batch)
-            cursor = changes.current_cursor(self._connection)
+            with self._turns.turn():
+                results = self._transact(batch)
+                cursor = changes.current_cursor(self._connection)
         except Exception as error:  # noqa: BLE001  # Those who wait must be told, or they would wait for ever.
             self._backlog.extendleft(reversed(batch))
             self._fail(error, batch_commands=len(batch))
@@ -222,7 +231,7 @@ class Writer:
             now = time.monotonic()
             metrics.observe_commit(operations=len(batch), seconds=now - started)
             self._retry_at = None
-            self._truncate_at = self._truncate_at or now + self._truncate_every
+            self._truncate_at = self._truncate_at or self._next_truncation()
             self._deliver(results, cursor)
 
     def _next_batch(self) -> list[_Command]:
@@ -235,7 +244,7 @@ class Writer:
 
     def _transact(self, batch: list[_Command]) -> list[_Result]:
         connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
+        schema.begin(connection)
         try:
             results = [result for portion in _portions(batch) for result in self._run(portion)]
         except Exception as error:
@@ -243,10 +252,13 @@ class Writer:
                 raise
             # One of them fails; which one is found by doing each by itself.
             connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
+            schema.begin(connection)
             results = [self._run_alone(command) for command in batch]
         connection.execute("COMMIT")
         return results
+
+    def _next_truncation(self) -> float | None:
+        return None if self._truncate_every is None else time.monotonic() + self._truncate_every
 
     def _run(self, portion: Sequence[_Command]) -> Iterator[_Result]:
         values = portion[0].work(self._connection, [command.item for command in portion])
@@ -281,7 +293,8 @@ class Writer:
         self._retry_at = time.monotonic() + (_RETRY_SECONDS if exhausted else 0)
         self._restore_at = time.monotonic() + _RETRY_SECONDS
         self._room.give_up()
-        self._truncate()
+        if self._truncate_every is not None:
+            self._truncate()
         self._refuse_dispensable()
         if self._closing and exhausted:
             self._refuse_all(error)
@@ -329,7 +342,10 @@ class Writer:
     def _tend(self) -> None:
         now = time.monotonic()
         if self._truncate_at is not None and now >= self._truncate_at:
-            self._truncate_at = None if self._truncate() else now + _BUSY_RETRY_SECONDS
+            if not self._truncate():
+                self._truncate_at = now + _BUSY_RETRY_SECONDS
+            else:
+                self._truncate_at = None if self._is_alone else self._next_truncation()
         if self._retry_at is None and self._restore_at is not None and now >= self._restore_at:
             self._room.restore()
             self._restore_at = now + _RETRY_SECONDS
@@ -340,7 +356,8 @@ class Writer:
     def _truncate(self) -> bool:
         """Return whether the log was emptied; a reader in the middle of something prevents it, or a full volume."""
         try:
-            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with self._turns.turn():
+                busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.OperationalError:
             # The next commit meets it too, and tells those who wait.
             return False

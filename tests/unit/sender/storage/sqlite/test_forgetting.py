@@ -4,12 +4,15 @@ import contextlib
 import pathlib
 import sqlite3
 
+from mailtier.sender.storage import volume
 from mailtier.sender.storage.sqlite import forgetting, schema
 
 
 def test_payload_rows_are_removed_far_from_living_ones(tmp_path: pathlib.Path) -> None:
     """Wiped rows go, but for those near the first unfinished notification, so that no page of its is rebuilt."""
-    with contextlib.closing(schema.open_writer(tmp_path / "queue.sqlite3")) as connection:
+    with contextlib.closing(
+        schema.open_writer(tmp_path / "queue.sqlite3", volume.WriteTurns(tmp_path / "turns"))
+    ) as connection:
         connection.execute("BEGIN")
         connection.executemany(
             "INSERT INTO payloads (notification, body) VALUES (?, NULL)", ((number,) for number in range(1, 20_001))
@@ -32,7 +35,9 @@ def test_payload_rows_are_removed_far_from_living_ones(tmp_path: pathlib.Path) -
 
 def test_payload_rows_are_removed_between_those_that_are_kept(tmp_path: pathlib.Path) -> None:
     """One that failed keeps the rows around it, and no others, while it is kept and while it is sent again."""
-    with contextlib.closing(schema.open_writer(tmp_path / "queue.sqlite3")) as connection:
+    with contextlib.closing(
+        schema.open_writer(tmp_path / "queue.sqlite3", volume.WriteTurns(tmp_path / "turns"))
+    ) as connection:
         connection.execute("BEGIN")
         connection.executemany(
             "INSERT INTO payloads (notification, body) VALUES (?, NULL)", ((number,) for number in range(1, 40_001))

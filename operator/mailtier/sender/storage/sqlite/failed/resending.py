@@ -35,7 +35,7 @@ def retry(
     at: dt.datetime,
     expires_at: dt.datetime,
     quota: ports.QueueQuota,
-    room: volume.Room,
+    room: volume.WorkRoom,
 ) -> tuple[ports.Pending, ...]:
     """Queue what failed of a notification anew, in the transaction that is open; see `filing.FilingQueue`."""
     stored = _read(connection, namespace_uid, id_)

@@ -23,7 +23,7 @@ class Opened:
 
     commits: writer.Writer
     reads: readers.Readers
-    room: volume.Room
+    room: volume.WorkRoom
     told: news.News
     closing: contextlib.AsyncExitStack
 
@@ -37,6 +37,11 @@ class Half:
         self._room = opened.room
         self._news = opened.told
         self._closing = opened.closing
+
+    @property
+    def news(self) -> news.News:
+        """The cursor of the feed, as this process knows it."""
+        return self._news
 
     async def close(self) -> None:
         """Commit what is under way, leave no payload outside the database, and let another sender open the queue."""

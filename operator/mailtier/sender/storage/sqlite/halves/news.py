@@ -1,6 +1,7 @@
 """The cursor of the feed as it is known, and who waits for it to move."""
 
 import asyncio
+from collections.abc import Callable
 
 
 class News:
@@ -8,6 +9,7 @@ class News:
 
     def __init__(self) -> None:
         self.cursor = 0
+        self._listeners: list[Callable[[int], None]] = []
         self._moved = asyncio.Event()
 
     def announce(self, cursor: int) -> None:
@@ -16,6 +18,12 @@ class News:
             self.cursor = cursor
             self._moved.set()
             self._moved = asyncio.Event()
+            for listener in self._listeners:
+                listener(cursor)
+
+    def listen(self, listener: Callable[[int], None]) -> None:
+        """Have somebody told where the cursor is whenever it moves."""
+        self._listeners.append(listener)
 
     async def wait(self) -> None:
         """Return when the cursor moves."""

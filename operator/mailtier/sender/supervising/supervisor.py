@@ -1,0 +1,160 @@
+"""Keeps the intake's process and delivery's running, ends them in order, and shows their pages in one place."""
+
+import asyncio
+import collections
+import pathlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from mailtier.sender.supervising import child, pages
+from mailtier.serving import health
+from mailtier.telemetry import logs, metrics, metrics_pages, supervisor_metrics
+
+ROLES: Final = ("delivery", "intake")
+"""In the order of their start; they end in the other, so that nothing is taken that nobody is there to deliver."""
+
+MOST_DEATHS: Final = 3
+WITHIN_SECONDS: Final = 60.0
+_GRACE_SECONDS: Final[Mapping[str, float]] = {"intake": 15.0, "delivery": 25.0}
+"""Longer than a child gives its parts, and together less than the pod has."""
+_REFUSALS: Final = frozenset({1, 2})
+"""Statuses with which a child ends that says why it cannot start."""
+_LOOK_SECONDS: Final = 30.0
+"""For a child to answer its health page after its start."""
+
+_log = logs.get_logger(__name__)
+
+
+class TooManyDeathsError(Exception):
+    """The children die as soon as they are started."""
+
+
+class ChildRefusedError(Exception):
+    """A child could not start, and has said why.
+
+    Attributes:
+        status: What it exited with.
+    """
+
+    def __init__(self, role: str, status: int) -> None:
+        super().__init__(f"the sender's {role} could not start; see the line before this one")
+        self.status = status
+
+
+class Supervisor:
+    """Runs both children until it is told to stop.
+
+    Args:
+        command: Returns a child's command line, from its role and the descriptor of its leash.
+        folder: Where the children's pages are.
+        most_deaths: So many deaths within a minute end it.
+    """
+
+    def __init__(
+        self, command: Callable[[str, int], Sequence[str]], *, folder: pathlib.Path, most_deaths: int = MOST_DEATHS
+    ) -> None:
+        self._command = command
+        self._folder = folder
+        self._most_deaths = most_deaths
+        self._children: dict[str, child.Child] = {}
+        self._started_at: dict[str, float] = {}
+        self._was_ready: set[str] = set()
+        self._deaths: collections.deque[float] = collections.deque()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until the event is set; then end the intake first, and delivery after it.
+
+        Raises:
+            ChildRefusedError: A child could not start.
+            TooManyDeathsError: They died three times within a minute.
+        """
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            for role in ROLES:
+                await self._start(role)
+            waiting = {role: asyncio.create_task(self._children[role].wait()) for role in ROLES}
+            while True:
+                await asyncio.wait({stopping, *waiting.values()}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.is_set():
+                    return
+                for role, task in list(waiting.items()):
+                    if task.done():
+                        self._note_death(role, task.result())
+                        await self._start(role)
+                        waiting[role] = asyncio.create_task(self._children[role].wait())
+        finally:
+            stopping.cancel()
+            for role in reversed(ROLES):
+                if role in self._children:
+                    await self._children[role].stop(grace_seconds=_GRACE_SECONDS[role])
+                    supervisor_metrics.set_up(role, is_up=False)
+
+    def routes(self) -> Mapping[str, health.Page]:
+        """Return the pages: health and readiness of both children, and their metrics as one."""
+        return {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+
+    async def _start(self, role: str) -> None:
+        self._children[role] = await child.Child.start(role, self._command)
+        self._started_at[role] = time.monotonic()
+        supervisor_metrics.set_up(role, is_up=True)
+        _log.info("started", role=role, pid=self._children[role].pid)
+
+    def _note_death(self, role: str, status: int) -> None:
+        died = self._children[role]
+        died.close()
+        supervisor_metrics.set_up(role, is_up=False)
+        supervisor_metrics.count_restart(role)
+        if status in _REFUSALS and not died.is_up and not self._deaths:
+            raise ChildRefusedError(role, status)
+        now = time.monotonic()
+        self._deaths.append(now)
+        while self._deaths[0] < now - WITHIN_SECONDS:
+            self._deaths.popleft()
+        how = f"signal {-status}" if status < 0 else f"status {status}"
+        if len(self._deaths) >= self._most_deaths:
+            raise TooManyDeathsError(
+                f"the sender's processes died {len(self._deaths)} times within a minute, the last time {role} by {how};"
+                " its log says why"
+            )
+        _log.error("a process of the sender died, and is started again", role=role, ended_by=how)
+
+    async def _healthz(self) -> health.PlainAnswer:
+        """A child that hangs is the container's to restart; one that just starts or died is ours."""
+        return await self._ask("/healthz", self._old_enough())
+
+    async def _readyz(self) -> health.PlainAnswer:
+        """The intake's readiness is the sender's, once delivery was ready: it takes notifications without it too."""
+        return await self._ask("/readyz", [role for role in ROLES if role == "intake" or role not in self._was_ready])
+
+    async def _ask(self, page: str, roles: Sequence[str]) -> health.PlainAnswer:
+        found = await asyncio.gather(*(pages.fetch(self._path(role), page) for role in roles))
+        failed = []
+        for role, answer in zip(roles, found, strict=True):
+            if answer.status != 200:  # noqa: PLR2004 - As HTTP has it.
+                said = answer.body.decode(errors="replace").strip() or "it does not answer"
+                failed += [f"{role}: {line}" for line in said.splitlines()]
+            elif page == "/readyz":
+                self._was_ready.add(role)
+        return health.PlainAnswer(status=503 if failed else 200, text="\n".join(failed or ["ok"]) + "\n")
+
+    async def _metrics(self) -> health.PlainAnswer:
+        found = await asyncio.gather(*(pages.fetch(self._path(role), "/metrics") for role in ROLES))
+        by_role = {"supervisor": metrics.exposition("sender").decode()}
+        by_role |= {
+            role: answer.body.decode()
+            for role, answer in zip(ROLES, found, strict=True)
+            if answer.status == 200  # noqa: PLR2004
+        }
+        return health.PlainAnswer(status=200, text=metrics_pages.join(by_role), content_type=metrics.CONTENT_TYPE)
+
+    def _old_enough(self) -> Sequence[str]:
+        now = time.monotonic()
+        return [
+            role
+            for role, known in self._children.items()
+            if known.is_running and now - self._started_at[role] > _LOOK_SECONDS
+        ]
+
+    def _path(self, role: str) -> pathlib.Path:
+        return self._folder / f"{role}.http"

@@ -1,0 +1,87 @@
+"""The supervisor with small programs as its children: what it starts again, what ends it, and in which order."""
+
+import asyncio
+import collections.abc
+import pathlib
+import socket
+import sys
+
+import pytest
+
+from kit import wait
+from mailtier.sender.supervising import leash, supervisor
+
+_UP = "import os, sys, socket, signal, time; end = socket.socket(fileno=int(sys.argv[2])); end.send(b'u');"
+_NOTE = "note = lambda what: open(sys.argv[3], 'a').write(sys.argv[1] + ' ' + what + chr(10));"
+_SERVES = (
+    f"{_UP} {_NOTE} signal.signal(signal.SIGTERM, lambda *_: (note('ended'), sys.exit(0))); note('up');"
+    "\nwhile True: time.sleep(60)"
+)
+
+
+@pytest.fixture
+def notes(tmp_path: pathlib.Path) -> pathlib.Path:
+    """Return the file in which the children note what they do."""
+    path = tmp_path / "notes"
+    path.touch()
+    return path
+
+
+def _command(
+    notes: pathlib.Path, program: collections.abc.Mapping[str, str]
+) -> collections.abc.Callable[[str, int], list[str]]:
+    return lambda role, end: [sys.executable, "-c", program[role], role, str(end), str(notes)]
+
+
+def _lines(notes: pathlib.Path) -> list[str]:
+    return notes.read_text(encoding="utf-8").splitlines()
+
+
+async def test_children_end_in_order(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The intake has ended before delivery is asked to."""
+    stop = asyncio.Event()
+    running = supervisor.Supervisor(
+        _command(notes, dict.fromkeys(supervisor.ROLES, _SERVES)), folder=tmp_path, most_deaths=3
+    )
+    task = asyncio.create_task(running.run(stop))
+    await wait.until_async(lambda: len(_lines(notes)) == 2, within_seconds=20, why="both are up")
+    stop.set()
+    await task
+    assert _lines(notes)[2:] == ["intake ended", "delivery ended"]
+
+
+async def test_a_child_that_dies_is_started_again_until_it_is_too_much(
+    notes: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Three deaths within a minute end it, with the other child, and it says who died how."""
+    program = {"intake": f"{_UP} {_NOTE} note('up'); os.kill(os.getpid(), 9)", "delivery": _SERVES}
+    running = supervisor.Supervisor(_command(notes, program), folder=tmp_path)
+    with pytest.raises(supervisor.TooManyDeathsError, match=r"3 times within a minute, the last time intake by sig"):
+        await running.run(asyncio.Event())
+    assert _lines(notes).count("intake up") == 3
+    assert "delivery ended" in _lines(notes) or "delivery up" not in _lines(notes)
+
+
+async def test_a_child_that_cannot_start_is_not_started_again(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Who said why it cannot start would only say it twice more; its status is the program's."""
+    program = {"intake": _SERVES, "delivery": f"import sys; {_NOTE} note('refused'); sys.exit(2)"}
+    running = supervisor.Supervisor(_command(notes, program), folder=tmp_path)
+    with pytest.raises(supervisor.ChildRefusedError) as told:
+        await running.run(asyncio.Event())
+    assert told.value.status == 2
+    assert _lines(notes).count("delivery refused") == 1
+
+
+async def test_a_child_notices_that_its_supervisor_is_gone() -> None:
+    """The kernel closes the leash with whoever held it."""
+    ours, its = socket.socketpair()
+    gone = asyncio.Event()
+    held = leash.Leash(its.detach(), on_loss=gone.set)
+    held.watch()
+    held.say_up()
+    assert ours.recv(1)
+    assert not gone.is_set()
+    ours.close()
+    async with asyncio.timeout(5):
+        await gone.wait()
+    held.close()
