@@ -12,7 +12,7 @@ SYNCED := $(VENV)/.synced
 OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-shares binaries venv clean
+.PHONY: help demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-shares binaries venv clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(SYNCED) $(OTHERS) ## The tests but their long forms, step by step, each 
 
 test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.
 	@$(RUN) -m kit.steps long
+
+test-crash: $(SYNCED) ## SIGKILL at full load, 40 rounds; LONG=1 for 300. MAILTIER_TEST_SEED=number repeats one.
+	@$(RUN) -m kit.steps crash$(if $(LONG),-long)
 
 check: $(SYNCED) ## Lint, types, architecture, generated files, unit and property tests: 5 minutes.
 	@$(RUN) -m kit.steps check

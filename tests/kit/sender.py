@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import signal
 import ssl
 import sys
@@ -183,6 +184,24 @@ class Sender:
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+    def kill_any(self, chance: random.Random) -> str:
+        """End one of its processes with SIGKILL, or all of them at once, and have it running again; return which.
+
+        What its supervisor starts again by itself is left to it. One that is not up yet is killed all the same.
+        """
+        pids = processes.family(self.child.pid) if self.child.running else []
+        victim = chance.choice(pids) if pids else None
+        which = "the whole" if victim in {None, self.child.pid} else f"child {pids.index(victim or 0)}"
+        if victim is None or victim == self.child.pid:
+            self.kill()
+        else:
+            # It may have ended by itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        if not self.child.running:
+            self.start(wait_ready=False)
+        return which
 
     def stop(self) -> int:
         """Return the exit status after SIGTERM."""

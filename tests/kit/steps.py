@@ -45,7 +45,7 @@ ONCE = (
     "tests/contract/queue/test_sequences.py",
     "tests/contract/intake/test_durability.py",
     "tests/contract/sender/test_chaos.py",
-    "tests/e2e/test_kill.py",
+    "tests/crash/test_kill.py",
 )
 
 _FEW = 3
@@ -84,8 +84,19 @@ TEST = (
     _PARTS,
     _pytest("contract", "tests/contract", minutes=22, may_repeat=True),
     _pytest("tenant", "tests/tenant", minutes=12, may_repeat=True),
-    _pytest("end to end", "tests/e2e", minutes=8, may_repeat=True),
+    _pytest("end to end", "tests/e2e", minutes=6, may_repeat=True),
+    _pytest("crash", "tests/crash", minutes=8),
     Step(name="demo", command=("python", "-m", "demo"), minutes=3),
+)
+
+CRASH = (
+    _PARTS,
+    Step(name="crash", command=("pytest", "-q", "-s", "-m", "not long", "tests/crash"), minutes=8),
+)
+
+CRASH_LONG = (
+    _PARTS,
+    Step(name="crash", command=("pytest", "-q", "-s", "-m", "long", "tests/crash"), minutes=60),
 )
 
 LONG = (
@@ -96,7 +107,7 @@ LONG = (
 LEFT_OUT = {"test": "left out: the long forms; make test-long runs them"}
 """What a suite does not run, by its name."""
 
-SUITES = {"check": CHECK, "test": TEST, "long": LONG}
+SUITES = {"check": CHECK, "test": TEST, "long": LONG, "crash": CRASH, "crash-long": CRASH_LONG}
 
 
 def run(step: Step) -> tuple[float, str, tuple[str, ...]]:

@@ -5,11 +5,9 @@ are under way but not committed. `test_crashes` kills real processes.
 """
 
 import asyncio
-import contextlib
 import datetime as dt
 import pathlib
 import shutil
-import sqlite3
 import tempfile
 from typing import Any
 
@@ -17,11 +15,10 @@ import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from kit import queues, recipient_states
+from kit import invariants, queues, recipient_states
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
 from mailtier.sender import filing, ports
-from mailtier.sender.queueing import quotas
 from mailtier.sender.storage.sqlite import embedded
 
 S = vocabulary.RecipientState
@@ -244,32 +241,7 @@ class Sequences(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def sums_are_right(self) -> None:
         """The quota's counters are what counting gives, and payloads are there exactly while one is needed or kept."""
-        with contextlib.closing(sqlite3.connect(self.directory / "queue.sqlite3")) as database:
-            used = database.execute("SELECT messages, payload_bytes, stored_bytes FROM usage").fetchall()
-            stored = database.execute(
-                "SELECT n.stored_bytes, n.key_bytes, "
-                "CASE WHEN n.unfinished > 0 OR n.payload_until IS NOT NULL THEN n.payload_bytes ELSE 0 END, "
-                "(SELECT coalesce(sum(? + length(r.address)), 0) FROM recipients r WHERE r.notification = n.number) "
-                "FROM notifications n",
-                (quotas.RECIPIENT_BYTES,),
-            ).fetchall()
-            payloads = database.execute(
-                "SELECT n.payload_until IS NOT NULL, p.body IS NOT NULL, n.payload_bytes, n.unfinished "
-                "FROM notifications n JOIN payloads p ON p.notification = n.number"
-            ).fetchall()
-            failed = database.execute(
-                # While it is sent again, what is kept has no failure.
-                "SELECT n.failed, n.payload_until IS NOT NULL AND n.unfinished = 0, (SELECT count(*) FROM recipients r "
-                "WHERE r.notification = n.number AND r.state IN ('failed', 'expired', 'suppressed')) "
-                "FROM notifications n WHERE n.forgotten_recipients IS NULL AND n.stored_bytes > n.key_bytes"
-            ).fetchall()
-        assert all((unfinished > 0 or kept) == there for kept, there, _, unfinished in payloads)
-        assert all(said == counted and (counted > 0 or not kept) for said, kept, counted in failed)
-        messages, payload_bytes, stored_bytes = used[0] if used else (0, 0, 0)
-        assert all(whole == key + payload + recipients for whole, key, payload, recipients in stored)
-        assert stored_bytes == sum(whole for whole, *_ in stored)
-        assert messages == sum(unfinished for *_, unfinished in payloads)
-        assert payload_bytes == sum(size for *_, size, unfinished in payloads if unfinished)
+        assert invariants.violations(self.directory / "queue.sqlite3") == []
 
     def teardown(self) -> None:
         """Close everything."""
