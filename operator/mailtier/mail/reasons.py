@@ -63,6 +63,8 @@ class DeliveryReason(enum.StrEnum):
     ORGANIZATION_DELETED = "OrganizationDeleted"
     NAMESPACE_DELETED = "NamespaceDeleted"
     DROPPED = "Dropped"
+    RESTORED = "Restored"
+    NOT_IN_BACKUP = "NotInBackup"
 
 
 MEANINGS: Final[dict[DeliveryReason, str]] = {
@@ -125,4 +127,7 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.ORGANIZATION_DELETED: "The organization was deleted.",
     DeliveryReason.NAMESPACE_DELETED: "The organization's namespace was deleted.",
     DeliveryReason.DROPPED: "Somebody dropped it.",
+    DeliveryReason.RESTORED: "The queue was restored from a backup, and is held until the platform team has it go on"
+    " (`mailtier queue resume`).",
+    DeliveryReason.NOT_IN_BACKUP: "The text of a password recovery is in no backup, from which the queue was restored.",
 }

@@ -147,6 +147,9 @@ class FilingQueue(Protocol):
             limit: How many at most.
         """
 
+    async def resume(self) -> str | None:
+        """Have a queue that was restored from a backup go on; return of when that is, None where it was not."""
+
     async def clear_suppressions(
         self, namespace_uid: str, *, organization: str | None, addresses: Sequence[str] | None
     ) -> int:

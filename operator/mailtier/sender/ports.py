@@ -370,6 +370,9 @@ class DeliveryQueue(Protocol):
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
 
+    async def restored(self) -> str | None:
+        """Return of when the backup is that it was restored from, until it goes on (`queueing.restoring`)."""
+
     async def kept_payloads(self) -> int:
         """Return of how many notifications that failed the payload is kept."""
 

@@ -139,6 +139,20 @@ def test_an_organization_is_released(queue: _Queue) -> None:
     assert "there is no organization" in missing.err
 
 
+def test_a_queue_that_was_not_restored_is_not_held(
+    queue: _Queue, installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """Whoever may change the host's settings has it go on, and is told that it does already; nobody else may."""
+    refused = queue("resume")
+    assert refused.status == 1
+    assert "may not update hostemailsettings.mailtier.dev" in refused.err
+    file = tmp_path / "platform"
+    file.write_text(tenants.token(installation.world.cluster, installation.world.system, "platform"), encoding="ascii")
+    way = (f"--url={installation.sender.url}", f"--ca={installation.sender.ca_path}", f"--token-file={file}")
+    done = installation.program.run("queue", "resume", *way)
+    assert (done.status, done.out) == (0, "no restored queue is held\n")
+
+
 def test_the_right_that_is_missing_is_named(
     queue: _Queue, installation: installations.Installation, tmp_path: pathlib.Path
 ) -> None:

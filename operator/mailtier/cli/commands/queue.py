@@ -167,6 +167,25 @@ def release(
         raise typer.Exit(failures.Status.FAILED)
 
 
+@app.command()
+@reach.with_choice
+def resume(*, choice: reach.Choice, output: options.Output = options.Format.TEXT) -> None:
+    """Have a queue go on that was restored from a backup, and is held since.
+
+    What was delivered after the backup is delivered again; `mailtier queue drop` ends what shall not be. It takes an
+    account that may update HostEmailSettings.
+    """
+
+    async def ask() -> dict[str, Any]:
+        async with asyncio.timeout(_SECONDS), reach.open_intake(choice, None) as opened:
+            return await opened.resume()
+
+    found = asyncio.run(ask())
+    told = f"the queue of {found.get('backupOf')} goes on" if found.get("resumed") else "no restored queue is held"
+    in_text = output is options.Format.TEXT
+    printing.write([f"{told}\n" if in_text else f"{filed.as_json(found)}\n"])
+
+
 @suppressions.callback()
 def _suppressions() -> None:
     """Look at the addresses that nothing is sent to for a while, and have them tried again.

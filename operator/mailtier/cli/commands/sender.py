@@ -15,6 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from mailtier.cli import apps, failures, options
+from mailtier.cli.commands import keeping
 from mailtier.sender.queueing import retention
 from mailtier.sender.storage import volume
 from mailtier.sender.supervising import supervisor
@@ -22,6 +23,7 @@ from mailtier.serving import health
 from mailtier.telemetry import logs, tasks
 
 app = apps.new()
+app.add_typer(keeping.app)
 
 
 _KEPT: Final = "168h"
@@ -35,8 +37,9 @@ class Role(enum.StrEnum):
     DELIVERY = "delivery"
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def command(
+    called: typer.Context,
     *,
     data_dir: Annotated[
         pathlib.Path,
@@ -146,6 +149,8 @@ def command(
     log_format: options.LogFormat = None,
 ) -> None:
     """Take notifications in over HTTPS and from the operator, queue them, and deliver them."""
+    if called.invoked_subcommand is not None:
+        return
     logs.configure(level=log_level.value, style=log_format.value if log_format else None)
     host, port = options.parse_listen(listen, "--listen")
     health_host, health_port = options.parse_listen(health_listen, "--health-listen")

@@ -218,6 +218,15 @@ class IntakeClient:
             raise UnreachableError(_NOT_THE_INTAKE_S)
         return cleared
 
+    async def resume(self) -> dict[str, Any]:
+        """End the hold of a restored queue; return whether there was one, and of when the backup is.
+
+        Raises:
+            RefusedError: It is not ended.
+            UnreachableError: The intake cannot be asked.
+        """
+        return await self._ask("POST", "/v1/host/queue:resume")
+
     async def release(self, organization: target.OrganizationName) -> dict[str, Any]:
         """Have an organization's messages tried now; return whether there are any, and what still holds them.
 

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from mailtier.api import timers, vocabulary
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import applying, attempt, builder, claiming, keeper, recorder, showing
+from mailtier.sender.delivering import applying, attempt, builder, claiming, keeper, recorder, restored, showing
 from mailtier.sender.net import breaker
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import backlogs, lane_display, lanes, schedule, standing
@@ -87,6 +87,7 @@ class Deliverer:
         self._next_look = float("-inf")
         self._claiming: asyncio.Task[None] | None = None
         guard = clock.JumpGuard(time)
+        self._restored = restored.RestoredHold(queue)
         self._keeper = keeper.Keeper(
             settings=settings,
             destinations=destinations,
@@ -96,6 +97,7 @@ class Deliverer:
             time=time,
             guard=guard,
             wake=self._wake.set,
+            restoring=self._restored,
         )
         applier = applying.Applier(
             queue=queue,
@@ -190,7 +192,7 @@ class Deliverer:
         Raises:
             ports.StorageBrokenError: The queue needs a restart of the process.
         """
-        await self._probes.load()
+        await asyncio.gather(self._probes.load(), self._restored.load())
         try:
             while True:
                 self._wake.clear()
@@ -285,6 +287,7 @@ class Deliverer:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()
         self._workers.spawn(self._destinations.keep())
+        self._workers.spawn(self._restored.look(self._keeper.resume))
         paced = (each.key for each in self._destinations if each.at.awaited_rate() is not None)
         metrics.set_waiting(
             for_rate=self._schedule.waiting_for_rate() + sum(map(self._schedule.ready_organizations, paced)),

@@ -10,7 +10,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import claiming, ends, recorder
+from mailtier.sender.delivering import claiming, ends, recorder, restored
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.smtp import destinations
@@ -47,6 +47,7 @@ class Keeper:
         time: Clocks and chance.
         guard: Whether the wall clock may be believed.
         wake: Called when something may be ready.
+        restoring: Whether everything is held.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Keeper:
         time: clock.Clock,
         guard: clock.JumpGuard,
         wake: Callable[[], None],
+        restoring: restored.RestoredHold,
     ) -> None:
         self._settings = settings
         self._destinations = destinations
@@ -69,6 +71,7 @@ class Keeper:
         self._clock = time
         self._guard = guard
         self._wake = wake
+        self._restored = restoring
         self._holds = holds.Holds()
         self._keys: dict[effective.OrganizationKey, set[ports.LaneKey]] = {}
         self._to_judge: set[ports.LaneKey] = set()
@@ -165,7 +168,7 @@ class Keeper:
 
     def judge(self, key: ports.LaneKey) -> None:
         """Send an organization's messages to the destination that its settings name, or hold them."""
-        judged = standing.judge(self._settings.get(lanes.organization_of(key)), key)
+        judged = self._restored.held or standing.judge(self._settings.get(lanes.organization_of(key)), key)
         if isinstance(judged, standing.Held):
             self.hold(key, judged, recheck=False)
             return
@@ -201,6 +204,12 @@ class Keeper:
     def park(self, key: ports.LaneKey) -> None:
         """Let an organization's messages wait for a moment of which nobody is told, until it is judged again."""
         self._schedule.park(key)
+
+    def resume(self) -> None:
+        """Have everybody judged anew: what everything was held for is over."""
+        for organization in self._schedule.organizations():
+            self._end_holds(organization.key)
+        self._wake()
 
     def judge_soon(self, key: ports.LaneKey) -> None:
         """Have an organization judged anew: what it was parked or held for may be over."""
@@ -277,7 +286,7 @@ class Keeper:
 
     def expire(self, now: float) -> None:
         """End what reached its max age in memory."""
-        is_paused = self._guard.is_paused()
+        is_paused = self._expires_nothing()
         for entry in self._schedule.expired(now):
             left = (entry.pending.expires_at - self._clock.wall()).total_seconds()
             if left > 0:
@@ -292,10 +301,14 @@ class Keeper:
         """Return whether something in the queue may have reached its max age."""
         if now < self._expiry_at:
             return False
-        if self._guard.is_paused():
+        if self._expires_nothing():
             self._expiry_at = now + _ACTIVE_RECHECK_SECONDS
             return False
         return True
+
+    def _expires_nothing(self) -> bool:
+        """Return whether nothing expires now: the clock is in doubt (R14), or somebody has to look first."""
+        return self._guard.is_paused() or self._restored.held is not None
 
     def _tell_held_lanes(self, now: float) -> None:
         """Store for what waits in a held lane, and was not tried yet, that it is held, and why.

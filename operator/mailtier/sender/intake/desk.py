@@ -176,6 +176,10 @@ class Desk:
         """
         return await self._queue.suppressions(self._uid(namespace), now=self._now(), after=after, limit=limit)
 
+    async def resume(self) -> str | None:
+        """Have a queue that was restored from a backup go on; return of when that is, None where it was not."""
+        return await self._queue.resume()
+
     async def clear_suppressions(
         self, namespace: str, *, organization: str | None, addresses: Sequence[str] | None
     ) -> int:

@@ -84,11 +84,20 @@ class Entrance:
         Raises:
             Problem: The caller may not, or there are none.
         """
+        caller = await self.platform(request)
+        return caller, self._find(effective.HOST, f"there is no HostEmailSettings {names.HOST_NAME}; create it")
+
+    async def platform(self, request: web.Request) -> reviews.Identity:
+        """Return the caller, who may change the host's settings, be there some or not.
+
+        Raises:
+            Problem: The caller may not.
+        """
         caller = await self._gate.admit_platform(
             request.headers.get("Authorization"), client_address=request[CONNECTION].client
         )
         request[CONNECTION].admit()
-        return caller, self._find(effective.HOST, f"there is no HostEmailSettings {names.HOST_NAME}; create it")
+        return caller
 
     def _organization(self, request: web.Request) -> effective.Effective:
         key = effective.OrganizationKey(

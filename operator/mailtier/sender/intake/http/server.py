@@ -26,7 +26,7 @@ from mailtier.sender.intake.http import (
     problems,
     service,
 )
-from mailtier.sender.intake.http.people import handling, routes, suppressing
+from mailtier.sender.intake.http.people import handling, resuming, routes, suppressing
 from mailtier.sender.net import handshakes
 from mailtier.serving import connection, listener, protocol
 from mailtier.telemetry import logs, metrics
@@ -71,6 +71,7 @@ class Server:
         self._desk = parts.desk
         self._people = handling.People(parts.desk, enter, room, delivery=parts.delivery)
         self._suppressing = suppressing.Suppressing(parts.desk, enter, room, self._people.turn)
+        self._resuming = resuming.Resuming(parts.desk, enter)
         self._source = source
         self._authority_file = authority_file
         self._limits = limits or listener.Limits()
@@ -91,7 +92,7 @@ class Server:
         connections: dict[asyncio.Protocol, connection.ClientConnection] = {}
         handlers = (self._service, self._batching, self._probing, self._people, self._suppressing)
         self._runner = web.AppRunner(
-            application(*handlers, connections=connections),
+            application(*handlers, resuming=self._resuming, connections=connections),
             access_log=None,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
@@ -159,6 +160,7 @@ def application(
     people: handling.People,
     refused: suppressing.Suppressing,
     *,
+    resuming: resuming.Resuming,
     connections: Mapping[asyncio.Protocol, connection.ClientConnection],
 ) -> web.Application:
     """Return the routes, with every failure turned into a problem document.
@@ -169,6 +171,7 @@ def application(
         probes: Handlers of probes.
         people: Handlers of what people ask of the queue.
         refused: Handlers of addresses that nothing is sent to.
+        resuming: Handler for a restored queue.
         connections: Of the listener, by their protocols.
     """
     app = web.Application(
@@ -189,6 +192,7 @@ def application(
     app.router.add_post(routes.RETRY, people.retry)
     app.router.add_post(routes.DROP, people.drop)
     app.router.add_post(routes.RELEASE, people.release)
+    app.router.add_post(routes.RESUME, resuming.resume)
     app.router.add_get(routes.SUPPRESSIONS, refused.list)
     app.router.add_post(routes.CLEAR, refused.clear)
     app.router.add_post(openapi.PROBES, probes.organization)

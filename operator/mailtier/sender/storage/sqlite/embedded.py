@@ -15,11 +15,11 @@ from mailtier.sender.storage import journal, volume
 from mailtier.sender.storage.sqlite import changes, claims, readers, recovery, schema, writer
 from mailtier.sender.storage.sqlite.halves import delivery_half, half, intake_half, news
 
-_DATABASE: Final = "queue.sqlite3"
-_JOURNAL: Final = "completions.journal"
-_DELIVERY_LOCK: Final = "queue.lock"
+DATABASE: Final = "queue.sqlite3"
+JOURNAL: Final = "completions.journal"
+DELIVERY_LOCK: Final = "queue.lock"
 """The name that a sender of one process had, so that neither runs beside the other."""
-_INTAKE_LOCK: Final = "intake.lock"
+INTAKE_LOCK: Final = "intake.lock"
 _TURNS: Final = "writing.lock"
 _RESERVE: Final = "reserve"
 
@@ -53,7 +53,7 @@ async def open_queue(
     """Return both halves of the queue in one process; see `open_delivery` and `open_intake`."""
     chosen = limits or VolumeLimits()
     async with contextlib.AsyncExitStack() as opened:
-        await asyncio.to_thread(_lock, directory, _INTAKE_LOCK, 0.0, opened)
+        await asyncio.to_thread(_lock, directory, INTAKE_LOCK, 0.0, opened)
         parts, completions = await _open_delivery(
             directory, opened, now=now, in_doubt=in_doubt, limits=chosen, keep_failed=keep_failed, is_alone=True
         )
@@ -111,7 +111,7 @@ async def open_intake(directory: pathlib.Path, *, limits: VolumeLimits | None = 
     """
     chosen = limits or VolumeLimits()
     async with contextlib.AsyncExitStack() as opened:
-        await asyncio.to_thread(_lock, directory, _INTAKE_LOCK, LOCK_SECONDS, opened)
+        await asyncio.to_thread(_lock, directory, INTAKE_LOCK, LOCK_SECONDS, opened)
         turns, connection = await asyncio.to_thread(_connect, directory, opened)
         room = volume.SharedRoom(directory / _RESERVE, full_at=chosen.full_at)
         told = news.News()
@@ -119,7 +119,7 @@ async def open_intake(directory: pathlib.Path, *, limits: VolumeLimits | None = 
             connection, room=room, turns=turns, truncate_every=None, is_alone=False, on_change=told.announce
         )
         opened.push_async_callback(commits.close)
-        reads = readers.Readers(directory / _DATABASE)
+        reads = readers.Readers(directory / DATABASE)
         opened.push_async_callback(reads.close)
         told.announce(await reads.read(changes.current_cursor))
         return intake_half.IntakeHalf(
@@ -137,11 +137,11 @@ async def _open_delivery(
     keep_failed: dt.timedelta,
     is_alone: bool,
 ) -> tuple[half.Opened, journal.Journal]:
-    await asyncio.to_thread(_lock, directory, _DELIVERY_LOCK, 0.0 if is_alone else LOCK_SECONDS, opened)
+    await asyncio.to_thread(_lock, directory, DELIVERY_LOCK, 0.0 if is_alone else LOCK_SECONDS, opened)
     room = await asyncio.to_thread(_hold_room, directory, limits)
     opened.callback(room.close)
     turns, connection = await asyncio.to_thread(_connect, directory, opened)
-    notes = await asyncio.to_thread(journal.read, directory / _JOURNAL)
+    notes = await asyncio.to_thread(journal.read, directory / JOURNAL)
     told = news.News()
     commits = writer.Writer(
         connection,
@@ -152,7 +152,7 @@ async def _open_delivery(
         on_change=told.announce,
     )
     opened.push_async_callback(commits.close)
-    reads = readers.Readers(directory / _DATABASE)
+    reads = readers.Readers(directory / DATABASE)
     opened.push_async_callback(reads.close)
     # One by one, for the writer to fit them into what room there is.
     await asyncio.gather(
@@ -168,7 +168,7 @@ async def _open_delivery(
         pass
     epoch = await commits.submit(recovery.begin, essential=True)
     # Only now: a crash before the commit finds the notes again, and one after it finds that they are answered.
-    completions = await asyncio.to_thread(journal.Journal.create, directory / _JOURNAL, epoch=epoch)
+    completions = await asyncio.to_thread(journal.Journal.create, directory / JOURNAL, epoch=epoch)
     opened.callback(completions.close)
     return half.Opened(commits=commits, reads=reads, room=room, told=told, closing=opened.pop_all()), completions
 
@@ -187,7 +187,7 @@ def _connect(
 ) -> tuple[volume.WriteTurns, sqlite3.Connection]:
     turns = volume.WriteTurns(directory / _TURNS)
     opened.callback(turns.close)
-    return turns, schema.open_writer(directory / _DATABASE, turns)
+    return turns, schema.open_writer(directory / DATABASE, turns)
 
 
 class EmbeddedQueue(intake_half.IntakeHalf, delivery_half.DeliveryHalf):

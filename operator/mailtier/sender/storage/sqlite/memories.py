@@ -2,6 +2,8 @@
 
 import sqlite3
 
+from mailtier.sender.queueing import restoring
+
 
 def store(connection: sqlite3.Connection, key: str, text: str) -> None:
     """Keep a text under a key, in place of what was kept there."""
@@ -26,3 +28,10 @@ def read_all(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
 def drop(connection: sqlite3.Connection, key: str) -> None:
     """Keep the text under a key no longer."""
     connection.execute("DELETE FROM memories WHERE key = ?", (key,))
+
+
+def take_restored(connection: sqlite3.Connection) -> str | None:
+    """Return what is remembered of a backup, and remember it no longer."""
+    mark = read(connection, restoring.KEY)
+    drop(connection, restoring.KEY)
+    return mark

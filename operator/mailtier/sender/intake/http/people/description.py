@@ -80,6 +80,20 @@ def paths() -> dict[str, Any]:
                 },
             },
         },
+        routes.RESUME: {
+            "post": {
+                "operationId": "resumeQueue",
+                "summary": "End the hold of a queue that was restored from a backup. It takes the right to update"
+                " HostEmailSettings.",
+                "responses": {
+                    "200": {
+                        "description": "It goes on, if it was held.",
+                        "content": {"application/json": {"schema": describing.reference("Resumed")}},
+                    },
+                    **describing.answers(*_ALWAYS),
+                },
+            },
+        },
         routes.RELEASE: {
             "parameters": describing.parameters("namespace", "organization"),
             "post": {
@@ -138,6 +152,9 @@ def schemas() -> dict[str, Any]:
                 },
             },
         },
+        "Resumed": describing.object_of(
+            resumed={"type": "boolean"}, backupOf={"type": ["string", "null"], "format": "date-time"}
+        ),
         "Cleared": describing.object_of(cleared={"type": "integer"}),
         "NamedNotifications": describing.object_of(
             ids={"type": "array", "minItems": 1, "maxItems": asking.MOST_IDS, "items": text}

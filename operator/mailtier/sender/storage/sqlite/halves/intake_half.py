@@ -11,7 +11,7 @@ from mailtier.sender import filing, ports
 from mailtier.sender.between import displays as displays_port
 from mailtier.sender.between import requests as requests_port
 from mailtier.sender.queueing import payloads
-from mailtier.sender.storage.sqlite import changes, intake, rows, suppressions
+from mailtier.sender.storage.sqlite import changes, intake, memories, rows, suppressions
 from mailtier.sender.storage.sqlite.failed import kept, listing, resending
 from mailtier.sender.storage.sqlite.halves import displays, half, requests
 
@@ -128,6 +128,10 @@ class IntakeHalf(half.Half):
         return await self._readers.read(
             functools.partial(suppressions.read_page, namespace_uid=namespace_uid, now=now, after=after, limit=limit)
         )
+
+    async def resume(self) -> str | None:
+        """Have a restored queue go on; see `filing.FilingQueue`."""
+        return await self._writer.submit(memories.take_restored)
 
     async def clear_suppressions(
         self, namespace_uid: str, *, organization: str | None, addresses: Sequence[str] | None

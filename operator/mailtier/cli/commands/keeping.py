@@ -1,0 +1,61 @@
+"""`mailtier sender backup` and `restore`: a copy of the queue while it is used, and putting one in its place."""
+
+import datetime as dt
+import pathlib
+from typing import Annotated, Final
+
+import typer
+
+from mailtier.cli import apps, failures, printing
+
+app = apps.new()
+
+_DataDir = Annotated[
+    pathlib.Path, typer.Option(help="The queue's volume, as the sender has it.", envvar="MAILTIER_DATA_DIR")
+]
+_DATA_DIR: Final = pathlib.Path("/var/lib/mailtier")
+
+
+@app.command("backup")
+def back_up(
+    *,
+    file: Annotated[pathlib.Path, typer.Argument(help="Where it is written: a file that is not there yet.")],
+    data_dir: _DataDir = _DATA_DIR,
+) -> None:
+    """Write a copy of the queue as it is now; a sender that has it open goes on meanwhile.
+
+    Whoever restores it has everything held until `mailtier queue resume`. Texts of password recoveries are not in it.
+    """
+    # What they import is more than all of the supervisor, which is the same command.
+    from mailtier.sender.roles import options as roles  # noqa: PLC0415 - As above.
+    from mailtier.sender.storage.sqlite import backup  # noqa: PLC0415
+
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251  # The command is where the time comes from.
+    try:
+        size_bytes = backup.write(data_dir / roles.QUEUE_FOLDER, file, now=now)
+    except (*backup.FAULTS, OSError) as error:
+        raise failures.CommandError(str(error)) from error
+    printing.write([f"{file}   {size_bytes} bytes\n"])
+
+
+@app.command("restore")
+def restore(
+    *,
+    file: Annotated[pathlib.Path, typer.Argument(help="What `backup` wrote.")],
+    data_dir: _DataDir = _DATA_DIR,
+    replace: Annotated[bool, typer.Option("--replace", help="Give up the queue that is there.")] = False,
+) -> None:
+    """Put a copy in the place of the queue of a sender that is not running.
+
+    A sender that is started on it delivers nothing, and lets nothing expire, until somebody says `mailtier queue
+    resume`: what was delivered after the backup would be delivered again.
+    """
+    # What they import is more than all of the supervisor, which is the same command.
+    from mailtier.sender.roles import options as roles  # noqa: PLC0415 - As above.
+    from mailtier.sender.storage.sqlite import backup  # noqa: PLC0415
+
+    try:
+        made_at = backup.restore(file, data_dir / roles.QUEUE_FOLDER, replace=replace)
+    except (*backup.FAULTS, OSError) as error:
+        raise failures.CommandError(str(error)) from error
+    printing.write([f"restored the queue as it was at {made_at}; it is held until `mailtier queue resume`\n"])

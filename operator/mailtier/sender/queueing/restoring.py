@@ -1,0 +1,29 @@
+"""What a queue that was restored from a backup remembers, until somebody ends its hold.
+
+Whatever was delivered after the backup stands in it as if it had not been: a restored queue that went on by itself
+would mail all of that again. So a backup bears this mark from the beginning, by whatever way it is put in a queue's
+place, and nothing is delivered, and nothing expires, until somebody has looked and says so.
+"""
+
+import datetime as dt
+from typing import Final
+
+from mailtier.mail import reasons
+
+KEY: Final = "restored"
+"""Under this the queue remembers when the backup was made (`ports.Queue.remember`)."""
+
+
+def mark(made_at: dt.datetime) -> str:
+    """Return what is remembered of a backup.
+
+    Args:
+        made_at: Aware UTC time.
+    """
+    return made_at.isoformat(timespec="seconds")
+
+
+def explain(mark: str) -> str:
+    """Return why the messages of a restored queue are held, for whoever waits for them."""
+    meaning = reasons.MEANINGS[reasons.DeliveryReason.RESTORED]
+    return f"{meaning} The backup is of {mark}; what was delivered since would be delivered again."

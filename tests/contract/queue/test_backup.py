@@ -1,0 +1,163 @@
+"""A copy of the queue while it is used, and a copy in its place: held until somebody says so."""
+
+import collections.abc
+import contextlib
+import os
+import pathlib
+import sqlite3
+import stat
+import typing
+
+import pytest
+
+from kit import invariants, queues
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+from mailtier.sender.queueing import restoring
+from mailtier.sender.storage import volume
+from mailtier.sender.storage.sqlite import backup, embedded, schema
+
+S, C = vocabulary.RecipientState, vocabulary.Category
+_LINK = "https://example.org/reset/c0ffee-5ecret"
+
+
+@pytest.fixture(name="opened")
+async def opened_queue(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[ports.Queue]:
+    """Return a queue in the folder `queue`, which is open."""
+    queue = await embedded.open_queue(tmp_path / "queue", now=queues.Clock(), limits=queues.LIMITS)
+    yield queue
+    await queue.close()
+
+
+def _names(folder: pathlib.Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@contextlib.asynccontextmanager
+async def _restored(tmp_path: pathlib.Path, file: pathlib.Path) -> collections.abc.AsyncIterator[ports.Queue]:
+    backup.restore(file, tmp_path / "restored")
+    queue = await embedded.open_queue(tmp_path / "restored", now=queues.Clock(), limits=queues.LIMITS)
+    try:
+        yield queue
+    finally:
+        await queue.close()
+
+
+async def test_a_copy_is_the_queue_as_it_was(opened: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """What is queued, finished and kept is in it, and what comes later is not; it is readable by its owner alone."""
+    waits, _ = await queues.put(opened, text="It waits", idempotency_key="a-key", digest="ab")
+    done, (number,) = await queues.put(opened)
+    await queues.settle(opened, queues.outcome(number, S.ACCEPTED))
+    failed, (number,) = await queues.put(opened, text="It failed")
+    await queues.settle(opened, queues.outcome(number, S.FAILED))
+    file = tmp_path / "backup.sqlite3"
+    size_bytes = backup.write(tmp_path / "queue", file, now=queues.START)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.stat().st_size == size_bytes
+    later, _ = await queues.put(opened)
+    async with _restored(tmp_path, file) as queue:
+        assert [(await queues.states(queue, id_)) for id_ in (waits, done, failed)] == [
+            ["queued"],
+            ["accepted"],
+            ["failed"],
+        ]
+        assert await queue.find(queues.LANE, later) is None
+        (claimed,) = await queues.claim(queue)
+        assert claimed.job.text == "It waits"
+        repeated = await queue.enqueue(
+            queues.notification(id="again", idempotency_key="a-key", digest="ab"), quota=queues.QUOTA
+        )
+        assert (repeated.id, repeated.repeated) == (waits, True)
+        assert await queue.recall(restoring.KEY) == restoring.mark(queues.START)
+        assert await queue.kept_payloads() == 1
+    assert invariants.violations(tmp_path / "restored" / "queue.sqlite3") == []
+    assert await opened.recall(restoring.KEY) is None
+
+
+async def test_a_reset_link_is_in_no_copy(opened: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """A password recovery that waits has failed in the copy, with the reason; its text is in no byte of it (R11)."""
+    recovery, _ = await queues.put(opened, text=_LINK, category=C.PASSWORD_RECOVERY)
+    other, _ = await queues.put(opened, text="It waits")
+    file = tmp_path / "backup.sqlite3"
+    backup.write(tmp_path / "queue", file, now=queues.START)
+    assert _LINK.encode() not in file.read_bytes()
+    assert _names(tmp_path) == [file.name, "queue"]
+    async with _restored(tmp_path, file) as queue:
+        (recipient,) = (await queues.record(queue, recovery)).recipients
+        assert (recipient.state, recipient.reason) == (S.FAILED, "NotInBackup")
+        assert await queues.states(queue, other) == ["queued"]
+    assert invariants.violations(tmp_path / "restored" / "queue.sqlite3") == []
+    assert await queues.states(opened, recovery) == ["queued"]
+
+
+async def test_a_copy_is_never_half_of_one(
+    opened: ports.Queue, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be written whole, for want of room or by a fault, there is no file; nor is one overwritten."""
+    await queues.put(opened)
+    file = tmp_path / "backup.sqlite3"
+
+    def full(_: object) -> os.statvfs_result:
+        return os.statvfs_result((4096, 4096, 1000, 1, 1, 0, 0, 0, 0, 255))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mailtier.sender.storage.sqlite.backup.os.statvfs", full)
+        with pytest.raises(backup.BackupError, match="bytes left"):
+            backup.write(tmp_path / "queue", file, now=queues.START)
+    assert _names(tmp_path) == ["queue"]
+    file.write_text("something else", encoding="ascii")
+    with pytest.raises(backup.BackupError, match="is there already"):
+        backup.write(tmp_path / "queue", file, now=queues.START)
+    assert file.read_text(encoding="ascii") == "something else"
+    with pytest.raises(backup.BackupError, match="there is no queue"):
+        backup.write(tmp_path / "nothing", tmp_path / "other", now=queues.START)
+
+
+async def test_what_is_restored_and_where(opened: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """Only a whole copy is, not over a sender's open queue, and over another only where somebody says so."""
+    await queues.put(opened)
+    file = tmp_path / "backup.sqlite3"
+    backup.write(tmp_path / "queue", file, now=queues.START)
+    with pytest.raises(volume.InUseError):
+        backup.restore(file, tmp_path / "queue", replace=True)
+    content = file.read_bytes()
+    zeroed = content[:5000] + bytes(8192) + content[13192:]
+    for damaged in (content[: len(content) // 2], b"no database" * 1000, zeroed):
+        broken = tmp_path / "broken.sqlite3"
+        broken.write_bytes(damaged)
+        with pytest.raises(backup.BackupError):
+            backup.restore(broken, tmp_path / "restored")
+    plain = tmp_path / "plain.sqlite3"
+    schema.open_writer(plain, volume.WriteTurns(tmp_path / "turns")).close()
+    with pytest.raises(backup.BackupError, match="bears no mark"):
+        backup.restore(plain, tmp_path / "restored")
+    assert not (tmp_path / "restored" / "queue.sqlite3").exists()
+    with contextlib.closing(sqlite3.connect(plain)) as newer:
+        newer.execute("INSERT INTO memories VALUES (?, ?)", (restoring.KEY, restoring.mark(queues.START)))
+        newer.commit()
+        newer.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    with pytest.raises(schema.NewerSchemaError):
+        backup.restore(plain, tmp_path / "restored")
+
+
+async def test_nothing_of_a_queue_that_is_given_up_is_left(tmp_path: pathlib.Path) -> None:
+    """Its log and its journal speak of other recipients, and would damage the copy, or call them accepted (R4)."""
+    first = await embedded.open_queue(tmp_path / "queue", now=queues.Clock(), limits=queues.LIMITS)
+    kept, (number,) = await queues.put(first)
+    file = tmp_path / "backup.sqlite3"
+    backup.write(tmp_path / "queue", file, now=queues.START)
+    await first.note_dot(number, queues.SNAPSHOT)
+    first.note_accepted(number)
+    copied = tmp_path / "killed"
+    # As SIGKILL leaves it: with its write-ahead log, and with a note that nothing has answered.
+    for path in (tmp_path / "queue").iterdir():
+        copied.mkdir(exist_ok=True)
+        (copied / path.name).write_bytes(path.read_bytes())
+    await first.close()
+    with pytest.raises(backup.BackupError, match="--replace"):
+        backup.restore(file, copied)
+    backup.restore(file, copied, replace=True)
+    queue = typing.cast("ports.Queue", await embedded.open_queue(copied, now=queues.Clock(), limits=queues.LIMITS))
+    assert await queues.states(queue, kept) == ["queued"]
+    await queue.close()
+    assert invariants.violations(copied / "queue.sqlite3") == []
