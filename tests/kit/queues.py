@@ -1,6 +1,6 @@
 """Queues for tests: every storage backend by name, a clock that is set by hand, and notifications to put in.
 
-Run as a program it keeps a queue busy until it is killed: `python -m kit.queues BACKEND DIRECTORY`.
+Run as a program it keeps a queue busy until it is killed: `python -m kit.queues BACKEND PLACE`.
 """
 
 import asyncio
@@ -16,12 +16,16 @@ import threading
 import typing
 from typing import Final
 
+from kit import postgres
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states as recipient_states
 from mailtier.sender import filing, ports
 from mailtier.sender.between import displays, requests
 from mailtier.sender.secrets import logins
+from mailtier.sender.storage import upkeep
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.sqlite import embedded
+from mailtier.telemetry import logs
 
 START: Final = dt.datetime(2025, 3, 1, 12, tzinfo=dt.UTC)
 
@@ -39,6 +43,7 @@ SNAPSHOT: Final = ports.Snapshot(settings='{"from":"noreply@example.org"}')
 
 
 class WholeQueue(
+    upkeep.UpkeepQueue,
     ports.Queue,
     filing.FilingQueue,
     filing.DroppingQueue,
@@ -52,7 +57,7 @@ class WholeQueue(
     """All that a backend does, for the intake and for delivery."""
 
 
-Opener = collections.abc.Callable[[pathlib.Path, "Clock"], collections.abc.Awaitable[WholeQueue]]
+Opener = collections.abc.Callable[[str, "Clock", dt.timedelta], collections.abc.Awaitable[WholeQueue]]
 
 
 @dataclasses.dataclass(slots=True)
@@ -66,25 +71,42 @@ class Clock:
         return self.now
 
 
-async def _open_sqlite(directory: pathlib.Path, clock: Clock) -> WholeQueue:
-    return await embedded.open_queue(directory, now=clock, limits=LIMITS)
+async def _open_sqlite(place: str, clock: Clock, keep_failed: dt.timedelta) -> WholeQueue:
+    return await embedded.open_queue(pathlib.Path(place), now=clock, limits=LIMITS, keep_failed=keep_failed)
 
 
-BACKENDS: Final[collections.abc.Mapping[str, Opener]] = {"sqlite": _open_sqlite}
+async def _open_postgres(place: str, clock: Clock, keep_failed: dt.timedelta) -> WholeQueue:
+    options = shared_queue.SharedOptions(dsn=lambda: place, name="sender-0")
+    return await shared_queue.open_queue(options, now=clock, keep_failed=keep_failed)
+
+
+BACKENDS: Final[collections.abc.Mapping[str, Opener]] = {"postgres": _open_postgres, "sqlite": _open_sqlite}
+
+_KEEP_FAILED: Final = dt.timedelta(days=7)
 
 
 @dataclasses.dataclass(slots=True)
 class Factory:
-    """Opens queues of one backend on one storage, and closes those that the test leaves open."""
+    """Opens queues of one backend on one storage, and closes those that the test leaves open.
+
+    Attributes:
+        place: The folder of an embedded queue; the address of the database of a shared one.
+    """
 
     backend: str
-    directory: pathlib.Path
+    place: str
     clock: Clock = dataclasses.field(default_factory=Clock)
     _opened: list[WholeQueue] = dataclasses.field(default_factory=list)
 
-    async def open(self) -> WholeQueue:
+    @property
+    def directory(self) -> pathlib.Path:
+        """The folder of an embedded queue."""
+        assert self.backend == "sqlite", "only the embedded queue has a folder"
+        return pathlib.Path(self.place)
+
+    async def open(self, *, keep_failed: dt.timedelta = _KEEP_FAILED) -> WholeQueue:
         """Return the queue, open."""
-        queue = await BACKENDS[self.backend](self.directory, self.clock)
+        queue = await BACKENDS[self.backend](self.place, self.clock, keep_failed)
         self._opened.append(queue)
         return queue
 
@@ -300,8 +322,23 @@ async def keep_busy(queue: ports.Queue, *, workers: int) -> None:
     await asyncio.gather(*(work(worker) for worker in range(workers)))
 
 
-async def _main(backend: str, directory: str) -> None:
-    await keep_busy(await BACKENDS[backend](pathlib.Path(directory), Clock()), workers=8)
+async def holds(factory: Factory, mark: str) -> bool:
+    """Return whether a text lies anywhere in what a queue has stored, or may; an embedded one has to be closed."""
+    return bool(await held(factory, [mark]))
+
+
+async def held(factory: Factory, marks: collections.abc.Iterable[str]) -> list[str]:
+    """Return which of some texts lie anywhere in what a queue has stored, or may."""
+    if factory.backend == "postgres":
+        return await postgres.held(factory.place, marks)
+    content = b"".join(path.read_bytes() for path in factory.directory.iterdir())
+    return [mark for mark in marks if mark.encode() in content]
+
+
+async def _main(backend: str, place: str) -> None:
+    # What is printed is read.
+    logs.configure(level="ERROR", style="json")
+    await keep_busy(await BACKENDS[backend](place, Clock(), _KEEP_FAILED), workers=8)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""The queue as the rest of the sender sees it: what every storage backend must do.
-
-`tests/contract/queue` holds the contract; every backend passes it.
-"""
+"""The queue as the rest of the sender sees it: what every storage backend must do, as `tests/contract/queue` has it."""
 
 import asyncio
 import dataclasses
@@ -254,6 +251,10 @@ class StorageBrokenError(Exception):
     """The storage failed in a way that only a restart of the sender mends; nothing more is stored until then."""
 
 
+class StorageAwayError(Exception):
+    """The storage does not answer at present; asking again helps."""
+
+
 class IdempotencyConflictError(Exception):
     """Another request was queued under this key."""
 
@@ -265,7 +266,7 @@ Unqueued: TypeAlias = QuotaExceededError | StorageFullError | IdempotencyConflic
 class IntakeQueue(Protocol):
     """What the intake asks of the queue. Methods that store return after the commit.
 
-    Where the storage has failed for good they raise StorageBrokenError.
+    Where it failed for good it raises StorageBrokenError, and StorageAwayError while it does not answer.
     """
 
     async def enqueue(self, notification: NewNotification, *, quota: QueueQuota) -> Enqueued:

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from kit import queues
+from kit import postgres, queues
 
 
 @pytest.fixture(params=sorted(queues.BACKENDS))
@@ -13,9 +13,13 @@ async def queue_factory(
     request: pytest.FixtureRequest, tmp_path: pathlib.Path
 ) -> collections.abc.AsyncIterator[queues.Factory]:
     """Return what opens queues of the backend under test."""
-    factory = queues.Factory(backend=request.param, directory=tmp_path / "queue")
+    is_shared = request.param == "postgres"
+    place = postgres.new_database() if is_shared else str(tmp_path / "queue")
+    factory = queues.Factory(backend=request.param, place=place)
     yield factory
     await factory.close_all()
+    if is_shared:
+        postgres.drop_database(place)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kit import processes, queues, wait
+from kit import backends, processes, queues, wait
 from mailtier.api import vocabulary
 
 S = vocabulary.RecipientState
@@ -30,7 +30,7 @@ async def test_sigkill_loses_nothing(queue_factory: queues.Factory, tmp_path: pa
     log = tmp_path / "said.log"
     moment = random.Random(round_)  # noqa: S311  # A moment that can be repeated.
     child = processes.start(
-        [sys.executable, "-m", "kit.queues", queue_factory.backend, queue_factory.directory],
+        [sys.executable, "-m", "kit.queues", queue_factory.backend, queue_factory.place],
         log=log,
         env={"PYTHONPATH": str(pathlib.Path(queues.__file__).parents[1])},
     )
@@ -46,7 +46,8 @@ async def test_sigkill_loses_nothing(queue_factory: queues.Factory, tmp_path: pa
     for id_ in said["queued"]:
         (state,) = await queues.states(queue, id_)
         if id_ in said["accepted"]:
-            assert state == "accepted"
+            # An acceptance is noted in a file at once, and in a database when others are.
+            assert state == "accepted" or (queue_factory.backend == "postgres" and state == "in doubt")
         elif id_ in said["dot"]:
             # It died on either side of the note.
             assert state in {"queued", "in doubt", "accepted"}
@@ -54,11 +55,12 @@ async def test_sigkill_loses_nothing(queue_factory: queues.Factory, tmp_path: pa
             assert state == "queued"
 
 
+@backends.EMBEDDED_ALONE
 async def test_a_killed_queue_is_not_locked(queue_factory: queues.Factory, tmp_path: pathlib.Path) -> None:
     """While a process has the queue open another is refused with a sentence; when it is killed, it is not."""
     log = tmp_path / "said.log"
     child = processes.start(
-        [sys.executable, "-m", "kit.queues", queue_factory.backend, queue_factory.directory],
+        [sys.executable, "-m", "kit.queues", queue_factory.backend, queue_factory.place],
         log=log,
         env={"PYTHONPATH": str(pathlib.Path(queues.__file__).parents[1])},
     )

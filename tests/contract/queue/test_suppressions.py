@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-import typing
 
 import pytest
 
@@ -10,7 +9,6 @@ from kit import queues
 from mailtier.api import feed, vocabulary
 from mailtier.sender import filing, ports
 from mailtier.sender.queueing import suppressions
-from mailtier.sender.storage.sqlite import embedded
 
 S = vocabulary.RecipientState
 
@@ -20,9 +18,9 @@ _UNTIL = queues.START + suppressions.KEPT
 
 
 @pytest.fixture(name="filed")
-def filed_queue(queue: ports.Queue) -> embedded.EmbeddedQueue:
+def filed_queue(queue: queues.WholeQueue) -> queues.WholeQueue:
     """Return the queue as people ask it."""
-    return typing.cast("embedded.EmbeddedQueue", queue)
+    return queue
 
 
 async def _refuse(queue: ports.Queue, address: str, *, at: dt.datetime = queues.START, **changes: object) -> str:
@@ -70,7 +68,7 @@ async def test_two_messages_suppress_an_address(queue_factory: queues.Factory) -
     assert await _until(queue, other) is None
 
 
-async def test_it_is_the_organization_s(filed: embedded.EmbeddedQueue) -> None:
+async def test_it_is_the_organization_s(filed: queues.WholeQueue) -> None:
     """Another organization, and another namespace of the same name, send as before (R3, R11)."""
     await _suppress(filed, "nobody@example.org")
     for lane in (
@@ -84,7 +82,7 @@ async def test_it_is_the_organization_s(filed: embedded.EmbeddedQueue) -> None:
     assert len(await _listed(filed)) == 1
 
 
-async def test_a_message_that_is_refused_again_counts_once(filed: embedded.EmbeddedQueue) -> None:
+async def test_a_message_that_is_refused_again_counts_once(filed: queues.WholeQueue) -> None:
     """It takes two messages, and not a person who sends the same one again."""
     id_ = await _refuse(filed, "nobody@example.org")
     later = queues.START + dt.timedelta(hours=1)
@@ -94,13 +92,13 @@ async def test_a_message_that_is_refused_again_counts_once(filed: embedded.Embed
     assert await _listed(filed) == []
 
 
-async def test_a_password_recovery_counts_for_nothing(filed: embedded.EmbeddedQueue) -> None:
+async def test_a_password_recovery_counts_for_nothing(filed: queues.WholeQueue) -> None:
     """Strangers ask for them in anybody's name."""
     await _suppress(filed, "nobody@example.org", category=vocabulary.Category.PASSWORD_RECOVERY)
     assert await _listed(filed) == []
 
 
-async def test_what_is_cleared_is_tried_again(filed: embedded.EmbeddedQueue) -> None:
+async def test_what_is_cleared_is_tried_again(filed: queues.WholeQueue) -> None:
     """By address, by organization, or all; of what is not there nothing is said to be done."""
     sales = dataclasses.replace(queues.LANE, organization="sales")
     for lane, address in ((queues.LANE, "a@x.org"), (queues.LANE, "b@x.org"), (sales, "a@x.org"), (sales, "c@x.org")):
@@ -122,7 +120,7 @@ async def test_what_is_cleared_is_tried_again(filed: embedded.EmbeddedQueue) -> 
     assert await _listed(filed) == []
 
 
-async def test_it_is_over_after_seven_days(filed: embedded.EmbeddedQueue) -> None:
+async def test_it_is_over_after_seven_days(filed: queues.WholeQueue) -> None:
     """It is listed and counted until then, and removed after."""
     await _suppress(filed, "nobody@example.org")
     (listed,) = await _listed(filed, now=_UNTIL - dt.timedelta(seconds=1))
@@ -134,9 +132,7 @@ async def test_it_is_over_after_seven_days(filed: embedded.EmbeddedQueue) -> Non
     assert await _until(filed, number) is None
 
 
-async def test_a_namespace_has_so_many_and_no_more(
-    filed: embedded.EmbeddedQueue, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_namespace_has_so_many_and_no_more(filed: queues.WholeQueue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that were refused longest ago are forgotten; a neighbour keeps its own (R15)."""
     monkeypatch.setattr(suppressions, "MOST", 3)
     neighbour = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
@@ -147,14 +143,14 @@ async def test_a_namespace_has_so_many_and_no_more(
     assert [each.address for each in await _listed(filed, uid="uid-b")] == ["theirs@x.org"]
 
 
-async def test_a_namespace_that_is_gone_leaves_nothing(filed: embedded.EmbeddedQueue) -> None:
+async def test_a_namespace_that_is_gone_leaves_nothing(filed: queues.WholeQueue) -> None:
     """What is known of its addresses goes with what else is kept of it (R11)."""
     await _suppress(filed, "nobody@example.org")
     await filed.wipe_namespace(_UID)
     assert await filed.suppressed(now=queues.START) == 0
 
 
-async def test_what_was_suppressed_is_kept_and_sent_again(filed: embedded.EmbeddedQueue) -> None:
+async def test_what_was_suppressed_is_kept_and_sent_again(filed: queues.WholeQueue) -> None:
     """It has a final state of its own, from which a person has it sent again, as from failed."""
     id_, (number,) = await queues.put(filed, text="It")
     await queues.settle(filed, queues.outcome(number, S.SUPPRESSED, attempted=False))

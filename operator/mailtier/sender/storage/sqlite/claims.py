@@ -3,14 +3,13 @@
 import datetime as dt
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.queueing import payloads
+from mailtier.sender.storage import claim_book, values
 from mailtier.sender.storage.sqlite import rows, suppressions
 
 _OF_STATE: Final = """
@@ -62,9 +61,10 @@ def adopt(connection: sqlite3.Connection) -> int:
         "WHERE r.backlog IS NULL AND r.due_at IS NOT NULL LIMIT ?",
         (_ADOPTED_AT_ONCE,),
     ).fetchall()
-    numbers = {key: number_of(connection, key) for key in {_key(*key) for _, *key in found}}
+    numbers = {key: number_of(connection, key) for key in {values.to_key(*key) for _, *key in found}}
     connection.executemany(
-        "UPDATE recipients SET backlog = ? WHERE number = ?", [(numbers[_key(*key)], one) for one, *key in found]
+        "UPDATE recipients SET backlog = ? WHERE number = ?",
+        [(numbers[values.to_key(*key)], one) for one, *key in found],
     )
     return len(found)
 
@@ -92,7 +92,7 @@ def read_backlogs(connection: sqlite3.Connection) -> dict[ports.BacklogKey, dt.d
     backlogs = {}
     for uid, namespace, organization, category, *due in found:
         if known := [at for at in due if at is not None]:
-            backlogs[_key(uid, namespace, organization, category)] = rows.from_micros(min(known))
+            backlogs[values.to_key(uid, namespace, organization, category)] = rows.from_micros(min(known))
     return backlogs
 
 
@@ -111,7 +111,7 @@ def claim(
     next_due: dict[ports.BacklogKey, dt.datetime | None] = {}
     for demand in demands:
         chosen, left = _choose(connection, demand, claimed(demand.backlog))
-        jobs = list(_within(_read(connection, chosen), demand.limit_bytes))
+        jobs = list(claim_book.within(_read(connection, chosen), demand.limit_bytes))
         found += jobs
         if len(jobs) < len(chosen):
             left = (_read_due(connection, chosen[len(jobs)]), *left)
@@ -165,56 +165,7 @@ def _choose(
 def _read(connection: sqlite3.Connection, recipients: Sequence[int]) -> Iterator[ports.Claimed]:
     if not recipients:
         return
-    bodies: dict[int, payloads.Payload] = {}
-    for row in connection.execute(_JOBS, (json.dumps(list(recipients)),)):
-        number, state, due_at, id_, uid, namespace, organization, category, severity, locale, address, *rest = row
-        notification, payload_bytes, body, accepted_at, expires_at, attempts, doubts, settings, suppressed = rest
-        # Recipients of one notification share what it says.
-        if (payload := bodies.get(notification)) is None:
-            payload = bodies[notification] = payloads.decode(body)
-        key = _key(uid, namespace, organization, category)
-        pending = ports.Pending(
-            recipient_number=number,
-            lane=key.lane,
-            category=key.category,
-            state=vocabulary.RecipientState(state),
-            due_at=rows.from_micros(due_at),
-            expires_at=rows.from_micros(expires_at),
-            attempts=attempts,
-        )
-        job = ports.Job(
-            recipient_number=number,
-            notification_id=id_,
-            lane=key.lane,
-            category=key.category,
-            severity=vocabulary.Severity(severity),
-            locale=vocabulary.Locale(locale),
-            rcpt_to=address,
-            subject=payload["subject"],
-            text=payload["text"],
-            data=payload["data"],
-            accepted_at=rows.from_micros(accepted_at),
-            expires_at=pending.expires_at,
-            attempts=attempts,
-            doubts=doubts,
-            snapshot=None if settings is None else ports.Snapshot(settings=settings),
-        )
-        yield ports.Claimed(
-            pending=pending,
-            job=job,
-            payload_bytes=payload_bytes,
-            suppressed_until=None if suppressed is None else rows.from_micros(suppressed),
-        )
-
-
-def _within(claimed: Iterable[ports.Claimed], limit_bytes: int) -> Iterator[ports.Claimed]:
-    """Yield what comes until it is too much; the first in any case."""
-    total_bytes = 0
-    for each in claimed:
-        if total_bytes and total_bytes + each.payload_bytes > limit_bytes:
-            return
-        total_bytes += each.payload_bytes
-        yield each
+    yield from values.to_claimed(connection.execute(_JOBS, (json.dumps(list(recipients)),)))
 
 
 def _read_due(connection: sqlite3.Connection, recipient: int) -> int:
@@ -232,8 +183,3 @@ def _find(connection: sqlite3.Connection, key: ports.BacklogKey) -> int | None:
 
 def _columns(key: ports.BacklogKey) -> tuple[str, ...]:
     return key.lane.namespace_uid, key.lane.namespace, key.lane.organization, key.category.value
-
-
-def _key(uid: str, namespace: str, organization: str, category: str) -> ports.BacklogKey:
-    lane = ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization)
-    return ports.BacklogKey(lane=lane, category=vocabulary.Category(category))

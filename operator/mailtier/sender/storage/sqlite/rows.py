@@ -1,38 +1,17 @@
-"""How values stand in columns, and how rows become values."""
+"""Reading what people and the operator ask for; how values stand in columns is `storage.values`."""
 
 import datetime as dt
 import sqlite3
-from typing import Any, Final
+from typing import Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
+from mailtier.sender.storage import values
 
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND: Final = dt.timedelta(microseconds=1)
-
-
-def to_micros(at: dt.datetime) -> int:
-    """Return an aware time as microseconds since 1970, exactly."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def from_micros(micros: int) -> dt.datetime:
-    """Return the aware UTC time that many microseconds after 1970."""
-    return _EPOCH + micros * _MICROSECOND
-
-
-def to_pending(row: tuple[Any, ...]) -> ports.Pending:
-    """Return a recipient without a final state as a value."""
-    number, uid, namespace, organization, category, state, due_at, expires_at, attempts = row
-    return ports.Pending(
-        recipient_number=number,
-        lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
-        category=vocabulary.Category(category),
-        state=vocabulary.RecipientState(state),
-        due_at=from_micros(due_at),
-        expires_at=from_micros(expires_at),
-        attempts=attempts,
-    )
+to_micros: Final = values.to_micros
+from_micros: Final = values.from_micros
+to_pending: Final = values.to_pending
+to_totals: Final = values.to_totals
 
 
 def count_pending(connection: sqlite3.Connection) -> dict[vocabulary.RecipientState, int]:
@@ -67,11 +46,6 @@ def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -
     )
 
 
-def to_totals(accepted: int | None, recipients: int | None) -> feed.Tally | None:
-    """Return what is left of recipients that were forgotten; None while they are there."""
-    return None if accepted is None or recipients is None else feed.Tally(accepted=accepted, recipients=recipients)
-
-
 def find_object(
     connection: sqlite3.Connection, lane: ports.LaneKey, *, name: str, spec_hash: str
 ) -> ports.Record | None:
@@ -97,14 +71,6 @@ FAILURE: Final = "failure_scope, failure_phase, failure_code, failure_enhanced"
 """The columns of what the last attempt that failed met."""
 
 
-def _to_failure(
-    scope: str | None, phase: str | None, code: int | None, enhanced: str | None
-) -> feed.LastFailure | None:
-    if scope is None or phase is None:
-        return None
-    return feed.LastFailure(scope=scope, phase=phase, code=code, enhanced=enhanced)
-
-
 def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[feed.Recipient, ...]:
     """Return where a notification's recipients stand, in the caller's order."""
     rows = connection.execute(
@@ -112,18 +78,7 @@ def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[fe
         "WHERE notification = ? ORDER BY number",
         (notification,),
     )
-    return tuple(
-        feed.Recipient(
-            address=address,
-            state=vocabulary.RecipientState(state),
-            reason=reason,
-            message=message,
-            attempts=attempts,
-            changed_at=from_micros(changed_at),
-            last_failure=_to_failure(*failure),
-        )
-        for address, state, reason, message, attempts, changed_at, *failure in rows
-    )
+    return tuple(map(values.to_recipient, rows))
 
 
 def queued_namespaces(connection: sqlite3.Connection) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""The queue in a Postgres database, for more than one machine; `tests/contract/queue` holds the contract."""

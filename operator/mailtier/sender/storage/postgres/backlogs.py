@@ -1,0 +1,68 @@
+"""The numbers of backlogs, held while something is put into them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from mailtier.sender import ports
+from mailtier.sender.storage import values
+from mailtier.sender.storage.postgres import connections
+
+# In one order, so that two who hold several do not wait for one another. Who removes an empty one waits for these.
+_HOLD: Final = """
+    SELECT number, namespace_uid, namespace, organization, category FROM mailtier.backlogs
+    WHERE (namespace_uid, namespace, organization, category) IN (
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+    )
+    ORDER BY number FOR KEY SHARE
+"""
+_FIND: Final = _HOLD.replace("ORDER BY number FOR KEY SHARE", "")
+_ADD: Final = """
+    INSERT INTO mailtier.backlogs (namespace_uid, namespace, organization, category)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
+"""
+_ALL: Final = """
+    SELECT b.namespace_uid, b.namespace, b.organization, b.category, min(d.due_at)
+    FROM mailtier.backlogs b
+    CROSS JOIN unnest(ARRAY['queued', 'deferred', 'in doubt', 'held']) s (state)
+    CROSS JOIN LATERAL (
+        SELECT min(due_at) AS due_at FROM mailtier.recipients r
+        WHERE r.backlog = b.number AND r.state = s.state AND r.due_at IS NOT NULL
+    ) d
+    WHERE d.due_at IS NOT NULL
+    GROUP BY b.number
+"""
+
+
+async def hold(session: connections.DatabaseSession, keys: Iterable[ports.BacklogKey]) -> dict[ports.BacklogKey, int]:
+    """Return the numbers of backlogs, which are made where they are missing; none is removed in this transaction."""
+    wanted = sorted(set(keys))
+    columns = _columns(wanted)
+    found = _numbers(await session.fetch(_HOLD, *columns))
+    while len(found) < len(wanted):
+        # Those that others make at the same time are seen by the next look.
+        await session.execute(_ADD, *_columns([key for key in wanted if key not in found]))
+        found = _numbers(await session.fetch(_HOLD, *columns))
+    return found
+
+
+async def find(session: connections.DatabaseSession, keys: Iterable[ports.BacklogKey]) -> dict[ports.BacklogKey, int]:
+    """Return the numbers of those backlogs that there are."""
+    return _numbers(await session.fetch(_FIND, *_columns(list(keys))))
+
+
+async def read_all(session: connections.DatabaseSession) -> Mapping[ports.BacklogKey, int]:
+    """Return every backlog that has a recipient without a final state, and when its first one is due."""
+    return {values.to_key(*key): due_at for *key, due_at in await session.fetch(_ALL)}
+
+
+def _columns(keys: Sequence[ports.BacklogKey]) -> tuple[list[str], ...]:
+    return (
+        [key.lane.namespace_uid for key in keys],
+        [key.lane.namespace for key in keys],
+        [key.lane.organization for key in keys],
+        [key.category.value for key in keys],
+    )
+
+
+def _numbers(rows: Sequence[Sequence[Any]]) -> dict[ports.BacklogKey, int]:
+    return {values.to_key(*key): number for number, *key in rows}

@@ -1,0 +1,1 @@
+"""What failed: kept for a while, so that it can be sent again."""

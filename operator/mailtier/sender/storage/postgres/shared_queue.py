@@ -1,0 +1,326 @@
+"""The queue in a database that several senders share: what `ports.Queue` asks for, on Postgres."""
+
+import asyncio
+import contextlib
+import dataclasses
+import datetime as dt
+import functools
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from mailtier.api import feed, vocabulary
+from mailtier.sender import ports
+from mailtier.sender.queueing import crashes, payloads, retention
+from mailtier.sender.storage import claim_book, values
+from mailtier.sender.storage.postgres import (
+    backlogs,
+    bell,
+    between_rows,
+    changes,
+    claims,
+    committing,
+    connections,
+    forgetting,
+    notes,
+    records,
+    schema,
+    settling,
+    snapshots,
+    taking_in,
+    tenure,
+)
+from mailtier.sender.storage.postgres.failed import filed_rows, kept
+
+_PURGE_NOTIFICATIONS: Final = 200
+"""Between two of these commits, others have their turn."""
+
+_STANDBY: Final = dt.timedelta(seconds=3)
+"""How long a sender that does not deliver waits before it asks again whether it does."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SharedOptions:
+    """How a database is used.
+
+    Attributes:
+        dsn: Returns its address, with the password; asked again for each connection.
+        name: This sender's: no two that run at the same time have the same, and one that starts again has its own
+            again, as the pods of a StatefulSet do. What bore it before is taken for dead.
+        lease: How long others wait for a sender that is not heard of.
+    """
+
+    dsn: Callable[[], str]
+    name: str
+    lease: dt.timedelta = tenure.LEASE
+
+
+async def open_queue(
+    options: SharedOptions,
+    *,
+    now: Callable[[], dt.datetime],
+    in_doubt: crashes.InDoubtDecision = crashes.decide_in_doubt,
+    keep_failed: dt.timedelta = retention.FAILED_KEPT,
+) -> "SharedQueue":
+    """Return the open queue, with what this sender's former self left behind recovered.
+
+    Args:
+        options: Where it is.
+        now: Returns the aware UTC time.
+        in_doubt: Decides about those whose message may have been taken.
+        keep_failed: How long the payloads of notifications that failed are kept (R11); at most
+            `retention.FAILED_KEPT`, and no time at all to wipe them at their end, and those that were kept.
+
+    Raises:
+        connections.NoDatabaseError: The database cannot be used.
+        schema.NewerTablesError: A newer version of this program changed its tables.
+    """
+    pool = connections.Connections(options.dsn)
+    rules = tenure.CrashRules(now=now, in_doubt=in_doubt, keep_failed=keep_failed)
+    try:
+        await pool.patiently(functools.partial(schema.prepare, pool))
+        own = await tenure.Tenure.enter(pool, name=options.name, lease=options.lease, rules=rules)
+    except Exception as error:
+        await pool.close()
+        if isinstance(error, (connections.NoDatabaseError, schema.NewerTablesError)):
+            raise
+        cause = error.__cause__ or error
+        raise connections.NoDatabaseError(
+            f"the queue's database cannot be used ({connections.describe(cause)}): look whether it runs, whether its"
+            " address, user and password are right, and whether that user may create a schema in it"
+        ) from error
+    return SharedQueue(pool, own, rules)
+
+
+class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
+    """Made by `open_queue`. Its methods are called on the event loop that it was opened on."""
+
+    def __init__(self, pool: connections.Connections, own: tenure.Tenure, rules: tenure.CrashRules) -> None:
+        filed_rows.FilingTables.__init__(self, pool)
+        between_rows.BetweenTables.__init__(self, pool)
+        self._tenure = own
+        self._keep_failed = rules.keep_failed
+        self._now = rules.now
+        self._taking = committing.Committer(pool, taking_in.NotificationTables().take, essential=False)
+        self._settling = committing.Committer(pool, self._settle_all, essential=True, committed=self._note_settled)
+        self._settled = 0
+        self._notes = notes.Notes(pool, sender=own.number)
+        self._snapshots = snapshots.Snapshots(pool, monotonic=time.monotonic)
+        self._bell = bell.Bell(pool, changes.CHANNEL)
+        self._claims = claim_book.ClaimBook()
+        # One at a time: what one reads is noted before the next one asks what is claimed.
+        self._claiming = asyncio.Lock()
+
+    async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
+        """Store a notification, or find the same one; see `ports.Queue`."""
+        (verdict,) = await self._take([(notification, quota)])
+        if not isinstance(verdict, ports.Enqueued):
+            raise verdict
+        return verdict
+
+    async def enqueue_all(
+        self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
+    ) -> Sequence[ports.Enqueued | ports.Unqueued]:
+        """Store notifications in one commit; see `ports.Queue`."""
+        return await self._take(notifications)
+
+    def _take(
+        self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
+    ) -> asyncio.Future[Sequence[taking_in.Verdict]]:
+        offer = [
+            taking_in.OfferedNotification(notification=each, payload=payloads.encode(each), quota=quota)
+            for each, quota in notifications
+        ]
+        return self._taking.submit(offer, weight_bytes=sum(len(each.payload) for each in offer))
+
+    async def backlogs(self) -> Mapping[ports.BacklogKey, dt.datetime]:
+        """Return every backlog with a recipient without a final state, and when its first one is due."""
+        found = await self._pool.read(backlogs.read_all)
+        return {key: values.from_micros(due_at) for key, due_at in found.items()}
+
+    async def claim(self, demands: Sequence[ports.Demand]) -> ports.Claims:
+        """Claim recipients of backlogs, those first that are due first; none where another sender delivers."""
+        self._tenure.require()
+        if not self._tenure.leads:
+            again_at = self._now() + _STANDBY
+            return ports.Claims(claimed=(), next_due={demand.backlog: again_at for demand in demands})
+        async with self._claiming:
+            claimed = {demand.backlog: self._claims.of(demand.backlog) for demand in demands}
+            found = await self._pool.read(functools.partial(claims.claim, demands=demands, claimed=claimed.__getitem__))
+            self._claims.add(each.pending for each in found.claimed)
+            return found
+
+    async def claim_expired(
+        self, *, now: dt.datetime, limit: int
+    ) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
+        """Claim recipients without a final state whose max age is reached."""
+        self._tenure.require()
+        if not self._tenure.leads:
+            return (), now + _STANDBY
+        async with self._claiming:
+            found, next_at = await self._pool.read(
+                functools.partial(claims.claim_expired, now=now, limit=limit, claimed=self._claims.all())
+            )
+            self._claims.add(found)
+            return found, next_at
+
+    async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+        """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
+        self._tenure.require()
+        if not self._tenure.leads:
+            return ()
+        async with self._claiming:
+            free = [number for number in recipients if number not in self._claims]
+            found = await self._pool.read(functools.partial(claims.claim_these, recipients=free))
+            self._claims.add(found)
+            return found
+
+    def release(self, recipients: Iterable[int]) -> None:
+        """End claims."""
+        self._claims.end(recipients)
+
+    async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
+        """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
+        number = await self._snapshots.number_of(snapshot)
+        if not self._tenure.may_send():
+            raise OSError("the lease on what is delivered ends soon, and was not renewed")
+        await self._notes.note_dot(recipient_number, number)
+
+    def note_accepted(self, recipient_number: int) -> None:
+        """Note that the message was taken; that is stored a little later, where its outcome is not."""
+        self._notes.note_accepted(recipient_number)
+
+    def settle(self, outcomes: Sequence[ports.Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
+        """Store outcomes, and answer what is noted of the attempts; see `ports.Queue`."""
+        stored: asyncio.Future[Any] = asyncio.gather(*map(self._settle, outcomes), return_exceptions=True)
+        return stored
+
+    def _settle(self, outcome: ports.Outcome) -> asyncio.Future[None]:
+        attempt = settling.SettledAttempt(outcome=outcome, note=self._notes.find(outcome.recipient_number))
+        return self._settling.submit(attempt)
+
+    async def _settle_all(
+        self, session: connections.DatabaseSession, attempts: Sequence[settling.SettledAttempt], *, is_again: bool
+    ) -> Sequence[Any]:
+        if is_again and await self._tenure.is_settled(session, self._settled):
+            # Which of them were refused is not known any more; that they are a defect was all there was to say.
+            return [None] * len(attempts)
+        if not is_again:
+            self._settled += 1
+        await self._tenure.settle(session, self._settled)
+        return await settling.settle(session, attempts, keep_failed=self._keep_failed)
+
+    def _note_settled(self, attempt: settling.SettledAttempt, _: None) -> None:
+        if attempt.note is not None:
+            self._notes.settle(attempt.note)
+        if attempt.outcome.due_at is None:
+            self._claims.end((attempt.outcome.recipient_number,))
+
+    async def find(self, lane: ports.LaneKey, notification_id: str) -> ports.Record | None:
+        """Return a notification of a lane, or None."""
+        return await self._pool.read(functools.partial(records.find, lane=lane, id_=notification_id))
+
+    async def find_object(self, lane: ports.LaneKey, *, name: str, spec_hash: str) -> ports.Record | None:
+        """Return the notification that a Notification object of a lane is, or None."""
+        return await self._pool.read(functools.partial(records.find_object, lane=lane, name=name, spec_hash=spec_hash))
+
+    async def record_probe(self, probe: feed.Probe) -> None:
+        """Store the latest result for a probe key."""
+        await committing.step(self._pool, functools.partial(changes.store_probe, probe=probe))
+
+    async def probes(self) -> Sequence[feed.Probe]:
+        """Return the latest result of every probe key."""
+        return changes.to_probes(await self._pool.fetch("SELECT body FROM mailtier.probes ORDER BY key"))
+
+    async def remember(self, key: str, text: str) -> None:
+        """Keep what the sender learned under a key, in place of what was kept there."""
+        await self._pool.fetch(
+            "INSERT INTO mailtier.memories (key, body) VALUES ($1, $2) "
+            "ON CONFLICT (key) DO UPDATE SET body = EXCLUDED.body",
+            key,
+            text,
+        )
+
+    async def recall(self, key: str) -> str | None:
+        """Return what was kept under a key; None where nothing was."""
+        found = await self._pool.fetch("SELECT body FROM mailtier.memories WHERE key = $1", key)
+        return next((str(body) for (body,) in found), None)
+
+    async def recall_all(self, prefix: str) -> Mapping[str, str]:
+        """Return what was kept under keys with a beginning."""
+        found = await self._pool.fetch(
+            "SELECT key, body FROM mailtier.memories WHERE key >= $1 AND starts_with(key, $1)", prefix
+        )
+        return {str(key): str(body) for key, body in found}
+
+    async def forget(self, key: str) -> None:
+        """Keep what was kept under a key no longer."""
+        await self._pool.fetch("DELETE FROM mailtier.memories WHERE key = $1", key)
+
+    async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
+        """Return the latest state of Notification objects and probes that changed after a cursor."""
+        if after:
+            await self._pool.fetch(changes.NOTE_READ, after)
+        return await self._pool.read(functools.partial(changes.read_feed, after=after, limit=limit))
+
+    async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
+        """Return when something changed after the cursor, or when the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                # A cursor from the future gets its answer, which starts from the beginning, at once.
+                while await self._pool.read(changes.current) == after:
+                    await self._bell.wait()
+
+    async def purge(self, *, now: dt.datetime) -> int:
+        """Remove finished notifications past their retention, and whatever else nobody asks for any more."""
+        await self._in_steps(functools.partial(kept.wipe_past, now=now if self._keep_failed else None))
+        removed = await self._in_steps(
+            functools.partial(forgetting.purge_notifications, now=now, limit=_PURGE_NOTIFICATIONS)
+        )
+        await committing.step(self._pool, functools.partial(forgetting.sweep, now=now))
+        await committing.step(self._pool, forgetting.sweep_usage)
+        await self._sweep_displays()
+        if self._tenure.leads:
+            # Former versions of rows have what was wiped since (R11).
+            for table in ("notifications", "recipients"):
+                await self._pool.vacuum(table)
+        return removed
+
+    def delivers(self) -> bool:
+        """Return whether this sender is the one that delivers."""
+        return self._tenure.leads
+
+    async def queued_namespaces(self) -> Sequence[str]:
+        """Return the uids of the namespaces for which something is queued."""
+        return [uid for (uid,) in await self._pool.fetch(records.QUEUED_NAMESPACES)]
+
+    async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
+        """Return how many recipients stand in each state that is not final."""
+        return records.to_counts(await self._pool.fetch(records.COUNTS))
+
+    async def oldest(self) -> dt.datetime | None:
+        """Return when the oldest unfinished notification was accepted."""
+        return records.to_oldest(await self._pool.fetch(records.OLDEST))
+
+    async def lost(self) -> None:
+        """Return when this sender may not send any more: it was not heard of, and another may have taken over."""
+        await self._tenure.lost.wait()
+
+    async def close(self) -> None:
+        """Commit what is under way, answer what is noted, and let another sender deliver at once."""
+        await self._taking.close()
+        await self._settling.close()
+        await self._bell.close()
+        with contextlib.suppress(Exception):
+            await self._notes.flush()
+        try:
+            await self._tenure.leave()
+        finally:
+            await self._pool.close()
+
+    async def abandon(self) -> None:
+        """Drop everything that is not stored, as a process does that is killed; for tests of that."""
+        for part in (self._taking, self._settling, self._notes, self._tenure):
+            await part.abandon()
+        await self._bell.close()
+        self._pool.abandon()

@@ -1,0 +1,113 @@
+"""How values stand in columns, and how rows become values, whichever database the rows come from."""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from mailtier.api import feed, vocabulary
+from mailtier.sender import ports
+from mailtier.sender.queueing import payloads
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
+
+
+def to_micros(at: dt.datetime) -> int:
+    """Return an aware time as microseconds since 1970, exactly."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def from_micros(micros: int) -> dt.datetime:
+    """Return the aware UTC time that many microseconds after 1970."""
+    return _EPOCH + micros * _MICROSECOND
+
+
+def to_key(uid: str, namespace: str, organization: str, category: str) -> ports.BacklogKey:
+    """Return which backlog columns name."""
+    lane = ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization)
+    return ports.BacklogKey(lane=lane, category=vocabulary.Category(category))
+
+
+def to_pending(row: Sequence[Any]) -> ports.Pending:
+    """Return a recipient without a final state as a value."""
+    number, uid, namespace, organization, category, state, due_at, expires_at, attempts = row
+    return ports.Pending(
+        recipient_number=number,
+        lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
+        category=vocabulary.Category(category),
+        state=vocabulary.RecipientState(state),
+        due_at=from_micros(due_at),
+        expires_at=from_micros(expires_at),
+        attempts=attempts,
+    )
+
+
+def to_claimed(rows: Iterable[Sequence[Any]]) -> Iterator[ports.Claimed]:
+    """Yield recipients with all that their messages are built from, in the order of the rows."""
+    bodies: dict[int, payloads.Payload] = {}
+    for row in rows:
+        number, state, due_at, id_, uid, namespace, organization, category, severity, locale, address, *rest = row
+        notification, payload_bytes, body, accepted_at, expires_at, attempts, doubts, settings, suppressed = rest
+        # Recipients of one notification share what it says.
+        if (payload := bodies.get(notification)) is None:
+            payload = bodies[notification] = payloads.decode(body)
+        key = to_key(uid, namespace, organization, category)
+        pending = ports.Pending(
+            recipient_number=number,
+            lane=key.lane,
+            category=key.category,
+            state=vocabulary.RecipientState(state),
+            due_at=from_micros(due_at),
+            expires_at=from_micros(expires_at),
+            attempts=attempts,
+        )
+        job = ports.Job(
+            recipient_number=number,
+            notification_id=id_,
+            lane=key.lane,
+            category=key.category,
+            severity=vocabulary.Severity(severity),
+            locale=vocabulary.Locale(locale),
+            rcpt_to=address,
+            subject=payload["subject"],
+            text=payload["text"],
+            data=payload["data"],
+            accepted_at=from_micros(accepted_at),
+            expires_at=pending.expires_at,
+            attempts=attempts,
+            doubts=doubts,
+            snapshot=None if settings is None else ports.Snapshot(settings=settings),
+        )
+        yield ports.Claimed(
+            pending=pending,
+            job=job,
+            payload_bytes=payload_bytes,
+            suppressed_until=None if suppressed is None else from_micros(suppressed),
+        )
+
+
+def to_totals(accepted: int | None, recipients: int | None) -> feed.Tally | None:
+    """Return what is left of recipients that were forgotten; None while they are there."""
+    return None if accepted is None or recipients is None else feed.Tally(accepted=accepted, recipients=recipients)
+
+
+def to_recipient(row: Sequence[Any]) -> feed.Recipient:
+    """Return where a recipient stands."""
+    address, state, reason, message, attempts, changed_at, *failure = row
+    return feed.Recipient(
+        address=address,
+        state=vocabulary.RecipientState(state),
+        reason=reason,
+        message=message,
+        attempts=attempts,
+        changed_at=from_micros(changed_at),
+        last_failure=_to_failure(*failure),
+    )
+
+
+def _to_failure(
+    scope: str | None, phase: str | None, code: int | None, enhanced: str | None
+) -> feed.LastFailure | None:
+    if scope is None or phase is None:
+        return None
+    return feed.LastFailure(scope=scope, phase=phase, code=code, enhanced=enhanced)
