@@ -1,6 +1,7 @@
 """Real Postgres servers for tests: Debian's, in folders of their own, on Unix sockets; a database for each test.
 
-One server serves a test session, and ends with it. A database is a copy of one that has the tables.
+One server serves a test session, and ends with it. A database is a copy of one that has the tables. Run as
+`python -m kit.postgres` it installs the package where it is missing.
 """
 
 import asyncio
@@ -284,3 +285,7 @@ def _in_thread(work: collections.abc.Callable[[], collections.abc.Coroutine[typi
     thread.join()
     if errors:
         raise errors[0]
+
+
+if __name__ == "__main__":
+    print(programs())

@@ -43,6 +43,7 @@ class Step:
 ONCE = (
     "tests/contract/queue/test_crashes.py",
     "tests/contract/queue/test_sequences.py",
+    "tests/contract/queue/test_shared_sequences.py",
     "tests/contract/intake/test_durability.py",
     "tests/contract/sender/test_chaos.py",
     "tests/crash/test_kill.py",
@@ -63,6 +64,8 @@ def _pytest(
 
 _PARTS = Step(name="real parts", command=("python", "-m", "kit.binaries", *binaries.TESTS), minutes=18)
 
+_POSTGRES = Step(name="Postgres", command=("python", "-m", "kit.postgres"), minutes=2)
+
 CHECK = (
     Step(name="format", command=("ruff", "format", "--check", "--quiet", "operator", "tests"), minutes=0.2),
     Step(name="lint", command=("ruff", "check", "--quiet", "operator", "tests"), minutes=0.3),
@@ -82,6 +85,7 @@ TEST = (
         if version != interpreters.IMAGE
     ),
     _PARTS,
+    _POSTGRES,
     _pytest("contract", "tests/contract", minutes=22, may_repeat=True),
     _pytest("tenant", "tests/tenant", minutes=12, may_repeat=True),
     _pytest("end to end", "tests/e2e", minutes=6, may_repeat=True),
@@ -101,6 +105,7 @@ CRASH_LONG = (
 
 LONG = (
     _PARTS,
+    _POSTGRES,
     _pytest("long", "tests", minutes=60, marker="long"),
 )
 
