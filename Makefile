@@ -52,10 +52,8 @@ lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock, and wha
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(COMPILE) - -c requirements.lock -o requirements-build.lock
 
-bench: bench-operator bench-sender ## Every bench, ours beside a peer or the physical limit.
-	$(RUN) -m bench.message
-	$(RUN) -m bench.queue
-	$(RUN) -m bench.render
+bench: $(SYNCED) ## The sender's benches beside peers, its goals and the chart: 12 minutes; JSON=file.
+	$(RUN) -m bench $(if $(JSON),--json $(JSON))
 
 bench-operator: $(SYNCED) ## The operator at 1,000 and 10,000 organizations beside the raw ceiling of the same client.
 	$(RUN) -m bench.operator

@@ -17,7 +17,7 @@ from kit import certs, ports, processes, toolchain
 
 _SERVER = "bench.intake.serving"
 _PEERS: typing.Final = {"granian": "2.8.9", "uvloop": "0.23.0"}
-_REQUESTS = 6_000
+_REQUESTS = 3_000
 _ROUNDS = 3
 _ORGANIZATIONS = 20
 _KINDS: typing.Final = {

@@ -21,7 +21,7 @@ from aiohttp import web
 from bench.intake import identities
 from mailtier.kube import reviews
 from mailtier.sender import ports
-from mailtier.sender.intake import ids, taking
+from mailtier.sender.intake import far_delivery, ids, taking
 from mailtier.sender.intake.http import access, certificates, server, service
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.serving import connection, listener, protocol
@@ -101,22 +101,21 @@ async def ours(port: int, folder: pathlib.Path, stack: Stack) -> None:
     queue = await embedded.open_queue(folder / "queue", now=now, limits=embedded.VolumeLimits(full_at=2.0))
     stack.push_async_callback(queue.close)
     api = typing.cast("typing.Any", identities.Apiserver())
+    tells_nobody: typing.Any = lambda *_pending: None  # noqa: E731
     parts: dict[str, typing.Any] = {
         "gate": access.Gate(reviews.Authenticator(api, now=now), reviews.Authorizer(api)),
         "settings": identities.Settings(),
-        "probes": None,
         "queue": queue,
         "taking": taking.Taking(
             queue,
             identifiers=ids.TimeSortedIds(now=now, entropy=os.urandom),
-            on_pending=lambda _pending: None,
+            on_pending=tells_nobody,
             quota=_QUOTA,
             now=now,
             monotonic=time.monotonic,
         ),
         "desk": identities.Desk(),
-        "awaited_rate": lambda _lane: None,
-        "held": lambda _lane, _category: None,
+        "delivery": far_delivery.FarDelivery(queue, on_pending=tells_nobody, on_asked=tells_nobody, now=now),
     }
     intake = server.Server(service.Parts(**parts), source=certificates.MountedCertificates(folder), limits=_LIMITS)
     await intake.open("127.0.0.1", port)

@@ -97,11 +97,18 @@ def measure(
         into: The table.
         messages: How many each row sends.
     """
-    _row(on, measured, sink, into, messages=messages, batch=0)
+    measure_single(on, measured, sink, into, messages=messages)
     if asyncio.run(_offers_batches(measured)):
         _row(on, measured, sink, into, messages=messages, batch=BATCH)
     else:
         into.add(organizations=len(on.organizations), requests=f"{BATCH}: this intake takes no batches")
+
+
+def measure_single(
+    on: ground.Ground, measured: ground.Measured, sink: processes.Child, into: table.Table, *, messages: int
+) -> None:
+    """Add a row for single notifications; see `measure`."""
+    _row(on, measured, sink, into, messages=messages, batch=0)
 
 
 def _row(
