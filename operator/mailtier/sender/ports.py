@@ -106,10 +106,9 @@ class Pending:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueued:
-    """Durably queued, now or before.
+    """Durably queued, now or before, in which case it is `repeated` and nothing of it is pending.
 
     Attributes:
-        repeated: Whether the same request was queued before; then `pending` is empty.
         pending: Of what delivery has to be told, so that it looks.
     """
 

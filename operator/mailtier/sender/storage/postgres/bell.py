@@ -13,7 +13,7 @@ _LOOK_SECONDS: Final = 1.0
 _log = logs.get_logger(__name__)
 
 
-class Bell:
+class ChannelBell:
     """What is announced on one channel.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
-from mailtier.sender.queueing import crashes, payloads, retention
+from mailtier.sender.queueing import crashes, payloads, restoring, retention
 from mailtier.sender.storage import claim_book, values
 from mailtier.sender.storage.postgres import (
     backlogs,
@@ -106,7 +106,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         self._settled = 0
         self._notes = notes.Notes(pool, sender=own.number)
         self._snapshots = snapshots.Snapshots(pool, monotonic=time.monotonic)
-        self._bell = bell.Bell(pool, changes.CHANNEL)
+        self._bell = bell.ChannelBell(pool, changes.CHANNEL)
         self._claims = claim_book.ClaimBook()
         # One at a time: what one reads is noted before the next one asks what is claimed.
         self._claiming = asyncio.Lock()
@@ -231,6 +231,10 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
         return changes.to_probes(await self._pool.fetch("SELECT body FROM mailtier.probes ORDER BY key"))
+
+    async def restored(self) -> str | None:
+        """Return of when the backup is that it was restored from, until it goes on."""
+        return await self.recall(restoring.KEY)
 
     async def remember(self, key: str, text: str) -> None:
         """Keep what the sender learned under a key, in place of what was kept there."""

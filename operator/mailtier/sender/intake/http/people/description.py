@@ -152,9 +152,13 @@ def schemas() -> dict[str, Any]:
                 },
             },
         },
-        "Resumed": describing.object_of(
-            resumed={"type": "boolean"}, backupOf={"type": ["string", "null"], "format": "date-time"}
-        ),
+        "Resumed": {
+            **describing.object_of(resumed={"type": "boolean"}),
+            "properties": {
+                "resumed": {"type": "boolean"},
+                "backupOf": {"type": "string", "format": "date-time", "description": "Absent where nothing was held."},
+            },
+        },
         "Cleared": describing.object_of(cleared={"type": "integer"}),
         "NamedNotifications": describing.object_of(
             ids={"type": "array", "minItems": 1, "maxItems": asking.MOST_IDS, "items": text}

@@ -29,4 +29,4 @@ class Resuming:
         made_at = await self._desk.resume()
         if made_at is not None:
             _log.info("a restored queue is to go on", caller=caller.username, made_at=made_at)
-        return web.json_response({"resumed": made_at is not None, "backupOf": made_at})
+        return web.json_response({"resumed": made_at is not None, **({"backupOf": made_at} if made_at else {})})

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Sequence
 
 from mailtier.sender import filing, ports
+from mailtier.sender.queueing import restoring
 from mailtier.sender.queueing import suppressions as rules
 from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres import committing, connections, suppressions
@@ -82,6 +83,11 @@ class FilingTables:
         return await self._pool.read(
             functools.partial(suppressions.read_page, namespace_uid=namespace_uid, now=now, after=after, limit=limit)
         )
+
+    async def resume(self) -> str | None:
+        """Have a restored queue go on; see `filing.FilingQueue`."""
+        found = await self._pool.fetch("DELETE FROM mailtier.memories WHERE key = $1 RETURNING body", restoring.KEY)
+        return next((str(body) for (body,) in found), None)
 
     async def clear_suppressions(
         self, namespace_uid: str, *, organization: str | None, addresses: Sequence[str] | None
