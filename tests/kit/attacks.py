@@ -98,8 +98,11 @@ class Judged(Attack):
     host: Json | None = None
 
     def endpoint(self, host: Json) -> str:
-        """Return the effective endpoint, as an annotation lists it."""
-        return str(tiers.plan(host, self.spec).values.endpoint)
+        """Return the effective endpoint, and that of a fallback, as an annotation lists them."""
+        planned = tiers.plan(host, self.spec)
+        there = planned.fallback
+        servers = (planned.values.endpoint, None if there is None else there.values.endpoint)
+        return ",".join(str(server) for server in servers if server is not None)
 
     def judge(self) -> resolve.Resolution:
         """Return what the pure core makes of it."""

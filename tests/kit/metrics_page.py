@@ -14,6 +14,7 @@ from mailtier.telemetry import (  # noqa: F401
     hold_metrics,
     lag,
     metrics,
+    route_metrics,
     share_metrics,
     supervisor_metrics,
     throttle_metrics,

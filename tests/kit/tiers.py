@@ -104,12 +104,22 @@ def _reads(
     ca: observed.CaRead,
 ) -> observed.Reads:
     usual = dataclasses.replace(_bound(planned), version="uid/2", expires_at=EXPIRES_AT)
-    return observed.Reads(secret=secret or _bound(planned), certificate=certificate or usual, ca=ca)
+    there = planned.fallback
+    return observed.Reads(
+        secret=secret or _bound(planned),
+        certificate=certificate or usual,
+        ca=ca,
+        # Of one Secret there is one read.
+        fallback=None
+        if there is None
+        else _reads(there, _bound(planned) if planned.secret == there.secret else None, None, ca),
+    )
 
 
 def _bound(planned: resolve.Plan) -> observed.SecretRead:
     endpoint, auth = planned.values.endpoint, planned.values.auth
     annotation = None
     if endpoint is not None and auth is not None:
-        annotation = ",".join(str(server) for server in binding.servers(endpoint, auth))
+        wanted = planned.wanted(planned.secret) if planned.secret is not None else ()
+        annotation = ",".join(map(str, dict.fromkeys((*binding.servers(endpoint, auth), *wanted))))
     return observed.SecretRead(outcome=observed.ReadOutcome.FOUND, version="uid/1", annotation=annotation)

@@ -150,6 +150,8 @@ class Probe(FeedModel):
         probed_at: Aware UTC time; kept out of status (R7).
         next_at: When the namespace may have its next probe, aware UTC; None where it may have one at once, and where
             nothing has changed that somebody may wait for.
+        fallback_since: Since when the fallback takes the mail in place of this server, aware UTC; None where it does
+            not.
     """
 
     kind: Literal["probe"] = "probe"
@@ -162,6 +164,7 @@ class Probe(FeedModel):
     certificate_expires_at: dt.datetime | None
     probed_at: dt.datetime
     next_at: dt.datetime | None = None
+    fallback_since: dt.datetime | None = None
 
 
 class Namespaces(FeedModel):

@@ -66,17 +66,6 @@ class Tls(schema.Model):
     )
 
 
-class Smtp(schema.Model):
-    """The SMTP server that mail is submitted to: one atomic group, inherited as a whole or not at all."""
-
-    host: types.Host
-    """DNS name or IP address of the SMTP server."""
-    port: types.Port | None = None
-    """Port of the server; when absent 587 for StartTLS, 465 for Implicit, 25 for Disabled."""
-    tls: Tls | None = None
-    """StartTLS, verified against the public CAs, when absent."""
-
-
 class PasswordReference(schema.Model):
     """The Secret with the password, which is never written here.
 
@@ -170,6 +159,76 @@ class Auth(schema.Model):
     """Instead of a password: an access token, which the server checks with its provider (XOAUTH2)."""
 
     RULES: ClassVar = AUTH_RULES
+
+
+def _mode(tls: Tls | None) -> vocabulary.TlsMode:
+    return (tls.mode if tls else None) or vocabulary.TlsMode.STARTTLS
+
+
+def _is_clear(tls: Tls | None) -> bool:
+    return _mode(tls) == vocabulary.TlsMode.DISABLED
+
+
+def _wants_newest(tls: Tls | None) -> bool:
+    return tls is not None and tls.min_version == vocabulary.TlsVersion.V1_3
+
+
+class Fallback(schema.Model):
+    """The server that takes the mail while the first one is dead: no address of it connects or greets.
+
+    All rules of smtp and auth hold for it. It is not used where the first one is there and something else is wrong,
+    such as a certificate that does not verify, or a login that is refused.
+    """
+
+    host: types.Host
+    """DNS name or IP address of the SMTP server."""
+    port: types.Port | None = None
+    """Port of the server; when absent 587 for StartTLS, 465 for Implicit, 25 for Disabled."""
+    tls: Tls | None = None
+    """Never weaker than the first server's, of which nothing is taken over; StartTLS, verified against the public CAs,
+    when absent."""
+    auth: Auth | None = None
+    """What it is logged in with; the same as the first server when absent. Then the Secret lists both servers in its
+    annotation mailtier.dev/endpoint."""
+
+    RULES: ClassVar = (
+        schema.Rule(
+            cel="!has(self.tls) || !has(self.tls.mode) || self.tls.mode != 'Disabled' || !has(self.auth) || "
+            "(has(self.auth.mechanism) && self.auth.mechanism == 'Anonymous')",
+            holds=lambda fallback: not _is_clear(fallback.tls) or fallback.auth is None or _is_anonymous(fallback.auth),
+            message="tls.mode Disabled would send the password in clear; use StartTLS or Implicit, or auth.mechanism:"
+            " Anonymous",
+        ),
+    )
+
+
+class Smtp(schema.Model):
+    """The SMTP server that mail is submitted to: one atomic group, inherited as a whole or not at all."""
+
+    host: types.Host
+    """DNS name or IP address of the SMTP server."""
+    port: types.Port | None = None
+    """Port of the server; when absent 587 for StartTLS, 465 for Implicit, 25 for Disabled."""
+    tls: Tls | None = None
+    """StartTLS, verified against the public CAs, when absent."""
+    fallback: Fallback | None = None
+    """None when absent. An organization that authenticates on the host's server itself has none there."""
+
+    RULES: ClassVar = (
+        schema.Rule(
+            cel="!has(self.fallback) || (has(self.tls) && has(self.tls.mode) && self.tls.mode == 'Disabled') || "
+            "!has(self.fallback.tls) || !has(self.fallback.tls.mode) || self.fallback.tls.mode != 'Disabled'",
+            holds=lambda smtp: smtp.fallback is None or _is_clear(smtp.tls) or not _is_clear(smtp.fallback.tls),
+            message="fallback.tls.mode Disabled is weaker than tls.mode; use StartTLS or Implicit for both servers",
+        ),
+        schema.Rule(
+            cel="!has(self.fallback) || !has(self.tls) || !has(self.tls.minVersion) || "
+            "self.tls.minVersion != 'TLS1.3' || (has(self.fallback.tls) && has(self.fallback.tls.minVersion) && "
+            "self.fallback.tls.minVersion == 'TLS1.3')",
+            holds=lambda smtp: smtp.fallback is None or not _wants_newest(smtp.tls) or _wants_newest(smtp.fallback.tls),
+            message="fallback.tls.minVersion is below tls.minVersion; set it to TLS1.3 as well",
+        ),
+    )
 
 
 class From(schema.Model):

@@ -66,16 +66,6 @@ class EffectiveTls(schema.Model):
     """The Secret with the certificate that the server is shown; absent without one, and where it is the host's."""
 
 
-class EffectiveSmtp(schema.Model):
-    """The endpoint that mail is submitted to."""
-
-    host: _Name
-    """DNS name or IP address of the SMTP server."""
-    port: _Count
-    """Port of the server."""
-    tls: EffectiveTls
-
-
 class EffectiveOAuth2(schema.Model):
     """Where access tokens come from."""
 
@@ -106,6 +96,30 @@ class EffectiveAuth(schema.Model):
     secret_name: _Name | None = None
     """The Secret with the password, or with what the token server is shown; absent for Anonymous, and where the
     credentials are the host's."""
+
+
+class EffectiveFallback(schema.Model):
+    """The server that takes the mail while the first one is dead."""
+
+    host: _Name
+    """DNS name or IP address of the SMTP server."""
+    port: _Count
+    """Port of the server."""
+    tls: EffectiveTls
+    auth: EffectiveAuth | None = None
+    """Absent where it is logged in to as the first server is."""
+
+
+class EffectiveSmtp(schema.Model):
+    """The endpoint that mail is submitted to."""
+
+    host: _Name
+    """DNS name or IP address of the SMTP server."""
+    port: _Count
+    """Port of the server."""
+    tls: EffectiveTls
+    fallback: EffectiveFallback | None = None
+    """Absent without one."""
 
 
 class EffectiveFrom(schema.Model):
@@ -198,7 +212,7 @@ class EffectiveQuota(schema.Model):
     """Messages a minute through the host's endpoint."""
 
 
-Provenance = Annotated[dict[str, _Word], pydantic.Field(max_length=96)]
+Provenance = Annotated[dict[str, _Word], pydantic.Field(max_length=128)]
 
 
 class Effective(schema.Model):
@@ -236,6 +250,15 @@ class Summary(schema.Model):
     """How many policy.mode Enforce would block, while it is Audit."""
 
 
+class ServerInUse(schema.Model):
+    """Which of the two servers takes the mail, as the sender told last."""
+
+    in_use: _Word
+    """First or Fallback."""
+    since: dt.datetime | None = None
+    """Since when the fallback does; absent for the first one."""
+
+
 class HostStatus(schema.Model):
     """What the operator found; nobody else writes it."""
 
@@ -246,6 +269,8 @@ class HostStatus(schema.Model):
     last_handled_requested_at: _RequestedAt | None = None
     """The annotation mailtier.dev/requested-at that the Secret and the CA bundle were last read anew for."""
     summary: Summary | None = None
+    server: ServerInUse | None = None
+    """Absent without smtp.fallback."""
     effective: Effective | None = None
     """On the host: what organizations inherit."""
 
@@ -265,6 +290,8 @@ class OrgStatus(schema.Model):
     """Whether the sender may use them: Active, Blocked, Unresolved or Suspended."""
     projection: _Name | None = None
     """The ConfigMap that spec.publish asked for; absent without one."""
+    server: ServerInUse | None = None
+    """Absent without smtp.fallback."""
     effective: Effective | None = None
 
 

@@ -160,6 +160,7 @@ class HostReconciler:
             resolved.resolution,
             published=refused is None,
             probe=resolved.probe,
+            fallback_probe=resolved.fallback_probe,
             # Until the organizations were counted, the count that stands there is the best there is.
             summary=self._summary or _read_summary(seen.summary),
             generation=seen.generation,

@@ -100,6 +100,7 @@ class OrganizationReconciler:
             published=published,
             projection=projection,
             probe=resolved.probe,
+            fallback_probe=resolved.fallback_probe,
             generation=seen.generation if seen else 0,
             requested_at=resolved.requested_at,
             previous=seen.conditions if seen else (),

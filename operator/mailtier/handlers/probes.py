@@ -28,7 +28,7 @@ class Probes:
         self._results: dict[str, feed.Probe] = {}
         self._unused: collections.OrderedDict[str, None] = collections.OrderedDict()
         self._users: dict[str, set[keys.Key]] = {}
-        self._keys: dict[keys.Key, str] = {}
+        self._keys: dict[keys.Key, tuple[str, ...]] = {}
 
     def take(self, probe: feed.Probe) -> Collection[keys.Key]:
         """Take in a result; users look again only if it says something new, and are returned then."""
@@ -43,26 +43,24 @@ class Probes:
             self._changed(user)
         return users
 
-    def find(self, user: keys.Key, probe_key: str) -> feed.Probe | None:
-        """Return the latest result for a probe key, and remember who asked."""
-        old = self._keys.get(user)
-        if old != probe_key:
+    def find(self, user: keys.Key, *probe_keys: str) -> list[feed.Probe | None]:
+        """Return the latest results for probe keys, in their order, and remember who asked."""
+        if self._keys.get(user) != probe_keys:
             self.release(user)
-            self._keys[user] = probe_key
-            self._users.setdefault(probe_key, set()).add(user)
-            self._unused.pop(probe_key, None)
-        return self._results.get(probe_key)
+            self._keys[user] = probe_keys
+            for probe_key in probe_keys:
+                self._users.setdefault(probe_key, set()).add(user)
+                self._unused.pop(probe_key, None)
+        return [self._results.get(probe_key) for probe_key in probe_keys]
 
     def release(self, user: keys.Key) -> None:
         """Forget a user that is gone or has nothing to probe."""
-        old = self._keys.pop(user, None)
-        if old is None:
-            return
-        users = self._users[old]
-        users.discard(user)
-        if not users:
-            del self._users[old]
-            self._let_go(old)
+        for old in set(self._keys.pop(user, ())):
+            users = self._users[old]
+            users.discard(user)
+            if not users:
+                del self._users[old]
+                self._let_go(old)
 
     def _let_go(self, probe_key: str) -> None:
         """Keep a result that nobody asks for only while few others are."""

@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from mailtier.api import doubling, names
@@ -132,11 +132,18 @@ class Reader:
 
         Args:
             user: Whose plan it is; from now on it refers to this and nothing else.
-            plan: Names at most one Secret with credentials, one with a client certificate, and one CA bundle.
+            plan: Names, for each of at most two servers, at most one Secret with credentials, one with a client
+                certificate, and one CA bundle.
             fresh: Whether what was read before is not good enough, because the user's settings changed.
         """
-        needs = frozenset(need for need in (plan.secret, plan.certificate, plan.ca) if need)
-        found, is_answered = await self._read(user, needs, fresh=fresh)
+        found, is_answered = await self._read(user, plan.needs, fresh=fresh)
+        reads = self._reads(plan, found, is_answered=is_answered)
+        if plan.fallback is None:
+            return reads
+        return dataclasses.replace(reads, fallback=self._reads(plan.fallback, found, is_answered=is_answered))
+
+    def _reads(self, plan: resolve.Plan, found: Mapping[Need, Read], *, is_answered: bool) -> observed.Reads:
+        """Return what was found for one server."""
         secret = found[plan.secret] if plan.secret else None
         certificate = found[plan.certificate] if plan.certificate else None
         ca = found[plan.ca] if plan.ca else None

@@ -19,11 +19,13 @@ class Resolved:
 
     Attributes:
         probe: The latest probe of these settings; None while there is none, and where none is made.
+        fallback_probe: The same of their fallback.
         requested_at: The last request to look anew that this is an answer to; "" without one.
     """
 
     resolution: resolve.Resolution
     probe: feed.Probe | None
+    fallback_probe: feed.Probe | None
     requested_at: str
 
 
@@ -97,12 +99,16 @@ class PlanResolver:
         resolution = resolve.conclude(plan, found)
         state = resolution.effective.state
         self._reader.judge(key, satisfied=not _is_unfit(resolution))
-        probe = None
+        probe = fallback_probe = None
         if state == effective.State.ACTIVE:
-            probe = self._probes.find(key, codec.probe_key(resolution.effective))
+            servers = (resolution.effective, resolution.effective.at_fallback())
+            probe, *others = self._probes.find(key, *(codec.probe_key(each) for each in servers if each is not None))
+            fallback_probe = others[0] if others else None
         else:
             self._probes.release(key)
-        return Resolved(resolution=resolution, probe=probe, requested_at=reading.requested_at)
+        return Resolved(
+            resolution=resolution, probe=probe, fallback_probe=fallback_probe, requested_at=reading.requested_at
+        )
 
     def _reading(self, key: keys.Key, before: _Reading | None, seen: store.Seen | None) -> _Reading:
         """Return what is to be read for; what was read for before, where that will do."""

@@ -25,6 +25,17 @@ class KnownSettings(Protocol):
         """Return an organization's effective settings; None where there is no such organization."""
 
 
+def find(known: KnownSettings, key: effective.OrganizationKey) -> effective.Effective | None:
+    """Return an organization's effective settings, with its fallback in place of the first server for such a key.
+
+    None where there is no such organization, or no fallback.
+    """
+    if not isinstance(key, effective.FallbackKey):
+        return known.get(key)
+    settings = known.get(key.organization)
+    return None if settings is None else settings.at_fallback()
+
+
 class SettingsSource:
     """Keeps effective settings and CA bundles from the labelled ConfigMaps of the operator's namespace.
 
@@ -115,7 +126,8 @@ class SettingsSource:
         self._digests[name] = digest
         self._bundles.put(digest, pem)
         for settings in self._settings.values():
-            if settings.endpoint is not None and settings.endpoint.tls.ca == digest:
+            servers = (settings.endpoint, settings.fallback.endpoint if settings.fallback else None)
+            if any(server is not None and server.tls.ca == digest for server in servers):
                 self._tell(settings.organization)
 
     def _tell(self, organization: effective.OrganizationKey) -> None:

@@ -85,6 +85,8 @@ def flat_keys(settings: effective.Effective) -> dict[str, str]:
     origins = view.provenance(settings, nested)
     flat["provenance"] = "".join(f"{path}: {origins[path]}\n" for path in sorted(origins))
     told = {"findings": settings.findings, "audited": settings.audited, "byAddress": settings.by_address.findings}
+    if settings.fallback is not None:
+        told["fallbackByAddress"] = settings.fallback.by_address.findings
     for name, findings in told.items():
         if findings:
             flat[name] = "".join(
@@ -124,37 +126,60 @@ def _to_json(settings: effective.Effective) -> _Json:
     document["findings"] = _findings_to_json(settings.findings)
     document["audited"] = _findings_to_json(settings.audited)
     document["by_address"]["findings"] = _findings_to_json(settings.by_address.findings)
-    delivery = document["delivery"]
+    _seconds_to_json(document["delivery"])
+    fallback, there = settings.fallback, document["fallback"]
+    if fallback is not None:
+        _seconds_to_json(there["delivery"])
+        there["by_address"]["findings"] = _findings_to_json(fallback.by_address.findings)
+    return document
+
+
+def _seconds_to_json(delivery: _Json) -> None:
     for name in _DURATIONS:
         duration = delivery.pop(name)
         # The API knows whole seconds alone.
         delivery[f"{name}_seconds"] = None if duration is None else int(duration.total_seconds())
-    return document
 
 
 def _from_json(document: _Json) -> effective.Effective:
     namespace, name = document["organization"]
-    delivery = dict(document["delivery"])
-    for duration in _DURATIONS:
-        seconds = delivery.pop(f"{duration}_seconds")
-        delivery[duration] = None if seconds is None else dt.timedelta(seconds=seconds)
+    there = document["fallback"]
     plain = {
         **document,
         "organization": {"namespace": namespace, "name": name},
         "from_": document["from"],
-        "delivery": delivery,
+        "delivery": _seconds_from_json(document["delivery"]),
         "findings": (),
         "audited": (),
         "by_address": {**document["by_address"], "findings": ()},
+        "fallback": there
+        and {
+            **there,
+            "delivery": _seconds_from_json(there["delivery"]),
+            "by_address": {**there["by_address"], "findings": ()},
+        },
     }
     settings = msgspec.convert(plain, effective.Effective, builtin_types=(dt.timedelta,))
     by_address = _findings_from_json(document["by_address"]["findings"])
+    fallback = settings.fallback
+    if fallback is not None:
+        found = _findings_from_json(there["by_address"]["findings"])
+        fallback = dataclasses.replace(fallback, by_address=dataclasses.replace(fallback.by_address, findings=found))
     return dataclasses.replace(
         settings,
         findings=_findings_from_json(document["findings"]),
         audited=_findings_from_json(document["audited"]),
         by_address=dataclasses.replace(settings.by_address, findings=by_address),
+        fallback=fallback,
     )
+
+
+def _seconds_from_json(document: _Json) -> _Json:
+    delivery = dict(document)
+    for duration in _DURATIONS:
+        seconds = delivery.pop(f"{duration}_seconds")
+        delivery[duration] = None if seconds is None else dt.timedelta(seconds=seconds)
+    return delivery
 
 
 def _findings_to_json(findings: tuple[effective.Finding, ...]) -> list[list[str]]:

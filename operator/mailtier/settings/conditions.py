@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, names, prose, reasons, vocabulary
-from mailtier.settings import codec, effective, linting, observed, resolve, transitions, view
-from mailtier.settings.providers import catalogue
+from mailtier.settings import effective, linting, observed, resolve, transitions, verified, view
 
 MAXIMUM_MESSAGE_LENGTH: Final = 32768
 """metav1.Condition: characters of a message."""
 
 _ORG: Final = vocabulary.Origin.ORG
-_PLATFORM: Final = "The platform team finds more in the status of HostEmailSettings default."
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +66,7 @@ def org_status(
     published: bool,
     projection: Projection,
     probe: feed.Probe | None,
+    fallback_probe: feed.Probe | None = None,
     generation: int,
     requested_at: str = "",
     previous: Sequence[Mapping[str, Any]],
@@ -80,6 +79,7 @@ def org_status(
         published: Whether the effective ConfigMap holds exactly them.
         projection: What became of the ConfigMap for applications.
         probe: The last probe with the key `codec.probe_key` gives for them; None without one.
+        fallback_probe: The same of their fallback.
         generation: metadata.generation of the object; 0 for an implicit organization.
         requested_at: The last request to look anew that this is an answer to; "" without one.
         previous: The conditions that the status has now, for their times of transition.
@@ -90,12 +90,14 @@ def org_status(
     status = {
         "observedGeneration": generation,
         "conditions": transitions.stamp(
-            _decide(resolution, ready, probe, now), previous=previous, generation=generation, now=now
+            _decide(resolution, ready, probe, fallback_probe, now), previous=previous, generation=generation, now=now
         ),
         "source": settings.source.value,
         "state": settings.state.value,
         "effective": _effective(resolution),
     }
+    if settings.fallback is not None:
+        status["server"] = verified.server_in_use(probe)
     if requested_at:
         status["lastHandledRequestedAt"] = requested_at
     if projection == Projection.WRITTEN:
@@ -108,6 +110,7 @@ def host_status(
     *,
     published: bool,
     probe: feed.Probe | None,
+    fallback_probe: feed.Probe | None = None,
     generation: int,
     requested_at: str = "",
     previous: Sequence[Mapping[str, Any]],
@@ -120,6 +123,7 @@ def host_status(
         resolution: What `resolve.plan_host` and `resolve.conclude` come to.
         published: Whether organizations get these settings.
         probe: The last probe with the key `codec.probe_key` gives for them; None without one.
+        fallback_probe: The same of their fallback.
         generation: metadata.generation of the object.
         requested_at: The last request to look anew that this is an answer to; "" without one.
         previous: The conditions that the status has now, for their times of transition.
@@ -130,10 +134,12 @@ def host_status(
     status = {
         "observedGeneration": generation,
         "conditions": transitions.stamp(
-            _decide(resolution, ready, probe, now), previous=previous, generation=generation, now=now
+            _decide(resolution, ready, probe, fallback_probe, now), previous=previous, generation=generation, now=now
         ),
         "effective": _effective(resolution),
     }
+    if resolution.effective.fallback is not None:
+        status["server"] = verified.server_in_use(probe)
     if requested_at:
         status["lastHandledRequestedAt"] = requested_at
     if summary is not None:
@@ -162,14 +168,18 @@ def _effective(resolution: resolve.Resolution) -> dict[str, Any]:
 
 
 def _decide(
-    resolution: resolve.Resolution, ready: transitions.Wanted, probe: feed.Probe | None, now: dt.datetime
+    resolution: resolve.Resolution,
+    ready: transitions.Wanted,
+    probe: feed.Probe | None,
+    fallback_probe: feed.Probe | None,
+    now: dt.datetime,
 ) -> list[transitions.Wanted]:
-    relevant = _relevant_probe(resolution, probe)
+    relevant = verified.relevant_probe(resolution, probe)
     wanted = [
         _accepted(resolution),
         _resolved_refs(resolution),
         ready,
-        _verified(resolution, relevant, probe),
+        verified.condition(resolution, probe, fallback_probe),
         linting.condition(resolution, relevant, now),
         *_progress(resolution, ready),
     ]
@@ -249,52 +259,6 @@ _PROJECTIONS: Final = {
     Projection.CONFLICT: reasons.PROJECTION_CONFLICT,
     Projection.NOT_GRANTED: reasons.PROJECTION_NOT_GRANTED,
 }
-
-
-def _relevant_probe(resolution: resolve.Resolution, probe: feed.Probe | None) -> feed.Probe | None:
-    """Return a probe if it speaks of exactly these settings and this version of the Secret."""
-    settings = resolution.effective
-    if probe is None or settings.state != effective.State.ACTIVE or settings.auth is None:
-        return None
-    is_of_them = probe.secret_version == settings.auth.version
-    return probe if is_of_them and probe.key == codec.probe_key(settings) else None
-
-
-def _verified(
-    resolution: resolve.Resolution, probe: feed.Probe | None, latest: feed.Probe | None
-) -> transitions.Wanted:
-    type_, settings = vocabulary.Condition.VERIFIED, resolution.effective
-    endpoint, auth = settings.endpoint, settings.auth
-    if settings.state != effective.State.ACTIVE or endpoint is None or auth is None:
-        return _unknown(type_, reasons.NOT_PROBED)
-    if probe is None or probe.reason == reasons.PROBE_PENDING.name:
-        told = prose.sentences(_explain(reasons.PROBE_PENDING), _tell_next(latest))
-        return transitions.Wanted(type=type_, status="Unknown", reason=reasons.PROBE_PENDING, message=told)
-    reason = reasons.BY_NAME[probe.reason]
-    inherited = resolution.viewer == _ORG and endpoint.origin != _ORG
-    sentences = [prose.closed(probe.tenant_message if inherited else probe.owner_message)]
-    if reason == reasons.VERIFIED:
-        status = "True"
-        if probe.certificate_expires_at is not None and not inherited:
-            until = probe.certificate_expires_at.strftime("%Y-%m-%d")
-            sentences.append(f"The server's certificate is valid until {until}.")
-    else:
-        # What can be done about the host's server, the platform team can do; one's own password, oneself.
-        status = "False"
-        is_own = not inherited or (auth.origin == _ORG and probe.stage == vocabulary.ProbeStage.AUTH)
-        sentences.append(catalogue.further_remedy(reason, probe.owner_message) if is_own else _PLATFORM)
-    return transitions.Wanted(
-        type=type_, status=status, reason=reason, message=prose.sentences(*sentences, _tell_next(probe))
-    )
-
-
-def _tell_next(probe: feed.Probe | None) -> str:
-    """Return when the namespace may have its next probe, where it has to wait for it."""
-    if probe is None or probe.next_at is None:
-        return ""
-    # A fraction of a second later rather than too early.
-    next_at = (probe.next_at + dt.timedelta(microseconds=999_999)).strftime("%H:%M:%S")
-    return f"The namespace's next probe may begin at {next_at} UTC."
 
 
 def _progress(resolution: resolve.Resolution, ready: transitions.Wanted) -> list[transitions.Wanted]:

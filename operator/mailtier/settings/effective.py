@@ -32,6 +32,16 @@ class OrganizationKey:
         return f"{self.namespace}/{self.name}"
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class FallbackKey(OrganizationKey):
+    """An organization's settings with the fallback in place of the first server; never equal to the organization."""
+
+    @property
+    def organization(self) -> OrganizationKey:
+        """The organization itself."""
+        return OrganizationKey(namespace=self.namespace, name=self.name)
+
+
 HOST: Final = OrganizationKey(namespace="", name=names.HOST_NAME)
 """The key of the host's own effective settings; no organization can have it."""
 
@@ -309,6 +319,20 @@ NOWHERE: Final = ByAddress()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackServer:
+    """The server that takes the mail while the first one is dead: what is said of the first one, of this one.
+
+    Attributes:
+        delivery: As its owner says; the host, where an organization's fallback is the host's server.
+    """
+
+    endpoint: Endpoint
+    auth: Auth
+    delivery: Delivery
+    by_address: ByAddress = NOWHERE
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
     """Everything the sender needs for one organization, as `effective.json` carries it.
 
@@ -319,6 +343,7 @@ class Effective:
         endpoint: None only where a finding says that it is missing; the same for auth and from_. The host's own
             settings need not have them, since organizations may bring their own.
         by_address: What the operator cannot see and the sender can.
+        fallback: None without one, and where a finding says that what it refers to cannot be used.
         provenance: Dotted path of every effective value (`smtp.host`) to the tier it came from; `suspend` is in it.
     """
 
@@ -337,3 +362,20 @@ class Effective:
     recipients: RecipientRules = RecipientRules()
     audited: tuple[Finding, ...] = ()
     by_address: ByAddress = NOWHERE
+    fallback: FallbackServer | None = None
+
+    def at_fallback(self) -> "Effective | None":
+        """Return the settings with the fallback in place of the first server; None without one."""
+        there = self.fallback
+        if there is None:
+            return None
+        key = FallbackKey(namespace=self.organization.namespace, name=self.organization.name)
+        return dataclasses.replace(
+            self,
+            organization=key,
+            endpoint=there.endpoint,
+            auth=there.auth,
+            delivery=there.delivery,
+            by_address=there.by_address,
+            fallback=None,
+        )

@@ -1,17 +1,44 @@
 """The host's server: who names it, whose logins are trusted there, and whose account the host's is.
 
+Its fallback is the host's server as well: whatever is said here holds for both.
+
 Everything here goes by names. That another name leads to the same server only DNS tells, and so only the sender
 (`sender.smtp.relays`); what then holds is decided here as well, and published with the effective settings.
 """
 
+import dataclasses
 import unicodedata
 from typing import Final
 
-from mailtier.api import policies, settings, vocabulary
+from mailtier.api import groups, policies, settings, vocabulary
 from mailtier.settings import binding, effective, endpoints
 from mailtier.settings.providers import catalogue
 
 _ANONYMOUS: Final = vocabulary.Mechanism.ANONYMOUS
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class HostServer:
+    """One of the host's servers.
+
+    Attributes:
+        name: Or address, normalized.
+        auth: What the host authenticates with there; None where it says nothing, and so is anonymous.
+    """
+
+    name: str
+    auth: groups.Auth | None
+
+
+def servers(host: settings.HostSpec | None) -> tuple[HostServer, ...]:
+    """Return the host's servers: none without settings, one, or two with a fallback."""
+    if host is None or host.smtp is None:
+        return ()
+    first = HostServer(name=binding.normalize_host(host.smtp.host), auth=host.auth)
+    fallback = host.smtp.fallback
+    if fallback is None:
+        return (first,)
+    return first, HostServer(name=binding.normalize_host(fallback.host), auth=fallback.auth or host.auth)
 
 
 def is_named(host: settings.HostSpec | None, named: str) -> bool:
@@ -21,30 +48,26 @@ def is_named(host: settings.HostSpec | None, named: str) -> bool:
         host: The host's settings; None where there are none.
         named: The server's name or address, normalized.
     """
-    if host is None or host.smtp is None:
-        return False
-    return endpoints.are_same_host(binding.normalize_host(host.smtp.host), named)
+    return any(endpoints.are_same_host(server.name, named) for server in servers(host))
 
 
-def shares_accounts(host: settings.HostSpec | None, named: str) -> bool:
+def shares_accounts(server: HostServer, named: str) -> bool:
     """Return whether a login at a server may be a login at the host's: it is the same, or another name of its provider.
 
     A provider whose names differ by region or customer, so that they are listed by a pattern, keeps accounts apart.
 
     Args:
-        host: The host's settings; None where there are none.
-        named: The server's name or address, normalized.
+        server: One of the host's.
+        named: The other server's name or address, normalized.
     """
-    if host is None or host.smtp is None:
-        return False
-    provider = catalogue.find(binding.normalize_host(host.smtp.host))
+    provider = catalogue.find(server.name)
     is_one = (
         provider is not None and provider.hosts is not None and not any("*" in name for name in provider.hosts.value)
     )
-    return is_named(host, named) or (is_one and catalogue.find(named) is provider)
+    return endpoints.are_same_host(server.name, named) or (is_one and catalogue.find(named) is provider)
 
 
-def is_trusted(host: settings.HostSpec | None, auth: effective.Auth | None) -> bool:
+def is_trusted(host: settings.HostSpec | None, auth: effective.Auth | None, *, named: str | None = None) -> bool:
     """Return whether a login may choose From on the host's server, because the server itself keeps it to its own.
 
     Then it is the account of somebody else on a server that both use: nothing of the host's is in it.
@@ -52,8 +75,10 @@ def is_trusted(host: settings.HostSpec | None, auth: effective.Auth | None) -> b
     Args:
         host: The host's settings; None where there are none.
         auth: What an organization authenticates with; None where it says nothing.
+        named: The server's name or address, normalized; None where it may be any of the host's.
     """
-    if host is None or host.smtp is None or auth is None:
+    known = servers(host)
+    if host is None or not known or auth is None:
         return False
     if auth.origin != vocabulary.Origin.ORG or auth.mechanism == _ANONYMOUS:
         return False
@@ -63,8 +88,12 @@ def is_trusted(host: settings.HostSpec | None, auth: effective.Auth | None) -> b
         case vocabulary.OwnLogins.ENFORCE:
             return False
         case vocabulary.OwnLogins.KNOWN_PROVIDERS:
-            provider = catalogue.find(binding.normalize_host(host.smtp.host))
-            return provider is not None and provider.binds_from.value and provider.binds_from.verified
+            there = [each for each in known if named is not None and endpoints.are_same_host(each.name, named)]
+            providers = [catalogue.find(each.name) for each in there or known]
+            return all(
+                provider is not None and provider.binds_from.value and provider.binds_from.verified
+                for provider in providers
+            )
 
 
 def own_logins(policy: policies.Policy | None) -> vocabulary.OwnLogins:
@@ -73,7 +102,7 @@ def own_logins(policy: policies.Policy | None) -> vocabulary.OwnLogins:
     return stated or vocabulary.OwnLogins.KNOWN_PROVIDERS
 
 
-def is_account(host: settings.HostSpec | None, identity: str, host_identity: str) -> bool:
+def is_account(server: HostServer, identity: str, host_identity: str) -> bool:
     r"""Return whether a server might take a login for the host's own account.
 
     `DOMAIN\user`, `user@domain`, `user%domain` and `user` are one, because a server may take each of them for the same
@@ -82,13 +111,13 @@ def is_account(host: settings.HostSpec | None, identity: str, host_identity: str
     and directories compare without case and accents. What binds a password is compared the other way, by ASCII alone.
 
     Args:
-        host: The host's settings; None where there are none.
+        server: One of the host's.
         identity: The login, rendered.
-        host_identity: The host's.
+        host_identity: The host's there.
     """
-    if host is None or host.smtp is None or not host_identity:
+    if not host_identity:
         return False
-    provider = catalogue.find(binding.normalize_host(host.smtp.host))
+    provider = catalogue.find(server.name)
     shared = provider.shared_usernames if provider is not None else None
     if shared is not None and identity in shared.value:
         return False

@@ -167,6 +167,7 @@ class Reads:
         every: How often it is read again.
         is_answered: Whether all that was to be read anew has been; what the API server did not answer is as it was
             known before.
+        fallback: What was read for the plan's fallback; None without one.
     """
 
     secret: SecretRead | None = None
@@ -174,6 +175,7 @@ class Reads:
     ca: CaRead | None = None
     every: dt.timedelta = EVERY
     is_answered: bool = True
+    fallback: "Reads | None" = None
 
 
 def parse_host(spec: Any) -> settings.HostSpec | Invalid:

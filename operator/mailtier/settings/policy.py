@@ -45,6 +45,22 @@ HOST_ACCEPTANCE: Final[tuple[cases.PolicyRule, ...]] = (
 )
 """For the host's own settings, which may leave server and sender to the organizations."""
 
+FALLBACK: Final[tuple[cases.PolicyRule, ...]] = (
+    servers.endpoint_denied,
+    servers.endpoint_not_allowed,
+    servers.token_server_not_allowed,
+    servers.anonymous_not_allowed,
+    servers.plaintext_refused,
+    servers.host_account_not_allowed,
+    senders.from_address_not_allowed,
+    senders.reply_to_not_allowed,
+    senders.envelope_not_allowed,
+)
+"""What of `ACCEPTANCE` and `HOST_ACCEPTANCE` depends on the server, and so is asked of the fallback again."""
+
+HOST_FALLBACK: Final[tuple[cases.PolicyRule, ...]] = (servers.endpoint_not_allowed,)
+"""The same for the host's own settings."""
+
 HOST_GATES: Final[tuple[cases.PolicyRule, ...]] = (objects.object_invalid,)
 """For the host's own settings: an object that does not fit says nothing more."""
 

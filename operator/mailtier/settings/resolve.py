@@ -9,7 +9,7 @@ import enum
 from typing import Final
 
 from mailtier.api import reasons, settings, vocabulary
-from mailtier.settings import binding, effective, host_server, observed, policy, references, tiers
+from mailtier.settings import binding, effective, fallbacks, host_server, observed, policy, references, tiers
 from mailtier.settings.rules import cases
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
@@ -24,6 +24,7 @@ _REFUSES_SERVER: Final = frozenset(
 )
 _UNREAD_SECRET: Final = observed.SecretRead(outcome=observed.ReadOutcome.UNAVAILABLE)
 _UNREAD_CA: Final = observed.CaRead(outcome=observed.ReadOutcome.UNAVAILABLE)
+_UNREAD: Final = observed.Reads()
 
 
 class References(enum.Enum):
@@ -47,8 +48,12 @@ class Plan:
         audited: What would, if the host's policy were enforced.
         admitted: Whether the object, the host and the namespace are such that anything may be read for it.
         host: The host's settings; None without any that fit the schema.
-        org: The organization's; None for the host's own, and where they do not fit the schema.
+        org: The organization's; None for the host's own, and where they do not fit the schema. Both as they are
+            written, whichever server the plan is for.
         by_address: What holds if the sender finds the endpoint to be the host's server.
+        fallback: The same with the fallback in place of the first server; its findings are among this plan's. None
+            without one.
+        has_own_auth: Of a fallback, whether it names credentials of its own.
     """
 
     viewer: vocabulary.Origin
@@ -61,6 +66,8 @@ class Plan:
     host: settings.HostSpec | None
     org: settings.OrgSpec | None
     by_address: effective.ByAddress = effective.NOWHERE
+    fallback: "Plan | None" = None
+    has_own_auth: bool = True
 
     @property
     def secret(self) -> observed.SecretNeed | None:
@@ -76,6 +83,24 @@ class Plan:
     def ca(self) -> observed.CaNeed | None:
         """The CA bundle to read; None if there is none to be read."""
         return self.values.ca if self.admitted else None
+
+    @property
+    def needs(self) -> frozenset[observed.SecretNeed | observed.CaNeed]:
+        """All that is to be read, for the fallback too."""
+        own = {need for need in (self.secret, self.certificate, self.ca) if need is not None}
+        return frozenset(own) if self.fallback is None else self.fallback.needs | own
+
+    def wanted(self, need: observed.SecretNeed) -> tuple[binding.BoundServer, ...]:
+        """Return every server to which what is in a Secret is sent, or comes in the form of a token.
+
+        Of both servers, where they use it alike: whoever agrees to one of them alone has not agreed.
+        """
+        found: tuple[binding.BoundServer, ...] = ()
+        endpoint, auth = self.values.endpoint, self.values.auth
+        if endpoint is not None and auth is not None and need in {self.secret, self.certificate}:
+            found = binding.certificate_servers(endpoint) if need.is_certificate else binding.servers(endpoint, auth)
+        beside = () if self.fallback is None else self.fallback.wanted(need)
+        return tuple(dict.fromkeys((*found, *beside)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +149,7 @@ def plan(seen: observed.Observed) -> Plan:
     else:
         findings, audited = policy.judge(policy.ACCEPTANCE, case)
         audited = told + audited
-    return Plan(
+    planned = Plan(
         viewer=_ORG,
         organization=seen.organization,
         namespace_uid=seen.namespace_uid,
@@ -136,6 +161,7 @@ def plan(seen: observed.Observed) -> Plan:
         org=org,
         by_address=_by_address(case),
     )
+    return planned if closed else _with_fallback(planned, case, seen.operator_namespace)
 
 
 def plan_host(host: settings.HostSpec | observed.Invalid, *, operator_namespace: str) -> Plan:
@@ -159,7 +185,7 @@ def plan_host(host: settings.HostSpec | observed.Invalid, *, operator_namespace:
         values=values,
     )
     closed, _ = policy.judge(policy.HOST_GATES, case)
-    return Plan(
+    planned = Plan(
         viewer=_HOST,
         organization=effective.HOST,
         namespace_uid="",
@@ -169,6 +195,38 @@ def plan_host(host: settings.HostSpec | observed.Invalid, *, operator_namespace:
         admitted=not closed,
         host=spec,
         org=None,
+    )
+    return planned if closed else _with_fallback(planned, case, operator_namespace)
+
+
+def _with_fallback(planned: Plan, case: cases.Case, operator_namespace: str) -> Plan:
+    """Return a plan with what its fallback comes to, to which all that holds for the first server is applied."""
+    swapped = fallbacks.swap(case.host, case.org)
+    if swapped is None:
+        return planned
+    values = tiers.join(
+        swapped.host, swapped.org, organization=case.organization, operator_namespace=operator_namespace
+    )
+    there = dataclasses.replace(case, host=swapped.host, org=swapped.org, values=values, is_fallback=True)
+    rules = policy.FALLBACK if case.viewer == _ORG else policy.HOST_FALLBACK
+    by_address = _by_address(there)
+    found, told, barred = (
+        tuple(fallbacks.moved(finding, has_own_auth=swapped.has_own_auth) for finding in several)
+        for several in (*policy.judge(rules, there), by_address.findings)
+    )
+    fallback = dataclasses.replace(
+        planned,
+        values=values,
+        findings=found,
+        audited=told,
+        by_address=dataclasses.replace(by_address, findings=barred),
+        has_own_auth=swapped.has_own_auth,
+    )
+    return dataclasses.replace(
+        planned,
+        findings=tuple(dict.fromkeys(planned.findings + found)),
+        audited=tuple(dict.fromkeys(planned.audited + told)),
+        fallback=fallback,
     )
 
 
@@ -180,51 +238,28 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
         reads: What its `secret`, `certificate` and `ca` were found to be.
     """
     values = planned.values
-    endpoint, auth = values.endpoint, values.auth
     findings = planned.findings
-    unfit: tuple[effective.Finding, ...] = ()
-    if planned.ca is not None and endpoint is not None:
-        ca = references.Ca(need=planned.ca, read=reads.ca or _UNREAD_CA)
-        found = references.find(references.CA_CHECKS, ca)
-        if not found:
-            tls = dataclasses.replace(endpoint.tls, ca=ca.read.digest)
-            endpoint = dataclasses.replace(endpoint, tls=tls)
-        unfit += _for_viewer(found, planned.viewer, endpoint.origin)
-    # To agree to the use of what is secret would not help where the server must not be used.
-    advise = not any(finding.reason in _REFUSES_SERVER for finding in planned.findings)
-    expires_at: dt.datetime | None = None
-    if planned.certificate is not None and endpoint is not None and auth is not None:
-        assert auth.certificate is not None
-        shown = references.Secret(
-            need=planned.certificate,
-            read=reads.certificate or _UNREAD_SECRET,
-            wanted=binding.certificate_servers(endpoint),
-            advise=advise,
-        )
-        found = references.find(references.SECRET_CHECKS, shown)
-        if not found:
-            expires_at = shown.read.expires_at
-            certificate = dataclasses.replace(auth.certificate, version=shown.read.version)
-            auth = dataclasses.replace(auth, certificate=certificate)
-        unfit = _for_viewer(found, planned.viewer, endpoint.origin) + unfit
-    if planned.secret is not None and endpoint is not None and auth is not None:
-        assert auth.secret is not None
-        wanted = binding.servers(endpoint, auth)
-        secret = references.Secret(
-            need=planned.secret, read=reads.secret or _UNREAD_SECRET, wanted=wanted, advise=advise
-        )
-        found = references.find(references.SECRET_CHECKS, secret)
-        if not found:
-            version = secret.read.version
-            auth = dataclasses.replace(auth, secret=dataclasses.replace(auth.secret, version=version))
-        unfit = _for_viewer(found, planned.viewer, auth.origin) + unfit
+    first = _refer(planned, planned, reads)
+    unfit, provenance, fallback = first.unfit, values.provenance, None
+    if planned.fallback is not None:
+        there, has_own_auth = planned.fallback, planned.fallback.has_own_auth
+        referred = _refer(planned, there, reads.fallback or _UNREAD)
+        unfit += tuple(fallbacks.moved(finding, has_own_auth=has_own_auth) for finding in referred.unfit)
+        provenance = {**provenance, **fallbacks.provenance(there.values.provenance, has_own_auth=has_own_auth)}
+        if referred.endpoint is not None and referred.auth is not None:
+            fallback = effective.FallbackServer(
+                endpoint=referred.endpoint,
+                auth=referred.auth,
+                delivery=there.values.delivery,
+                by_address=there.by_address,
+            )
     # Of several things that the host refers to, an organization is told the same.
     unfit = tuple(dict.fromkeys(unfit))
     return Resolution(
         viewer=planned.viewer,
         references=_how_far(planned),
         read_every=reads.every,
-        certificate_expires_at=expires_at,
+        certificate_expires_at=first.expires_at,
         host=planned.host,
         org=planned.org,
         effective=effective.Effective(
@@ -234,17 +269,77 @@ def conclude(planned: Plan, reads: observed.Reads) -> Resolution:
             findings=findings + unfit,
             audited=planned.audited,
             source=values.source,
-            endpoint=endpoint,
-            auth=auth,
+            endpoint=first.endpoint,
+            auth=first.auth,
             from_=values.from_,
             delivery=values.delivery,
             notifications=values.notifications,
             quota=values.quota,
             recipients=values.recipients,
-            provenance=values.provenance,
+            provenance=provenance,
             by_address=planned.by_address,
+            fallback=fallback,
         ),
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Referred:
+    """A server with what was read for it.
+
+    Attributes:
+        unfit: What is wrong with that.
+        expires_at: When the client certificate ends; None without one that can be used.
+    """
+
+    endpoint: effective.Endpoint | None
+    auth: effective.Auth | None
+    unfit: tuple[effective.Finding, ...]
+    expires_at: dt.datetime | None
+
+
+def _refer(whole: Plan, planned: Plan, reads: observed.Reads) -> _Referred:
+    """Return what a plan's server comes to with what was read for it.
+
+    Args:
+        whole: The plan that it belongs to, or is.
+        planned: The plan.
+        reads: What its `secret`, `certificate` and `ca` were found to be.
+    """
+    endpoint, auth = planned.values.endpoint, planned.values.auth
+    unfit: tuple[effective.Finding, ...] = ()
+    expires_at: dt.datetime | None = None
+    if planned.ca is not None and endpoint is not None:
+        ca = references.Ca(need=planned.ca, read=reads.ca or _UNREAD_CA)
+        found = references.find(references.CA_CHECKS, ca)
+        if not found:
+            tls = dataclasses.replace(endpoint.tls, ca=ca.read.digest)
+            endpoint = dataclasses.replace(endpoint, tls=tls)
+        unfit += _for_viewer(found, planned.viewer, endpoint.origin)
+    # To agree to the use of what is secret would not help where the server must not be used.
+    advise = not any(finding.reason in _REFUSES_SERVER for finding in whole.findings)
+
+    def judge(need: observed.SecretNeed, read: observed.SecretRead | None) -> references.Secret:
+        return references.Secret(need=need, read=read or _UNREAD_SECRET, wanted=whole.wanted(need), advise=advise)
+
+    if planned.certificate is not None and endpoint is not None and auth is not None:
+        assert auth.certificate is not None
+        shown = judge(planned.certificate, reads.certificate)
+        found = references.find(references.SECRET_CHECKS, shown)
+        if not found:
+            expires_at = shown.read.expires_at
+            certificate = dataclasses.replace(auth.certificate, version=shown.read.version)
+            auth = dataclasses.replace(auth, certificate=certificate)
+        unfit = _for_viewer(found, planned.viewer, endpoint.origin) + unfit
+    if planned.secret is not None and endpoint is not None and auth is not None:
+        assert auth.secret is not None
+        secret = judge(planned.secret, reads.secret)
+        found = references.find(references.SECRET_CHECKS, secret)
+        if not found:
+            version = secret.read.version
+            auth = dataclasses.replace(auth, secret=dataclasses.replace(auth.secret, version=version))
+        unfit = _for_viewer(found, planned.viewer, auth.origin) + unfit
+    return _Referred(endpoint=endpoint, auth=auth, unfit=unfit, expires_at=expires_at)
 
 
 def _by_address(case: cases.Case) -> effective.ByAddress:
@@ -263,7 +358,7 @@ def _by_address(case: cases.Case) -> effective.ByAddress:
 def _how_far(planned: Plan) -> References:
     if not planned.admitted:
         return References.NOT_READ
-    is_any = any((planned.secret, planned.certificate, planned.ca))
+    is_any = bool(planned.needs)
     return References.READ if is_any else References.NONE
 
 

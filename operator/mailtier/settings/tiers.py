@@ -113,7 +113,8 @@ def join(
             shown = effective.CertificateReference(namespace=certificate.namespace, name=certificate.name, version="")
             auth = dataclasses.replace(auth, certificate=shown)
         is_there = owner == _HOST or host_server.is_named(host, endpoint.host)
-        endpoint = dataclasses.replace(endpoint, is_host_s=is_there and not host_server.is_trusted(host, auth))
+        is_trusted = host_server.is_trusted(host, auth, named=endpoint.host)
+        endpoint = dataclasses.replace(endpoint, is_host_s=is_there and not is_trusted)
     return Values(
         endpoint=endpoint,
         auth=auth,

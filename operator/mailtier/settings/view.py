@@ -25,19 +25,15 @@ def nest(settings: effective.Effective, *, viewer: vocabulary.Origin) -> dict[st
         },
     }
     if endpoint is not None:
-        tls = _tls(endpoint.tls)
-        if auth is not None and auth.certificate is not None and (viewer == _HOST or endpoint.origin == _ORG):
-            tls["clientCertificateSecretName"] = auth.certificate.name
-        nested["smtp"] = {"host": endpoint.host, "port": endpoint.port, "tls": tls}
+        nested["smtp"] = _server(endpoint, auth, viewer)
     if endpoint is not None and auth is not None:
-        shown: dict[str, Any] = {"mechanism": auth.mechanism.value}
-        nested["auth"] = shown
-        if auth.identity and (viewer == _HOST or endpoint.origin == _ORG):
-            shown["username"] = auth.identity
-        if auth.secret is not None and (viewer == _HOST or auth.origin == _ORG):
-            shown["secretName"] = auth.secret.name
-        if auth.oauth2 is not None and (viewer == _HOST or auth.origin == _ORG):
-            shown["oauth2"] = _oauth2(auth.oauth2)
+        nested["auth"] = _auth(endpoint, auth, viewer)
+    if settings.fallback is not None:
+        there = settings.fallback
+        shown = _server(there.endpoint, there.auth, viewer)
+        if has_own_auth(settings):
+            shown["auth"] = _auth(there.endpoint, there.auth, viewer)
+        nested["smtp"]["fallback"] = shown
     if from_ is not None:
         sender = {
             "address": from_.address,
@@ -54,6 +50,29 @@ def nest(settings: effective.Effective, *, viewer: vocabulary.Origin) -> dict[st
     if any(value is not None for value in quota.values()):
         nested["quota"] = {name: value for name, value in quota.items() if value is not None}
     return nested
+
+
+def has_own_auth(settings: effective.Effective) -> bool:
+    """Return whether the fallback is not logged in to as the first server is."""
+    return "smtp.fallback.auth.mechanism" in settings.provenance
+
+
+def _server(endpoint: effective.Endpoint, auth: effective.Auth | None, viewer: vocabulary.Origin) -> dict[str, Any]:
+    tls = _tls(endpoint.tls)
+    if auth is not None and auth.certificate is not None and (viewer == _HOST or endpoint.origin == _ORG):
+        tls["clientCertificateSecretName"] = auth.certificate.name
+    return {"host": endpoint.host, "port": endpoint.port, "tls": tls}
+
+
+def _auth(endpoint: effective.Endpoint, auth: effective.Auth, viewer: vocabulary.Origin) -> dict[str, Any]:
+    shown: dict[str, Any] = {"mechanism": auth.mechanism.value}
+    if auth.identity and (viewer == _HOST or endpoint.origin == _ORG):
+        shown["username"] = auth.identity
+    if auth.secret is not None and (viewer == _HOST or auth.origin == _ORG):
+        shown["secretName"] = auth.secret.name
+    if auth.oauth2 is not None and (viewer == _HOST or auth.origin == _ORG):
+        shown["oauth2"] = _oauth2(auth.oauth2)
+    return shown
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -75,12 +94,28 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, str]:
 
 def details(settings: effective.Effective) -> dict[str, str]:
     """Return what a status does not show, by its dotted path: keys of Secrets, and what follows from the policy."""
+    shown = _details(settings.endpoint, settings.auth, settings.by_address)
+    there = settings.fallback
+    if there is not None:
+        heads = ("smtp.", "auth.") if has_own_auth(settings) else ("smtp.", "auth.trusted")
+        for path, text in _details(there.endpoint, there.auth, there.by_address).items():
+            if path.startswith(heads):
+                shown[f"smtp.fallback.{path.removeprefix('smtp.')}"] = text
+    if settings.recipients.domains is not None:
+        domains = ", ".join(settings.recipients.domains) or "nobody"
+        shown["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
+    return {path: text for path, text in shown.items() if text is not None}
+
+
+def _details(
+    endpoint: effective.Endpoint | None, auth: effective.Auth | None, there: effective.ByAddress
+) -> dict[str, str | None]:
+    """Return what a status does not show of one server, by the paths of the first."""
     shown: dict[str, str | None] = {}
-    endpoint, auth = settings.endpoint, settings.auth
     if endpoint is not None:
         shown["smtp.tls.ca"] = endpoint.tls.ca
         shown["smtp.addresses"] = _addresses(endpoint.addresses)
-        is_own, there = endpoint.origin == _ORG, settings.by_address
+        is_own = endpoint.origin == _ORG
         shown["smtp.namesHostServer"] = _true(is_own and endpoint.is_host_s)
         shown["auth.trusted"] = _true(not is_own and not endpoint.is_host_s)
         shown["auth.trustedByAddress"] = _true(there.is_trusted)
@@ -95,10 +130,7 @@ def details(settings: effective.Effective) -> dict[str, str]:
         shown["auth.oauth2.privateKeyKey"] = auth.oauth2.private_key_key
         shown["auth.oauth2.refreshTokenKey"] = auth.oauth2.refresh_token_key
         shown["auth.oauth2.addresses"] = _addresses(auth.oauth2.server.addresses)
-    if settings.recipients.domains is not None:
-        domains = ", ".join(settings.recipients.domains) or "nobody"
-        shown["recipients.domains"] = domains if settings.recipients.enforced else f"{domains} (audited)"
-    return {path: text for path, text in shown.items() if text is not None}
+    return shown
 
 
 def _true(is_so: bool) -> str | None:
@@ -118,16 +150,25 @@ def provenance(settings: effective.Effective, nested: dict[str, Any]) -> dict[st
 
 
 def _is_shown(path: str, nested: dict[str, Any]) -> bool:
-    if path in {"auth.passwordSecretRef", "auth.oauth2.secretRef"}:
-        return "secretName" in nested.get("auth", {})
-    if path == "smtp.tls.clientCertificateRef":
-        return "clientCertificateSecretName" in nested.get("smtp", {}).get("tls", {})
+    for end in ("auth.passwordSecretRef", "auth.oauth2.secretRef"):
+        if path.endswith(end):
+            return "secretName" in _group(nested, path.removesuffix(end) + "auth")
+    if path.endswith("tls.clientCertificateRef"):
+        return "clientCertificateSecretName" in _group(nested, path.removesuffix(".clientCertificateRef"))
     group: Any = nested
     for name in path.split("."):
         group = group.get(name)
         if group is None:
             return False
     return True
+
+
+def _group(nested: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return a group of the values by its path; an empty one where it is not shown."""
+    group = nested
+    for name in path.split("."):
+        group = group.get(name, {})
+    return group
 
 
 def _addresses(rules: effective.AddressRules) -> str:

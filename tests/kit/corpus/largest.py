@@ -46,6 +46,16 @@ def _network(number: int) -> str:
     return f"2001:0db8:0000:0000:0000:0000:0000:{number + 0xFF00:04x}/128"
 
 
+def _auth() -> dict[str, typing.Any]:
+    return {
+        "mechanism": "PLAIN",
+        "username": _WIDE * 256,
+        "domain": _name(253),
+        "usernameFormat": "UserPrincipalName",
+        "passwordSecretRef": {"name": _name(253), "key": "k" * 253},
+    }
+
+
 def _settings() -> dict[str, typing.Any]:
     return {
         "smtp": {
@@ -58,14 +68,20 @@ def _settings() -> dict[str, typing.Any]:
                 "caRef": {"kind": "ConfigMap", "name": _name(253), "key": "k" * 253},
                 "clientCertificateRef": {"name": _name(253)},
             },
+            "fallback": {
+                "host": _name(253, marker="f"),
+                "port": 65535,
+                "tls": {
+                    "mode": "StartTLS",
+                    "serverName": _name(253),
+                    "minVersion": "TLS1.3",
+                    "caRef": {"kind": "ConfigMap", "name": _name(253), "key": "k" * 253},
+                    "clientCertificateRef": {"name": _name(253)},
+                },
+                "auth": _auth(),
+            },
         },
-        "auth": {
-            "mechanism": "PLAIN",
-            "username": _WIDE * 256,
-            "domain": _name(253),
-            "usernameFormat": "UserPrincipalName",
-            "passwordSecretRef": {"name": _name(253), "key": "k" * 253},
-        },
+        "auth": _auth(),
         "from": {
             "address": _address("a"),
             "displayName": _WIDE * 256,
@@ -196,4 +212,5 @@ def _token(kind: str, how: str) -> dict[str, typing.Any]:
     auth = spec["auth"]
     del auth["passwordSecretRef"]
     spec["auth"] = {**auth, "mechanism": "XOAUTH2", "oauth2": {**oauth2, "secretRef": secret}}
+    spec["smtp"]["fallback"]["auth"] = spec["auth"]
     return corpus.document(kind, spec)

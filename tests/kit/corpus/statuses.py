@@ -33,6 +33,7 @@ def full() -> dict[str, dict[str, typing.Any]]:
             "observedGeneration": 1,
             "conditions": conditions,
             "lastHandledRequestedAt": _TIME,
+            "server": {"inUse": "Fallback", "since": _TIME},
             "summary": {"organizations": 12, "ready": 10, "blocked": 2, "overriding": 3, "wouldBlock": 1},
             "effective": _effective(),
         },
@@ -42,6 +43,7 @@ def full() -> dict[str, dict[str, typing.Any]]:
             "lastHandledRequestedAt": _TIME,
             "source": "Host",
             "state": "Active",
+            "server": {"inUse": "Fallback", "since": _TIME},
             "projection": "mailtier-default",
             "effective": _effective(),
         },
@@ -68,31 +70,40 @@ def full() -> dict[str, dict[str, typing.Any]]:
     }
 
 
+def _tls() -> dict[str, typing.Any]:
+    return {
+        "mode": "StartTLS",
+        "serverName": "mail.example.com",
+        "minVersion": "TLS1.2",
+        "clientCertificateSecretName": "client",
+    }
+
+
+def _auth() -> dict[str, typing.Any]:
+    return {
+        "mechanism": "XOAUTH2",
+        "username": "mailer",
+        "secretName": "smtp",
+        "oauth2": {
+            "grantType": "ClientCredentials",
+            "tokenURL": "https://login.example.com/token",
+            "clientID": "mailtier",
+            "clientAuthentication": "ClientSecret",
+            "scopes": ["smtp.send"],
+        },
+    }
+
+
 def _effective() -> dict[str, typing.Any]:
     category = {"enabled": True, "recipients": ["a@example.com"], "locale": "ja"}
     return {
         "smtp": {
             "host": "smtp.example.com",
             "port": 587,
-            "tls": {
-                "mode": "StartTLS",
-                "serverName": "mail.example.com",
-                "minVersion": "TLS1.2",
-                "clientCertificateSecretName": "client",
-            },
+            "tls": _tls(),
+            "fallback": {"host": "spare.example.com", "port": 587, "tls": _tls(), "auth": _auth()},
         },
-        "auth": {
-            "mechanism": "XOAUTH2",
-            "username": "mailer",
-            "secretName": "smtp",
-            "oauth2": {
-                "grantType": "ClientCredentials",
-                "tokenURL": "https://login.example.com/token",
-                "clientID": "mailtier",
-                "clientAuthentication": "ClientSecret",
-                "scopes": ["smtp.send"],
-            },
-        },
+        "auth": _auth(),
         "from": {
             "address": "no-reply@example.com",
             "displayName": "Example",

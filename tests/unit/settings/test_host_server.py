@@ -145,7 +145,8 @@ def test_spellings_of_one_account(identity: str, own: str, is_one: bool) -> None
     r"""`D\\u`, `u@d`, `u%d` and `u` are one account, and whatever SASLprep makes of it; two domains are two (R12)."""
     host = observed.parse_host(tiers.RELAY)
     assert not isinstance(host, observed.Invalid)
-    assert host_server.is_account(host, identity, own) is is_one
+    (server,) = host_server.servers(host)
+    assert host_server.is_account(server, identity, own) is is_one
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,15 @@ _FULL: typing.Final[tiers.Json] = {
             "caRef": {"kind": "Secret", "name": "ca"},
             "clientCertificateRef": {"name": "client"},
         },
+        "fallback": {
+            "host": "spare.example.com",
+            "tls": {
+                "serverName": "mail.example.com",
+                "caRef": {"kind": "Secret", "name": "ca"},
+                "clientCertificateRef": {"name": "client"},
+            },
+            "auth": {"username": "spare", "passwordSecretRef": {"name": "spare"}},
+        },
     },
     "auth": {"username": "relay", "passwordSecretRef": {"name": "relay"}},
     "from": {"address": "no-reply@example.com", "displayName": "Relay", "replyTo": "help@example.com"},
@@ -47,7 +56,7 @@ _TOKENS: typing.Final[tiers.Json] = {
     },
 }
 
-_OF_NO_FIELD: typing.Final = {
+_OF_FIRST: typing.Final = {
     "organization.namespace": "the name of the object",
     "organization.name": "the name of the object",
     "namespace_uid": "for the sender's rows",
@@ -65,9 +74,14 @@ _OF_NO_FIELD: typing.Final = {
     "auth.oauth2.server.port": "a part of the URL",
     "notifications.PasswordRecovery.recipients": "always empty: the notification names the recipient",
 }
+_OF_NO_FIELD: typing.Final = {
+    **_OF_FIRST,
+    **{f"fallback.{path}": why for path, why in _OF_FIRST.items()},
+    "fallback.delivery": "the same as of the first server, or as the host's settings show it",
+}
 """What is not shown as a value, and why."""
 
-_NOT_IN_STATUS: typing.Final = {
+_FIRST_NOT_IN_STATUS: typing.Final = {
     "endpoint.tls.ca": "a digest, where the owner wrote a reference",
     "endpoint.addresses": "of the host's policy",
     "endpoint.is_host_s": "told by a lint",
@@ -82,6 +96,10 @@ _NOT_IN_STATUS: typing.Final = {
     "auth.oauth2.refresh_token_key": "as the spec says",
     "auth.oauth2.server.addresses": "of the host's policy",
 }
+_NOT_IN_STATUS: typing.Final = {
+    **_FIRST_NOT_IN_STATUS,
+    **{f"fallback.{path}": why for path, why in _FIRST_NOT_IN_STATUS.items() if path != "recipients"},
+}
 """What an organization's status leaves out, and why."""
 
 
@@ -93,7 +111,12 @@ def _settings() -> Iterator[effective.Effective]:
     assert tokens.auth is not None
     assert tokens.auth.oauth2 is not None
     keys = dataclasses.replace(tokens.auth.oauth2, client_secret_key="a", private_key_key="b", refresh_token_key="c")
-    yield dataclasses.replace(tokens, auth=dataclasses.replace(tokens.auth, oauth2=keys))
+    auth = dataclasses.replace(tokens.auth, oauth2=keys)
+    yield dataclasses.replace(tokens, auth=auth)
+    fallback = {**_TOKENS["smtp"], "host": "relay.example.com", "auth": _TOKENS["auth"]}
+    both = tiers.settle(tiers.RELAY, {**_TOKENS, "smtp": {**_TOKENS["smtp"], "fallback": fallback}})
+    assert both.fallback is not None
+    yield dataclasses.replace(both, fallback=dataclasses.replace(both.fallback, auth=auth))
 
 
 def _leaves(value: typing.Any, path: _Path = ()) -> Iterator[tuple[_Path, typing.Any]]:

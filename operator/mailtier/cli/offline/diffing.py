@@ -136,14 +136,17 @@ def unbound(
 def _servers(settings: effective.Effective) -> dict[str, Sequence[binding.BoundServer]]:
     """Return the servers that each Secret has to list, by `namespace/name`."""
     found: dict[str, Sequence[binding.BoundServer]] = {}
-    endpoint, auth = settings.endpoint, settings.auth
-    if endpoint is None or auth is None:
-        return found
-    if auth.certificate is not None:
-        found[f"{auth.certificate.namespace}/{auth.certificate.name}"] = binding.certificate_servers(endpoint)
-    if auth.secret is not None:
-        found[f"{auth.secret.namespace}/{auth.secret.name}"] = binding.servers(endpoint, auth)
-    return found
+    for each in (settings, settings.at_fallback()):
+        if each is None or each.endpoint is None or each.auth is None:
+            continue
+        endpoint, auth = each.endpoint, each.auth
+        if auth.certificate is not None:
+            name = f"{auth.certificate.namespace}/{auth.certificate.name}"
+            found[name] = (*found.get(name, ()), *binding.certificate_servers(endpoint))
+        if auth.secret is not None:
+            name = f"{auth.secret.namespace}/{auth.secret.name}"
+            found[name] = (*found.get(name, ()), *binding.servers(endpoint, auth))
+    return {name: tuple(dict.fromkeys(servers)) for name, servers in found.items()}
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

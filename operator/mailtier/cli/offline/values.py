@@ -1,7 +1,7 @@
 """Effective settings as a list of values, each under the path that people set it by, with where it came from."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mailtier.api import prose, vocabulary
@@ -19,7 +19,11 @@ _OAUTH2_KEYS: Final = {
     for name in ("clientSecretKey", "privateKeyKey", "refreshTokenKey")
 }
 
-_NO_VALUES: Final = frozenset({"state", "source", "provenance", "findings", "audited", "byAddress"})
+_FALLBACK: Final = "smtp.fallback."
+
+_NO_VALUES: Final = frozenset(
+    {"state", "source", "provenance", "findings", "audited", "byAddress", "fallbackByAddress"}
+)
 _UNLIMITED: Final = "unlimited"
 _SENDER_S: Final = "the sender's own"
 _QUOTA: Final = ("quota.queuedMessages", "quota.queuedBytes", "quota.ratePerMinute")
@@ -34,6 +38,10 @@ _ACTING: Final = {
 }
 """What acts in place of a value that is absent."""
 _ACTING_WITH_TLS: Final = {"smtp.tls.caRef": "the system's CAs", "smtp.tls.serverName": "smtp.host"}
+_ACTING_AT_FALLBACK: Final = {
+    "smtp.fallback.tls.caRef": "the system's CAs",
+    "smtp.fallback.tls.serverName": "smtp.fallback.host",
+}
 _HEADS: Final = ("smtp", "auth", "from", "delivery", "notifications")
 
 
@@ -78,8 +86,11 @@ def of(settings: effective.Effective) -> dict[str, Value]:
     inner = {path.rpartition(".")[0] for path in flat}
     # What has an origin and no value is a default that is an absence.
     flat |= {path: "" for path in settings.provenance if path not in flat and path not in inner}
-    has_tls = settings.endpoint is not None and settings.endpoint.tls.mode != vocabulary.TlsMode.DISABLED
-    acting = {**_ACTING, **_ACTING_WITH_TLS} if has_tls else _ACTING
+    acting = dict(_ACTING)
+    if settings.endpoint is not None and settings.endpoint.tls.mode != vocabulary.TlsMode.DISABLED:
+        acting |= _ACTING_WITH_TLS
+    if settings.fallback is not None and settings.fallback.endpoint.tls.mode != vocabulary.TlsMode.DISABLED:
+        acting |= _ACTING_AT_FALLBACK
     return {
         path: Value(text=flat[path], origin=_nearest(settings.provenance, path), acting=acting.get(path, "none"))
         for path in sorted(flat, key=rank)
@@ -95,7 +106,7 @@ def of_status(status: Mapping[str, Any]) -> dict[str, Value]:
     origins = {path: vocabulary.Origin(origin) for path, origin in status.get("provenance", {}).items()}
     flat = view.flatten({name: group for name, group in status.items() if name != "provenance"})
     as_set = {"auth.secretName": "auth.passwordSecretRef.name", **_CERTIFICATE}
-    spelled = {as_set.get(path, path): text for path, text in flat.items()}
+    spelled = {_spelled(path, lambda path: as_set.get(path, path)): text for path, text in flat.items()}
     found = {}
     for path in sorted(spelled, key=rank):
         found[path] = Value(text=spelled[path], origin=_nearest(origins, path))
@@ -104,10 +115,22 @@ def of_status(status: Mapping[str, Any]) -> dict[str, Value]:
 
 def _as_set(settings: effective.Effective, path: str) -> str:
     """Return how the spec spells a path of an effective ConfigMap."""
+    there = settings.at_fallback()
+    if there is not None and path.startswith(_FALLBACK):
+        return _spelled(path, lambda path: _as_set(there, path))
     if path in _SECRET:
         is_oauth2 = settings.auth is not None and settings.auth.oauth2 is not None
         return f"auth.{'oauth2.secretRef' if is_oauth2 else 'passwordSecretRef'}.{_SECRET[path]}"
     return {"smtp.tls.ca": "smtp.tls.caRef", **_CERTIFICATE, **_OAUTH2_KEYS}.get(path, path)
+
+
+def _spelled(path: str, spell: Callable[[str], str]) -> str:
+    """Return how the spec spells a path: that of a fallback as it spells the same of the first server."""
+    if not path.startswith(_FALLBACK):
+        return spell(path)
+    rest = path.removeprefix(_FALLBACK)
+    is_auth = rest.startswith("auth.")
+    return _FALLBACK + spell(rest if is_auth else f"smtp.{rest}").removeprefix("" if is_auth else "smtp.")
 
 
 def _suspend(settings: effective.Effective) -> str:

@@ -84,10 +84,10 @@ class Applier:
             case consequences.AwaitsToken():
                 self.await_token(entry, attempt.found, attempt.usable)
             case consequences.StillInDoubt(due_at=due_at):
-                due_at = self._due(due_at, decided, entry, target)
+                due_at = self._due(due_at, decided, attempt, target)
                 self._schedule.put_back(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
             case ports.Outcome(due_at=dt.datetime() as due_at):
-                self._store(outcome, self._due(due_at, decided, entry, target), entry)
+                self._store(outcome, self._due(due_at, decided, attempt, target), entry)
             case _:
                 # It was stored first of all.
                 pass
@@ -141,14 +141,16 @@ class Applier:
         self,
         due_at: dt.datetime,
         decided: consequences.Consequences,
-        entry: lanes.LaneEntry,
+        attempt: tries.Try,
         target: destination.Destination,
     ) -> dt.datetime:
         """Return when an entry is due: where it waits for the server, not before the pause that it was just given."""
-        if not decided.waits_for_server:
+        entry, now = attempt.entry, self._clock.monotonic()
+        has_other = attempt.usable.settings.fallback is not None and target.health.route.since(now) is not None
+        if not decided.waits_for_server or has_other:
             return due_at
         retry_at = target.health.retry_at(entry.organization.key.namespace, entry.pending.category)
-        pause = retry_at - self._clock.monotonic()
+        pause = retry_at - now
         return max(due_at, self._clock.wall() + dt.timedelta(seconds=pause))
 
     @staticmethod

@@ -3,17 +3,19 @@
 import dataclasses
 import datetime as dt
 import functools
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from mailtier.api import addresses, patience, prose, vocabulary
 from mailtier.mail import headers, reasons, render
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import applying, builder, consequences, keeper, recorder, tries, verdicts
+from mailtier.sender.delivering import applying, builder, consequences, detours, keeper, recorder, tries, verdicts
 from mailtier.sender.net import faults
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, slots, throttles
+from mailtier.sender.smtp import destination, destinations, slots, throttles
+from mailtier.sender.smtp.servers import destination_key
 from mailtier.sender.smtp.sessions import session
 from mailtier.telemetry import logs
 
@@ -51,6 +53,8 @@ class Attempts:
         keeping: keeper.Keeper,
         probes: prober.Prober,
         applier: applying.Applier,
+        destinations: destinations.Destinations,
+        spawn: Callable[..., Any],
     ) -> None:
         self._queue = queue
         self._settings = settings
@@ -64,12 +68,29 @@ class Attempts:
         self._keeper = keeping
         self._probes = probes
         self._applier = applier
+        self._detours = detours.Detours(
+            carry_out=functools.partial(self._carry_out_safely, is_detour=True),
+            settings=settings,
+            destinations=destinations,
+            waiting=waiting,
+            spawn=spawn,
+            time=time,
+        )
 
     async def carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot) -> None:
-        """Try to deliver to one recipient, over the slot's session or another one."""
+        """Try to deliver to one recipient, over the slot's session or another one.
+
+        What is in doubt at the other one of its organization's servers goes there meanwhile, over a slot of that.
+        """
+        if not self._detours.take(entry, target):
+            await self._carry_out_safely(entry, target, slot, is_detour=False)
+
+    async def _carry_out_safely(
+        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot, *, is_detour: bool
+    ) -> None:
         try:
             await self._outcomes.wait_for_room()
-            await self._carry_out(entry, target, slot)
+            await self._carry_out(entry, target, slot, is_detour=is_detour)
         except ports.StorageBrokenError as error:
             self._outcomes.note_broken(error)
         except Exception as error:  # noqa: BLE001 - one message must not stop the others.
@@ -83,18 +104,24 @@ class Attempts:
                 due_at = self._clock.monotonic() + _REPAIRED_SECONDS
                 self._schedule.put_back(entry, entry.pending, due_at=due_at)
 
-    async def _carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot) -> None:
+    async def _carry_out(
+        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot, *, is_detour: bool
+    ) -> None:
         key = entry.organization.key
-        usable = standing.judge(self._settings.get(lanes.organization_of(key)), key)
-        if not isinstance(usable, standing.Usable) or entry.organization.destination != target.key:
+        usable = standing.judge(destination_key.at(self._settings.get(lanes.organization_of(key)), target.key), key)
+        is_elsewhere = entry.organization.destination != target.key and not is_detour
+        if is_elsewhere or not isinstance(usable, standing.Usable) or usable.endpoint != target.key.endpoint:
             self._schedule.put_first(entry)
             # At once: until it is judged, the entry would be taken again.
             self._keeper.judge(key)
             return
         if (wait := self._wait(entry, usable, target)) is not None:
-            self._schedule.park_until(entry, wait)
+            if is_detour:
+                self._detours.put_off(entry, wait.until)
+            else:
+                self._schedule.park_until(entry, wait)
             return
-        found = await self._credentials(entry, usable, target, slot)
+        found = await self._credentials(entry, usable, target, slot, is_detour=is_detour)
         if found is None:
             return
         by = tries.user(usable, found.generation)
@@ -154,10 +181,15 @@ class Attempts:
             await self._applier.apply(consequences.decide(event, self._gather(attempt, target)), attempt, target)
 
     async def _credentials(
-        self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination, slot: slots.Slot
+        self,
+        entry: lanes.LaneEntry,
+        usable: standing.Usable,
+        target: destination.Destination,
+        slot: slots.Slot,
+        *,
+        is_detour: bool,
     ) -> credentials.Credentials | None:
         """Return the credentials to use, or None with the organization held, or waiting for a token."""
-        key = entry.organization.key
         try:
             found = await self._passwords.get(usable.auth, usable.endpoint)
             state = target.auth_state(found.generation)
@@ -168,19 +200,17 @@ class Attempts:
                     usable.auth, usable.endpoint, max_age_seconds=holds.FIRST_RECHECK_SECONDS
                 )
         except credentials.CredentialsError as error:
-            self._schedule.put_first(entry)
             meaning = reasons.MEANINGS[reasons.DeliveryReason.CREDENTIALS_UNUSABLE]
             message = prose.sentences(prose.continued(meaning, error.reason.name), error.reason.meaning)
             held = standing.Held(reason=reasons.DeliveryReason.CREDENTIALS_UNUSABLE, message=message)
-            self._keeper.hold(key, held, recheck=True)
+            self._hold(entry, held, is_detour=is_detour)
             return None
         state = target.auth_state(found.generation)
         pause, now = state.pause, self._clock.monotonic()
         is_paused = pause.trouble is not None and pause.retry_at(entry.pending.category) > now
         if is_paused and pause.trouble is not None and not target.has_session(slot, found.generation):
-            self._schedule.put_first(entry)
             held = tries.held(pause.trouble, usable)
-            self._keeper.hold(key, held, recheck=True, trial_at=pause.looked_at(now))
+            self._hold(entry, held, is_detour=is_detour, trial_at=pause.looked_at(now))
             return None
         refused = dataclasses.replace(found, failure=state.refusal)
         ready = self._tokens.peek(found) if state.refusal is None else refused
@@ -191,16 +221,25 @@ class Attempts:
             return ready
         if ready.failure.is_permanent:
             state.refusal = ready.failure
-        self._schedule.put_first(entry)
-        self._keeper.hold(key, tries.held(ready.failure, usable), recheck=True)
+        self._hold(entry, tries.held(ready.failure, usable), is_detour=is_detour)
         return None
+
+    def _hold(
+        self, entry: lanes.LaneEntry, held: standing.Held, *, is_detour: bool, trial_at: float | None = None
+    ) -> None:
+        """Let an entry be the next of its lane, and its organization wait; of a detour, the entry alone."""
+        if is_detour:
+            self._detours.put_off(entry, self._clock.monotonic() + holds.FIRST_RECHECK_SECONDS)
+            return
+        self._schedule.put_first(entry)
+        self._keeper.hold(entry.organization.key, held, recheck=True, trial_at=trial_at)
 
     async def _try(
         self, attempt: tries.Try, target: destination.Destination, slot: slots.Slot
     ) -> tries.AttemptEvent | None:
         """Return how an attempt ended; None where it did not begin, and its entry has its turn again."""
         try:
-            built = self._messages.build(attempt.job, attempt.usable.from_)
+            built = self._messages.build(attempt.job, attempt.usable.from_, server=tries.server(attempt.usable))
         except Exception as error:  # noqa: BLE001 - a message that cannot be built is not worth a crash.
             message = str(error) if isinstance(error, _SPEAKING) else ""
             number = attempt.job.recipient_number
@@ -275,7 +314,7 @@ class Attempts:
 
     def _gather(self, attempt: tries.Try, target: destination.Destination) -> consequences.Circumstances:
         usable, entry = attempt.usable, attempt.entry
-        present = self._settings.get(lanes.organization_of(entry.organization.key))
+        present = settings_source.find(self._settings, usable.settings.organization)
         return consequences.Circumstances(
             job=attempt.job,
             usable=usable,

@@ -44,12 +44,14 @@ class _Design:
     Attributes:
         id_domain: Of its Message-ID.
         language: Of its templates; None in what was built before messages told their language.
+        server: Where it goes, where that is one of two; "" otherwise.
     """
 
     from_: effective.From
     id_domain: str
     language: str | None
     sources: render.Sources
+    server: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +74,16 @@ class Builder:
         self._templates = sources
         self._renderers: collections.OrderedDict[render.Sources, render.Renderer] = collections.OrderedDict()
         self._patterns: collections.OrderedDict[
-            tuple[effective.From, vocabulary.Category, vocabulary.Locale], _Pattern
+            tuple[effective.From, vocabulary.Category, vocabulary.Locale, str], _Pattern
         ] = collections.OrderedDict()
 
-    def build(self, job: ports.Job, from_: effective.From) -> Built:
+    def build(self, job: ports.Job, from_: effective.From, *, server: str = "") -> Built:
         """Return the message for a recipient.
 
         Args:
             job: With its snapshot, if it was in doubt: then that decides, and not the present settings.
             from_: Who mail is from now.
+            server: Where it goes, where that is one of two: there it is in doubt, if it comes to that.
 
         Raises:
             render.RenderError: A template does not work with the notification's values.
@@ -88,7 +91,7 @@ class Builder:
             addresses.AddressError: An address is none.
         """
         if job.snapshot is None:
-            key = from_, job.category, job.locale
+            key = from_, job.category, job.locale, server
             pattern = _kept(self._patterns, key, lambda: self._present(*key))
         else:
             pattern = self._pattern(_restore(job.snapshot), job.snapshot)
@@ -127,13 +130,16 @@ class Builder:
             snapshot=pattern.snapshot,
         )
 
-    def _present(self, from_: effective.From, category: vocabulary.Category, locale: vocabulary.Locale) -> _Pattern:
+    def _present(
+        self, from_: effective.From, category: vocabulary.Category, locale: vocabulary.Locale, server: str
+    ) -> _Pattern:
         """Return the pattern of what is built by present settings."""
         design = _Design(
             from_=from_,
             id_domain=addresses.parse(from_.address).wire_domain,
             language=locale.value,
             sources=self._templates.find(category, locale),
+            server=server,
         )
         return self._pattern(design, _take(design))
 
@@ -157,6 +163,8 @@ def _take(design: _Design) -> ports.Snapshot:
         "language": design.language,
         "template": dataclasses.asdict(design.sources),
     }
+    if design.server:
+        document["server"] = design.server
     return ports.Snapshot(settings=canonical.encode(document))
 
 
@@ -169,7 +177,13 @@ def _restore(snapshot: ports.Snapshot) -> _Design:
         id_domain=document.get("idDomain", message_ids.FORMER_DOMAIN),
         language=document.get("language"),
         sources=render.Sources(**template, words=words),
+        server=document.get("server", ""),
     )
+
+
+def server_of(snapshot: ports.Snapshot) -> str:
+    """Return where the message of a snapshot went, where that was one of two servers; "" otherwise."""
+    return _restore(snapshot).server
 
 
 def _shown(lane: ports.LaneKey) -> str:

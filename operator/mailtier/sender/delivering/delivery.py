@@ -123,6 +123,8 @@ class Deliverer:
             keeping=self._keeper,
             probes=probes,
             applier=applier,
+            destinations=destinations,
+            spawn=self._workers.spawn,
         )
         destinations.listen(self._note_free, self._keeper.note_move)
         self._is_stopping = False

@@ -10,7 +10,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import claiming, ends, recorder, restored
+from mailtier.sender.delivering import claiming, dropping, ends, recorder, restored
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.smtp import destinations
@@ -78,6 +78,7 @@ class Keeper:
         # Held, and being shown as held; and those whose messages are given up, and why.
         self._told: set[ports.LaneKey] = set()
         self._failing: dict[ports.LaneKey, reasons.DeliveryReason] = {}
+        destinations.on_turn(lambda _turned: self.note_turn())
         # When something in the queue expires; unknown at first.
         self._expiry_at = float("-inf")
 
@@ -168,7 +169,8 @@ class Keeper:
 
     def judge(self, key: ports.LaneKey) -> None:
         """Send an organization's messages to the destination that its settings name, or hold them."""
-        judged = self._restored.held or standing.judge(self._settings.get(lanes.organization_of(key)), key)
+        settings = self._settings.get(lanes.organization_of(key))
+        judged = self._restored.held or standing.judge(settings and self._destinations.in_use(settings), key)
         if isinstance(judged, standing.Held):
             self.hold(key, judged, recheck=False)
             return
@@ -222,12 +224,20 @@ class Keeper:
             if organization.destination == destination_key:
                 self.judge_soon(organization.key)
 
+    def note_turn(self) -> None:
+        """Have everybody judged anew whose mail another one of their servers may take from now on."""
+        for organization in self._schedule.organizations():
+            settings = self._settings.get(lanes.organization_of(organization.key))
+            if settings is not None and settings.fallback is not None:
+                self.judge_soon(organization.key)
+
     def confirm(self, key: ports.LaneKey) -> None:
         """Note that an organization's settings and credentials work."""
         self._holds.confirm(key)
 
     def sweep(self, now: float) -> None:
-        """Go through all holds: which are to be judged anew, told, or ended."""
+        """Go through all holds: which are to be judged anew, told, or ended; and see which servers died."""
+        self._destinations.follow_routes()
         for key in self._holds.to_recheck(now):
             self.judge_soon(key)
         for key, reason in self._holds.to_fail(now):
@@ -264,20 +274,13 @@ class Keeper:
             recipient_numbers: Of those to end.
             then: Called for each of them when its outcome is stored, with the error if it was not.
         """
-        dropped, elsewhere = 0, list[int]()
-        entries = self._schedule.open(key).entries
-        for number in recipient_numbers:
-            entry = entries.get(number)
-            if entry is None:
-                elsewhere.append(number)
-            elif entry.place is not lanes.EntryPlace.ACTIVE:
-                self._claims.end(entry)
-                self._store_dropped(entry.pending, then)
-                dropped += 1
-        for pending in await self._claims.claim_these(elsewhere):
-            self._store_dropped(pending, then)
-            dropped += 1
-        return dropped
+        return await dropping.drop(
+            key,
+            recipient_numbers,
+            waiting=self._schedule,
+            claims=self._claims,
+            store=lambda pending: self._store_end(pending, ends.dropped(pending), then),
+        )
 
     def release(self, key: ports.LaneKey) -> None:
         """End the holds of an organization and its lanes for now; what still holds it does so again."""
@@ -387,9 +390,6 @@ class Keeper:
     def _finish(self, entry: lanes.LaneEntry, end: ends.End) -> None:
         self._claims.end(entry)
         self._store_end(entry.pending, end)
-
-    def _store_dropped(self, pending: ports.Pending, then: Callable[[Exception | None], None]) -> None:
-        self._store_end(pending, ends.dropped(pending), then)
 
     def _store_end(
         self, pending: ports.Pending, end: ends.End, then: Callable[[Exception | None], None] | None = None

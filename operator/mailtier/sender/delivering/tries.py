@@ -10,6 +10,7 @@ from mailtier.sender.net import faults, shares
 from mailtier.sender.scheduling import lanes, standing
 from mailtier.sender.secrets import credentials
 from mailtier.sender.smtp import throttles
+from mailtier.settings import effective
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,13 @@ AttemptEvent = NotBuilt | NotOpened | StaleToken | transaction.RecipientResult
 def user(usable: standing.Usable, generation: credentials.Generation) -> Hashable:
     """Return as whom an organization uses a server's connections (`throttles`)."""
     return generation if usable.has_own_login else usable.settings.organization.namespace
+
+
+def server(usable: standing.Usable) -> str:
+    """Return the server as a snapshot tells it, where it is one of two; "" otherwise."""
+    settings = usable.settings
+    has_two = settings.fallback is not None or isinstance(settings.organization, effective.FallbackKey)
+    return str(usable.endpoint) if has_two else ""
 
 
 def is_owner(usable: standing.Usable) -> bool:

@@ -6,7 +6,6 @@ from mailtier.api import vocabulary
 from mailtier.sender import settings_source
 from mailtier.sender.probing import budget, targets
 from mailtier.sender.scheduling import standing
-from mailtier.settings import effective
 
 AGAIN_SECONDS: Final = 5.0
 """Two probes of the host's endpoint with the same settings are at least so far apart, however many ask."""
@@ -38,7 +37,7 @@ class ProbeLimits:
         At the host's endpoint that is one whose edit it follows, and may have it first; else the host has it probed.
         """
         usable = self.usable(target)
-        if usable is None or effective.HOST in target.users:
+        if usable is None or target.is_host_s_own:
             return None
         if usable.endpoint.origin is vocabulary.Origin.ORG:
             return usable.settings.organization.namespace
@@ -52,5 +51,5 @@ class ProbeLimits:
     def usable(self, target: targets.Target) -> standing.Usable | None:
         """Return the settings of any user that still has the key."""
         for organization in target.users:
-            return targets.usable(self._settings.get(organization))
+            return targets.usable(settings_source.find(self._settings, organization))
         return None

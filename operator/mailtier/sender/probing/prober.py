@@ -8,16 +8,18 @@ namespace may have one, `budget` says (R7), and whose is next, `turns`.
 import asyncio
 import contextlib
 import datetime as dt
+from collections.abc import Set as AbstractSet
 from typing import Final, NoReturn, Protocol
 
 from mailtier.api import feed, reasons, timers, vocabulary
 from mailtier.mail import classify
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.net import shares
-from mailtier.sender.probing import accusations, budget, limits, memory, probe, targets, trace, turns
+from mailtier.sender.probing import accusations, budget, limits, memory, probe, targets, tidings, trace, turns
 from mailtier.sender.scheduling import standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations
+from mailtier.sender.smtp.servers import destination_key, routing
 from mailtier.settings import codec, effective
 from mailtier.telemetry import logs, metrics, tasks
 
@@ -64,12 +66,14 @@ class Prober:
         self._targets = targets.Targets()
         self._budget = budget.ProbeBudget()
         self._limits = limits.ProbeLimits(settings, self._budget)
+        self._tidings = tidings.Tidings(self._memory, self._targets, destinations, time)
         self._accusations = accusations.Accusations()
         self._due = timers.Timers[str]()
         self._wake = asyncio.Event()
         self._background = tasks.Background()
         self._turns = turns.ProbeTurns(self._take_up)
         self._loading = asyncio.Lock()
+        destinations.on_turn(self._note_turn)
         self._is_running = False
 
     async def load(self) -> None:
@@ -81,7 +85,12 @@ class Prober:
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Look at an organization's settings again; the callback for whoever watches them."""
-        settings = self._settings.get(organization)
+        self._note_settings(organization)
+        self._note_settings(effective.FallbackKey(namespace=organization.namespace, name=organization.name))
+
+    def _note_settings(self, organization: effective.OrganizationKey) -> None:
+        """Look at the settings for one server of an organization."""
+        settings = settings_source.find(self._settings, organization)
         usable = targets.usable(settings)
         key = codec.probe_key(usable.settings) if usable else None
         if (unused := self._targets.leave(organization, key)) is not None:
@@ -130,7 +139,7 @@ class Prober:
             )
             if told is not None:
                 known, at = self._memory.find(target.key), self._clock.wall()
-                await self._record(target, told.as_probe(target.key, usable, known, at=at))
+                await self._tidings.record(target, told.as_probe(target.key, usable, known, at=at))
 
     def agree(self, settings: effective.Effective) -> None:
         """Note that a server took a message with these settings: what was said against them is over."""
@@ -228,7 +237,7 @@ class Prober:
     def _turn(self, target: targets.Target) -> shares.ShareSlot | None:
         """Return leave to probe; None where it has to wait for its turn."""
         usable = self._limits.usable(target)
-        if usable is None or effective.HOST in target.users:
+        if usable is None or target.is_host_s_own:
             return shares.FREE
         namespace = usable.settings.organization.namespace
         return self._turns.take(namespace, target.key, is_host_s=usable.payer is None)
@@ -250,7 +259,7 @@ class Prober:
         if target.is_new:
             target.is_new = False
             if target.namespace:
-                self._background.spawn(self._tell_wait(target, allowed_at))
+                self._background.spawn(self._tidings.tell_wait(target, allowed_at))
         return False
 
     def _start_own(self, target: targets.Target, turn: shares.ShareSlot) -> None:
@@ -311,7 +320,9 @@ class Prober:
                 told.problem, told.explanation = error.reason, str(error)
                 if fresh and not isinstance(error, credentials.SecretUnavailableError):
                     # The status may still tell of a Secret that is no more what it was.
-                    await self._record(target, probe.pending(target.key, secret_version="", at=self._clock.wall()))
+                    await self._tidings.record(
+                        target, probe.pending(target.key, secret_version="", at=self._clock.wall())
+                    )
                 return None
             told.read_at = self._clock.wall() if fresh and found.generation.version else None
             state = at.auth_state(found.generation)
@@ -327,6 +338,7 @@ class Prober:
                 usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
             )
             result, version = probe.report(target.key, finding, at=self._clock.wall()), found.generation.version
+            result = result.model_copy(update={"fallback_since": self._destinations.fallback_since(usable.settings)})
             told_by = self._accusations.standing(target.key, secret_version=version, now=self._clock.monotonic())
             if finding.failure is None and told_by is not None:
                 result = told_by.as_probe(target.key, usable, result, at=result.probed_at)
@@ -338,22 +350,17 @@ class Prober:
             phases.finish(result.stage)
             metrics.count_probe(reason=result.reason)
             target.is_new = False
-            await self._record(target, result)
+            await self._tidings.record(target, result)
             return result
 
-    async def _record(self, target: targets.Target, result: feed.Probe) -> None:
-        await self._memory.record(result, is_current=self._targets.get(target.key) is target)
-
-    async def _tell_wait(self, target: targets.Target, allowed_at: float) -> None:
-        """Tell once that a change waits for its probe, and until when; what was found before it stands."""
-        try:
-            next_at = self._clock.wall_at(allowed_at)
-            known = self._memory.find(target.key) or probe.pending(
-                target.key, secret_version=target.seen_version, at=self._clock.wall()
-            )
-            await self._record(target, known.model_copy(update={"next_at": next_at}))
-        except Exception:  # noqa: BLE001 - the probe itself will say more.
-            _log.exception("it could not be told when a probe may begin")
+    def _note_turn(self, turned: AbstractSet[destination_key.DestinationKey]) -> None:
+        """Tell which servers take the mail from now on, and have the first one tried while it is not that."""
+        for target in self._targets:
+            usable = self._limits.usable(target)
+            has_two = usable is not None and usable.settings.fallback is not None
+            if usable is not None and has_two and destination_key.key_of(usable.settings) in turned:
+                self._background.spawn(self._tidings.tell_turn(target, usable.settings))
+                self._plan(target, self._clock.monotonic() + routing.TRIAL_SECONDS)
 
     def _next_at(self, target: targets.Target) -> dt.datetime | None:
         """Return when the namespace that alone is told may have its next probe; None where at once."""
@@ -385,7 +392,7 @@ class Prober:
     def _speaks_of(self, known: feed.Probe, settings: effective.Effective) -> bool:
         """Return whether a probe sent the same login to the same server, for whichever organization."""
         target = self._targets.get(known.key)
-        probed = self._settings.get(next(iter(target.users))) if target else None
+        probed = settings_source.find(self._settings, next(iter(target.users))) if target else None
         if known.key == codec.probe_key(settings):
             return True
         return probed is not None and targets.login(probed) == targets.login(settings)

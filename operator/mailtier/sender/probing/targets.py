@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
+from collections.abc import Iterator
 from typing import Final
 
 from mailtier.api import doubling, feed, prose, reasons, vocabulary
@@ -10,6 +11,7 @@ from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import ports
 from mailtier.sender.probing import probe, trace
 from mailtier.sender.scheduling import standing
+from mailtier.sender.smtp.servers import routing
 from mailtier.settings import effective
 
 AS_READ: Final = "That is what the operator read last; it reads again within 15 seconds, so ask once more after that."
@@ -63,6 +65,11 @@ class Target:
         namespaces = {user.namespace for user in self.users}
         return namespaces.pop() if len(namespaces) == 1 else ""
 
+    @property
+    def is_host_s_own(self) -> bool:
+        """Whether the host's own settings have the key, for one of its servers."""
+        return any(not user.namespace for user in self.users)
+
     def pause_after(self, result: feed.Probe | None) -> float:
         """Return for how many seconds a result stands, or its absence, and count failures in a row."""
         if result is not None and result.reason in {reasons.VERIFIED.name, *probe.REFUSED}:
@@ -70,7 +77,10 @@ class Target:
             self.failures = 0
             return GOOD_SECONDS
         self.failures += 1
-        return _FAILING.ceiling(self.failures).total_seconds()
+        pause = _FAILING.ceiling(self.failures).total_seconds()
+        # While the fallback is in use, this is the trial that decides when the first server is used again.
+        is_away = result is not None and result.fallback_since is not None
+        return min(pause, routing.TRIAL_SECONDS) if is_away else pause
 
 
 def login(settings: effective.Effective) -> tuple[object, ...] | None:
@@ -89,6 +99,9 @@ class Targets:
 
     def __contains__(self, key: object) -> bool:
         return key in self._targets
+
+    def __iter__(self) -> Iterator[Target]:
+        return iter(list(self._targets.values()))
 
     def get(self, key: str) -> Target | None:
         """Return what has a probe key; None where nobody's settings have it."""

@@ -46,6 +46,7 @@ class Destination:
     Attributes:
         health: Whether the server is left alone, by whom.
         last_used: When it was last asked for, in seconds of the monotonic clock.
+        has_fallback: Whether another server takes its mail while it is dead.
         at: At which server it is, and what holds there.
         throttles: How much the server was found to take, and of whom.
     """
@@ -62,6 +63,7 @@ class Destination:
         self.key = key
         self.health = health.ServerHealth(around.time)
         self.last_used = around.time.monotonic()
+        self.has_fallback = False
         self._users = 0
         self._around = around
         self._clock = around.time

@@ -2,7 +2,9 @@
 
 import asyncio
 import collections
+import datetime as dt
 from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from mailtier.sender import clock
@@ -12,9 +14,10 @@ from mailtier.sender.smtp import breaker_memory, destination
 from mailtier.sender.smtp.servers import destination_key, relays, rooms, surroundings
 from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
-from mailtier.telemetry import metrics, throttle_metrics
+from mailtier.telemetry import metrics, route_metrics, throttle_metrics
 
 _OnKey = Callable[[destination_key.DestinationKey], None]
+OnTurn = Callable[[AbstractSet[destination_key.DestinationKey]], None]
 
 
 class Destinations:
@@ -52,6 +55,8 @@ class Destinations:
         self._made = 0
         self._on_free: _OnKey = lambda _key: None
         self._on_move: _OnKey = lambda _key: None
+        self._on_turn: list[OnTurn] = []
+        self._dead: AbstractSet[destination_key.DestinationKey] = frozenset()
         self._around = surroundings.Surroundings(
             helo_name=helo_name,
             names=names,
@@ -61,6 +66,7 @@ class Destinations:
             time=time,
             host=host,
             relay=relays.HostAddresses(names, time, memory),
+            fallback_relay=relays.HostAddresses(names, time, memory, kept_as=relays.FALLBACK_MEMORY),
             rooms=rooms.Rooms(),
         )
 
@@ -105,6 +111,36 @@ class Destinations:
         found.last_used = self._clock.monotonic()
         return found
 
+    def in_use(self, settings: effective.Effective) -> effective.Effective:
+        """Return settings as they are used now: with the fallback in place of the first server while that is dead."""
+        there = settings.at_fallback()
+        if there is None or settings.state is not effective.State.ACTIVE:
+            return settings
+        return settings if self._away_since(settings) is None else there
+
+    def fallback_since(self, settings: effective.Effective) -> dt.datetime | None:
+        """Return since when the fallback of settings takes the mail, aware UTC to the second; None where not."""
+        since = None if settings.fallback is None else self._away_since(settings)
+        return None if since is None else self._clock.wall_at(since).replace(microsecond=0)
+
+    def _away_since(self, settings: effective.Effective) -> float | None:
+        first = self.get(settings)
+        first.has_fallback = True
+        return first.health.route.since(self._clock.monotonic())
+
+    def on_turn(self, callback: OnTurn) -> None:
+        """Have somebody told which servers were found to be dead since, or to be there again."""
+        self._on_turn.append(callback)
+
+    def follow_routes(self) -> None:
+        """Look which servers are dead, and tell of those that are news."""
+        now = self._clock.monotonic()
+        dead = {key for key, found in self._known.items() if found.health.route.since(now) is not None}
+        turned, self._dead = dead ^ self._dead, dead
+        if turned:
+            for each in self._on_turn:
+                each(turned)
+
     def _note_free(self, key: destination_key.DestinationKey) -> None:
         self._on_free(key)
 
@@ -138,8 +174,9 @@ class Destinations:
         self._made = 0
 
     def tell_metrics(self) -> None:
-        """Export how many endpoints are in which breaker state, and how many limits were learned and hold still."""
+        """Export how many endpoints are in which breaker state, are dead, and were learned to take less."""
         now = self._clock.monotonic()
         counts = collections.Counter(found.health.breaker.state(now).value for found in self._known.values())
         metrics.set_destinations(counts)
+        route_metrics.set_in_use(sum(found.has_fallback and found.key in self._dead for found in self))
         throttle_metrics.set_learned(sum(found.throttles.sweep() for found in self))

@@ -4,6 +4,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import classify
 from mailtier.sender import clock
 from mailtier.sender.net import breaker, pause, witnesses
+from mailtier.sender.smtp.servers import routing
 
 
 class ServerHealth:
@@ -15,10 +16,12 @@ class ServerHealth:
     Attributes:
         breaker: Whether the server is left alone.
         served_at: When it last did what it was asked to; seconds of the monotonic clock.
+        route: Whether it is so dead that its fallback takes the mail, where there is one.
     """
 
     def __init__(self, time: clock.Clock) -> None:
         self.breaker = breaker.Breaker()
+        self.route = routing.Route()
         self.served_at = float("-inf")
         self._witnesses = witnesses.Witnesses()
         self._clock = time
@@ -35,12 +38,14 @@ class ServerHealth:
         """Note that the server did, for a namespace or for the host, what a server does."""
         self.breaker.succeed()
         self.served_at = self._clock.monotonic()
+        self.route.note_served(self.served_at)
         if namespace is not None:
             self._witnesses.acquit(namespace)
 
     def note_alive(self) -> None:
         """Note that the server answers, and what it said then concerns a login alone."""
         self.breaker.note_alive()
+        self.route.note_reached()
 
     def note_fault(self, phase: classify.Phase, failure: classify.Failure, *, namespace: str | None) -> None:
         """Note a fault, and leave the server alone if it is the server's.
@@ -52,7 +57,12 @@ class ServerHealth:
         """
         now, jitter = self._clock.monotonic(), self._clock.random()
         is_for_all = namespace is None or phase in classify.BEFORE_AUTH
+        faults = self.breaker.faults
         if is_for_all or self._witnesses.testify(str(namespace), failure, now, jitter=jitter):
             self.breaker.fail(now, jitter=jitter)
         else:
             self.breaker.note_alive()
+        if not routing.is_dead(phase, failure):
+            self.route.note_reached()
+        elif self.breaker.faults > faults:
+            self.route.note_dead(failure, now)

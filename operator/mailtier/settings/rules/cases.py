@@ -22,6 +22,7 @@ class Case:
         invalid: Why the viewer's own object does not fit the schema.
         host_invalid: Whether the host's does not.
         is_at_host_s: Whether the endpoint is taken to be the host's server, whatever its name.
+        is_fallback: Whether the fallback stands in place of the first server (`api.alternates`).
     """
 
     viewer: vocabulary.Origin
@@ -33,6 +34,7 @@ class Case:
     host_invalid: bool
     values: tiers.Values
     is_at_host_s: bool = False
+    is_fallback: bool = False
 
     @property
     def policy(self) -> policies.Policy | None:

@@ -1,10 +1,14 @@
 """What is wrong with the server that mail is submitted to, and with what it is shown."""
 
 import dataclasses
+from typing import Final
 
 from mailtier.api import reasons, vocabulary
 from mailtier.settings import credentials, effective, endpoints, host_server, tiers
 from mailtier.settings.rules import cases
+
+_SPARE: Final = "spec.smtp.fallback"
+_OWN: Final = "spec.smtp to use the host's"
 
 
 def _is_open(case: cases.Case) -> bool:
@@ -36,8 +40,8 @@ def endpoint_denied(case: cases.Case) -> effective.Finding | None:
     return effective.Finding(
         reason=reasons.ENDPOINT_DENIED,
         field="spec.smtp.host",
-        message=f"{endpoint} is closed by the host's policy.endpoints.deny; name another server, or remove spec.smtp"
-        " to use the host's",
+        message=f"{endpoint} is closed by the host's policy.endpoints.deny; name another server, or remove"
+        f" {_SPARE if case.is_fallback else _OWN}",
     )
 
 
@@ -114,8 +118,9 @@ def anonymous_not_allowed(case: cases.Case) -> effective.Finding | None:
         return effective.Finding(
             reason=reasons.ANONYMOUS_NOT_ALLOWED,
             field="spec.auth.mechanism",
-            message=f"Anonymous on {endpoint} is not allowed, because this is the host's server; inherit it by"
-            " removing spec.smtp, or set username and passwordSecretRef",
+            message=f"Anonymous on {endpoint} is not allowed, because this is the host's server;"
+            f" {'name another one' if case.is_fallback else 'inherit it by removing spec.smtp'}, or set username and"
+            " passwordSecretRef",
         )
     if _is_anonymous_allowed(case):
         return None
@@ -136,11 +141,13 @@ def plaintext_refused(case: cases.Case) -> effective.Finding | None:
     hosts = case.host.auth if case.host else None
     if auth.origin == cases.HOST and endpoint.origin == cases.HOST and hosts is not None and hosts.allow_plaintext:
         return None
+    smtp = "smtp.fallback" if case.is_fallback else "smtp"
     return effective.Finding(
         reason=reasons.PLAINTEXT_REFUSED,
         field="spec.auth",
-        message=f"the password would be sent in clear, because smtp.tls.mode of {endpoint} is Disabled; remove"
-        " spec.auth, or set spec.smtp to a server of your own with tls.mode StartTLS (port 587) or Implicit (port 465)",
+        message=f"the password would be sent in clear, because {smtp}.tls.mode of {endpoint} is Disabled; remove"
+        f" {_SPARE if case.is_fallback else 'spec.auth'}, or set spec.{smtp} to a server of your own with tls.mode"
+        " StartTLS (port 587) or Implicit (port 465)",
     )
 
 
@@ -148,19 +155,28 @@ def plaintext_refused(case: cases.Case) -> effective.Finding | None:
 def host_account_not_allowed(case: cases.Case) -> effective.Finding | None:
     """On the host's server, the host's own account with a password that an organization brings (R12)."""
     endpoint, auth = case.values.endpoint, case.values.auth
-    hosts = case.host.auth if case.host else None
-    if endpoint is None or auth is None or auth.origin != cases.ORG or hosts is None or hosts.username is None:
+    if endpoint is None or auth is None or auth.origin != cases.ORG:
         return None
-    is_there = endpoint.is_host_s or case.is_at_host_s or host_server.shares_accounts(case.host, endpoint.host)
-    own = credentials.render_identity(hosts.username, hosts.domain, hosts.username_format)
-    if not is_there or not host_server.is_account(case.host, auth.identity, own):
+    if not any(_is_host_account(case, server, endpoint, auth) for server in host_server.servers(case.host)):
         return None
     return effective.Finding(
         reason=reasons.HOST_ACCOUNT_NOT_ALLOWED,
         field="spec.auth.username",
         message="is the host's own account on this server, which the host's settings alone may log in with; remove"
-        " spec.auth and spec.smtp to use it, or set another username",
+        f" {_SPARE if case.is_fallback else 'spec.auth and spec.smtp to use it'}, or set another username",
     )
+
+
+def _is_host_account(
+    case: cases.Case, server: host_server.HostServer, endpoint: effective.Endpoint, auth: effective.Auth
+) -> bool:
+    """Return whether a login is the host's own account on one of its servers."""
+    hosts = server.auth
+    if hosts is None or hosts.username is None:
+        return False
+    is_there = case.is_at_host_s or host_server.shares_accounts(server, endpoint.host)
+    own = credentials.render_identity(hosts.username, hosts.domain, hosts.username_format)
+    return is_there and host_server.is_account(server, auth.identity, own)
 
 
 def _is_anonymous_allowed(case: cases.Case) -> bool:
@@ -187,7 +203,8 @@ def _usual_port(case: cases.Case, endpoint: effective.Endpoint) -> str:
     usual = dataclasses.replace(endpoint, port=tiers.PORTS[mode])
     if usual.port == endpoint.port or _judge(case, usual) != endpoints.EndpointVerdict.ALLOWED:
         return ""
-    return f"remove spec.smtp.port to use {usual.port}, which is usual for {mode}, "
+    field = f"{_SPARE}.port" if case.is_fallback else "spec.smtp.port"
+    return f"remove {field} to use {usual.port}, which is usual for {mode}, "
 
 
 def _allowed_endpoints(case: cases.Case) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mailtier.api import names, prose
 from mailtier.cli.offline.files import sources, world
-from mailtier.settings import binding, bundles, fitness, observed, resolve
+from mailtier.settings import bundles, fitness, observed, resolve
 
 UNKNOWN_BUNDLE: Final = "unknown"
 """Stands for the digest of a CA bundle that is not in the input."""
@@ -56,13 +56,25 @@ class FileReads:
 
     def read(self, plan: resolve.Plan) -> list[observed.Reads]:
         """Return what a plan needs to have read; more than one where an object stands more than once."""
+        found = self._reads(plan, plan)
+        if plan.fallback is None:
+            return found
+        there = self._reads(plan, plan.fallback)
+        return [
+            dataclasses.replace(first, fallback=fallback)
+            for first, fallback in itertools.product(found, there)
+            if _are_of_one(plan, first, fallback)
+        ]
+
+    def _reads(self, whole: resolve.Plan, plan: resolve.Plan) -> list[observed.Reads]:
+        """Return what one server of a plan needs to have read."""
         secrets: Sequence[observed.SecretRead | None] = (None,)
         certificates: Sequence[observed.SecretRead | None] = (None,)
         authorities: Sequence[observed.CaRead | None] = (None,)
         if plan.secret is not None:
-            secrets = self._secrets(plan, plan.secret)
+            secrets = self._secrets(whole, plan.secret)
         if plan.certificate is not None:
-            certificates = self._secrets(plan, plan.certificate)
+            certificates = self._secrets(whole, plan.certificate)
         if plan.ca is not None:
             authorities = self._bundles(plan.ca)
         return [
@@ -90,12 +102,7 @@ class FileReads:
         if self._strict:
             return observed.SecretRead(outcome=observed.ReadOutcome.NOT_FOUND)
         self.assumed.secrets.add(f"{need.namespace}/{need.name}")
-        endpoint, auth = plan.values.endpoint, plan.values.auth
-        # Nothing is read for settings without an endpoint or credentials.
-        assert endpoint is not None
-        assert auth is not None
-        servers = binding.certificate_servers(endpoint) if need.is_certificate else binding.servers(endpoint, auth)
-        bound = ",".join(map(str, servers))
+        bound = ",".join(map(str, plan.wanted(need)))
         return observed.SecretRead(outcome=observed.ReadOutcome.FOUND, annotation=bound)
 
     def _assumed_bundle(self, need: observed.CaNeed) -> observed.CaRead:
@@ -103,6 +110,17 @@ class FileReads:
             return observed.CaRead(outcome=observed.ReadOutcome.NOT_FOUND)
         self.assumed.bundles.add(f"{need.kind} {need.namespace}/{need.name}")
         return observed.CaRead(outcome=observed.ReadOutcome.FOUND, digest=UNKNOWN_BUNDLE)
+
+
+def _are_of_one(plan: resolve.Plan, first: observed.Reads, fallback: observed.Reads) -> bool:
+    """Return whether what both servers read is the same in both, where an object stands more than once."""
+    there = plan.fallback
+    assert there is not None
+    return (
+        (plan.secret != there.secret or first.secret == fallback.secret)
+        and (plan.certificate != there.certificate or first.certificate == fallback.certificate)
+        and (plan.ca != there.ca or first.ca == fallback.ca)
+    )
 
 
 def _secret_read(document: sources.Document, need: observed.SecretNeed, *, now: dt.datetime) -> observed.SecretRead:

@@ -72,3 +72,10 @@ def key_of(settings: effective.Effective) -> DestinationKey:
         is_trusted=settings.by_address.is_trusted,
         certificate=None if certificate is None else (certificate.namespace, certificate.name),
     )
+
+
+def at(settings: effective.Effective | None, key: DestinationKey) -> effective.Effective | None:
+    """Return settings for the one of their servers that a destination is; the first one where it is neither."""
+    if settings is None or settings.fallback is None or settings.endpoint == key.endpoint:
+        return settings
+    return settings.at_fallback() if settings.fallback.endpoint == key.endpoint else settings

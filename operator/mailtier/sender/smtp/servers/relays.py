@@ -29,6 +29,7 @@ _AGAIN_SECONDS: Final = 30.0
 """How often DNS is asked while it does not answer; others do not wait for it meanwhile."""
 
 _MEMORY: Final = "relays.host"
+FALLBACK_MEMORY: Final = "relays.host.fallback"
 
 _log = logs.get_logger(__name__)
 
@@ -40,12 +41,16 @@ class HostAddresses:
         names: Resolves its name.
         time: Clocks.
         memory: Where they are kept for the next process.
+        kept_as: Under which name.
     """
 
-    def __init__(self, names: resolver.Resolver, time: clock.Clock, memory: logins.Memory) -> None:
+    def __init__(
+        self, names: resolver.Resolver, time: clock.Clock, memory: logins.Memory, *, kept_as: str = _MEMORY
+    ) -> None:
         self._names = names
         self._clock = time
         self._memory = memory
+        self._kept_as = kept_as
         self._server: str | None = None
         self._seen: dict[str, dt.datetime] = {}
         self._ask_at = float("-inf")
@@ -88,14 +93,14 @@ class HostAddresses:
         self._kept_at = self._clock.wall()
         seen = {address: at.isoformat() for address, at in self._seen.items()}
         try:
-            await self._memory.remember(_MEMORY, json.dumps({"host": self._server, "seen": seen}))
+            await self._memory.remember(self._kept_as, json.dumps({"host": self._server, "seen": seen}))
         except Exception as error:  # noqa: BLE001 - mail goes on without it.
             _log.warning("the addresses of the host's server could not be kept", error=type(error).__name__)
 
     async def _recall(self, server: str) -> None:
         self._server, self._seen, self._ask_at = server, {}, float("-inf")
         try:
-            kept = json.loads(await self._memory.recall(_MEMORY) or "{}")
+            kept = json.loads(await self._memory.recall(self._kept_as) or "{}")
             if kept.get("host") == server:
                 self._seen = {address: dt.datetime.fromisoformat(at) for address, at in kept["seen"].items()}
         except Exception as error:  # noqa: BLE001 - whatever it is, DNS is asked next.

@@ -16,16 +16,23 @@ class Rooms:
 
     Attributes:
         host: The host's server's.
+        host_fallback: That of the host's fallback, which is another server with a limit of its own.
     """
 
     def __init__(self) -> None:
         self.host = server_room.ServerRoom("", is_one_owner_s=True)
+        # No name is written so.
+        self.host_fallback = server_room.ServerRoom(":fallback", is_one_owner_s=True)
         self._named: dict[tuple[str, str], server_room.ServerRoom] = {}
         self._addressed: dict[tuple[str, str, str], server_room.ServerRoom] = {}
 
     def __len__(self) -> int:
         """Return how many servers are known by name."""
         return len(self._named)
+
+    def is_host_s(self, room: server_room.ServerRoom) -> bool:
+        """Return whether a room is that of one of the host's servers."""
+        return room is self.host or room is self.host_fallback
 
     def named(self, scope: str, name: str) -> server_room.ServerRoom:
         """Return the room of a server.

@@ -10,7 +10,7 @@ from mailtier.sender.net import faults, resolver, shares
 from mailtier.sender.scheduling import limiter
 from mailtier.sender.secrets import credentials, logins
 from mailtier.sender.smtp.servers import destination_key, relays, server_room, surroundings
-from mailtier.settings import effective
+from mailtier.settings import effective, endpoints
 from mailtier.settings.providers import catalogue
 
 
@@ -59,7 +59,7 @@ class Whereabouts:
         self._on_free = on_free
         self._on_move = on_move
         self._seats: dict[server_room.ServerRoom, server_room.Seat] = {}
-        self.seat = self._sit(around.rooms.host if key.endpoint.is_host_s else self._named())
+        self.seat = self._sit(around.host_room(key.endpoint) if key.endpoint.is_host_s else self._named())
 
     @property
     def seats(self) -> list[server_room.Seat]:
@@ -69,7 +69,7 @@ class Whereabouts:
     @property
     def is_host_s(self) -> bool:
         """Whether it leads to the host's server by another name, or still has connections there."""
-        return not self.key.endpoint.is_host_s and self._around.rooms.host in self._seats
+        return not self.key.endpoint.is_host_s and any(map(self._around.rooms.is_host_s, self._seats))
 
     def helo_name(self, seat: server_room.Seat) -> str:
         """Return the name for EHLO."""
@@ -98,7 +98,7 @@ class Whereabouts:
         """Note what the settings say now."""
         self._own_limits = limits
         if self.key.endpoint.is_host_s:
-            self._around.rooms.host.cap = self.limits(self.seat).max_connections
+            self._around.host_room(self.key.endpoint).cap = self.limits(self.seat).max_connections
         for seat in self.seats:
             self._allow(seat)
 
@@ -151,24 +151,37 @@ class Whereabouts:
         Raises:
             faults.DeliveryError: They are the host's server's, and may not be used with these settings.
         """
-        lead = await relays.find(
-            self.key.endpoint,
-            addresses,
-            found=found,
-            barred=barred,
-            host=self._around.host(),
-            known=self._around.relay,
-        )
+        lead, of_host = await self._lead(addresses, found, barred)
         is_host_s = lead.is_host_s and not self.key.is_trusted
         addresses = lead.addresses
-        if is_host_s or self.key.endpoint.is_host_s:
-            room = self._around.rooms.host
+        if self.key.endpoint.is_host_s:
+            room = self._around.host_room(self.key.endpoint)
+        elif is_host_s:
+            room = of_host
         else:
             room, addresses = self._around.rooms.addressed(
                 self._named(), addresses, scope=self._scope(), party=self.key.party
             )
         self._move(room)
         return Spot(seat=self.seat, addresses=addresses, is_host_s=is_host_s)
+
+    async def _lead(
+        self, addresses: Sequence[resolver.Address], found: credentials.Credentials, barred: str | None
+    ) -> tuple[relays.Lead, server_room.ServerRoom]:
+        """Return where the addresses lead, and the room of the one of the host's servers that it is, if it is one.
+
+        Raises:
+            faults.DeliveryError: As of `find`.
+        """
+        endpoint, lead = self.key.endpoint, relays.Lead(addresses=addresses, is_host_s=False)
+        for host, _, room in self._around.host_servers():
+            if host.endpoint is not None and endpoints.are_same_host(endpoint.host, host.endpoint.host):
+                return lead, room
+        for host, known, room in self._around.host_servers():
+            there = await relays.find(endpoint, addresses, found=found, barred=barred, host=host, known=known)
+            if there.is_host_s:
+                return there, room
+        return lead, self._around.rooms.host
 
     def tidy(self) -> None:
         """Leave the servers at which nothing is held any more."""
@@ -209,9 +222,8 @@ class Whereabouts:
         return bool(generation.source) and not self._is_host_s_own(generation)
 
     def _is_host_s_own(self, generation: credentials.Generation) -> bool:
-        host = self._around.host()
-        hosts = host.auth.secret if host is not None and host.auth is not None else None
-        return hosts is not None and generation.source[:2] == (hosts.namespace, hosts.name)
+        secrets = (host.auth.secret for host, _, _ in self._around.host_servers() if host.auth is not None)
+        return any(hosts is not None and generation.source[:2] == (hosts.namespace, hosts.name) for hosts in secrets)
 
     def place(self, generation: credentials.Generation, seat: server_room.Seat) -> logins.LoginPlace:
         """Return whose login a generation is, and where."""
@@ -261,12 +273,12 @@ class Whereabouts:
 
     def _leave(self, room: server_room.ServerRoom) -> None:
         room.leave(self._seats.pop(room))
-        if room is self._around.rooms.host:
+        if self._around.rooms.is_host_s(room):
             self._on_move()
 
     def _there(self, seat: server_room.Seat) -> effective.Effective | None:
         """Return the host's own settings where a seat is at its server, by name or by address; else None."""
-        return self._around.host() if seat.room is self._around.rooms.host else None
+        return self._around.host() if self._around.rooms.is_host_s(seat.room) else None
 
 
 def _too_many(until: dt.datetime | None) -> classify.Failure:
