@@ -100,7 +100,7 @@ class Bench:
                     if count != _SOME:
                         whole_way.measure(on, measured, sink, self._whole, messages=messages)
                     if not short and count in {_SOME, _MANY}:
-                        grown = _GROWING_MESSAGES * (_GROWN if last else 1)
+                        grown = (self._options.messages or _GROWING_MESSAGES) * (_GROWN if last else 1)
                         whole_way.measure_single(on, measured, sink, self._whole, messages=grown)
 
     def _transport(self) -> None:
