@@ -10,7 +10,7 @@ import json
 import pathlib
 import sys
 
-_WIDTH, _LEFT, _BAR, _GAP, _HEAD = 760, 300, 18, 6, 34
+_WIDTH, _LEFT, _BAR, _GAP, _HEAD = 800, 340, 18, 6, 34
 _FONT = 'font-family="sans-serif" font-size="12"'
 _OURS, _THEIRS = "#1f6feb", "#8b949e"
 

@@ -18,7 +18,7 @@ import typing
 
 from aiohttp import web
 
-from bench.intake import identities
+from bench.intake import foreign, identities
 from mailtier.kube import reviews
 from mailtier.sender import ports
 from mailtier.sender.intake import far_delivery, ids, taking
@@ -117,7 +117,9 @@ async def ours(port: int, folder: pathlib.Path, stack: Stack) -> None:
         "desk": identities.Desk(),
         "delivery": far_delivery.FarDelivery(queue, on_pending=tells_nobody, on_asked=tells_nobody, now=now),
     }
-    intake = server.Server(service.Parts(**parts), source=certificates.MountedCertificates(folder), limits=_LIMITS)
+    is_usual = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    serving = server.Server if is_usual else foreign.Server
+    intake = serving(service.Parts(**parts), source=certificates.MountedCertificates(folder), limits=_LIMITS)
     await intake.open("127.0.0.1", port)
     stack.push_async_callback(intake.close)
 
