@@ -100,6 +100,7 @@ async def test_one_fault_is_none_to_leave_for(sender: sending.Sender, serve: Ser
     of = sender.settings.put(_two(sending.endpoint(first), sending.endpoint(fallback)))
     await sender.until(of, await sender.notify(of), _S.ACCEPTED)
     assert (len(first.messages), len(fallback.transcripts)) == (1, 0)
+    assert sender.destinations.fallback_since(of) is None
 
 
 async def test_a_certificate_that_does_not_verify_is_no_reason_to_leave(
