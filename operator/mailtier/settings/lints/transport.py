@@ -76,6 +76,17 @@ def _address_without_name(subject: terms.Subject) -> Iterator[terms.Notice]:
         )
 
 
+def _same_fallback(subject: terms.Subject) -> Iterator[terms.Notice]:
+    endpoint, fallback = subject.endpoint, subject.effective.fallback
+    if endpoint is None or fallback is None or not endpoints.are_same_host(endpoint.host, fallback.endpoint.host):
+        return
+    yield terms.Notice(
+        field="spec.smtp.fallback.host",
+        message=f"{fallback.endpoint.host} is the first server's host, and dead when that is; name another machine, or"
+        " remove spec.smtp.fallback",
+    )
+
+
 def _unqualified_host(subject: terms.Subject) -> Iterator[terms.Notice]:
     endpoint, auth = subject.endpoint, subject.auth
     named = [] if endpoint is None else [("spec.smtp.host", endpoint.host)]
@@ -175,6 +186,16 @@ LINTS: Final = (
         remedy="Set smtp.tls.serverName to the name in the certificate, or smtp.host to that name; leave it if the"
         " certificate holds the address.",
         check=_address_without_name,
+    ),
+    terms.Lint(
+        identifier="fallback-on-the-same-host",
+        severity=terms.LintSeverity.WARNING,
+        title="The fallback is the first server's host",
+        explanation="The fallback takes the mail while nothing greets at the first server. On the same host, on another"
+        " port, it is mostly dead at the same time; and what fails at one of a name's addresses is tried at the next"
+        " without it.",
+        remedy="Name a server on another machine, or remove smtp.fallback.",
+        check=_same_fallback,
     ),
     terms.Lint(
         identifier="unqualified-host",

@@ -42,6 +42,12 @@ CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
         parts.of(smtp=parts.smtp("2001:db8::25", mode="Disabled"), auth=None),
     ),
     (
+        "fallback-on-the-same-host",
+        "spec.smtp.fallback.host",
+        parts.of(smtp={**parts.smtp("relay.example.com"), "fallback": {"host": "Relay.example.com.", "port": 2525}}),
+        parts.of(smtp={**parts.smtp("relay.example.com"), "fallback": {"host": "spare.example.com"}}),
+    ),
+    (
         "unqualified-host",
         "spec.smtp.host",
         parts.of(smtp=parts.smtp("relay")),
