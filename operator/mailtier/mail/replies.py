@@ -1,8 +1,9 @@
 """SMTP replies: read from bytes as they come in, bounded (R10)."""
 
 import dataclasses
+import functools
 import re
-from typing import Final
+from typing import Final, cast
 
 # RFC 5321 section 4.5.3.1.5 sets 512 bytes for a reply line; servers that exceed it exist, so four times
 # as much is tolerated. The totals are this project's (R10).
@@ -21,6 +22,8 @@ AUTHENTICATED: Final = 235
 """RFC 4954 section 6."""
 
 _REPLY_LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
+_POSITIVE: Final = (b"2", b"3")
+_YES: Final = re.compile(rb"([23][0-9]{2})(?: ([^\r\n]*))?")
 _ENHANCED: Final = re.compile(r"([245])\.([0-9]{1,3})\.([0-9]{1,3})(?: |$)")
 
 
@@ -138,6 +141,10 @@ class ReplyParser:
         """
         if self._error is not None:
             raise self._error
+        usual = () if self._buffer or self._lines else _usual(data, most)
+        return usual or self._receive(data, most)
+
+    def _receive(self, data: bytes, most: int) -> tuple[Reply, ...]:
         replies: list[Reply] = []
         # Once for all lines: what is left of a chunk is not copied for each.
         received, start = self._buffer + data, 0
@@ -197,6 +204,29 @@ class ReplyParser:
         self._lines = []
         self._reply_bytes = 0
         return reply
+
+
+def _usual(data: bytes, most: int) -> tuple[Reply, ...]:
+    """Return what data is where it is whole replies of one line each that say yes; () where it is anything else."""
+    if len(data) > MAXIMUM_LINE_BYTES or not data.endswith(b"\r\n"):
+        return ()
+    lines = data.split(b"\r\n")
+    lines.pop()
+    # What a refusal quotes is not kept.
+    if len(lines) > most or not all(line.startswith(_POSITIVE) for line in lines):
+        return ()
+    found = tuple(map(_yes, lines))
+    return () if None in found else cast("tuple[Reply, ...]", found)
+
+
+@functools.lru_cache(maxsize=128)
+def _yes(line: bytes) -> Reply | None:
+    """Return a reply of one line that says yes, or to go on; None for anything else.
+
+    Servers say the same few with each message.
+    """
+    match = _YES.fullmatch(line)
+    return None if match is None else _reply(int(match[1]), [(match[2] or b"").decode("utf-8", "replace")])
 
 
 def _reply(code: int, lines: list[str]) -> Reply:

@@ -212,7 +212,8 @@ class Transaction:
         Raises:
             IllegalInput: No reply is awaited.
         """
-        self._require(*transaction_table.PHASES)
+        if self._state not in transaction_table.PHASES:
+            raise self._illegal()
         if reply.code == replies.SERVICE_NOT_AVAILABLE:
             self._fail_pending(self._classified(reply))
             return self._end(SessionAfter.CLOSE)
@@ -240,7 +241,8 @@ class Transaction:
         Raises:
             IllegalInput: It has not been started, or has ended.
         """
-        self._require(*transaction_table.PHASES)
+        if self._state not in transaction_table.PHASES:
+            raise self._illegal()
         self._break(fault)
 
     def _receive_mail(self, reply: replies.Reply) -> bytes:
@@ -353,7 +355,9 @@ class Transaction:
         failure: classify.Failure | None = None,
         reply: replies.Reply | None = None,
     ) -> None:
-        self._results[index] = dataclasses.replace(self._results[index], verdict=verdict, failure=failure, reply=reply)
+        self._results[index] = RecipientResult(
+            rcpt_to=self._rcpt_to(index), verdict=verdict, failure=failure, reply=reply
+        )
 
     def _classified(self, reply: replies.Reply) -> classify.Failure:
         return self._judged(transaction_table.PHASES[self._state], reply)
@@ -362,9 +366,12 @@ class Transaction:
         judged = classify.classify_reply(phase, reply, secrets=self._secrets)
         return overrides.override(judged, phase, reply, self._rules)
 
-    def _require(self, *states: transaction_table.TransactionState) -> None:
-        if self._state not in states:
-            raise IllegalInput(f"a transaction that is {self._state.value} cannot take this")
+    def _require(self, state: transaction_table.TransactionState) -> None:
+        if self._state is not state:
+            raise self._illegal()
+
+    def _illegal(self) -> IllegalInput:
+        return IllegalInput(f"a transaction that is {self._state.value} cannot take this")
 
     def _advance(self, event: transaction_table.TransactionEvent) -> None:
         try:

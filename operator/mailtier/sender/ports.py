@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol, Self, TypeAlias
 
@@ -341,7 +341,7 @@ class DeliveryQueue(Protocol):
     def release(self, recipients: Iterable[int]) -> None:
         """End claims: whoever asks next may be given these recipients, as they are stored."""
 
-    async def note_dot(self, recipient_number: int, snapshot: Snapshot) -> None:
+    def note_dot(self, recipient_number: int, snapshot: Snapshot) -> Awaitable[None]:
         """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL).
 
         Raises:

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from kit import certs, logins, sending, smtpd
+from kit import certs, logins, sending, sessions, smtpd
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> certs.Authority:
 def leaf(authority: certs.Authority) -> certs.Leaf:
     """Return a certificate for loopback and `smtp.test`."""
     return authority.issue("smtp.test")
+
+
+@pytest.fixture(params=["plain", "tls"])
+def open_(request: pytest.FixtureRequest, authority: certs.Authority, leaf: certs.Leaf) -> sessions.Opened:
+    """Return how a session is opened, in clear and under TLS."""
+    return sessions.opening(ca=authority, leaf=leaf if request.param == "tls" else None)
 
 
 @pytest.fixture

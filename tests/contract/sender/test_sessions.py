@@ -1,73 +1,20 @@
 """One session against servers that break off, talk too much, or fall silent, on real sockets."""
 
 import asyncio
-import collections.abc
 import contextlib
 import datetime as dt
-import functools
 import socket
-import ssl
 import struct
-from typing import Protocol
 
 import pytest
 
-from kit import certs, wait
-from mailtier.mail import quoting, transaction, wire
-from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp.sessions import session
+from kit import sessions, wait
+from mailtier.mail import transaction
+from mailtier.sender.smtp.sessions import exchange, session
 
-Talk = collections.abc.Callable[[asyncio.StreamReader, asyncio.StreamWriter], collections.abc.Awaitable[None]]
 _V = transaction.RecipientVerdict
-_SMALL = b"Subject: x\r\n\r\nbody\r\n"
-_LARGE = b"x" * 8_000_000 + b"\r\n"
-"""More than both kernels keep between them."""
-_LONG = dt.timedelta(seconds=30)
-
-
-class Opened(Protocol):
-    """How a test opens a session with a server that talks as it is told."""
-
-    def __call__(
-        self, talk: Talk, *, pipelining: bool = False
-    ) -> contextlib.AbstractAsyncContextManager[session.Session]:
-        """Give the session."""
-
-
-@pytest.fixture(params=["plain", "tls"])
-def open_(request: pytest.FixtureRequest, authority: certs.Authority, leaf: certs.Leaf) -> Opened:
-    """Return how a session is opened, in clear and under TLS."""
-    if request.param == "plain":
-        return functools.partial(_open, ours=None, theirs=None)
-    return functools.partial(
-        _open, ours=ssl.create_default_context(cafile=str(authority.ca_path)), theirs=leaf.server_context()
-    )
-
-
-@contextlib.asynccontextmanager
-async def _open(
-    talk: Talk, *, ours: ssl.SSLContext | None, theirs: ssl.SSLContext | None, pipelining: bool = False
-) -> collections.abc.AsyncIterator[session.Session]:
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=2 * len(_LARGE), ssl=theirs)
-    transport, _ = await asyncio.get_running_loop().create_connection(
-        asyncio.Protocol,
-        *server.sockets[0].getsockname(),
-        ssl=ours,
-        server_hostname=None if ours is None else "smtp.test",
-    )
-    opened = session.Session(
-        transport,
-        generation=credentials.ANONYMOUS.generation,
-        offered=wire.Extensions(pipelining=pipelining),
-        secrets=quoting.NOTHING_SECRET,
-        certificate_expires_at=None,
-    )
-    try:
-        yield opened
-    finally:
-        await opened.abort()
-        server.close()
-        await server.wait_closed()
+_SMALL, _LARGE, _LONG = sessions.SMALL, sessions.LARGE, sessions.LONG
+_letter, _answer = sessions.letter, sessions.answer
 
 
 async def _send(
@@ -77,27 +24,7 @@ async def _send(
     envelope: dt.timedelta = _LONG,
     message_for: dt.timedelta = _LONG,
 ) -> tuple[transaction.RecipientResult | None, list[str]]:
-    noted: list[str] = []
-
-    async def before_dot() -> None:
-        noted.append("dot")
-
-    result = await opened.send(
-        mail_from="s@x.test",
-        rcpt_to="r@y.test",
-        message=message,
-        before_dot=before_dot,
-        envelope_timeout=envelope,
-        message_timeout=message_for,
-    )
-    return result, noted
-
-
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *replies: bytes) -> None:
-    """Answer so many commands."""
-    for reply in replies:
-        await reader.readline()
-        writer.write(reply)
+    return await sessions.send(opened, _letter(message), envelope=envelope, message_for=message_for)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
@@ -106,7 +33,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt(open_: Opened) -> None:
+async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt(open_: sessions.Opened) -> None:
     """The dot had not left, so that the message was not taken and may go again (R4)."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -122,7 +49,7 @@ async def test_a_reset_in_the_middle_of_a_large_message_is_no_doubt(open_: Opene
     assert noted == []
 
 
-async def test_a_large_message_arrives_whole(open_: Opened) -> None:
+async def test_a_large_message_arrives_whole(open_: sessions.Opened) -> None:
     """Its dot is noted before it leaves, and the reply to it is the message's."""
     received = bytearray()
 
@@ -141,7 +68,7 @@ async def test_a_large_message_arrives_whole(open_: Opened) -> None:
     assert noted == ["dot"]
 
 
-async def test_a_refusal_in_the_middle_of_a_large_message_counts(open_: Opened) -> None:
+async def test_a_refusal_in_the_middle_of_a_large_message_counts(open_: sessions.Opened) -> None:
     """A server that says 552 and reads no further is understood at once, not when the time is over."""
     refused = asyncio.Event()
 
@@ -161,7 +88,9 @@ async def test_a_refusal_in_the_middle_of_a_large_message_counts(open_: Opened) 
 
 
 @pytest.mark.parametrize("behind", [b"garbage\r\n", b"250-a\r\n251 b\r\n"])
-async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(open_: Opened, behind: bytes) -> None:
+async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(
+    open_: sessions.Opened, behind: bytes
+) -> None:
     """In one packet with a reply that can be read, it is not waited for until the time is over."""
     ended = asyncio.Event()
 
@@ -179,7 +108,7 @@ async def test_what_cannot_be_read_behind_a_good_reply_ends_the_session_at_once(
 
 
 @pytest.mark.parametrize("said", [b"250 ok " + b"x" * 5_000 + b"\r\n", b"250-ok\r\n" * 70 + b"250 ok\r\n"])
-async def test_too_long_a_reply_to_the_dot_is_still_an_answer(open_: Opened, said: bytes) -> None:
+async def test_too_long_a_reply_to_the_dot_is_still_an_answer(open_: sessions.Opened, said: bytes) -> None:
     """Its code is known, so that the message is not in doubt; the session is not used again."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -195,7 +124,7 @@ async def test_too_long_a_reply_to_the_dot_is_still_an_answer(open_: Opened, sai
     assert result.verdict is _V.ACCEPTED
 
 
-async def test_an_idle_session_that_fell_silent_is_stale(open_: Opened) -> None:
+async def test_an_idle_session_that_fell_silent_is_stale(open_: sessions.Opened) -> None:
     """Something in between may have forgotten it: a time-out there says nothing of the server."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -213,7 +142,7 @@ async def test_an_idle_session_that_fell_silent_is_stale(open_: Opened) -> None:
     assert second is None
 
 
-async def test_a_new_session_that_says_nothing_is_not_stale(open_: Opened) -> None:
+async def test_a_new_session_that_says_nothing_is_not_stale(open_: sessions.Opened) -> None:
     """A server that was just connected to and answers nothing is slow itself."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -227,7 +156,7 @@ async def test_a_new_session_that_says_nothing_is_not_stale(open_: Opened) -> No
     assert result.failure.reason == "TimedOut"
 
 
-async def test_more_replies_than_anybody_waits_for_end_the_session(open_: Opened) -> None:
+async def test_more_replies_than_anybody_waits_for_end_the_session(open_: sessions.Opened) -> None:
     """A few are kept, for one of them may be the answer; behind them nothing is read (R10)."""
     ended = asyncio.Event()
 
@@ -247,7 +176,7 @@ async def test_more_replies_than_anybody_waits_for_end_the_session(open_: Opened
     assert result.verdict is _V.ACCEPTED
 
 
-async def test_a_farewell_that_is_not_answered_is_not_waited_for_long(open_: Opened) -> None:
+async def test_a_farewell_that_is_not_answered_is_not_waited_for_long(open_: sessions.Opened) -> None:
     """The server's connection is for others half a second later at most."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -267,7 +196,7 @@ async def test_a_farewell_that_is_not_answered_is_not_waited_for_long(open_: Ope
     ids=["unasked", "refused", "gone"],
 )
 async def test_what_comes_while_the_dot_is_noted_is_no_reply_to_it(
-    open_: Opened, message: bytes, said: bytes, reason: str
+    open_: sessions.Opened, message: bytes, said: bytes, reason: str
 ) -> None:
     """The dot does not leave then, so that the message was certainly not taken, whatever the server says (R4)."""
     noting = asyncio.Event()
@@ -292,14 +221,8 @@ async def test_what_comes_while_the_dot_is_noted_is_no_reply_to_it(
                 lambda: heard.has_reply or not heard.is_alive, within_seconds=20, why="the server spoke or left"
             )
 
-        result = await opened.send(
-            mail_from="s@x.test",
-            rcpt_to="r@y.test",
-            message=message,
-            before_dot=before_dot,
-            envelope_timeout=_LONG,
-            message_timeout=_LONG,
-        )
+        terms = exchange.Terms(before_dot=before_dot, envelope_timeout=_LONG, message_timeout=_LONG)
+        result = await opened.send(_letter(message), terms)
         assert not opened.is_usable
     assert result is not None
     assert result.failure is not None
@@ -307,7 +230,7 @@ async def test_what_comes_while_the_dot_is_noted_is_no_reply_to_it(
     assert not behind.endswith(b".\r\n")
 
 
-async def test_a_dot_that_cannot_be_noted_in_time_leaves_no_doubt(open_: Opened) -> None:
+async def test_a_dot_that_cannot_be_noted_in_time_leaves_no_doubt(open_: sessions.Opened) -> None:
     """It has not left when the time is over (R4, R10)."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -319,14 +242,77 @@ async def test_a_dot_that_cannot_be_noted_in_time_leaves_no_doubt(open_: Opened)
         await asyncio.get_running_loop().create_future()
 
     async with open_(talk) as opened:
-        result = await opened.send(
-            mail_from="s@x.test",
-            rcpt_to="r@y.test",
-            message=_SMALL,
-            before_dot=never,
-            envelope_timeout=_LONG,
-            message_timeout=dt.timedelta(seconds=0.1),
-        )
+        short = dt.timedelta(seconds=0.1)
+        terms = exchange.Terms(before_dot=never, envelope_timeout=_LONG, message_timeout=short)
+        result = await opened.send(_letter(), terms)
     assert result is not None
     assert result.failure is not None
     assert (result.verdict, result.failure.reason) == (_V.FAILED, "TimedOut")
+
+
+async def _without_recipient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Refuse the recipient of a pipelined group."""
+    for _ in range(3):
+        await reader.readline()
+    writer.write(b"250 ok\r\n550 5.1.1 nobody\r\n503 no recipient\r\n")
+
+
+async def test_rset_stands_in_the_packet_of_mail(open_: sessions.Opened) -> None:
+    """After a transaction that a refusal left half made, the next one costs no round trip more (RFC 2920)."""
+    said: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _without_recipient(reader, writer)
+        said.extend([await reader.readline() for _ in range(4)])
+        writer.write(b"250 reset\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+        await reader.readuntil(b"\r\n.\r\n")
+        writer.write(b"250 taken\r\n")
+        await reader.read()
+        writer.close()
+
+    async with open_(talk, pipelining=True) as opened:
+        first, _ = await _send(opened)
+        second, _ = await asyncio.wait_for(_send(opened), 20)
+        assert opened.is_usable
+    assert (first.verdict, second.verdict) == (_V.FAILED, _V.ACCEPTED)
+    assert [line.split()[0] for line in said] == [b"RSET", b"MAIL", b"RCPT", b"DATA"]
+
+
+async def test_what_stands_behind_the_reply_to_rset_makes_the_session_stale(open_: sessions.Opened) -> None:
+    """It is taken for MAIL's reply; when that shows, nothing is held against the message, which goes elsewhere."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _without_recipient(reader, writer)
+        for _ in range(4):
+            await reader.readline()
+        writer.write(b"250 reset\r\n250 unasked\r\n250 ok\r\n250 ok\r\n354 go\r\n")
+        await reader.read()
+        writer.close()
+
+    async with open_(talk, pipelining=True) as opened:
+        await _send(opened)
+        second, noted = await asyncio.wait_for(_send(opened), 20)
+        assert not opened.is_usable
+    assert (second, noted) == (None, [])
+
+
+async def test_a_session_that_was_not_used_begins_with_rset(open_: sessions.Opened) -> None:
+    """The reply tells whether anybody is there before a message is at stake; in use it is not asked."""
+    verbs: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            verbs.append(line.split()[0])
+            if verbs[-1] == b"DATA":
+                writer.write(b"250 ok\r\n" * (1 + verbs.count(b"RSET")) + b"250 ok\r\n354 go\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"250 taken\r\n")
+        writer.close()
+
+    async with open_(talk, pipelining=True) as opened:
+        for _ in range(2):
+            await _send(opened)
+        opened.used_at -= 3
+        last, _ = await asyncio.wait_for(_send(opened), 20)
+    assert last.verdict is _V.ACCEPTED
+    assert verbs == [b"MAIL", b"RCPT", b"DATA"] * 2 + [b"RSET", b"MAIL", b"RCPT", b"DATA"]

@@ -191,3 +191,26 @@ def test_the_first_digit_decides(
 def test_a_reply_does_not_show_its_text() -> None:
     """The server's words stay out of logs and tracebacks."""
     assert "hunter2" not in repr(replies.Reply(code=535, lines=("bad password hunter2",)))
+
+
+_SAID = st.sampled_from(
+    [b"250 2.1.0 Ok", b"250", b"250 ", b"354 go", b"250-more", b"550 5.1.1 no", b"199 x", b"25", b""]
+)
+
+
+@given(st.lists(st.tuples(_SAID, st.sampled_from([b"\r\n", b"\n", b"\r", b""])), max_size=10), st.integers(0, 8))
+def test_the_short_way_finds_what_the_long_way_finds(said: list[tuple[bytes, bytes]], most: int) -> None:
+    """Replies that say yes are read at first sight, as they would be read at second; all else is left to that."""
+    data = b"".join(line + end for line, end in said)
+    if usual := replies._usual(data, most):
+        parser = replies.ReplyParser()
+        assert parser._receive(data, most) == usual
+        assert parser.is_idle
+
+
+def test_nothing_of_a_refusal_is_kept() -> None:
+    """It may quote what it was told; only what servers say with each message is read once for all."""
+    replies._yes.cache_clear()
+    for said in (b"550 5.7.1 secret\r\n", b"250 ok\r\n451 secret\r\n"):
+        replies.ReplyParser().receive(said)
+    assert replies._yes.cache_info().currsize == 0

@@ -16,7 +16,7 @@ from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots, throttles
 from mailtier.sender.smtp.servers import destination_key
-from mailtier.sender.smtp.sessions import session
+from mailtier.sender.smtp.sessions import exchange, session
 from mailtier.telemetry import logs
 
 _S: Final = vocabulary.RecipientState
@@ -259,13 +259,16 @@ class Attempts:
             limits = target.limits_of(slot)
             is_recovery = attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY
             result = await opened.send(
-                mail_from=built.mail_from,
-                rcpt_to=built.rcpt_to,
-                message=built.data,
-                before_dot=functools.partial(self._queue.note_dot, attempt.job.recipient_number, built.snapshot),
-                envelope_timeout=limits.envelope_timeout,
-                message_timeout=min(limits.message_timeout, _PASSWORD_DOT) if is_recovery else limits.message_timeout,
-                rules=limits.replies,
+                exchange.Letter(
+                    mail_from=built.mail_from, rcpt_to=built.rcpt_to, message=built.data, rules=limits.replies
+                ),
+                exchange.Terms(
+                    before_dot=functools.partial(self._queue.note_dot, attempt.job.recipient_number, built.snapshot),
+                    envelope_timeout=limits.envelope_timeout,
+                    message_timeout=min(limits.message_timeout, _PASSWORD_DOT)
+                    if is_recovery
+                    else limits.message_timeout,
+                ),
             )
             if result is not None:
                 return result

@@ -1,12 +1,13 @@
-"""The connection of a session: bytes to replies, and word of when what was written has left.
+"""The connection of a session: bytes to replies, a deadline, and word of when what was written has left.
 
-asyncio has the socket; what it tells of a connection under TLS is not all that a session has to know.
+asyncio has the socket; what it tells of a connection under TLS is not all that a session has to know. Nothing here is
+a coroutine's: what comes is handed at once to whoever listens, and one timer serves all deadlines of a connection.
 """
 
 import asyncio
 import collections
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
 
 from mailtier.mail import classify, replies
 
@@ -21,6 +22,20 @@ class LostError(Exception):
         self.fault = fault
 
 
+class Listener(Protocol):
+    """Whoever is told what comes of a connection."""
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the next reply is wanted now; it is kept until it is."""
+
+    def take(self, reply: replies.Reply) -> None:
+        """Take a reply; it is no longer kept."""
+
+    def lose(self, fault: classify.Fault) -> None:
+        """Learn that no further reply can be had; may be called more than once."""
+
+
 class SessionConnection(asyncio.Protocol):
     """Bytes to replies. What comes while none is awaited ends the connection: nothing could be paired with it.
 
@@ -32,28 +47,33 @@ class SessionConnection(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._below = below_tls(transport)
+        self._loop = asyncio.get_running_loop()
         self._parser = replies.ReplyParser()
         self._replies: collections.deque[replies.Reply] = collections.deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._listener: Listener | None = None
+        self._pieces: Iterator[bytes] | None = None
+        self._when_out: Callable[[], None] | None = None
+        self._is_writable = True
         self._fault: classify.Fault | None = None
-        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._deadline: float | None = None
+        self._when_over: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.lost: asyncio.Future[None] = self._loop.create_future()
         self.is_expecting = False
 
     def data_received(self, data: bytes) -> None:
-        """Read replies."""
+        """Read replies, and hand them on."""
         if not self.is_expecting:
             self.end(classify.Fault.PROTOCOL_ERROR)
             return
         try:
             self._replies.extend(self._parser.receive(data, most=replies.MAXIMUM_REPLIES - len(self._replies)))
         except replies.ReplyError:
-            self.end(classify.Fault.PROTOCOL_ERROR)
+            self._abort(classify.Fault.PROTOCOL_ERROR)
         if self._parser.is_broken:
             # Behind a reply that could be read: nothing that comes later could be paired with its command.
-            self.end(classify.Fault.PROTOCOL_ERROR)
-        self._wake()
+            self._abort(classify.Fault.PROTOCOL_ERROR)
+        self.hand_on()
 
     def eof_received(self) -> bool:
         """End the connection: a server that says no more answers nothing."""
@@ -61,22 +81,24 @@ class SessionConnection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Have whoever waits learn that nothing more comes."""
+        """Have whoever listens learn that nothing more comes."""
         if self._fault is None:
             self._fault = classify.Fault.CONNECTION_LOST
-        self._writable.set()
-        self._wake()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.hand_on()
         if not self.lost.done():
             self.lost.set_result(None)
 
     def pause_writing(self) -> None:
         """Note that something waits to be sent."""
-        self._writable.clear()
+        self._is_writable = False
 
     def resume_writing(self) -> None:
         """Note that nothing waits to be sent."""
-        self._writable.set()
-        self._wake()
+        self._is_writable = True
+        self._write_pieces()
 
     @property
     def is_alive(self) -> bool:
@@ -93,70 +115,99 @@ class SessionConnection(asyncio.Protocol):
         """Whether every byte the server sent has been made use of."""
         return not self._replies and self._parser.is_idle
 
-    def require_quiet(self) -> None:
-        """Return when every byte the server sent has been made use of."""
-        if not self.is_quiet:
-            raise LostError(classify.Fault.PROTOCOL_ERROR)
+    def listen(self, listener: Listener | None) -> None:
+        """Have somebody told of replies and of a loss; those that have come are handed on by `hand_on`."""
+        self._listener = listener
+
+    def hand_on(self) -> None:
+        """Hand on the replies that have come and are wanted; those before a loss are not lost with it."""
+        while self._replies and self._listener is not None and self._listener.is_listening:
+            self._listener.take(self._replies.popleft())
+        if self._fault is not None and self._listener is not None:
+            self._listener.lose(self._fault)
+
+    def expire_at(self, deadline: float | None, then: Callable[[], None]) -> None:
+        """Have somebody told when a time has come, in seconds of the loop's clock; None for never.
+
+        The timer is seldom set: nearly always the deadline has moved on when it fires.
+        """
+        self._deadline, self._when_over = deadline, then
+        if deadline is not None and (self._timer is None or self._timer.when() > deadline):
+            self._set_timer(deadline)
 
     def end(self, fault: classify.Fault) -> None:
         """Drop the connection at once."""
-        if self._fault is None:
-            self._fault = fault
-        self._transport.abort()
-        self._wake()
+        self._abort(fault)
+        self.hand_on()
 
-    async def write(self, data: bytes) -> None:
-        """Send bytes, as fast as the server takes them; a reply that came before them is no reply to them."""
+    def write(self, data: bytes) -> None:
+        """Send bytes; a reply that came before them is no reply to them.
+
+        Raises:
+            LostError: The connection is gone, or such a reply has come.
+        """
         self._require_alive()
-        self.require_quiet()
+        if not self.is_quiet:
+            raise LostError(classify.Fault.PROTOCOL_ERROR)
         self._transport.write(data)
-        await self._writable.wait()
 
-    async def write_out(self, data: bytes) -> None:
-        """Send bytes, and return when the kernel has all but the last of them, or a reply came before that.
+    def write_out(self, data: bytes, then: Callable[[], None]) -> None:
+        """Send bytes, and tell when the kernel has all but the last of them, unless a reply or the end came before.
 
         In pieces: TLS encrypts what it is given at once. The last byte goes by itself. What tells that it may follow
         is that everything before it has left, from below TLS too.
+
+        Raises:
+            LostError: The connection is gone.
         """
         self._require_alive()
         self._below.set_write_buffer_limits(high=0)
         # Not 0: TLS would pause where nothing waits, and not go on (`asyncio.sslproto`, `_control_app_writing`).
         self._transport.set_write_buffer_limits(high=1)
-        try:
-            for piece in _pieces(data):
-                self._transport.write(piece)
-                while not self._writable.is_set() and not self.has_reply and self._fault is None:
-                    await self._until_woken()
-                if self.has_reply:
-                    return
-                if self._fault is not None:
-                    raise LostError(self._fault)
-        finally:
+        self._pieces, self._when_out = _pieces(data), then
+        self._write_pieces()
+
+    def write_no_further(self) -> None:
+        """Send nothing more of what `write_out` was given."""
+        if self._pieces is not None:
+            self._pieces = self._when_out = None
             self._transport.set_write_buffer_limits()
             self._below.set_write_buffer_limits()
 
-    async def reply(self) -> replies.Reply:
-        """Return the next reply; those that came before the connection was lost are not lost with it."""
-        while not self._replies:
-            if self._fault is not None:
-                raise LostError(self._fault)
-            await self._until_woken()
-        return self._replies.popleft()
+    def _write_pieces(self) -> None:
+        while self._is_writable and self._pieces is not None and self._fault is None:
+            piece = next(self._pieces, None)
+            if piece is not None:
+                self._transport.write(piece)
+                continue
+            then = self._when_out
+            self.write_no_further()
+            assert then is not None
+            then()
+
+    def _set_timer(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._look_at_clock)
+
+    def _look_at_clock(self) -> None:
+        self._timer = None
+        if self._deadline is None or self._when_over is None:
+            return
+        if self._deadline > self._loop.time():
+            self._set_timer(self._deadline)
+            return
+        self._deadline = None
+        self._when_over()
+
+    def _abort(self, fault: classify.Fault) -> None:
+        if self._fault is None:
+            self._fault = fault
+        self._transport.abort()
 
     def _require_alive(self) -> None:
         if not self.is_alive:
             raise LostError(self._fault or classify.Fault.CONNECTION_LOST)
-
-    async def _until_woken(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 def below_tls(transport: asyncio.Transport) -> asyncio.WriteTransport:

@@ -8,18 +8,61 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
-from collections.abc import Awaitable, Callable, Sequence
+import functools
+from collections.abc import Callable
 from typing import Final, cast
 
-from mailtier.api import overrides
-from mailtier.mail import classify, quoting, replies, transaction, transaction_table, wire
+from mailtier.mail import classify, quoting, replies, transaction, wire
 from mailtier.sender.secrets import credentials
-from mailtier.sender.smtp.sessions import connection
+from mailtier.sender.smtp.sessions import connection, exchange
 
 _QUIT_SECONDS: Final = 0.5
 """A server takes leave within a round trip; while one does not, others wait for the connection."""
 
-BeforeDot = Callable[[], Awaitable[None]]
+_RESET_AFTER_SECONDS: Final = 2.0
+"""After so long without use a session begins with RSET where that costs no round trip: its reply tells whether anybody
+is still there before a message is at stake."""
+
+
+class _Reader:
+    """One reply at a time, for whoever awaits it."""
+
+    def __init__(self, line: connection.SessionConnection) -> None:
+        self._line = line
+        self._waiter: asyncio.Future[replies.Reply] | None = None
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether somebody waits."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def take(self, reply: replies.Reply) -> None:
+        """Give a reply to whoever waits."""
+        assert self._waiter is not None
+        self._waiter.set_result(reply)
+
+    def lose(self, fault: classify.Fault) -> None:
+        """Tell whoever waits that nothing more comes."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(connection.LostError(fault))
+
+    async def reply(self) -> replies.Reply:
+        """Return the next reply."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._line.listen(self)
+        try:
+            self._line.hand_on()
+            return await self._waiter
+        finally:
+            self._line.listen(None)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Announced:
+    """What the server was told of a message that is not under way yet."""
+
+    letter: exchange.Letter
+    machine: transaction.Transaction
 
 
 class Session:
@@ -29,6 +72,7 @@ class Session:
         generation: The credentials it was opened with.
         offered: What the server offers.
         messages: How many transactions it has carried.
+        used_at: When the last one ended, in seconds of the loop's clock.
         idle_until: Until when it is kept unused; for its keeper.
         is_at_host_s: Whether it leads to the host's server by another name; for its keeper.
         certificate_expires_at: notAfter of the server's certificate, aware UTC; None without TLS.
@@ -46,8 +90,11 @@ class Session:
         self._transport = cast("asyncio.Transport", transport)
         self._connection = connection.SessionConnection(self._transport)
         self._transport.set_protocol(self._connection)
+        self._reader = _Reader(self._connection)
         self._secrets = secrets
         self._needs_reset = False
+        self._announced: _Announced | None = None
+        self.used_at = asyncio.get_running_loop().time()
         self.generation = generation
         self.offered = offered
         self.messages = 0
@@ -56,108 +103,90 @@ class Session:
         self.certificate_expires_at = certificate_expires_at
 
     @property
+    def is_promised(self) -> bool:
+        """Whether an envelope was announced, so that no other message can go over it."""
+        return self._announced is not None
+
+    @property
     def is_usable(self) -> bool:
         """Whether another transaction may begin, as far as is known."""
         return self._connection.is_alive
 
     async def send(
         self,
+        letter: exchange.Letter,
+        terms: exchange.Terms,
         *,
-        mail_from: str,
-        rcpt_to: str,
-        message: bytes,
-        before_dot: BeforeDot,
-        envelope_timeout: dt.timedelta,
-        message_timeout: dt.timedelta,
-        rules: Sequence[overrides.ReplyOverride] = (),
+        following: Callable[[], exchange.Letter | None] = lambda: None,
     ) -> transaction.RecipientResult | None:
         """Carry out one transaction and return what became of its recipient.
 
         Args:
-            mail_from: Envelope sender in wire form.
-            rcpt_to: Envelope recipient in wire form.
-            message: With CRLF line ends.
-            before_dot: Awaited before the final dot is written; what it raises ends the session, and the message was
-                certainly not taken.
-            envelope_timeout: Total until the reply to DATA (R10).
-            message_timeout: Total for the message and the reply to its final dot (R10); for a large one each of them.
-            rules: What the owner of the endpoint makes of replies.
+            letter: What it carries; the very one that was announced, where one was.
+            terms: How.
+            following: Returns what is to be sent over this session next; None where that is not known. It is asked once
+                at most, where its envelope can leave with this message. What it returned is sent next, or
+                `take_back` is called.
 
         Returns:
             Its result; None where an idle session was gone, or says nothing any more, before the transaction began:
             nobody's fault. A new session always has one.
         """
-        machine = transaction.Transaction(
-            mail_from=mail_from,
-            rcpt_to=(rcpt_to,),
-            message=message,
-            offered=self.offered,
-            secrets=self._secrets,
-            rules=rules,
-        )
+        announced, self._announced = self._announced, None
+        if announced is not None and announced.letter is not letter:
+            # The server waits for another message by now.
+            self._connection.end(classify.Fault.CONNECTION_LOST)
+            return None
+        machine = self._machine(letter) if announced is None else announced.machine
         is_reused = self.messages > 0
         self.messages += 1
-        answered = interrupted = False
-        message_seconds = message_timeout.total_seconds()
-        self._connection.is_expecting = True
         loop = asyncio.get_running_loop()
+        is_grouped = self.offered.pipelining
+        was_idle = is_reused and is_grouped and loop.time() - self.used_at >= _RESET_AFTER_SECONDS
+        under_way = exchange.Exchange(
+            self._connection,
+            machine,
+            terms,
+            resets=announced is None and (self._needs_reset or was_idle),
+            pipelining=is_grouped,
+            announce=functools.partial(self._announce, following),
+        )
         try:
-            async with asyncio.timeout(envelope_timeout.total_seconds()) as limit:
-                await self._reset_if_needed()
-                data = machine.start()
-                while not machine.is_ended:
-                    if data:
-                        await self._connection.write(data)
-                    reply = await self._connection.reply()
-                    interrupted = reply.code == replies.SERVICE_NOT_AVAILABLE
-                    answered = answered or not interrupted
-                    if machine.state is transaction_table.TransactionState.DATA:
-                        # A reply to a message that was not sent yet is no reply to it.
-                        self._connection.require_quiet()
-                    data = machine.receive(reply)
-                    if machine.state is transaction_table.TransactionState.BODY:
-                        limit.reschedule(loop.time() + message_seconds)
-                        data = await self._send_body(machine, data)
-                    if machine.state is transaction_table.TransactionState.DOT:
-                        limit.reschedule(loop.time() + message_seconds)
-                        data = await self._let_go(machine, data, before_dot)
-        except TimeoutError:
-            # A reused session that says nothing at all may have been dropped by whatever stands in between.
-            interrupted = True
-            self._give_up(machine, classify.Fault.TIMED_OUT)
-        except connection.LostError as error:
-            interrupted = True
-            self._give_up(machine, error.fault)
+            under_way.begin()
+            await under_way.result
         finally:
-            self._connection.is_expecting = False
-            if (
-                not machine.is_ended
-                or machine.session is transaction.SessionAfter.CLOSE
-                or not self._connection.is_quiet
-            ):
-                self._connection.end(classify.Fault.CONNECTION_LOST)
+            if not machine.is_ended:
+                under_way.abandon()
             self._needs_reset = machine.session is transaction.SessionAfter.RESET
-        is_stale = is_reused and interrupted and not answered
+            self.used_at = loop.time()
+        is_stale = is_reused and under_way.interrupted and not under_way.answered
         return None if is_stale else machine.results[0]
 
-    async def _send_body(self, machine: transaction.Transaction, body: bytes) -> bytes:
-        """Send a large message, and return its dot; none where the server has refused it meanwhile."""
-        await self._connection.write_out(body)
-        if self._connection.has_reply:
-            return machine.receive(await self._connection.reply())
-        return machine.finish()
+    def take_back(self) -> None:
+        """End the connection if an envelope was announced: its message goes elsewhere, and was certainly not taken."""
+        if self._announced is not None:
+            self._announced = None
+            self._connection.end(classify.Fault.CONNECTION_LOST)
 
-    async def _let_go(self, machine: transaction.Transaction, dot: bytes, before_dot: BeforeDot) -> bytes:
-        """Return the dot once it is noted; none where the server said something, or left, before it could leave."""
-        try:
-            await before_dot()
-        except BaseException:
-            machine.withhold()
-            raise
-        if self._connection.is_alive and self._connection.is_quiet:
-            return dot
-        machine.withhold()
-        return b""
+    def _announce(self, following: Callable[[], exchange.Letter | None]) -> bytes:
+        letter = following()
+        if letter is None:
+            return b""
+        machine = self._machine(letter)
+        envelope = machine.start()
+        if envelope:
+            self._announced = _Announced(letter=letter, machine=machine)
+        return envelope
+
+    def _machine(self, letter: exchange.Letter) -> transaction.Transaction:
+        return transaction.Transaction(
+            mail_from=letter.mail_from,
+            rcpt_to=(letter.rcpt_to,),
+            message=letter.message,
+            offered=self.offered,
+            secrets=self._secrets,
+            rules=letter.rules,
+        )
 
     async def check_sender(self, mail_from: str, *, within: dt.timedelta) -> classify.Failure | None:
         """Offer a sender address and take it back; return why it was refused, or None."""
@@ -173,8 +202,8 @@ class Session:
         try:
             async with asyncio.timeout(within.total_seconds()):
                 await self._reset_if_needed()
-                await self._connection.write(command)
-                reply = await self._connection.reply()
+                self._connection.write(command)
+                reply = await self._reader.reply()
                 if reply.is_positive:
                     failure, self._needs_reset = None, True
                     await self._reset_if_needed()
@@ -197,11 +226,12 @@ class Session:
         The server counts a connection until it has closed it; a new one must not be opened in place of this one
         before that, or its limit would be exceeded.
         """
+        self.take_back()
         self._connection.is_expecting = True
         try:
             with contextlib.suppress(TimeoutError, connection.LostError):
                 async with asyncio.timeout(_QUIT_SECONDS):
-                    await self._connection.write(wire.QUIT)
+                    self._connection.write(wire.QUIT)
                     await asyncio.shield(self._connection.lost)
         finally:
             self._connection.end(classify.Fault.CONNECTION_LOST)
@@ -215,15 +245,7 @@ class Session:
     async def _reset_if_needed(self) -> None:
         if not self._needs_reset:
             return
-        await self._connection.write(wire.RSET)
-        if not (await self._connection.reply()).is_positive:
+        self._connection.write(wire.RSET)
+        if not (await self._reader.reply()).is_positive:
             raise connection.LostError(classify.Fault.PROTOCOL_ERROR)
         self._needs_reset = False
-
-    @staticmethod
-    def _give_up(machine: transaction.Transaction, fault: classify.Fault) -> None:
-        if machine.state is transaction_table.TransactionState.IDLE:
-            # The loss came before MAIL; the machine learns of it as if it had come with MAIL.
-            machine.start()
-        if not machine.is_ended:
-            machine.lose(fault)

@@ -5,13 +5,13 @@ import contextlib
 import datetime as dt
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.between import requests as requests_port
-from mailtier.sender.queueing import restoring
+from mailtier.sender.queueing import noted, restoring
 from mailtier.sender.storage import claim_book, journal
 from mailtier.sender.storage.sqlite import (
     changes,
@@ -85,15 +85,21 @@ class DeliveryHalf(half.Half):
         """End claims."""
         self._claims.end(recipients)
 
-    async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
+    def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> Awaitable[None]:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
         digest = _digest(snapshot.settings)
         number = self._snapshots.get(digest)
         if number is None:
-            number = await self._writer.submit(
-                functools.partial(settling.store_snapshot, snapshot=snapshot), weight_bytes=len(snapshot.settings)
-            )
-            self._snapshots[digest] = number
+            return self._note_first(recipient_number, snapshot, digest)
+        self._used_snapshots.add(digest)
+        self._journal.note_dot(recipient_number, number)
+        return noted.NOTED
+
+    async def _note_first(self, recipient_number: int, snapshot: ports.Snapshot, digest: bytes) -> None:
+        number = await self._writer.submit(
+            functools.partial(settling.store_snapshot, snapshot=snapshot), weight_bytes=len(snapshot.settings)
+        )
+        self._snapshots[digest] = number
         self._used_snapshots.add(digest)
         self._journal.note_dot(recipient_number, number)
 
