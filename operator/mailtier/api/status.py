@@ -301,7 +301,7 @@ class RecipientStatus(schema.Model):
     address: Annotated[str, pydantic.Field(max_length=254)]
     """The recipient."""
     state: _Word
-    """queued, in doubt, deferred, held, accepted, failed or expired."""
+    """queued, in doubt, deferred, held, accepted, failed, expired or suppressed."""
     reason: _Name | None = None
     """Why, in one CamelCase word; each is explained in the reference of reasons."""
     message: _Sentence | None = None

@@ -22,7 +22,7 @@ class LostError(Exception):
         self.fault = fault
 
 
-class Listener(Protocol):
+class ReplyListener(Protocol):
     """Whoever is told what comes of a connection."""
 
     @property
@@ -50,7 +50,7 @@ class SessionConnection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = replies.ReplyParser()
         self._replies: collections.deque[replies.Reply] = collections.deque()
-        self._listener: Listener | None = None
+        self._listener: ReplyListener | None = None
         self._pieces: Iterator[bytes] | None = None
         self._when_out: Callable[[], None] | None = None
         self._is_writable = True
@@ -115,7 +115,7 @@ class SessionConnection(asyncio.Protocol):
         """Whether every byte the server sent has been made use of."""
         return not self._replies and self._parser.is_idle
 
-    def listen(self, listener: Listener | None) -> None:
+    def listen(self, listener: ReplyListener | None) -> None:
         """Have somebody told of replies and of a loss; those that have come are handed on by `hand_on`."""
         self._listener = listener
 
