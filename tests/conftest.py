@@ -18,6 +18,8 @@ from kit import certs, cluster, farewells, mailpit, smtpd
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 # The same examples each time: what decides about a change fails by the change, and not by the draw.
 hypothesis.settings.register_profile("repeatable", hypothesis.settings.get_profile("patient"), derandomize=True)
+# For what is run a second time, on another version of Python.
+hypothesis.settings.register_profile("few", hypothesis.settings.get_profile("repeatable"), max_examples=10)
 hypothesis.settings.load_profile(os.environ.get("PROPERTY_EXAMPLES", "patient"))
 
 _CRDS = pathlib.Path(__file__).parents[1] / "crds"

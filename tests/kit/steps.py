@@ -5,6 +5,7 @@ cores from a bare machine; on a warm one most steps take a fraction.
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -12,7 +13,9 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import typing
 
 from kit import binaries, interpreters
 
@@ -38,6 +41,10 @@ class Step:
     minutes: float
     python: str = ""
     may_repeat: bool = False
+
+
+Part: typing.TypeAlias = Step | tuple[Step, ...]
+"""A step, or several that run at the same time: those that mostly wait, each with real parts of its own."""
 
 
 ONCE = (
@@ -74,19 +81,28 @@ CHECK = (
     Step(name="dependencies", command=("deptry", "operator"), minutes=0.3),
     Step(name="spelling", command=("codespell",), minutes=0.3),
     Step(name="generated files", command=("python", "-m", "kit.generate", "--check"), minutes=0.3),
-    _pytest("unit", "tests/unit", minutes=5),
+    _pytest("unit", "tests/unit", minutes=8),
 )
 
-TEST = (
+TEST: tuple[Part, ...] = (
     *CHECK,
     *(
-        _pytest(f"unit on {version}", "tests/unit", minutes=5, python=version)
+        _pytest(f"unit on {version}", "tests/unit", minutes=6, python=version)
         for version in interpreters.SUPPORTED
         if version != interpreters.IMAGE
     ),
     _PARTS,
     _POSTGRES,
-    _pytest("contract", "tests/contract", minutes=22, may_repeat=True),
+    (
+        _pytest("contract, sender", "tests/contract/sender", "tests/contract/queue", minutes=24, may_repeat=True),
+        _pytest(
+            "contract, others",
+            "tests/contract",
+            *("--ignore=tests/contract/sender", "--ignore=tests/contract/queue"),
+            minutes=24,
+            may_repeat=True,
+        ),
+    ),
     _pytest("tenant", "tests/tenant", minutes=12, may_repeat=True),
     _pytest("end to end", "tests/e2e", minutes=6, may_repeat=True),
     _pytest("crash", "tests/crash", minutes=8),
@@ -112,22 +128,33 @@ LONG = (
 LEFT_OUT = {"test": "left out: the long forms; make test-long runs them"}
 """What a suite does not run, by its name."""
 
-SUITES = {"check": CHECK, "test": TEST, "long": LONG, "crash": CRASH, "crash-long": CRASH_LONG}
+SUITES: dict[str, tuple[Part, ...]] = {
+    "check": CHECK,
+    "test": TEST,
+    "long": LONG,
+    "crash": CRASH,
+    "crash-long": CRASH_LONG,
+}
 
 
-def run(step: Step) -> tuple[float, str, tuple[str, ...]]:
-    """Run a step; return its seconds, what is wrong or an empty text, and the tests that passed only when repeated."""
-    print(f"\n== {step.name}: {' '.join(step.command)}", flush=True)
-    started = time.monotonic()
+Result: typing.TypeAlias = tuple[float, str, tuple[str, ...]]
+"""A step's seconds, what is wrong or an empty text, and the tests that passed only when repeated."""
+
+
+def run(step: Step, *, output: typing.IO[bytes] | None = None) -> Result:
+    """Run a step; what it prints goes to a file where one is given."""
+    command, cache = step.command, _CACHE / step.name.replace(" ", "-")
     if step.may_repeat:
         # What failed in another suite is not this one's.
-        shutil.rmtree(_CACHE, ignore_errors=True)
-    status = _call(step, step.command)
-    failed = _last_failed() if step.may_repeat and status == _TESTS_FAILED else ()
+        shutil.rmtree(cache, ignore_errors=True)
+        command = (*command, "-o", f"cache_dir={cache}")
+    started = time.monotonic()
+    status = _call(step, command, output)
+    failed = _last_failed(cache) if step.may_repeat and status == _TESTS_FAILED else ()
     repeated: tuple[str, ...] = ()
     if 0 < len(failed) <= _FEW and not any(test.startswith(ONCE) for test in failed):
         print(f"\n== {step.name} once more: {' '.join(failed)}", flush=True)
-        status = _call(step, (*step.command, "--last-failed"))
+        status = _call(step, (*command, "--last-failed"), output)
         repeated = failed if status == 0 else ()
     seconds = time.monotonic() - started
     if status != 0:
@@ -141,24 +168,54 @@ _TESTS_FAILED = 1
 """pytest's status where tests ran and some failed."""
 
 
-def _call(step: Step, command: tuple[str, ...]) -> int:
+def _call(step: Step, command: tuple[str, ...], output: typing.IO[bytes] | None) -> int:
     folder = ROOT / f".venv-{step.python}" / "bin" if step.python else BIN
     environment = os.environ | {"PYTHONPATH": "operator:tests", "PATH": f"{folder}:{os.environ['PATH']}"}
+    if step.python:
+        environment["PROPERTY_EXAMPLES"] = "few"
     return subprocess.run(
         [str(folder / command[0]), *command[1:]],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         timeout=step.minutes * 60 * 2,
         check=False,
     ).returncode
 
 
-def _last_failed() -> tuple[str, ...]:
+def _last_failed(cache: pathlib.Path) -> tuple[str, ...]:
     try:
-        return tuple(json.loads((_CACHE / "v/cache/lastfailed").read_text(encoding="utf-8")))
+        return tuple(json.loads((cache / "v/cache/lastfailed").read_text(encoding="utf-8")))
     except FileNotFoundError:
         return ()
+
+
+def _run_in_time(step: Step, *, output: typing.IO[bytes] | None = None) -> Result:
+    try:
+        return run(step, output=output)
+    except subprocess.TimeoutExpired:
+        return step.minutes * 120, "was stopped at twice its budget", ()
+
+
+def run_part(part: Part) -> list[tuple[Step, Result]]:
+    """Run a step, or several at the same time; what those print follows when each has ended."""
+    steps = part if isinstance(part, tuple) else (part,)
+    for step in steps:
+        print(f"\n== {step.name}: {' '.join(step.command)}", flush=True)
+    if len(steps) == 1:
+        return [(steps[0], _run_in_time(steps[0]))]
+
+    def run_aside(step: Step) -> Result:
+        with tempfile.TemporaryFile() as output:
+            result = _run_in_time(step, output=output)
+            output.seek(0)
+            print(f"\n== {step.name}:\n{output.read().decode(errors='replace')}", flush=True)
+            return result
+
+    with concurrent.futures.ThreadPoolExecutor(len(steps)) as threads:
+        return list(zip(steps, threads.map(run_aside, steps), strict=True))
 
 
 def unfit(suite: str, version: str) -> str:
@@ -177,26 +234,25 @@ def main() -> int:
     if why := unfit(suite, "{}.{}".format(*sys.version_info)):
         print(why, file=sys.stderr)
         return 1
-    steps = SUITES[suite]
     if suite == "test":
         # By hand, in `make check` and in the long forms, property tests draw other examples each time.
         os.environ["PROPERTY_EXAMPLES"] = "repeatable"
-    rows, failed, unsteady = [], False, list[str]()
-    for step in steps:
-        try:
-            seconds, problem, repeated = run(step)
-        except subprocess.TimeoutExpired:
-            seconds, problem, repeated = step.minutes * 120, "was stopped at twice its budget", ()
-        unsteady += repeated
-        failed = failed or bool(problem)
-        rows.append((step, seconds, problem))
-        if problem:
-            print(f"== {step.name} {problem}", flush=True)
+    rows, whole_seconds, failed, unsteady = list[tuple[Step, float, str]](), 0.0, False, list[str]()
+    for part in SUITES[suite]:
+        results = run_part(part)
+        whole_seconds += max(seconds for _, (seconds, _, _) in results)
+        for step, (seconds, problem, repeated) in results:
+            unsteady += repeated
+            rows.append((step, seconds, problem))
+            if problem:
+                failed = True
+                print(f"== {step.name} {problem}", flush=True)
+        if failed:
             break
     print(f"\n{'step':<18}{'minutes':>8}{'budget':>8}")
     for step, seconds, problem in rows:
         print(f"{step.name:<18}{seconds / 60:>8.2f}{step.minutes:>8.1f}  {problem}".rstrip())
-    print(f"{'all':<18}{sum(seconds for _, seconds, _ in rows) / 60:>8.2f}")
+    print(f"{'all':<18}{whole_seconds / 60:>8.2f}")
     for test in unsteady:
         print(f"unsteady: {test} failed, and passed when it ran again; find out why")
     if suite in LEFT_OUT:

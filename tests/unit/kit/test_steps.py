@@ -53,3 +53,21 @@ def test_what_shows_that_nothing_is_lost_runs_once(tmp_path: pathlib.Path, monke
     assert all((repository.ROOT / path).is_file() for path in steps.ONCE)
     monkeypatch.setattr(steps, "ONCE", ("test_it.py",))
     assert _run(tmp_path, monkeypatch, _ONCE, may_repeat=True) == ("failed with status 1", ())
+
+
+def test_parts_run_at_the_same_time(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each of two waits for the other to have begun; what fails in one is the one's, and what both print is shown."""
+    monkeypatch.setattr(steps, "ROOT", tmp_path)
+    monkeypatch.setattr(steps, "_CACHE", tmp_path / ".pytest_cache")
+    meet = "import os, sys\nos.mkfifo('meeting') if not os.path.exists('meeting') else None\n"
+    ends = {"reader": "open('meeting').read(); print('read')", "writer": "open('meeting', 'w').close(); sys.exit(3)"}
+    (tmp_path / "make.py").write_text(meet, encoding="utf-8")
+    steps.run(steps.Step(name="make", command=("python", "make.py"), minutes=1))
+    part = tuple(
+        steps.Step(name=name, command=("python", "-c", f"import sys; {end}"), minutes=1) for name, end in ends.items()
+    )
+    found = {step.name: problem for step, (_, problem, _) in steps.run_part(part)}
+    assert found == {"reader": "", "writer": "failed with status 3"}
+    assert "== reader:\nread" in capsys.readouterr().out

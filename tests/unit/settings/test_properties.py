@@ -37,7 +37,7 @@ def _resolve(situation: observed.Observed, reads: observed.Reads) -> effective.E
     return resolve.conclude(resolve.plan(situation), reads).effective
 
 
-@hypothesis.settings(max_examples=400)
+@hypothesis.settings(max_examples=4 * hypothesis.settings.default.max_examples)
 @given(specs.cases())
 def test_a_password_reaches_no_endpoint_that_its_secret_does_not_name(case: Case) -> None:
     """R1, R3: whatever the tiers say, what is in use is bound, and the host's goes to the host's servers alone."""
@@ -63,7 +63,7 @@ def test_a_password_reaches_no_endpoint_that_its_secret_does_not_name(case: Case
         assert found.auth.secret.namespace == situation.organization.namespace
 
 
-@hypothesis.settings(max_examples=400)
+@hypothesis.settings(max_examples=4 * hypothesis.settings.default.max_examples)
 @given(specs.cases())
 def test_a_client_certificate_is_shown_to_no_server_that_its_secret_does_not_name(case: Case) -> None:
     """R1, R3: it is the endpoint's owner's and bound to it, and the host's is never beside an organization's login."""
