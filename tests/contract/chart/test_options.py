@@ -275,7 +275,7 @@ OPTIONS = (
         path="sender.resources",
         value={"requests": {"cpu": "1m"}},
         look=lambda found: _container(found, "sender")["resources"],
-        seen=_SMALL,
+        seen={"requests": {"cpu": "1m", "memory": "288Mi"}, "limits": {"memory": "768Mi"}},
     ),
     Option(
         path="service.port",
