@@ -12,6 +12,8 @@ from mailtier.sender import app, ports
 from mailtier.sender.intake.http import certificates
 from mailtier.sender.roles import options
 from mailtier.sender.storage import volume
+from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres import schema as tables
 from mailtier.sender.storage.sqlite import schema
 from mailtier.telemetry import tasks
 
@@ -62,6 +64,8 @@ def run(
         volume.InUseError,
         schema.NewerSchemaError,
         schema.DamagedError,
+        tables.NewerTablesError,
+        connections.NoDatabaseError,
         certificates.CertificateError,
         tasks.EndedError,
         OSError,

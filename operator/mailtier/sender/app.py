@@ -15,13 +15,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from typing import Any, Final
 
 from mailtier.kube import client
-from mailtier.sender import clock, settings_source
+from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
 from mailtier.sender.net import resolver
-from mailtier.sender.queueing import crashes
-from mailtier.sender.roles import delivery, intake
+from mailtier.sender.roles import delivery, intake, opening
 from mailtier.sender.roles import options as role_options
-from mailtier.sender.storage.sqlite import embedded
 from mailtier.sender.supervising import leash
 from mailtier.serving import health
 from mailtier.telemetry import lag, logs, tasks
@@ -42,17 +40,16 @@ async def run_intake(options: role_options.SenderOptions) -> None:
     Raises:
         InUseError: Another intake has the queue.
         NewerSchemaError: A newer version of this program wrote the queue.
+        NewerTablesError: The same, in its database.
         DamagedError: Parts of the queue cannot be read.
+        NoDatabaseError: The queue's database cannot be used.
         CertificateError: The intake has no usable certificate.
         OSError: A folder, the socket or a port cannot be had.
         EndedError: A part ended unasked; the process has to start again.
     """
     async with contextlib.AsyncExitStack() as stack:
         surroundings = await stack.enter_async_context(_surroundings(options))
-        queue = await embedded.open_intake(
-            options.data_dir / role_options.QUEUE_FOLDER, limits=embedded.VolumeLimits(full_at=options.full_at)
-        )
-        stack.push_async_callback(queue.close)
+        opened = await stack.enter_async_context(opening.opened_intake(options, now=_now))
 
         def note_replies() -> None:
             parts.delivery.note_replies()
@@ -62,21 +59,27 @@ async def run_intake(options: role_options.SenderOptions) -> None:
 
         rung = stack.enter_context(
             bell.IntakeBell(
-                options.socket_dir, on_cursor=queue.news.announce, on_replies=note_replies, on_shown=note_shown
+                options.socket_dir, on_cursor=opened.note_cursor, on_replies=note_replies, on_shown=note_shown
             )
         )
+
+        def ring(pending: Iterable[ports.Pending]) -> None:
+            told = list(pending)
+            rung.ring(told)
+            opened.ring(told)
+
         parts = intake.IntakeParts(
             options,
-            queue=queue,
+            queue=opened.queue,
             api=surroundings.api,
             settings=surroundings.settings,
             ticking=surroundings.ticking,
-            on_pending=rung.ring,
+            on_pending=ring,
             on_asked=rung.ring_asked,
         )
         await _serve_health(options, parts.checks(), stack)
         await parts.open(stack)
-        await _run(options, surroundings, parts.running())
+        await _run(options, surroundings, {**opened.running(), **parts.running()})
     _log.info("ended", role=options.role)
 
 
@@ -84,22 +87,17 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
     """Run delivery until SIGTERM or SIGINT.
 
     Raises:
-        InUseError, NewerSchemaError, DamagedError, OSError, EndedError: As `run_intake`.
+        InUseError, NewerSchemaError, NewerTablesError, DamagedError, NoDatabaseError, OSError: As `run_intake`.
+        EndedError: The same; and this sender was not heard of for so long that another may deliver.
     """
     async with contextlib.AsyncExitStack() as stack:
         surroundings = await stack.enter_async_context(_surroundings(options))
-        queue = await embedded.open_delivery(
-            options.data_dir / role_options.QUEUE_FOLDER,
-            now=_now,
-            in_doubt=functools.partial(crashes.decide_in_doubt, delays=options.in_doubt_delays),
-            limits=embedded.VolumeLimits(full_at=options.full_at),
-            keep_failed=options.keep_failed,
-        )
-        stack.push_async_callback(queue.close)
+        opened = await stack.enter_async_context(opening.opened_delivery(options, now=_now))
         names = await stack.enter_async_context(resolver.Resolver())
 
         def note_pending(pending: Iterable[bell.RungBacklog]) -> None:
-            parts.deliverer.ring(pending)
+            if opened.delivers():
+                parts.deliverer.ring(pending)
 
         def note_asked() -> None:
             parts.answering.note_asked()
@@ -114,7 +112,7 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
         )
         parts = delivery.DeliveryParts(
             options,
-            queue=queue,
+            queue=opened.queue,
             api=surroundings.api,
             names=names,
             settings=surroundings.settings,
@@ -122,10 +120,12 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
             on_reply=rung.ring_replies,
             on_shown=rung.ring_shown,
         )
-        queue.news.listen(rung.ring_cursor)
-        await _serve_health(options, parts.checks(), stack)
+        opened.listen(rung.ring_cursor)
+        # Who stands by is ready for its turn.
+        checks = {name: functools.partial(_unless, opened.delivers, each) for name, each in parts.checks().items()}
+        await _serve_health(options, checks, stack)
         parts.open(stack)
-        await _run(options, surroundings, parts.running())
+        await _run(options, surroundings, opened.once_delivering(parts.running(), ring=parts.deliverer.ring))
     _log.info("ended", role=options.role)
 
 
@@ -192,3 +192,7 @@ async def _run(
     # Stopped from the last to the first.
     parts = {"settings": surroundings.settings.run(), **running}
     await tasks.run(parts, stop=surroundings.stop, grace_seconds=_GRACE_SECONDS)
+
+
+def _unless(delivers: Callable[[], bool], check: health.Check) -> str | None:
+    return check() if delivers() else None

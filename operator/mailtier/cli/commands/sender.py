@@ -108,6 +108,23 @@ def command(
     full_at: Annotated[
         float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
     ] = volume.FULL_AT,
+    queue_dsn_file: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="A file with the address of a Postgres database that the queue is kept in, in place of the volume, and"
+            " that several senders may share: postgresql://USER:PASSWORD@HOST:PORT/DATABASE. Read again for each"
+            " connection.",
+            envvar="MAILTIER_QUEUE_DSN_FILE",
+        ),
+    ] = None,
+    sender_name: Annotated[
+        str,
+        typer.Option(
+            help="This sender's name among those of its database: one that starts under it again takes the former one"
+            " for dead. By default the host's, as pods of a StatefulSet have it.",
+            envvar="MAILTIER_SENDER_NAME",
+        ),
+    ] = "",
     keep_failed: Annotated[
         str,
         typer.Option(
@@ -180,6 +197,8 @@ def command(
         full_at=full_at,
         keep_failed=kept,
         trusted_proxies=proxies,
+        queue_dsn_file=queue_dsn_file,
+        sender_name=sender_name or socket.gethostname(),
         in_doubt_delays=[dt.timedelta(seconds=seconds) for seconds in in_doubt_delay] if in_doubt_delay else None,
     )
 

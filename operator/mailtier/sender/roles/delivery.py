@@ -10,12 +10,11 @@ from mailtier.sender import clock, settings_source
 from mailtier.sender.delivering import answering, builder, delivery, showing, templates
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
-from mailtier.sender.roles import options
+from mailtier.sender.roles import options, sides
 from mailtier.sender.secrets import credentials, secret_reader, tokens
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.sessions import opening
 from mailtier.sender.storage import upkeep
-from mailtier.sender.storage.sqlite.halves import delivery_half
 from mailtier.serving import health
 from mailtier.settings import effective
 
@@ -38,7 +37,7 @@ class DeliveryParts:
         self,
         chosen: options.SenderOptions,
         *,
-        queue: delivery_half.DeliveryHalf,
+        queue: sides.DeliverySide,
         api: client.Client,
         names: resolver.Resolver,
         settings: settings_source.SettingsSource,
@@ -84,7 +83,9 @@ class DeliveryParts:
             queue, deliverer=self.deliverer, probes=self._prober, time=ticking, on_reply=on_reply
         )
         self._showing = showing.Showing(queue, look=self.deliverer.displays, on_shown=on_shown)
-        self._upkeep = upkeep.Upkeep(queue, directory=chosen.data_dir / options.QUEUE_FOLDER, time=ticking)
+        # Of a database others know how full its disk is.
+        directory = chosen.data_dir / options.QUEUE_FOLDER if chosen.queue_dsn_file is None else None
+        self._upkeep = upkeep.Upkeep(queue, directory=directory, time=ticking)
 
     def open(self, stack: contextlib.AsyncExitStack) -> None:
         """Have what it opens closed with the stack."""

@@ -12,8 +12,7 @@ from mailtier.kube import client, reviews
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.intake import desk, far_delivery, feed_server, ids, taking
 from mailtier.sender.intake.http import access, certificates, server, service
-from mailtier.sender.roles import options
-from mailtier.sender.storage.sqlite.halves import intake_half
+from mailtier.sender.roles import options, sides
 from mailtier.serving import health
 from mailtier.telemetry import logs
 
@@ -37,7 +36,7 @@ class IntakeParts:
         self,
         chosen: options.SenderOptions,
         *,
-        queue: intake_half.IntakeHalf,
+        queue: sides.IntakeSide,
         api: client.Client,
         settings: settings_source.SettingsSource,
         ticking: clock.Clock,

@@ -39,6 +39,8 @@ class SenderOptions:
         keep_failed: How long the text of notifications that failed is kept; no time at all to wipe it at their end.
         role: Which of its processes it is: `intake` or `delivery`.
         leash: The descriptor that ties it to its supervisor; None where it has none, and shows its own pages.
+        queue_dsn_file: Holds the address of the database that the queue is in; None for the volume.
+        sender_name: Among the senders of that database.
         in_doubt_delays: When messages that a crash left in doubt are resent; None for their category's schedule.
     """
 
@@ -60,4 +62,6 @@ class SenderOptions:
     keep_failed: dt.timedelta = retention.FAILED_KEPT
     role: str = ""
     leash: int | None = None
+    queue_dsn_file: pathlib.Path | None = None
+    sender_name: str = ""
     in_doubt_delays: Sequence[dt.timedelta] | None = None

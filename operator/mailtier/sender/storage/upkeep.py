@@ -28,11 +28,11 @@ class Upkeep:
 
     Args:
         queue: What is kept up.
-        directory: Where it lies.
+        directory: Where it lies; None where that is nobody's here to measure.
         time: Clocks.
     """
 
-    def __init__(self, queue: UpkeepQueue, *, directory: pathlib.Path, time: clock.Clock) -> None:
+    def __init__(self, queue: UpkeepQueue, *, directory: pathlib.Path | None, time: clock.Clock) -> None:
         self._queue = queue
         self._directory = directory
         self._clock = time
@@ -61,6 +61,8 @@ class Upkeep:
         )
         failed_metrics.set_kept(await self._queue.kept_payloads())
         failed_metrics.set_suppressed(await self._queue.suppressed(now=self._clock.wall()))
+        if self._directory is None:
+            return
         size_bytes, used_ratio = await asyncio.to_thread(_measure_volume, self._directory)
         metrics.set_queue_size(size_bytes=size_bytes, volume_used_ratio=used_ratio)
 

@@ -7,7 +7,7 @@ import datetime as dt
 import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
@@ -24,6 +24,7 @@ from mailtier.sender.storage.postgres import (
     forgetting,
     notes,
     records,
+    ringing,
     schema,
     settling,
     snapshots,
@@ -34,6 +35,9 @@ from mailtier.sender.storage.postgres.failed import filed_rows, kept
 
 _PURGE_NOTIFICATIONS: Final = 200
 """Between two of these commits, others have their turn."""
+
+_NOBODY: Final = 0
+"""The number of no sender."""
 
 _STANDBY: Final = dt.timedelta(seconds=3)
 """How long a sender that does not deliver waits before it asks again whether it does."""
@@ -61,6 +65,7 @@ async def open_queue(
     now: Callable[[], dt.datetime],
     in_doubt: crashes.InDoubtDecision = crashes.decide_in_doubt,
     keep_failed: dt.timedelta = retention.FAILED_KEPT,
+    only_takes_in: bool = False,
 ) -> "SharedQueue":
     """Return the open queue, with what this sender's former self left behind recovered.
 
@@ -70,6 +75,7 @@ async def open_queue(
         in_doubt: Decides about those whose message may have been taken.
         keep_failed: How long the payloads of notifications that failed are kept (R11); at most
             `retention.FAILED_KEPT`, and no time at all to wipe them at their end, and those that were kept.
+        only_takes_in: Whether it is an intake's: nothing is recovered, and it can neither claim nor settle anything.
 
     Raises:
         connections.NoDatabaseError: The database cannot be used.
@@ -79,7 +85,9 @@ async def open_queue(
     rules = tenure.CrashRules(now=now, in_doubt=in_doubt, keep_failed=keep_failed)
     try:
         await pool.patiently(functools.partial(schema.prepare, pool))
-        own = await tenure.Tenure.enter(pool, name=options.name, lease=options.lease, rules=rules)
+        own = None
+        if not only_takes_in:
+            own = await tenure.Tenure.enter(pool, name=options.name, lease=options.lease, rules=rules)
     except Exception as error:
         await pool.close()
         if isinstance(error, (connections.NoDatabaseError, schema.NewerTablesError)):
@@ -95,21 +103,32 @@ async def open_queue(
 class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
     """Made by `open_queue`. Its methods are called on the event loop that it was opened on."""
 
-    def __init__(self, pool: connections.Connections, own: tenure.Tenure, rules: tenure.CrashRules) -> None:
+    def __init__(self, pool: connections.Connections, own: tenure.Tenure | None, rules: tenure.CrashRules) -> None:
         filed_rows.FilingTables.__init__(self, pool)
         between_rows.BetweenTables.__init__(self, pool)
-        self._tenure = own
+        self._own = own
         self._keep_failed = rules.keep_failed
         self._now = rules.now
         self._taking = committing.Committer(pool, taking_in.NotificationTables().take, essential=False)
         self._settling = committing.Committer(pool, self._settle_all, essential=True, committed=self._note_settled)
         self._settled = 0
-        self._notes = notes.Notes(pool, sender=own.number)
+        self._notes = notes.Notes(pool, sender=_NOBODY if own is None else own.number)
         self._snapshots = snapshots.Snapshots(pool, monotonic=time.monotonic)
         self._bell = bell.ChannelBell(pool, changes.CHANNEL)
         self._claims = claim_book.ClaimBook()
         # One at a time: what one reads is noted before the next one asks what is claimed.
         self._claiming = asyncio.Lock()
+
+    @property
+    def _tenure(self) -> tenure.Tenure:
+        """This sender's row, which everything needs that delivers.
+
+        Raises:
+            RuntimeError: It is an intake's, which delivers nothing.
+        """
+        if self._own is None:
+            raise RuntimeError("this queue was opened to take in alone, and delivers nothing")
+        return self._own
 
     async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
         """Store a notification, or find the same one; see `ports.Queue`."""
@@ -181,8 +200,9 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
 
     async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
+        own = self._tenure
         number = await self._snapshots.number_of(snapshot)
-        if not self._tenure.may_send():
+        if not own.may_send():
             raise OSError("the lease on what is delivered ends soon, and was not renewed")
         await self._notes.note_dot(recipient_number, number)
 
@@ -192,6 +212,8 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
 
     def settle(self, outcomes: Sequence[ports.Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
         """Store outcomes, and answer what is noted of the attempts; see `ports.Queue`."""
+        # Without a row it raises here, before anything is noted.
+        _ = self._tenure
         stored: asyncio.Future[Any] = asyncio.gather(*map(self._settle, outcomes), return_exceptions=True)
         return stored
 
@@ -284,7 +306,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         await committing.step(self._pool, functools.partial(forgetting.sweep, now=now))
         await committing.step(self._pool, forgetting.sweep_usage)
         await self._sweep_displays()
-        if self._tenure.leads:
+        if self.delivers():
             # Former versions of rows have what was wiped since (R11).
             for table in ("notifications", "recipients"):
                 await self._pool.vacuum(table)
@@ -292,7 +314,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
 
     def delivers(self) -> bool:
         """Return whether this sender is the one that delivers."""
-        return self._tenure.leads
+        return self._own is not None and self._own.leads
 
     async def queued_namespaces(self) -> Sequence[str]:
         """Return the uids of the namespaces for which something is queued."""
@@ -306,6 +328,19 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         """Return when the oldest unfinished notification was accepted."""
         return records.to_oldest(await self._pool.fetch(records.OLDEST))
 
+    def turn(self) -> asyncio.Event:
+        """Return what is set once this sender delivers."""
+        return self._tenure.turn
+
+    async def announce(self, pending: Sequence[ports.Pending]) -> None:
+        """Tell the sender that delivers what was queued; it finds what it did not hear of, a little later."""
+        with contextlib.suppress(ports.StorageAwayError):
+            await ringing.announce(self._pool, pending)
+
+    async def hear(self, ring: Callable[[Sequence[ports.Pending]], None]) -> NoReturn:
+        """Hand on what others announce until cancelled."""
+        await ringing.hear(self._pool, ring)
+
     async def lost(self) -> None:
         """Return when this sender may not send any more: it was not heard of, and another may have taken over."""
         await self._tenure.lost.wait()
@@ -318,13 +353,15 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         with contextlib.suppress(Exception):
             await self._notes.flush()
         try:
-            await self._tenure.leave()
+            if self._own is not None:
+                await self._own.leave()
         finally:
             await self._pool.close()
 
     async def abandon(self) -> None:
         """Drop everything that is not stored, as a process does that is killed; for tests of that."""
-        for part in (self._taking, self._settling, self._notes, self._tenure):
-            await part.abandon()
+        for part in (self._taking, self._settling, self._notes, self._own):
+            if part is not None:
+                await part.abandon()
         await self._bell.close()
         self._pool.abandon()

@@ -79,7 +79,7 @@ class Tenure:
 
     Attributes:
         number: Its number: greater than that of every sender before it.
-        leads: Whether it is the one that delivers: it has been here for longest.
+        turn: Set when it is the one that delivers: it has been here for longest.
         lost: Set when its time is over, or the row is gone; nothing more may be sent.
     """
 
@@ -87,7 +87,7 @@ class Tenure:
         self, pool: connections.Connections, number: int, *, lease: dt.timedelta, until: float, rules: CrashRules
     ) -> None:
         self.number = number
-        self.leads = False
+        self.turn = asyncio.Event()
         self.lost = asyncio.Event()
         self._pool = pool
         self._lease = lease
@@ -111,6 +111,11 @@ class Tenure:
         await tenure.renew()
         tenure._task = asyncio.create_task(tenure._keep(), name="queue-lease")
         return tenure
+
+    @property
+    def leads(self) -> bool:
+        """Whether it delivers; that ends with its time alone."""
+        return self.turn.is_set()
 
     def may_send(self) -> bool:
         """Return whether a final dot may be started now."""
@@ -160,7 +165,7 @@ class Tenure:
         ((leads, is_overdue),) = rows
         if leads and not self.leads:
             _log.info("this sender delivers", sender=self.number)
-        self.leads = leads
+            self.turn.set()
         if is_overdue:
             await committing.step(self._pool, self._take_over)
 

@@ -1,0 +1,126 @@
+"""Senders that share a queue on Postgres: each takes in, one delivers, and another goes on where that one ends."""
+
+import asyncio
+import collections.abc
+import contextlib
+import os
+import pathlib
+import signal
+
+import pytest
+
+from kit import intake, postgres, processes, sender, smtpd, tenants, wait
+
+
+@pytest.fixture(name="dsn_file")
+def queue_dsn_file(tmp_path: pathlib.Path) -> collections.abc.Iterator[pathlib.Path]:
+    """Return a file with the address of an empty database."""
+    dsn = postgres.new_database()
+    path = tmp_path / "dsn"
+    path.write_text(f"{dsn}\n", encoding="utf-8")
+    yield path
+    postgres.drop_database(dsn)
+
+
+def _sender(stage: tenants.Stage, dsn_file: pathlib.Path, name: str) -> sender.Sender:
+    return sender.Sender(
+        dsn_file.parent / name,
+        kubeconfig=stage.account,
+        namespace=stage.system,
+        arguments=[f"--queue-dsn-file={dsn_file}", f"--sender-name={name}"],
+    )
+
+
+async def test_what_is_taken_in_is_delivered(
+    stage: tenants.Stage, tenant: tenants.Tenant, dsn_file: pathlib.Path
+) -> None:
+    """From HTTPS through the database to a server, over a restart too; the database's address is in no log (R1)."""
+    stage.publish(tenant, recipients=["o@example.com"])
+    with _sender(stage, dsn_file, "sender-0") as running:
+        for _ in range(2):
+            async with intake.Client(running.url, running.tls) as client:
+                await intake.until_known(client, tenant)
+                found = await intake.until_complete(client, tenant, await client.post(tenant, intake.ALERT))
+                assert found["recipients"][0]["state"] == "accepted"
+            assert await asyncio.to_thread(running.stop) == 0
+            await asyncio.to_thread(running.start)
+        assert "postgresql://" not in running.log.read_text(encoding="utf-8")
+        assert not (running.data / "queue").exists()
+
+
+async def test_a_database_that_cannot_be_used_is_told(stage: tenants.Stage, dsn_file: pathlib.Path) -> None:
+    """The sender ends with a sentence that says what to look at, and no password (R1)."""
+    wrong_dsn = "postgresql://mailtier:very-secret@127.0.0.1:1/queue"
+    await asyncio.to_thread(dsn_file.write_text, wrong_dsn, encoding="utf-8")
+    wrong = _sender(stage, dsn_file, "sender-0")
+    wrong.start(wait_ready=False)
+    assert await asyncio.to_thread(wrong.child.wait, within_seconds=60) == 1
+    said = wrong.log.read_text(encoding="utf-8")
+    assert "the queue's database cannot be used" in said
+    assert "very-secret" not in said
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+async def test_another_sender_goes_on(
+    stage: tenants.Stage, tenant: tenants.Tenant, dsn_file: pathlib.Path, end: signal.Signals
+) -> None:
+    """What one took and did not deliver is delivered by the next, which took in all the time; nothing comes twice (R4).
+
+    One that stands still for longer than its lease, and goes on then, sends nothing more: its delivery starts anew.
+    """
+    slow_dot: list[dict[str, object]] = [{"on": smtpd.DOT, "delay_seconds": 0.3}]
+    with (
+        smtpd.Process(dsn_file.parent / "smtp", script=slow_dot) as smtp,
+        _sender(stage, dsn_file, "sender-0") as first,
+        _sender(stage, dsn_file, "sender-1") as second,
+    ):
+        tenants.publish(
+            stage.cluster, stage.system, tenants.settings(tenant, port=smtp.port, recipients=["o@example.com"])
+        )
+        async with (
+            intake.Client(first.url, first.tls) as one,
+            intake.Client(second.url, second.tls) as other,
+        ):
+            await intake.until_known(one, tenant)
+            await intake.until_known(other, tenant)
+            # Taken in by the second, delivered by the first, which hears of it at once.
+            heard = await intake.until_complete(other, tenant, await other.post(tenant, intake.ALERT))
+            assert heard["recipients"][0]["state"] == "accepted"
+            taken = [await client.post(tenant, intake.ALERT) for _ in range(20) for client in (one, other)]
+            paused = first.pid_of("delivery")
+            _signal_all(first, end)
+            taken.append(await other.post(tenant, intake.ALERT))
+            settled = [await _until_settled(other, tenant, answer) for answer in taken]
+        if end == signal.SIGSTOP:
+            before = len(smtp.messages())
+            _signal_all(first, signal.SIGCONT)
+            await wait.until_async(
+                lambda: first.pid_of("delivery") not in {paused, None}, within_seconds=60, why="it starts anew"
+            )
+            await asyncio.to_thread(first.wait_ready)
+            assert len(smtp.messages()) == before
+        arrived = [message["message_id"].strip("<").partition(".")[0] for message in smtp.messages()]
+        assert {answer.document["id"] for answer, state in zip(taken, settled, strict=True) if state != "in doubt"} <= {
+            *arrived
+        }
+        # What was on the wire is in doubt, and comes again later; at most as many as there are connections.
+        assert settled.count("in doubt") <= 5
+        assert len(arrived) == len(set(arrived))
+
+
+def _signal_all(running: sender.Sender, number: signal.Signals) -> None:
+    """Signal its supervisor and both roles, as what freezes or kills a pod does."""
+    for pid in processes.family(running.child.pid):
+        # It may have ended with another one.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+async def _until_settled(client: intake.Client, tenant: tenants.Tenant, answer: intake.Answer) -> str:
+    """Return the state of a recipient that waits for no sender any more."""
+
+    async def settled() -> str:
+        state = str((await client.look_up(tenant, answer))["recipients"][0]["state"])
+        return state if state in {"accepted", "in doubt"} else ""
+
+    return await wait.until_async(settled, within_seconds=90, why="another sender takes over")
