@@ -49,6 +49,7 @@ Part: typing.TypeAlias = Step | tuple[Step, ...]
 
 ONCE = (
     "tests/contract/queue/test_crashes.py",
+    "tests/contract/queue/test_database_crashes.py",
     "tests/contract/queue/test_sequences.py",
     "tests/contract/queue/test_shared_sequences.py",
     "tests/contract/intake/test_durability.py",
