@@ -1,0 +1,75 @@
+"""An intake and a delivery that share a database, each with its own connections, as two processes have."""
+
+import asyncio
+import collections.abc
+import contextlib
+import datetime as dt
+
+import pytest
+
+from kit import postgres, queues, wait
+from mailtier.api import vocabulary
+from mailtier.sender import ports
+from mailtier.sender.storage.postgres import shared_queue
+
+_S = vocabulary.RecipientState
+_Open = collections.abc.Callable[..., collections.abc.Awaitable[shared_queue.SharedQueue]]
+
+
+@pytest.fixture(name="open_half")
+async def open_half_of_one() -> collections.abc.AsyncIterator[_Open]:
+    """Return what opens halves of one database, which are closed with the test."""
+    dsn = await asyncio.to_thread(postgres.new_database)
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def open_half(*, only_takes_in: bool) -> shared_queue.SharedQueue:
+            options = shared_queue.SharedOptions(dsn=lambda: dsn, name="" if only_takes_in else "sender-0")
+            opened = await shared_queue.open_queue(options, now=queues.Clock(), only_takes_in=only_takes_in)
+            stack.push_async_callback(opened.close)
+            return opened
+
+        yield open_half
+    await asyncio.to_thread(postgres.drop_database, dsn)
+
+
+async def test_what_one_stores_the_other_delivers(open_half: _Open) -> None:
+    """An intake that was there first takes no turn; delivery hears of what it took, and it of what was delivered."""
+    intake = await open_half(only_takes_in=True)
+    delivery = await open_half(only_takes_in=False)
+    assert delivery.turn().is_set()
+    assert not intake.delivers()
+    heard = list[ports.Pending]()
+    hearing = asyncio.create_task(delivery.hear(heard.extend))
+    stored = await intake.enqueue(queues.notification(source=queues.source()), quota=queues.QUOTA)
+
+    async def told() -> bool:
+        # Until delivery listens, nobody is told.
+        await intake.announce(stored.pending)
+        return bool(heard)
+
+    await wait.until_async(told, within_seconds=10, why="delivery hears of it")
+    assert heard[0].lane == queues.LANE
+    cursor = (await intake.changes(0)).cursor
+    waiting = asyncio.create_task(intake.wait_for_change(cursor, within=dt.timedelta(seconds=30)))
+    (claimed,) = await queues.look(delivery)
+    await queues.settle(delivery, queues.outcome(claimed.job.recipient_number, _S.ACCEPTED))
+    await waiting
+    assert await queues.states(intake, stored.id) == [_S.ACCEPTED]
+    hearing.cancel()
+
+
+async def test_an_intake_delivers_nothing(open_half: _Open) -> None:
+    """Without a row of its own it can neither claim nor note nor settle, whoever asks it to (R4)."""
+    intake = await open_half(only_takes_in=True)
+    _, (number,) = await queues.put(intake)
+    demand = ports.Demand(
+        backlog=next(iter(await intake.backlogs())), due_by=None, states={_S.QUEUED}, limit=1, limit_bytes=1
+    )
+    with pytest.raises(RuntimeError, match="delivers nothing"):
+        await intake.claim([demand])
+    with pytest.raises(RuntimeError, match="delivers nothing"):
+        await intake.claim_these([number])
+    with pytest.raises(RuntimeError, match="delivers nothing"):
+        await intake.note_dot(number, queues.SNAPSHOT)
+    with pytest.raises(RuntimeError, match="delivers nothing"):
+        await intake.settle([queues.outcome(number, _S.ACCEPTED)])
