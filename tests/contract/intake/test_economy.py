@@ -3,7 +3,6 @@
 import asyncio
 import collections.abc
 import io
-import pathlib
 import typing
 
 import pytest
@@ -18,11 +17,9 @@ _REQUESTS = 50
 
 
 @pytest.fixture
-async def taker(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[taking.Taking]:
+async def taker(queue: queues.WholeQueue) -> taking.Taking:
     """Give what takes notifications in, over a queue of its own."""
-    factory = queues.Factory(backend="sqlite", directory=tmp_path / "queue")
-    yield ways_in.taker(await factory.open(), ways_in.Handed())
-    await factory.close_all()
+    return ways_in.taker(queue, ways_in.Handed())
 
 
 async def _take(taker: taking.Taking) -> None:

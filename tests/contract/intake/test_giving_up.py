@@ -14,13 +14,8 @@ from mailtier.sender.storage.sqlite import embedded
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("way", [ways_in.WaysIn.request, ways_in.WaysIn.batch, ways_in.WaysIn.offer])
-@pytest.mark.parametrize("backend", sorted(queues.BACKENDS))
-async def test_what_was_committed_is_scheduled(
-    backend: str, way: ways_in.Way, late: bool, tmp_path: pathlib.Path
-) -> None:
+async def test_what_was_committed_is_scheduled(queue: queues.WholeQueue, way: ways_in.Way, late: bool) -> None:
     """Cancelled at any await, at once or when the result is there, a caller leaves no row that delivery misses (R4)."""
-    factory = queues.Factory(backend=backend, directory=tmp_path / "queue")
-    queue = await factory.open()
     handed = ways_in.Handed()
     entered = ways_in.WaysIn(queue, handed)
     for at in itertools.count():
@@ -33,7 +28,6 @@ async def test_what_was_committed_is_scheduled(
             break
     assert at > 0
     assert stored
-    await factory.close_all()
 
 
 async def test_room_for_a_batch_is_taken_until_it_is_stored(tmp_path: pathlib.Path) -> None:

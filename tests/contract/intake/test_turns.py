@@ -1,10 +1,7 @@
 """Commits of batches take turns, and nobody else waits for more than one of them."""
 
 import asyncio
-import pathlib
 import typing
-
-import pytest
 
 from kit import queues, ways_in
 from mailtier.api import notification
@@ -47,11 +44,9 @@ def _batch(count: int, *, recipients: int = 1) -> list[tuple[notification.Conten
     return [(_content(recipients), taking.HttpsRequest(caller="tester", key=None)) for _ in range(count)]
 
 
-@pytest.mark.parametrize("backend", sorted(queues.BACKENDS))
-async def test_a_neighbour_waits_for_one_commit_of_batches(backend: str, tmp_path: pathlib.Path) -> None:
+async def test_a_neighbour_waits_for_one_commit_of_batches(queue: queues.WholeQueue) -> None:
     """However many batches are under way, between a notification and its commit comes one of theirs at most (R15)."""
-    factory = queues.Factory(backend=backend, directory=tmp_path / "queue")
-    watched = _Watched(await factory.open())
+    watched = _Watched(queue)
     taker = ways_in.taker(typing.cast("ports.Queue", watched), ways_in.Handed())
     teams = [f"team-{number}" for number in range(5)]
     storing = [asyncio.create_task(taker.take_all(_batch(500), ways_in.settings(team))) for team in teams]
@@ -60,8 +55,7 @@ async def test_a_neighbour_waits_for_one_commit_of_batches(backend: str, tmp_pat
         before = len(watched.order)
         await taker.take(_content(), ways_in.settings(_NEIGHBOUR), taking.HttpsRequest(caller="tester", key=None))
         waited.append([namespace for namespace, _ in watched.order[before:]].index(_NEIGHBOUR))
-    await factory.close_all()
-    assert max(waited) == 1
+    assert max(waited) <= 1
     theirs = [entry for entry in watched.order if entry[0] != _NEIGHBOUR]
     assert max(count for _, count in theirs) == taking.COMMIT_RECIPIENTS
     assert sum(count for _, count in theirs) == 5 * 500
@@ -70,12 +64,9 @@ async def test_a_neighbour_waits_for_one_commit_of_batches(backend: str, tmp_pat
     assert [sorted(rounds[at : at + 5]) for at in range(0, len(rounds), 5)] == [teams] * 8
 
 
-@pytest.mark.parametrize("backend", sorted(queues.BACKENDS))
-async def test_a_commit_is_counted_in_recipients(backend: str, tmp_path: pathlib.Path) -> None:
+async def test_a_commit_is_counted_in_recipients(queue: queues.WholeQueue) -> None:
     """Notifications to twenty each go three into a commit, not sixty-four."""
-    factory = queues.Factory(backend=backend, directory=tmp_path / "queue")
-    watched = _Watched(await factory.open())
+    watched = _Watched(queue)
     taker = ways_in.taker(typing.cast("ports.Queue", watched), ways_in.Handed())
     await taker.take_all(_batch(7, recipients=20), ways_in.settings())
-    await factory.close_all()
     assert [count for _, count in watched.order] == [60, 60, 20]
