@@ -273,5 +273,5 @@ def _lines_read(data: bytes) -> int:
 def test_a_flood_of_replies_is_cheap(reply: bytes) -> None:
     """However many replies come at once, a few are read, and the others cost nothing (R10, R15)."""
     few, many = reply * (replies.MAXIMUM_REPLIES + 1), reply * (256 * 1024 // len(reply))
-    assert _lines_read(many) == _lines_read(few)
+    assert _lines_read(many) <= _lines_read(few)
     assert _cost(lambda: replies.ReplyParser().receive(many)) < 20 * _cost(lambda: replies.ReplyParser().receive(few))
