@@ -85,6 +85,8 @@ CHECK = (
     _pytest("unit", "tests/unit", minutes=8),
 )
 
+_SENDERS = ("tests/contract/sender", "tests/contract/queue")
+
 TEST: tuple[Part, ...] = (
     *CHECK,
     *(
@@ -95,17 +97,16 @@ TEST: tuple[Part, ...] = (
     _PARTS,
     _POSTGRES,
     (
-        _pytest("contract, sender", "tests/contract/sender", "tests/contract/queue", minutes=24, may_repeat=True),
+        _pytest("sender, tenant", *_SENDERS, "tests/tenant", minutes=40, may_repeat=True),
         _pytest(
-            "contract, others",
+            "other contracts",
             "tests/contract",
-            *("--ignore=tests/contract/sender", "--ignore=tests/contract/queue"),
-            minutes=24,
+            *(f"--ignore={folder}" for folder in _SENDERS),
+            minutes=40,
             may_repeat=True,
         ),
     ),
-    _pytest("tenant", "tests/tenant", minutes=12, may_repeat=True),
-    _pytest("end to end", "tests/e2e", minutes=6, may_repeat=True),
+    _pytest("end to end", "tests/e2e", minutes=10, may_repeat=True),
     _pytest("crash", "tests/crash", minutes=8),
     Step(name="demo", command=("python", "-m", "demo"), minutes=3),
 )
