@@ -90,7 +90,7 @@ _SENDERS = ("tests/contract/sender", "tests/contract/queue")
 TEST: tuple[Part, ...] = (
     *CHECK,
     *(
-        _pytest(f"unit on {version}", "tests/unit", minutes=6, python=version)
+        _pytest(f"unit on {version}", "tests/unit", minutes=9, python=version)
         for version in interpreters.SUPPORTED
         if version != interpreters.IMAGE
     ),
@@ -107,7 +107,7 @@ TEST: tuple[Part, ...] = (
         ),
     ),
     _pytest("end to end", "tests/e2e", minutes=10, may_repeat=True),
-    _pytest("crash", "tests/crash", minutes=8),
+    _pytest("crash", "tests/crash", minutes=10),
     Step(name="demo", command=("python", "-m", "demo"), minutes=3),
 )
 
