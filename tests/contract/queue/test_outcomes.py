@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from kit import queues, recipient_states
+from kit import queues, recipient_states, wait
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
@@ -269,8 +269,12 @@ async def test_a_cancelled_caller_does_not_undo(queue: ports.Queue) -> None:
     id_, (recipient_number,) = await queues.put(queue)
     await queue.note_dot(recipient_number, queues.SNAPSHOT)
     queues.settle(queue, queues.outcome(recipient_number, S.ACCEPTED)).cancel()
-    await queues.put(queue)
-    assert await queues.states(queue, id_) == ["accepted"]
+
+    async def is_stored() -> bool:
+        return await queues.states(queue, id_) == ["accepted"]
+
+    # What is taken in by another commit meanwhile does not say that this one is over.
+    await wait.until_async(is_stored, within_seconds=10, why="the outcome is stored")
 
 
 async def test_what_the_sender_learned_is_kept(queue_factory: queues.Factory) -> None:
