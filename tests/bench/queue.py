@@ -21,7 +21,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import payloads, retention
-from mailtier.sender.storage import volume
+from mailtier.sender.storage import reporting, volume
 from mailtier.sender.storage.sqlite import embedded, intake, schema, settling, writer
 
 _Item = typing.TypeVar("_Item")
@@ -106,7 +106,7 @@ def statements(directory: pathlib.Path) -> tuple[float, float]:
     verdicts = [verdict for found in taken if not isinstance(found, Exception) for verdict in found]
     accepted = vocabulary.RecipientState.ACCEPTED
     reports = [
-        settling.ReportedOutcome(outcome=queues.outcome(pending.recipient_number, accepted), note=None)
+        reporting.ReportedOutcome(outcome=queues.outcome(pending.recipient_number, accepted), note=None)
         for verdict in verdicts
         for pending in (verdict.pending if isinstance(verdict, ports.Enqueued) else ())
     ]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import ports
-from mailtier.sender.queueing import payloads
+from mailtier.sender import filing, ports
+from mailtier.sender.queueing import payloads, suppressions
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
@@ -111,3 +111,31 @@ def _to_failure(
     if scope is None or phase is None:
         return None
     return feed.LastFailure(scope=scope, phase=phase, code=code, enhanced=enhanced)
+
+
+def to_refused_address(row: Sequence[Any] | None) -> suppressions.RefusedAddress | None:
+    """Return what is known of refusals of an address; None for nothing."""
+    if row is None:
+        return None
+    refusals, notification, refused_at, until = row
+    return suppressions.RefusedAddress(
+        refusals=refusals,
+        notification=notification,
+        refused_at=from_micros(refused_at),
+        until=from_micros(until),
+    )
+
+
+def to_suppression_page(rows: Sequence[Sequence[Any]], limit: int) -> filing.SuppressionPage:
+    """Return a part of a list of suppressed addresses, of which one more was read than it holds."""
+    listed = tuple(
+        filing.Suppression(
+            organization=organization,
+            address=address,
+            refused_at=from_micros(refused_at),
+            until=from_micros(until),
+        )
+        for organization, address, refused_at, until in rows[:limit]
+    )
+    last = (listed[-1].organization, listed[-1].address) if len(rows) > limit else None
+    return filing.SuppressionPage(suppressions=listed, following=last)

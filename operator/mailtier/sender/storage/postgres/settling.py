@@ -1,47 +1,14 @@
 """Storing what became of recipients, and wiping payloads once nobody needs them, as `queueing.settlements` has it."""
 
 import collections
-import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import vocabulary
-from mailtier.sender import ports
-from mailtier.sender.queueing import crashes, quotas, settlements
-from mailtier.sender.storage import values
+from mailtier.sender.queueing import quotas, settlements
+from mailtier.sender.storage import reporting, values
 from mailtier.sender.storage.postgres import changes, connections, suppressions, usage
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SettledAttempt:
-    """An outcome that was reported.
-
-    Attributes:
-        note: What is noted of the attempt; it is answered with this.
-    """
-
-    outcome: ports.Outcome
-    note: crashes.Note | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    """Where a recipient belongs."""
-
-    notification: int
-    namespace_uid: str
-    from_object: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    """An attempt that is stored, and what follows from it."""
-
-    attempt: SettledAttempt
-    place: _Place
-    settlement: settlements.Settlement
-
 
 # Notifications first, in the order of their numbers: whoever else changes them or their recipients does the same.
 _HOLD: Final = """
@@ -86,13 +53,13 @@ _ANSWER: Final = """
 
 
 async def settle(
-    session: connections.DatabaseSession, attempts: Sequence[SettledAttempt], *, keep_failed: dt.timedelta
+    session: connections.DatabaseSession, reports: Sequence[reporting.ReportedOutcome], *, keep_failed: dt.timedelta
 ) -> Sequence[Exception | None]:
     """Store outcomes in their order; the last final one wipes a notification's payload.
 
     Args:
         session: In a transaction.
-        attempts: What is reported.
+        reports: What is reported.
         keep_failed: How long the payload of what failed is kept.
 
     Returns:
@@ -101,19 +68,19 @@ async def settle(
         ValueError, a final state comes with a time of the next attempt, or another state without one;
         mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
-    known, places = await _read(session, {attempt.outcome.recipient_number for attempt in attempts})
-    found = settlements.settle_all(known, [attempt.outcome for attempt in attempts], keep_failed=keep_failed)
+    known, homes = await _read(session, {report.outcome.recipient_number for report in reports})
+    found = settlements.settle_all(known, [report.outcome for report in reports], keep_failed=keep_failed)
     stored = [
-        _Stored(attempt=attempt, place=places[attempt.outcome.recipient_number], settlement=settlement)
-        for attempt, settlement in zip(attempts, found, strict=True)
+        reporting.SettledReport(report=report, home=homes[report.outcome.recipient_number], settlement=settlement)
+        for report, settlement in zip(reports, found, strict=True)
         if isinstance(settlement, settlements.Settlement)
     ]
     # A row is updated once by a statement: what follows another of the same recipient has its own.
     for part in _by_recipient(stored):
         await session.execute(_RECIPIENTS, *zip(*map(_columns, part), strict=True))
-    if notes := [each.attempt.note for each in stored if each.attempt.note is not None]:
+    if notes := [each.report.note for each in stored if each.report.note is not None]:
         await session.execute(_ANSWER, [note.recipient_number for note in notes], [note.serial for note in notes])
-    await suppressions.note(session, [each.attempt.outcome for each in stored])
+    await suppressions.note(session, [each.report.outcome for each in stored])
     await usage.take_away(session, _given_back(stored))
     await _finish(session, stored)
     return [None if isinstance(each, settlements.Settlement) else each for each in found]
@@ -121,12 +88,12 @@ async def settle(
 
 async def _read(
     session: connections.DatabaseSession, recipients: Iterable[int]
-) -> tuple[dict[int, settlements.StoredRecipient], dict[int, _Place]]:
+) -> tuple[dict[int, settlements.StoredRecipient], dict[int, reporting.RecipientHome]]:
     """Return what rows of recipients and of their notifications say before outcomes are stored."""
     wanted = list(recipients)
     held = {number: row for number, *row in await session.fetch(_HOLD, wanted)}
     known: dict[int, settlements.StoredRecipient] = {}
-    places: dict[int, _Place] = {}
+    homes: dict[int, reporting.RecipientHome] = {}
     # By a statement of its own, which sees what those did that had the notifications before.
     for number, notification, state in await session.fetch(_STATES, wanted):
         category, unfinished, failed, payload_bytes, namespace_uid, from_object = held[notification]
@@ -138,16 +105,18 @@ async def _read(
             failed=failed,
             payload_bytes=payload_bytes,
         )
-        places[number] = _Place(notification=notification, namespace_uid=namespace_uid, from_object=from_object)
-    return known, places
+        homes[number] = reporting.RecipientHome(
+            notification=notification, namespace_uid=namespace_uid, from_object=from_object
+        )
+    return known, homes
 
 
-def _by_recipient(stored: Sequence[_Stored]) -> Sequence[Sequence[_Stored]]:
+def _by_recipient(stored: Sequence[reporting.SettledReport]) -> Sequence[Sequence[reporting.SettledReport]]:
     """Return parts in which each recipient is once, in the order of what follows one another."""
-    parts: list[list[_Stored]] = []
+    parts: list[list[reporting.SettledReport]] = []
     seen: collections.Counter[int] = collections.Counter()
     for each in stored:
-        number = each.attempt.outcome.recipient_number
+        number = each.report.outcome.recipient_number
         if seen[number] == len(parts):
             parts.append([])
         parts[seen[number]].append(each)
@@ -155,8 +124,8 @@ def _by_recipient(stored: Sequence[_Stored]) -> Sequence[Sequence[_Stored]]:
     return parts
 
 
-def _columns(stored: _Stored) -> tuple[Any, ...]:
-    outcome, note, settlement = stored.attempt.outcome, stored.attempt.note, stored.settlement
+def _columns(stored: reporting.SettledReport) -> tuple[Any, ...]:
+    outcome, note, settlement = stored.report.outcome, stored.report.note, stored.settlement
     failure = outcome.failure
     return (
         outcome.recipient_number,
@@ -175,13 +144,13 @@ def _columns(stored: _Stored) -> tuple[Any, ...]:
     )
 
 
-def _given_back(stored: Sequence[_Stored]) -> Mapping[str, quotas.Usage]:
+def _given_back(stored: Sequence[reporting.SettledReport]) -> Mapping[str, quotas.Usage]:
     """Return what namespaces have no more."""
     totals: dict[str, quotas.Usage] = {}
     for each in stored:
         if each.settlement.is_final:
-            before = totals.get(each.place.namespace_uid, quotas.Usage())
-            totals[each.place.namespace_uid] = quotas.Usage(
+            before = totals.get(each.home.namespace_uid, quotas.Usage())
+            totals[each.home.namespace_uid] = quotas.Usage(
                 messages=before.messages + 1,
                 payload_bytes=before.payload_bytes + each.settlement.released_bytes,
                 stored_bytes=before.stored_bytes + each.settlement.freed_bytes,
@@ -189,18 +158,18 @@ def _given_back(stored: Sequence[_Stored]) -> Mapping[str, quotas.Usage]:
     return totals
 
 
-async def _finish(session: connections.DatabaseSession, stored: Sequence[_Stored]) -> None:
+async def _finish(session: connections.DatabaseSession, stored: Sequence[reporting.SettledReport]) -> None:
     """Count what has its end, wipe what nobody needs any more (R11), and make what came as objects news."""
     ended, failed, freed = (collections.Counter[int]() for _ in range(3))
     last: dict[int, settlements.Settlement] = {}
     for each in stored:
         if each.settlement.is_final:
-            ended[each.place.notification] += 1
-            failed[each.place.notification] += each.settlement.is_failure
-            freed[each.place.notification] += each.settlement.freed_bytes
+            ended[each.home.notification] += 1
+            failed[each.home.notification] += each.settlement.is_failure
+            freed[each.home.notification] += each.settlement.freed_bytes
         if each.settlement.keep_until is not None:
-            last[each.place.notification] = each.settlement
-    told = dict.fromkeys(each.place.notification for each in stored if each.place.from_object)
+            last[each.home.notification] = each.settlement
+    told = dict.fromkeys(each.home.notification for each in stored if each.home.from_object)
     news = dict(zip(told, await changes.advance(session, len(told)), strict=True))
     touched = sorted(ended.keys() | news.keys())
     if touched:

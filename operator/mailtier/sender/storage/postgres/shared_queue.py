@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import crashes, payloads, restoring, retention
-from mailtier.sender.storage import claim_book, values
+from mailtier.sender.storage import claim_book, reporting, values
 from mailtier.sender.storage.postgres import (
     backlogs,
     bell,
@@ -218,11 +218,11 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         return stored
 
     def _settle(self, outcome: ports.Outcome) -> asyncio.Future[None]:
-        attempt = settling.SettledAttempt(outcome=outcome, note=self._notes.find(outcome.recipient_number))
+        attempt = reporting.ReportedOutcome(outcome=outcome, note=self._notes.find(outcome.recipient_number))
         return self._settling.submit(attempt)
 
     async def _settle_all(
-        self, session: connections.DatabaseSession, attempts: Sequence[settling.SettledAttempt], *, is_again: bool
+        self, session: connections.DatabaseSession, attempts: Sequence[reporting.ReportedOutcome], *, is_again: bool
     ) -> Sequence[Any]:
         if is_again and await self._tenure.is_settled(session, self._settled):
             # Which of them were refused is not known any more; that they are a defect was all there was to say.
@@ -232,7 +232,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         await self._tenure.settle(session, self._settled)
         return await settling.settle(session, attempts, keep_failed=self._keep_failed)
 
-    def _note_settled(self, attempt: settling.SettledAttempt, _: None) -> None:
+    def _note_settled(self, attempt: reporting.ReportedOutcome, _: None) -> None:
         if attempt.note is not None:
             self._notes.settle(attempt.note)
         if attempt.outcome.due_at is None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.sender import filing, ports
@@ -66,7 +66,9 @@ async def note(session: connections.DatabaseSession, outcomes: Sequence[ports.Ou
         if suppressions.is_refusal(outcome, vocabulary.Category(category)):
             key = (uid, organization, suppressions.normalized(address))
             known = suppressions.after(
-                _known(await session.fetchrow(_KNOWN, *key)), notification=notification, at=outcome.at
+                values.to_refused_address(await session.fetchrow(_KNOWN, *key)),
+                notification=notification,
+                at=outcome.at,
             )
             await session.execute(
                 _STORE,
@@ -91,17 +93,7 @@ async def read_page(
 ) -> filing.SuppressionPage:
     """Return a part of a list; see `filing.FilingQueue`."""
     found = await session.fetch(_PAGE, namespace_uid, *after, suppressions.REFUSALS, values.to_micros(now), limit + 1)
-    listed = tuple(
-        filing.Suppression(
-            organization=organization,
-            address=address,
-            refused_at=values.from_micros(refused_at),
-            until=values.from_micros(until),
-        )
-        for organization, address, refused_at, until in found[:limit]
-    )
-    last = (listed[-1].organization, listed[-1].address) if len(found) > limit else None
-    return filing.SuppressionPage(suppressions=listed, following=last)
+    return values.to_suppression_page(found, limit)
 
 
 async def clear(
@@ -114,15 +106,3 @@ async def clear(
     """Forget refusals; return of how many addresses. See `filing.FilingQueue`."""
     wanted = None if addresses is None else [suppressions.normalized(address) for address in addresses]
     return int(await session.fetchval(_CLEAR, namespace_uid, organization, wanted))
-
-
-def _known(row: Sequence[Any] | None) -> suppressions.RefusedAddress | None:
-    if row is None:
-        return None
-    refusals, notification, refused_at, until = row
-    return suppressions.RefusedAddress(
-        refusals=refusals,
-        notification=notification,
-        refused_at=values.from_micros(refused_at),
-        until=values.from_micros(until),
-    )

@@ -15,7 +15,7 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import crashes
-from mailtier.sender.storage import values
+from mailtier.sender.storage import reporting, values
 from mailtier.sender.storage.postgres import committing, connections, settling
 from mailtier.telemetry import logs
 
@@ -209,7 +209,7 @@ async def _retire(session: connections.DatabaseSession, gone: Sequence[Sequence[
     """Answer the notes of senders whose rows this transaction removed."""
     numbers = [number for (number,) in gone]
     while numbers and (rows := await session.fetch(_NOTES, numbers, _AT_ONCE)):
-        attempts: list[settling.SettledAttempt] = []
+        attempts: list[reporting.ReportedOutcome] = []
         for recipient, serial, snapshot, accepted, state, doubts, category, accepted_at, expires_at in rows:
             if state is None:
                 continue
@@ -223,7 +223,7 @@ async def _retire(session: connections.DatabaseSession, gone: Sequence[Sequence[
                 expires_at=values.from_micros(expires_at),
             )
             answers = crashes.answer(note, found, now=rules.now(), in_doubt=rules.in_doubt)
-            attempts += [settling.SettledAttempt(outcome=answer, note=note) for answer in answers]
+            attempts += [reporting.ReportedOutcome(outcome=answer, note=note) for answer in answers]
         if attempts:
             for error in await settling.settle(session, attempts, keep_failed=rules.keep_failed):
                 if error is not None:

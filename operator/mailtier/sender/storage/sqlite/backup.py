@@ -17,7 +17,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.queueing import restoring
-from mailtier.sender.storage import volume
+from mailtier.sender.storage import reporting, volume
 from mailtier.sender.storage.sqlite import embedded, memories, schema, settling
 
 _RECOVERY: Final = vocabulary.Category.PASSWORD_RECOVERY.value
@@ -148,7 +148,7 @@ def _complete(copy: pathlib.Path, now: dt.datetime) -> None:
     ):
         while waiting := _waiting_recoveries(connection):
             connection.execute("BEGIN IMMEDIATE")
-            reports = [settling.ReportedOutcome(outcome=_not_here(number, now), note=None) for number in waiting]
+            reports = [reporting.ReportedOutcome(outcome=_not_here(number, now), note=None) for number in waiting]
             for error in settling.settle(connection, reports, keep_failed=dt.timedelta(0)):
                 if error is not None:
                     raise error

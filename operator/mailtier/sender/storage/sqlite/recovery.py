@@ -5,6 +5,7 @@ import sqlite3
 
 from mailtier.api import vocabulary
 from mailtier.sender.queueing import crashes
+from mailtier.sender.storage import reporting
 from mailtier.sender.storage.sqlite import rows, settling
 
 
@@ -36,7 +37,7 @@ def answer(
     answers = crashes.answer(note, found, now=now, in_doubt=in_doubt)
     for error in settling.settle(
         connection,
-        [settling.ReportedOutcome(outcome=answer, note=note) for answer in answers],
+        [reporting.ReportedOutcome(outcome=answer, note=note) for answer in answers],
         keep_failed=keep_failed,
     ):
         if error is not None:

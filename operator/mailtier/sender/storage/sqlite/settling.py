@@ -1,7 +1,6 @@
 """Storing what became of recipients, and wiping payloads once nobody needs them, as `queueing.settlements` has it."""
 
 import collections
-import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -10,42 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.queueing import crashes, settlements
+from mailtier.sender.queueing import settlements
+from mailtier.sender.storage import reporting
 from mailtier.sender.storage.sqlite import changes, rows, suppressions
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ReportedOutcome:
-    """An outcome that was reported.
-
-    Attributes:
-        note: What is noted of the attempt; it is answered with this.
-    """
-
-    outcome: ports.Outcome
-    note: crashes.Note | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Home:
-    """Where a recipient belongs."""
-
-    notification: int
-    namespace_uid: str
-    from_object: bool
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Settled:
-    """A report that is stored, and what follows from it."""
-
-    report: ReportedOutcome
-    home: _Home
-    settlement: settlements.Settlement
-
-
 def settle(
-    connection: sqlite3.Connection, reports: Sequence[ReportedOutcome], *, keep_failed: dt.timedelta
+    connection: sqlite3.Connection, reports: Sequence[reporting.ReportedOutcome], *, keep_failed: dt.timedelta
 ) -> Sequence[Exception | None]:
     """Store outcomes in their order in the transaction that is open; the last final one wipes a notification's payload.
 
@@ -62,7 +32,7 @@ def settle(
     stored, homes = _read(connection, {report.outcome.recipient_number for report in reports})
     found = settlements.settle_all(stored, [report.outcome for report in reports], keep_failed=keep_failed)
     settled = [
-        _Settled(report=report, home=homes[report.outcome.recipient_number], settlement=settlement)
+        reporting.SettledReport(report=report, home=homes[report.outcome.recipient_number], settlement=settlement)
         for report, settlement in zip(reports, found, strict=True)
         if isinstance(settlement, settlements.Settlement)
     ]
@@ -91,10 +61,10 @@ def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) 
 
 def _read(
     connection: sqlite3.Connection, recipients: Iterable[int]
-) -> tuple[dict[int, settlements.StoredRecipient], dict[int, _Home]]:
+) -> tuple[dict[int, settlements.StoredRecipient], dict[int, reporting.RecipientHome]]:
     """Return what rows of recipients and of their notifications say before outcomes are stored."""
     stored: dict[int, settlements.StoredRecipient] = {}
-    homes: dict[int, _Home] = {}
+    homes: dict[int, reporting.RecipientHome] = {}
     # CROSS JOIN: in this order, each by its number.
     found = connection.execute(
         "SELECT r.number, r.state, n.category, n.number, n.unfinished, n.failed, n.payload_bytes, n.namespace_uid, "
@@ -111,11 +81,13 @@ def _read(
             failed=failed,
             payload_bytes=payload_bytes,
         )
-        homes[number] = _Home(notification=notification, namespace_uid=namespace_uid, from_object=bool(from_object))
+        homes[number] = reporting.RecipientHome(
+            notification=notification, namespace_uid=namespace_uid, from_object=bool(from_object)
+        )
     return stored, homes
 
 
-def _columns(settled: _Settled) -> tuple[object, ...]:
+def _columns(settled: reporting.SettledReport) -> tuple[object, ...]:
     outcome, note, settlement = settled.report.outcome, settled.report.note, settled.settlement
     return (
         outcome.state.value,
@@ -132,7 +104,7 @@ def _columns(settled: _Settled) -> tuple[object, ...]:
     )
 
 
-def _store_failures(connection: sqlite3.Connection, settled: Sequence[_Settled]) -> None:
+def _store_failures(connection: sqlite3.Connection, settled: Sequence[reporting.SettledReport]) -> None:
     """Store what attempts met; where one met nothing, what is stored of an earlier one stays."""
     outcomes = (each.report.outcome for each in settled)
     connection.executemany(
@@ -145,7 +117,7 @@ def _store_failures(connection: sqlite3.Connection, settled: Sequence[_Settled])
     )
 
 
-def _tell(connection: sqlite3.Connection, settled: Sequence[_Settled]) -> None:
+def _tell(connection: sqlite3.Connection, settled: Sequence[reporting.SettledReport]) -> None:
     """Make what came as objects news in the feed."""
     for notification in dict.fromkeys(each.home.notification for each in settled if each.home.from_object):
         connection.execute(
@@ -153,7 +125,7 @@ def _tell(connection: sqlite3.Connection, settled: Sequence[_Settled]) -> None:
         )
 
 
-def _finish(connection: sqlite3.Connection, final: Sequence[_Settled]) -> None:
+def _finish(connection: sqlite3.Connection, final: Sequence[reporting.SettledReport]) -> None:
     """Count what has its end, and wipe what nobody needs any more (R11)."""
     last = [each for each in final if each.settlement.keep_until is not None]
     # The row stays (schema's docstring says why).
@@ -188,7 +160,7 @@ def _finish(connection: sqlite3.Connection, final: Sequence[_Settled]) -> None:
     )
 
 
-def _ends(last: Sequence[_Settled], ended: collections.Counter[int]) -> Iterator[tuple[object, ...]]:
+def _ends(last: Sequence[reporting.SettledReport], ended: collections.Counter[int]) -> Iterator[tuple[object, ...]]:
     """Yield the columns of notifications that are finished, and take them out of those that are not."""
     for each in last:
         keep_until, payload_until = each.settlement.keep_until, each.settlement.keep_payload_until

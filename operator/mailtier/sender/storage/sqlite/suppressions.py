@@ -10,7 +10,7 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.sender import filing, ports
 from mailtier.sender.queueing import suppressions
-from mailtier.sender.storage.sqlite import rows
+from mailtier.sender.storage import values
 
 JOIN: Final = f"""
     LEFT JOIN suppressions x ON x.namespace_uid = n.namespace_uid AND x.organization = n.organization
@@ -61,19 +61,9 @@ def read_page(
         "SELECT organization, address, refused_at, until FROM suppressions "
         "WHERE namespace_uid = ? AND (organization, address) > (?, ?) AND refusals >= ? AND until > ? "
         "ORDER BY organization, address LIMIT ?",
-        (namespace_uid, *after, suppressions.REFUSALS, rows.to_micros(now), limit + 1),
+        (namespace_uid, *after, suppressions.REFUSALS, values.to_micros(now), limit + 1),
     ).fetchall()
-    listed = tuple(
-        filing.Suppression(
-            organization=organization,
-            address=address,
-            refused_at=rows.from_micros(refused_at),
-            until=rows.from_micros(until),
-        )
-        for organization, address, refused_at, until in found[:limit]
-    )
-    last = (listed[-1].organization, listed[-1].address) if len(found) > limit else None
-    return filing.SuppressionPage(suppressions=listed, following=last)
+    return values.to_suppression_page(found, limit)
 
 
 def clear(
@@ -94,14 +84,14 @@ def count(connection: sqlite3.Connection, *, now: dt.datetime) -> int:
     """Return to how many addresses nothing is sent."""
     (found,) = connection.execute(
         "SELECT count(*) FROM suppressions WHERE refusals >= ? AND until > ?",
-        (suppressions.REFUSALS, rows.to_micros(now)),
+        (suppressions.REFUSALS, values.to_micros(now)),
     ).fetchone()
     return int(found)
 
 
 def sweep(connection: sqlite3.Connection, *, now: dt.datetime) -> None:
     """Forget what is over."""
-    connection.execute("DELETE FROM suppressions WHERE until <= ?", (rows.to_micros(now),))
+    connection.execute("DELETE FROM suppressions WHERE until <= ?", (values.to_micros(now),))
 
 
 def _read(connection: sqlite3.Connection, recipient: int) -> _Refused:
@@ -126,22 +116,10 @@ def _count(connection: sqlite3.Connection, refused: _Refused, at: dt.datetime) -
         "WHERE namespace_uid = ? AND organization = ? AND address = ?",
         key,
     ).fetchone()
-    known = suppressions.after(_known(row), notification=refused.notification, at=at)
+    known = suppressions.after(values.to_refused_address(row), notification=refused.notification, at=at)
     connection.execute(
         "INSERT OR REPLACE INTO suppressions "
         "(namespace_uid, organization, address, refusals, notification, refused_at, until) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*key, known.refusals, known.notification, rows.to_micros(known.refused_at), rows.to_micros(known.until)),
-    )
-
-
-def _known(row: tuple[int, int, int, int] | None) -> suppressions.RefusedAddress | None:
-    if row is None:
-        return None
-    refusals, notification, refused_at, until = row
-    return suppressions.RefusedAddress(
-        refusals=refusals,
-        notification=notification,
-        refused_at=rows.from_micros(refused_at),
-        until=rows.from_micros(until),
+        (*key, known.refusals, known.notification, values.to_micros(known.refused_at), values.to_micros(known.until)),
     )

@@ -12,7 +12,7 @@ from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.between import requests as requests_port
 from mailtier.sender.queueing import noted, restoring
-from mailtier.sender.storage import claim_book, journal
+from mailtier.sender.storage import claim_book, journal, reporting
 from mailtier.sender.storage.sqlite import (
     changes,
     claims,
@@ -116,12 +116,12 @@ class DeliveryHalf(half.Half):
         return stored
 
     def _settle(self, outcome: ports.Outcome) -> asyncio.Future[None]:
-        report = settling.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
+        report = reporting.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
         return self._writer.submit_item(
             self._settling, report, essential=True, committed=functools.partial(self._note_settled, report)
         )
 
-    def _note_settled(self, report: settling.ReportedOutcome) -> None:
+    def _note_settled(self, report: reporting.ReportedOutcome) -> None:
         if report.note is not None:
             self._journal.settle(report.note)
         if report.outcome.due_at is None:
