@@ -13,6 +13,7 @@ from mailtier.sender import ports
 from mailtier.sender.storage.postgres import shared_queue
 
 _S = vocabulary.RecipientState
+_LEASE = dt.timedelta(seconds=15)
 _Open = collections.abc.Callable[..., collections.abc.Awaitable[shared_queue.SharedQueue]]
 
 
@@ -22,8 +23,9 @@ async def open_half_of_one() -> collections.abc.AsyncIterator[_Open]:
     dsn = await asyncio.to_thread(postgres.new_database)
     async with contextlib.AsyncExitStack() as stack:
 
-        async def open_half(*, only_takes_in: bool) -> shared_queue.SharedQueue:
-            options = shared_queue.SharedOptions(dsn=lambda: dsn, name="" if only_takes_in else "sender-0")
+        async def open_half(*, only_takes_in: bool, lease: dt.timedelta = _LEASE) -> shared_queue.SharedQueue:
+            name = "" if only_takes_in else "sender-0"
+            options = shared_queue.SharedOptions(dsn=lambda: dsn, name=name, lease=lease)
             opened = await shared_queue.open_queue(options, now=queues.Clock(), only_takes_in=only_takes_in)
             stack.push_async_callback(opened.close)
             return opened
@@ -73,3 +75,32 @@ async def test_an_intake_delivers_nothing(open_half: _Open) -> None:
         await intake.note_dot(number, queues.SNAPSHOT)
     with pytest.raises(RuntimeError, match="delivers nothing"):
         await intake.settle([queues.outcome(number, _S.ACCEPTED)])
+
+
+async def test_no_dot_leaves_late_in_a_lease(open_half: _Open) -> None:
+    """A sender that cannot renew notes dots at first, none in the last third, and ends with its lease (R4)."""
+    delivery = await open_half(only_takes_in=False, lease=dt.timedelta(seconds=3))
+    _, (recipient_number,) = await queues.put(delivery)
+    # As where the database does not hear of it any more: only renewing stops.
+    await delivery._tenure.abandon()
+    await delivery._tenure.renew()
+    await delivery.note_dot(recipient_number, queues.SNAPSHOT)
+
+    async def is_refused() -> bool:
+        try:
+            await delivery.note_dot(recipient_number, queues.SNAPSHOT)
+        except OSError as error:
+            return "the lease on what is delivered ends soon" in str(error)
+        return False
+
+    await wait.until_async(is_refused, within_seconds=10, why="no dot may leave")
+    assert not delivery._tenure.lost.is_set()
+
+    async def is_over() -> bool:
+        try:
+            await queues.look(delivery)
+        except ports.StorageBrokenError:
+            return True
+        return False
+
+    await wait.until_async(is_over, within_seconds=10, why="the lease is over")
