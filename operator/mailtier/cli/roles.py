@@ -12,8 +12,8 @@ from mailtier.sender import app, ports
 from mailtier.sender.intake.http import certificates
 from mailtier.sender.roles import options
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.postgres import connections
-from mailtier.sender.storage.postgres import schema as tables
+from mailtier.sender.storage.postgres.database import connections
+from mailtier.sender.storage.postgres.database import schema as tables
 from mailtier.sender.storage.sqlite import schema
 from mailtier.telemetry import tasks
 

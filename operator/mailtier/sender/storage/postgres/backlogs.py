@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from mailtier.sender import ports
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 # In one order, so that two who hold several do not wait for one another. Who removes an empty one waits for these.
 _HOLD: Final = """

@@ -12,7 +12,8 @@ from typing import Final, TypeAlias
 
 from mailtier.api import feed
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections, records
+from mailtier.sender.storage.postgres import records
+from mailtier.sender.storage.postgres.database import connections
 
 _Change: TypeAlias = tuple[int, feed.Taken | feed.Probe]
 

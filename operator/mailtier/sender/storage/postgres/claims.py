@@ -7,7 +7,9 @@ from typing import Final
 
 from mailtier.sender import ports
 from mailtier.sender.storage import claim_book, values
-from mailtier.sender.storage.postgres import backlogs, connections, suppressions
+from mailtier.sender.storage.postgres import backlogs
+from mailtier.sender.storage.postgres.database import connections
+from mailtier.sender.storage.postgres.outcomes import suppressions
 
 # Each state by the index, already in order; what is not wanted is not looked at.
 _OF_STATE: Final = """

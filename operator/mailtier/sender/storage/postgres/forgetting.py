@@ -8,8 +8,10 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.sender.queueing import quotas, retention
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections, suppressions, usage
+from mailtier.sender.storage.postgres import usage
+from mailtier.sender.storage.postgres.database import connections
 from mailtier.sender.storage.postgres.failed import kept
+from mailtier.sender.storage.postgres.outcomes import suppressions
 
 # Locked ones are somebody else's for the moment, and are chosen another time.
 _PAST: Final = """

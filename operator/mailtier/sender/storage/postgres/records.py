@@ -7,7 +7,7 @@ from typing import Any, Final
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 _RECIPIENTS: Final = """
     SELECT notification, address, state, reason, message, attempts, changed_at, failure_scope, failure_phase,

@@ -13,25 +13,11 @@ from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import crashes, payloads, restoring, retention
 from mailtier.sender.storage import claim_book, reporting, values
-from mailtier.sender.storage.postgres import (
-    backlogs,
-    bell,
-    between_rows,
-    changes,
-    claims,
-    committing,
-    connections,
-    forgetting,
-    notes,
-    records,
-    ringing,
-    schema,
-    settling,
-    snapshots,
-    taking_in,
-    tenure,
-)
+from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetting, records, taking_in
+from mailtier.sender.storage.postgres.database import committing, connections, schema
 from mailtier.sender.storage.postgres.failed import filed_rows, kept
+from mailtier.sender.storage.postgres.outcomes import notes, settling, snapshots
+from mailtier.sender.storage.postgres.senders import bell, between_rows, ringing, tenure
 
 _PURGE_NOTIFICATIONS: Final = 200
 """Between two of these commits, others have their turn."""

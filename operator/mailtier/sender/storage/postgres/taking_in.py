@@ -10,7 +10,8 @@ from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import quotas, repeats
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import backlogs, changes, connections, forgetting, numbering, usage
+from mailtier.sender.storage.postgres import backlogs, changes, forgetting, usage
+from mailtier.sender.storage.postgres.database import connections, numbering
 
 Verdict: TypeAlias = ports.Enqueued | ports.Unqueued
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.sender.queueing import quotas
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 _HOLD: Final = """
     SELECT namespace_uid, messages, payload_bytes, stored_bytes FROM mailtier.usage

@@ -8,8 +8,9 @@ from mailtier.sender import filing, ports
 from mailtier.sender.queueing import restoring
 from mailtier.sender.queueing import suppressions as rules
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import committing, connections, suppressions
+from mailtier.sender.storage.postgres.database import committing, connections
 from mailtier.sender.storage.postgres.failed import kept, listing, resending
+from mailtier.sender.storage.postgres.outcomes import suppressions
 
 
 class FilingTables:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from mailtier.sender.queueing import quotas
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections, usage
+from mailtier.sender.storage.postgres import usage
+from mailtier.sender.storage.postgres.database import connections
 
 _FOREVER: Final = 2**63 - 1
 _AT_ONCE: Final = 200

@@ -6,7 +6,8 @@ from typing import Any, Final
 from mailtier.api import feed, vocabulary
 from mailtier.sender import filing, ports
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections, records
+from mailtier.sender.storage.postgres import records
+from mailtier.sender.storage.postgres.database import connections
 
 _LOOKED_AT: Final = 5_000
 """Notifications that one page looks at: a database has other things to do."""

@@ -9,7 +9,8 @@ from mailtier.mail import states
 from mailtier.sender import filing, ports
 from mailtier.sender.queueing import quotas
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import backlogs, changes, connections, usage
+from mailtier.sender.storage.postgres import backlogs, changes, usage
+from mailtier.sender.storage.postgres.database import connections
 from mailtier.sender.storage.postgres.failed import kept
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from mailtier.sender import ports
 from mailtier.sender.between import displays, requests
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import committing, connections
+from mailtier.sender.storage.postgres.database import committing, connections
 
 _FORGOTTEN_AFTER: Final = dt.timedelta(minutes=10)
 """An asker that ended without a word withdraws nothing; none waits for so long."""

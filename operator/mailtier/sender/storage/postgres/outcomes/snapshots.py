@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from mailtier.sender import ports
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 _STORE: Final = """
     INSERT INTO mailtier.snapshots (digest, settings, used_at) VALUES ($1, $2, now())

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 _LOCK: Final = 0x6D61696C
 """Of the database's advisory locks, held while the tables change."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailtier.sender.queueing import crashes
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 _LATE_SECONDS: Final = 0.05
 """An acceptance is noted where its outcome is not stored within this time, which stores it as well."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from mailtier.sender import ports
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 from mailtier.telemetry import logs, metrics
 
 _Item = TypeVar("_Item")

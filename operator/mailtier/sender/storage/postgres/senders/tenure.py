@@ -16,7 +16,8 @@ from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import crashes
 from mailtier.sender.storage import reporting, values
-from mailtier.sender.storage.postgres import committing, connections, settling
+from mailtier.sender.storage.postgres.database import committing, connections
+from mailtier.sender.storage.postgres.outcomes import settling
 from mailtier.telemetry import logs
 
 LEASE: Final = dt.timedelta(seconds=15)

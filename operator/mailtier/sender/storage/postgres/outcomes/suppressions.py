@@ -8,7 +8,7 @@ from mailtier.api import vocabulary
 from mailtier.sender import filing, ports
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 JOIN: Final = f"""
     LEFT JOIN mailtier.suppressions x ON x.namespace_uid = n.namespace_uid AND x.organization = n.organization

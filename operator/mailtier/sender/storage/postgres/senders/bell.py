@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 from mailtier.telemetry import logs
 
 _LOOK_SECONDS: Final = 1.0

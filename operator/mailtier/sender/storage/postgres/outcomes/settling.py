@@ -8,7 +8,9 @@ from typing import Any, Final
 from mailtier.api import vocabulary
 from mailtier.sender.queueing import quotas, settlements
 from mailtier.sender.storage import reporting, values
-from mailtier.sender.storage.postgres import changes, connections, suppressions, usage
+from mailtier.sender.storage.postgres import changes, usage
+from mailtier.sender.storage.postgres.database import connections
+from mailtier.sender.storage.postgres.outcomes import suppressions
 
 # Notifications first, in the order of their numbers: whoever else changes them or their recipients does the same.
 _HOLD: Final = """

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.storage import values
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 from mailtier.telemetry import logs
 
 _CHANNEL: Final = "mailtier_pending"

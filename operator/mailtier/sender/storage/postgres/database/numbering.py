@@ -1,6 +1,6 @@
 """Numbers of notifications and recipients: taken from the database in blocks, and never given twice."""
 
-from mailtier.sender.storage.postgres import connections
+from mailtier.sender.storage.postgres.database import connections
 
 
 class NumberBlocks:

@@ -1,0 +1,1 @@
+"""The database: connections, transactions that are tried again, tables, numbers."""

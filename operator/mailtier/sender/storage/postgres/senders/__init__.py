@@ -1,0 +1,1 @@
+"""The senders of one database: who is there, and what they tell each other."""
