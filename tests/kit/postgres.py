@@ -223,7 +223,7 @@ def _make_template(folder: pathlib.Path) -> None:
     _sql(server, f"CREATE DATABASE {_TEMPLATE}")
 
     # Not at the top: the kit's other parts do without the sender.
-    from mailtier.sender.storage.postgres import connections, schema  # noqa: PLC0415
+    from mailtier.sender.storage.postgres.database import connections, schema  # noqa: PLC0415
 
     async def prepare() -> None:
         pool = connections.Connections(lambda: server.dsn(_TEMPLATE))
