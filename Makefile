@@ -20,7 +20,7 @@ help: ## List the targets.
 demo: $(SYNCED) ## From kubectl apply to a delivered mail, on real parts. CONTEXT=name uses an existing cluster.
 	@$(RUN) -m demo $(if $(CONTEXT),--context $(CONTEXT))
 
-test: $(SYNCED) $(OTHERS) ## The tests but their long forms, step by step, each within its budget of minutes.
+test: $(SYNCED) $(OTHERS) ## The tests but their long forms, step by step, within 75 minutes.
 	@$(RUN) -m kit.steps test
 
 test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.

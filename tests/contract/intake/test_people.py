@@ -277,10 +277,14 @@ async def test_who_did_what_is_logged(
     person = _Person(client, organization, stage, "update")
     id_ = (await client.post(organization, intake.ALERT)).document["id"]
     await person.act("drop", id_, "nothing")
+    await person.act("retry", id_)
     await person.ask("POST", "/organizations/default:release")
+    await person.ask("POST", "/suppressions:clear", {"addresses": ["nobody@example.com"]})
     lines = [json.loads(line) for line in sender.log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
     account = f"system:serviceaccount:{organization.namespace}:person-update"
-    (dropped, released) = [line for line in lines if line.get("caller") == account]
+    (dropped, retried, released, cleared) = [line for line in lines if line.get("caller") == account]
     assert dropped["namespace"] == organization.namespace
     assert set(dropped["ids"]) <= {id_}
+    assert (retried["event"], retried["ids"]) == ("notifications are sent again", [])
     assert released["organization"] == f"{organization.namespace}/default"
+    assert (cleared["namespace"], cleared["cleared"]) == (organization.namespace, 0)

@@ -32,12 +32,15 @@ async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Ser
     """Through a storm of faults each recipient is accepted, and was seen twice only where it was in doubt (R4)."""
     chance = random.Random(seed)  # noqa: S311 - a storm that can be repeated.
     server = await serve()
+    at_dots = 0
     for _ in range(40):
-        server.script.on(chance.choice(_COMMANDS), chance.choice(_MISCHIEF), skip=chance.randrange(4), times=1)
-    at = sending.endpoint(server)
+        at = chance.choice(_COMMANDS)
+        at_dots += at == smtpd.DOT
+        server.script.on(at, chance.choice(_MISCHIEF), skip=chance.randrange(4), times=1)
+    endpoint = sending.endpoint(server)
     total = dt.timedelta(seconds=2)
     everyone = [
-        sender.settings.put(sending.settings(f"team-{number}", at, session=total, envelope=total, message=total))
+        sender.settings.put(sending.settings(f"team-{number}", endpoint, session=total, envelope=total, message=total))
         for number in range(5)
     ]
     age = dt.timedelta(days=3)
@@ -54,9 +57,13 @@ async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Ser
     bodies = {message.message_id: message.data for message in server.messages}
     # In doubt three times is a failure of its own; everything else is delivered in the end.
     assert set(states) <= {_S.ACCEPTED, _S.FAILED}
+    reasons = collections.Counter([(await sender.reasons(of, each))[0] for of, each in sent])
+    assert states[_S.FAILED] == reasons["InDoubt"]
     assert len(copies) >= states[_S.ACCEPTED]
     assert all(message.data == bodies[message.message_id] for message in server.messages)
     assert max(copies.values()) <= 3
+    # Twice only where it was in doubt, which takes a fault at its dot.
+    assert len(server.messages) - len(copies) <= at_dots
     assert server.peak_connections <= 3
     assert [transcript.violations for transcript in server.transcripts if transcript.violations] == []
 

@@ -55,6 +55,26 @@ def test_what_shows_that_nothing_is_lost_runs_once(tmp_path: pathlib.Path, monke
     assert _run(tmp_path, monkeypatch, _ONCE, may_repeat=True) == ("failed with status 1", ())
 
 
+def test_all_tests_have_75_minutes() -> None:
+    """CI has 90, and real pods are to come."""
+    assert steps.budget("test") <= 75
+
+
+def test_a_suite_that_is_too_slow_has_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A step may take what another one leaves, and is named; more than all have fails."""
+    takes = {"quick": 30.0, "slow": 80.0}
+    monkeypatch.setitem(steps.SUITES, "check", tuple(steps.Step(name=name, command=(), minutes=1) for name in takes))
+    monkeypatch.setattr(steps, "run_part", lambda step: [(step, (takes[step.name], "", ()))])
+    monkeypatch.setattr("sys.argv", ["steps", "check"])
+    assert steps.main() == 0
+    assert "over its budget" in capsys.readouterr().out
+    takes["slow"] = 100.0
+    assert steps.main() == 1
+    assert "took longer than its 2 minutes" in capsys.readouterr().out
+
+
 def test_parts_run_at_the_same_time(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

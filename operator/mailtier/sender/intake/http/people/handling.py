@@ -125,21 +125,23 @@ class People:
             body = await self._bodies.read(namespace, request.read)
         named = asking.ids(body)
         results = list[dict[str, Any]]()
-        with await self.turn(namespace):
-            try:
+        try:
+            with await self.turn(namespace):
                 async with asyncio.timeout(_ACT_SECONDS):
                     with open_answers.answered():
                         for id_ in named:
                             results.append(await _result(id_, act(namespace, id_)))
-            except TimeoutError:
-                raise problems.HttpProblem(
-                    problems.UNAVAILABLE,
-                    "the queue did not answer in time, so that nobody knows what of it was done; look at the list, and"
-                    " send the request again",
-                    headers={"Retry-After": str(_AGAIN_SECONDS)},
-                ) from None
-        done = [result["id"] for result in results if result["status"] == _DONE]
-        _log.info(told, caller=caller.username, namespace=namespace, ids=done, refused=len(named) - len(done))
+        except TimeoutError:
+            raise problems.HttpProblem(
+                problems.UNAVAILABLE,
+                "the queue did not answer in time, so that nobody knows what of it was done; look at the list, and"
+                " send the request again",
+                headers={"Retry-After": str(_AGAIN_SECONDS)},
+            ) from None
+        finally:
+            # Also of what was broken off: somebody did it.
+            done = [result["id"] for result in results if result["status"] == _DONE]
+            _log.info(told, caller=caller.username, namespace=namespace, ids=done, left=len(named) - len(done))
         return web.json_response({"results": results})
 
     def _document(self, record: ports.Record) -> dict[str, Any]:
