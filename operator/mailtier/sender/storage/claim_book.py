@@ -24,6 +24,10 @@ class ClaimBook:
         """Return all recipients that are claimed."""
         return frozenset(self._backlogs)
 
+    def lanes(self) -> AbstractSet[ports.LaneKey]:
+        """Return the organizations of which something is claimed."""
+        return {backlog.lane for backlog in self._recipients}
+
     def add(self, claimed: Iterable[ports.Pending]) -> None:
         """Note claims."""
         for each in claimed:

@@ -15,7 +15,7 @@ _HOLD: Final = """
     )
     ORDER BY number FOR KEY SHARE
 """
-_FIND: Final = _HOLD.replace("ORDER BY number FOR KEY SHARE", "")
+_FIND: Final = _HOLD.replace("ORDER BY number FOR KEY SHARE", "").replace("category FROM", "category, owner FROM")
 _ADD: Final = """
     INSERT INTO mailtier.backlogs (namespace_uid, namespace, organization, category)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
@@ -36,18 +36,21 @@ _ALL: Final = """
 async def hold(session: connections.DatabaseSession, keys: Iterable[ports.BacklogKey]) -> dict[ports.BacklogKey, int]:
     """Return the numbers of backlogs, which are made where they are missing; none is removed in this transaction."""
     wanted = sorted(set(keys))
-    columns = _columns(wanted)
-    found = _numbers(await session.fetch(_HOLD, *columns))
+    of_wanted = columns(wanted)
+    found = _numbers(await session.fetch(_HOLD, *of_wanted))
     while len(found) < len(wanted):
         # Those that others make at the same time are seen by the next look.
-        await session.execute(_ADD, *_columns([key for key in wanted if key not in found]))
-        found = _numbers(await session.fetch(_HOLD, *columns))
+        await session.execute(_ADD, *columns([key for key in wanted if key not in found]))
+        found = _numbers(await session.fetch(_HOLD, *of_wanted))
     return found
 
 
-async def find(session: connections.DatabaseSession, keys: Iterable[ports.BacklogKey]) -> dict[ports.BacklogKey, int]:
-    """Return the numbers of those backlogs that there are."""
-    return _numbers(await session.fetch(_FIND, *_columns(list(keys))))
+async def find(
+    session: connections.DatabaseSession, keys: Iterable[ports.BacklogKey]
+) -> dict[ports.BacklogKey, tuple[int, int | None]]:
+    """Return the numbers of those backlogs that there are, and of their owners; None for nobody."""
+    rows = await session.fetch(_FIND, *columns(list(keys)))
+    return {values.to_key(*key): (number, owner) for number, *key, owner in rows}
 
 
 async def read_all(session: connections.DatabaseSession) -> Mapping[ports.BacklogKey, int]:
@@ -55,7 +58,8 @@ async def read_all(session: connections.DatabaseSession) -> Mapping[ports.Backlo
     return {values.to_key(*key): due_at for *key, due_at in await session.fetch(_ALL)}
 
 
-def _columns(keys: Sequence[ports.BacklogKey]) -> tuple[list[str], ...]:
+def columns(keys: Sequence[ports.BacklogKey]) -> tuple[list[str], ...]:
+    """Return what names backlogs, column by column."""
     return (
         [key.lane.namespace_uid for key in keys],
         [key.lane.namespace for key in keys],

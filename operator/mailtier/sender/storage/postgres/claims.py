@@ -46,32 +46,52 @@ _PENDING: Final = """
 """
 _EXPIRED: Final = f"""
     {_PENDING}
-    FROM mailtier.notifications n JOIN mailtier.recipients r ON r.notification = n.number
-    WHERE n.unfinished > 0 AND n.expires_at <= $1 AND r.due_at IS NOT NULL
+    FROM mailtier.notifications n
+    JOIN mailtier.recipients r ON r.notification = n.number
+    JOIN mailtier.backlogs b ON b.number = r.backlog
+    WHERE n.unfinished > 0 AND n.expires_at <= $1 AND r.due_at IS NOT NULL AND b.owner = $3
     ORDER BY n.expires_at, r.number LIMIT $2
 """  # Columns of ours.
+_EXPIRED_OF_NOBODY: Final = """
+    SELECT DISTINCT b.namespace_uid, b.namespace, b.organization, b.category
+    FROM mailtier.notifications n
+    JOIN mailtier.recipients r ON r.notification = n.number
+    JOIN mailtier.backlogs b ON b.number = r.backlog
+    WHERE n.unfinished > 0 AND n.expires_at <= $1 AND r.due_at IS NOT NULL AND b.owner IS NULL
+"""
 _NEXT_EXPIRY: Final = "SELECT min(expires_at) FROM mailtier.notifications WHERE unfinished > 0"
 _THESE: Final = f"""
     {_PENDING}
-    FROM mailtier.recipients r JOIN mailtier.notifications n ON n.number = r.notification
-    WHERE r.number = ANY ($1::bigint[]) AND r.due_at IS NOT NULL ORDER BY r.number
+    FROM mailtier.recipients r
+    JOIN mailtier.notifications n ON n.number = r.notification
+    JOIN mailtier.backlogs b ON b.number = r.backlog
+    WHERE r.number = ANY ($1::bigint[]) AND r.due_at IS NOT NULL AND b.owner = $2 ORDER BY r.number
 """  # As above.
+_OF_THESE: Final = """
+    SELECT DISTINCT b.namespace_uid, b.namespace, b.organization, b.category
+    FROM mailtier.recipients r JOIN mailtier.backlogs b ON b.number = r.backlog WHERE r.number = ANY ($1::bigint[])
+"""
 
 
 async def claim(
     session: connections.DatabaseSession,
     demands: Sequence[ports.Demand],
     *,
+    owner: int,
     claimed: Callable[[ports.BacklogKey], AbstractSet[int]],
-) -> ports.Claims:
-    """Return what is there of each demand, without what is claimed already.
+    again_at: dt.datetime,
+) -> tuple[ports.Claims, Sequence[ports.BacklogKey]]:
+    """Return what is there of each demand, without what is claimed already, and which backlogs have other owners.
 
     Args:
         session: Whose statements see one state of the database.
         demands: What is wanted.
+        owner: Whose backlogs are claimed from.
         claimed: Returns the recipients of a backlog that are claimed.
+        again_at: When it may be asked again for what somebody else owns.
     """
-    numbers = await backlogs.find(session, [demand.backlog for demand in demands])
+    rows = await backlogs.find(session, [demand.backlog for demand in demands])
+    numbers = {key: number for key, (number, owned_by) in rows.items() if owned_by == owner}
     wanted = [demand for demand in demands if demand.backlog in numbers]
     taken = [claimed(demand.backlog) for demand in wanted]
     # One more than could be chosen tells what is left.
@@ -88,7 +108,8 @@ async def claim(
     chosen = [_choose(demand, found) for demand, found in zip(wanted, due, strict=True)]
     jobs = iter(await _read(session, [number for part, _ in chosen for number, _ in part]))
     found: list[ports.Claimed] = []
-    next_due: dict[ports.BacklogKey, dt.datetime | None] = {demand.backlog: None for demand in demands}
+    of_others = rows.keys() - numbers.keys()
+    next_due = {demand.backlog: again_at if demand.backlog in of_others else None for demand in demands}
     for demand, (part, left) in zip(wanted, chosen, strict=True):
         own = [next(jobs) for _ in part]
         fitting = list(claim_book.within(own, demand.limit_bytes))
@@ -96,22 +117,34 @@ async def claim(
         # What did not fit is due before what was not chosen.
         first = part[len(fitting)][1] if len(fitting) < len(part) else left
         next_due[demand.backlog] = None if first is None else values.from_micros(first)
-    return ports.Claims(claimed=found, next_due=next_due)
+    return ports.Claims(claimed=found, next_due=next_due), list(of_others)
+
+
+async def expired_of_nobody(session: connections.DatabaseSession, *, now: dt.datetime) -> Sequence[ports.BacklogKey]:
+    """Return the backlogs without an owner in which recipients have reached their max age."""
+    return [values.to_key(*key) for key in await session.fetch(_EXPIRED_OF_NOBODY, values.to_micros(now))]
 
 
 async def claim_expired(
-    session: connections.DatabaseSession, *, now: dt.datetime, limit: int, claimed: AbstractSet[int]
+    session: connections.DatabaseSession, *, owner: int, now: dt.datetime, limit: int, claimed: AbstractSet[int]
 ) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
     """Return recipients whose max age is reached, without what is claimed already, and when the next one's is."""
-    rows = await session.fetch(_EXPIRED, values.to_micros(now), limit + len(claimed))
+    rows = await session.fetch(_EXPIRED, values.to_micros(now), limit + len(claimed), owner)
     found = [values.to_pending(row) for row in rows if row[0] not in claimed][:limit]
     next_at = await session.fetchval(_NEXT_EXPIRY)
     return found, None if next_at is None else values.from_micros(next_at)
 
 
-async def claim_these(session: connections.DatabaseSession, *, recipients: Sequence[int]) -> Sequence[ports.Pending]:
-    """Return those of some recipients that have no final state."""
-    return [values.to_pending(row) for row in await session.fetch(_THESE, recipients)]
+async def backlogs_of(session: connections.DatabaseSession, *, recipients: Sequence[int]) -> Sequence[ports.BacklogKey]:
+    """Return the backlogs that recipients are in."""
+    return [values.to_key(*key) for key in await session.fetch(_OF_THESE, recipients)]
+
+
+async def claim_these(
+    session: connections.DatabaseSession, *, owner: int, recipients: Sequence[int]
+) -> Sequence[ports.Pending]:
+    """Return those of some recipients that have no final state, and are in backlogs of an owner."""
+    return [values.to_pending(row) for row in await session.fetch(_THESE, recipients, owner)]
 
 
 def _choose(demand: ports.Demand, due: Sequence[tuple[int, int]]) -> tuple[Sequence[tuple[int, int]], int | None]:

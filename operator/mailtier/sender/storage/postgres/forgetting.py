@@ -12,6 +12,7 @@ from mailtier.sender.storage.postgres import usage
 from mailtier.sender.storage.postgres.database import connections
 from mailtier.sender.storage.postgres.failed import kept
 from mailtier.sender.storage.postgres.outcomes import suppressions
+from mailtier.sender.storage.postgres.senders import owning
 
 # Locked ones are somebody else's for the moment, and are chosen another time.
 _PAST: Final = """
@@ -140,7 +141,7 @@ async def forget(session: connections.DatabaseSession, chosen: ChosenRecords) ->
 
 
 async def sweep(session: connections.DatabaseSession, *, now: dt.datetime) -> None:
-    """Remove what is over, or nothing names: probe results, refused addresses, backlogs, snapshots."""
+    """Remove what is over, or nothing names: probe results, refused addresses, backlogs, snapshots, rooms."""
     await session.execute(
         "DELETE FROM mailtier.probes WHERE probed_at < $1", values.to_micros(now - retention.PROBES_KEPT)
     )
@@ -149,6 +150,7 @@ async def sweep(session: connections.DatabaseSession, *, now: dt.datetime) -> No
     if empty:
         await session.execute(_REMOVE_BACKLOGS, empty)
     await session.execute(_OLD_SNAPSHOTS, SNAPSHOTS_KEPT)
+    await session.execute(owning.FORGET_ROOMS)
 
 
 async def sweep_usage(session: connections.DatabaseSession) -> None:

@@ -6,7 +6,8 @@ import dataclasses
 import datetime as dt
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, NoReturn
 
 from mailtier.api import feed, vocabulary
@@ -17,7 +18,7 @@ from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetti
 from mailtier.sender.storage.postgres.database import committing, connections, schema
 from mailtier.sender.storage.postgres.failed import filed_rows, kept
 from mailtier.sender.storage.postgres.outcomes import notes, settling, snapshots
-from mailtier.sender.storage.postgres.senders import bell, between_rows, ringing, tenure
+from mailtier.sender.storage.postgres.senders import bell, between_rows, owning, ringing, tenure
 
 _PURGE_NOTIFICATIONS: Final = 200
 """Between two of these commits, others have their turn."""
@@ -25,8 +26,8 @@ _PURGE_NOTIFICATIONS: Final = 200
 _NOBODY: Final = 0
 """The number of no sender."""
 
-_STANDBY: Final = dt.timedelta(seconds=3)
-"""How long a sender that does not deliver waits before it asks again whether it does."""
+_AGAIN: Final = dt.timedelta(seconds=1)
+"""After how long it is asked again for what another sender owns, which may give it up."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,35 +87,25 @@ async def open_queue(
     return SharedQueue(pool, own, rules)
 
 
-class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
+class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.OwningTables):
     """Made by `open_queue`. Its methods are called on the event loop that it was opened on."""
 
     def __init__(self, pool: connections.Connections, own: tenure.Tenure | None, rules: tenure.CrashRules) -> None:
         filed_rows.FilingTables.__init__(self, pool)
         between_rows.BetweenTables.__init__(self, pool)
-        self._own = own
+        owning.OwningTables.__init__(self, pool, own)
         self._keep_failed = rules.keep_failed
         self._now = rules.now
         self._taking = committing.Committer(pool, taking_in.NotificationTables().take, essential=False)
         self._settling = committing.Committer(pool, self._settle_all, essential=True, committed=self._note_settled)
         self._settled = 0
+        self._unsettled: set[asyncio.Future[None]] = set()
         self._notes = notes.Notes(pool, sender=_NOBODY if own is None else own.number)
         self._snapshots = snapshots.Snapshots(pool, monotonic=time.monotonic)
         self._bell = bell.ChannelBell(pool, changes.CHANNEL)
         self._claims = claim_book.ClaimBook()
         # One at a time: what one reads is noted before the next one asks what is claimed.
         self._claiming = asyncio.Lock()
-
-    @property
-    def _tenure(self) -> tenure.Tenure:
-        """This sender's row, which everything needs that delivers.
-
-        Raises:
-            RuntimeError: It is an intake's, which delivers nothing.
-        """
-        if self._own is None:
-            raise RuntimeError("this queue was opened to take in alone, and delivers nothing")
-        return self._own
 
     async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
         """Store a notification, or find the same one; see `ports.Queue`."""
@@ -144,41 +135,68 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         return {key: values.from_micros(due_at) for key, due_at in found.items()}
 
     async def claim(self, demands: Sequence[ports.Demand]) -> ports.Claims:
-        """Claim recipients of backlogs, those first that are due first; none where another sender delivers."""
+        """Claim recipients of backlogs, those first that are due first; none of what another sender owns."""
         self._tenure.require()
-        if not self._tenure.leads:
-            again_at = self._now() + _STANDBY
+        again_at = self._now() + _AGAIN
+        if not self._tenure.may_own:
             return ports.Claims(claimed=(), next_due={demand.backlog: again_at for demand in demands})
         async with self._claiming:
+            await self._own_backlogs(demand.backlog for demand in demands)
             claimed = {demand.backlog: self._claims.of(demand.backlog) for demand in demands}
-            found = await self._pool.read(functools.partial(claims.claim, demands=demands, claimed=claimed.__getitem__))
+            read = functools.partial(
+                claims.claim,
+                demands=demands,
+                owner=self._tenure.number,
+                claimed=claimed.__getitem__,
+                again_at=again_at,
+            )
+            found, of_others = await self._pool.read(read)
+            self._note_not_owned(of_others)
             self._claims.add(each.pending for each in found.claimed)
             return found
 
     async def claim_expired(
         self, *, now: dt.datetime, limit: int
     ) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
-        """Claim recipients without a final state whose max age is reached."""
+        """Claim recipients without a final state whose max age is reached; none of what another sender owns."""
         self._tenure.require()
-        if not self._tenure.leads:
-            return (), now + _STANDBY
+        if not self._tenure.may_own:
+            return (), now + _AGAIN
         async with self._claiming:
-            found, next_at = await self._pool.read(
-                functools.partial(claims.claim_expired, now=now, limit=limit, claimed=self._claims.all())
+            free = await self._pool.read(functools.partial(claims.expired_of_nobody, now=now))
+            await self._own_backlogs(key for key in free if self._is_mine(key.lane))
+            read = functools.partial(
+                claims.claim_expired, owner=self._tenure.number, now=now, limit=limit, claimed=self._claims.all()
             )
+            found, next_at = await self._pool.read(read)
             self._claims.add(found)
             return found, next_at
 
     async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
-        """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
+        """Claim recipients by their numbers; what is final, claimed already, or owned by another is left out."""
         self._tenure.require()
-        if not self._tenure.leads:
+        if not self._tenure.may_own:
             return ()
         async with self._claiming:
             free = [number for number in recipients if number not in self._claims]
-            found = await self._pool.read(functools.partial(claims.claim_these, recipients=free))
+            await self._own_backlogs(await self._pool.read(functools.partial(claims.backlogs_of, recipients=free)))
+            found = await self._pool.read(
+                functools.partial(claims.claim_these, owner=self._tenure.number, recipients=free)
+            )
             self._claims.add(found)
             return found
+
+    async def give_up(self, rooms: Collection[str], lanes: Collection[ports.LaneKey]) -> AbstractSet[ports.LaneKey]:
+        """Own rooms, and the backlogs of organizations, no longer; return those of which something is claimed still."""
+        self._tenure.require()
+        async with self._claiming:
+            # What was reported in this turn of the loop is on its way with the next.
+            await asyncio.sleep(0)
+            if self._unsettled:
+                await asyncio.wait(self._unsettled)
+            claimed = self._claims.lanes() & set(lanes)
+            await self._give_up(rooms, set(lanes) - claimed)
+            return claimed
 
     def release(self, recipients: Iterable[int]) -> None:
         """End claims."""
@@ -205,7 +223,10 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
 
     def _settle(self, outcome: ports.Outcome) -> asyncio.Future[None]:
         attempt = reporting.ReportedOutcome(outcome=outcome, note=self._notes.find(outcome.recipient_number))
-        return self._settling.submit(attempt)
+        storing = self._settling.submit(attempt)
+        self._unsettled.add(storing)
+        storing.add_done_callback(self._unsettled.discard)
+        return storing
 
     async def _settle_all(
         self, session: connections.DatabaseSession, attempts: Sequence[reporting.ReportedOutcome], *, is_again: bool
@@ -299,7 +320,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         return removed
 
     def delivers(self) -> bool:
-        """Return whether this sender is the one that delivers."""
+        """Return whether this sender is the oldest, which does what one alone has to do."""
         return self._own is not None and self._own.leads
 
     async def queued_namespaces(self) -> Sequence[str]:
@@ -315,7 +336,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         return records.to_oldest(await self._pool.fetch(records.OLDEST))
 
     def turn(self) -> asyncio.Event:
-        """Return what is set once this sender delivers."""
+        """Return what is set once this sender is the oldest."""
         return self._tenure.turn
 
     async def announce(self, pending: Sequence[ports.Pending]) -> None:
@@ -336,6 +357,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
         await self._taking.close()
         await self._settling.close()
         await self._bell.close()
+        await self._peers_bell.close()
         with contextlib.suppress(Exception):
             await self._notes.flush()
         try:
@@ -350,4 +372,5 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables):
             if part is not None:
                 await part.abandon()
         await self._bell.close()
+        await self._peers_bell.close()
         self._pool.abandon()

@@ -53,6 +53,7 @@ _BEGIN_READING: Final = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LIM
 _PASSING: Final = ("08", "40", "57", "28", "25006", "53300", "55P03", "0A000")
 _FULL: Final = ("53100",)
 _DAMAGED: Final = ("XX001", "XX002")
+_ORPHAN: Final = ("23503",)
 _MIXED_UP: Final = ("26000", "42P05")
 """A prepared statement that is unknown, or known already."""
 
@@ -104,6 +105,11 @@ def is_full(error: BaseException) -> bool:
 def is_damage(error: BaseException) -> bool:
     """Return whether an error says that tables or indexes are damaged."""
     return _has(error, _DAMAGED)
+
+
+def is_orphan(error: BaseException) -> bool:
+    """Return whether a row was to name another one that is gone."""
+    return _has(error, _ORPHAN)
 
 
 class Connections:

@@ -180,6 +180,25 @@ _TABLES: Final = """
 """
 
 
+_OWNERS: Final = """
+    -- Whether it looks who owns what; those before did not, and the oldest one delivered everything.
+    ALTER TABLE mailtier.senders ADD COLUMN shares boolean NOT NULL DEFAULT false;
+
+    -- Which sender alone connects to a server. Those that nobody owns had an owner not long ago.
+    CREATE TABLE mailtier.rooms (
+        key text COLLATE "C" PRIMARY KEY,
+        owner bigint REFERENCES mailtier.senders ON DELETE SET NULL,
+        changed_at timestamptz NOT NULL
+    );
+    CREATE INDEX rooms_by_owner ON mailtier.rooms (owner) WHERE owner IS NOT NULL;
+    CREATE INDEX rooms_of_nobody ON mailtier.rooms (changed_at) WHERE owner IS NULL;
+
+    -- Which sender alone claims of it; NULL for nobody.
+    ALTER TABLE mailtier.backlogs ADD COLUMN owner bigint REFERENCES mailtier.senders ON DELETE SET NULL;
+    CREATE INDEX backlogs_by_owner ON mailtier.backlogs (owner) WHERE owner IS NOT NULL;
+"""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
     """A step from one version of the tables to the next.
@@ -193,7 +212,10 @@ class Migration:
     runs: int
 
 
-MIGRATIONS: Final[Sequence[Migration]] = (Migration(statements=_TABLES, runs=1),)
+MIGRATIONS: Final[Sequence[Migration]] = (
+    Migration(statements=_TABLES, runs=1),
+    Migration(statements=_OWNERS, runs=1),
+)
 
 VERSION: Final = len(MIGRATIONS)
 """The version of the tables that this program writes."""

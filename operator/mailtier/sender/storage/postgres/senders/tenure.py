@@ -28,22 +28,30 @@ _RENEWALS: Final = 6
 
 _AT_ONCE: Final = 500
 
+CHANNEL: Final = "mailtier_senders"
+TELL: Final = f"SELECT pg_notify('{CHANNEL}', '')"
+"""Tells all senders that one of them came, went, or owns something no longer."""
+
 _ENTER: Final = """
     WITH added AS (
-        INSERT INTO mailtier.senders (name, expires_at) VALUES ($1, clock_timestamp() + $2::interval) RETURNING number
+        INSERT INTO mailtier.senders (name, expires_at, shares)
+        VALUES ($1, clock_timestamp() + $2::interval, true) RETURNING number
     )
     INSERT INTO mailtier.turns (sender, settled) SELECT number, 0 FROM added RETURNING sender
 """
 _RENEW: Final = """
     UPDATE mailtier.senders SET expires_at = clock_timestamp() + $2::interval WHERE number = $1
     RETURNING (SELECT min(number) FROM mailtier.senders) = number,
-        EXISTS (SELECT FROM mailtier.senders WHERE expires_at < clock_timestamp())
+        EXISTS (SELECT FROM mailtier.senders WHERE expires_at < clock_timestamp()),
+        NOT EXISTS (SELECT FROM mailtier.senders WHERE NOT shares)
 """
 # Its next life under the same name needs not wait: where names are given out one by one, as to the pods of a
 # StatefulSet, the earlier one is gone.
 _RETIRE_OVERDUE: Final = """
     DELETE FROM mailtier.senders WHERE expires_at < clock_timestamp() OR name = $1 RETURNING number
 """
+# That they have no owner came with the row of that one.
+_SET_FREE: Final = "UPDATE mailtier.rooms SET changed_at = now() WHERE owner IS NULL"
 _NOTES: Final = """
     SELECT o.recipient, o.serial, o.snapshot, o.accepted, r.state, r.doubts, n.category, n.accepted_at, n.expires_at
     FROM mailtier.notes o
@@ -80,7 +88,7 @@ class Tenure:
 
     Attributes:
         number: Its number: greater than that of every sender before it.
-        turn: Set when it is the one that delivers: it has been here for longest.
+        turn: Set when it has been here for longest: then it does what one sender alone has to do.
         lost: Set when its time is over, or the row is gone; nothing more may be sent.
     """
 
@@ -94,6 +102,7 @@ class Tenure:
         self._lease = lease
         self._until = until
         self._rules = rules
+        self._all_share = False
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -103,11 +112,18 @@ class Tenure:
         """Return the row of a new sender, once what those left behind whose time is over is answered."""
         started = _boottime()
 
-        async def run(session: connections.DatabaseSession) -> int:
+        async def retire(session: connections.DatabaseSession) -> None:
             await _retire(session, await session.fetch(_RETIRE_OVERDUE, name), rules)
-            return int(await session.fetchval(_ENTER, name, lease))
 
-        number = await committing.step(pool, run)
+        async def enter(session: connections.DatabaseSession) -> int:
+            # After one that is entering and cannot be seen yet: the one with the greater number knows of the other.
+            await session.execute("LOCK TABLE mailtier.senders IN SHARE ROW EXCLUSIVE MODE")
+            number = int(await session.fetchval(_ENTER, name, lease))
+            await session.execute(TELL)
+            return number
+
+        await committing.step(pool, retire)
+        number = await committing.step(pool, enter)
         tenure = cls(pool, number, lease=lease, until=started + lease.total_seconds(), rules=rules)
         await tenure.renew()
         tenure._task = asyncio.create_task(tenure._keep(), name="queue-lease")
@@ -115,8 +131,13 @@ class Tenure:
 
     @property
     def leads(self) -> bool:
-        """Whether it delivers; that ends with its time alone."""
+        """Whether it is the oldest; that ends with its time alone."""
         return self.turn.is_set()
+
+    @property
+    def may_own(self) -> bool:
+        """Whether it may own anything: beside one that does not look who owns what, the oldest alone may."""
+        return self._all_share or self.leads
 
     def may_send(self) -> bool:
         """Return whether a final dot may be started now."""
@@ -163,9 +184,9 @@ class Tenure:
             self.lost.set()
             return
         self._until = started + self._lease.total_seconds()
-        ((leads, is_overdue),) = rows
+        ((leads, is_overdue, self._all_share),) = rows
         if leads and not self.leads:
-            _log.info("this sender delivers", sender=self.number)
+            _log.info("this sender is the oldest", sender=self.number)
             self.turn.set()
         if is_overdue:
             await committing.step(self._pool, self._take_over)
@@ -207,8 +228,11 @@ class Tenure:
 
 
 async def _retire(session: connections.DatabaseSession, gone: Sequence[Sequence[int]], rules: CrashRules) -> None:
-    """Answer the notes of senders whose rows this transaction removed."""
+    """Answer the notes of senders whose rows this transaction removed; what they owned nobody owns now."""
     numbers = [number for (number,) in gone]
+    if numbers:
+        await session.execute(_SET_FREE)
+        await session.execute(TELL)
     while numbers and (rows := await session.fetch(_NOTES, numbers, _AT_ONCE)):
         attempts: list[reporting.ReportedOutcome] = []
         for recipient, serial, snapshot, accepted, state, doubts, category, accepted_at, expires_at in rows:
