@@ -115,6 +115,29 @@ async def test_a_backlog_passes_on_once_nothing_of_it_is_claimed(senders: _Sende
     assert await _claim(one) == []
 
 
+async def test_a_backlog_does_not_pass_on_before_its_outcomes(senders: _Senders) -> None:
+    """However long an outcome takes to be stored, until then nobody else is given the recipient as it was (R4)."""
+    one, other = await senders.open("one"), await senders.open("other")
+    _, (number,) = await queues.put(one)
+    assert await _claim(one) == [number]
+    connection = await asyncpg.connect(senders.dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT FROM mailtier.notifications FOR UPDATE")
+            stored = one.settle([queues.outcome(number, _S.DEFERRED)])
+            one.release([number])
+            giving = asyncio.create_task(one.give_up((), [queues.LANE]))
+            for _ in range(5):
+                assert await _claim(other) == []
+            assert not giving.done()
+        assert await giving == set()
+        assert stored.done()
+    finally:
+        await connection.close()
+    (found,) = await queues.unfinished(other)
+    assert found.state is _S.DEFERRED
+
+
 async def test_a_room_is_owned_by_one(senders: _Senders) -> None:
     """Whoever is first has it until it gives it up; then it is told that somebody had it before."""
     one, other = await senders.open("one"), await senders.open("other")
