@@ -1,6 +1,6 @@
-"""What always holds of the embedded queue's file, looked at from outside: by SQL of its own, and none of the program's.
+"""What always holds of what is queued, looked at from outside: by SQL of its own, and none of the program's.
 
-Whoever changes the tables has to think of this one too.
+Whoever changes the tables, of whichever backend, has to think of this one too.
 """
 
 import contextlib
@@ -8,6 +8,7 @@ import pathlib
 import sqlite3
 import typing
 
+from kit import postgres
 from mailtier.sender.queueing import quotas
 
 _FINAL: typing.Final = "('accepted', 'failed', 'expired', 'suppressed')"
@@ -15,6 +16,7 @@ _FAILURES: typing.Final = "('failed', 'expired', 'suppressed')"
 _STATES: typing.Final = "('queued', 'in doubt', 'deferred', 'held', 'accepted', 'failed', 'expired', 'suppressed')"
 
 _VIOLATIONS: typing.Final = {
+    "two notifications have one id": "SELECT min(number) FROM notifications GROUP BY id HAVING count(*) > 1",
     "a recipient has a state that there is not": f"SELECT number FROM recipients WHERE state NOT IN {_STATES}",
     "a recipient is final and due, or neither": (
         f"SELECT number FROM recipients WHERE (state IN {_FINAL}) = (due_at IS NOT NULL)"
@@ -45,10 +47,6 @@ _VIOLATIONS: typing.Final = {
     "a finished notification is not forgotten in time, or an unfinished one is": (
         "SELECT number FROM notifications WHERE (unfinished = 0) <> (keep_until IS NOT NULL)"
     ),
-    "a payload is there that nobody needs, or is missing": (
-        "SELECT n.number FROM notifications n LEFT JOIN payloads p ON p.notification = n.number "
-        "WHERE (n.unfinished > 0 OR n.payload_until IS NOT NULL) <> (p.body IS NOT NULL)"
-    ),
     "a payload of a password recovery outlives its end": (
         "SELECT number FROM notifications WHERE category = 'PasswordRecovery' AND payload_until IS NOT NULL"
     ),
@@ -76,12 +74,50 @@ _VIOLATIONS: typing.Final = {
 }
 
 
+_EMBEDDED: typing.Final = {
+    "a payload is there that nobody needs, or is missing": (
+        "SELECT n.number FROM notifications n LEFT JOIN payloads p ON p.notification = n.number "
+        "WHERE (n.unfinished > 0 OR n.payload_until IS NOT NULL) <> (p.body IS NOT NULL)"
+    ),
+}
+
+_SHARED: typing.Final = {
+    "a payload is there that nobody needs, or is missing": (
+        "SELECT number FROM notifications WHERE (unfinished > 0 OR payload_until IS NOT NULL) <> (body IS NOT NULL)"
+    ),
+    "a note is there that no sender answers": (
+        "SELECT recipient FROM notes WHERE sender NOT IN (SELECT number FROM senders)"
+    ),
+}
+
+# Both read every row and every index of it, and raise or tell where they do not fit.
+_DAMAGE: typing.Final = """
+    SELECT relation.relname || ': ' || found.msg FROM pg_class relation, verify_heapam(relation.oid) found
+    WHERE relation.relnamespace = 'mailtier'::regnamespace AND relation.relkind = 'r'
+"""
+_INDEXES: typing.Final = """
+    SELECT bt_index_check(relation.oid, true) FROM pg_class relation
+    WHERE relation.relnamespace = 'mailtier'::regnamespace AND relation.relkind = 'i'
+"""
+
+
 def violations(database: pathlib.Path) -> list[str]:
     """Return what does not hold of a queue's file, with the first rows of which it does not; empty where all does."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         (damage,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
         found = [] if damage == "ok" else [f"the file is damaged: {damage}"]
-        for says, statement in _VIOLATIONS.items():
+        for says, statement in {**_VIOLATIONS, **_EMBEDDED}.items():
             rows = [row for (row,) in connection.execute(f"{statement} LIMIT 3")]
             found += [f"{says}: {rows}"] if rows else []
         return found
+
+
+def shared_violations(dsn: str) -> list[str]:
+    """Return what does not hold of a queue's tables in a database; see `violations`."""
+    postgres.execute(dsn, "CREATE EXTENSION IF NOT EXISTS amcheck")
+    found = [f"the tables are damaged: {row}" for (row,) in postgres.read(dsn, _DAMAGE)]
+    postgres.read(dsn, _INDEXES)
+    for says, statement in {**_VIOLATIONS, **_SHARED}.items():
+        rows = [row for (row,) in postgres.read(f"{dsn}&search_path=mailtier", f"{statement} LIMIT 3")]
+        found += [f"{says}: {rows}"] if rows else []
+    return found

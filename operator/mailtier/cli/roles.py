@@ -63,6 +63,7 @@ def run(
     except (
         volume.InUseError,
         schema.NewerSchemaError,
+        schema.SealedError,
         schema.DamagedError,
         tables.NewerTablesError,
         connections.NoDatabaseError,

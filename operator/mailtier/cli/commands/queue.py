@@ -10,11 +10,13 @@ import typer
 
 from mailtier.api import prose, types, vocabulary
 from mailtier.cli import apps, failures, options, printing, terminal
+from mailtier.cli.commands import moving
 from mailtier.cli.online import filed, intake, reach, target
 
 app = apps.new()
 suppressions = apps.new()
 app.add_typer(suppressions, name="suppressions")
+app.add_typer(moving.app)
 
 _Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Whose.")]
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of notifications, as a list shows them.")]
@@ -37,7 +39,7 @@ def _group() -> None:
     """Look at what is queued and what failed, send it again, drop it, and release what is held.
 
     It asks the sender through a port-forward, with the token of a ServiceAccount that may `list`, `get` or `update`
-    notifications in the namespace.
+    notifications in the namespace; but for `move`, which works on the files of a sender that is not running.
     """
 
 

@@ -158,10 +158,11 @@ async def opened_delivery(
 
 
 def _shared_options(chosen: options.SenderOptions, dsn_file: pathlib.Path) -> shared_queue.SharedOptions:
-    return shared_queue.SharedOptions(dsn=functools.partial(_read_dsn, dsn_file), name=chosen.sender_name)
+    return shared_queue.SharedOptions(dsn=functools.partial(read_dsn, dsn_file), name=chosen.sender_name)
 
 
-def _read_dsn(path: pathlib.Path) -> str:
+def read_dsn(path: pathlib.Path) -> str:
+    """Return the address of a database, with its password."""
     # Read for each connection: a Secret that is mounted changes with its password. It is small, and local.
     return path.read_text(encoding="utf-8").strip()
 

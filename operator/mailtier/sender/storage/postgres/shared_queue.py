@@ -15,6 +15,7 @@ from mailtier.sender import ports
 from mailtier.sender.queueing import crashes, payloads, restoring, retention
 from mailtier.sender.storage import claim_book, reporting, values
 from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetting, records, taking_in
+from mailtier.sender.storage.postgres.arriving import progress
 from mailtier.sender.storage.postgres.database import committing, connections, schema
 from mailtier.sender.storage.postgres.failed import filed_rows, kept
 from mailtier.sender.storage.postgres.outcomes import notes, settling, snapshots
@@ -72,6 +73,7 @@ async def open_queue(
     rules = tenure.CrashRules(now=now, in_doubt=in_doubt, keep_failed=keep_failed)
     try:
         await pool.patiently(functools.partial(schema.prepare, pool))
+        await pool.read(progress.require_arrived)
         own = None
         if not only_takes_in:
             own = await tenure.Tenure.enter(pool, name=options.name, lease=options.lease, rules=rules)

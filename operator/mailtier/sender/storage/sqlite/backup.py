@@ -37,7 +37,7 @@ class BackupError(Exception):
     """There is no copy, or nothing was restored; the text says why and what to do."""
 
 
-FAULTS: Final = (BackupError, schema.NewerSchemaError, schema.DamagedError, volume.InUseError)
+FAULTS: Final = (BackupError, schema.NewerSchemaError, schema.SealedError, schema.DamagedError, volume.InUseError)
 """Why there is no copy, or nothing was restored."""
 
 
@@ -55,6 +55,7 @@ def write(directory: pathlib.Path, target: pathlib.Path, *, now: dt.datetime) ->
     Raises:
         BackupError: There is no queue, the target is there, or its volume has no room.
         schema.NewerSchemaError: A newer version of this program wrote the queue.
+        schema.SealedError: It was moved to a database.
         schema.DamagedError: The copy cannot be read: neither can the queue.
         OSError: The target cannot be written.
     """

@@ -20,8 +20,8 @@ JOURNAL: Final = "completions.journal"
 DELIVERY_LOCK: Final = "queue.lock"
 """The name that a sender of one process had, so that neither runs beside the other."""
 INTAKE_LOCK: Final = "intake.lock"
-_TURNS: Final = "writing.lock"
-_RESERVE: Final = "reserve"
+TURNS: Final = "writing.lock"
+RESERVE: Final = "reserve"
 
 LOCK_SECONDS: Final = 5.0
 """How long a process of before may have a role's lock still: it ends once it notices that its supervisor did."""
@@ -83,6 +83,7 @@ async def open_delivery(
     Raises:
         volume.InUseError: Another delivery has it open.
         schema.NewerSchemaError: A newer version of this program wrote it.
+        schema.SealedError: It was moved to a database.
         schema.DamagedError: Parts of it cannot be read.
     """
     async with contextlib.AsyncExitStack() as opened:
@@ -107,13 +108,13 @@ async def open_intake(directory: pathlib.Path, *, limits: VolumeLimits | None = 
 
     Raises:
         volume.InUseError: Another intake has it open.
-        schema.NewerSchemaError, schema.DamagedError: As above.
+        schema.NewerSchemaError, schema.SealedError, schema.DamagedError: As above.
     """
     chosen = limits or VolumeLimits()
     async with contextlib.AsyncExitStack() as opened:
         await asyncio.to_thread(_lock, directory, INTAKE_LOCK, LOCK_SECONDS, opened)
         turns, connection = await asyncio.to_thread(_connect, directory, opened)
-        room = volume.SharedRoom(directory / _RESERVE, full_at=chosen.full_at)
+        room = volume.SharedRoom(directory / RESERVE, full_at=chosen.full_at)
         told = news.News()
         commits = writer.Writer(
             connection, room=room, turns=turns, truncate_every=None, is_alone=False, on_change=told.announce
@@ -179,13 +180,13 @@ def _lock(directory: pathlib.Path, name: str, patience_seconds: float, opened: c
 
 
 def _hold_room(directory: pathlib.Path, limits: VolumeLimits) -> volume.Room:
-    return volume.Room(directory / _RESERVE, full_at=limits.full_at, reserve_bytes=limits.reserve_bytes)
+    return volume.Room(directory / RESERVE, full_at=limits.full_at, reserve_bytes=limits.reserve_bytes)
 
 
 def _connect(
     directory: pathlib.Path, opened: contextlib.AsyncExitStack
 ) -> tuple[volume.WriteTurns, sqlite3.Connection]:
-    turns = volume.WriteTurns(directory / _TURNS)
+    turns = volume.WriteTurns(directory / TURNS)
     opened.callback(turns.close)
     return turns, schema.open_writer(directory / DATABASE, turns)
 
