@@ -19,12 +19,13 @@ class Filter:
     Attributes:
         state: One that a recipient is in.
         reason: One that a recipient has; of the same recipient as the state.
+        organizations: The names of some.
         accepted_before: Aware UTC time.
     """
 
     state: vocabulary.RecipientState | None = None
     reason: str | None = None
-    organization: str | None = None
+    organizations: Sequence[str] | None = None
     accepted_before: dt.datetime | None = None
 
 

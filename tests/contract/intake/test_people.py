@@ -100,6 +100,9 @@ async def test_what_failed_is_found_and_sent_again(
     assert item["textKeptUntil"]
     assert (await person.ask("GET", f"/notifications/{id_}")).document == item
     assert await person.listed("state=queued") == await person.listed("olderThan=1h") == []
+    for named, found in ((refusing.host, [item]), (f"{refusing.host}:{refusing.port}", [item]), ("localhost", [])):
+        assert await person.listed(f"destination={named}") == found, named
+    assert await person.listed(f"destination={refusing.host}&organization=nothing") == []
     assert await person.act("retry", id_) == [{"id": id_, "status": 200}]
 
     async def accepted() -> bool:

@@ -75,7 +75,9 @@ async def test_a_list_is_of_what_is_asked_for(filed: queues.WholeQueue) -> None:
         (filing.Filter(state=S.QUEUED), [elsewhere, both]),
         (filing.Filter(state=S.QUEUED, reason="Tested"), []),
         (filing.Filter(reason="Tested"), [accepted, both, failed]),
-        (filing.Filter(organization="sales"), [elsewhere]),
+        (filing.Filter(organizations=["sales"]), [elsewhere]),
+        (filing.Filter(organizations=["sales", queues.LANE.organization]), [elsewhere, accepted, both, failed]),
+        (filing.Filter(organizations=[]), []),
         (filing.Filter(accepted_before=queues.START + dt.timedelta(seconds=1)), [elsewhere, both, failed]),
     ):
         assert await _ids(filed, wanted=wanted, limit=1) == expected

@@ -23,6 +23,9 @@ _Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of no
 _State = Annotated[vocabulary.RecipientState | None, typer.Option(help="Those with a recipient in this state.")]
 _Reason = Annotated[str, typer.Option(help="Those with a recipient that has this reason, such as RecipientRefused.")]
 _Organization = Annotated[str, typer.Option(help="Those of one organization.")]
+_Destination = Annotated[
+    str, typer.Option(metavar="HOST[:PORT]", help="Those of organizations that have this server now.")
+]
 _OlderThan = Annotated[str, typer.Option(metavar="DURATION", help="Those taken in so long ago, such as 1h30m.")]
 _All = Annotated[bool, typer.Option("--all", help="All that the filters let through, in place of ids.")]
 _Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Ask before it is done.")]
@@ -52,11 +55,12 @@ def list_(
     state: _State = None,
     reason: _Reason = "",
     organization: _Organization = "",
+    destination: _Destination = "",
     older_than: _OlderThan = "",
     output: options.Output = options.Format.TEXT,
 ) -> None:
     """List a namespace's notifications, the latest first: what waits, and what was finished in the last seven days."""
-    wanted = _wanted(state, reason, organization, older_than)
+    wanted = _wanted(state, reason, organization, destination, older_than)
     items = asyncio.run(_listed(choice, namespace, wanted, lambda _: True))
     if output is options.Format.JSON:
         printing.write([f"{filed.as_json({'items': items})}\n"])
@@ -102,6 +106,7 @@ def retry(
     state: _State = None,
     reason: _Reason = "",
     organization: _Organization = "",
+    destination: _Destination = "",
     older_than: _OlderThan = "",
     interactive: _Interactive = False,
     output: options.Output = options.Format.TEXT,
@@ -112,7 +117,7 @@ def retry(
     days after the end, and never of a password recovery. It exits with 1 where something is not sent again, and says
     why.
     """
-    wanted = _wanted(state, reason, organization, older_than)
+    wanted = _wanted(state, reason, organization, destination, older_than)
     chosen = _Chosen(ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_retryable)
     asyncio.run(_act(choice, namespace, _Act("retry", "sent again"), chosen, interactive=interactive, output=output))
 
@@ -128,6 +133,7 @@ def drop(
     state: _State = None,
     reason: _Reason = "",
     organization: _Organization = "",
+    destination: _Destination = "",
     older_than: _OlderThan = "",
     interactive: _Interactive = False,
     output: options.Output = options.Format.TEXT,
@@ -136,7 +142,7 @@ def drop(
 
     What is on the wire at this moment is not taken back. It exits with 1 where something is not dropped, and says why.
     """
-    wanted = _wanted(state, reason, organization, older_than)
+    wanted = _wanted(state, reason, organization, destination, older_than)
     chosen = _Chosen(ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_droppable)
     asyncio.run(_act(choice, namespace, _Act("drop", "dropped"), chosen, interactive=interactive, output=output))
 
@@ -359,7 +365,7 @@ async def _opened(choice: reach.Choice, organization: target.OrganizationName) -
 
 
 def _wanted(
-    state: vocabulary.RecipientState | None, reason: str, organization: str, older_than: str
+    state: vocabulary.RecipientState | None, reason: str, organization: str, destination: str, older_than: str
 ) -> filed.FiledFilter:
     """Return what the filters say.
 
@@ -374,5 +380,9 @@ def _wanted(
     if reason and (fault := filed.unknown_reason(reason)):
         raise typer.BadParameter(fault, param_hint="--reason")
     return filed.FiledFilter(
-        state="" if state is None else state.value, reason=reason, organization=organization, older_than=older_than
+        state="" if state is None else state.value,
+        reason=reason,
+        organization=organization,
+        destination=destination,
+        older_than=older_than,
     )

@@ -39,6 +39,7 @@ class FiledFilter:
     state: str = ""
     reason: str = ""
     organization: str = ""
+    destination: str = ""
     older_than: str = ""
 
     @property
@@ -48,6 +49,7 @@ class FiledFilter:
             "state": self.state,
             "reason": self.reason,
             "organization": self.organization,
+            "destination": self.destination,
             "olderThan": self.older_than,
         }
         return {name: value for name, value in found.items() if value}
@@ -57,7 +59,7 @@ class FiledFilter:
 
     def __str__(self) -> str:
         options = {"--state": self.state, "--reason": self.reason, "--organization": self.organization}
-        options["--older-than"] = self.older_than
+        options |= {"--destination": self.destination, "--older-than": self.older_than}
         return " ".join(f"{option} {value}" for option, value in options.items() if value)
 
 

@@ -1,8 +1,9 @@
 """Looking into the queue, and acting on what is in it, for whoever may; the same for every way to ask."""
 
 import asyncio
+import dataclasses
 import datetime as dt
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from mailtier.api import vocabulary
@@ -81,13 +82,21 @@ class Desk:
         self._acting: set[asyncio.Task[Any]] = set()
 
     async def page(
-        self, namespace: str, wanted: filing.Filter, *, older_than: dt.timedelta | None, after: str | None, limit: int
+        self,
+        namespace: str,
+        wanted: filing.Filter,
+        *,
+        destination: str | None,
+        older_than: dt.timedelta | None,
+        after: str | None,
+        limit: int,
     ) -> filing.FiledPage:
         """Return a part of a namespace's notifications, the latest first.
 
         Args:
             namespace: By its name.
             wanted: Which of them.
+            destination: The server, `host` or `host:port`, that their organizations have now; None for any.
             older_than: How long ago they were taken in at least.
             after: The id after which the list goes on.
             limit: How many at most.
@@ -97,12 +106,10 @@ class Desk:
             LookupError: The list cannot go on there.
         """
         if older_than is not None:
-            wanted = filing.Filter(
-                state=wanted.state,
-                reason=wanted.reason,
-                organization=wanted.organization,
-                accepted_before=self._now() - older_than,
-            )
+            wanted = dataclasses.replace(wanted, accepted_before=self._now() - older_than)
+        if destination is not None:
+            there = [name for name in self._at(namespace, destination) if name in (wanted.organizations or (name,))]
+            wanted = dataclasses.replace(wanted, organizations=there)
         return await self._queue.page(self._uid(namespace), wanted, after=after, limit=limit)
 
     async def look(self, namespace: str, notification_id: str) -> ports.Record:
@@ -226,6 +233,15 @@ class Desk:
         if found is None:
             raise NotFiledError("the namespace has no notification with this id, or none any more")
         return found
+
+    def _at(self, namespace: str, destination: str) -> Iterator[str]:
+        """Yield the names of a namespace's organizations that have a server now, a fallback counted."""
+        for settings in self._settings.organizations():
+            if settings.organization.namespace != namespace:
+                continue
+            servers = [settings.endpoint, settings.fallback and settings.fallback.endpoint]
+            if any(each and destination.casefold() in {each.host, str(each)} for each in servers):
+                yield settings.organization.name
 
     def _uid(self, namespace: str) -> str:
         """Return the uid of the namespace that has this name now: rows of one before it are not its own (R11)."""

@@ -20,6 +20,7 @@ PARAMETERS: Final = {
     "state": "Of a recipient of it.",
     "reason": "Of the same recipient.",
     "organization": "Whose it is.",
+    "destination": "The server that its organization has now, as host or host:port.",
     "olderThan": "How long ago it was taken in at least, such as 1h30m.",
     "limit": f"Notifications on a page, at most {LARGEST_LIMIT}; {DEFAULT_LIMIT} by default.",
     "continue": "What the page before said.",
@@ -35,6 +36,7 @@ class ListQuery:
     """Which part of which list is asked for."""
 
     wanted: filing.Filter
+    destination: str | None
     older_than: dt.timedelta | None
     after: str | None
     limit: int
@@ -79,7 +81,12 @@ def listing(request: web.Request) -> ListQuery:
             problems.MALFORMED, f"a list takes each of these parameters once: {', '.join(PARAMETERS)}"
         )
     return ListQuery(
-        wanted=filing.Filter(state=_state(query), reason=query.get("reason"), organization=query.get("organization")),
+        wanted=filing.Filter(
+            state=_state(query),
+            reason=query.get("reason"),
+            organizations=[query["organization"]] if "organization" in query else None,
+        ),
+        destination=query.get("destination"),
         older_than=_older_than(query),
         after=query.get("continue"),
         limit=_limit(query),

@@ -56,7 +56,12 @@ class People:
         with await self.turn(namespace):
             try:
                 page = await self._desk.page(
-                    namespace, asked.wanted, older_than=asked.older_than, after=asked.after, limit=asked.limit
+                    namespace,
+                    asked.wanted,
+                    destination=asked.destination,
+                    older_than=asked.older_than,
+                    after=asked.after,
+                    limit=asked.limit,
                 )
             except desk.UnknownNamespaceError as error:
                 raise unknown(error) from None

@@ -23,7 +23,7 @@ _PART: Final = """
 _WANTED: Final = f"""
     SELECT {_COLUMNS} FROM (SELECT * {_PART}) n
     WHERE stored_bytes > key_bytes AND forgotten_recipients IS NULL
-    AND ($5::text IS NULL OR organization = $5)
+    AND ($5::text[] IS NULL OR organization = ANY ($5))
     AND ($6::bigint IS NULL OR accepted_at < $6)
     AND EXISTS (
         SELECT FROM mailtier.recipients r WHERE r.notification = n.number
@@ -53,7 +53,7 @@ async def read_page(
         namespace_uid,
         *before,
         _LOOKED_AT,
-        wanted.organization,
+        wanted.organizations,
         None if wanted.accepted_before is None else values.to_micros(wanted.accepted_before),
         None if wanted.state is None else wanted.state.value,
         wanted.reason,

@@ -1,5 +1,6 @@
 """A namespace's notifications, page by page, and one of them."""
 
+import json
 import sqlite3
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ _PART: Final = (
 _WANTED: Final = f"""
     SELECT {_COLUMNS} FROM (SELECT * {_PART}) n
     WHERE stored_bytes > key_bytes AND forgotten_recipients IS NULL
-    AND (:organization IS NULL OR organization = :organization)
+    AND (:organizations IS NULL OR organization IN (SELECT value FROM json_each(:organizations)))
     AND (:accepted_before IS NULL OR accepted_at < :accepted_before)
     AND EXISTS (
         SELECT 1 FROM recipients r WHERE r.notification = n.number
@@ -41,7 +42,7 @@ def read_page(
         "uid": namespace_uid,
         "before": before,
         "looked_at": _LOOKED_AT,
-        "organization": wanted.organization,
+        "organizations": None if wanted.organizations is None else json.dumps(list(wanted.organizations)),
         "accepted_before": None if wanted.accepted_before is None else rows.to_micros(wanted.accepted_before),
         "state": None if wanted.state is None else wanted.state.value,
         "reason": wanted.reason,
