@@ -7,12 +7,15 @@ One server serves a test session, and ends with it. A database is a copy of one 
 import asyncio
 import atexit
 import collections.abc
+import contextlib
 import functools
 import itertools
 import os
 import pathlib
 import pwd
+import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,8 +27,8 @@ import asyncpg
 from kit import processes, wait
 
 _PACKAGE: Final = "postgresql"
-_USER: Final = "postgres"
-_PORT: Final = 5432
+USER: Final = "postgres"
+PORT: Final = 5432
 """Of a socket's name only; nothing is listened on."""
 
 FAST: Final = ("fsync=off", "full_page_writes=off", "synchronous_commit=on")
@@ -63,6 +66,12 @@ def programs() -> pathlib.Path:
     return found
 
 
+def version() -> str:
+    """Return which Postgres it is."""
+    said = subprocess.run([programs() / "postgres", "--version"], capture_output=True, text=True, check=True)
+    return said.stdout.split()[2]
+
+
 def _find() -> pathlib.Path | None:
     folders = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     return next((folder for folder in reversed(folders) if (folder / "initdb").exists()), None)
@@ -73,10 +82,20 @@ class Server:
 
     Args:
         folder: Where its data lie, its log and its socket.
+        launcher: What starts its programs, before their own command lines.
+        env: Variables that are added to its environment.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        launcher: collections.abc.Sequence[str] = (),
+        env: collections.abc.Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
+        self._launcher = launcher
+        self._env = env
         self.child: processes.Child | None = None
         self.settings: tuple[str, ...] = ()
 
@@ -87,28 +106,39 @@ class Server:
 
     def dsn(self, database: str) -> str:
         """Return the address of a database."""
-        return f"postgresql://{_USER}@/{database}?host={self.folder}&port={_PORT}"
+        return f"postgresql://{USER}@/{database}?host={self.folder}&port={PORT}"
 
-    def make(self) -> None:
-        """Make the cluster."""
-        run(["initdb", "-D", self.data, "-A", "trust", "-U", _USER, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
+    def make(self, *options: str) -> None:
+        """Make the cluster; options are initdb's."""
+        usual = ["-A", "trust", "-U", USER, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        run(["initdb", "-D", self.data, *usual, *options], launcher=self._launcher)
 
     def begin(self, *settings: str) -> None:
         """Run the server until it is ended, and return when it answers."""
         self.settings = settings or self.settings
-        fixed = ("listen_addresses=", f"unix_socket_directories={self.folder}", f"port={_PORT}", "max_connections=200")
+        fixed = ("listen_addresses=", f"unix_socket_directories={self.folder}", f"port={PORT}", "max_connections=200")
         options = [word for setting in (*fixed, *self.settings) for word in ("-c", setting)]
         log = self.folder / "server.log"
-        self.child = processes.start(_as_user([programs() / "postgres", "-D", self.data, *options]), log=log)
+        command = [*self._launcher, *_as_user([programs() / "postgres", "-D", self.data, *options])]
+        self.child = processes.start(command, log=log, env=self._env)
+        self.until_ready()
+
+    def until_ready(self) -> None:
+        """Return when it answers.
+
+        Raises:
+            NoPostgresError: It has ended.
+        """
+        assert self.child is not None
         child = self.child
-        ready: list[str | pathlib.Path] = [programs() / "pg_isready", "-q", "-h", self.folder, "-p", str(_PORT)]
+        ready: list[str | pathlib.Path] = [programs() / "pg_isready", "-q", "-h", self.folder, "-p", str(PORT)]
         wait.until(
             lambda: subprocess.run(ready, check=False).returncode == 0 or not child.running,
             within_seconds=60,
             why="Postgres answers",
         )
         if not child.running:
-            raise NoPostgresError(f"Postgres did not start; its log ends with:\n{log.read_text()[-2000:]}")
+            raise NoPostgresError(f"Postgres did not start; its log ends with:\n{child.log.read_text()[-2000:]}")
 
     def end(self) -> None:
         """End the server at once, in good order."""
@@ -116,56 +146,115 @@ class Server:
             self.child.stop()
             self.child = None
 
+    def kill(self) -> None:
+        """End all its processes with SIGKILL at the same time; what they had in memory is gone."""
+        assert self.child is not None
+        family = processes.family(self.child.pid)
+        for pid in family:
+            _kill(pid)
+        self.child.wait(within_seconds=30)
+        # The next one does not start beside a process of this one.
+        wait.until(
+            lambda: not any(map(processes.runs, family)), within_seconds=30, why="every process of Postgres is gone"
+        )
+        self.child = None
 
-def start(folder: pathlib.Path, *settings: str) -> Server:
+    def kill_one(self, chance: random.Random) -> None:
+        """End one of its processes with SIGKILL: it ends the others, recovers, and answers again by itself."""
+        assert self.child is not None
+        _, *others = processes.family(self.child.pid)
+        _kill(chance.choice(others))
+        self.until_ready()
+
+    def end_immediately(self) -> None:
+        """End it as `pg_ctl stop -m immediate` does: without a checkpoint, so that its next start recovers."""
+        assert self.child is not None
+        self.child.signal(signal.SIGQUIT)
+        self.child.wait(within_seconds=30)
+        self.child = None
+
+
+def start(folder: pathlib.Path, *settings: str, env: collections.abc.Mapping[str, str] | None = None) -> Server:
     """Return a server that runs, of a new cluster.
 
     Args:
         folder: Where it lies; made, and given to the user that it runs as.
         settings: As in its file of settings, `name=value`.
+        env: Variables that are added to its environment.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        shutil.chown(folder, _USER)
-    server = Server(folder)
+    _give(folder)
+    server = Server(folder, env=env)
     server.make()
     server.begin(*settings)
     return server
 
 
-def run(command: collections.abc.Sequence[str | pathlib.Path]) -> None:
+@contextlib.contextmanager
+def running(*settings: str, env: collections.abc.Mapping[str, str] | None = None) -> collections.abc.Iterator[Server]:
+    """Give a server of a new cluster while the context is entered; see `start`."""
+    with new_folder() as folder:
+        server = start(folder, *settings, env=env)
+        try:
+            yield server
+        finally:
+            server.end()
+
+
+@contextlib.contextmanager
+def new_folder() -> collections.abc.Iterator[pathlib.Path]:
+    """Give a folder of the server's while the context is entered."""
+    # Beside pytest's own folders, which only root may enter.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="mailtier-postgres-"))
+    _give(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _give(folder: pathlib.Path) -> None:
+    if os.geteuid() == 0:
+        shutil.chown(folder, USER)
+
+
+def run(command: collections.abc.Sequence[str | pathlib.Path], *, launcher: collections.abc.Sequence[str] = ()) -> None:
     """Run one of the server's programs.
+
+    Args:
+        command: Its name and its arguments.
+        launcher: What starts it, before its own command line.
 
     Raises:
         NoPostgresError: It failed.
     """
     name, *arguments = command
-    found = subprocess.run(_as_user([programs() / name, *arguments]), capture_output=True, text=True, check=False)
+    whole = [*launcher, *_as_user([programs() / name, *arguments])]
+    found = subprocess.run(whole, capture_output=True, text=True, check=False)
     if found.returncode:
         raise NoPostgresError(f"{name} failed: {found.stderr[-2000:]}")
+
+
+def _kill(pid: int) -> None:
+    # It may have ended meanwhile.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _as_user(command: collections.abc.Sequence[str | pathlib.Path]) -> list[str | pathlib.Path]:
     """Return a command that runs as somebody whom the server allows: never as root."""
     if os.geteuid() != 0:
         return list(command)
-    user = pwd.getpwnam(_USER)
+    user = pwd.getpwnam(USER)
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", *command]
 
 
 @functools.cache
 def shared() -> Server:
     """Return the server of this test session."""
-    # Beside pytest's own folders, which only root may enter.
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="mailtier-postgres-"))
-    server = start(folder, *FAST)
-
-    def remove() -> None:
-        server.end()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(remove)
-    return server
+    stack = contextlib.ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(running(*FAST))
 
 
 _names = itertools.count(1)
@@ -183,8 +272,12 @@ def new_database(server: Server | None = None) -> str:
 
 def drop_database(dsn: str, server: Server | None = None) -> None:
     """Remove a database, whoever is connected with it."""
-    name = dsn.partition("@/")[2].partition("?")[0]
-    _sql(server or shared(), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    _sql(server or shared(), f"DROP DATABASE IF EXISTS {name_of(dsn)} WITH (FORCE)")
+
+
+def name_of(dsn: str) -> str:
+    """Return the name of a database, given the address that `new_database` returned."""
+    return dsn.partition("@/")[2].partition("?")[0]
 
 
 async def held(dsn: str, marks: collections.abc.Iterable[str]) -> list[str]:

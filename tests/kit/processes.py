@@ -145,12 +145,27 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def cpu_seconds_of_all(pid: int) -> float:
+    """Return the CPU time that a running process and all that it started have used, of those that ended as well."""
+    fields = _stat(pid)
+    ended = (int(fields[13]) + int(fields[14])) / _TICKS
+    return ended + sum(map(cpu_seconds, family(pid)))
+
+
 def peak_mib(pid: int) -> float:
     """Return the most memory that was resident in a running process."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     assert found is not None
     return int(found[1]) / 1024
+
+
+def runs(pid: int) -> bool:
+    """Return whether there is such a process that has not ended; one that nobody has waited for has."""
+    try:
+        return _stat(pid)[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def family(pid: int) -> list[int]:

@@ -185,6 +185,13 @@ class Sender:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send its supervisor and both roles a signal, as what freezes or kills a pod does."""
+        for pid in processes.family(self.child.pid):
+            # It may have ended with another one.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def kill_any(self, chance: random.Random) -> str:
         """End one of its processes with SIGKILL, or all of them at once, and have it running again; return which.
 

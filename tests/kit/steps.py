@@ -121,11 +121,13 @@ TEST: tuple[Part, ...] = (
 
 CRASH = (
     _PARTS,
+    _POSTGRES,
     Step(name="crash", command=("pytest", "-q", "-s", "-m", "not long", "tests/crash"), minutes=8),
 )
 
 CRASH_LONG = (
     _PARTS,
+    _POSTGRES,
     Step(name="crash", command=("pytest", "-q", "-s", "-m", "long", "tests/crash"), minutes=60),
 )
 
