@@ -8,31 +8,21 @@ file itself: what was not synced may have been written all the same, of one file
 import collections.abc
 import pathlib
 import shutil
-import subprocess
 import tempfile
 import typing
 
+from kit import preloaded
+
 _SOURCE: typing.Final = pathlib.Path(__file__).with_name("unsynced") / "unsynced.c"
-
-
-class NoCompilerError(Exception):
-    """This machine has no C compiler."""
 
 
 def build(folder: pathlib.Path) -> pathlib.Path:
     """Return the library, compiled into a folder.
 
     Raises:
-        NoCompilerError: There is nothing to compile it with.
+        preloaded.NoCompilerError: There is nothing to compile it with.
     """
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        raise NoCompilerError("install a C compiler (on Debian: apt-get install gcc libc6-dev)")
-    library = folder / "unsynced.so"
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", str(library), str(_SOURCE), "-ldl"], check=True
-    )
-    return library
+    return preloaded.build(_SOURCE, folder)
 
 
 class Volume:

@@ -52,6 +52,7 @@ ONCE = (
     "tests/contract/queue/test_crashes.py",
     "tests/contract/queue/test_damage.py",
     "tests/contract/queue/test_database_crashes.py",
+    "tests/contract/queue/test_full_database.py",
     "tests/contract/queue/test_full_volume.py",
     "tests/contract/queue/test_power_loss.py",
     "tests/contract/queue/test_sequences.py",
@@ -62,7 +63,9 @@ ONCE = (
     "tests/contract/sender/faults/test_cancelled.py",
     "tests/contract/sender/faults/test_matrix.py",
     "tests/contract/sender/test_chaos.py",
+    "tests/crash/test_failover.py",
     "tests/crash/test_kill.py",
+    "tests/crash/test_two_senders.py",
 )
 
 _FEW = 3

@@ -7,9 +7,10 @@ import os
 import pathlib
 import signal
 
+import aiohttp
 import pytest
 
-from kit import intake, postgres, processes, sender, smtpd, tenants, wait
+from kit import background, intake, lossy, postgres, processes, sender, smtpd, tenants, wait
 
 
 @pytest.fixture(name="dsn_file")
@@ -46,6 +47,41 @@ async def test_what_is_taken_in_is_delivered(
             await asyncio.to_thread(running.start)
         assert "postgresql://" not in running.log.read_text(encoding="utf-8")
         assert not (running.data / "queue").exists()
+
+
+async def test_what_was_committed_before_the_intake_died_is_found_by_its_key(
+    stage: tenants.Stage, tenant: tenants.Tenant, dsn_file: pathlib.Path
+) -> None:
+    """Killed between the commit and the answer, it answers the repeat with the id of what was stored, once (R4)."""
+    stage.publish(tenant, recipients=["o@example.com"])
+    dsn = (await asyncio.to_thread(dsn_file.read_text, encoding="utf-8")).strip()
+    # In a loop of its own: it has to answer while this one waits for a process.
+    with background.Loop() as loop, loop.entered(lossy.LossyDatabase(dsn)) as between:
+        await asyncio.to_thread(dsn_file.write_text, between.dsn, encoding="utf-8")
+        with _sender(stage, dsn_file, "sender-0") as running:
+            async with intake.Client(running.url, running.tls) as client:
+                await intake.until_known(client, tenant)
+                between.withholding = True
+                unanswered = asyncio.ensure_future(client.post(tenant, intake.ALERT, key="job-7"))
+                ((stored,),) = await wait.until_async(
+                    lambda: postgres.read(dsn, "SELECT id FROM mailtier.notifications"),
+                    within_seconds=20,
+                    why="it is committed",
+                )
+                await asyncio.to_thread(running.signal_role, "intake")
+                with pytest.raises((aiohttp.ClientError, OSError)):
+                    await unanswered
+                between.withholding = False
+                await asyncio.to_thread(running.wait_ready)
+            async with intake.Client(running.url, running.tls) as client:
+                await intake.until_known(client, tenant)
+                again = await client.post(tenant, intake.ALERT, key="job-7")
+                assert (again.status, again.document["id"]) == (202, stored)
+                assert "Idempotency-Replayed" in again.headers
+                # The bell for it was never rung. The next one rings for both; else delivery looks each minute.
+                await client.post(tenant, intake.ALERT, key="job-8")
+                await intake.until_complete(client, tenant, again)
+    assert postgres.read(dsn, "SELECT count(*) FROM mailtier.notifications") == [(2,)]
 
 
 async def test_a_database_that_cannot_be_used_is_told(stage: tenants.Stage, dsn_file: pathlib.Path) -> None:

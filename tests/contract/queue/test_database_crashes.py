@@ -2,14 +2,11 @@
 
 import asyncio
 import datetime as dt
-import pathlib
-import shutil
 import signal
-import tempfile
 
 import pytest
 
-from kit import postgres, queues
+from kit import lossy, postgres, queues
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.storage.postgres import shared_queue
@@ -21,9 +18,7 @@ _ROUNDS = 3
 
 async def test_a_database_that_is_killed_loses_nothing() -> None:
     """Whoever waits when it dies is answered once it is there again, and each thing is stored once (R4)."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="mailtier-postgres-"))
-    server = await asyncio.to_thread(postgres.start, folder, "fsync=on")
-    try:
+    with postgres.running("fsync=on") as server:
         dsn = await asyncio.to_thread(postgres.new_database, server)
         queue = await shared_queue.open_queue(
             shared_queue.SharedOptions(dsn=lambda: dsn, name="sender-0", lease=dt.timedelta(minutes=5)),
@@ -51,63 +46,22 @@ async def test_a_database_that_is_killed_loses_nothing() -> None:
         earlier = [each.attempts for each in found if each.recipient_number in numbers[:200]]
         assert earlier == [_ROUNDS - 1] * 200
         await queue.close()
-    finally:
-        await asyncio.to_thread(server.end)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-class _Lossy:
-    """Stands between a sender and its database, and may lose the answer to a commit, and the connection with it."""
-
-    def __init__(self, socket: str) -> None:
-        self.losing = 0
-        self._socket = socket
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hand on what comes."""
-        from_server, to_server = await asyncio.open_unix_connection(self._socket)
-        answers = asyncio.ensure_future(self._hand_on(from_server, writer))
-        try:
-            while content := await reader.read(65_536):
-                is_lost = self.losing > 0 and b"COMMIT\0" in content
-                if is_lost:
-                    self.losing -= 1
-                    answers.cancel()
-                to_server.write(content)
-                await to_server.drain()
-                if is_lost:
-                    # It is committed now, and nobody hears of it.
-                    await from_server.read(1)
-                    return
-        finally:
-            answers.cancel()
-            writer.close()
-            to_server.close()
-
-    @staticmethod
-    async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while content := await reader.read(65_536):
-            writer.write(content)
-            await writer.drain()
 
 
 @pytest.mark.parametrize("lost", [1, 3])
 async def test_a_commit_that_is_not_answered_is_looked_up(lost: int) -> None:
     """What is stored is acknowledged, once, and an outcome counts once, however often no answer comes (R4)."""
     dsn = await asyncio.to_thread(postgres.new_database)
-    lossy = _Lossy(f"{postgres.shared().folder}/.s.PGSQL.5432")
-    async with await asyncio.start_server(lossy.serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        far = f"postgresql://postgres@127.0.0.1:{port}/{dsn.partition('@/')[2].partition('?')[0]}?sslmode=disable"
-        options = shared_queue.SharedOptions(dsn=lambda: far, name="sender-0")
+    async with lossy.LossyDatabase(dsn) as between:
+        options = shared_queue.SharedOptions(dsn=lambda: between.dsn, name="sender-0")
         queue = await shared_queue.open_queue(options, now=queues.Clock())
-        lossy.losing = lost
+        between.losing = lost
         enqueued = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
-        assert (enqueued.repeated, len(enqueued.pending), lossy.losing) == (False, 1, 0)
+        assert (enqueued.repeated, len(enqueued.pending), between.losing) == (False, 1, 0)
         number = enqueued.pending[0].recipient_number
-        lossy.losing = lost
+        between.losing = lost
         assert await queue.settle([queues.outcome(number, S.DEFERRED)]) == [None]
-        lossy.losing = 0
+        between.losing = 0
         (found,) = await queues.unfinished(queue)
         assert (found.recipient_number, found.attempts) == (number, 1)
         await queue.close()
