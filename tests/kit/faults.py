@@ -28,6 +28,7 @@ _AGAIN: typing.Final = {"pause": 61.0, "backoff": 61.0, "doubt": 301.0, "mended"
 _OPENING = frozenset({"connect", "greeting", "EHLO", "STARTTLS", "AUTH"})
 _MOMENTS = {"greeting": smtpd.GREETING, "body": smtpd.BODY, "dot": smtpd.DOT}
 _RECIPIENT = "somebody@example.org"
+_BEFORE = "before@example.org"
 _COLUMNS = (10, 11, 34, 9, 26, 11, 8, 9)
 
 
@@ -127,19 +128,19 @@ class Meeting:
         is_over = self.cell.phase == "RSET" and len(self.server.transcripts) > 1
         return not is_over and (self.cell.phase == "connect" or self.server.script.applied > 0)
 
-    async def send(self, recipient: str, *, text: str | None = None) -> tuple[str, feed.Recipient]:
-        """Return a notification, and where its recipient stands once it was tried."""
-        sent = await self.sender.notify(self.of, recipient, text=text or "The job failed.")
+    async def send(self, *recipients: str, text: str | None = None) -> tuple[str, feed.Recipient]:
+        """Return a notification, and where the last of its recipients stands once all were tried."""
+        sent = await self.sender.notify(self.of, *recipients, text=text or "The job failed.")
         found: list[feed.Recipient] = []
 
         async def is_tried() -> bool:
             record = await self.sender.queue.find(sending.lane(self.of), sent)
             assert record is not None
             found[:] = record.recipients
-            return found[0].state is not _S.QUEUED
+            return all(each.state is not _S.QUEUED for each in found)
 
-        await self.wait(is_tried, f"{recipient} is tried")
-        return sent, found[0]
+        await self.wait(is_tried, f"{recipients} are tried")
+        return sent, found[-1]
 
     async def until_over(self) -> None:
         """Return when nobody uses the endpoint."""
@@ -163,8 +164,9 @@ class Meeting:
         """Return when a notification goes again, by when it is stored to be due; what is held, as the cell has it."""
         with contextlib.closing(sqlite3.connect(self.sender.folder / "queue.sqlite3")) as queue:
             (due_at,) = queue.execute(
-                "SELECT r.due_at FROM recipients r JOIN notifications n ON n.number = r.notification WHERE n.id = ?",
-                (notification,),
+                "SELECT r.due_at FROM recipients r JOIN notifications n ON n.number = r.notification "
+                "WHERE n.id = ? AND r.address = ?",
+                (notification, recipient.address),
             ).fetchone()
         if due_at is None:
             return "-" if recipient.state is _S.ACCEPTED else "no"
@@ -176,8 +178,8 @@ class Meeting:
         return "backoff" if recipient.attempts else "pause"
 
     async def is_delivered(self, notification: str) -> bool:
-        """Return whether a notification was accepted."""
-        return await self.sender.states(self.of, notification) == [_S.ACCEPTED]
+        """Return whether all of a notification was accepted."""
+        return set(await self.sender.states(self.of, notification)) == {_S.ACCEPTED}
 
 
 async def _settings(
@@ -220,8 +222,11 @@ async def _met(
         await server.drop_connections()
 
 
-async def _meet(meeting: Meeting) -> Cell:
+async def _meet(meeting: Meeting, *, announced: bool) -> Cell:
     cell, server = meeting.cell, meeting.server
+    if announced:
+        # As long as a server was never seen to work, it is given one message at a time.
+        await meeting.send("first@example.org")
     if cell.phase == "RSET":
         # What is refused at RCPT leaves a transaction behind, so that the next message begins with RSET.
         server.script.on("RCPT TO:<gone@example.org>", "550 5.1.1 No such user")
@@ -234,9 +239,9 @@ async def _meet(meeting: Meeting) -> Cell:
             if cell.fault == "stall":
                 _listen_no_more(stack, server)
         else:
-            server.script.on(_MOMENTS.get(cell.phase, cell.phase), _behaviour(cell))
+            server.script.on(_MOMENTS.get(cell.phase, cell.phase), _behaviour(cell), skip=int(announced))
         text = "\n".join(["A line of the log."] * 5_000) if cell.phase == "body" else None
-        sent, stands = await meeting.send(_RECIPIENT, text=text)
+        sent, stands = await meeting.send(*([_BEFORE] if announced else []), _RECIPIENT, text=text)
         await meeting.until_over()
     concerns = meeting.concerns(_RECIPIENT)
     if concerns == "nobody" and stands.last_failure is not None:
@@ -284,13 +289,31 @@ def copies(server: smtpd.Server) -> list[bytes]:
 
 
 def meet(
-    cell: Cell, folder: pathlib.Path, authority: certs.Authority, leaf: certs.Leaf, *, pipelining: bool
+    cell: Cell,
+    folder: pathlib.Path,
+    authority: certs.Authority,
+    leaf: certs.Leaf,
+    *,
+    pipelining: bool,
+    announced: bool = False,
 ) -> tuple[Cell, list[bytes]]:
-    """Return what a fault comes to, in the table's words, and the copies of its message that the server has then."""
+    """Return what a fault comes to, in the table's words, and the copies of its message that the server has then.
+
+    Args:
+        cell: The fault.
+        folder: For the queue.
+        authority: Of the server's certificate.
+        leaf: That certificate.
+        pipelining: Whether it is offered.
+        announced: Whether the message that meets the fault was announced behind another, which meets none.
+    """
 
     async def all_of_it() -> tuple[Cell, list[bytes]]:
         async with _met(cell, folder, authority, leaf, pipelining=pipelining) as meeting:
-            found = await _meet(meeting)
+            found = await _meet(meeting, announced=announced)
+            if announced:
+                (before,) = (message for message in meeting.server.messages if message.rcpt_to == (_BEFORE,))
+                assert before.is_followed
             taken = copies(meeting.server)
         await farewells.over()
         return found, taken

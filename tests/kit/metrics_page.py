@@ -8,6 +8,7 @@ from prometheus_client import registry as prometheus_registry
 
 # What has a metric registers it.
 from mailtier.telemetry import (  # noqa: F401
+    attempt_metrics,
     callers,
     claim_metrics,
     failed_metrics,

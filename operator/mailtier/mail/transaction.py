@@ -89,6 +89,7 @@ class Transaction:
         "_mail_from",
         "_message",
         "_offered",
+        "_rcpt_to",
         "_results",
         "_rules",
         "_secrets",
@@ -119,7 +120,9 @@ class Transaction:
         self._secrets = secrets
         self._rules = rules
         self._state = _S.IDLE
-        self._results = [RecipientResult(rcpt_to=address) for address in rcpt_to]
+        self._rcpt_to = tuple(rcpt_to)
+        # None as long as nothing is known.
+        self._results: list[RecipientResult | None] = [None] * len(self._rcpt_to)
         # Indexes of the recipients that get a RCPT, and how many of those have been answered.
         self._targets: list[int] = []
         self._answered = 0
@@ -148,7 +151,8 @@ class Transaction:
     @property
     def results(self) -> tuple[RecipientResult, ...]:
         """One for each recipient, in the order they were given."""
-        return tuple(self._results)
+        known = zip(self._results, self._rcpt_to, strict=True)
+        return tuple(found or RecipientResult(rcpt_to=address) for found, address in known)
 
     def start(self) -> bytes:
         """Return the first bytes to send; none if every recipient fails before MAIL.
@@ -157,11 +161,13 @@ class Transaction:
             IllegalInput: It was started before.
         """
         self._require(_S.IDLE)
+        offered, is_eight_bit = self._offered, not self._message.isascii()
         unsendable = preflight.find_unsendable(
             mail_from=self._mail_from,
-            rcpt_to=[result.rcpt_to for result in self._results],
-            message=self._message,
-            offered=self._offered,
+            rcpt_to=self._rcpt_to,
+            size_bytes=len(self._message),
+            is_eight_bit=is_eight_bit,
+            offered=offered,
         )
         for index, failure in enumerate(unsendable):
             if failure is not None:
@@ -170,18 +176,18 @@ class Transaction:
         if not self._targets:
             return self._end(SessionAfter.REUSE)
         self._advance(_E.START)
-        is_utf8 = not all(a.isascii() for a in (self._mail_from, *map(self._rcpt_to, self._targets)))
+        targets = [self._rcpt_to[index] for index in self._targets]
         mail = wire.mail(
             self._mail_from,
             size_bytes=len(self._message),
-            is_eight_bit=not self._message.isascii(),
-            is_utf8=is_utf8,
-            offered=self._offered,
+            is_eight_bit=is_eight_bit,
+            is_utf8=not (self._mail_from.isascii() and "".join(targets).isascii()),
+            offered=offered,
         )
-        if not self._offered.pipelining:
+        if not offered.pipelining:
             return mail
         # DATA ends the group: a client waits for its reply before the message (RFC 2920 section 3.1).
-        return b"".join((mail, *(wire.rcpt(self._rcpt_to(index)) for index in self._targets), wire.DATA))
+        return b"".join((mail, *map(wire.rcpt, targets), wire.DATA))
 
     def finish(self) -> bytes:
         """Return the final dot of a message that has left.
@@ -250,7 +256,7 @@ class Transaction:
             return self._break(classify.Fault.PROTOCOL_ERROR)
         if reply.is_positive:
             self._advance(_E.PROCEED)
-            return self._unless_grouped(wire.rcpt(self._rcpt_to(self._targets[0])))
+            return self._next_rcpt()
         self._fail_pending(self._classified(reply))
         return self._abandon(SessionAfter.REUSE)
 
@@ -262,11 +268,11 @@ class Transaction:
         self._answered += 1
         if self._answered < len(self._targets):
             self._advance(_E.REPEAT)
-            return self._unless_grouped(wire.rcpt(self._rcpt_to(self._targets[self._answered])))
-        if not self._pending():
+            return self._next_rcpt()
+        if None not in self._results:
             return self._abandon(SessionAfter.RESET)
         self._advance(_E.PROCEED)
-        return self._unless_grouped(wire.DATA)
+        return b"" if self._offered.pipelining else wire.DATA
 
     def _receive_data(self, reply: replies.Reply) -> bytes:
         if reply.is_positive:
@@ -312,8 +318,9 @@ class Transaction:
             return wire.DOT
         return self._end(SessionAfter.RESET)
 
-    def _unless_grouped(self, command: bytes) -> bytes:
-        return b"" if self._offered.pipelining else command
+    def _next_rcpt(self) -> bytes:
+        """Return the next RCPT; none where it left in a group."""
+        return b"" if self._offered.pipelining else wire.rcpt(self._rcpt_to[self._targets[self._answered]])
 
     def _abandon(self, session: SessionAfter) -> bytes:
         """Go on without a recipient: to the end, or to the replies that a group still brings."""
@@ -334,11 +341,8 @@ class Transaction:
         self.session = session
         return b""
 
-    def _rcpt_to(self, index: int) -> str:
-        return self._results[index].rcpt_to
-
     def _pending(self) -> list[int]:
-        return [i for i, result in enumerate(self._results) if result.verdict is RecipientVerdict.PENDING]
+        return [index for index, result in enumerate(self._results) if result is None]
 
     def _fail(self, index: int, failure: classify.Failure) -> None:
         self._conclude(index, verdict=RecipientVerdict.FAILED, failure=failure)
@@ -356,7 +360,7 @@ class Transaction:
         reply: replies.Reply | None = None,
     ) -> None:
         self._results[index] = RecipientResult(
-            rcpt_to=self._rcpt_to(index), verdict=verdict, failure=failure, reply=reply
+            rcpt_to=self._rcpt_to[index], verdict=verdict, failure=failure, reply=reply
         )
 
     def _classified(self, reply: replies.Reply) -> classify.Failure:

@@ -36,7 +36,6 @@ prometheus_client.GCCollector(registry=COMMON)
 
 FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _NETWORK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
-_DELIVERY: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 _BATCH: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 _build = prometheus_client.Gauge("mailtier_build_info", "Always 1.", ["version", "python"], registry=COMMON)
@@ -151,12 +150,6 @@ _would_refuse = prometheus_client.Counter(
     ["reason"],
     registry=_SENDER,
 )
-_finished = prometheus_client.Counter(
-    "mailtier_recipients_finished_total",
-    "Recipients that reached a final state.",
-    ["state", "reason"],
-    registry=_SENDER,
-)
 _recipients = prometheus_client.Gauge(
     "mailtier_recipients", "Recipients without a final state.", ["state"], registry=_SENDER
 )
@@ -170,19 +163,6 @@ _waiting_for_rate = prometheus_client.Gauge(
 )
 _oldest = prometheus_client.Gauge(
     "mailtier_oldest_recipient_age_seconds", "Age of the oldest recipient without a final state.", registry=_SENDER
-)
-_latency = prometheus_client.Histogram(
-    "mailtier_delivery_latency_seconds",
-    "Time from the acceptance of a notification until the next hop took a recipient's message.",
-    ["category"],
-    buckets=_DELIVERY,
-    registry=_SENDER,
-)
-_attempts = prometheus_client.Counter(
-    "mailtier_attempts_total",
-    "Attempts of delivery by the recipient's state after them, and why.",
-    ["state", "reason"],
-    registry=_SENDER,
 )
 _phases = prometheus_client.Histogram(
     "mailtier_attempt_phase_duration_seconds",
@@ -324,16 +304,6 @@ def count_would_refuse(*, reason: str) -> None:
     _would_refuse.labels(reason=reason).inc()
 
 
-def count_finished(*, state: vocabulary.RecipientState, reason: str) -> None:
-    """Count a recipient that reached a final state."""
-    _finished.labels(state=state.value, reason=reason).inc()
-
-
-def count_attempt(*, state: vocabulary.RecipientState, reason: str) -> None:
-    """Count an attempt by what it left the recipient in."""
-    _attempts.labels(state=state.value, reason=reason).inc()
-
-
 def set_recipients(counts: Mapping[vocabulary.RecipientState, int], *, oldest_age_seconds: float) -> None:
     """Replace the numbers of recipients without a final state."""
     _replace(_recipients, ("state",), {(state.value,): count for state, count in counts.items()})
@@ -344,11 +314,6 @@ def set_waiting(*, for_rate: int, held_lanes: int) -> None:
     """Tell how many organizations wait for a rate that others share, and how many lanes are held by refusals."""
     _waiting_for_rate.set(for_rate)
     _held_lanes.set(held_lanes)
-
-
-def observe_delivery(*, category: str, seconds: float) -> None:
-    """Record how long after its acceptance a recipient's message was taken by the next hop."""
-    _latency.labels(category=_category(category)).observe(seconds)
 
 
 def observe_phase(*, phase: str, seconds: float) -> None:

@@ -12,9 +12,9 @@ import traceback
 import typing
 
 from bench import queue
-from bench.sender import ground, latency, sinks, table, transport, whole_way
+from bench.sender import delivering, ground, latency, sinks, table, transport, whole_way
 
-_PARTS = ("whole-way", "latency", "transport")
+_PARTS = ("whole-way", "latency", "delivery", "transport")
 _FEW, _SOME, _MANY = 20, 100, 1_000
 _RATES = (100.0, 300.0, 1_000.0)
 _MESSAGES, _SHORT_MESSAGES = 5_000, 500
@@ -50,17 +50,20 @@ class Bench:
         self._options = options
         self._wanted: collections.abc.Sequence[str] = options.only or _PARTS
         self._whole, self._timed, self._alone = whole_way.new_table(), latency.new_table(), transport.new_table()
+        self._delivered = delivering.new_table()
         self.failed: list[str] = []
 
     @property
     def tables(self) -> list[table.Table]:
         """Those that have rows."""
-        return [each for each in (self._whole, self._timed, self._alone) if each.rows]
+        return [each for each in (self._whole, self._timed, self._delivered, self._alone) if each.rows]
 
     def play(self) -> None:
         """Measure all that is wanted."""
         if {"whole-way", "latency"} & set(self._wanted):
             self._part("the whole way", self._with_senders)
+        if "delivery" in self._wanted:
+            self._part("delivery", self._delivery)
         if "transport" in self._wanted:
             self._part("transport", self._transport)
 
@@ -102,6 +105,11 @@ class Bench:
                     if not short and count in {_SOME, _MANY}:
                         grown = (self._options.messages or _GROWING_MESSAGES) * (_GROWN if last else 1)
                         whole_way.measure_single(on, measured, sink, self._whole, messages=grown)
+
+    def _delivery(self) -> None:
+        short = self._options.short
+        cases = delivering.cases(self._options.messages or (_SHORT_MESSAGES if short else _ALONE_MESSAGES), short=short)
+        delivering.measure(self._folder, self._postfix, self._delivered, cases)
 
     def _transport(self) -> None:
         short = self._options.short

@@ -12,7 +12,7 @@ from mailtier.sender.intake.http import openapi
 BATCH = 50
 
 _BATCHES = f"{openapi.COLLECTION}:batch"
-_LINES = "A line of the report, as long as such lines are.\n" * 12
+LINES = "A line of the report, as long as such lines are.\n" * 12
 
 
 def new_table() -> table.Table:
@@ -41,7 +41,7 @@ def notification(number: int) -> dict[str, object]:
         "severity": "Error",
         "recipients": [f"m{number}@example.org"],
         "subject": f"Job {number} failed in the production tenant",
-        "text": _LINES,
+        "text": LINES,
     }
 
 

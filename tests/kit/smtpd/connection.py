@@ -64,8 +64,6 @@ class Connection(asyncio.Protocol):
         self._credentials: dict[str, str] = {}
         self.lost = self._loop.create_future()
 
-    # What asyncio calls.
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client, or begin TLS."""
         self._transport = typing.cast("asyncio.Transport", transport)
@@ -219,11 +217,13 @@ class Connection(asyncio.Protocol):
         for violation in content.violations(text, envelope.parameters):
             self._violation(violation)
         # Even if its effect is scripted away, the dot has ended the transaction.
-        answer = self._dialogue.finish_data(text)
-        self._answer(script.DOT, lambda: self._take_over(envelope, text, answer))
+        answer, followed = self._dialogue.finish_data(text), bool(self._buffer)
+        self._answer(script.DOT, lambda: self._take_over(envelope, text, answer, is_followed=followed))
         return True
 
-    def _take_over(self, envelope: dialogue.Envelope, text: bytes, answer: dialogue.Answer) -> dialogue.Answer:
+    def _take_over(
+        self, envelope: dialogue.Envelope, text: bytes, answer: dialogue.Answer, *, is_followed: bool
+    ) -> dialogue.Answer:
         """Record a message unless it was refused, and return the answer."""
         if answer.reply.startswith("2"):
             self._recorder.message(
@@ -236,6 +236,7 @@ class Connection(asyncio.Protocol):
                     username=self._dialogue.username,
                     tls=self._dialogue.protected,
                     at=time.monotonic(),
+                    is_followed=is_followed,
                 )
             )
         return answer

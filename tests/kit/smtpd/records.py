@@ -91,6 +91,7 @@ class Message:
         username: Who had authenticated, if anybody.
         tls: Whether the connection was protected.
         at: Seconds on the system's monotonic clock.
+        is_followed: Whether more stood in one packet with its dot.
     """
 
     connection: int
@@ -101,6 +102,7 @@ class Message:
     username: str | None
     tls: bool
     at: float
+    is_followed: bool
 
     @functools.cached_property
     def message_id(self) -> str:

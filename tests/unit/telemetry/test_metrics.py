@@ -8,7 +8,7 @@ from prometheus_client import parser
 from prometheus_client.metrics_core import Metric
 
 from mailtier.api import vocabulary
-from mailtier.telemetry import metrics
+from mailtier.telemetry import attempt_metrics, metrics
 
 _ROLES: tuple[metrics.Role, ...] = ("operator", "sender")
 
@@ -92,9 +92,9 @@ def test_every_recorder_can_be_called() -> None:
     metrics.count_unusable_settings(component="effective-settings")
     metrics.count_intake_request(route="/v1/x", code=202)
     metrics.count_accepted(category="JobAlert", source="http")
-    metrics.count_finished(state=vocabulary.RecipientState.ACCEPTED, reason="")
-    metrics.count_attempt(state=vocabulary.RecipientState.DEFERRED, reason="ServerBusy")
-    metrics.observe_delivery(category="JobAlert", seconds=1.5)
+    attempt_metrics.count_finished(state=vocabulary.RecipientState.ACCEPTED, reason="")
+    attempt_metrics.count_attempt(state=vocabulary.RecipientState.DEFERRED, reason="ServerBusy")
+    attempt_metrics.observe_delivery(category=vocabulary.Category.JOB_ALERT, seconds=1.5)
     metrics.observe_phase(phase="auth", seconds=0.2)
     metrics.add_sessions(2)
     metrics.add_sessions(-1)

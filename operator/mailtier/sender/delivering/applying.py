@@ -13,7 +13,7 @@ from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination
-from mailtier.telemetry import logs, metrics
+from mailtier.telemetry import attempt_metrics, logs
 
 _S: Final = vocabulary.RecipientState
 
@@ -117,7 +117,7 @@ class Applier:
         self._outcomes.store(outcome)
         if outcome.state is _S.ACCEPTED:
             age = (outcome.at - attempt.job.accepted_at).total_seconds()
-            metrics.observe_delivery(category=attempt.job.category, seconds=age)
+            attempt_metrics.observe_delivery(category=attempt.job.category, seconds=age)
 
     def _store(self, outcome: ports.Outcome, due_at: dt.datetime, entry: lanes.LaneEntry) -> None:
         """Store an outcome that another attempt follows; once it is stored, the entry goes on in the queue."""

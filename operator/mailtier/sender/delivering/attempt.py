@@ -9,12 +9,23 @@ from typing import Any, Final
 from mailtier.api import addresses, patience, prose, vocabulary
 from mailtier.mail import headers, reasons, render
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import applying, builder, consequences, detours, keeper, recorder, tries, verdicts
+from mailtier.sender.delivering import (
+    announcing,
+    applying,
+    builder,
+    consequences,
+    detours,
+    keeper,
+    plans,
+    recorder,
+    tries,
+    verdicts,
+)
 from mailtier.sender.net import faults
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, destinations, slots, throttles
+from mailtier.sender.smtp import destination, destinations, slots
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.sender.smtp.sessions import exchange, session
 from mailtier.telemetry import logs
@@ -42,6 +53,7 @@ class Attempts:
         self,
         *,
         queue: ports.DeliveryQueue,
+        found: plans.DeliveryPlans,
         settings: settings_source.KnownSettings,
         passwords: credentials.CredentialStore,
         access: tokens.Tokens,
@@ -57,6 +69,7 @@ class Attempts:
         spawn: Callable[..., Any],
     ) -> None:
         self._queue = queue
+        self._plans = found
         self._settings = settings
         self._passwords = passwords
         self._tokens = access
@@ -69,7 +82,7 @@ class Attempts:
         self._probes = probes
         self._applier = applier
         self._detours = detours.Detours(
-            carry_out=functools.partial(self._carry_out_safely, is_detour=True),
+            carry_out=self._carry_out_safely,
             settings=settings,
             destinations=destinations,
             waiting=waiting,
@@ -77,20 +90,37 @@ class Attempts:
             time=time,
         )
 
-    async def carry_out(self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot) -> None:
+    async def carry_out(
+        self,
+        entry: lanes.LaneEntry,
+        target: destination.Destination,
+        slot: slots.Slot,
+        follower: announcing.Follower,
+    ) -> None:
         """Try to deliver to one recipient, over the slot's session or another one.
 
         What is in doubt at the other one of its organization's servers goes there meanwhile, over a slot of that.
+
+        Args:
+            entry: Whom.
+            target: Where.
+            slot: Over which.
+            follower: Knows what it was announced as, and what is to be announced behind it.
         """
         if not self._detours.take(entry, target):
-            await self._carry_out_safely(entry, target, slot, is_detour=False)
+            await self._carry_out_safely(entry, target, slot, follower)
 
     async def _carry_out_safely(
-        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot, *, is_detour: bool
+        self,
+        entry: lanes.LaneEntry,
+        target: destination.Destination,
+        slot: slots.Slot,
+        follower: announcing.Follower | None = None,
     ) -> None:
+        """Try to deliver to one recipient; without anybody who follows it is a detour."""
         try:
             await self._outcomes.wait_for_room()
-            await self._carry_out(entry, target, slot, is_detour=is_detour)
+            await self._carry_out(entry, target, slot, follower)
         except ports.StorageBrokenError as error:
             self._outcomes.note_broken(error)
         except Exception as error:  # noqa: BLE001 - one message must not stop the others.
@@ -105,23 +135,27 @@ class Attempts:
                 self._schedule.put_back(entry, entry.pending, due_at=due_at)
 
     async def _carry_out(
-        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot, *, is_detour: bool
+        self,
+        entry: lanes.LaneEntry,
+        target: destination.Destination,
+        slot: slots.Slot,
+        follower: announcing.Follower | None,
     ) -> None:
-        key = entry.organization.key
-        usable = standing.judge(destination_key.at(self._settings.get(lanes.organization_of(key)), target.key), key)
-        is_elsewhere = entry.organization.destination != target.key and not is_detour
-        if is_elsewhere or not isinstance(usable, standing.Usable) or usable.endpoint != target.key.endpoint:
+        key, is_detour = entry.organization.key, follower is None
+        plan = self._plans.find(key, target.key)
+        if plan is None or (entry.organization.destination != target.key and not is_detour):
             self._schedule.put_first(entry)
             # At once: until it is judged, the entry would be taken again.
             self._keeper.judge(key)
             return
+        usable = plan.usable
         if (wait := self._wait(entry, usable, target)) is not None:
             if is_detour:
                 self._detours.put_off(entry, wait.until)
             else:
                 self._schedule.park_until(entry, wait)
             return
-        found = await self._credentials(entry, usable, target, slot, is_detour=is_detour)
+        found = await self._credentials(entry, plan, target, slot, is_detour=is_detour)
         if found is None:
             return
         by = tries.user(usable, found.generation)
@@ -140,7 +174,8 @@ class Attempts:
                 return
             with ticket:
                 login = tries.SignIn(usable=usable, found=found, ticket=ticket)
-                await self._hand_over(entry, target, slot, login, use)
+                attempt = tries.Try(entry=entry, job=entry.job, login=login, use=use)
+                await self._hand_over(attempt, target, slot, follower)
 
     def _wait(
         self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
@@ -162,58 +197,58 @@ class Attempts:
 
     async def _hand_over(
         self,
-        entry: lanes.LaneEntry,
+        attempt: tries.Try,
         target: destination.Destination,
         slot: slots.Slot,
-        login: tries.SignIn,
-        use: throttles.Use,
+        follower: announcing.Follower | None,
     ) -> None:
-        job = entry.job
+        entry = attempt.entry
         if entry.pending.state is _S.HELD:
             # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
-            (error,) = await self._queue.settle([verdicts.returned(job.recipient_number, now=self._clock.wall())])
+            number = attempt.job.recipient_number
+            (error,) = await self._queue.settle([verdicts.returned(number, now=self._clock.wall())])
             if error is not None:
                 raise error
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
-        attempt = tries.Try(entry=entry, job=job, login=login, use=use)
-        event = await self._try(attempt, target, slot)
+        event = await self._try(attempt, target, slot, follower)
         if event is not None:
             await self._applier.apply(consequences.decide(event, self._gather(attempt, target)), attempt, target)
 
     async def _credentials(
         self,
         entry: lanes.LaneEntry,
-        usable: standing.Usable,
+        plan: plans.DeliveryPlan,
         target: destination.Destination,
         slot: slots.Slot,
         *,
         is_detour: bool,
     ) -> credentials.Credentials | None:
         """Return the credentials to use, or None with the organization held, or waiting for a token."""
+        usable = plan.usable
         try:
-            found = await self._passwords.get(usable.auth, usable.endpoint)
+            found = self._plans.peek(plan) or await self._passwords.get(usable.auth, usable.endpoint)
             state = target.auth_state(found.generation)
-            self._probes.recall(usable.settings, found.generation, target)
+            if found.generation.version and not state.is_recalled:
+                self._probes.recall(usable.settings, found.generation, target)
             if state.refusal is not None:
                 # R12: no further AUTH with it. There may be a newer one.
                 found = await self._passwords.get(
                     usable.auth, usable.endpoint, max_age_seconds=holds.FIRST_RECHECK_SECONDS
                 )
+                state = target.auth_state(found.generation)
         except credentials.CredentialsError as error:
             meaning = reasons.MEANINGS[reasons.DeliveryReason.CREDENTIALS_UNUSABLE]
             message = prose.sentences(prose.continued(meaning, error.reason.name), error.reason.meaning)
             held = standing.Held(reason=reasons.DeliveryReason.CREDENTIALS_UNUSABLE, message=message)
             self._hold(entry, held, is_detour=is_detour)
             return None
-        state = target.auth_state(found.generation)
         pause, now = state.pause, self._clock.monotonic()
         is_paused = pause.trouble is not None and pause.retry_at(entry.pending.category) > now
         if is_paused and pause.trouble is not None and not target.has_session(slot, found.generation):
             held = tries.held(pause.trouble, usable)
             self._hold(entry, held, is_detour=is_detour, trial_at=pause.looked_at(now))
             return None
-        refused = dataclasses.replace(found, failure=state.refusal)
-        ready = self._tokens.peek(found) if state.refusal is None else refused
+        ready = self._tokens.peek(found) if state.refusal is None else dataclasses.replace(found, failure=state.refusal)
         if ready is None:
             self._applier.await_token(entry, found, usable)
             return None
@@ -235,11 +270,23 @@ class Attempts:
         self._keeper.hold(entry.organization.key, held, recheck=True, trial_at=trial_at)
 
     async def _try(
-        self, attempt: tries.Try, target: destination.Destination, slot: slots.Slot
+        self,
+        attempt: tries.Try,
+        target: destination.Destination,
+        slot: slots.Slot,
+        follower: announcing.Follower | None,
     ) -> tries.AttemptEvent | None:
         """Return how an attempt ended; None where it did not begin, and its entry has its turn again."""
+        prepared = None if follower is None else follower.prepared
+        if prepared is not None and prepared.usable is not attempt.usable:
+            # The settings have changed since it was announced.
+            prepared = None
         try:
-            built = self._messages.build(attempt.job, attempt.usable.from_, server=tries.server(attempt.usable))
+            built = (
+                self._messages.build(attempt.job, attempt.usable.from_, server=tries.server(attempt.usable))
+                if prepared is None
+                else prepared.built
+            )
         except Exception as error:  # noqa: BLE001 - a message that cannot be built is not worth a crash.
             message = str(error) if isinstance(error, _SPEAKING) else ""
             number = attempt.job.recipient_number
@@ -257,19 +304,20 @@ class Attempts:
                 return None
             self._keeper.confirm(attempt.entry.organization.key)
             limits = target.limits_of(slot)
-            is_recovery = attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY
+            timeout = limits.message_timeout
+            if attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY:
+                timeout = min(timeout, _PASSWORD_DOT)
             result = await opened.send(
-                exchange.Letter(
-                    mail_from=built.mail_from, rcpt_to=built.rcpt_to, message=built.data, rules=limits.replies
-                ),
+                _letter(built, limits) if prepared is None else prepared.letter,
                 exchange.Terms(
                     before_dot=functools.partial(self._queue.note_dot, attempt.job.recipient_number, built.snapshot),
                     envelope_timeout=limits.envelope_timeout,
-                    message_timeout=min(limits.message_timeout, _PASSWORD_DOT)
-                    if is_recovery
-                    else limits.message_timeout,
+                    message_timeout=timeout,
                 ),
+                following=_nobody if follower is None else follower.announce,
             )
+            # If it was announced, that connection is gone.
+            prepared = None
             if result is not None:
                 return result
 
@@ -337,3 +385,11 @@ class Attempts:
                 secrets=attempt.found.known,
             ),
         )
+
+
+def _letter(built: builder.Built, limits: destination_key.DestinationLimits) -> exchange.Letter:
+    return exchange.Letter(mail_from=built.mail_from, rcpt_to=built.rcpt_to, message=built.data, rules=limits.replies)
+
+
+def _nobody() -> None:
+    """Return that nothing follows."""

@@ -59,6 +59,8 @@ class Claimer:
         self._schedule = waiting
         self._backlogs = known
         self._clock = time
+        # What the monotonic clock is behind the wall clock's seconds, as of the last claim.
+        self._behind_seconds = self._look_at_clocks()
 
     def ring(self, key: ports.BacklogKey, due_at: dt.datetime) -> None:
         """Note that something is in the queue."""
@@ -128,6 +130,7 @@ class Claimer:
             for order in orders:
                 self._backlogs.gave_up(order.turn, until=again_at)
             raise
+        self._behind_seconds = self._look_at_clocks()
         for order in orders:
             self._answer(order, claims.next_due)
         return claims.claimed
@@ -145,10 +148,11 @@ class Claimer:
     def take_in(self, claimed: ports.Claimed) -> None:
         """Let what was claimed wait for its turn in memory."""
         pending = claimed.pending
+        # By one look at the clocks: what is due at the same moment keeps its order.
         entry = self._schedule.offer(
             claimed,
-            due_at=self._clock.monotonic_at(pending.due_at),
-            expires_at=self._clock.monotonic_at(pending.expires_at),
+            due_at=pending.due_at.timestamp() - self._behind_seconds,
+            expires_at=pending.expires_at.timestamp() - self._behind_seconds,
         )
         if entry is not None:
             # It may be forgotten meanwhile, where nothing else was left of it.
@@ -196,6 +200,9 @@ class Claimer:
 
     def _leave(self, entry: lanes.LaneEntry) -> None:
         self._backlogs.leave(entry.backlog, self._weight(entry), now=self._clock.monotonic())
+
+    def _look_at_clocks(self) -> float:
+        return self._clock.wall().timestamp() - self._clock.monotonic()
 
     def _weight(self, entry: lanes.LaneEntry) -> int:
         return self._backlogs.weight(entry.payload_bytes)

@@ -118,6 +118,7 @@ class ProbeNews:
 
 
 NO_NEWS: Final = ProbeNews()
+_AGREED: Final = ProbeNews(agrees=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +174,9 @@ def decide(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
     Raises:
         ValueError: A transaction's result says neither that the recipient was accepted nor why it was not.
     """
-    decided = dataclasses.replace(_meaning(event, known), asked_for_less=_asked_for_less(event, known))
+    decided, asked = _meaning(event, known), _asked_for_less(event, known)
+    if asked is not None:
+        decided = dataclasses.replace(decided, asked_for_less=asked)
     if known.is_current:
         return decided
     # What was said of settings that have changed since says nothing of those that hold now.
@@ -196,11 +199,13 @@ def _meaning(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
             served = Served(namespace=known.usable.witness(classify.Phase.AUTH))
             return dataclasses.replace(_only(AwaitsToken(), known), destination=served, drops_token=True)
         case transaction.RecipientResult(verdict=transaction.RecipientVerdict.ACCEPTED):
-            return dataclasses.replace(
-                _only(verdicts.accepted(known.job, event, known.context), known),
+            return Consequences(
+                for_recipient=verdicts.accepted(known.job, event, known.context),
                 destination=Served(namespace=known.usable.witness(classify.Phase.DOT)),
                 lane_refusals=refusals.NO_REFUSALS,
-                probe=ProbeNews(agrees=True),
+                losses=known.losses,
+                crashes=known.crashes,
+                probe=_AGREED,
             )
         case transaction.RecipientResult(
             verdict=transaction.RecipientVerdict.IN_DOUBT, failure=classify.Failure() as failure

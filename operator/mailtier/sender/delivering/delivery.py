@@ -10,25 +10,32 @@ import contextlib
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Final, NoReturn
 
-from mailtier.api import timers, vocabulary
+from mailtier.api import vocabulary
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import applying, attempt, builder, claiming, keeper, recorder, restored, showing
-from mailtier.sender.net import breaker
+from mailtier.sender.delivering import (
+    announcing,
+    applying,
+    attempt,
+    builder,
+    carriers,
+    claiming,
+    keeper,
+    plans,
+    recorder,
+    restored,
+    showing,
+)
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import backlogs, lane_display, lanes, schedule, standing
+from mailtier.sender.scheduling import backlogs, lane_display, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, destinations, slots
+from mailtier.sender.smtp import destination, destinations
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
 from mailtier.telemetry import claim_metrics, hold_metrics, logs, metrics, tasks
 
 _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
-
-_LINGER_SECONDS: Final = 0.05
-"""How long a session waits for more of its login while another login wants its connection: far less than to open one,
-and so few messages of two that come in turns are not as many sessions."""
 
 _PRUNE_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 60.0
@@ -77,11 +84,8 @@ class Deliverer:
         self._wake = asyncio.Event()
         self._outcomes = recorder.Recorder(queue, on_broken=self._wake.set)
         self._workers = tasks.Background()
-        # Destinations to look at although nothing new is ready for them, and when.
+        # Destinations to look at although nothing new is ready for them.
         self._touched: set[destination_key.DestinationKey] = set()
-        self._retries = timers.Timers[destination_key.DestinationKey]()
-        # Who waits, with a session in hand, until something becomes ready for its destination.
-        self._lingering: dict[Hashable, list[asyncio.Future[None]]] = {}
         self._next_sweep = 0.0
         self._next_prune = 0.0
         self._next_look = float("-inf")
@@ -110,8 +114,10 @@ class Deliverer:
             time=time,
             wake=self._wake.set,
         )
-        self._attempts = attempt.Attempts(
+        self._plans = plans.DeliveryPlans(settings=settings, passwords=passwords)
+        attempts = attempt.Attempts(
             queue=queue,
+            found=self._plans,
             settings=settings,
             passwords=passwords,
             access=access,
@@ -126,8 +132,17 @@ class Deliverer:
             destinations=destinations,
             spawn=self._workers.spawn,
         )
+        self._carriers = carriers.Carriers(
+            attempts=attempts,
+            preparer=announcing.Preparer(
+                found=self._plans, access=access, messages=messages, outcomes=self._outcomes, time=time
+            ),
+            waiting=self._schedule,
+            time=time,
+            background=self._workers,
+            on_free=self._note_free,
+        )
         destinations.listen(self._note_free, self._keeper.note_move)
-        self._is_stopping = False
         self.loaded = False
 
     def __len__(self) -> int:
@@ -203,7 +218,7 @@ class Deliverer:
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
         finally:
-            self._is_stopping = True
+            self._carriers.stop()
             if self._claiming is not None:
                 self._claiming.cancel()
                 await asyncio.gather(self._claiming, return_exceptions=True)
@@ -267,15 +282,15 @@ class Deliverer:
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             self._sweep(now)
-        self._touched.update(self._retries.due(now))
+        self._touched.update(self._carriers.due(now))
         self._claim(now)
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
-            self._end_lingering(key)
+            self._carriers.end_lingering(key)
             found = self._find(key)
             if found is not None:
-                self._start_workers(found, now)
-        nexts = [self._next_sweep, self._schedule.next_event(), self._retries.next_at()]
+                self._carriers.start(found, now)
+        nexts = [self._next_sweep, self._schedule.next_event(), self._carriers.next_event()]
         if self._claiming is None:
             nexts += [self._claims.next_event(now), self._keeper.next_event(), self._next_look]
         return max(min(at for at in nexts if at is not None) - self._clock.monotonic(), 0.0)
@@ -285,6 +300,7 @@ class Deliverer:
 
     def _sweep(self, now: float) -> None:
         self._keeper.sweep(now)
+        self._carriers.withdraw(now)
         for each in self._destinations:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()
@@ -303,98 +319,13 @@ class Deliverer:
             self._tokens.forget_old()
             self._prune_destinations()
             self._keeper.prune(now)
+            self._plans.prune(self._schedule)
         elif self._destinations.is_crowded:
             self._prune_destinations()
 
     def _prune_destinations(self) -> None:
         self._destinations.prune(keep={each.destination for each in self._schedule.organizations()})
 
-    def _start_workers(self, target: destination.Destination, now: float) -> None:
-        """Start a worker for each free slot, as long as there is something for it."""
-        while self._schedule.has_ready(target.key):
-            slot = target.reserve()
-            if slot is None:
-                self._retry(target, now)
-                return
-            entry = self._schedule.take(target.key, now)
-            if entry is None:
-                target.want_nothing()
-                target.give_back(slot)
-                return
-            slot.pace.count()
-            self._workers.spawn(self._work(target, slot, entry))
-        # Others at the same server do not wait for it.
-        target.want_nothing()
-
-    def _retry(self, target: destination.Destination, now: float) -> None:
-        """Have a destination looked at again when breaker and rate let somebody through; one reminder is enough."""
-        at = target.again_at()
-        known = self._retries.at(target.key)
-        if now < at and (known is None or at < known):
-            self._retries.set(target.key, at)
-
     def _note_free(self, key: destination_key.DestinationKey) -> None:
         self._touched.add(key)
         self._wake.set()
-
-    async def _work(self, target: destination.Destination, slot: slots.Slot, entry: lanes.LaneEntry) -> None:
-        """Deliver one message after the other over one slot, until there is none or others should have it."""
-        following: lanes.LaneEntry | None = entry
-        try:
-            while following is not None:
-                began = self._clock.monotonic()
-                await self._attempts.carry_out(following, target, slot)
-                slot.pace.settle()
-                # Who has a server be slow shall not have it more than others who share it.
-                seconds = self._clock.monotonic() - began
-                self._schedule.settle(following, seconds, pace_seconds=slot.pace.seconds)
-                if (
-                    slot.is_trial
-                    and target.health.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED
-                ):
-                    # The server works again: this slot is one like the others, which may be used as well.
-                    slot.is_trial = False
-                    self._note_free(target.key)
-                if (
-                    self._is_stopping
-                    or target.must_yield(slot)
-                    or target.health.breaker.retry_at > self._clock.monotonic()
-                ):
-                    break
-                following = await self._following(following, target, slot)
-                if following is not None:
-                    slot.pace.count()
-        finally:
-            await target.release(slot)
-
-    async def _following(
-        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot
-    ) -> lanes.LaneEntry | None:
-        """Return what follows an entry on a slot: more that its session is fit for, until others have their turn."""
-        if target.goes_on(slot):
-            another = self._another(entry, target)
-            if another is None and target.lingers(slot) and self._schedule.has_others(entry, target.key):
-                another = await self._linger(entry, target)
-            if another is not None:
-                return another
-        return self._schedule.take(target.key, self._clock.monotonic())
-
-    def _another(self, entry: lanes.LaneEntry, target: destination.Destination) -> lanes.LaneEntry | None:
-        return self._schedule.take_another(entry, target.key, self._clock.monotonic())
-
-    async def _linger(self, entry: lanes.LaneEntry, target: destination.Destination) -> lanes.LaneEntry | None:
-        """Return more of the same that comes at once; None where nothing does."""
-        another: lanes.LaneEntry | None = None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER_SECONDS):
-                while another is None:
-                    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                    self._lingering.setdefault(target.key, []).append(ready)
-                    await ready
-                    another = self._another(entry, target)
-        return another
-
-    def _end_lingering(self, key: Hashable) -> None:
-        for ready in self._lingering.pop(key, ()):
-            if not ready.done():
-                ready.set_result(None)

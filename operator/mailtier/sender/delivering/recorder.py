@@ -8,7 +8,7 @@ from typing import Final
 
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.telemetry import logs, metrics
+from mailtier.telemetry import attempt_metrics, logs
 
 _MAXIMUM_OUTSTANDING: Final = 2_000
 
@@ -53,6 +53,11 @@ class Recorder:
         self._outstanding += 1
         if self._outstanding >= _MAXIMUM_OUTSTANDING:
             self._has_room.clear()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more work may be begun."""
+        return self._has_room.is_set()
 
     async def wait_for_room(self) -> None:
         """Return when not too much is outstanding; to be awaited before more work is begun."""
@@ -102,6 +107,6 @@ class Recorder:
 
 def _count(outcome: ports.Outcome) -> None:
     if outcome.attempted:
-        metrics.count_attempt(state=outcome.state, reason=outcome.reason)
+        attempt_metrics.count_attempt(state=outcome.state, reason=outcome.reason)
     if outcome.state in states.FINAL:
-        metrics.count_finished(state=outcome.state, reason=outcome.reason)
+        attempt_metrics.count_finished(state=outcome.state, reason=outcome.reason)

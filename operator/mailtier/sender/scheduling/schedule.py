@@ -239,6 +239,12 @@ class Schedule:
         # What it did not use of the namespace's rate another may have.
         self._unpark_namespace(entry.organization.key.namespace_uid)
 
+    def take_back(self, entry: lanes.LaneEntry) -> None:
+        """Let an entry whose turn was taken early be the next of its lane, as if its turn had not come."""
+        expected, entry.expected_seconds = entry.expected_seconds, 0.0
+        self._charge(entry, -expected, -expected)
+        self.put_first(entry)
+
     def remove(self, entry: lanes.LaneEntry) -> None:
         """Forget an entry: its state is final."""
         entry.place = lanes.EntryPlace.GONE

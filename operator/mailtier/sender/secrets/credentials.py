@@ -123,6 +123,15 @@ class Generation:
     version: str = ""
     oauth2: effective.OAuth2 | None = None
     certificate: tuple[str, ...] = ()
+    _hash: int = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: each message looks several things up by its credentials.
+        parts = (self.mechanism, self.identity, self.source, self.version, self.oauth2, self.certificate)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     @property
     def namespace(self) -> str:
@@ -172,11 +181,12 @@ ANONYMOUS: Final = Credentials(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Kept:
+@dataclasses.dataclass(slots=True, eq=False)
+class Kept:
     """Credentials in memory.
 
     Attributes:
+        is_in_force: Whether they may be used still, as long as they are young enough.
         hints: The versions that made us read. While the operator publishes a new one, organizations that share
             the Secret name different versions for a while; each is worth one read, not one for every message.
     """
@@ -184,6 +194,7 @@ class _Kept:
     credentials: Credentials
     hints: frozenset[str]
     read_at: float
+    is_in_force: bool = True
 
 
 _Key = tuple[effective.Auth, effective.Endpoint]
@@ -195,7 +206,7 @@ class CredentialStore:
     def __init__(self, reader: SecretReader, time: clock.Clock) -> None:
         self._reader = reader
         self._clock = time
-        self._kept: dict[_Key, _Kept] = {}
+        self._kept: dict[_Key, Kept] = {}
 
     def __len__(self) -> int:
         """Return how many passwords are in memory."""
@@ -224,16 +235,30 @@ class CredentialStore:
             return kept.credentials
         # What cannot be read any more may not be used any more, so it is forgotten before the read.
         self._kept.pop(key, None)
+        if kept is not None:
+            kept.is_in_force = False
         found = await self._read(auth, endpoint)
         is_same = kept is not None and kept.credentials.generation == found.generation
         hints = {auth.version, found.generation.version} | (kept.hints if kept and is_same else frozenset())
-        self._kept[key] = _Kept(credentials=found, hints=frozenset(hints), read_at=self._clock.monotonic())
+        if (other := self._kept.get(key)) is not None:
+            other.is_in_force = False
+        self._kept[key] = Kept(credentials=found, hints=frozenset(hints), read_at=self._clock.monotonic())
         return found
+
+    def kept(self, auth: effective.Auth, endpoint: effective.Endpoint) -> Kept | None:
+        """Return the credentials of effective settings that are in memory, as they were read last."""
+        return self._kept.get((_unversioned(auth), endpoint))
+
+    def may_use(self, kept: Kept, version: str) -> bool:
+        """Return whether credentials in memory are those that `get` would return for a version of their Secrets."""
+        is_young = self._clock.monotonic() - kept.read_at < KEPT_SECONDS
+        return kept.is_in_force and is_young and version in kept.hints
 
     def forget_old(self) -> None:
         """Drop passwords that were read too long ago to be used again."""
         oldest = self._clock.monotonic() - KEPT_SECONDS
-        self._kept = {key: kept for key, kept in self._kept.items() if kept.read_at > oldest}
+        for key in [key for key, kept in self._kept.items() if kept.read_at <= oldest]:
+            self._kept.pop(key).is_in_force = False
 
     async def _read(self, auth: effective.Auth, endpoint: effective.Endpoint) -> Credentials:
         found = ANONYMOUS if auth.secret is None else await self._read_login(auth, auth.secret, endpoint)

@@ -17,8 +17,11 @@ from mailtier.sender.smtp.servers import destination_key, pacing, server_room, s
 from mailtier.sender.smtp.sessions import opening, session
 from mailtier.telemetry import metrics
 
-_IDLE_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 10.0
 """How long a session waits for its next message: long enough for a burst, short enough to leave a server its slots."""
+
+_SESSION_SECONDS: Final = 300.0
+"""How old a session becomes: a server's others, such as those behind one name, have their part of the mail in time."""
 
 _TURN_MESSAGES: Final = 10
 _TURN_SECONDS: Final = 2.0
@@ -94,7 +97,6 @@ class Destination:
 
     def must_yield(self, slot: slots.Slot) -> bool:
         """Return whether whoever has a slot should give it back after the message at hand."""
-        slot.turns += 1
         if slot.seat is not self.at.seat or slot.seat.room.is_urgent(slot.seat) or slot.seat.is_paced():
             return True
         is_over = slot.turns >= _TURN_MESSAGES or self._clock.monotonic() - slot.taken_at >= _TURN_SECONDS
@@ -108,7 +110,6 @@ class Destination:
         """
         if slot.carried is None or not self.at.is_login_of_its_own(slot.carried.generation):
             return False
-        slot.session_turns += 1
         has_time = self._clock.monotonic() - slot.session_at < _TURN_SECONDS
         return slot.session_turns < _TURN_MESSAGES and has_time
 
@@ -191,6 +192,7 @@ class Destination:
             # How the session ends is nothing to wait for with it.
             self.health.breaker.release()
             slot.is_trial = False
+        slot.take_back()
         try:
             if slot.carried is not None and not self._keep(slot, slot.carried):
                 await self._end(slot)
@@ -199,10 +201,15 @@ class Destination:
 
     def has_session(self, slot: slots.Slot, generation: credentials.Generation) -> bool:
         """Return whether `session_for` would find one that is open, the slot's own or an idle one."""
-        held = (slot.carried, *slot.seat.room.idle_sessions(slot.seat))
-        return any(
-            each is not None and each.generation == generation and self._is_fit(slot.seat, each) for each in held
-        )
+        if self.may_follow(slot, generation):
+            return True
+        idle = slot.seat.room.idle_sessions(slot.seat)
+        return any(each.generation == generation and self._is_fit(slot.seat, each) for each in idle)
+
+    def may_follow(self, slot: slots.Slot, generation: credentials.Generation, barred: str | None = None) -> bool:
+        """Return whether a slot's session may carry another message of a login."""
+        held = slot.carried
+        return held is not None and held.generation == generation and self._is_fit(slot.seat, held, barred)
 
     async def session_for(
         self,
@@ -253,6 +260,7 @@ class Destination:
                     taken.release()
         if not had_session:
             slot.session_turns, slot.session_at = 0, self._clock.monotonic()
+        slot.session_turns += 1
         return slot.carried
 
     def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:
@@ -288,7 +296,9 @@ class Destination:
 
     def _is_fit(self, seat: server_room.Seat, held: session.Session, barred: str | None = None) -> bool:
         is_barred = held.is_at_host_s and barred is not None
-        return held.is_usable and not is_barred and held.messages < self.at.limits(seat).messages_per_connection
+        is_young = self._clock.monotonic() - held.opened_at < _SESSION_SECONDS
+        has_more = held.messages < self.at.limits(seat).messages_per_connection
+        return held.is_usable and not is_barred and has_more and is_young
 
     def _keep(self, slot: slots.Slot, carried: session.Session) -> bool:
         seat = slot.seat
@@ -360,7 +370,7 @@ class Destination:
                     state.is_counted = True
                     await self._around.logins.note_refusal(self.at.place(found.generation, spot.seat))
                 raise
-        opened.is_at_host_s = spot.is_host_s
+        opened.is_at_host_s, opened.opened_at = spot.is_host_s, self._clock.monotonic()
         self._name.note_used(progress.address, first=plan.addresses[0])
         state.proven.add(spot.seat.room.label)
         state.pause.succeed()

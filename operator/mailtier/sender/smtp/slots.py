@@ -42,3 +42,13 @@ class Slot:
     turns: int = 0
     session_turns: int = 0
     session_at: float = 0.0
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether its connection was told of a message, so that no other one can go over it."""
+        return self.carried is not None and self.carried.is_promised
+
+    def take_back(self) -> None:
+        """End its connection if that was told of a message: it goes elsewhere."""
+        if self.carried is not None:
+            self.carried.take_back()

@@ -72,6 +72,10 @@ class Throttles:
         known, now = self._known.get(by), self._clock.monotonic()
         return now if known is None else known.allowed_at(now)
 
+    def holds(self, by: Hashable) -> bool:
+        """Return whether somebody was found to have too many connections or messages."""
+        return by in self._known
+
     def begin(self, by: Hashable) -> Use | None:
         """Return leave to use one more connection, or None where somebody uses as many as the server takes of them."""
         known, now = self._known.get(by), self._clock.monotonic()

@@ -42,6 +42,15 @@ class DestinationKey:
     party: str
     is_trusted: bool
     certificate: tuple[str, str] | None = None
+    _hash: int = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Made once: each message looks several things up by its destination.
+        parts = (self.endpoint, self.helo_name, self.limits, self.party, self.is_trusted, self.certificate)
+        object.__setattr__(self, "_hash", hash(parts))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 def limits_of(delivery: effective.Delivery) -> DestinationLimits:

@@ -54,6 +54,8 @@ class Whereabouts:
     ) -> None:
         self.key = key
         self._own_limits = limits
+        # What the host's limits were read from, and what they are.
+        self._host_s: tuple[effective.Delivery, destination_key.DestinationLimits] | None = None
         self._learned: int | None = None
         self._around = around
         self._on_free = on_free
@@ -80,7 +82,11 @@ class Whereabouts:
     def limits(self, seat: server_room.Seat) -> destination_key.DestinationLimits:
         """Return what the owner of the server says of its use."""
         there = self._there(seat)
-        return self._own_limits if there is None else destination_key.limits_of(there.delivery)
+        if there is None:
+            return self._own_limits
+        if self._host_s is None or self._host_s[0] is not there.delivery:
+            self._host_s = there.delivery, destination_key.limits_of(there.delivery)
+        return self._host_s[1]
 
     def rate(self, seat: server_room.Seat) -> limiter.RateLimiter | None:
         """Return the rate of a server, with what counts the messages there; None without a rate."""

@@ -121,8 +121,9 @@ class SessionConnection(asyncio.Protocol):
 
     def hand_on(self) -> None:
         """Hand on the replies that have come and are wanted; those before a loss are not lost with it."""
-        while self._replies and self._listener is not None and self._listener.is_listening:
-            self._listener.take(self._replies.popleft())
+        waiting = self._replies
+        while waiting and (listener := self._listener) is not None and listener.is_listening:
+            listener.take(waiting.popleft())
         if self._fault is not None and self._listener is not None:
             self._listener.lose(self._fault)
 

@@ -73,7 +73,9 @@ class Session:
         offered: What the server offers.
         messages: How many transactions it has carried.
         used_at: When the last one ended, in seconds of the loop's clock.
+        wait_seconds: How long the reply to the last final dot took, where another envelope could have left with that.
         idle_until: Until when it is kept unused; for its keeper.
+        opened_at: When it was opened, in seconds of its keeper's clock.
         is_at_host_s: Whether it leads to the host's server by another name; for its keeper.
         certificate_expires_at: notAfter of the server's certificate, aware UTC; None without TLS.
     """
@@ -94,12 +96,15 @@ class Session:
         self._secrets = secrets
         self._needs_reset = False
         self._announced: _Announced | None = None
+        self._dot_at: float | None = None
         self.used_at = asyncio.get_running_loop().time()
         self.generation = generation
         self.offered = offered
         self.messages = 0
+        self.wait_seconds = 0.0
         self.is_at_host_s = False
         self.idle_until = 0.0
+        self.opened_at = 0.0
         self.certificate_expires_at = certificate_expires_at
 
     @property
@@ -159,6 +164,8 @@ class Session:
                 under_way.abandon()
             self._needs_reset = machine.session is transaction.SessionAfter.RESET
             self.used_at = loop.time()
+            if self._dot_at is not None:
+                self.wait_seconds, self._dot_at = self.used_at - self._dot_at, None
         is_stale = is_reused and under_way.interrupted and not under_way.answered
         return None if is_stale else machine.results[0]
 
@@ -169,10 +176,14 @@ class Session:
             self._connection.end(classify.Fault.CONNECTION_LOST)
 
     def _announce(self, following: Callable[[], exchange.Letter | None]) -> bytes:
-        letter = following()
+        letter, self._dot_at = following(), asyncio.get_running_loop().time()
         if letter is None:
             return b""
-        machine = self._machine(letter)
+        try:
+            machine = self._machine(letter)
+        except ValueError:
+            # Whoever sends it meets it then; the dot at hand is to leave all the same.
+            return b""
         envelope = machine.start()
         if envelope:
             self._announced = _Announced(letter=letter, machine=machine)

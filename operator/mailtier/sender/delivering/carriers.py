@@ -1,0 +1,203 @@
+"""Carrying messages over slots: one after the other over a connection, until there is none or others should have it."""
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Callable, Hashable, Iterator
+from typing import Final
+
+from mailtier.api import timers
+from mailtier.sender import clock
+from mailtier.sender.delivering import announcing, attempt
+from mailtier.sender.net import breaker
+from mailtier.sender.scheduling import lanes, schedule
+from mailtier.sender.smtp import destination, slots
+from mailtier.sender.smtp.servers import destination_key
+from mailtier.telemetry import tasks
+
+_LINGER_SECONDS: Final = 0.05
+"""How long a session waits for more of its login while another login wants its connection: far less than to open one,
+and so few messages of two that come in turns are not as many sessions."""
+
+_PROMPT_SECONDS: Final = 1.0
+"""Where the reply to a message took longer than this, the next one is not announced behind another: what that saves is
+little then, and it may have to go elsewhere."""
+
+
+class Carriers:
+    """Carries what is ready for a destination over its free slots.
+
+    Args:
+        attempts: Carries out one message.
+        preparer: Prepares the one after it.
+        waiting: The active set.
+        time: Clocks.
+        background: Where the work runs.
+        on_free: Told when more slots of a destination may be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        attempts: attempt.Attempts,
+        preparer: announcing.Preparer,
+        waiting: schedule.Schedule,
+        time: clock.Clock,
+        background: tasks.Background,
+        on_free: Callable[[destination_key.DestinationKey], None],
+    ) -> None:
+        self.background = background
+        self._attempts = attempts
+        self._announcer = preparer
+        self._schedule = waiting
+        self._clock = time
+        self._on_free = on_free
+        # Destinations to look at although nothing new is ready for them, and when.
+        self._retries = timers.Timers[destination_key.DestinationKey]()
+        # Who waits, with a session in hand, until something becomes ready for its destination.
+        self._lingering: dict[Hashable, list[asyncio.Future[None]]] = {}
+        self._followers: set[announcing.Follower] = set()
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Begin nothing further."""
+        self._is_stopping = True
+
+    def due(self, now: float) -> Iterator[destination_key.DestinationKey]:
+        """Yield the destinations that are to be looked at again."""
+        return self._retries.due(now)
+
+    def next_event(self) -> float | None:
+        """Return when there is one."""
+        return self._retries.next_at()
+
+    def start(self, target: destination.Destination, now: float) -> None:
+        """Use each free slot, as long as there is something for it."""
+        while self._schedule.has_ready(target.key):
+            slot = target.reserve()
+            if slot is None:
+                self._retry(target, now)
+                return
+            entry = self._schedule.take(target.key, now)
+            if entry is None:
+                target.want_nothing()
+                target.give_back(slot)
+                return
+            # At once: the next slot is had only if the rate allows another message.
+            slot.pace.count()
+            self.background.spawn(self._carry(target, slot, entry))
+        # Others at the same server do not wait for it.
+        target.want_nothing()
+
+    def end_lingering(self, key: Hashable) -> None:
+        """Have sessions look whether what became ready is for them."""
+        for ready in self._lingering.pop(key, ()):
+            if not ready.done():
+                ready.set_result(None)
+
+    def withdraw(self, now: float) -> None:
+        """Let others have who was announced behind a message whose reply does not come; the connection ends then."""
+        for follower in self._followers:
+            if follower.entry is not None and now - follower.at >= announcing.PATIENCE_SECONDS:
+                self._give_back(follower)
+
+    def _retry(self, target: destination.Destination, now: float) -> None:
+        """Have a destination looked at again when breaker and rate let somebody through; one reminder is enough."""
+        at = target.again_at()
+        known = self._retries.at(target.key)
+        if now < at and (known is None or at < known):
+            self._retries.set(target.key, at)
+
+    async def _carry(self, target: destination.Destination, slot: slots.Slot, entry: lanes.LaneEntry) -> None:
+        """Deliver one message after the other over one slot, until there is none or others should have it."""
+        follower = announcing.Follower(
+            entry,
+            choose=functools.partial(self._choose, target=target, slot=slot),
+            prepare=functools.partial(self._announcer.prepare, target=target, slot=slot),
+            time=self._clock,
+        )
+        self._followers.add(follower)
+        following: lanes.LaneEntry | None = entry
+        try:
+            while following is not None:
+                await self._carry_one(following, target, slot, follower)
+                if self._is_stopping or target.health.breaker.retry_at > self._clock.monotonic():
+                    break
+                # Who was announced goes first: else the connection would end with its turn.
+                if not slot.is_promised and target.must_yield(slot):
+                    break
+                following = follower.take() or await self._following(following, target, slot)
+                if following is not None:
+                    slot.pace.count()
+        finally:
+            self._followers.discard(follower)
+            self._give_back(follower)
+            await target.release(slot)
+
+    async def _carry_one(
+        self,
+        entry: lanes.LaneEntry,
+        target: destination.Destination,
+        slot: slots.Slot,
+        follower: announcing.Follower,
+    ) -> None:
+        follower.behind, slot.turns = entry, slot.turns + 1
+        began = self._clock.monotonic()
+        await self._attempts.carry_out(entry, target, slot, follower)
+        slot.pace.settle()
+        # Who has a server be slow shall not have it more than others who share it.
+        seconds = self._clock.monotonic() - began
+        self._schedule.settle(entry, seconds, pace_seconds=slot.pace.seconds)
+        if follower.entry is None:
+            # What was announced had no turn after all.
+            slot.take_back()
+        if slot.is_trial and target.health.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
+            # The server works again: this slot is one like the others, which may be used as well.
+            slot.is_trial = False
+            self._on_free(target.key)
+
+    def _give_back(self, follower: announcing.Follower) -> None:
+        entry = follower.withdraw()
+        if entry is not None:
+            self._schedule.take_back(entry)
+
+    def _choose(
+        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot
+    ) -> lanes.LaneEntry | None:
+        """Return whose turn it is behind the message at hand, if the slot is certainly used for another one."""
+        now = self._clock.monotonic()
+        is_last = self._is_stopping or target.health.breaker.retry_at > now or target.must_yield(slot)
+        is_slow = slot.carried is None or slot.carried.wait_seconds > _PROMPT_SECONDS
+        # A trial is one message, and with a rate of the server it is that which is waited for.
+        if is_last or is_slow or slot.is_trial or slot.pace.seconds:
+            return None
+        if target.goes_on(slot):
+            return self._another(entry, target)
+        return self._schedule.take(target.key, now)
+
+    async def _following(
+        self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot
+    ) -> lanes.LaneEntry | None:
+        """Return what follows an entry on a slot: more that its session is fit for, until others have their turn."""
+        if target.goes_on(slot):
+            another = self._another(entry, target)
+            if another is None and target.lingers(slot) and self._schedule.has_others(entry, target.key):
+                another = await self._linger(entry, target)
+            if another is not None:
+                return another
+        return self._schedule.take(target.key, self._clock.monotonic())
+
+    def _another(self, entry: lanes.LaneEntry, target: destination.Destination) -> lanes.LaneEntry | None:
+        return self._schedule.take_another(entry, target.key, self._clock.monotonic())
+
+    async def _linger(self, entry: lanes.LaneEntry, target: destination.Destination) -> lanes.LaneEntry | None:
+        """Return more of the same that comes at once; None where nothing does."""
+        another: lanes.LaneEntry | None = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while another is None:
+                    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                    self._lingering.setdefault(target.key, []).append(ready)
+                    await ready
+                    another = self._another(entry, target)
+        return another
