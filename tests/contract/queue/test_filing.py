@@ -76,7 +76,7 @@ async def test_a_list_is_of_what_is_asked_for(filed: queues.WholeQueue) -> None:
         (filing.Filter(state=S.QUEUED, reason="Tested"), []),
         (filing.Filter(reason="Tested"), [accepted, both, failed]),
         (filing.Filter(organizations=["sales"]), [elsewhere]),
-        (filing.Filter(organizations=["sales", queues.LANE.organization]), [elsewhere, accepted, both, failed]),
+        (filing.Filter(organizations=["sales", queues.LANE.organization]), [accepted, elsewhere, both, failed]),
         (filing.Filter(organizations=[]), []),
         (filing.Filter(accepted_before=queues.START + dt.timedelta(seconds=1)), [elsewhere, both, failed]),
     ):
