@@ -1,8 +1,9 @@
 """What a notification says, as it is stored, counted and wiped: apart from everything that is kept longer."""
 
-import json
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Final, TypedDict
+
+import msgspec
 
 from mailtier.sender import ports
 
@@ -15,13 +16,15 @@ class Payload(TypedDict):
     data: Mapping[str, str]
 
 
+_DECODER: Final = msgspec.json.Decoder(Payload)
+
+
 def encode(notification: ports.NewNotification) -> bytes:
     """Return a notification's payload as JSON in UTF-8; its length is what the quota counts."""
-    payload = Payload(subject=notification.subject, text=notification.text, data=dict(notification.data))
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    payload = Payload(subject=notification.subject, text=notification.text, data=notification.data)
+    return msgspec.json.encode(payload)
 
 
 def decode(body: bytes) -> Payload:
     """Return the payload that was encoded."""
-    payload: Payload = json.loads(body)
-    return payload
+    return _DECODER.decode(body)

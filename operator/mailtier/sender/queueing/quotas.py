@@ -60,7 +60,11 @@ def charge(usage: Usage, notification: ports.NewNotification, *, payload_bytes: 
             f" alone is {recipients}: name fewer recipients in each"
         )
     charged = charge_again(usage, recipients, namespace=namespace, payload_bytes=payload_bytes, quota=quota)
-    return dataclasses.replace(charged, stored_bytes=usage.stored_bytes + stored_bytes(notification, payload_bytes))
+    return Usage(
+        messages=charged.messages,
+        payload_bytes=charged.payload_bytes,
+        stored_bytes=usage.stored_bytes + stored_bytes(notification, payload_bytes),
+    )
 
 
 def charge_again(
@@ -76,8 +80,10 @@ def charge_again(
     Raises:
         QuotaExceededError: It would have more queued than it may.
     """
-    charged = dataclasses.replace(
-        usage, messages=usage.messages + recipients, payload_bytes=usage.payload_bytes + payload_bytes
+    charged = Usage(
+        messages=usage.messages + recipients,
+        payload_bytes=usage.payload_bytes + payload_bytes,
+        stored_bytes=usage.stored_bytes,
     )
     if charged.messages > quota.messages or charged.payload_bytes > quota.payload_bytes:
         raise ports.QuotaExceededError(

@@ -2,14 +2,22 @@
 
 import dataclasses
 import sqlite3
-from collections.abc import Hashable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 
 from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import quotas, repeats
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes, claims, forgetting, rows, schema
+from mailtier.sender.storage.sqlite import changes, claims, forgetting, inserting, known_rows, rows, schema
+
+_NOTIFICATION: Final = (
+    *("number", "id", "namespace_uid", "namespace", "organization", "category", "severity", "locale", "accepted_at"),
+    *("expires_at", "payload_bytes", "unfinished", "idempotency_key", "digest", "object_name", "object_uid"),
+    *("spec_hash", "change", "stored_bytes", "key_bytes"),
+)
+_PAYLOAD: Final = ("notification", "body")
+_RECIPIENT: Final = ("number", "notification", "address", "state", "due_at", "changed_at", "backlog")
 
 Verdict: TypeAlias = ports.Enqueued | ports.Unqueued
 
@@ -51,7 +59,7 @@ def take(
     Returns:
         What became of each entry of each offer.
     """
-    taking = _Taking(connection, room)
+    taking = _Taking(connection, room, [entry.notification for offer in offers for entry in offer.entries])
     verdicts = [[taking.take(entry, read=offer.read) for entry in offer.entries] for offer in offers]
     taking.finish()
     return verdicts
@@ -60,12 +68,17 @@ def take(
 class _Taking:
     """One turn of taking in. What it takes is written at its end, or once something may be found among it."""
 
-    def __init__(self, connection: sqlite3.Connection, room: volume.WorkRoom) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, room: volume.WorkRoom, offered: Sequence[ports.NewNotification]
+    ) -> None:
         self._connection = connection
         self._room = room
         self._has_room: bool | None = None
-        self._usage: dict[str, quotas.Usage] = {}
-        self._backlogs: dict[ports.BacklogKey, int] = {}
+        self._usage = known_rows.usage_of(connection, {each.lane.namespace_uid for each in offered})
+        self._charged: set[str] = set()
+        self._backlogs = known_rows.backlogs_of(connection, {_backlog_key(each) for each in offered})
+        # With what is taken in this turn.
+        self._ids = known_rows.ids_of(connection, filter(None, map(known_rows.key_name, offered)))
         # Numbers are counted here, so that rows that name one another can be written a table at a time.
         sequences = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
         self._notification = sequences.get("notifications", 0)
@@ -73,7 +86,6 @@ class _Taking:
         self._notifications: list[tuple[Any, ...]] = []
         self._payloads: list[tuple[Any, ...]] = []
         self._recipients: list[tuple[Any, ...]] = []
-        self._unwritten: set[Hashable] = set()
 
     def take(self, entry: Entry, *, read: int) -> Verdict:
         """Return what becomes of a notification."""
@@ -87,15 +99,17 @@ class _Taking:
         self._write()
         self._connection.executemany(
             "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes, stored_bytes) VALUES (?, ?, ?, ?)",
-            [(uid, used.messages, used.payload_bytes, used.stored_bytes) for uid, used in self._usage.items()],
+            [
+                (uid, used.messages, used.payload_bytes, used.stored_bytes)
+                for uid, used in self._usage.items()
+                if uid in self._charged
+            ],
         )
 
     def _take(self, entry: Entry, read: int) -> ports.Enqueued:
         notification = entry.notification
-        found_by = _found_by(notification)
-        if not self._unwritten.isdisjoint(found_by):
-            self._write()
-        earlier = _find_object(self._connection, notification) or _find_key(self._connection, notification)
+        key = known_rows.key_name(notification)
+        earlier = self._find_object(notification) or self._find_key(notification, key)
         if earlier is not None:
             return ports.Enqueued(id=earlier, repeated=True, pending=())
         if self._has_room is None:
@@ -103,13 +117,14 @@ class _Taking:
         if not self._has_room:
             raise ports.StorageFullError("the queue's volume is too full for new work: try again later")
         self._charge(entry, read)
-        self._unwritten.update(found_by)
+        if key is not None:
+            self._ids[key] = (notification.id, notification.digest)
         return ports.Enqueued(id=notification.id, repeated=False, pending=self._add(notification, entry.payload))
 
     def _charge(self, entry: Entry, read: int) -> None:
         notification, quota = entry.notification, entry.quota
         uid = notification.lane.namespace_uid
-        usage = quotas.charge(self._usage_of(uid), notification, payload_bytes=len(entry.payload), quota=quota)
+        usage = quotas.charge(self._usage[uid], notification, payload_bytes=len(entry.payload), quota=quota)
         excess_bytes = quotas.excess_bytes(usage, quota)
         if excess_bytes:
             chosen, more = forgetting.choose_finished(
@@ -124,15 +139,22 @@ class _Taking:
             )
             forgetting.forget(self._connection, chosen)
         self._usage[uid] = usage
+        self._charged.add(uid)
 
-    def _usage_of(self, uid: str) -> quotas.Usage:
-        if (known := self._usage.get(uid)) is not None:
-            return known
-        row = self._connection.execute(
-            "SELECT messages, payload_bytes, stored_bytes FROM usage WHERE namespace_uid = ?", (uid,)
-        ).fetchone()
-        messages, payload_bytes, stored_bytes = (0, 0, 0) if row is None else row
-        return quotas.Usage(messages=messages, payload_bytes=payload_bytes, stored_bytes=stored_bytes)
+    def _find_object(self, notification: ports.NewNotification) -> str | None:
+        if notification.source is None:
+            return None
+        # It may be among what was taken in this turn.
+        self._write()
+        return _find_object(self._connection, notification, notification.source)
+
+    def _find_key(self, notification: ports.NewNotification, key: known_rows.KeyName | None) -> str | None:
+        found = None if key is None else self._ids.get(key)
+        if found is None:
+            return None
+        id_, digest = found
+        repeats.require_same(notification, known_id=id_, known_digest=digest)
+        return id_
 
     def _add(self, notification: ports.NewNotification, payload: bytes) -> tuple[ports.Pending, ...]:
         lane, source = notification.lane, notification.source
@@ -174,39 +196,22 @@ class _Taking:
         return tuple(_pending(notification, number) for number in range(first, self._recipient + 1))
 
     def _backlog_of(self, notification: ports.NewNotification) -> int:
-        key = ports.BacklogKey(lane=notification.lane, category=notification.category)
+        key = _backlog_key(notification)
         number = self._backlogs.get(key)
         if number is None:
             number = self._backlogs[key] = claims.number_of(self._connection, key)
         return number
 
     def _write(self) -> None:
-        self._connection.executemany(
-            "INSERT INTO notifications (number, id, namespace_uid, namespace, organization, category, severity, "
-            "locale, accepted_at, expires_at, payload_bytes, unfinished, idempotency_key, digest, object_name, "
-            "object_uid, spec_hash, change, stored_bytes, key_bytes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            self._notifications,
-        )
-        self._connection.executemany("INSERT INTO payloads (notification, body) VALUES (?, ?)", self._payloads)
-        self._connection.executemany(
-            "INSERT INTO recipients (number, notification, address, state, due_at, changed_at, backlog) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            self._recipients,
-        )
-        for written in (self._notifications, self._payloads, self._recipients, self._unwritten):
+        inserting.insert(self._connection, "notifications", _NOTIFICATION, self._notifications)
+        inserting.insert(self._connection, "payloads", _PAYLOAD, self._payloads)
+        inserting.insert(self._connection, "recipients", _RECIPIENT, self._recipients)
+        for written in (self._notifications, self._payloads, self._recipients):
             written.clear()
 
 
-def _found_by(notification: ports.NewNotification) -> tuple[Hashable, ...]:
-    """Return what the same notification would be found by."""
-    lane, source = notification.lane, notification.source
-    names = list[Hashable]()
-    if notification.idempotency_key is not None:
-        names.append((lane.namespace_uid, lane.organization, notification.idempotency_key))
-    if source is not None:
-        names.append((lane.namespace_uid, source.name, source.spec_hash, "object"))
-    return tuple(names)
+def _backlog_key(notification: ports.NewNotification) -> ports.BacklogKey:
+    return ports.BacklogKey(lane=notification.lane, category=notification.category)
 
 
 def _pending(notification: ports.NewNotification, recipient_number: int) -> ports.Pending:
@@ -221,10 +226,9 @@ def _pending(notification: ports.NewNotification, recipient_number: int) -> port
     )
 
 
-def _find_object(connection: sqlite3.Connection, notification: ports.NewNotification) -> str | None:
-    source = notification.source
-    if source is None:
-        return None
+def _find_object(
+    connection: sqlite3.Connection, notification: ports.NewNotification, source: ports.ObjectSource
+) -> str | None:
     row = connection.execute(
         "SELECT number, id, object_uid, keep_until FROM notifications "
         "WHERE namespace_uid = ? AND object_name = ? AND spec_hash = ?",
@@ -248,19 +252,4 @@ def _find_object(connection: sqlite3.Connection, notification: ports.NewNotifica
         connection.execute(
             "UPDATE notifications SET keep_until = ? WHERE number = ?", (rows.to_micros(sighting.keep_until), number)
         )
-    return str(id_)
-
-
-def _find_key(connection: sqlite3.Connection, notification: ports.NewNotification) -> str | None:
-    if notification.idempotency_key is None:
-        return None
-    lane = notification.lane
-    row = connection.execute(
-        "SELECT id, digest FROM notifications WHERE namespace_uid = ? AND organization = ? AND idempotency_key = ?",
-        (lane.namespace_uid, lane.organization, notification.idempotency_key),
-    ).fetchone()
-    if row is None:
-        return None
-    id_, digest = row
-    repeats.require_same(notification, known_id=id_, known_digest=digest)
     return str(id_)
