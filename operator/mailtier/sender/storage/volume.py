@@ -13,8 +13,8 @@ FULL_AT: Final = 0.8
 """Fraction of the volume in use at which new work is refused."""
 
 RESERVE_BYTES: Final = 16 * 1024 * 1024
-"""Held back for recording what was finished: a checkpoint writes at most the 4 MiB of the write-ahead log, and 12 MiB
-are the outcomes of some 40,000 recipients, which mostly go into pages that their payloads have left."""
+"""Held back for recording what was finished: a checkpoint writes at most the 8 MiB of the write-ahead log, and 8 MiB
+are the outcomes of some 27,000 recipients, which mostly go into pages that their payloads have left."""
 
 _LARGEST_RESERVE: Final = 0.1
 """Fraction of the volume that the reserve takes at most."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from mailtier.sender.queueing import crashes, retention
 from mailtier.sender.storage import journal, volume
-from mailtier.sender.storage.sqlite import changes, claims, readers, recovery, schema, writer
+from mailtier.sender.storage.sqlite import changes, checkpoints, claims, readers, recovery, schema, writer
 from mailtier.sender.storage.sqlite.halves import delivery_half, half, intake_half, news
 
 DATABASE: Final = "queue.sqlite3"
@@ -153,6 +153,8 @@ async def _open_delivery(
         on_change=told.announce,
     )
     opened.push_async_callback(commits.close)
+    moving = checkpoints.Checkpoints(directory / DATABASE, volume.WriteTurns(directory / TURNS))
+    opened.push_async_callback(asyncio.to_thread, moving.close)
     reads = readers.Readers(directory / DATABASE)
     opened.push_async_callback(reads.close)
     # One by one, for the writer to fit them into what room there is.

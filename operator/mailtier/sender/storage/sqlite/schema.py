@@ -17,6 +17,11 @@ _BUSY_SECONDS: Final = 0.2
 _BUSY_TRIES: Final = 50
 
 
+_CHECKPOINT_SECONDS: Final = 0.005
+
+_LOG_PAGES: Final = 2_000
+"""How long the log may be until a commit moves it by itself: twice what it becomes while `checkpoints` sees to it."""
+
 PAGE_BYTES: Final = 4096
 """SQLite's usual page size."""
 
@@ -54,6 +59,7 @@ def open_writer(path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bo
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         _require_whole(connection, path)
@@ -104,6 +110,13 @@ def reusable_bytes(connection: sqlite3.Connection) -> int:
     """Return the size of the pages that are free within the database."""
     (pages,) = connection.execute("PRAGMA freelist_count").fetchone()
     return int(pages) * PAGE_BYTES
+
+
+def open_checkpointer(path: pathlib.Path) -> sqlite3.Connection:
+    """Return a connection for moving the log, which waits next to nothing for readers: others wait for it."""
+    connection = sqlite3.connect(path, timeout=_CHECKPOINT_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
 
 
 def open_reader(path: pathlib.Path) -> sqlite3.Connection:
