@@ -22,7 +22,7 @@ from mailtier.sender.roles import delivery, intake, opening
 from mailtier.sender.roles import options as role_options
 from mailtier.sender.supervising import leash
 from mailtier.serving import health
-from mailtier.telemetry import lag, logs, tasks
+from mailtier.telemetry import garbage, lag, logs, tasks
 
 # Longer than delivery takes to end what is on the wire: three times five seconds.
 _GRACE_SECONDS: Final = 20.0
@@ -191,6 +191,7 @@ async def _run(
         surroundings.tied.say_up()
     # Stopped from the last to the first.
     parts = {"settings": surroundings.settings.run(), **running}
+    garbage.spare_collections()
     await tasks.run(parts, stop=surroundings.stop, grace_seconds=_GRACE_SECONDS)
 
 

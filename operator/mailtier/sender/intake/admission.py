@@ -114,6 +114,8 @@ def locale(content: notification.Content, settings: effective.Effective) -> voca
 def quota(settings: effective.Effective, own: ports.QueueQuota) -> ports.QueueQuota:
     """Return what an organization's namespace may have queued: as the host's policy says, else the sender's own."""
     messages, payload_bytes = settings.quota.queued_messages, settings.quota.queued_bytes
+    if messages is None and payload_bytes is None:
+        return own
     return ports.QueueQuota(
         messages=own.messages if messages is None else messages,
         payload_bytes=own.payload_bytes if payload_bytes is None else payload_bytes,
