@@ -13,6 +13,7 @@ from mailtier.telemetry import (  # noqa: F401
     claim_metrics,
     failed_metrics,
     hold_metrics,
+    intake_metrics,
     lag,
     metrics,
     route_metrics,

@@ -41,6 +41,11 @@ class Answers(Generic[_Question, _Value]):
         }
         self._asking: dict[_Question, asyncio.Task[_Value]] = {}
 
+    def favourable(self, question: _Question) -> _Value | None:
+        """Return the favourable answer that is kept, without asking; None where there is none."""
+        found = self._kept[True].get(question)
+        return None if found is None or found[1] <= self._monotonic() else found[0]
+
     async def get(self, question: _Question, ask: Callable[[], Coroutine[Any, Any, Answer[_Value]]]) -> _Value:
         """Return the kept answer, that of a question already on its way, or a new one.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import functools
 import hashlib
 import re
 import time
@@ -65,6 +66,10 @@ class Authenticator:
         self._keys = signing_keys.SigningKeys(api, monotonic=monotonic)
         self._allowances = allowances.Allowances(monotonic=monotonic)
 
+    def known(self, token: str) -> Identity | None:
+        """Return whose token it is where that was asked lately; None where it has to be asked, or is nobody's."""
+        return self._answers.favourable(_digest(token))
+
     async def authenticate(self, token: str, *, client_address: str) -> Identity:
         """Return whose token it is.
 
@@ -82,8 +87,7 @@ class Authenticator:
             UnavailableError: The apiserver did not say; nobody is let in meanwhile.
         """
         # One that was accepted is not taken apart again: it is kept no longer than it is valid.
-        digest = hashlib.sha256(token.encode()).digest()
-        identity = await self._answers.get(digest, lambda: self._judge(token, client_address))
+        identity = await self._answers.get(_digest(token), lambda: self._judge(token, client_address))
         if identity is None:
             raise UnauthenticatedError("the cluster does not accept the token; request a new one")
         return identity
@@ -126,6 +130,7 @@ class _Action:
     name: str = ""
 
 
+_NOTIFY: Final = "create"
 _CHANGE_HOST: Final = _Action(verb="update", resource=names.HOST_PLURAL, name=names.HOST_NAME)
 
 
@@ -147,6 +152,10 @@ class Authorizer:
         )
         self._allowances = allowances.Allowances(monotonic=monotonic)
 
+    def is_known_to_notify(self, identity: Identity, namespace: str) -> bool:
+        """Return whether it was lately permitted to notify in a namespace; False also where that has to be asked."""
+        return self._answers.favourable((identity, _notify(namespace))) is True
+
     async def may_notify(self, identity: Identity, namespace: str) -> bool:
         """Return whether RBAC permits `create notifications.mailtier.dev` in the namespace.
 
@@ -154,7 +163,7 @@ class Authorizer:
             TooManyError: Too many questions about this account came to nothing.
             UnavailableError: The apiserver did not say; nothing is permitted meanwhile.
         """
-        return await self.may(identity, "create", namespace)
+        return await self.may(identity, _NOTIFY, namespace)
 
     async def may(self, identity: Identity, verb: str, namespace: str) -> bool:
         """Return whether RBAC permits something with `notifications.mailtier.dev` in the namespace.
@@ -224,6 +233,15 @@ async def _ask(api: client.Client, path: str, api_version: str, kind: str, spec:
         # That we may not ask is our own fault, not the caller's: the answer is unknown, as in an outage.
         raise errors.UnavailableError(f"the {kind} was refused: {error}") from error
     return found.get("status") or {}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+@functools.lru_cache(maxsize=_LIMIT)
+def _notify(namespace: str) -> _Action:
+    return _Action(verb=_NOTIFY, resource=names.NOTIFICATION_PLURAL, namespace=namespace)
 
 
 def _identity(user: dict[str, Any]) -> Identity:

@@ -17,6 +17,7 @@ from mailtier.api import vocabulary
 Role = Literal["operator", "sender"]
 Queue = Literal["settings", "notifications", "references"]
 
+_CATEGORIES: Final = frozenset(category.value for category in vocabulary.Category)
 _Values = TypeVar("_Values", bound=tuple[str, ...])
 
 CONTENT_TYPE: Final = _exposition.CONTENT_TYPE_PLAIN_0_0_4
@@ -124,30 +125,6 @@ _unusable_settings = prometheus_client.Counter(
     "mailtier_settings_unusable_total",
     "Published ConfigMaps that the sender could not use: the operator and the sender do not fit together.",
     ["component"],
-    registry=_SENDER,
-)
-_intake_requests = prometheus_client.Counter(
-    "mailtier_intake_requests_total",
-    "Requests to the intake by route and HTTP status.",
-    ["route", "code"],
-    registry=_SENDER,
-)
-_accepted = prometheus_client.Counter(
-    "mailtier_notifications_accepted_total",
-    "Notifications that were durably queued; the source is `http` or `object`.",
-    ["category", "source"],
-    registry=_SENDER,
-)
-_refused = prometheus_client.Counter(
-    "mailtier_notifications_refused_total",
-    "Notifications that were not taken.",
-    ["category", "reason"],
-    registry=_SENDER,
-)
-_would_refuse = prometheus_client.Counter(
-    "mailtier_would_refuse_total",
-    "Notifications that were taken, and that the host's policy would have refused if its mode were Enforce.",
-    ["reason"],
     registry=_SENDER,
 )
 _recipients = prometheus_client.Gauge(
@@ -284,26 +261,6 @@ def count_unusable_settings(*, component: str) -> None:
     _unusable_settings.labels(component=component).inc()
 
 
-def count_intake_request(*, route: str, code: int) -> None:
-    """Count a request to the intake; `route` is the route's pattern, never the path that was asked for."""
-    _intake_requests.labels(route, str(code)).inc()
-
-
-def count_accepted(*, category: str, source: Literal["http", "object"]) -> None:
-    """Count a notification that was durably queued."""
-    _accepted.labels(_category(category), source).inc()
-
-
-def count_refused(*, category: str | None, reason: str) -> None:
-    """Count a notification that was not taken; the category may be anything or None, as the caller sent it."""
-    _refused.labels(category=_category(category), reason=reason).inc()
-
-
-def count_would_refuse(*, reason: str) -> None:
-    """Count a notification that was taken, and that the policy would have refused if it were enforced."""
-    _would_refuse.labels(reason=reason).inc()
-
-
 def set_recipients(counts: Mapping[vocabulary.RecipientState, int], *, oldest_age_seconds: float) -> None:
     """Replace the numbers of recipients without a final state."""
     _replace(_recipients, ("state",), {(state.value,): count for state, count in counts.items()})
@@ -353,9 +310,9 @@ def set_queue_size(*, size_bytes: int, volume_used_ratio: float) -> None:
     _volume.set(volume_used_ratio)
 
 
-def _category(name: str | None) -> str:
+def category_name(name: str | None) -> str:
     """Return a category's name; what a caller made up would be a series of its own."""
-    return name if name in set(vocabulary.Category) else "unknown"
+    return name if name in _CATEGORIES else "unknown"
 
 
 def _replace(gauge: prometheus_client.Gauge, labels: tuple[str, ...], counts: Mapping[_Values, int]) -> None:

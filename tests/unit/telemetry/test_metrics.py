@@ -8,7 +8,7 @@ from prometheus_client import parser
 from prometheus_client.metrics_core import Metric
 
 from mailtier.api import vocabulary
-from mailtier.telemetry import attempt_metrics, metrics
+from mailtier.telemetry import attempt_metrics, intake_metrics, metrics
 
 _ROLES: tuple[metrics.Role, ...] = ("operator", "sender")
 
@@ -68,7 +68,7 @@ def test_counts_replace_what_was_there() -> None:
 def test_unknown_category_is_one_series(category: str | None) -> None:
     """Whatever a caller sends as a category, the label says `unknown`."""
     before = values("sender", "mailtier_notifications_refused").get(("unknown", "Invalid"), 0)
-    metrics.count_refused(category=category, reason="Invalid")
+    intake_metrics.count_refused(category=category, reason="Invalid")
     after = values("sender", "mailtier_notifications_refused")
     assert after["unknown", "Invalid"] == before + 1
     assert {labels[0] for labels in after} <= {"unknown", *vocabulary.Category}
@@ -90,8 +90,8 @@ def test_every_recorder_can_be_called() -> None:
     metrics.set_feed_connected(True)
     metrics.set_settings(6)
     metrics.count_unusable_settings(component="effective-settings")
-    metrics.count_intake_request(route="/v1/x", code=202)
-    metrics.count_accepted(category="JobAlert", source="http")
+    intake_metrics.count_intake_request(route="/v1/x", code=202)
+    intake_metrics.count_accepted(category="JobAlert", source="http")
     attempt_metrics.count_finished(state=vocabulary.RecipientState.ACCEPTED, reason="")
     attempt_metrics.count_attempt(state=vocabulary.RecipientState.DEFERRED, reason="ServerBusy")
     attempt_metrics.observe_delivery(category=vocabulary.Category.JOB_ALERT, seconds=1.5)

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 
 from mailtier.api import notification, vocabulary
 from mailtier.sender import ports
-from mailtier.sender.intake import admission, gathering, ids, windows
+from mailtier.sender.intake import admission, deadlines, gathering, ids, windows
 from mailtier.sender.net import shares
 from mailtier.settings import effective
-from mailtier.telemetry import logs, metrics
+from mailtier.telemetry import intake_metrics, logs
 
 COMMIT_RECIPIENTS: Final = 64
 """What one commit of a batch holds at most; whoever comes meanwhile waits for no more than that."""
@@ -133,6 +133,7 @@ class Taking:
         self._recoveries = windows.Windows(RECOVERIES_PER_MINUTE, monotonic=monotonic)
         self._turns = shares.Shares("commits", total=1, each=1)
         self._alone = gathering.Gathering(self._store)
+        self._deadlines: deadlines.Deadlines[Verdict] = deadlines.Deadlines(commit_seconds, late=UnansweredError)
         self._storing: set[asyncio.Task[Any]] = set()
 
     async def take(
@@ -148,18 +149,26 @@ class Taking:
             IdempotencyConflictError: Its idempotency key names another request.
             UnansweredError: It may be stored, or not.
         """
+        verdict = await self.offer(content, settings, source)
+        if not isinstance(verdict, ports.Enqueued):
+            raise verdict
+        return verdict
+
+    def offer(
+        self, content: notification.Content, settings: effective.Effective, source: Source
+    ) -> asyncio.Future[Verdict]:
+        """Return what will have become of a notification; it is stored also if nobody waits for that any more.
+
+        Raises:
+            NotLetThroughError: The settings refuse it.
+            RecoveriesExceededError: Too many password recoveries in this minute.
+        """
         entry = self._prepare(content, settings, source)
         if not isinstance(entry, _Entry):
             raise entry
         told = self._alone.offer(entry, weight_bytes=_weight_bytes(content))
-        late = asyncio.get_running_loop().call_later(self._commit_seconds, _give_up, told)
-        try:
-            verdict = await told
-        finally:
-            late.cancel()
-        if not isinstance(verdict, ports.Enqueued):
-            raise verdict
-        return verdict
+        self._deadlines.watch(told)
+        return told
 
     async def take_all(
         self, offered: Sequence[tuple[notification.Content, HttpsRequest]], settings: effective.Effective
@@ -257,11 +266,11 @@ class Taking:
     def _note(self, entry: _Entry, verdict: Verdict) -> None:
         if isinstance(verdict, ports.Enqueued) and not verdict.repeated:
             self._on_pending(verdict.pending)
-            metrics.count_accepted(
+            intake_metrics.count_accepted(
                 category=entry.added.category, source="http" if entry.added.source is None else "object"
             )
             if entry.audited is not None:
-                metrics.count_would_refuse(reason=str(entry.audited.reason))
+                intake_metrics.count_would_refuse(reason=str(entry.audited.reason))
             # For each notification, and so not at the usual level: a line costs as much as storing what it tells of.
             if logs.tells_details(__name__):
                 _log.debug(
@@ -298,12 +307,6 @@ def _portions(
 def _weight_bytes(content: notification.Content) -> int:
     """Return about how much a notification takes in memory and in a commit."""
     return len(content.text or "") + sum(map(len, (content.data or {}).values()))
-
-
-def _give_up(told: asyncio.Future[Verdict]) -> None:
-    """Have whoever waits for a verdict wait no longer."""
-    if not told.done():
-        told.set_result(UnansweredError())
 
 
 def _explained(entry: _Entry, verdict: Verdict) -> Verdict:

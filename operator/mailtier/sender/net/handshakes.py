@@ -30,6 +30,8 @@ MAXIMUM_BYTES: Final = 64 * 1024
 """What a peer may send until the handshake is done; OpenSSL alone would take 100 KiB for the certificates."""
 
 _CHUNK_BYTES: Final = 16 * 1024
+_RECORD_BYTES: Final = 16 * 1024
+"""What a record holds at most (RFC 8446 section 5.1)."""
 
 # RFC 8446 section 5.1: the first byte of a record is its type, the second is 3 in every version since SSL 3.
 _RECORD_TYPES: Final = frozenset({20, 21, 22, 23})
@@ -185,8 +187,27 @@ class _Through:
     def compression(self) -> Any:
         return self._established.compression()
 
-    def read(self, *arguments: Any) -> Any:
-        return self._through(self._established.read, *arguments)
+    def read(self, size: int, *buffers: Any) -> Any:
+        """Return or fill in what came; at most a record, as OpenSSL does, which asyncio asks for until there is none.
+
+        asyncio asks for 256 KiB, which Python would set aside each time, also to find out that there is nothing more.
+        """
+        source, target = self._inwards
+        if source.pending:
+            target.write(source.read())
+        elif not (target.pending or self._established.pending()):
+            raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "nothing has come")
+        outgoing, leaving = self._outwards
+        try:
+            return self._established.read(min(size, _RECORD_BYTES), *buffers)
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError as error:
+            self._on_error(error)
+            raise
+        finally:
+            if outgoing.pending:
+                leaving.write(outgoing.read())
 
     def write(self, data: Any) -> int:
         return cast("int", self._through(self._established.write, data))

@@ -27,6 +27,23 @@ class Gate:
         self._authenticator = authenticator
         self._authorizer = authorizer
 
+    def known(self, authorization: str | None, namespace: str) -> reviews.Identity | None:
+        """Return who the caller is, where it is known that it may notify in the namespace; None where it is not.
+
+        It asks nobody and refuses nobody: `admit` does.
+
+        Args:
+            authorization: The value of the request's Authorization header.
+            namespace: Of the request's path.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme != "Bearer":
+            return None
+        identity = self._authenticator.known(token)
+        if identity is None or not self._authorizer.is_known_to_notify(identity, namespace):
+            return None
+        return identity
+
     async def admit(self, authorization: str | None, namespace: str, *, client_address: str) -> reviews.Identity:
         """Return who the caller is, once it is known that it may notify in the namespace.
 

@@ -253,11 +253,10 @@ class HttpProblem(Exception):  # noqa: N818  # The word of RFC 9457.
             members["errors"] = [dataclasses.asdict(error) for error in self.errors]
         return members
 
+    def encoded(self) -> bytes:
+        """Return the problem document as it is sent."""
+        return json.dumps(self.document()).encode()
+
     def response(self) -> web.Response:
         """Return the answer."""
-        return web.Response(
-            status=self.kind.status,
-            body=json.dumps(self.document()).encode(),
-            content_type=MEDIA_TYPE,
-            headers=self.headers,
-        )
+        return web.Response(status=self.kind.status, body=self.encoded(), content_type=MEDIA_TYPE, headers=self.headers)

@@ -1,6 +1,7 @@
 """What is answered where a notification was not taken, and counted."""
 
 import math
+import traceback
 from typing import Final
 
 from mailtier.api import vocabulary
@@ -8,11 +9,13 @@ from mailtier.sender import ports
 from mailtier.sender.intake import taking
 from mailtier.sender.intake.http import body, problems
 from mailtier.settings import effective
-from mailtier.telemetry import metrics
+from mailtier.telemetry import intake_metrics, logs
 
 _AGAIN_SECONDS: Final = 2
 _QUOTA_SECONDS: Final = 60
 _FULL_SECONDS: Final = 300
+
+_log = logs.get_logger(__name__)
 
 
 def problem_of(
@@ -27,7 +30,7 @@ def problem_of(
     """
     match verdict:
         case taking.NotLetThroughError(refusal=refusal):
-            metrics.count_refused(category=category, reason=str(refusal.reason))
+            intake_metrics.count_refused(category=category, reason=str(refusal.reason))
             return problems.HttpProblem(
                 problems.NOT_TAKEN,
                 f"{organization} does not let it through: {refusal.message}",
@@ -36,13 +39,13 @@ def problem_of(
                 ],
             )
         case taking.RecoveriesExceededError(wait_seconds=wait_seconds):
-            metrics.count_refused(category=category, reason=problems.TOO_MANY.slug)
+            intake_metrics.count_refused(category=category, reason=problems.TOO_MANY.slug)
             return _later(problems.TOO_MANY, str(verdict), wait_seconds)
         case ports.QuotaExceededError():
-            metrics.count_refused(category=category, reason=problems.TOO_MANY.slug)
+            intake_metrics.count_refused(category=category, reason=problems.TOO_MANY.slug)
             return _later(problems.TOO_MANY, str(verdict), _QUOTA_SECONDS)
         case ports.StorageFullError():
-            metrics.count_refused(category=category, reason=problems.FULL.slug)
+            intake_metrics.count_refused(category=category, reason=problems.FULL.slug)
             return _later(problems.FULL, str(verdict), _FULL_SECONDS)
         case ports.IdempotencyConflictError():
             return problems.HttpProblem(problems.KEY_REUSED, str(verdict))
@@ -53,6 +56,17 @@ def problem_of(
                 " again with the same idempotency key",
                 _AGAIN_SECONDS,
             )
+
+
+def of_defect(error: object, *, route: str) -> problems.HttpProblem:
+    """Return the answer to a request that failed by our own fault, which is logged.
+
+    Without the exception's text, which may quote the body (R1).
+    """
+    where = traceback.format_tb(error.__traceback__ if isinstance(error, BaseException) else None)
+    _log.error("a request failed", route=route, error=type(error).__name__, where="".join(where))
+    detail = "the sender failed; send the request again with the same idempotency key"
+    return problems.HttpProblem(problems.BROKEN, detail)
 
 
 def _later(kind: problems.ProblemKind, detail: str, seconds: float) -> problems.HttpProblem:

@@ -6,7 +6,6 @@ import http
 import pathlib
 import socket
 import ssl
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -24,12 +23,14 @@ from mailtier.sender.intake.http import (
     openapi,
     probing,
     problems,
+    rejections,
     service,
+    shortcut,
 )
 from mailtier.sender.intake.http.people import handling, resuming, routes, suppressing
 from mailtier.sender.net import handshakes
 from mailtier.serving import connection, listener, protocol
-from mailtier.telemetry import logs, metrics
+from mailtier.telemetry import intake_metrics, logs
 
 _LINGER_SECONDS: Final = 2.0
 # A commit takes milliseconds; a body has its own limit.
@@ -64,6 +65,7 @@ class Server:
     ) -> None:
         enter = entrance.Entrance(parts.gate, parts.settings)
         room = bodies.Bodies()
+        self._parts = parts
         self._taking = parts.taking
         self._service = service.Service(parts, enter, room)
         self._batching = batching.Batching(parts, enter, room)
@@ -103,6 +105,7 @@ class Server:
                 protocol.Protocol,
                 self._runner.server,
                 refusal=_refusal,
+                shortcut=shortcut.Shortcut(self._parts, connections),
                 loop=asyncio.get_running_loop(),
                 access_log=None,
                 keepalive_timeout=self._limits.idle_seconds,
@@ -232,17 +235,8 @@ async def _problems_as_json(request: web.Request, handler: Handler) -> web.Strea
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception as error:  # noqa: BLE001  # Whatever it is, the caller learns that it is our fault.
-        # Without the exception's text, which may quote the body (R1).
-        _log.error(
-            "a request failed",
-            route=_route(request),
-            error=type(error).__name__,
-            where="".join(traceback.format_tb(error.__traceback__)),
-        )
-        answer = problems.HttpProblem(
-            problems.BROKEN, "the sender failed; send the request again with the same idempotency key"
-        ).response()
-    metrics.count_intake_request(route=_route(request), code=answer.status)
+        answer = rejections.of_defect(error, route=_route(request)).response()
+    intake_metrics.count_intake_request(route=_route(request), code=answer.status)
     return answer
 
 
@@ -276,7 +270,7 @@ def _refusal(cause: web.HTTPException | int) -> web.Response:
     else:
         problem = problems.HttpProblem(problems.BROKEN, "the sender failed; send the request again")
     answer = problem.response()
-    metrics.count_intake_request(route=_UNKNOWN_ROUTE, code=answer.status)
+    intake_metrics.count_intake_request(route=_UNKNOWN_ROUTE, code=answer.status)
     return answer
 
 

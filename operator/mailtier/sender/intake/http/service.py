@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Final
 
 import msgspec
+import multidict
 from aiohttp import web
 
 from mailtier.api import notification, vocabulary
@@ -16,6 +17,7 @@ from mailtier.settings import effective
 KEY_HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 _JSON: Final = "application/json; charset=utf-8"
+_ITEM: Final = openapi.ITEM.format(namespace="%s", organization="%s", id="%s")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class Service:
         """Queue a notification; the answer 202 means that it is on disk."""
         caller, settings = await self._enter.organization(request)
         organization = settings.organization
-        key = _idempotency_key(request)
+        key = idempotency_key(request.headers)
         bodies.require_json(request)
         if request.content.is_eof():
             # All of it is there, as it mostly is: it waits for no room, and holds none that a slow one could use.
@@ -70,14 +72,8 @@ class Service:
             )
         except taking.NOT_TAKEN as error:
             raise rejections.problem_of(error, content.category, organization) from None
-        path = openapi.ITEM.format(namespace=organization.namespace, organization=organization.name, id=enqueued.id)
-        headers = {"Location": path, "Content-Type": _JSON}
-        if enqueued.repeated:
-            headers[REPLAYED_HEADER] = "true"
-        answer: dict[str, Any] = {"id": enqueued.id, "status": path}
-        if (held := hold_of(self._parts, settings, content.category)) is not None:
-            answer["held"] = {"reason": held.reason, "message": held.message}
-        return web.Response(status=202, body=msgspec.json.encode(answer), headers=headers)
+        headers, answer = answer_to(self._parts, enqueued, settings, content.category)
+        return web.Response(status=202, body=answer, headers=headers)
 
     async def look_up(self, request: web.Request) -> web.Response:
         """Return where a notification's recipients stand."""
@@ -110,8 +106,28 @@ def hold_of(
     return judged if isinstance(judged, standing.Held) else parts.delivery.hold_of(lane, category)
 
 
-def _idempotency_key(request: web.Request) -> str | None:
-    found = request.headers.getall(KEY_HEADER, [])
+def answer_to(
+    parts: Parts, enqueued: ports.Enqueued, settings: effective.Effective, category: vocabulary.Category
+) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of the answer 202: the notification is on disk."""
+    organization = settings.organization
+    path = _ITEM % (organization.namespace, organization.name, enqueued.id)
+    headers = {"Location": path, "Content-Type": _JSON}
+    if enqueued.repeated:
+        headers[REPLAYED_HEADER] = "true"
+    answer: dict[str, Any] = {"id": enqueued.id, "status": path}
+    if (held := hold_of(parts, settings, category)) is not None:
+        answer["held"] = {"reason": held.reason, "message": held.message}
+    return headers, msgspec.json.encode(answer)
+
+
+def idempotency_key(headers: multidict.CIMultiDictProxy[str]) -> str | None:
+    """Return the idempotency key of a request; None without one.
+
+    Raises:
+        HttpProblem: It is not what a key has to be.
+    """
+    found = headers.getall(KEY_HEADER, [])
     if not found:
         return None
     if len(found) > 1 or not notification.KEY.is_kept(found[0]):
