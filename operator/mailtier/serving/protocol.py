@@ -1,7 +1,6 @@
 """aiohttp's protocol of a connection, but for what it answers by itself: that would quote the request (R1)."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -46,7 +45,6 @@ class Protocol(web.RequestHandler):
         self._shortcut = shortcut
         # While the shortcut has a request: what is to be woken for the next one (`_waiter`, when there is none).
         self._parked: asyncio.Future[None] | None = None
-        self._on_answer: asyncio.Future[None] | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take in what came; whoever reads the body is told at once that it cannot be read, and not left to wait."""
@@ -64,15 +62,6 @@ class Protocol(web.RequestHandler):
         if self._parked is not None:
             self._waiter, self._parked = self._parked, None
         super().connection_lost(exc)
-
-    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - As aiohttp calls it.
-        """Answer what is under way, and close the connection."""
-        if self._parked is not None:
-            self._on_answer = asyncio.get_running_loop().create_future()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await self._on_answer
-        await super().shutdown(timeout)
 
     def handle_error(
         self,
@@ -144,8 +133,6 @@ class Protocol(web.RequestHandler):
 
     def _answer(self, answer: bytes) -> None:
         """Send the answer to what the shortcut took."""
-        if self._on_answer is not None and not self._on_answer.done():
-            self._on_answer.set_result(None)
         waiting, self._parked = self._parked, None
         if waiting is None or self.transport is None:
             # The connection is gone.
@@ -153,8 +140,8 @@ class Protocol(web.RequestHandler):
         self._waiter = waiting
         self.transport.write(answer)
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        if self._close:
-            waiting.cancel()
+        if self._close or self._force_close:
+            # aiohttp's task, which whoever shuts down waits for, ends with the connection.
             self.transport.close()
         elif self._messages:
             self._go_on()

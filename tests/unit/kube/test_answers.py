@@ -102,3 +102,16 @@ async def test_refusals_push_out_refusals_only() -> None:
     for question in ("good", "z", "y", "x"):
         await oracle.get(question)
     assert oracle.asked == {"good": 1, "z": 1, "y": 1, "x": 2}
+
+
+async def test_what_is_known_is_favourable_and_in_time() -> None:
+    """Without asking, an answer is had that was favourable, until its seconds are over; no other is."""
+    oracle = Oracle()
+    assert oracle.answers.favourable("a") is None
+    await oracle.get("a")
+    for oracle.now, known in ((0, "A"), (9.9, "A"), (10, None)):
+        assert oracle.answers.favourable("a") == known
+    oracle.now, oracle.favourable = 20, False
+    await oracle.get("a")
+    assert oracle.answers.favourable("a") is None
+    assert oracle.asked["a"] == 2
