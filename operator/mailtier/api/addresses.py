@@ -89,6 +89,7 @@ _LOCAL: Final = re.compile(LOCAL_PATTERN)
 _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _TOLERATED: Final = FAULTS[-1]
 _MAILBOX: Final = re.compile(PATTERN)
+_DIGITS: Final = re.compile("[.@][0-9]+$")
 
 
 class AddressError(ValueError):
@@ -134,7 +135,7 @@ def is_mailbox(value: str) -> bool:
     if _MAILBOX.fullmatch(value) is None or texts.find_forbidden(value) or texts.find_unseen(value):
         return False
     # The length of the whole is the schema's maxLength. A last label of digits reads as an IP address.
-    return value.index("@") <= MAXIMUM_LOCAL_LENGTH and re.search("[.@][0-9]+$", value) is None
+    return value.index("@") <= MAXIMUM_LOCAL_LENGTH and _DIGITS.search(value) is None
 
 
 def in_ascii(value: str) -> str:

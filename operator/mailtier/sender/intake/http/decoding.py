@@ -33,6 +33,7 @@ class Decoder(Generic[_Request]):
         self.model = model
         fields: list[tuple[str, Any] | tuple[str, Any, None]] = []
         self._steps: dict[str, _Step] = {}
+        self._absent = {name: None for name, field in model.model_fields.items() if not field.is_required()}
         for name, field in model.model_fields.items():
             kind, step = _compiled(field.annotation)
             # The default is not checked: absent is None, and null is refused.
@@ -61,8 +62,21 @@ class Decoder(Generic[_Request]):
         except (ValueError, RecursionError):
             # Of msgspec's own too.
             return None
-        content = typing.cast("_Request", self.model.model_construct(set(values), **values))
+        content = self._made(values)
         return content if all(rule.is_kept(content) for rule in self.model.RULES) else None
+
+
+    def _made(self, values: dict[str, Any]) -> _Request:
+        """Return the model with these values, as `model_construct` makes it, which takes ten times as long."""
+        content = self.model.__new__(self.model)
+        for name, value in (
+            ("__dict__", {**self._absent, **values}),
+            ("__pydantic_fields_set__", set(values)),
+            ("__pydantic_extra__", None),
+            ("__pydantic_private__", None),
+        ):
+            object.__setattr__(content, name, value)
+        return content
 
 
 def _has_each_name_once(body: bytes, values: Mapping[str, Any]) -> bool:
