@@ -19,6 +19,6 @@ def test_an_answer_has_its_length_time_and_server() -> None:
 
 
 def test_no_header_begins_another() -> None:
-    """A value with a line feed is refused (R5)."""
+    """A value with a line feed is refused."""
     with pytest.raises(ValueError, match="line feed"):
         wire.answer(202, {"Location": "/\r\nSet-Cookie: a"}, b"")

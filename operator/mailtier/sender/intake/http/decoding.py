@@ -65,7 +65,6 @@ class Decoder(Generic[_Request]):
         content = self._made(values)
         return content if all(rule.is_kept(content) for rule in self.model.RULES) else None
 
-
     def _made(self, values: dict[str, Any]) -> _Request:
         """Return the model with these values, as `model_construct` makes it, which takes ten times as long."""
         content = self.model.__new__(self.model)

@@ -15,7 +15,12 @@ _SIZES: Final = (64, 16, 4, 1)
 
 
 def insert(
-    connection: sqlite3.Connection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+    connection: sqlite3.Connection,
+    table: str,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    replacing: bool = False,
 ) -> None:
     """Store rows of a table.
 
@@ -24,16 +29,18 @@ def insert(
         table: Its name, which is ours.
         columns: Likewise.
         rows: A value for each column.
+        replacing: Whether a row of the same key is replaced.
     """
     stored = 0
     for size in _SIZES:
         while len(rows) - stored >= size:
             values = list(itertools.chain.from_iterable(rows[stored : stored + size]))
-            connection.execute(_statement(table, columns, size), values)
+            connection.execute(_statement(table, columns, size, replacing), values)
             stored += size
 
 
 @functools.cache
-def _statement(table: str, columns: tuple[str, ...], size: int) -> str:
+def _statement(table: str, columns: tuple[str, ...], size: int, replacing: bool) -> str:
+    verb = "REPLACE" if replacing else "INSERT"
     row = f"({', '.join('?' * len(columns))})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * size)}"  # noqa: S608  # Our own names.
+    return f"{verb} INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * size)}"

@@ -17,6 +17,7 @@ _NOTIFICATION: Final = (
     *("spec_hash", "change", "stored_bytes", "key_bytes"),
 )
 _PAYLOAD: Final = ("notification", "body")
+_USAGE: Final = ("namespace_uid", "messages", "payload_bytes", "stored_bytes")
 _RECIPIENT: Final = ("number", "notification", "address", "state", "due_at", "changed_at", "backlog")
 
 Verdict: TypeAlias = ports.Enqueued | ports.Unqueued
@@ -97,13 +98,13 @@ class _Taking:
     def finish(self) -> None:
         """Write what was taken, and what it is charged."""
         self._write()
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO usage (namespace_uid, messages, payload_bytes, stored_bytes) VALUES (?, ?, ?, ?)",
-            [
-                (uid, used.messages, used.payload_bytes, used.stored_bytes)
-                for uid, used in self._usage.items()
-                if uid in self._charged
-            ],
+        charged = [(uid, self._usage[uid]) for uid in self._charged]
+        inserting.insert(
+            self._connection,
+            "usage",
+            _USAGE,
+            [(uid, used.messages, used.payload_bytes, used.stored_bytes) for uid, used in charged],
+            replacing=True,
         )
 
     def _take(self, entry: Entry, read: int) -> ports.Enqueued:

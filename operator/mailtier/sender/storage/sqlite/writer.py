@@ -222,8 +222,7 @@ class Writer:
         started = time.monotonic()
         try:
             with self._turns.turn():
-                results = self._transact(batch)
-                cursor = changes.current_cursor(self._connection)
+                results, cursor = self._transact(batch)
         except Exception as error:  # noqa: BLE001  # Those who wait must be told, or they would wait for ever.
             self._backlog.extendleft(reversed(batch))
             self._fail(error, batch_commands=len(batch))
@@ -242,7 +241,8 @@ class Writer:
             batch.append(self._backlog.popleft())
         return batch
 
-    def _transact(self, batch: list[_Command]) -> list[_Result]:
+    def _transact(self, batch: list[_Command]) -> tuple[list[_Result], int]:
+        """Return what became of commands that are committed, and the feed's cursor."""
         connection = self._connection
         schema.begin(connection)
         try:
@@ -254,8 +254,9 @@ class Writer:
             connection.execute("ROLLBACK")
             schema.begin(connection)
             results = [self._run_alone(command) for command in batch]
+        cursor = changes.current_cursor(connection)
         connection.execute("COMMIT")
-        return results
+        return results, cursor
 
     def _next_truncation(self) -> float | None:
         return None if self._truncate_every is None else time.monotonic() + self._truncate_every
@@ -356,6 +357,8 @@ class Writer:
     def _truncate(self) -> bool:
         """Return whether the log was emptied; a reader in the middle of something prevents it, or a full volume."""
         try:
+            # Beside others, so that the turn has little left to do.
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             with self._turns.turn():
                 busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except sqlite3.OperationalError:
