@@ -46,8 +46,7 @@ class NewNotification:
         accepted_at: Aware UTC time; the Date of its messages.
         expires_at: Aware UTC time after which it is not tried again.
         idempotency_key: The caller's, unique in the lane; None without one.
-        digest: Hexadecimal SHA-256 of the canonical request, to tell a repeat from another body; "" where it has
-            neither a key nor a source, and nothing is its repeat.
+        digest: Hexadecimal SHA-256 of the canonical request, to tell a repeat from another body; "" without either.
         source: None for the HTTP intake.
     """
 
@@ -74,9 +73,8 @@ class QueueQuota:
     Attributes:
         messages: Recipients without a final state.
         payload_bytes: Of their notifications.
-        stored_bytes: Of all that is kept of the namespace, finished or not (R15). To make room, payloads of what failed
-            go before their time, then records of what was finished, the oldest first; keys and hashes, by which a
-            repeat is known, stay.
+        stored_bytes: Of all that is kept, finished or not (R15). To make room, payloads of what failed go before their
+            time, then records of what was finished, the oldest first; keys and hashes, which tell a repeat, stay.
     """
 
     messages: int = 5_000
@@ -131,6 +129,7 @@ class Job:
     Attributes:
         doubts: How often it was lost after the final dot.
         snapshot: What it was built with when it was last in doubt; None otherwise.
+        id_domain: Of its Message-ID, once a message was built for an attempt; None before.
     """
 
     recipient_number: int
@@ -148,6 +147,7 @@ class Job:
     attempts: int
     doubts: int
     snapshot: Snapshot | None
+    id_domain: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -204,8 +204,8 @@ class Outcome:
         due_at: Aware UTC time of the next attempt; None for a final state and only there.
         attempted: Whether it counts as an attempt, and in doubt as a loss (a fault of the server does not, R12).
         reason: CamelCase; message: one sentence, fit for the tenant.
-        failure: What the attempt met; None where it was accepted, or where there was none: what is stored of an earlier
-            one stays.
+        failure: What the attempt met; None where that was nothing: what is stored of an earlier one stays.
+        id_domain: Of the Message-ID it was built with, if it met something; the first one is stored and stays.
     """
 
     recipient_number: int
@@ -216,6 +216,7 @@ class Outcome:
     message: str
     at: dt.datetime
     failure: feed.LastFailure | None = None
+    id_domain: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,8 +358,8 @@ class DeliveryQueue(Protocol):
 
         Where one failed or expired, the payload is kept for a while (R11); not that of a password recovery, and nothing
         of a namespace that is gone. They are on their way when this returns: the loop need not await them (the notes
-        cover a crash), only look at their errors in the end. They are stored in the order of the calls, and of each
-        call; one that is refused takes no other with it. While the volume is full they are tried until there is room.
+        cover a crash), only look at their errors in the end. They are stored in the order of the calls, and of each;
+        one that is refused takes no other with it. While the volume is full they are tried until there is room.
 
         The future has None for each that is stored, else why it changed nothing: StorageBrokenError; LookupError (there
         is no such recipient); ValueError (`due_at` does not fit the state); or states.IllegalTransition.
@@ -382,8 +383,7 @@ class DeliveryQueue(Protocol):
     async def purge(self, *, now: dt.datetime) -> int:
         """Remove finished notifications past their retention, and wipe what was kept for its time; return how many.
 
-        Not to be called while the wall clock is in doubt (R14): a notification that is forgotten too early is sent
-        again when its object is recreated.
+        Not while the wall clock is in doubt (R14): what is forgotten too early is sent again when its object returns.
         """
 
     async def counts(self) -> Mapping[vocabulary.RecipientState, int]:

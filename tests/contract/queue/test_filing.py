@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 
 from kit import backends, queues
-from mailtier.api import vocabulary
+from mailtier.api import feed, vocabulary
 from mailtier.sender import filing, ports
 from mailtier.sender.storage.postgres.failed import listing as shared_listing
 from mailtier.sender.storage.sqlite import embedded
@@ -109,7 +109,9 @@ async def test_what_failed_is_sent_again(queue_factory: queues.Factory) -> None:
     """Its ids stay, its attempts and expiry begin anew, and that outlives a restart."""
     queue = await queue_factory.open()
     id_, (failed, accepted, expired) = await queues.put(queue, recipients=("a@x.org", "b@x.org", "c@x.org"), text="It")
-    await queues.settle(queue, queues.outcome(failed, S.IN_DOUBT))
+    met = feed.LastFailure(scope="Server", phase="dot")
+    lost = dataclasses.replace(queues.outcome(failed, S.IN_DOUBT), failure=met, id_domain="example.com")
+    await queues.settle(queue, lost)
     for number, state in ((failed, S.FAILED), (accepted, S.ACCEPTED), (expired, S.EXPIRED)):
         await queues.settle(queue, queues.outcome(number, state))
     assert (await queues.record(queue, id_)).complete
@@ -119,6 +121,7 @@ async def test_what_failed_is_sent_again(queue_factory: queues.Factory) -> None:
     assert {pending.recipient_number for pending in await queues.unfinished(queue)} == {failed, expired}
     job = await queues.job(queue, failed)
     assert (job.notification_id, job.text, job.attempts, job.doubts, job.expires_at) == (id_, "It", 0, 0, _UNTIL)
+    assert job.id_domain == "example.com"
     filed = await queue.look(_UID, id_)
     assert filed is not None
     assert (filed.record.complete, filed.record.kept_until, filed.unfinished) == (False, None, (failed, expired))

@@ -64,6 +64,25 @@ async def test_the_last_failure_stays_until_another_one(queue_factory: queues.Fa
     assert (await queues.record(queue, id_)).recipients[0].last_failure == lost
 
 
+async def test_the_first_domain_of_a_message_id_stays(queue_factory: queues.Factory) -> None:
+    """Whatever later attempts were built with, and over a restart; what met nothing stores none (R4)."""
+    queue = await queue_factory.open()
+    _, (number,) = await queues.put(queue)
+    met = feed.LastFailure(scope="Recipient", phase="rcpt", code=450, enhanced="4.2.1")
+    deferred = queues.outcome(number, S.DEFERRED)
+    assert (await queues.job(queue, number)).id_domain is None
+    for failure, domain, expected in (
+        (None, None, None),
+        (met, "example.com", "example.com"),
+        (met, "example.net", "example.com"),
+        (None, None, "example.com"),
+    ):
+        await queues.settle(queue, dataclasses.replace(deferred, failure=failure, id_domain=domain))
+        assert (await queues.job(queue, number)).id_domain == expected
+    queue = await queue_factory.reopen()
+    assert (await queues.job(queue, number)).id_domain == "example.com"
+
+
 async def test_what_is_no_attempt_is_not_counted(queue: ports.Queue) -> None:
     """An outcome by a fault of the server charges no attempt (R12)."""
     id_, (recipient_number,) = await queues.put(queue)

@@ -137,6 +137,25 @@ async def test_a_message_in_doubt_keeps_its_message_id_over_a_restart(sender: se
     assert len({message.message_id for message in server.messages}) == 1
 
 
+@pytest.mark.parametrize("at", ["MAIL", smtpd.DOT])
+async def test_a_message_keeps_its_message_id_when_from_changes(sender: sending.Sender, serve: Serve, at: str) -> None:
+    """Refused for now and tried again from another domain, over a restart too, it is still the same message (R4)."""
+    server = await serve()
+    server.script.on(at, "451 4.3.0 Later", times=1)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.DEFERRED)
+    await sender.stop()
+    await sender.queue.close()
+    async with sending.Sender(sender.folder, before=sender) as again:
+        again.settings.put(sending.settings("team-a", sending.endpoint(server), from_address="other@example.net"))
+        again.skip(61)
+        await again.until(of, sent, _S.ACCEPTED)
+    (message,) = server.messages
+    assert message.mail_from == "other@example.net"
+    assert message.message_id.endswith("@example.com>")
+
+
 @pytest.mark.parametrize("is_offered", [True, False])
 async def test_a_bounce_is_asked_for_without_the_message(
     sender: sending.Sender, serve: Serve, *, is_offered: bool

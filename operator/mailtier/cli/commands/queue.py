@@ -113,9 +113,8 @@ def retry(
 ) -> None:
     """Send again what failed or expired, with the present settings.
 
-    Ids stay, and Message-IDs while From has the same domain; the time to expire begins anew. Text is kept for seven
-    days after the end, and never of a password recovery. It exits with 1 where something is not sent again, and says
-    why.
+    Ids and Message-IDs stay; the time to expire begins anew. Text is kept for seven days after the end, and never of a
+    password recovery. It exits with 1 where something is not sent again, and says why.
     """
     wanted = _wanted(state, reason, organization, destination, older_than)
     chosen = _Chosen(ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_retryable)

@@ -292,6 +292,7 @@ class Attempts:
             number = attempt.job.recipient_number
             _log.warning("a message cannot be built", recipient_number=number, error=message or tries.place(error))
             return tries.NotBuilt(message=message)
+        attempt.entry.id_domain = built.id_domain
         trials = 0
         while True:
             trials += 1
@@ -383,6 +384,7 @@ class Attempts:
                 for_owner=tries.is_owner(usable),
                 server=usable.endpoint.host,
                 secrets=attempt.found.known,
+                id_domain=entry.id_domain,
             ),
         )
 

@@ -29,12 +29,14 @@ class Built:
         rcpt_to: Envelope recipient in wire form.
         data: The message with CRLF line ends.
         snapshot: What it was built with beside its job; with it the same bytes can be built again.
+        id_domain: Of its Message-ID.
     """
 
     mail_from: str
     rcpt_to: str
     data: bytes = dataclasses.field(repr=False)
     snapshot: ports.Snapshot
+    id_domain: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +76,15 @@ class Builder:
         self._templates = sources
         self._renderers: collections.OrderedDict[render.Sources, render.Renderer] = collections.OrderedDict()
         self._patterns: collections.OrderedDict[
-            tuple[effective.From, vocabulary.Category, vocabulary.Locale, str], _Pattern
+            tuple[effective.From, vocabulary.Category, vocabulary.Locale, str, str | None], _Pattern
         ] = collections.OrderedDict()
 
     def build(self, job: ports.Job, from_: effective.From, *, server: str = "") -> Built:
         """Return the message for a recipient.
 
         Args:
-            job: With its snapshot, if it was in doubt: then that decides, and not the present settings.
+            job: With its snapshot, if it was in doubt: then that decides, and not the present settings. Its Message-ID
+                is in any case the one that it was first built with.
             from_: Who mail is from now.
             server: Where it goes, where that is one of two: there it is in doubt, if it comes to that.
 
@@ -91,7 +94,7 @@ class Builder:
             addresses.AddressError: An address is none.
         """
         if job.snapshot is None:
-            key = from_, job.category, job.locale, server
+            key = from_, job.category, job.locale, server, job.id_domain
             pattern = _kept(self._patterns, key, lambda: self._present(*key))
         else:
             pattern = self._pattern(_restore(job.snapshot), job.snapshot)
@@ -128,15 +131,21 @@ class Builder:
             rcpt_to=rcpt_to.wire,
             data=data,
             snapshot=pattern.snapshot,
+            id_domain=design.id_domain,
         )
 
     def _present(
-        self, from_: effective.From, category: vocabulary.Category, locale: vocabulary.Locale, server: str
+        self,
+        from_: effective.From,
+        category: vocabulary.Category,
+        locale: vocabulary.Locale,
+        server: str,
+        id_domain: str | None,
     ) -> _Pattern:
         """Return the pattern of what is built by present settings."""
         design = _Design(
             from_=from_,
-            id_domain=addresses.parse(from_.address).wire_domain,
+            id_domain=id_domain or addresses.parse(from_.address).wire_domain,
             language=locale.value,
             sources=self._templates.find(category, locale),
             server=server,

@@ -29,6 +29,7 @@ class VerdictContext:
         for_owner: Whether the organization owns the endpoint, and may read what it said.
         server: Its name or address, normalized, whose provider may be known to have a remedy.
         secrets: What must not be quoted from it all the same.
+        id_domain: Of the Message-ID that the message was built with; None where none was.
     """
 
     now: dt.datetime
@@ -37,6 +38,7 @@ class VerdictContext:
     for_owner: bool
     server: str | None = None
     secrets: quoting.KnownSecrets = dataclasses.field(default=quoting.NOTHING_SECRET, repr=False)
+    id_domain: str | None = None
 
 
 def accepted(job: ports.Job, result: transaction.RecipientResult, context: VerdictContext) -> ports.Outcome:
@@ -61,7 +63,7 @@ def in_doubt(job: ports.Job, failure: classify.Failure, context: VerdictContext)
     else:
         state, due_at, reason = _S.IN_DOUBT, decision.at, failure.reason
     lost = _outcome(job, context, state=state, due_at=due_at, reason=reason, message=message, attempted=True)
-    return dataclasses.replace(lost, failure=_for_programs(failure))
+    return _met(lost, failure, context)
 
 
 def failed(
@@ -73,7 +75,7 @@ def failed(
         server_back_at: When the server is asked again; for its own faults, which charge no attempt (R12).
     """
     judged = _failed(job, failure, context, server_back_at=server_back_at)
-    return dataclasses.replace(judged, failure=_for_programs(failure))
+    return _met(judged, failure, context)
 
 
 def _failed(
@@ -103,10 +105,12 @@ def _failed(
             return _deferred(job, failure.reason, message, context)
 
 
-def _for_programs(failure: classify.Failure) -> feed.LastFailure:
-    return feed.LastFailure(
+def _met(outcome: ports.Outcome, failure: classify.Failure, context: VerdictContext) -> ports.Outcome:
+    """Return an outcome with what the attempt met, and what has to be the same at the next one."""
+    for_programs = feed.LastFailure(
         scope=failure.scope.value, phase=failure.phase.value, code=failure.code, enhanced=failure.enhanced
     )
+    return dataclasses.replace(outcome, failure=for_programs, id_domain=context.id_domain)
 
 
 def not_built(

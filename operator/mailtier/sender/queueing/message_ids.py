@@ -15,7 +15,7 @@ def message_id(notification_id: str, recipient_number: int, *, domain: str) -> s
     Args:
         notification_id: The notification's.
         recipient_number: The queue's number of the recipient, which is never given twice.
-        domain: Of the address that the message is from, in ASCII; once the message may have been taken, of the one
-            that it was from then, or a resend could not be told for one.
+        domain: Of the address that the message was from when it was first built for an attempt, in ASCII: whatever the
+            settings say later, or a resend could not be told for one.
     """
     return f"{notification_id}.{recipient_number}@{domain}"

@@ -85,6 +85,7 @@ class LaneEntry:
         payload_bytes: Of its notification.
         crashes: How often building its message crashed.
         losses: How often the server broke off at it.
+        id_domain: Of the Message-ID that it was built with last.
         charges: What the rates took for it when it was picked last, until it is clear that it goes.
         expected_seconds: What its turn was charged before it was known how long it takes.
     """
@@ -96,6 +97,7 @@ class LaneEntry:
     place: EntryPlace = EntryPlace.WAITING
     crashes: int = 0
     losses: refusals.Losses = refusals.NO_LOSSES
+    id_domain: str | None = None
     charges: tuple[limiter.Charge, ...] = ()
     expected_seconds: float = 0.0
 

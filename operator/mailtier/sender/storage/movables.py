@@ -51,6 +51,7 @@ RECIPIENT: Final[Mapping[str, str]] = {
     "failure_phase": "text",
     "failure_code": "integer",
     "failure_enhanced": "text",
+    "id_domain": "text",
 }
 """Likewise, of a recipient; its backlog is found anew."""
 

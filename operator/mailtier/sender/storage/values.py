@@ -47,7 +47,18 @@ def to_claimed(rows: Iterable[Sequence[Any]]) -> Iterator[ports.Claimed]:
     bodies: dict[int, payloads.Payload] = {}
     for row in rows:
         number, state, due_at, id_, uid, namespace, organization, category, severity, locale, address, *rest = row
-        notification, payload_bytes, body, accepted_at, expires_at, attempts, doubts, settings, suppressed = rest
+        (
+            notification,
+            payload_bytes,
+            body,
+            accepted_at,
+            expires_at,
+            attempts,
+            doubts,
+            settings,
+            suppressed,
+            id_domain,
+        ) = rest
         # Recipients of one notification share what it says.
         if (payload := bodies.get(notification)) is None:
             payload = bodies[notification] = payloads.decode(body)
@@ -77,6 +88,7 @@ def to_claimed(rows: Iterable[Sequence[Any]]) -> Iterator[ports.Claimed]:
             attempts=attempts,
             doubts=doubts,
             snapshot=None if settings is None else ports.Snapshot(settings=settings),
+            id_domain=id_domain,
         )
         yield ports.Claimed(
             pending=pending,

@@ -61,6 +61,16 @@ def test_a_snapshot_gives_the_same_bytes_under_other_settings(messages: builder.
     assert messages.build(_JOB, _OTHER).data != first.data
 
 
+def test_a_message_keeps_the_domain_of_its_message_id(messages: builder.Builder) -> None:
+    """What was built before has its Message-ID also where From is another by now; what was not has From's domain."""
+    first = messages.build(_JOB, _FROM)
+    again = messages.build(dataclasses.replace(_JOB, id_domain=first.id_domain), _OTHER)
+    assert (first.id_domain, again.id_domain) == ("example.com", "example.com")
+    assert [email.message_from_bytes(each.data)["Message-ID"] for each in (first, again)] == ["<n-1.1@example.com>"] * 2
+    assert b"From: new@example.net" in again.data
+    assert messages.build(_JOB, _OTHER).id_domain == "example.net"
+
+
 def test_a_snapshot_outlives_its_templates(messages: builder.Builder) -> None:
     """An upgrade that changes a template does not change a message that is resent."""
     first = messages.build(_JOB, _FROM)

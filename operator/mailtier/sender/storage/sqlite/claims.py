@@ -22,7 +22,7 @@ _OF_STATE: Final = """
 _JOBS: Final = f"""
     SELECT r.number, r.state, r.due_at, n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity,
            n.locale, r.address, n.number, n.payload_bytes, p.body, n.accepted_at, n.expires_at, r.attempts, r.doubts,
-           s.settings, x.until
+           s.settings, x.until, r.id_domain
     FROM json_each(?) AS wanted
     CROSS JOIN recipients r ON r.number = wanted.value
     CROSS JOIN notifications n ON n.number = r.notification

@@ -105,12 +105,16 @@ def _columns(settled: reporting.SettledReport) -> tuple[object, ...]:
 
 
 def _store_failures(connection: sqlite3.Connection, settled: Sequence[reporting.SettledReport]) -> None:
-    """Store what attempts met; where one met nothing, what is stored of an earlier one stays."""
+    """Store what attempts met; where one met nothing, what is stored of an earlier one stays.
+
+    The domain of the Message-ID is stored with the first of them: what was accepted at once needs none.
+    """
     outcomes = (each.report.outcome for each in settled)
     connection.executemany(
-        f"UPDATE recipients SET ({rows.FAILURE}) = (?, ?, ?, ?) WHERE number = ?",  # noqa: S608  # Names of columns.
+        f"UPDATE recipients SET ({rows.FAILURE}, id_domain) = (?, ?, ?, ?, coalesce(id_domain, ?)) "  # noqa: S608
+        "WHERE number = ?",
         [
-            (failure.scope, failure.phase, failure.code, failure.enhanced, outcome.recipient_number)
+            (failure.scope, failure.phase, failure.code, failure.enhanced, outcome.id_domain, outcome.recipient_number)
             for outcome in outcomes
             if (failure := outcome.failure) is not None
         ],

@@ -212,9 +212,13 @@ class Migration:
     runs: int
 
 
+# id_domain: of the Message-ID, once an attempt has met something; NULL before.
+_ID_DOMAIN: Final = 'ALTER TABLE mailtier.recipients ADD COLUMN id_domain text COLLATE "C"'
+
 MIGRATIONS: Final[Sequence[Migration]] = (
     Migration(statements=_TABLES, runs=1),
     Migration(statements=_OWNERS, runs=1),
+    Migration(statements=_ID_DOMAIN, runs=1),
 )
 
 VERSION: Final = len(MIGRATIONS)

@@ -28,12 +28,13 @@ _RECIPIENTS: Final = """
         failure_scope = CASE WHEN u.scope IS NULL THEN r.failure_scope ELSE u.scope END,
         failure_phase = CASE WHEN u.scope IS NULL THEN r.failure_phase ELSE u.phase END,
         failure_code = CASE WHEN u.scope IS NULL THEN r.failure_code ELSE u.code END,
-        failure_enhanced = CASE WHEN u.scope IS NULL THEN r.failure_enhanced ELSE u.enhanced END
+        failure_enhanced = CASE WHEN u.scope IS NULL THEN r.failure_enhanced ELSE u.enhanced END,
+        id_domain = coalesce(r.id_domain, u.id_domain)
     FROM unnest(
         $1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::integer[], $6::text[], $7::text[], $8::bigint[],
-        $9::bigint[], $10::text[], $11::text[], $12::integer[], $13::text[]
+        $9::bigint[], $10::text[], $11::text[], $12::integer[], $13::text[], $14::text[]
     ) AS u (number, state, due_at, attempts, doubts, reason, message, changed_at, snapshot, scope, phase, code,
-        enhanced)
+        enhanced, id_domain)
     WHERE r.number = u.number
 """
 _ENDS: Final = """
@@ -143,6 +144,7 @@ def _columns(stored: reporting.SettledReport) -> tuple[Any, ...]:
         None if failure is None else failure.phase,
         None if failure is None else failure.code,
         None if failure is None else failure.enhanced,
+        outcome.id_domain,
     )
 
 

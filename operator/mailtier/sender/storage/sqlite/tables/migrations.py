@@ -257,10 +257,15 @@ _FIRST: Final[Sequence[Sequence[str]]] = (
     ),
 )
 
-MIGRATIONS: Final[Sequence[TableMigration]] = tuple(
+_FIRST_MIGRATIONS: Final = tuple(
     TableMigration(statements=statements, runs=number) for number, statements in enumerate(_FIRST, start=1)
 )
 """None of the programs of the first ones ran on what the next one left; later ones say what does."""
+
+# Of the Message-ID, once an attempt has met something; NULL before, and of what was taken in before this.
+_ID_DOMAIN: Final = TableMigration(statements=("ALTER TABLE recipients ADD COLUMN id_domain TEXT",), runs=len(_FIRST))
+
+MIGRATIONS: Final[Sequence[TableMigration]] = (*_FIRST_MIGRATIONS, _ID_DOMAIN)
 
 VERSION: Final = len(MIGRATIONS)
 """The version of the tables that this program writes."""
