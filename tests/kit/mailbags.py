@@ -7,6 +7,7 @@ from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.scheduling import lanes, schedule
 
+DESTINATION = "relay"
 _NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
 _ALERT = vocabulary.Category.JOB_ALERT
 
@@ -45,10 +46,14 @@ def claimed(pending: ports.Pending) -> ports.Claimed:
 
 
 class Mail:
-    """A schedule with a shorter way to fill and empty it."""
+    """A schedule with a shorter way to fill and empty it.
 
-    def __init__(self) -> None:
-        self.schedule = schedule.Schedule()
+    Args:
+        connections: How many each destination may have.
+    """
+
+    def __init__(self, *, connections: int = 1_000_000) -> None:
+        self.schedule = schedule.Schedule(lambda _destination: connections)
         self._number = 0
 
     def add(
@@ -58,7 +63,7 @@ class Mail:
         *,
         count: int = 1,
         due_at: float = 0.0,
-        destination: str | None = "relay",
+        destination: str | None = DESTINATION,
         rate: int | None = None,
         namespace_rate: int | None = None,
     ) -> None:
@@ -78,12 +83,12 @@ class Mail:
         if destination:
             self.schedule.unpark(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
 
-    def take(self, now: float = 0.0, destination: str = "relay") -> lanes.LaneEntry | None:
+    def take(self, now: float = 0.0, destination: str = DESTINATION) -> lanes.LaneEntry | None:
         """Return the message whose turn it is."""
         self.schedule.advance(now)
         return self.schedule.take(destination, now)
 
-    def drain(self, now: float = 0.0, destination: str = "relay", limit: int = 10_000) -> list[lanes.LaneEntry]:
+    def drain(self, now: float = 0.0, destination: str = DESTINATION, limit: int = 10_000) -> list[lanes.LaneEntry]:
         """Return everything that may go now, in its order."""
         taken: list[lanes.LaneEntry] = []
         while len(taken) < limit and (entry := self.take(now, destination)) is not None:

@@ -1,6 +1,7 @@
 """What belongs to all: a tenant who uses up their share of it, and what the neighbour feels."""
 
 import collections.abc
+import datetime as dt
 import pathlib
 import typing
 
@@ -34,6 +35,29 @@ ATTACKS = (
         story="A tenant whose mail makes the host's relay slow has as many turns there as others, and so nearly all of"
         " the relay's time.",
         stopped_by="turns are charged by the time on a connection",
+    ),
+    attacks.Story(
+        name="hanging-mail-at-a-shared-server",
+        test="test_hanging_mail_holds_half_while_others_wait",
+        rules=("R15",),
+        story="A tenant whose mail makes the host's relay hang for minutes has a turn now and then, and in the end all"
+        " of its connections.",
+        stopped_by="while another namespace waits, none takes a connection that has half of them",
+    ),
+    attacks.Story(
+        name="hanging-mail-while-nobody-waits",
+        test="test_what_hangs_over_half_is_broken_off_for_others",
+        rules=("R15",),
+        story="A tenant takes all connections of the host's relay while nobody else has mail for it, and has it hang at"
+        " the final dots, for which ten minutes are allowed.",
+        stopped_by="what a namespace holds over half is broken off after a minute, once another waits",
+    ),
+    attacks.Story(
+        name="hanging-first-mail",
+        test="test_a_first_message_that_hangs_is_broken_off_for_others",
+        rules=("R15",),
+        story="A tenant's message is the first of all at the host's relay, where one connection is tried, and hangs.",
+        stopped_by="it is broken off after a minute, once another waits",
     ),
     attacks.Story(
         name="waiting-at-a-shared-server",
@@ -132,6 +156,60 @@ async def test_slow_mail_costs_turns_at_a_shared_server(tmp_path: pathlib.Path) 
             last = await sender.notify(of, "quick@example.org")
         await sender.until(of, last, _S.ACCEPTED, within_seconds=120)
         assert _recipients(relay)[:4] == [b"slow"] + [b"quick"] * 3
+
+
+async def test_hanging_mail_holds_half_while_others_wait(tmp_path: pathlib.Path) -> None:
+    """Of four connections two hang with the attacker's mail; over the others the neighbour's goes (R15)."""
+    async with smtpd.Server() as relay, sending.Sender(tmp_path) as sender:
+        relay.script.on("RCPT TO:<slow@example.org>", hostile.silence())
+        theirs, of = (_patient(namespace, relay, max_connections=4) for namespace in ("team-a", "team-b"))
+        # The server is known to work before.
+        sender.settings.put(of)
+        await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+        sender.settings.remove(of.organization)
+        for _ in range(10):
+            await sender.notify(theirs, "slow@example.org")
+            last = await sender.notify(of, "quick@example.org")
+        # Both begin at once.
+        sender.settings.put(theirs)
+        sender.settings.put(of)
+        await sender.until(of, last, _S.ACCEPTED)
+        assert len(relay.messages) == 1 + 10
+
+
+async def test_what_hangs_over_half_is_broken_off_for_others(tmp_path: pathlib.Path) -> None:
+    """Whoever comes waits a minute for a connection; what it was taken from is in doubt, and half is left (R15)."""
+    async with smtpd.Server() as relay, sending.Sender(tmp_path) as sender:
+        theirs, of = (sender.settings.put(_patient(namespace, relay)) for namespace in ("team-a", "team-b"))
+        await sender.until(theirs, await sender.notify(theirs), _S.ACCEPTED)
+        relay.script.on(smtpd.DOT, hostile.silence(), times=3)
+        hanging = [await sender.notify(theirs) for _ in range(3)]
+        await wait.until_async(lambda: relay.script.applied == 3, within_seconds=30, why="all connections hang")
+        sent = await sender.notify(of)
+        sender.skip(61)
+        await sender.until(of, sent, _S.ACCEPTED)
+        states = [state for each in hanging for state in await sender.states(theirs, each)]
+        assert sorted(states) == [_S.IN_DOUBT, _S.IN_DOUBT, _S.QUEUED]
+
+
+async def test_a_first_message_that_hangs_is_broken_off_for_others(tmp_path: pathlib.Path) -> None:
+    """The neighbour's goes after a minute, over a connection of its own (R15)."""
+    async with smtpd.Server() as relay, sending.Sender(tmp_path) as sender:
+        relay.script.on(smtpd.DOT, hostile.silence(), times=1)
+        theirs, of = (sender.settings.put(_patient(namespace, relay)) for namespace in ("team-a", "team-b"))
+        hanging = await sender.notify(theirs)
+        await wait.until_async(lambda: relay.script.applied == 1, within_seconds=30, why="it hangs")
+        sent = await sender.notify(of)
+        sender.skip(61)
+        await sender.until(of, sent, _S.ACCEPTED)
+        assert await sender.states(theirs, hanging) == [_S.IN_DOUBT]
+
+
+def _patient(namespace: str, relay: smtpd.Server, *, max_connections: int = 3) -> effective.Effective:
+    """Return settings at the host's relay with the time limits that it may have."""
+    long = dt.timedelta(minutes=10)
+    at = sending.endpoint(relay)
+    return sending.settings(namespace, at, max_connections=max_connections, envelope=long, message=long)
 
 
 def _recipients(relay: smtpd.Server) -> list[bytes]:

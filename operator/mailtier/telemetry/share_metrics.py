@@ -41,6 +41,12 @@ _refused_logins = prometheus_client.Counter(
     "Logins that a server refused; three of a namespace within an hour hold its others at that server.",
     registry=REGISTRY,
 )
+_broken_off = prometheus_client.Counter(
+    "mailtier_broken_off_total",
+    "Connections on which a message was under way for a minute and that were broken off: its namespace had over half of"
+    " the server's, and another waited.",
+    registry=REGISTRY,
+)
 
 
 def add_slots(of: Share, count: int) -> None:
@@ -56,3 +62,8 @@ def add_waiting(of: Share, count: int) -> None:
 def count_refused_login() -> None:
     """Count a login that a server refused."""
     _refused_logins.inc()
+
+
+def count_broken_off() -> None:
+    """Count a connection that was broken off for others."""
+    _broken_off.inc()

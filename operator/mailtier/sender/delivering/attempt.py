@@ -16,6 +16,7 @@ from mailtier.sender.delivering import (
     consequences,
     detours,
     keeper,
+    overlong,
     plans,
     recorder,
     tries,
@@ -89,6 +90,11 @@ class Attempts:
             spawn=spawn,
             time=time,
         )
+        self._overlong = overlong.Overlong(destinations, waiting, time)
+
+    def break_off(self) -> None:
+        """End attempts that hold too many of a server's connections for too long, while others wait (R15)."""
+        self._overlong.break_off()
 
     async def carry_out(
         self,
@@ -118,6 +124,7 @@ class Attempts:
         follower: announcing.Follower | None = None,
     ) -> None:
         """Try to deliver to one recipient; without anybody who follows it is a detour."""
+        self._overlong.begin(entry, target, slot)
         try:
             await self._outcomes.wait_for_room()
             await self._carry_out(entry, target, slot, follower)
@@ -133,6 +140,8 @@ class Attempts:
             if entry.place is lanes.EntryPlace.ACTIVE:
                 due_at = self._clock.monotonic() + _REPAIRED_SECONDS
                 self._schedule.put_back(entry, entry.pending, due_at=due_at)
+        finally:
+            self._overlong.end(slot)
 
     async def _carry_out(
         self,

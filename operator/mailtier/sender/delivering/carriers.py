@@ -56,7 +56,7 @@ class Carriers:
         self._retries = timers.Timers[destination_key.DestinationKey]()
         # Who waits, with a session in hand, until something becomes ready for its destination.
         self._lingering: dict[Hashable, list[asyncio.Future[None]]] = {}
-        self._followers: set[announcing.Follower] = set()
+        self._followers: dict[announcing.Follower, destination_key.DestinationKey] = {}
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -116,7 +116,7 @@ class Carriers:
             prepare=functools.partial(self._announcer.prepare, target=target, slot=slot),
             time=self._clock,
         )
-        self._followers.add(follower)
+        self._followers[follower] = target.key
         following: lanes.LaneEntry | None = entry
         try:
             while following is not None:
@@ -130,8 +130,8 @@ class Carriers:
                 if following is not None:
                     slot.pace.count()
         finally:
-            self._followers.discard(follower)
             self._give_back(follower)
+            del self._followers[follower]
             await target.release(slot)
 
     async def _carry_one(
@@ -147,7 +147,7 @@ class Carriers:
         slot.pace.settle()
         # Who has a server be slow shall not have it more than others who share it.
         seconds = self._clock.monotonic() - began
-        self._schedule.settle(entry, seconds, pace_seconds=slot.pace.seconds)
+        self._schedule.settle(entry, seconds, at=target.key, pace_seconds=slot.pace.seconds)
         if follower.entry is None:
             # What was announced had no turn after all.
             slot.take_back()
@@ -159,7 +159,7 @@ class Carriers:
     def _give_back(self, follower: announcing.Follower) -> None:
         entry = follower.withdraw()
         if entry is not None:
-            self._schedule.take_back(entry)
+            self._schedule.take_back(entry, at=self._followers[follower])
 
     def _choose(
         self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot

@@ -79,7 +79,7 @@ class Deliverer:
         self._tokens = access
         self._probes = probes
         self._clock = time
-        self._schedule = schedule.Schedule()
+        self._schedule = schedule.Schedule(destinations.limit)
         self._claims = claiming.Claimer(queue, waiting=self._schedule, known=active or backlogs.Backlogs(), time=time)
         self._wake = asyncio.Event()
         self._outcomes = recorder.Recorder(queue, on_broken=self._wake.set)
@@ -115,7 +115,7 @@ class Deliverer:
             wake=self._wake.set,
         )
         self._plans = plans.DeliveryPlans(settings=settings, passwords=passwords)
-        attempts = attempt.Attempts(
+        self._attempts = attempt.Attempts(
             queue=queue,
             found=self._plans,
             settings=settings,
@@ -133,7 +133,7 @@ class Deliverer:
             spawn=self._workers.spawn,
         )
         self._carriers = carriers.Carriers(
-            attempts=attempts,
+            attempts=self._attempts,
             preparer=announcing.Preparer(
                 found=self._plans, access=access, messages=messages, outcomes=self._outcomes, time=time
             ),
@@ -301,6 +301,7 @@ class Deliverer:
     def _sweep(self, now: float) -> None:
         self._keeper.sweep(now)
         self._carriers.withdraw(now)
+        self._attempts.break_off()
         for each in self._destinations:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()

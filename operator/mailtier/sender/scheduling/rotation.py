@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Hashable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final, Generic, TypeVar
 
 _K = TypeVar("_K", bound=Hashable)
@@ -41,6 +42,10 @@ class Rotation(Generic[_K, _V]):
     def __iter__(self) -> Iterator[_V]:
         return (member.value for member in self._members.values())
 
+    def keys(self) -> AbstractSet[_K]:
+        """Return the keys of its members, as they are at any time."""
+        return self._members.keys()
+
     def __contains__(self, key: _K) -> bool:
         return key in self._members
 
@@ -58,17 +63,22 @@ class Rotation(Generic[_K, _V]):
         member = self._members.get(key)
         return member.value if member else None
 
-    def turn(self) -> _V | None:
-        """Return the member whose turn it is, None if there is none; constant time in the long run."""
-        while self._members:
+    def turn(self, passing: AbstractSet[_K] = frozenset()) -> _V | None:
+        """Return the member whose turn it is, None if there is none; constant time in the long run.
+
+        Args:
+            passing: Members that have no turn just now, and are granted nothing meanwhile.
+        """
+        while not self._members.keys() <= passing:
             for _ in range(len(self._members)):
                 key, member = next(iter(self._members.items()))
-                if member.credit_seconds <= 0:
-                    member.credit_seconds += QUANTUM_SECONDS
-                if member.credit_seconds > 0:
-                    return member.value
+                if key not in passing:
+                    if member.credit_seconds <= 0:
+                        member.credit_seconds += QUANTUM_SECONDS
+                    if member.credit_seconds > 0:
+                        return member.value
                 self._members.move_to_end(key)
-            self._skip_rounds()
+            self._skip_rounds(passing)
         return None
 
     def charge(self, key: _K, seconds: float) -> None:
@@ -81,9 +91,10 @@ class Rotation(Generic[_K, _V]):
         if had_credit and member.credit_seconds <= 0:
             self._members.move_to_end(key)
 
-    def _skip_rounds(self) -> None:
+    def _skip_rounds(self, passing: AbstractSet[_K]) -> None:
         """Grant at once what so many rounds would grant in which nobody is served: a debt may be of minutes."""
-        debt_seconds = -max(member.credit_seconds for member in self._members.values())
+        taking_part = [member for key, member in self._members.items() if key not in passing]
+        debt_seconds = -max(member.credit_seconds for member in taking_part)
         granted_seconds = debt_seconds // QUANTUM_SECONDS * QUANTUM_SECONDS
-        for member in self._members.values():
+        for member in taking_part:
             member.credit_seconds += granted_seconds

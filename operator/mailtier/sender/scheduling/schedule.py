@@ -9,21 +9,28 @@ each second.
 
 import collections
 from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from mailtier.api import timers
 from mailtier.sender import ports
-from mailtier.sender.scheduling import lanes, limiter, refusals, rotation
+from mailtier.sender.scheduling import holdings, lanes, limiter, refusals, rotation
 
 _RATES_COUNT_SECONDS: Final = 120.0
+_UNBOUNDED: Final = 1_000_000
 _KNOWN: Final = 20_000
 """Recipients in the queue of which something is known that only memory knows; the oldest is forgotten first."""
 
 
 class Schedule:
-    """The active set: recipients that are claimed. Times are seconds of a monotonic clock."""
+    """The active set: recipients that are claimed. Times are seconds of a monotonic clock.
 
-    def __init__(self) -> None:
+    Args:
+        connections: Returns how many connections a destination may have.
+    """
+
+    def __init__(self, connections: Callable[[Hashable], int] = lambda _destination: _UNBOUNDED) -> None:
+        self._holdings = holdings.Holdings(connections)
         self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
         self._entries: dict[int, lanes.LaneEntry] = {}
         self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
@@ -155,7 +162,7 @@ class Schedule:
     def take(self, destination: Hashable, now: float) -> lanes.LaneEntry | None:
         """Take the entry whose turn it is, None if there is none; it is ACTIVE until `put_back` or `remove`."""
         namespaces = self._rotations.get(destination)
-        while namespaces and (namespace := namespaces.turn()) is not None:
+        while namespaces and (namespace := namespaces.turn(self._holdings.sated(destination, namespaces.keys()))):
             organization = namespace.organizations.turn()
             if organization is None:
                 namespaces.remove(namespace.uid)
@@ -166,7 +173,7 @@ class Schedule:
                 continue
             picked = organization.pick(now)
             if isinstance(picked, lanes.LaneEntry):
-                return self._activate(picked, now)
+                return self._activate(picked, destination, now)
             namespace.organizations.remove(organization.key.organization)
             if picked is not None:
                 self._parked.set(organization, picked)
@@ -178,19 +185,24 @@ class Schedule:
         organization = entry.organization
         namespaces = self._rotations.get(destination)
         namespace = namespaces.get(organization.key.namespace_uid) if namespaces else None
-        if namespace is None or namespace.organizations.get(organization.key.organization) is not organization:
+        if (
+            namespaces is None
+            or namespace is None
+            or namespace.organizations.get(organization.key.organization) is not organization
+        ):
             return None
-        if organization.namespace_allowed_at(now) > now:
+        is_sated = namespace.uid in self._holdings.sated(destination, namespaces.keys())
+        if is_sated or organization.namespace_allowed_at(now) > now:
             return None
         picked = organization.pick(now)
-        return self._activate(picked, now) if isinstance(picked, lanes.LaneEntry) else None
+        return self._activate(picked, destination, now) if isinstance(picked, lanes.LaneEntry) else None
 
     def has_others(self, entry: lanes.LaneEntry, destination: Hashable) -> bool:
         """Return whether other organizations than an entry's have something ready for a destination."""
         organizations = (one for namespace in self._rotations.get(destination, ()) for one in namespace.organizations)
         return any(one is not entry.organization and one.has_ready for one in organizations)
 
-    def settle(self, entry: lanes.LaneEntry, seconds: float, *, pace_seconds: float = 0.0) -> None:
+    def settle(self, entry: lanes.LaneEntry, seconds: float, *, at: Hashable = None, pace_seconds: float = 0.0) -> None:
         """Charge the time for which an entry that was taken kept a connection, in place of what was expected.
 
         Where a rate bounds what goes, it is the rate that is shared: a message costs no less than that gives it.
@@ -198,6 +210,8 @@ class Schedule:
         Args:
             entry: It is ACTIVE, or was.
             seconds: How long.
+            at: The destination that it was taken for, whose connection is free for another; None where that is so
+                already.
             pace_seconds: How long the rate of the server makes a message wait for the one before; 0 without a rate.
         """
         least = max(rotation.QUANTUM_SECONDS, pace_seconds)
@@ -205,11 +219,14 @@ class Schedule:
         of_organization = max(of_namespace, entry.organization.pace_seconds)
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
         self._charge(entry, of_namespace - expected, of_organization - expected)
+        if at is not None:
+            self._holdings.give_back(at, entry.organization.key.namespace_uid)
         entry.organization.note_time(seconds)
 
-    def _activate(self, picked: lanes.LaneEntry, now: float) -> lanes.LaneEntry:
+    def _activate(self, picked: lanes.LaneEntry, destination: Hashable, now: float) -> lanes.LaneEntry:
         organization = picked.organization
         picked.place = lanes.EntryPlace.ACTIVE
+        self._holdings.take(destination, organization.key.namespace_uid)
         organization.taken_at = now
         picked.expected_seconds = organization.usual_seconds
         self._charge(picked, picked.expected_seconds, picked.expected_seconds)
@@ -239,8 +256,9 @@ class Schedule:
         # What it did not use of the namespace's rate another may have.
         self._unpark_namespace(entry.organization.key.namespace_uid)
 
-    def take_back(self, entry: lanes.LaneEntry) -> None:
-        """Let an entry whose turn was taken early be the next of its lane, as if its turn had not come."""
+    def take_back(self, entry: lanes.LaneEntry, *, at: Hashable) -> None:
+        """Let an entry whose turn at a destination was taken early be the next of its lane, as if it had not come."""
+        self._holdings.give_back(at, entry.organization.key.namespace_uid)
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
         self._charge(entry, -expected, -expected)
         self.put_first(entry)
@@ -299,6 +317,10 @@ class Schedule:
     def waiting_for_rate(self) -> int:
         """Return how many organizations have messages that wait for their namespace's rate."""
         return sum(len(part.organizations) for parts in self._parked_parts.values() for part in parts.values())
+
+    def ready_namespaces(self, destination: Hashable) -> AbstractSet[str]:
+        """Return the uids of the namespaces that have messages whose turn may come at a destination."""
+        return {namespace.uid for namespace in self._rotations.get(destination, ())}
 
     def ready_organizations(self, destination: Hashable) -> int:
         """Return how many organizations have messages whose turn may come at a destination."""

@@ -91,6 +91,11 @@ class Destination:
         return sum(seat.busy for seat in self.at.seats)
 
     @property
+    def limit(self) -> int:
+        """How many slots there may be."""
+        return min(self.at.seat.most, self.at.seat.room.limit)
+
+    @property
     def connections(self) -> int:
         """How many connections there may be at most right now."""
         return sum(seat.busy + seat.idle for seat in self.at.seats)

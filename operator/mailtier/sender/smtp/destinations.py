@@ -93,6 +93,11 @@ class Destinations:
         """Return a destination that is in use."""
         return self._known.get(key)
 
+    def limit(self, key: Hashable) -> int:
+        """Return how many connections a destination may have; 1 where it is not in use."""
+        found = self._known.get(key) if isinstance(key, destination_key.DestinationKey) else None
+        return 1 if found is None else found.limit
+
     def get(self, settings: effective.Effective) -> destination.Destination:
         """Return the destination that effective settings name, with the limits that they give."""
         key, limits = destination_key.key_of(settings), destination_key.limits_of(settings.delivery)

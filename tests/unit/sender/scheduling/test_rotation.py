@@ -35,6 +35,22 @@ def test_a_member_that_costs_more_is_served_less() -> None:
     assert served["small"] == 3 * served["large"]
 
 
+def test_who_is_passed_over_is_granted_nothing() -> None:
+    """Its turn comes once it is passed over no more, and not sooner than others' for the time in between."""
+    members: rotation.Rotation[str, str] = rotation.Rotation()
+    for name in "abc":
+        members.add(name, name)
+    served = []
+    for _ in range(4):
+        member = members.turn({"a"})
+        assert member is not None
+        members.charge(member, 1)
+        served.append(member)
+    assert served == ["b", "c", "b", "c"]
+    assert members.turn({"a", "b", "c"}) is None
+    assert members.turn() == "a"
+
+
 def test_nobody_is_nobodys_turn() -> None:
     """Without members there is no turn."""
     assert rotation.Rotation[str, str]().turn() is None

@@ -143,7 +143,7 @@ def test_a_turn_that_was_taken_early_and_not_used_costs_nothing() -> None:
     mail.schedule.open(mailbags.lane("one")).usual_seconds = 1.0
     entry = mail.take()
     assert entry is not None
-    mail.schedule.take_back(entry)
+    mail.schedule.take_back(entry, at=mailbags.DESTINATION)
     mail.add(mailbags.lane("two"), count=4)
     assert entry in mail.drain()[:2]
 

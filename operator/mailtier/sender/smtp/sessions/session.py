@@ -253,6 +253,10 @@ class Session:
         self._connection.end(classify.Fault.CONNECTION_LOST)
         await asyncio.shield(self._connection.lost)
 
+    def break_off(self) -> None:
+        """End the connection under whoever uses it: what was sent is lost like at a time-out."""
+        self._connection.end(classify.Fault.TIMED_OUT)
+
     async def _reset_if_needed(self) -> None:
         if not self._needs_reset:
             return
