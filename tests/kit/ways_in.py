@@ -53,7 +53,13 @@ class Handed:
         return sorted(each.recipient_number for each in self.pending)
 
 
-def taker(queue: ports.Queue, handed: Handed, *, commit_seconds: float = taking.COMMIT_SECONDS) -> taking.Taking:
+def taker(
+    queue: ports.Queue,
+    handed: Handed,
+    *,
+    commit_seconds: float = taking.COMMIT_SECONDS,
+    stalled_seconds: float = taking.STALLED_SECONDS,
+) -> taking.Taking:
     """Return what takes notifications in for a queue, and keeps what delivery is told."""
     return taking.Taking(
         queue,
@@ -63,6 +69,7 @@ def taker(queue: ports.Queue, handed: Handed, *, commit_seconds: float = taking.
         now=queues.Clock(),
         monotonic=time.monotonic,
         commit_seconds=commit_seconds,
+        stalled_seconds=stalled_seconds,
     )
 
 

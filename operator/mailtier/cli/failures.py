@@ -11,6 +11,8 @@ class Status(enum.IntEnum):
     """Findings, or a failure."""
     USAGE = 2
     """The command line itself is wrong."""
+    AWAY = 75
+    """What it needs does not answer for now (EX_TEMPFAIL of sysexits.h); of a part of the sender, to its supervisor."""
     TIMED_OUT = 124
     """What was waited for did not happen in time, as timeout(1) has it."""
     INTERRUPTED = 130

@@ -14,6 +14,7 @@ from mailtier.sender.roles import options
 from mailtier.sender.storage import volume
 from mailtier.sender.storage.postgres.database import connections
 from mailtier.sender.storage.postgres.database import schema as tables
+from mailtier.sender.storage.postgres.senders import tenure
 from mailtier.sender.storage.sqlite import schema
 from mailtier.telemetry import tasks
 
@@ -60,15 +61,19 @@ def run(
         )
     except errors.ConfigurationError as error:
         raise failures.CommandError(str(error), status=failures.Status.USAGE) from error
+    except connections.NoDatabaseError as error:
+        raise failures.CommandError(str(error), status=failures.Status.AWAY) from error
+    except tasks.EndedError as error:
+        is_away = isinstance(error.__cause__, (tenure.TenureLostError, ports.StorageAwayError))
+        status = failures.Status.AWAY if is_away else failures.Status.FAILED
+        raise failures.CommandError(str(error), status=status) from error
     except (
         volume.InUseError,
         schema.NewerSchemaError,
         schema.SealedError,
         schema.DamagedError,
         tables.NewerTablesError,
-        connections.NoDatabaseError,
         certificates.CertificateError,
-        tasks.EndedError,
         OSError,
     ) as error:
         raise failures.CommandError(str(error)) from error

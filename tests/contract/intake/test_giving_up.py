@@ -64,3 +64,29 @@ async def test_what_is_not_stored_in_time_is_told_and_scheduled(tmp_path: pathli
     assert handed.recipients() == [each.recipient_number for each in await queues.unfinished(queue)]
     assert len(handed.recipients()) == 80
     await queue.close()
+
+
+async def test_a_queue_that_does_not_answer_takes_nothing_more(tmp_path: pathlib.Path) -> None:
+    """What would wait for it has no bound: it is refused at once, and not stored later; readiness says so (R13)."""
+    queue = await embedded.open_queue(tmp_path / "queue", now=queues.Clock(), limits=queues.LIMITS)
+    handed = ways_in.Handed()
+    taker = ways_in.taker(queue, handed, commit_seconds=0.05, stalled_seconds=0.1)
+    content = notification.NotificationRequest.model_validate(
+        {"category": "JobAlert", "text": "it failed", "recipients": ["o@example.com"]}
+    )
+    source = taking.HttpsRequest(caller="tester", key=None)
+    async with queues.stalled(queue):
+        assert taker.stalled() is None
+        with pytest.raises(taking.UnansweredError):
+            await taker.take(content, ways_in.settings(), source)
+        told = await wait.until_async(taker.stalled, within_seconds=10, why="it is seen that the queue does not answer")
+        assert "has not answered" in told
+        with pytest.raises(taking.StalledError):
+            await taker.take(content, ways_in.settings(), source)
+        verdicts = await taker.take_all([(content, source)] * 2, ways_in.settings())
+        assert [type(verdict) for verdict in verdicts] == [taking.StalledError] * 2
+    await taker.drain()
+    assert taker.stalled() is None
+    assert len(handed.recipients()) == 1
+    assert handed.recipients() == [each.recipient_number for each in await queues.unfinished(queue)]
+    await queue.close()

@@ -6,11 +6,13 @@ import contextlib
 import os
 import pathlib
 import signal
+import tempfile
 
 import aiohttp
 import pytest
 
 from kit import background, intake, lossy, postgres, processes, sender, smtpd, tenants, wait
+from mailtier.sender.supervising import supervisor
 
 
 @pytest.fixture(name="dsn_file")
@@ -96,6 +98,38 @@ async def test_a_database_that_cannot_be_used_is_told(stage: tenants.Stage, dsn_
     assert "very-secret" not in said
 
 
+async def test_a_database_that_is_away_ends_no_intake(
+    stage: tenants.Stage, tenant: tenants.Tenant, tmp_path: pathlib.Path
+) -> None:
+    """Delivery loses its lease, and starts again until the database is there; the intake stays, and says so (R13)."""
+    # Beside pytest's own folders, which only root may enter.
+    with tempfile.TemporaryDirectory(prefix="mailtier-away-") as place:
+        await asyncio.to_thread(os.chmod, place, 0o755)
+        database = await asyncio.to_thread(postgres.start, pathlib.Path(place) / "server", *postgres.FAST)
+        dsn_file = tmp_path / "dsn"
+        await asyncio.to_thread(dsn_file.write_text, postgres.new_database(database), encoding="utf-8")
+        stage.publish(tenant, recipients=["o@example.com"])
+        with _sender(stage, dsn_file, "sender-0") as running:
+            async with intake.Client(running.url, running.tls) as client:
+                await intake.until_known(client, tenant)
+                before = await client.post(tenant, intake.ALERT)
+                await intake.until_complete(client, tenant, before)
+                there = running.pid_of("intake")
+                await asyncio.to_thread(database.end)
+
+                def away() -> bool:
+                    return running.log.read_text(encoding="utf-8").count("its queue is away") >= supervisor.MOST_DEATHS
+
+                await asyncio.to_thread(wait.until, away, within_seconds=180, why="delivery ended again and again")
+                assert (await client.post(tenant, intake.ALERT)).status >= 500
+                await asyncio.to_thread(database.begin)
+                after = await _until_taken(client, tenant)
+                found = await intake.until_complete(client, tenant, after)
+                assert found["recipients"][0]["state"] == "accepted"
+                assert running.pid_of("intake") == there
+        await asyncio.to_thread(database.end)
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
 async def test_another_sender_goes_on(
     stage: tenants.Stage, tenant: tenants.Tenant, dsn_file: pathlib.Path, end: signal.Signals
@@ -142,6 +176,18 @@ async def test_another_sender_goes_on(
         # What was on the wire is in doubt, and comes again later; at most as many as there are connections.
         assert settled.count("in doubt") <= 5
         assert len(arrived) == len(set(arrived))
+
+
+async def _until_taken(client: intake.Client, tenant: tenants.Tenant) -> intake.Answer:
+    """Return the answer to the first notification that is taken."""
+
+    async def post() -> intake.Answer | None:
+        answer = await client.post(tenant, intake.ALERT)
+        return answer if answer.status == 202 else None
+
+    found = await wait.until_async(post, within_seconds=60, why="it takes in again")
+    assert found is not None
+    return found
 
 
 def _signal_all(running: sender.Sender, number: signal.Signals) -> None:

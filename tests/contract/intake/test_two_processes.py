@@ -4,6 +4,7 @@ import asyncio
 import collections
 import collections.abc
 import contextlib
+import fcntl
 import json
 import pathlib
 import signal
@@ -169,6 +170,31 @@ async def test_the_intake_takes_while_delivery_does_nothing(
         assert "delivery is not running" in document["detail"]
         await asyncio.to_thread(running.signal_role, "delivery", signal.SIGCONT)
         await intake.until_complete(client, tenant, taken)
+
+
+async def test_a_delivery_that_is_stopped_is_ended(
+    stage: tenants.Stage, tenant: tenants.Tenant, smtp: smtpd.Process, tmp_path: pathlib.Path
+) -> None:
+    """Meanwhile nobody has the turn to write: who hands something over is told, and then all goes on (R4, R13)."""
+    async with _running(stage, tenant, smtp, tmp_path) as (running, client):
+        stopped = running.pid_of("delivery")
+        with (running.data / "queue" / "writing.lock").open("rb") as turns:
+            # As the one that is stopped would have it in the middle of a commit.
+            await asyncio.to_thread(fcntl.flock, turns, fcntl.LOCK_EX)
+            await asyncio.to_thread(running.signal_role, "delivery", signal.SIGSTOP)
+            told = intake.require(await client.post(tenant, intake.ALERT, key="first"), problems.UNAVAILABLE)
+            assert "nobody knows whether the notification was stored" in told["detail"]
+            told = intake.require(await client.post(tenant, intake.ALERT, key="second"), problems.UNAVAILABLE)
+            assert "was not stored" in told["detail"]
+            status, page = await asyncio.to_thread(running.get, "/readyz")
+            assert (status, "intake: queue: the queue has not answered" in page) == (503, True)
+            await wait.until_async(
+                lambda: running.pid_of("delivery") not in {stopped, None}, within_seconds=90, why="there is another one"
+            )
+        for key in ("first", "second"):
+            found = await intake.until_complete(client, tenant, await _insist(client, tenant, key, []))
+            assert found["recipients"][0]["state"] == "accepted"
+        assert "does not answer, and is ended" in running.log.read_text(encoding="utf-8")
 
 
 async def test_each_role_runs_by_itself(

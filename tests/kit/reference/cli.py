@@ -38,6 +38,7 @@ _MEANINGS: Final = {
     failures.Status.FAILED: "A failure; `lint` has findings, `render` met a file or an object that could not be read or"
     " judged, or with `--exit-code` a difference.",
     failures.Status.USAGE: "The command line is wrong, or names what cannot be opened.",
+    failures.Status.AWAY: "A part of the sender, whose supervisor starts it again: its queue's database is away.",
     failures.Status.TIMED_OUT: "What was waited for did not happen in time.",
     failures.Status.INTERRUPTED: "Interrupted, as by Ctrl-C.",
 }

@@ -41,10 +41,16 @@ class Gathering(Generic[_Item, _Verdict]):
         self._store = store
         self._waiting: collections.deque[_Waiting[_Item, _Verdict]] = collections.deque()
         self._storing: asyncio.Task[None] | None = None
+        self._began_at: float | None = None
 
     def __len__(self) -> int:
         """Return whether something is under way, as 0 or 1."""
         return self._storing is not None
+
+    @property
+    def seconds_under_way(self) -> float:
+        """How long what is being stored has been so; 0 where nothing is."""
+        return 0.0 if self._began_at is None else asyncio.get_running_loop().time() - self._began_at
 
     def offer(self, item: _Item, *, weight_bytes: int) -> asyncio.Future[_Verdict]:
         """Return what will have become of an item; it is stored also if nobody waits for that any more."""
@@ -63,9 +69,10 @@ class Gathering(Generic[_Item, _Verdict]):
     async def _run(self) -> None:
         try:
             while self._waiting:
+                self._began_at = asyncio.get_running_loop().time()
                 await self._store_all(self._next())
         finally:
-            self._storing = None
+            self._storing = self._began_at = None
 
     def _next(self) -> Sequence[_Waiting[_Item, _Verdict]]:
         portion: list[_Waiting[_Item, _Verdict]] = []

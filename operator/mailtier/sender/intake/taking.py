@@ -22,6 +22,9 @@ COMMIT_RECIPIENTS: Final = 64
 COMMIT_SECONDS: Final = 20.0
 """For a notification to be stored, or a batch as a whole."""
 
+STALLED_SECONDS: Final = 10.0
+"""A queue that has not stored something for so long takes nothing more until it has: what would wait has no bound."""
+
 RECOVERIES_PER_MINUTE: Final = 30
 """For each organization: more than that is an abuse of somebody's reset page. What was let in is not paced again."""
 
@@ -69,6 +72,10 @@ class UnansweredError(Exception):
     """The queue did not answer in time, so that nobody knows whether the notification was stored."""
 
 
+class StalledError(UnansweredError):
+    """The queue does not answer, and the notification was not stored."""
+
+
 NotTaken: TypeAlias = ports.Unqueued | NotLetThroughError | RecoveriesExceededError | UnansweredError
 """Why a notification that was offered is not queued."""
 
@@ -111,6 +118,7 @@ class Taking:
         now: Returns aware UTC time.
         monotonic: Returns seconds of a clock that never jumps.
         commit_seconds: How long whoever offers something waits until it is stored.
+        stalled_seconds: How long the queue may take for something before others are refused at once.
     """
 
     def __init__(
@@ -123,6 +131,7 @@ class Taking:
         now: Callable[[], dt.datetime],
         monotonic: Callable[[], float],
         commit_seconds: float = COMMIT_SECONDS,
+        stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
         self._queue = queue
         self._ids = identifiers
@@ -130,6 +139,7 @@ class Taking:
         self._quota = quota
         self._now = now
         self._commit_seconds = commit_seconds
+        self._stalled_seconds = stalled_seconds
         self._recoveries = windows.Windows(RECOVERIES_PER_MINUTE, monotonic=monotonic)
         self._turns = shares.Shares("commits", total=1, each=1)
         self._alone = gathering.Gathering(self._store)
@@ -147,6 +157,7 @@ class Taking:
             QuotaExceededError: The namespace's quota is used up.
             StorageFullError: The volume is too full.
             IdempotencyConflictError: Its idempotency key names another request.
+            StalledError: The queue does not answer.
             UnansweredError: It may be stored, or not.
         """
         verdict = await self.offer(content, settings, source)
@@ -162,7 +173,10 @@ class Taking:
         Raises:
             NotLetThroughError: The settings refuse it.
             RecoveriesExceededError: Too many password recoveries in this minute.
+            StalledError: The queue does not answer.
         """
+        if self._is_stalled:
+            raise StalledError
         entry = self._prepare(content, settings, source)
         if not isinstance(entry, _Entry):
             raise entry
@@ -179,6 +193,8 @@ class Taking:
         comes meanwhile has its own commit in between.
         """
         verdicts: list[Verdict] = []
+        if self._is_stalled:
+            return [StalledError() for _ in offered]
         try:
             async with asyncio.timeout(self._commit_seconds):
                 for portion in _portions(offered, settings):
@@ -188,6 +204,16 @@ class Taking:
         except TimeoutError:
             verdicts += [UnansweredError() for _ in offered[len(verdicts) :]]
         return verdicts
+
+    def stalled(self) -> str | None:
+        """Return for how long the queue has not answered, in a sentence; None where it does."""
+        if not self._is_stalled:
+            return None
+        return f"the queue has not answered for {self._alone.seconds_under_way:.0f} seconds, and nothing is taken in"
+
+    @property
+    def _is_stalled(self) -> bool:
+        return self._alone.seconds_under_way > self._stalled_seconds
 
     async def drain(self) -> None:
         """Return when everything that was being stored is stored and handed on."""

@@ -54,6 +54,7 @@ class IntakeParts:
             now=ticking.wall,
             monotonic=ticking.monotonic,
         )
+        self._taker = taker
         self._objects = feed_server.FeedServer(queue, settings, taker=taker, end_namespace=self.delivery.end_namespace)
         self._server = server.Server(
             service.Parts(
@@ -92,7 +93,7 @@ class IntakeParts:
 
     def checks(self) -> Mapping[str, health.Check]:
         """Return what it takes to be ready."""
-        return {"settings": self._unsynced}
+        return {"settings": self._unsynced, "queue": self._taker.stalled}
 
     def _unsynced(self) -> str | None:
         return None if self._settings.synced else "the effective settings have not been listed yet"

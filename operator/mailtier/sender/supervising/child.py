@@ -50,6 +50,11 @@ class Child:
         """Whether it has not ended yet."""
         return self._process.returncode is None
 
+    def kill(self) -> None:
+        """End it by force."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+
     async def wait(self) -> int:
         """Return its exit status, negative for a signal."""
         return await self._process.wait()
@@ -63,8 +68,7 @@ class Child:
                 async with asyncio.timeout(grace_seconds):
                     await self._process.wait()
             except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
+                self.kill()
                 async with asyncio.timeout(_KILL_SECONDS):
                     await self._process.wait()
         self.close()

@@ -20,8 +20,18 @@ _GRACE_SECONDS: Final[Mapping[str, float]] = {"intake": 15.0, "delivery": 25.0}
 """Longer than a child gives its parts, and together less than the pod has."""
 _REFUSALS: Final = frozenset({1, 2})
 """Statuses with which a child ends that says why it cannot start."""
+AWAY: Final = 75
+"""The status of a child whose queue's database is away, or gave it up (EX_TEMPFAIL of sysexits.h): no fault of its own,
+that would take the other child with it."""
+_AWAY_PAUSE_SECONDS: Final = 5.0
+"""Before such a child is started again."""
 _LOOK_SECONDS: Final = 30.0
 """For a child to answer its health page after its start."""
+_WATCH_SECONDS: Final = 5.0
+"""How often a child is asked whether it is there."""
+_SILENCES: Final = 3
+"""So many times in a row, each for some seconds, a child answers nothing before it is ended: one that is stopped, or
+hangs, may hold what the other one waits for."""
 
 _log = logs.get_logger(__name__)
 
@@ -49,16 +59,27 @@ class Supervisor:
         command: Returns a child's command line, from its role and the descriptor of its leash.
         folder: Where the children's pages are.
         most_deaths: So many deaths within a minute end it.
+        watch_seconds: How often a child is asked whether it is there.
+        away_pause_seconds: Before a child is started again whose queue is away.
     """
 
     def __init__(
-        self, command: Callable[[str, int], Sequence[str]], *, folder: pathlib.Path, most_deaths: int = MOST_DEATHS
+        self,
+        command: Callable[[str, int], Sequence[str]],
+        *,
+        folder: pathlib.Path,
+        most_deaths: int = MOST_DEATHS,
+        watch_seconds: float = _WATCH_SECONDS,
+        away_pause_seconds: float = _AWAY_PAUSE_SECONDS,
     ) -> None:
         self._command = command
         self._folder = folder
         self._most_deaths = most_deaths
+        self._watch_seconds = watch_seconds
+        self._away_pause_seconds = away_pause_seconds
         self._children: dict[str, child.Child] = {}
         self._started_at: dict[str, float] = {}
+        self._was_up: set[str] = set()
         self._was_ready: set[str] = set()
         self._deaths: collections.deque[float] = collections.deque()
 
@@ -70,21 +91,23 @@ class Supervisor:
             TooManyDeathsError: They died three times within a minute.
         """
         stopping = asyncio.create_task(stop.wait())
+        lives: dict[str, asyncio.Task[int]] = {}
         try:
             for role in ROLES:
                 await self._start(role)
-            waiting = {role: asyncio.create_task(self._children[role].wait()) for role in ROLES}
+                lives[role] = asyncio.create_task(self._attend(role))
             while True:
-                await asyncio.wait({stopping, *waiting.values()}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({stopping, *lives.values()}, return_when=asyncio.FIRST_COMPLETED)
                 if stop.is_set():
                     return
-                for role, task in list(waiting.items()):
-                    if task.done():
-                        self._note_death(role, task.result())
-                        await self._start(role)
-                        waiting[role] = asyncio.create_task(self._children[role].wait())
+                for role, life in list(lives.items()):
+                    if life.done():
+                        pause_seconds = self._note_death(role, life.result())
+                        lives[role] = asyncio.create_task(self._live_again(role, pause_seconds))
         finally:
-            stopping.cancel()
+            for task in (stopping, *lives.values()):
+                task.cancel()
+            await asyncio.gather(stopping, *lives.values(), return_exceptions=True)
             for role in reversed(ROLES):
                 if role in self._children:
                     await self._children[role].stop(grace_seconds=_GRACE_SECONDS[role])
@@ -100,13 +123,48 @@ class Supervisor:
         supervisor_metrics.set_up(role, is_up=True)
         _log.info("started", role=role, pid=self._children[role].pid)
 
-    def _note_death(self, role: str, status: int) -> None:
+    async def _live_again(self, role: str, pause_seconds: float) -> int:
+        """Start a child again after a pause, and return its exit status once it has ended."""
+        await asyncio.sleep(pause_seconds)
+        await self._start(role)
+        return await self._attend(role)
+
+    async def _attend(self, role: str) -> int:
+        """Return a child's exit status once it has ended; one that answers nothing any more is ended."""
+        present = self._children[role]
+        watching = asyncio.create_task(self._watch(role, present))
+        try:
+            return await present.wait()
+        finally:
+            watching.cancel()
+
+    async def _watch(self, role: str, present: child.Child) -> None:
+        silences = 0
+        while silences < _SILENCES:
+            await asyncio.sleep(self._watch_seconds)
+            if present.is_up:
+                answer = await pages.fetch(self._path(role), "/healthz")
+                silences = 0 if answer.status else silences + 1
+        _log.error("a process of the sender does not answer, and is ended", role=role, pid=present.pid)
+        present.kill()
+
+    def _note_death(self, role: str, status: int) -> float:
+        """Note that a child has ended; return how long it is waited until the next one is started.
+
+        Raises:
+            ChildRefusedError, TooManyDeathsError: None is started any more.
+        """
         died = self._children[role]
         died.close()
         supervisor_metrics.set_up(role, is_up=False)
         supervisor_metrics.count_restart(role)
-        if status in _REFUSALS and not died.is_up and not self._deaths:
-            raise ChildRefusedError(role, status)
+        if died.is_up:
+            self._was_up.add(role)
+        if status == AWAY and role in self._was_up:
+            _log.warning("a process of the sender ended, as its queue is away; it is started again", role=role)
+            return self._away_pause_seconds
+        if status in {*_REFUSALS, AWAY} and not died.is_up and not self._deaths:
+            raise ChildRefusedError(role, 1 if status == AWAY else status)
         now = time.monotonic()
         self._deaths.append(now)
         while self._deaths[0] < now - WITHIN_SECONDS:
@@ -118,6 +176,7 @@ class Supervisor:
                 " its log says why"
             )
         _log.error("a process of the sender died, and is started again", role=role, ended_by=how)
+        return 0.0
 
     async def _healthz(self) -> health.PlainAnswer:
         """A child that hangs is the container's to restart; one that just starts or died is ours."""

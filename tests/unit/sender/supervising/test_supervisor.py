@@ -17,6 +17,13 @@ _SERVES = (
     f"{_UP} {_NOTE} signal.signal(signal.SIGTERM, lambda *_: (note('ended'), sys.exit(0))); note('up');"
     "\nwhile True: time.sleep(60)"
 )
+_ANSWERS = (
+    f"{_UP} {_NOTE} import pathlib; page = pathlib.Path(sys.argv[3]).parent / (sys.argv[1] + '.http');"
+    " page.unlink(missing_ok=True); server = socket.socket(socket.AF_UNIX); server.bind(str(page)); server.listen();"
+    " note('up ' + str(os.getpid()));"
+    "\nwhile True:"
+    "\n    line, _ = server.accept(); line.recv(4096); line.send(b'HTTP/1.0 200 OK\\r\\n\\r\\nok'); line.close()"
+)
 
 
 @pytest.fixture
@@ -69,6 +76,49 @@ async def test_a_child_that_cannot_start_is_not_started_again(notes: pathlib.Pat
     with pytest.raises(supervisor.ChildRefusedError) as told:
         await running.run(asyncio.Event())
     assert told.value.status == 2
+    assert _lines(notes).count("delivery refused") == 1
+
+
+async def test_a_child_that_does_not_answer_is_ended(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """What is stopped, or hangs, holds what others wait for: it is started again, and the one that answers lives on."""
+    program = {"intake": _ANSWERS, "delivery": _SERVES}
+    running = supervisor.Supervisor(_command(notes, program), folder=tmp_path, most_deaths=100, watch_seconds=0.05)
+    stop = asyncio.Event()
+    task = asyncio.create_task(running.run(stop))
+    await wait.until_async(
+        lambda: _lines(notes).count("delivery up") >= 3, within_seconds=60, why="delivery was started again twice"
+    )
+    stop.set()
+    await task
+    assert sum(line.startswith("intake up") for line in _lines(notes)) == 1
+    # By force, as what hangs would not end when it is asked to; the last one is asked.
+    assert _lines(notes).count("delivery ended") <= 1
+
+
+async def test_a_child_whose_queue_is_away_is_no_death(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """It is started again as long as its queue is away, and the other child, which goes on, is not ended with it."""
+    away = f"{_UP} {_NOTE} note('up'); sys.exit({supervisor.AWAY})"
+    program = {"intake": _ANSWERS, "delivery": away}
+    running = supervisor.Supervisor(_command(notes, program), folder=tmp_path, away_pause_seconds=0.01)
+    stop = asyncio.Event()
+    task = asyncio.create_task(running.run(stop))
+    await wait.until_async(
+        lambda: _lines(notes).count("delivery up") > supervisor.MOST_DEATHS,
+        within_seconds=60,
+        why="delivery was started more often than it may die",
+    )
+    stop.set()
+    await task
+    assert sum(line.startswith("intake up") for line in _lines(notes)) == 1
+
+
+async def test_a_queue_that_is_away_at_the_start_is_told(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Who said at the first start that there is no database is not started again."""
+    away = f"import sys; {_NOTE} note('refused'); sys.exit({supervisor.AWAY})"
+    running = supervisor.Supervisor(_command(notes, {"intake": _SERVES, "delivery": away}), folder=tmp_path)
+    with pytest.raises(supervisor.ChildRefusedError) as told:
+        await running.run(asyncio.Event())
+    assert told.value.status == 1
     assert _lines(notes).count("delivery refused") == 1
 
 

@@ -49,6 +49,12 @@ def problem_of(
             return _later(problems.FULL, str(verdict), _FULL_SECONDS)
         case ports.IdempotencyConflictError():
             return problems.HttpProblem(problems.KEY_REUSED, str(verdict))
+        case taking.StalledError():
+            return _later(
+                problems.UNAVAILABLE,
+                "the queue does not answer at present, and the notification was not stored; send it again",
+                _AGAIN_SECONDS,
+            )
         case taking.UnansweredError():
             return _later(
                 problems.UNAVAILABLE,

@@ -350,9 +350,14 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         """Hand on what others announce until cancelled."""
         await ringing.hear(self._pool, ring)
 
-    async def lost(self) -> None:
-        """Return when this sender may not send any more: it was not heard of, and another may have taken over."""
+    async def lost(self) -> NoReturn:
+        """Wait until this sender may not send any more.
+
+        Raises:
+            TenureLostError: It was not heard of, and another may have taken over.
+        """
         await self._tenure.lost.wait()
+        raise tenure.TenureLostError
 
     async def close(self) -> None:
         """Commit what is under way, answer what is noted, and let another sender deliver at once."""

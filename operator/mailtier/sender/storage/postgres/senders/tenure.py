@@ -78,6 +78,13 @@ class CrashRules:
     keep_failed: dt.timedelta
 
 
+class TenureLostError(ports.StorageBrokenError):
+    """This sender was not heard of for too long, and another may have taken over: it starts again."""
+
+    def __init__(self) -> None:
+        super().__init__("this sender was not heard of for too long, and another may have taken over: it starts again")
+
+
 def _boottime() -> float:
     # It goes on while the machine sleeps, as the database's does.
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -147,19 +154,17 @@ class Tenure:
         """Return while the time is not over.
 
         Raises:
-            StorageBrokenError: Another sender has taken over, or may.
+            TenureLostError: Another sender has taken over, or may.
         """
         if self.lost.is_set() or _boottime() >= self._until:
             self.lost.set()
-            raise ports.StorageBrokenError(
-                "this sender was not heard of for too long, and another may have taken over: it starts again"
-            )
+            raise TenureLostError
 
     async def settle(self, session: connections.DatabaseSession, serial: int) -> None:
         """Note a batch of outcomes, in their transaction.
 
         Raises:
-            StorageBrokenError: Another sender has taken over.
+            TenureLostError: Another sender has taken over.
         """
         if await session.fetchval(
             "UPDATE mailtier.turns SET settled = $2 WHERE sender = $1 RETURNING sender", self.number, serial
