@@ -1,7 +1,8 @@
 """How much a server was found to take, learned from its refusals: down at once, and up again slowly; pure."""
 
+import dataclasses
 import datetime as dt
-from typing import Final
+from typing import Final, Self
 
 from mailtier.api import doubling
 from mailtier.sender.scheduling import limiter
@@ -14,6 +15,25 @@ _FIRST_RATE: Final = 6
 """Messages a minute, where nothing is known of how many were taken."""
 _FREE_RATE: Final = 600
 """A server that takes so many a minute is not limited any more."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Learned:
+    """What is learned of one server, as the next process is to know it. Times are seconds of a monotonic clock.
+
+    Attributes:
+        connections: How many it took when it refused last; None where it did not.
+        lessened_at: When that was.
+        raises_failed: How often one more was too many.
+        rate: How many messages a minute it took then; None where it refused none.
+        slowed_at: When that was.
+    """
+
+    connections: int | None
+    lessened_at: float
+    raises_failed: int
+    rate: int | None
+    slowed_at: float
 
 
 class Throttle:
@@ -36,6 +56,25 @@ class Throttle:
         self._meter = limiter.Meter()
         self._minute_at = float("-inf")
         self._taken = self._taken_before = 0
+
+    @classmethod
+    def of(cls, learned: Learned) -> Self:
+        """Return one that begins with what an earlier process learned."""
+        made = cls()
+        made._connections, made._lessened_at = learned.connections, learned.lessened_at
+        made._raises_failed = learned.raises_failed
+        made._rate, made._slowed_at = learned.rate, learned.slowed_at
+        return made
+
+    def learned(self) -> Learned:
+        """Return what is to be known of it by the next process."""
+        return Learned(
+            connections=self._connections,
+            lessened_at=self._lessened_at,
+            raises_failed=self._raises_failed,
+            rate=self._rate,
+            slowed_at=self._slowed_at,
+        )
 
     def connections(self, cap: int, now: float) -> int:
         """Return how many connections may be used at a time, `cap` at most."""

@@ -10,7 +10,8 @@ from typing import Final
 from mailtier.sender import clock
 from mailtier.sender.net import resolver
 from mailtier.sender.secrets import auth_states, logins
-from mailtier.sender.smtp import breaker_memory, destination
+from mailtier.sender.smtp import destination
+from mailtier.sender.smtp.remembering import endpoint_memory
 from mailtier.sender.smtp.servers import destination_key, relays, rooms, surroundings
 from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
@@ -49,7 +50,7 @@ class Destinations:
         memory: logins.Memory,
     ) -> None:
         self.logins = logins.Logins(time, memory)
-        self._breakers = breaker_memory.BreakerMemory(memory, time)
+        self._learned = endpoint_memory.EndpointMemory(memory, time)
         self._clock = time
         self._known: dict[destination_key.DestinationKey, destination.Destination] = {}
         self._made = 0
@@ -72,11 +73,11 @@ class Destinations:
 
     async def load(self) -> None:
         """Remember what earlier processes learned of logins and of servers; before anything is delivered."""
-        await asyncio.gather(self.logins.load(), self._breakers.load())
+        await asyncio.gather(self.logins.load(), self._learned.load())
 
     async def keep(self) -> None:
-        """Keep for the next process which servers are left alone, if that is news."""
-        await self._breakers.keep(self)
+        """Keep for the next process what is learned of servers, where that is news."""
+        await self._learned.keep(self)
 
     def listen(self, on_free: _OnKey, on_move: _OnKey) -> None:
         """Have somebody told where a slot may be free, and where other limits hold from now on."""
@@ -111,7 +112,7 @@ class Destinations:
                 on_free=self._note_free,
                 on_move=self._note_move,
             )
-            self._breakers.restore(key, found.health.breaker)
+            self._learned.restore(found)
         found.at.set_limits(limits)
         found.last_used = self._clock.monotonic()
         return found

@@ -8,7 +8,8 @@ and then never fewer than a quarter of what the settings allow.
 
 import collections
 import dataclasses
-from collections.abc import Callable, Hashable
+import hashlib
+from collections.abc import Callable, Hashable, Mapping
 from typing import Final, Self
 
 from mailtier.sender import clock
@@ -18,6 +19,10 @@ from mailtier.telemetry import logs, throttle_metrics
 
 _REMEMBERED: Final = 1_000
 """Of each endpoint; one that is forgotten is learned again."""
+_KEPT: Final = 100
+"""Of them for the next process: those learned last."""
+_ALL: Final = ""
+"""All together, where a digest would stand."""
 
 _log = logs.get_logger(__name__)
 
@@ -64,12 +69,14 @@ class Throttles:
         self._using: collections.Counter[Hashable] = collections.Counter()
         self._waiting: dict[Hashable, list[Callable[[], None]]] = {}
         self._known: collections.OrderedDict[Hashable, throttle.Throttle] = collections.OrderedDict()
+        # Of earlier processes, by a digest of whom it was learned of, until those come.
+        self._earlier: dict[str, throttle.Throttle] = {}
         self._all = throttle.Throttle()
         self._refused = witnesses.Accord()
 
     def allowed_at(self, by: Hashable) -> float:
         """Return when the next message of somebody may go; at most now if it may go now."""
-        known, now = self._known.get(by), self._clock.monotonic()
+        known, now = self._find(by), self._clock.monotonic()
         return now if known is None else known.allowed_at(now)
 
     def holds(self, by: Hashable) -> bool:
@@ -78,7 +85,7 @@ class Throttles:
 
     def begin(self, by: Hashable) -> Use | None:
         """Return leave to use one more connection, or None where somebody uses as many as the server takes of them."""
-        known, now = self._known.get(by), self._clock.monotonic()
+        known, now = self._find(by), self._clock.monotonic()
         if known is not None:
             if self._using[by] >= known.connections(self._cap(), now):
                 return None
@@ -137,18 +144,40 @@ class Throttles:
             _log.warning("the server asks for less: fewer connections", server=self._server, connections=fewer)
             self._on_all(fewer)
 
+    def learned(self) -> Mapping[str, throttle.Learned]:
+        """Return what the next process is to know, by a digest of whom it was learned of; "" for all together."""
+        kept = [(_digest(by), known) for by, known in reversed(self._known.items())]
+        found = dict([*kept, *self._earlier.items()][:_KEPT])
+        if not self._all.is_over(self._cap(), self._clock.monotonic()):
+            found[_ALL] = self._all
+        return {by: known.learned() for by, known in found.items()}
+
+    def restore(self, learned: Mapping[str, throttle.Learned]) -> None:
+        """Begin with what an earlier process learned here."""
+        self._earlier = {by: throttle.Throttle.of(each) for by, each in learned.items() if by != _ALL}
+        if _ALL in learned:
+            self._all = throttle.Throttle.of(learned[_ALL])
+            self._on_all(self._all.connections(self._cap(), self._clock.monotonic()))
+
     def sweep(self) -> int:
         """Forget what is over, let all use more again, and return how many limits are in force."""
         cap, now = self._cap(), self._clock.monotonic()
         for by in [by for by, known in self._known.items() if known.is_over(cap, now)]:
             del self._known[by]
             self._tell(by)
+        self._earlier = {by: known for by, known in self._earlier.items() if not known.is_over(cap, now)}
         together = self._all.connections(cap, now)
         self._on_all(together)
-        return len(self._known) + (together < cap)
+        return len(self._known) + len(self._earlier) + (together < cap)
+
+    def _find(self, by: Hashable) -> throttle.Throttle | None:
+        known = self._known.get(by)
+        if known is None and self._earlier and (earlier := self._earlier.pop(_digest(by), None)) is not None:
+            known = self._known[by] = earlier
+        return known
 
     def _lessen(self, use: Use, namespace: str, *, is_paced: bool, now: float) -> None:
-        known = self._known.get(use.by) or throttle.Throttle()
+        known = self._find(use.by) or throttle.Throttle()
         if use.epoch != known.epoch:
             return
         used = self._using[use.by]
@@ -175,3 +204,8 @@ class Throttles:
     def _tell(self, by: Hashable) -> None:
         for callback in self._waiting.pop(by, ()):
             callback()
+
+
+def _digest(by: Hashable) -> str:
+    """Return what stands for somebody in the next process too: a name, or the generation of a login."""
+    return hashlib.sha256(repr(by).encode()).hexdigest()[:32]

@@ -4,6 +4,7 @@ A server is dead when nothing is there that greets: no address connects, or what
 is there and something else is wrong, such as its certificate, a login or a sender, the fallback would only hide it.
 """
 
+import dataclasses
 import datetime as dt
 from typing import Final
 
@@ -62,6 +63,19 @@ def pinned(settings: effective.Effective, server: str) -> effective.Effective | 
     return there if there is not None and str(there.endpoint) == server else None
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """That the fallback takes the mail.
+
+    Attributes:
+        since: Since when.
+        times: How often in a row the first one did not stay.
+    """
+
+    since: float
+    times: int
+
+
 class Route:
     """Whether a first server is dead. Times are seconds of a monotonic clock."""
 
@@ -80,6 +94,15 @@ class Route:
         if self._away and self._back_at is not None and now >= self._back_at:
             self._away, self._since, self._back_at, self._came_back_at = False, None, None, now
         return self._since if self._away else None
+
+    def away(self, now: float) -> Away | None:
+        """Return that the fallback takes the mail, for the next process; None where it does not."""
+        since = self.since(now)
+        return None if since is None else Away(since=since, times=self._times)
+
+    def restore(self, *, since: float, times: int) -> None:
+        """Begin with the fallback in use, as an earlier process left it; a probe brings the first one back."""
+        self._faults, self._away, self._since, self._times = _ENOUGH, True, since, times
 
     def note_dead(self, failure: classify.Failure, now: float) -> None:
         """Note that there was no server, after the pause since that was found last."""

@@ -1,11 +1,13 @@
-"""Which servers are left alone is known to the next process."""
+"""What was learned of servers is known to the next process."""
 
 import dataclasses
 import datetime as dt
 
 from kit import memories, sending
 from mailtier.api import vocabulary
+from mailtier.mail import classify
 from mailtier.sender.net import breaker, resolver, tls
+from mailtier.sender.secrets import credentials
 from mailtier.sender.smtp import destination, destinations
 from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
@@ -119,3 +121,102 @@ async def test_what_cannot_be_read_is_learned_again() -> None:
     clock, memory = sending.Clock(), memories.Memory()
     memory.kept["breakers"] = "[broken"
     assert _of(await _process(clock, memory)).health.breaker.faults == 0
+
+
+_LOGIN = credentials.Generation(
+    mechanism=vocabulary.Mechanism.PLAIN, identity="robot", source=("team-a", "smtp", "password"), version="uid/1"
+)
+
+
+def _refuse(target: destination.Destination, by: object, *, connections: int, is_paced: bool = False) -> None:
+    """Have somebody be refused who uses so many connections."""
+    uses = [target.throttles.begin(by) for _ in range(connections)]
+    assert uses[0] is not None
+    target.throttles.note_refused(uses[0], namespace="team-a", is_for_all=False, is_paced=is_paced)
+    for use in uses:
+        assert use is not None
+        use.give_back()
+
+
+def _begun(target: destination.Destination, by: object) -> int:
+    """Return how many connections somebody may use at a time."""
+    return sum(target.throttles.begin(by) is not None for _ in range(10))
+
+
+async def test_a_server_that_asked_for_less_gets_less_from_the_next_process() -> None:
+    """Whoever was refused has as few connections, also over two restarts; a neighbour has all, and in time they too."""
+    clock, memory = sending.Clock(), memories.Memory()
+    first = await _process(clock, memory)
+    _refuse(_of(first), _LOGIN, connections=3)
+    _refuse(_of(first), "team-a", connections=2)
+    await first.keep()
+    second = await _process(clock, memory)
+    _of(second)
+    await second.keep()
+    third = await _process(clock, memory)
+    assert [_begun(_of(third), by) for by in (_LOGIN, "team-a", "team-b")] == [1, 1, 10]
+    clock.skipped_seconds += 61
+    _of(third).throttles.sweep()
+    fourth = await _process(clock, memory)
+    assert _begun(_of(fourth), _LOGIN) == 2
+    clock.skipped_seconds += 7 * 3600
+    assert _begun(_of(await _process(clock, memory)), _LOGIN) == 10
+
+
+async def test_messages_are_paced_in_the_next_process() -> None:
+    """The rate that a server was found to take is known, and doubles from when it was learned."""
+    clock, memory = sending.Clock(), memories.Memory()
+    first = await _process(clock, memory)
+    _refuse(_of(first), "team-a", connections=1, is_paced=True)
+    await first.keep()
+    throttles = _of(await _process(clock, memory)).throttles
+    for _ in range(6):
+        throttles.begin("team-a")
+    assert throttles.allowed_at("team-a") - clock.monotonic() > 1
+    assert throttles.allowed_at("team-b") <= clock.monotonic()
+
+
+async def test_what_all_together_may_use_is_known_to_the_next_process() -> None:
+    """From the first connection on, and not once it is looked at."""
+    clock, memory = sending.Clock(), memories.Memory()
+    first = await _process(clock, memory)
+    target = _of(first)
+    uses = [target.throttles.begin(name) for name in ("team-a", "team-b", "team-c")]
+    target.throttles.lessen_for_all(uses[0])
+    assert target.limit == 1
+    await first.keep()
+    assert _of(await _process(clock, memory)).limit == 1
+
+
+async def test_a_fallback_in_use_is_in_use_in_the_next_process() -> None:
+    """Since when it was, and until the first server is found again; the mail does not ask a dead server once more."""
+    clock, memory = sending.Clock(), memories.Memory()
+    first = await _process(clock, memory)
+    target = _of(first)
+    target.has_fallback = True
+    dead = classify.classify_fault(classify.Phase.CONNECT, classify.Fault.TIMED_OUT)
+    target.health.route.note_dead(dead, clock.monotonic())
+    await first.keep()
+    clock.skipped_seconds += 30
+    again = _of(await _process(clock, memory)).health.route
+    since = again.since(clock.monotonic())
+    assert since is not None
+    assert abs(clock.monotonic() - since - 30) <= 2
+    assert _of(await _process(clock, memory), host="b.example.com").health.route.since(clock.monotonic()) is None
+    clock.skipped_seconds += 60
+    again.note_served(clock.monotonic())
+    assert again.since(clock.monotonic()) is None
+
+
+async def test_what_nobody_asks_for_is_forgotten() -> None:
+    """An hour after the start, what an earlier process knew of endpoints that were not used since is not kept on."""
+    clock, memory = sending.Clock(), memories.Memory()
+    first = await _process(clock, memory)
+    _refuse(_of(first), "team-a", connections=2)
+    await first.keep()
+    second = await _process(clock, memory)
+    await second.keep()
+    assert memory.kept["limits"] != "{}"
+    clock.skipped_seconds += 3601
+    await second.keep()
+    assert memory.kept["limits"] == "{}"
