@@ -14,6 +14,7 @@ from mailtier.sender.delivering import builder, plans, recorder, tries
 from mailtier.sender.scheduling import lanes, standing
 from mailtier.sender.secrets import tokens
 from mailtier.sender.smtp import destination, slots
+from mailtier.sender.smtp.servers import destination_key
 from mailtier.sender.smtp.sessions import exchange
 from mailtier.telemetry import logs
 
@@ -35,6 +36,11 @@ class Prepared:
     usable: standing.Usable
     built: builder.Built
     letter: exchange.Letter
+
+
+def letter(built: builder.Built, limits: destination_key.DestinationLimits) -> exchange.Letter:
+    """Return what carries a message where these limits hold."""
+    return exchange.Letter(mail_from=built.mail_from, rcpt_to=built.rcpt_to, message=built.data, rules=limits.replies)
 
 
 class Preparer:
@@ -75,13 +81,7 @@ class Preparer:
             built = self._messages.build(job, plan.usable.from_, server=plan.server)
         except Exception:  # noqa: BLE001 - its own attempt says why.
             return None
-        letter = exchange.Letter(
-            mail_from=built.mail_from,
-            rcpt_to=built.rcpt_to,
-            message=built.data,
-            rules=target.limits_of(slot).replies,
-        )
-        return Prepared(usable=plan.usable, built=built, letter=letter)
+        return Prepared(usable=plan.usable, built=built, letter=letter(built, target.limits_of(slot)))
 
     def _may_go(
         self, entry: lanes.LaneEntry, plan: plans.DeliveryPlan, target: destination.Destination, slot: slots.Slot

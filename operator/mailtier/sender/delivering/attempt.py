@@ -27,7 +27,6 @@ from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots
-from mailtier.sender.smtp.servers import destination_key
 from mailtier.sender.smtp.sessions import exchange, session
 from mailtier.telemetry import logs
 
@@ -318,13 +317,13 @@ class Attempts:
             if attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY:
                 timeout = min(timeout, _PASSWORD_DOT)
             result = await opened.send(
-                _letter(built, limits) if prepared is None else prepared.letter,
+                announcing.letter(built, limits) if prepared is None else prepared.letter,
                 exchange.Terms(
                     before_dot=functools.partial(self._queue.note_dot, attempt.job.recipient_number, built.snapshot),
                     envelope_timeout=limits.envelope_timeout,
                     message_timeout=timeout,
                 ),
-                following=_nobody if follower is None else follower.announce,
+                following=(lambda: None) if follower is None else follower.announce,
             )
             # If it was announced, that connection is gone.
             prepared = None
@@ -396,11 +395,3 @@ class Attempts:
                 id_domain=entry.id_domain,
             ),
         )
-
-
-def _letter(built: builder.Built, limits: destination_key.DestinationLimits) -> exchange.Letter:
-    return exchange.Letter(mail_from=built.mail_from, rcpt_to=built.rcpt_to, message=built.data, rules=limits.replies)
-
-
-def _nobody() -> None:
-    """Return that nothing follows."""

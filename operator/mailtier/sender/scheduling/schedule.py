@@ -182,14 +182,10 @@ class Schedule:
 
     def take_another(self, entry: lanes.LaneEntry, destination: Hashable, now: float) -> lanes.LaneEntry | None:
         """Take the next entry of the same organization, whosever turn it is; None where none may go."""
-        organization = entry.organization
+        organization, key = entry.organization, entry.organization.key
         namespaces = self._rotations.get(destination)
-        namespace = namespaces.get(organization.key.namespace_uid) if namespaces else None
-        if (
-            namespaces is None
-            or namespace is None
-            or namespace.organizations.get(organization.key.organization) is not organization
-        ):
+        namespace = namespaces.get(key.namespace_uid) if namespaces else None
+        if not namespaces or not namespace or namespace.organizations.get(key.organization) is not organization:
             return None
         is_sated = namespace.uid in self._holdings.sated(destination, namespaces.keys())
         if is_sated or organization.namespace_allowed_at(now) > now:

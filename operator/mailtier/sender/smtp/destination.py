@@ -12,7 +12,7 @@ from typing import Final
 from mailtier.mail import classify
 from mailtier.sender.net import breaker, faults, known_name, shares
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import health, slots, throttles
+from mailtier.sender.smtp import health, slots, throttles, turns
 from mailtier.sender.smtp.servers import destination_key, pacing, server_room, surroundings, whereabouts
 from mailtier.sender.smtp.sessions import opening, session
 from mailtier.telemetry import metrics
@@ -22,14 +22,6 @@ _IDLE_SECONDS: Final = 10.0
 
 _SESSION_SECONDS: Final = 300.0
 """How old a session becomes: a server's others, such as those behind one name, have their part of the mail in time."""
-
-_TURN_MESSAGES: Final = 10
-_TURN_SECONDS: Final = 2.0
-"""What a slot is used for before others of the same server have it, and a session before one of another login takes its
-place: so that not each message opens a session."""
-
-_LINGERING_SECONDS: Final = 0.5
-"""So long after it was opened a session may wait for more messages while others want its connection."""
 
 _TURN_LOST_SECONDS: Final = 1.0
 """After how long whoever waited for a rate asks again, where another had its turn: nobody tells when the rate allows
@@ -104,8 +96,7 @@ class Destination:
         """Return whether whoever has a slot should give it back after the message at hand."""
         if slot.seat is not self.at.seat or slot.seat.room.is_urgent(slot.seat) or slot.seat.is_paced():
             return True
-        is_over = slot.turns >= _TURN_MESSAGES or self._clock.monotonic() - slot.taken_at >= _TURN_SECONDS
-        return is_over and slot.seat.room.must_yield(slot.seat)
+        return turns.is_over(slot, self._clock.monotonic()) and slot.seat.room.must_yield(slot.seat)
 
     def goes_on(self, slot: slots.Slot) -> bool:
         """Return whether a slot's session is to be used for more of the same, whosever turn it is.
@@ -115,13 +106,11 @@ class Destination:
         """
         if slot.carried is None or not self.at.is_login_of_its_own(slot.carried.generation):
             return False
-        has_time = self._clock.monotonic() - slot.session_at < _TURN_SECONDS
-        return slot.session_turns < _TURN_MESSAGES and has_time
+        return turns.goes_on(slot, self._clock.monotonic())
 
     def lingers(self, slot: slots.Slot) -> bool:
         """Return whether a slot's session may wait for more of the same while others want its connection."""
-        is_usable = slot.carried is not None and slot.carried.is_usable
-        return is_usable and self._clock.monotonic() - slot.session_at < _LINGERING_SECONDS
+        return turns.lingers(slot, self._clock.monotonic())
 
     def note_login_trouble(self, generation: credentials.Generation, trouble: classify.Failure) -> None:
         """Note that the server answers, and could not check a login that is not the host's: that one waits alone."""

@@ -19,6 +19,7 @@ from mailtier.sender.storage.sqlite import embedded, schema
 S = vocabulary.RecipientState
 
 _ADDED = (
+    (12, "recipients.id_domain"),
     (11, "TABLE suppressions"),
     (10, "TABLE requests"),
     (10, "TABLE displays"),
@@ -49,7 +50,9 @@ _ADDED = (
 
 
 def _undo(database: sqlite3.Connection, version: int) -> None:
-    """Bring the tables to an earlier version."""
+    """Bring the tables to an earlier version, on which none before it ran."""
+    database.execute("DELETE FROM counters WHERE name = 'schema'")
+    database.commit()
     for added_by, what in _ADDED:
         table, _, column = what.partition(".")
         if added_by > version:
