@@ -86,6 +86,13 @@ def closed(why: classify.Failure, phase: classify.Phase = classify.Phase.CONNECT
     return tries.NotOpened(failure=why, phase=phase)
 
 
+def against_settings(*addresses: str, at: float = MONOTONIC) -> refusals.SettingsRefusals:
+    """Return that some recipients were refused once, for good."""
+    return refusals.SettingsRefusals(
+        recipients=tuple(refusals.RefusedRecipient(address=each, first_at=at, last_at=at) for each in addresses)
+    )
+
+
 (_REPLY,) = replies.ReplyParser().receive(b"250 2.0.0 Ok\r\n")
 ACCEPTED = transaction.RecipientResult(rcpt_to=ADDRESS, verdict=transaction.RecipientVerdict.ACCEPTED, reply=_REPLY)
 LOST = transaction.RecipientResult(

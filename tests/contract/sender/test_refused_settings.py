@@ -83,6 +83,26 @@ async def test_a_held_lane_is_tried_after_15_minutes(sender: sending.Sender, ser
         await _verified(sender, "Verified")
 
 
+async def test_an_acceptance_ends_the_hold_of_its_lane(sender: sending.Sender, serve: Serve) -> None:
+    """What was on its way when the third recipient was refused, and is taken, shows that the settings are not."""
+    server = await serve()
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    # From then on there is more than one connection.
+    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+    server.script.on("RCPT TO:<user", "554 5.7.1 Not for you")
+    server.script.on(smtpd.DOT, smtpd.Behaviour(reply="250 2.0.0 Ok", delay_seconds=2), times=1)
+    taken = await sender.notify(of, "taken@example.org")
+    await wait.until_async(
+        lambda: any(b"taken@" in line for line in _commands(server)), within_seconds=10, why="it is on its way"
+    )
+    for number in range(3):
+        await sender.until(of, await sender.notify(of, f"user{number}@example.org"), _S.DEFERRED)
+    assert sender.delivery.hold_of(sending.lane(of), vocabulary.Category.JOB_ALERT) is not None
+    waits = await sender.notify(of, "other@example.org")
+    await sender.until(of, taken, _S.ACCEPTED)
+    await sender.until(of, waits, _S.ACCEPTED)
+
+
 async def test_what_was_said_of_former_settings_holds_nobody(sender: sending.Sender, serve: Serve) -> None:
     """Refused while somebody mended the settings, three messages do not hold those that go with the new ones."""
     server = await serve()

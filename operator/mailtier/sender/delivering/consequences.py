@@ -146,6 +146,7 @@ class Consequences:
         destination: What its breaker and its witnesses are to know; None for nothing.
         lane_refusals: What is remembered of the lane from now on.
         holds_lane: Until when, and why; None where it is not to be held.
+        frees_lane: Whether the lane is held no more, if it was: the server takes its messages.
         losses: What is remembered of the recipient from now on.
         crashes: How often building its message has failed now.
         probe: What the settings' probe is to know.
@@ -160,6 +161,7 @@ class Consequences:
     destination: Served | Faulted | LoginTroubled | None = None
     lane_refusals: refusals.SettingsRefusals
     holds_lane: lanes.Wait | None = None
+    frees_lane: bool = False
     losses: refusals.Losses
     crashes: int
     probe: ProbeNews = NO_NEWS
@@ -184,6 +186,7 @@ def decide(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
         decided,
         lane_refusals=known.lane_refusals,
         holds_lane=None,
+        frees_lane=False,
         probe=ProbeNews(requests=decided.probe.requests),
         refused=None,
     )
@@ -203,6 +206,7 @@ def _meaning(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
                 for_recipient=verdicts.accepted(known.job, event, known.context),
                 destination=Served(namespace=known.usable.witness(classify.Phase.DOT)),
                 lane_refusals=refusals.NO_REFUSALS,
+                frees_lane=True,
                 losses=known.losses,
                 crashes=known.crashes,
                 probe=_AGREED,
@@ -315,7 +319,7 @@ def _settings_refused(
     remembered = known.lane_refusals.after(text.lower_ascii(known.job.rcpt_to), failure, now)
     is_recovery = known.job.category is vocabulary.Category.PASSWORD_RECOVERY
     held_until = now + (patience.RECOVERY_HELD.total_seconds() if is_recovery else _TRIAL_SECONDS)
-    is_believed = remembered.are_believed(now)
+    is_believed = failure.is_permanent and remembered.are_believed
     told = tries.held(failure, known.usable).message
     return dataclasses.replace(
         _only(_outcome(failure, known), known),

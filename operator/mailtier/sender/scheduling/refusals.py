@@ -10,9 +10,6 @@ _PERSISTING_SECONDS: Final = 600.0
 _LOSSES: Final = 3
 """How often a server breaks off at a message, and serves others, before that is the message's fault."""
 
-_UNNAMED: Final = frozenset({reasons.DeliveryReason.POLICY_REFUSED, reasons.DeliveryReason.LIMIT_REACHED})
-"""What servers say for a while and to some alone, as by greylisting; only a permanent refusal counts."""
-
 _OF_NO_RECIPIENT: Final = frozenset(
     {
         reasons.DeliveryReason.CLIENT_NAME_REFUSED,
@@ -24,22 +21,36 @@ _OF_NO_RECIPIENT: Final = frozenset(
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SettingsRefusals:
-    """What a server has said against the settings since it last took a message of the lane.
-
-    One refusal may be about its recipient all the same. Three distinct recipients that are refused for good are not
-    to blame, nor is one that is refused ten minutes later once more, or three times for something that is said of no
-    recipient: most alerts go to one list. Times are seconds of a monotonic clock.
+class RefusedRecipient:
+    """One that was refused for good. Times are seconds of a monotonic clock.
 
     Attributes:
-        addresses: Of recipients that were refused for good, as many as it takes.
-        of_no_recipient: How often a message was refused for good for what no recipient can be to blame for.
-        first_at: When the first one that counts came.
+        address: In one spelling.
+        first_at: When it was refused first.
+        last_at: When it was refused last.
     """
 
-    addresses: frozenset[str] = frozenset()
+    address: str
+    first_at: float
+    last_at: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsRefusals:
+    """What a server has said against the settings, for good, since it last took a message of the lane.
+
+    One refusal may be about its recipient all the same. Three distinct recipients that are refused are not to blame,
+    nor is one that is refused ten minutes later once more, or three times for something that is said of no recipient:
+    most alerts go to one list. What is put off (4yz) counts for nothing: servers say so for a while and to some alone,
+    as by greylisting.
+
+    Attributes:
+        recipients: Those that were refused, as many as it takes.
+        of_no_recipient: How often a message was refused for what no recipient can be to blame for.
+    """
+
+    recipients: tuple[RefusedRecipient, ...] = ()
     of_no_recipient: int = 0
-    first_at: float | None = None
 
     def after(self, rcpt_to: str, failure: classify.Failure, now: float) -> Self:
         """Return what is remembered once a refusal came too.
@@ -49,18 +60,21 @@ class SettingsRefusals:
             failure: Of the scope Settings.
             now: Seconds of the monotonic clock.
         """
-        addresses, first_at = self.addresses, self.first_at
-        of_no_recipient = self.of_no_recipient + (failure.is_permanent and failure.reason in _OF_NO_RECIPIENT)
-        if failure.is_permanent and len(addresses) < _RECIPIENTS:
-            addresses |= {rcpt_to}
-        if first_at is None and (failure.is_permanent or failure.reason not in _UNNAMED):
-            first_at = now
-        return dataclasses.replace(self, addresses=addresses, of_no_recipient=of_no_recipient, first_at=first_at)
+        if not failure.is_permanent:
+            return self
+        known = {each.address: each for each in self.recipients}
+        if (former := known.get(rcpt_to)) is not None:
+            known[rcpt_to] = dataclasses.replace(former, last_at=now)
+        elif len(known) < _RECIPIENTS:
+            known[rcpt_to] = RefusedRecipient(address=rcpt_to, first_at=now, last_at=now)
+        of_no_recipient = self.of_no_recipient + (failure.reason in _OF_NO_RECIPIENT)
+        return dataclasses.replace(self, recipients=tuple(known.values()), of_no_recipient=of_no_recipient)
 
-    def are_believed(self, now: float) -> bool:
-        """Return whether it is clear that the settings are refused."""
-        persists = self.first_at is not None and self.first_at + _PERSISTING_SECONDS <= now
-        return persists or len(self.addresses) >= _RECIPIENTS or self.of_no_recipient >= _RECIPIENTS
+    @property
+    def are_believed(self) -> bool:
+        """Whether it is clear that the settings are refused."""
+        persists = any(each.first_at + _PERSISTING_SECONDS <= each.last_at for each in self.recipients)
+        return persists or len(self.recipients) >= _RECIPIENTS or self.of_no_recipient >= _RECIPIENTS
 
 
 NO_REFUSALS: Final = SettingsRefusals()

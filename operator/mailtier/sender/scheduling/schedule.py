@@ -108,6 +108,13 @@ class Schedule:
         """Hold one lane for a while."""
         lane.wait = wait
 
+    def free(self, entry: lanes.LaneEntry) -> None:
+        """End the hold of an entry's lane, if it is held."""
+        if entry.lane.wait is not lanes.NO_WAIT:
+            entry.lane.wait = lanes.NO_WAIT
+            self._parked.remove(entry.organization)
+            self._join(entry.organization)
+
     def park_until(self, entry: lanes.LaneEntry, wait: lanes.Wait) -> None:
         """Let an entry that was taken be the next of its lane, and its organization wait for a while."""
         entry.organization.parked = wait

@@ -34,7 +34,7 @@ _TABLE = [
     (_Scope.SERVER, True, _S.DEFERRED, False, consequences.Faulted, True, False, False),
     (_Scope.CREDENTIALS, False, _S.HELD, False, consequences.Served, True, True, False),
     (_Scope.CREDENTIALS, True, _S.HELD, False, consequences.Served, True, True, False),
-    (_Scope.SETTINGS, False, _S.DEFERRED, True, consequences.Served, False, False, True),
+    (_Scope.SETTINGS, False, _S.DEFERRED, True, consequences.Served, False, False, False),
     (_Scope.SETTINGS, True, _S.DEFERRED, True, consequences.Served, False, False, True),
     (_Scope.RECIPIENT, False, _S.DEFERRED, True, consequences.Served, False, False, False),
     (_Scope.RECIPIENT, True, _S.FAILED, True, consequences.Served, False, False, False),
@@ -167,13 +167,24 @@ def test_refused_settings_hold_the_lane_when_it_is_clear(category: vocabulary.Ca
     known = dataclasses.replace(
         attempts.KNOWN,
         job=dataclasses.replace(attempts.JOB, category=category),
-        lane_refusals=refusals.SettingsRefusals(addresses=frozenset({"b", "c"}), first_at=attempts.MONOTONIC),
+        lane_refusals=attempts.against_settings("b", "c"),
     )
     decided = consequences.decide(attempts.refused(failure), known)
     assert decided.holds_lane is not None
     assert (decided.holds_lane.until, decided.holds_lane.reason) == (attempts.MONOTONIC + seconds, _R.SENDER_REFUSED)
     assert decided.probe == consequences.ProbeNews(contradicts=failure)
-    assert decided.lane_refusals.addresses == {"b", "c", "anna@example.org"}
+    assert [each.address for each in decided.lane_refusals.recipients] == ["b", "c", "anna@example.org"]
+
+
+def test_what_is_put_off_holds_no_lane() -> None:
+    """Greylisting of a third recipient, after two that were refused for good and one that was ten minutes ago, is none."""
+    known = dataclasses.replace(attempts.KNOWN, lane_refusals=attempts.against_settings("b", "c", at=0.0))
+    for believed in (known.lane_refusals, attempts.against_settings("b", "c", "d", at=0.0)):
+        decided = consequences.decide(
+            attempts.refused(attempts.failure(_Scope.SETTINGS, reason=_R.POLICY_REFUSED)),
+            dataclasses.replace(known, lane_refusals=believed),
+        )
+        assert (decided.holds_lane, decided.lane_refusals) == (None, believed)
 
 
 def test_one_spelling_of_an_address_is_one_recipient() -> None:
@@ -184,7 +195,7 @@ def test_one_spelling_of_an_address_is_one_recipient() -> None:
         known = dataclasses.replace(known, job=dataclasses.replace(attempts.JOB, rcpt_to=address))
         decided = consequences.decide(attempts.refused(failure), known)
         known = dataclasses.replace(known, lane_refusals=decided.lane_refusals)
-        seen |= decided.lane_refusals.addresses
+        seen |= {each.address for each in decided.lane_refusals.recipients}
         assert decided.holds_lane is None
     assert seen == {"anna@example.org"}
 
@@ -192,12 +203,12 @@ def test_one_spelling_of_an_address_is_one_recipient() -> None:
 def test_what_the_server_took_ends_what_was_said_against_the_settings() -> None:
     """An acceptance serves the namespace, forgets the lane's refusals and agrees with the probe."""
     known = dataclasses.replace(
-        attempts.KNOWN, lane_refusals=refusals.SettingsRefusals(addresses=frozenset({"b"}), first_at=0.0)
+        attempts.KNOWN, lane_refusals=attempts.against_settings("b", at=0.0)
     )
     decided = consequences.decide(attempts.ACCEPTED, known)
     assert _state(decided) == (_S.ACCEPTED, True)
     assert decided.destination == consequences.Served(namespace="ns")
-    assert decided.lane_refusals == refusals.NO_REFUSALS
+    assert (decided.lane_refusals, decided.frees_lane) == (refusals.NO_REFUSALS, True)
     assert decided.probe == consequences.ProbeNews(agrees=True)
 
 
@@ -299,13 +310,13 @@ def test_what_is_said_of_former_settings_holds_nobody(scope: classify.Scope) -> 
     known = dataclasses.replace(
         attempts.KNOWN,
         is_current=False,
-        lane_refusals=refusals.SettingsRefusals(addresses=frozenset({"b", "c"}), first_at=0.0),
+        lane_refusals=attempts.against_settings("b", "c", at=0.0),
     )
     failure = attempts.failure(scope, permanent=True, reason=_R.AUTHENTICATION_REQUIRED)
     for event in (attempts.refused(failure), attempts.ACCEPTED):
         decided = consequences.decide(event, known)
         assert decided.lane_refusals == known.lane_refusals
-        assert (decided.holds_lane, decided.refused) == (None, None)
+        assert (decided.holds_lane, decided.frees_lane, decided.refused) == (None, False, None)
         assert (decided.probe.contradicts, decided.probe.agrees) == (None, False)
         assert decided.destination == consequences.Served(namespace="ns")
 

@@ -52,9 +52,8 @@ def _circumstances(draw: st.DrawFn) -> consequences.Circumstances:
         usable=attempts.usable(draw(st.sampled_from([vocabulary.Origin.ORG, vocabulary.Origin.HOST]))),
         is_current=draw(st.booleans()),
         state=_S.IN_DOUBT if doubts else draw(waiting),
-        lane_refusals=refusals.SettingsRefusals(
-            addresses=draw(st.frozensets(st.sampled_from("abc"))),
-            first_at=draw(st.sampled_from([None, 0.0, attempts.MONOTONIC])),
+        lane_refusals=attempts.against_settings(
+            *draw(st.sets(st.sampled_from("abc"))), at=draw(st.sampled_from([0.0, attempts.MONOTONIC]))
         ),
         losses=refusals.Losses(count=lost, first_at=10.0 if lost else 0.0),
         crashes=draw(st.integers(0, 1)),
@@ -117,6 +116,8 @@ def test_nobody_pays_for_another_s_fault(event: tries.AttemptEvent, known: conse
     assert decided.waits_for_server is (scope is _Scope.SERVER and not charged)
     assert (decided.refused is not None) is (scope is _Scope.CREDENTIALS and known.is_current)
     assert scope is _Scope.SETTINGS or decided.holds_lane is None
+    assert decided.holds_lane is None or (failure is not None and failure.is_permanent)
+    assert decided.frees_lane is (event == attempts.ACCEPTED and known.is_current)
     assert scope is _Scope.SETTINGS or event == attempts.ACCEPTED or decided.lane_refusals == known.lane_refusals
     assert decided.drops_token is (event == tries.StaleToken())
     assert decided.probe.agrees is (event == attempts.ACCEPTED and known.is_current)

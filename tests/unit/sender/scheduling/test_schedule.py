@@ -125,6 +125,19 @@ def test_an_urgent_message_does_not_wait_for_a_held_lane() -> None:
     assert mail.take(900.0) is not None
 
 
+def test_a_lane_that_is_freed_goes_on_at_once() -> None:
+    """An acceptance ends the hold of its lane, whose next message goes then and not a quarter of an hour later."""
+    mail = mailbags.Mail()
+    mail.add(mailbags.lane("ns"), count=3)
+    held, accepted = mail.take(), mail.take()
+    assert held is not None
+    assert accepted is not None
+    mail.schedule.hold(held.lane, mailbags.refused(until=900.0))
+    assert mail.take(1.0) is None
+    mail.schedule.free(accepted)
+    assert mail.take(1.0) is not None
+
+
 def test_what_was_not_attempted_is_next_and_costs_no_rate() -> None:
     """An entry that is put first again goes next, as if it had not been taken."""
     mail = mailbags.Mail()
