@@ -268,8 +268,8 @@ def _failed(failure: classify.Failure, known: Circumstances, *, phase: classify.
     """Return why an attempt failed, and whom else that concerns."""
     losses = known.losses
     if was_open and failure.scope is classify.Scope.SERVER:
-        losses = losses.after(known.monotonic)
-        if losses.are_of_message(served_at=known.served_at):
+        losses = losses.after(failure, known.monotonic)
+        if losses != known.losses and losses.are_of_message(served_at=known.served_at):
             charged = dataclasses.replace(failure, scope=classify.Scope.MESSAGE)
             # Neither served nor at fault: it goes on as it is for the others.
             return dataclasses.replace(_only(_outcome(charged, known), known), losses=losses)

@@ -83,18 +83,37 @@ NO_REFUSALS: Final = SettingsRefusals()
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """How often the server broke off at one recipient's message. Times are seconds of a monotonic clock.
+    """How often the server broke off at one recipient's message, in one phase. Times are seconds of a monotonic clock.
 
     Attributes:
+        phase: In which it did so last.
+        count: How often in a row in that phase.
         first_at: When it first did.
     """
 
+    phase: classify.Phase | None = None
     count: int = 0
     first_at: float = 0.0
 
-    def after(self, now: float) -> Self:
-        """Return what is remembered once the server broke off again."""
-        return dataclasses.replace(self, count=self.count + 1, first_at=self.first_at if self.count else now)
+    def after(self, failure: classify.Failure, now: float) -> Self:
+        """Return what is remembered once an attempt has failed in a session too.
+
+        A server that breaks off now at MAIL and then in the body breaks off for another cause than the message.
+
+        Args:
+            failure: Of the scope Server. What was said with a code is no loss, a 421 included: the server says then
+                that it is the cause.
+            now: Seconds of the monotonic clock.
+        """
+        if failure.code is not None:
+            return self
+        goes_on = failure.phase is self.phase
+        return dataclasses.replace(
+            self,
+            phase=failure.phase,
+            count=self.count + 1 if goes_on else 1,
+            first_at=self.first_at if goes_on else now,
+        )
 
     def are_of_message(self, *, served_at: float) -> bool:
         """Return whether they are held to be the message's own fault.

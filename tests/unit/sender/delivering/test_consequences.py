@@ -233,18 +233,36 @@ def test_a_loss_behind_the_dot_is_a_fault_and_no_refusal() -> None:
 )
 def test_the_third_loss_is_charged_where_others_are_served(count: int, served_at: float, *, charged: bool) -> None:
     """A message at which sessions end counts as refused, and nobody else is told, once the server is known to work."""
-    known = dataclasses.replace(attempts.KNOWN, losses=refusals.Losses(count=count, first_at=10.0), served_at=served_at)
+    known = dataclasses.replace(
+        attempts.KNOWN, losses=refusals.Losses(phase=_P.RCPT, count=count, first_at=10.0), served_at=served_at
+    )
     decided = consequences.decide(attempts.refused(attempts.failure(_Scope.SERVER, reason=_R.CONNECTION_LOST)), known)
     assert _state(decided) == (_S.DEFERRED, charged)
-    assert decided.losses == refusals.Losses(count=count + 1, first_at=10.0 if count else attempts.MONOTONIC)
+    assert decided.losses == refusals.Losses(phase=_P.RCPT, count=count + 1, first_at=10.0)
     assert (decided.destination is None, decided.waits_for_server) == (charged, not charged)
     assert decided.probe.requests is not charged
+
+
+@pytest.mark.parametrize(
+    ("phase", "code"), [(_P.MAIL, None), (_P.RCPT, 451), (_P.RCPT, 421)], ids=["in another phase", "4yz", "421"]
+)
+def test_what_is_no_third_loss_in_one_phase_is_not_charged(phase: classify.Phase, code: int | None) -> None:
+    """What a server says with a code, and a loss elsewhere, has another cause than a message that it breaks off at."""
+    known = dataclasses.replace(
+        attempts.KNOWN,
+        losses=refusals.Losses(phase=_P.RCPT, count=2, first_at=10.0),
+        served_at=attempts.MONOTONIC,
+    )
+    failure = dataclasses.replace(attempts.failure(_Scope.SERVER), phase=phase, code=code)
+    decided = consequences.decide(attempts.refused(failure), known)
+    assert _state(decided) == (_S.DEFERRED, False)
+    assert decided.losses.count == (2 if code else 1)
 
 
 def test_a_session_that_does_not_come_about_is_no_loss() -> None:
     """Before there is a session no message can have been the cause."""
     known = dataclasses.replace(
-        attempts.KNOWN, losses=refusals.Losses(count=2, first_at=10.0), served_at=attempts.MONOTONIC
+        attempts.KNOWN, losses=refusals.Losses(phase=_P.RCPT, count=2, first_at=10.0), served_at=attempts.MONOTONIC
     )
     decided = consequences.decide(attempts.closed(attempts.failure(_Scope.SERVER)), known)
     assert decided.losses == known.losses

@@ -23,6 +23,7 @@ _FAILURES = st.builds(
     classify.Failure,
     scope=st.sampled_from(_Scope),
     permanence=st.sampled_from(classify.Permanence),
+    phase=st.sampled_from([_P.MAIL, _P.RCPT]),
     reason=st.sampled_from(_R),
     code=st.sampled_from([None, 421, 450, 535, 550, 554]),
 )
@@ -55,7 +56,7 @@ def _circumstances(draw: st.DrawFn) -> consequences.Circumstances:
         lane_refusals=attempts.against_settings(
             *draw(st.sets(st.sampled_from("abc"))), at=draw(st.sampled_from([0.0, attempts.MONOTONIC]))
         ),
-        losses=refusals.Losses(count=lost, first_at=10.0 if lost else 0.0),
+        losses=refusals.Losses(phase=_P.RCPT if lost else None, count=lost, first_at=10.0 if lost else 0.0),
         crashes=draw(st.integers(0, 1)),
         served_at=draw(st.sampled_from([float("-inf"), 5.0, attempts.MONOTONIC])),
         monotonic=attempts.MONOTONIC,
@@ -108,6 +109,7 @@ def test_nobody_pays_for_another_s_fault(event: tries.AttemptEvent, known: conse
         scope = _Scope.CREDENTIALS
     charged = decided.destination is None and scope is _Scope.SERVER
     assert not charged or (isinstance(event, transaction.RecipientResult) and known.losses.count >= 2)
+    assert not charged or (failure is not None and failure.code is None and failure.phase is known.losses.phase)
     if scope is _Scope.SERVER and isinstance(decided.for_recipient, ports.Outcome):
         assert charged or not decided.for_recipient.attempted
     assert isinstance(decided.destination, consequences.Faulted) is (

@@ -99,5 +99,15 @@ def test_three_losses_are_the_message_s_where_others_are_served(
     """A server that has served nobody since the first loss is down, whatever the message says."""
     seen = refusals.NO_LOSSES
     for at in lost_at:
-        seen = seen.after(at)
+        seen = seen.after(classify.classify_fault(classify.Phase.RCPT, classify.Fault.CONNECTION_LOST), at)
     assert seen.are_of_message(served_at=served_at) is is_its_own
+
+
+def test_losses_are_counted_in_one_phase() -> None:
+    """A loss in another phase begins anew, with its own time; what was said with a code is none."""
+    seen = refusals.NO_LOSSES
+    for at, phase in enumerate((classify.Phase.RCPT, classify.Phase.RCPT, classify.Phase.MAIL), start=1):
+        seen = seen.after(classify.classify_fault(phase, classify.Fault.CONNECTION_LOST), float(at))
+    assert seen == refusals.Losses(phase=classify.Phase.MAIL, count=1, first_at=3.0)
+    (reply,) = replies.ReplyParser().receive(b"451 4.3.0 Local error\r\n")
+    assert seen.after(classify.classify_reply(classify.Phase.MAIL, reply), 4.0) == seen
