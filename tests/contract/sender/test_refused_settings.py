@@ -37,6 +37,7 @@ async def _verified(sender: sending.Sender, reason: str) -> feed.Probe:
         (smtpd.DOT, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "SenderRefused"),
         ("RCPT", "554 5.7.1 <somebody@example.org>: Relay access denied", "RelayDenied"),
         ("RCPT", "550 5.7.1 Your account is disabled", "AccountDisabled"),
+        (smtpd.DOT, "554 5.7.1 Message rejected", "PolicyRefused"),
         (smtpd.DOT, "550 5.7.708 Access denied, traffic not accepted from this IP", "PolicyRefused"),
     ],
 )
@@ -195,3 +196,31 @@ async def test_mail_that_wants_auth_first_is_not_the_sender_s_fault(sender: send
     sender.skip(11)
     stands = await sender.until(of, sent, _S.HELD)
     assert [each.reason for each in stands] == ["AuthenticationRequired"]
+
+
+async def test_a_demand_for_authentication_is_met_ever_less_often(sender: sending.Sender, serve: Serve) -> None:
+    """Sessions open and MAIL is refused: it is asked after 5 s, 10, 20, 40 and then each minute, not each 5 s (R12)."""
+    server, neighbour_s = await serve(), await serve()
+    server.script.on("MAIL", "530 5.7.0 Authentication required")
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    neighbour = sender.settings.put(sending.settings("team-b", sending.endpoint(neighbour_s)))
+    sent = await sender.notify(of)
+
+    def asked() -> int:
+        return sum(line.startswith(b"MAIL") for line in _commands(server))
+
+    for count, pause_seconds in enumerate((5, 10, 20, 40, 60, 60), start=1):
+        await wait.until_async(
+            lambda count=count: asked() == count and sender.delivery.held(),  # type: ignore[misc]
+            within_seconds=10,
+            why=f"it was asked {count} times",
+        )
+        sender.skip(pause_seconds - 2)
+        # By then whatever was due is on its way.
+        await sender.until(neighbour, await sender.notify(neighbour), _S.ACCEPTED)
+        assert asked() == count
+        sender.skip(3)
+    await wait.until_async(lambda: asked() == 7 and sender.delivery.held(), within_seconds=10, why="it was asked again")
+    server.script.clear()
+    sender.skip(61)
+    await sender.until(of, sent, _S.ACCEPTED)

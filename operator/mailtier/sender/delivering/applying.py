@@ -181,6 +181,8 @@ class Applier:
 
     def _tell_lane(self, decided: consequences.Consequences, entry: lanes.LaneEntry) -> None:
         entry.lane.refusals = decided.lane_refusals
+        if decided.confirms:
+            self._keeper.confirm(entry.organization.key)
         if decided.frees_lane:
             self._schedule.free(entry)
         if decided.holds_lane is None:

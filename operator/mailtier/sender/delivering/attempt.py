@@ -311,7 +311,6 @@ class Attempts:
             if not slot.pace.may_go():
                 self._schedule.put_first(attempt.entry)
                 return None
-            self._keeper.confirm(attempt.entry.organization.key)
             limits = target.limits_of(slot)
             timeout = limits.message_timeout
             if attempt.job.category is vocabulary.Category.PASSWORD_RECOVERY:

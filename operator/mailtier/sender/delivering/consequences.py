@@ -147,6 +147,8 @@ class Consequences:
         lane_refusals: What is remembered of the lane from now on.
         holds_lane: Until when, and why; None where it is not to be held.
         frees_lane: Whether the lane is held no more, if it was: the server takes its messages.
+        confirms: Whether settings and credentials work, as far as they can hold the organization. That a session was
+            opened says no such thing: a server may demand a login of who sends.
         losses: What is remembered of the recipient from now on.
         crashes: How often building its message has failed now.
         probe: What the settings' probe is to know.
@@ -162,6 +164,7 @@ class Consequences:
     lane_refusals: refusals.SettingsRefusals
     holds_lane: lanes.Wait | None = None
     frees_lane: bool = False
+    confirms: bool = False
     losses: refusals.Losses
     crashes: int
     probe: ProbeNews = NO_NEWS
@@ -187,6 +190,7 @@ def decide(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
         lane_refusals=known.lane_refusals,
         holds_lane=None,
         frees_lane=False,
+        confirms=False,
         probe=ProbeNews(requests=decided.probe.requests),
         refused=None,
     )
@@ -207,6 +211,7 @@ def _meaning(event: tries.AttemptEvent, known: Circumstances) -> Consequences:
                 destination=Served(namespace=known.usable.witness(classify.Phase.DOT)),
                 lane_refusals=refusals.NO_REFUSALS,
                 frees_lane=True,
+                confirms=True,
                 losses=known.losses,
                 crashes=known.crashes,
                 probe=_AGREED,
@@ -306,9 +311,11 @@ def _failed(failure: classify.Failure, known: Circumstances, *, phase: classify.
                 refused=tries.held(failure, known.usable),
             )
         case classify.Scope.SETTINGS:
-            return _settings_refused(failure, known, served=served, contradiction=contradiction)
+            refused = _settings_refused(failure, known, served=served, contradiction=contradiction)
+            return dataclasses.replace(refused, confirms=was_open and served is not None)
         case classify.Scope.RECIPIENT | classify.Scope.MESSAGE:
-            return dataclasses.replace(_only(_outcome(failure, known), known), destination=served)
+            confirms = was_open and served is not None
+            return dataclasses.replace(_only(_outcome(failure, known), known), destination=served, confirms=confirms)
 
 
 def _settings_refused(

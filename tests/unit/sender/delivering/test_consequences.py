@@ -177,7 +177,7 @@ def test_refused_settings_hold_the_lane_when_it_is_clear(category: vocabulary.Ca
 
 
 def test_what_is_put_off_holds_no_lane() -> None:
-    """Greylisting of a third recipient, after two that were refused for good and one that was ten minutes ago, is none."""
+    """Greylisting is no third refusal, and none that lasts; nor does it hold a lane of which others were believed."""
     known = dataclasses.replace(attempts.KNOWN, lane_refusals=attempts.against_settings("b", "c", at=0.0))
     for believed in (known.lane_refusals, attempts.against_settings("b", "c", "d", at=0.0)):
         decided = consequences.decide(
@@ -202,9 +202,7 @@ def test_one_spelling_of_an_address_is_one_recipient() -> None:
 
 def test_what_the_server_took_ends_what_was_said_against_the_settings() -> None:
     """An acceptance serves the namespace, forgets the lane's refusals and agrees with the probe."""
-    known = dataclasses.replace(
-        attempts.KNOWN, lane_refusals=attempts.against_settings("b", at=0.0)
-    )
+    known = dataclasses.replace(attempts.KNOWN, lane_refusals=attempts.against_settings("b", at=0.0))
     decided = consequences.decide(attempts.ACCEPTED, known)
     assert _state(decided) == (_S.ACCEPTED, True)
     assert decided.destination == consequences.Served(namespace="ns")

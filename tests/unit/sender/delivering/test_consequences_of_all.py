@@ -120,6 +120,10 @@ def test_nobody_pays_for_another_s_fault(event: tries.AttemptEvent, known: conse
     assert scope is _Scope.SETTINGS or decided.holds_lane is None
     assert decided.holds_lane is None or (failure is not None and failure.is_permanent)
     assert decided.frees_lane is (event == attempts.ACCEPTED and known.is_current)
+    is_past_login = event == attempts.ACCEPTED or (
+        isinstance(event, transaction.RecipientResult) and scope in {_Scope.SETTINGS, _Scope.RECIPIENT, _Scope.MESSAGE}
+    )
+    assert decided.confirms is (known.is_current and is_past_login and decided.destination is not None)
     assert scope is _Scope.SETTINGS or event == attempts.ACCEPTED or decided.lane_refusals == known.lane_refusals
     assert decided.drops_token is (event == tries.StaleToken())
     assert decided.probe.agrees is (event == attempts.ACCEPTED and known.is_current)

@@ -64,7 +64,7 @@ def test_a_named_cause_that_is_put_off_is_never_believed() -> None:
 
 
 def test_ten_minutes_are_one_recipient_s() -> None:
-    """Two that were refused once each, the second long after the first, may both be to blame; nor does 4yz make it one."""
+    """Two that were refused once each, long after one another, may both be to blame; what 4yz is said to is not."""
     assert _believed(("a", _FOR_GOOD, 0.0), ("b", _FOR_GOOD, 900.0)) == [False, False]
     assert _believed(("a", _FOR_GOOD, 0.0), ("a", _GREYLISTED, 900.0), ("b", _GREYLISTED, 901.0)) == [False] * 3
 
