@@ -178,10 +178,6 @@ _RCPT_STATUSES: Final = _RECIPIENT_STATUSES | {(2, 0), (2, 3)}
 _ROUTE_SUBJECTS: Final = frozenset({4, 5})
 """RFC 3463: routing and protocol; whose route or syntax it is the words say."""
 
-# What a content filter answers where it says no more (RFC 3463: X.7.0 other, X.7.1 message refused).
-_CONTENT_CODES: Final = frozenset({552, 554})
-_CONTENT_STATUSES: Final = frozenset({(7, 0), (7, 1)})
-
 _FAULT_SCOPES: Final[dict[Fault, Scope]] = dict.fromkeys(Fault, Scope.SERVER) | {
     # Another account may use another mechanism: the server is not to blame for this one's settings.
     Fault.MECHANISM_NOT_OFFERED: Scope.CREDENTIALS,
@@ -325,7 +321,10 @@ def _judge_data(reply: replies.Reply, *, had_content: bool) -> _Judgement:
     named = _named(wording.cause(reply.text, of_recipient=not is_security), status)
     if named is not None:
         return named
-    if had_content and _is_of_content(reply, status):
+    # A filter that has read a message and a policy against who sends answer with the same X.7.X: only words tell. Taken
+    # for the message's, the policy would fail all there is, one after the other; taken for policy, a filter that says
+    # no more has a message or two wait until the next is accepted.
+    if had_content and wording.speaks_of_content(reply.text):
         return _MESSAGE
     return _POLICY if is_security or reply.code == _BAD_MAILBOX or _is_syntax(reply, status) else _MESSAGE
 
@@ -336,7 +335,7 @@ def _judge_dot(reply: replies.Reply) -> _Judgement:
     if status in _RECIPIENT_STATUSES or _names_recipient(reply, status):
         return _RECIPIENT
     judgement = _judge_data(reply, had_content=True)
-    if judgement is not _MESSAGE or wording.speaks_of_content(reply.text):
+    if judgement is not _MESSAGE or wording.speaks_of_message(reply.text):
         return judgement
     is_recipient = reply.code in _NO_SUCH_RECIPIENT_CODES if status is None else status[0] in {1, 2}
     return _RECIPIENT if is_recipient else _MESSAGE
@@ -350,11 +349,6 @@ def _names_recipient(reply: replies.Reply, status: tuple[int, int] | None) -> bo
 
 def _is_syntax(reply: replies.Reply, status: tuple[int, int] | None) -> bool:
     return status == _SYNTAX and reply.code in _SYNTAX_CODES
-
-
-def _is_of_content(reply: replies.Reply, status: tuple[int, int] | None) -> bool:
-    """Return whether a filter that has read the message refuses it."""
-    return (status in _CONTENT_STATUSES and reply.code in _CONTENT_CODES) or wording.speaks_of_content(reply.text)
 
 
 def _named(said: reasons.DeliveryReason | None, status: tuple[int, int] | None) -> _Judgement | None:

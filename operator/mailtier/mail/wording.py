@@ -87,8 +87,11 @@ _RECIPIENT: Final = ("recipient address rejected", "recipient rejected", "recipi
 
 _CONTENT: Final = (
     *("spam", "unsolicited", "virus", "malware", "infected", "phish", "content", "attachment", "junk", "suspicious"),
-    *("message rejected", "message refused", "message was rejected", "message was blocked", "banned"),
+    *("malicious", "harmful", "executable", "banned file"),
 )
+
+_MESSAGE: Final = ("message rejected", "message refused", "message was rejected", "message was blocked")
+"""Names what is refused, and says neither what is wrong with it nor whose fault that is."""
 
 
 def cause(text: str, *, of_recipient: bool = False) -> reasons.DeliveryReason | None:
@@ -117,3 +120,9 @@ def speaks_of_content(text: str) -> bool:
     """Return whether a refusal of the data speaks of what is in the message."""
     said = text.lower()
     return any(phrase in said for phrase in _CONTENT)
+
+
+def speaks_of_message(text: str) -> bool:
+    """Return whether a refusal of the data says that it is the message that is refused, and not its recipient."""
+    said = text.lower()
+    return any(phrase in said for phrase in (*_CONTENT, *_MESSAGE))
