@@ -11,6 +11,7 @@ from mailtier.api import vocabulary
 from mailtier.sender.between import requests
 from mailtier.sender.intake import asking
 from mailtier.sender.probing import budget, targets, trace
+from mailtier.sender.scheduling import standing
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -87,7 +88,7 @@ async def test_a_lane_that_is_held_alone_is_shown_by_category(sender: sending.Se
         assert far.hold_of(lane) is None
         assert far.hold_of(lane, update) is None
         server.script.clear()
-        assert await far.release(lane)
+        assert await far.release(lane) == standing.Released(is_waiting=True)
         sender.skip(600)
         for each in sent:
             await sender.until(of, each, _S.ACCEPTED)

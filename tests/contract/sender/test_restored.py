@@ -35,7 +35,7 @@ async def test_a_restored_queue_is_held_until_it_is_told_to_go_on(tmp_path: path
         sender.skip(2 * _HOUR_SECONDS)
         # New settings and a release change nothing of it.
         sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
-        sender.delivery.release(ports.LaneKey.of(of))
+        await sender.delivery.release(ports.LaneKey.of(of))
         dropped = await sender.notify(of)
         filed = await sender.queue.look(of.namespace_uid, dropped)
         assert filed is not None

@@ -158,8 +158,8 @@ def release(
 ) -> None:
     """Have an organization's messages tried now, whatever they are held for.
 
-    What still holds them, such as blocked settings, holds them again: then it says so, and exits with 1. A password
-    that was refused is not sent again: for that there is `mailtier verify --again`.
+    What still holds them, such as blocked settings, holds them again: then it says so, and exits with 1. A login of the
+    organization's own that was refused is tried once more, three times an hour at most; the host's is not.
     """
     asked = target.OrganizationName.parse(organization)
 

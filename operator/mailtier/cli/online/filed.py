@@ -147,7 +147,10 @@ def release(released: Mapping[str, Any]) -> str:
     """Return what came of a release."""
     if held := released.get("held"):
         return f"still held: {held['reason']}: {held['message']}"
-    return "released" if released["waiting"] else "nothing waits"
+    if not released["waiting"]:
+        return "nothing waits"
+    tried = "; the login that was refused is tried once more" if released.get("triesLogin") else ""
+    return f"released{tried}"
 
 
 def unknown_reason(reason: str) -> str:

@@ -10,6 +10,7 @@ from mailtier.sender import clock, filing, ports
 from mailtier.sender.between import requests
 from mailtier.sender.delivering import delivery
 from mailtier.sender.probing import budget, prober, targets, telling
+from mailtier.sender.scheduling import lane_display
 from mailtier.settings import effective
 from mailtier.telemetry import logs, tasks
 
@@ -114,7 +115,7 @@ class Answering:
         await self._reply(request, telling.encode(told), is_final=True)
 
     async def _release(self, _request: requests.TakenRequest, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"waiting": self._delivery.release(ports.LaneKey(**asked["lane"]))}
+        return lane_display.encode_released(await self._delivery.release(ports.LaneKey(**asked["lane"])))
 
     async def _drop(self, request: requests.TakenRequest, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         await self._say_taken(request)

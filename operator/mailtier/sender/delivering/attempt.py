@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
-from mailtier.api import addresses, patience, prose, vocabulary
+from mailtier.api import addresses, patience, vocabulary
 from mailtier.mail import headers, reasons, render
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import (
@@ -245,10 +245,7 @@ class Attempts:
                 )
                 state = target.auth_state(found.generation)
         except credentials.CredentialsError as error:
-            meaning = reasons.MEANINGS[reasons.DeliveryReason.CREDENTIALS_UNUSABLE]
-            message = prose.sentences(prose.continued(meaning, error.reason.name), error.reason.meaning)
-            held = standing.Held(reason=reasons.DeliveryReason.CREDENTIALS_UNUSABLE, message=message)
-            self._hold(entry, held, is_detour=is_detour)
+            self._hold(entry, tries.unusable(error), is_detour=is_detour)
             return None
         pause, now = state.pause, self._clock.monotonic()
         is_paused = pause.trouble is not None and pause.retry_at(entry.pending.category) > now

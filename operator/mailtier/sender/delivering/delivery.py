@@ -23,6 +23,7 @@ from mailtier.sender.delivering import (
     keeper,
     plans,
     recorder,
+    releasing,
     restored,
     showing,
 )
@@ -114,6 +115,14 @@ class Deliverer:
             time=time,
             wake=self._wake.set,
         )
+        self._releaser = releasing.Releaser(
+            keeping=self._keeper,
+            destinations=destinations,
+            passwords=passwords,
+            access=access,
+            probes=probes,
+            time=time,
+        )
         self._plans = plans.DeliveryPlans(settings=settings, passwords=passwords)
         self._attempts = attempt.Attempts(
             queue=queue,
@@ -194,10 +203,10 @@ class Deliverer:
             await stored.acquire()
         return dropped
 
-    def release(self, key: ports.LaneKey) -> bool:
-        """Let an organization's messages be tried now, and return whether there are any; what holds it still does."""
-        self._keeper.release(key)
-        return self._claims.has(key)
+    async def release(self, key: ports.LaneKey) -> standing.Released:
+        """Let an organization's messages be tried now; what holds it still does."""
+        freed = await self._releaser.release(key)
+        return standing.Released(is_waiting=self._claims.has(key), held=freed.held, tries_login=freed.tries_login)
 
     def wake(self) -> None:
         """Look at the clock again."""

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import datetime as dt
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -10,7 +11,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import claiming, dropping, ends, recorder, restored
+from mailtier.sender.delivering import claiming, dropping, ends, recorder, restored, showing
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
 from mailtier.sender.smtp import destinations
@@ -167,10 +168,14 @@ class Keeper:
             if self._schedule.organization(key) is not None:
                 self.judge(key)
 
+    def judgement(self, key: ports.LaneKey) -> standing.Usable | standing.Held:
+        """Return whether an organization's messages may go, as its settings are and the server that is used now."""
+        settings = self._settings.get(lanes.organization_of(key))
+        return self._restored.held or standing.judge(settings and self._destinations.in_use(settings), key)
+
     def judge(self, key: ports.LaneKey) -> None:
         """Send an organization's messages to the destination that its settings name, or hold them."""
-        settings = self._settings.get(lanes.organization_of(key))
-        judged = self._restored.held or standing.judge(settings and self._destinations.in_use(settings), key)
+        judged = self.judgement(key)
         if isinstance(judged, standing.Held):
             self.hold(key, judged, recheck=False)
             return
@@ -318,14 +323,8 @@ class Keeper:
 
         What was told goes back into the queue, behind what was not; then that is claimed, until all is told.
         """
-        told = 0
-        for lane in self._schedule.held_lanes(now):
-            for entry in lane.ready:
-                if told >= _TOLD_AT_ONCE:
-                    return
-                if entry.place is lanes.EntryPlace.READY and entry.pending.state is _S.QUEUED:
-                    told += 1
-                    self._tell_entry(entry, ends.held(lane.wait))
+        for entry, why in itertools.islice(showing.untold(self._schedule, now), _TOLD_AT_ONCE):
+            self._tell_entry(entry, why)
 
     def _tell_entry(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
         at = self._clock.wall()

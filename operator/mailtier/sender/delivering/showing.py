@@ -1,7 +1,7 @@
 """What the intake tells of delivery, written where it changes: holds, and rates that are waited for."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Final, NoReturn, TypeAlias
 
 from mailtier.api import vocabulary
@@ -60,6 +60,14 @@ def look(
         if by_category or rate is not None:
             found[organization.key] = lane_display.LaneDisplay(by_category=by_category, awaited_rate=rate)
     return found
+
+
+def untold(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneEntry, standing.Held]]:
+    """Yield what waits in a held lane and was not tried, so that nothing stored says why it waits; and why it does."""
+    for lane in waiting.held_lanes(now):
+        for entry in lane.ready:
+            if entry.place is lanes.EntryPlace.READY and entry.pending.state is vocabulary.RecipientState.QUEUED:
+                yield entry, ends.held(lane.wait)
 
 
 def _held_lanes(organization: lanes.OrganizationLanes, now: float) -> dict[vocabulary.Category, standing.Held]:

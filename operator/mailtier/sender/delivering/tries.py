@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Hashable
 
-from mailtier.api import vocabulary
-from mailtier.mail import classify, transaction
+from mailtier.api import prose, vocabulary
+from mailtier.mail import classify, reasons, transaction
 from mailtier.sender import ports
 from mailtier.sender.net import faults, shares
 from mailtier.sender.scheduling import lanes, standing
@@ -96,6 +96,13 @@ def held(failure: classify.Failure, usable: standing.Usable) -> standing.Held:
     """Return why an organization is held whose credentials were refused."""
     told = faults.describe(failure, for_owner=is_owner(usable), server=usable.endpoint.host)
     return standing.Held(reason=failure.reason, message=told)
+
+
+def unusable(error: credentials.CredentialsError) -> standing.Held:
+    """Return why an organization is held whose credentials cannot be had."""
+    reason = reasons.DeliveryReason.CREDENTIALS_UNUSABLE
+    meaning = prose.continued(reasons.MEANINGS[reason], error.reason.name)
+    return standing.Held(reason=reason, message=prose.sentences(meaning, error.reason.meaning))
 
 
 def place(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import retry
 from mailtier.sender import filing, ports
 from mailtier.sender.intake import admission
+from mailtier.sender.scheduling import standing
 from mailtier.settings import effective
 from mailtier.settings import recipients as policy_recipients
 from mailtier.telemetry import failed_metrics
@@ -34,8 +35,8 @@ class DeskDelivery(Protocol):
     async def drop(self, key: ports.LaneKey, notification_id: str, recipient_numbers: Iterable[int]) -> int:
         """End recipients that somebody dropped, wipe what is kept, and return how many once that is stored."""
 
-    async def release(self, key: ports.LaneKey) -> bool:
-        """Let an organization's messages be tried now; return whether there are any."""
+    async def release(self, key: ports.LaneKey) -> standing.Released:
+        """Let an organization's messages be tried now."""
 
 
 class UnknownNamespaceError(Exception):
@@ -204,8 +205,8 @@ class Desk:
             self._uid(namespace), organization=organization, addresses=addresses
         )
 
-    async def release(self, settings: effective.Effective) -> bool:
-        """Let an organization's messages be tried now, and return whether there are any; what holds them still does.
+    async def release(self, settings: effective.Effective) -> standing.Released:
+        """Let an organization's messages be tried now; what holds them still does.
 
         Raises:
             DeliveryAwayError: Delivery does not run.

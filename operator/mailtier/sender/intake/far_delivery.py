@@ -78,15 +78,15 @@ class FarDelivery:
         """Return in a few words which rate an organization's messages wait for; None if for none."""
         return self._display(key).awaited_rate
 
-    async def release(self, key: ports.LaneKey) -> bool:
-        """Let an organization's messages be tried now, and return whether there are any; what holds it still does.
+    async def release(self, key: ports.LaneKey) -> standing.Released:
+        """Let an organization's messages be tried now; what holds it still does.
 
         Raises:
             DeliveryAwayError, TooManyRequestsError, StorageFullError: As `asking.Asking.ask`; so for all below.
         """
         lane = dataclasses.asdict(key)
         answer = await self._asking.ask(requests.RequestKind.RELEASE, key.namespace_uid, {"lane": lane})
-        return bool(answer["waiting"])
+        return lane_display.decode_released(answer)
 
     async def drop(self, key: ports.LaneKey, notification_id: str, recipient_numbers: Iterable[int]) -> int:
         """End recipients of a notification that somebody dropped, wipe what is kept of it, and return how many."""

@@ -85,6 +85,10 @@ class Breaker:
             self._proven = True
             self._trial = False
 
+    def let_go(self, now: float) -> None:
+        """End the pause, and forget none of its faults."""
+        self._retry_at = min(self._retry_at, now)
+
     def succeed(self) -> None:
         """Note that the server works."""
         self._faults = 0

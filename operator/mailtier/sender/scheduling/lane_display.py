@@ -56,6 +56,22 @@ def decode(text: str) -> LaneDisplay:
     )
 
 
+def encode_released(released: standing.Released) -> dict[str, Any]:
+    """Return what came of letting messages go, as a document."""
+    held = None if released.held is None else _to_pair(released.held)
+    return {"waiting": released.is_waiting, "held": held, "triesLogin": released.tries_login}
+
+
+def decode_released(document: Mapping[str, Any]) -> standing.Released:
+    """Return what came of letting messages go; another version may have told less of it."""
+    held = document.get("held")
+    return standing.Released(
+        is_waiting=document["waiting"],
+        held=None if held is None else _to_held(held),
+        tries_login=document.get("triesLogin", False),
+    )
+
+
 def _to_pair(held: standing.Held) -> tuple[str, str]:
     return held.reason.value, held.message
 

@@ -194,7 +194,8 @@ class OrganizationLanes:
         return lane
 
     def release(self) -> None:
-        """End the holds of its lanes: what they were held for has changed."""
+        """End the holds of its lanes and what all of it waits for: that has changed."""
+        self.parked = NO_WAIT
         for lane in self._lanes.values():
             lane.wait = NO_WAIT
             lane.refusals = refusals.NO_REFUSALS

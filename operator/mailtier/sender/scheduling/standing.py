@@ -81,6 +81,21 @@ class Held:
     fails_with: reasons.DeliveryReason | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """What came of letting an organization's messages be tried.
+
+    Attributes:
+        is_waiting: Whether there are any.
+        held: What holds them all the same; None where nothing is known to.
+        tries_login: Whether a login that was refused is tried once more.
+    """
+
+    is_waiting: bool
+    held: Held | None = None
+    tries_login: bool = False
+
+
 def judge(settings: effective.Effective | None, lane: ports.LaneKey) -> Usable | Held:
     """Return whether the messages of a lane may go.
 

@@ -124,9 +124,12 @@ class Tokens:
             state.token = None
 
     def forgive(self, found: credentials.Credentials) -> None:
-        """Ask for a token once more, though the token server has refused: a person wants to know."""
+        """Ask for a token once more, though the token server has refused, or did not answer: a person wants to know."""
         state = self._states.get(found.generation)
-        if state is not None and state.refusal is not None:
+        if state is None:
+            return
+        state.pause.let_go(self._clock.monotonic())
+        if state.refusal is not None:
             self._states.forget(found.generation)
 
     def forget_old(self) -> None:

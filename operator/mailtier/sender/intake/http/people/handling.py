@@ -97,12 +97,16 @@ class People:
         """Let an organization's messages be tried now."""
         caller, settings = await self._enter.organization_for(request, "update")
         with open_answers.answered():
-            is_waiting = await self._desk.release(settings)
+            released = await self._desk.release(settings)
         _log.info("an organization is released", caller=caller.username, organization=str(settings.organization))
-        answer: dict[str, Any] = {"organization": str(settings.organization), "waiting": is_waiting}
+        answer: dict[str, Any] = {"organization": str(settings.organization), "waiting": released.is_waiting}
+        # Delivery may not know the latest settings yet, of which the caller is told here.
         judged = standing.judge(settings, ports.LaneKey.of(settings))
-        if isinstance(judged, standing.Held):
-            answer["held"] = {"reason": judged.reason, "message": judged.message}
+        held = judged if isinstance(judged, standing.Held) else released.held
+        if held is not None:
+            answer["held"] = {"reason": held.reason, "message": held.message}
+        if released.tries_login:
+            answer["triesLogin"] = True
         return web.json_response(answer)
 
     async def turn(self, namespace: str) -> shares.ShareSlot:
