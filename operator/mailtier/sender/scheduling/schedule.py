@@ -14,7 +14,7 @@ from typing import Final
 
 from mailtier.api import timers
 from mailtier.sender import ports
-from mailtier.sender.scheduling import holdings, lanes, limiter, refusals, rotation
+from mailtier.sender.scheduling import holdings, lanes, limiter, parked_parts, refusals, rotation
 
 _RATES_COUNT_SECONDS: Final = 120.0
 _UNBOUNDED: Final = 1_000_000
@@ -40,7 +40,7 @@ class Schedule:
         self._parked = timers.Timers[lanes.OrganizationLanes | lanes.ReadyNamespace]()
         # By the namespace's uid: what it sent, and those of its parts that are parked for its rate, by destination.
         self._meters: dict[str, limiter.Meter] = {}
-        self._parked_parts: dict[str, dict[Hashable, lanes.ReadyNamespace]] = {}
+        self._parked_parts = parked_parts.ParkedParts()
         self._touched: set[Hashable] = set()
         # What is known of recipients that went back into the queue: how often a server broke off at them, and so on.
         self._known: collections.OrderedDict[int, tuple[refusals.Losses, int]] = collections.OrderedDict()
@@ -314,12 +314,12 @@ class Schedule:
         organization = self._organizations.get(key)
         if organization is None or organization.namespace_limiter is None:
             return None
-        waiting = organization.destination in self._parked_parts.get(key.namespace_uid, {})
-        return organization.namespace_limiter.per_minute if waiting else None
+        is_waiting = self._parked_parts.find(key.namespace_uid, organization.destination) is not None
+        return organization.namespace_limiter.per_minute if is_waiting else None
 
     def waiting_for_rate(self) -> int:
         """Return how many organizations have messages that wait for their namespace's rate."""
-        return sum(len(part.organizations) for parts in self._parked_parts.values() for part in parts.values())
+        return sum(len(part.organizations) for part in self._parked_parts)
 
     def ready_namespaces(self, destination: Hashable) -> AbstractSet[str]:
         """Return the uids of the namespaces that have messages whose turn may come at a destination."""
@@ -371,7 +371,7 @@ class Schedule:
     def _find(self, organization: lanes.OrganizationLanes) -> lanes.ReadyNamespace | None:
         """Return the part of its namespace that has something ready for the same destination, parked or not."""
         uid, destination = organization.key.namespace_uid, organization.destination
-        if (parked := self._parked_parts.get(uid, {}).get(destination)) is not None:
+        if (parked := self._parked_parts.find(uid, destination)) is not None:
             return parked
         namespaces = self._rotations.get(destination)
         return namespaces.get(uid) if namespaces else None
@@ -386,19 +386,15 @@ class Schedule:
 
     def _park_part(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
         """Let a namespace wait for its rate, outside of the rotation."""
-        self._parked_parts.setdefault(namespace.uid, {})[namespace.destination] = namespace
+        self._parked_parts.add(namespace)
         self._parked.set(namespace, until)
 
     def _unpark_part(self, namespace: lanes.ReadyNamespace) -> None:
         self._parked.remove(namespace)
-        parts = self._parked_parts.get(namespace.uid, {})
-        if parts.get(namespace.destination) is namespace:
-            del parts[namespace.destination]
-            if not parts:
-                del self._parked_parts[namespace.uid]
+        self._parked_parts.remove(namespace)
 
     def _unpark_namespace(self, uid: str) -> None:
         """Let a namespace take part again wherever it is parked for its rate."""
-        for namespace in list(self._parked_parts.get(uid, {}).values()):
+        for namespace in self._parked_parts.of(uid):
             self._unpark_part(namespace)
             self._add(namespace)
