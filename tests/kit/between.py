@@ -25,6 +25,7 @@ async def joined(sender: sending.Sender) -> collections.abc.AsyncIterator[far_de
         probes=sender.prober,
         time=sender.clock.as_clock(),
         on_reply=far.note_replies,
+        whose=sender.estate,
     )
     shows = showing.Showing(sender.queue, look=sender.delivery.displays, on_shown=far.note_shown)
     running = [asyncio.create_task(part) for part in (answers.run(), shows.run(), far.run())]

@@ -16,6 +16,7 @@ from mailtier.telemetry import (  # noqa: F401
     intake_metrics,
     lag,
     metrics,
+    owning_metrics,
     route_metrics,
     share_metrics,
     supervisor_metrics,

@@ -5,7 +5,7 @@ import datetime as dt
 
 import pytest
 
-from kit import certs, sending, smtpd
+from kit import certs, smtpd, written
 from mailtier.api import secret, vocabulary
 from mailtier.sender.net import faults, resolver, tls
 from mailtier.sender.secrets import auth_states, credentials
@@ -41,7 +41,7 @@ class Rig:
     """What opens sessions, without anything around it."""
 
     def __init__(self, authority: certs.Authority) -> None:
-        self.settings = sending.WrittenSettings()
+        self.settings = written.WrittenSettings()
         self.ca = self.settings.publish(authority.ca_pem)
         self.nameservers: tuple[str, ...] | None = None
         self.helo_name = "sender.test"

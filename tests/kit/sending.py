@@ -5,14 +5,13 @@ import collections.abc
 import contextlib
 import dataclasses
 import datetime as dt
-import hashlib
 import itertools
 import os
 import pathlib
 import time
 import typing
 
-from kit import queues, secret_store, smtpd, wait
+from kit import queues, secret_store, smtpd, wait, written
 from mailtier.api import feed, names, vocabulary
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import builder, delivery, templates
@@ -20,8 +19,9 @@ from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober, targets
 from mailtier.sender.scheduling import backlogs
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.sessions import opening
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
 
@@ -60,62 +60,6 @@ class Clock:
     def as_clock(self) -> clock.Clock:
         """Return what the sender is given."""
         return clock.Clock(wall=self.wall, monotonic=self.monotonic, random=lambda: self.chance)
-
-
-class WrittenSettings:
-    """Effective settings that a test writes itself; CA bundles too.
-
-    Attributes:
-        synced: Whether they were listed once.
-    """
-
-    def __init__(self) -> None:
-        self.synced = True
-        self._settings: dict[effective.OrganizationKey, effective.Effective] = {}
-        self._bundles: dict[str, str] = {}
-        self._callbacks: list[collections.abc.Callable[[effective.OrganizationKey], None]] = []
-
-    def get(self, organization: effective.OrganizationKey) -> effective.Effective | None:
-        """Return an organization's settings."""
-        return self._settings.get(organization)
-
-    def organizations(self) -> list[effective.Effective]:
-        """Return all settings."""
-        return list(self._settings.values())
-
-    def subscribe(self, callback: collections.abc.Callable[[effective.OrganizationKey], None]) -> None:
-        """Have a callback told of changes."""
-        self._callbacks.append(callback)
-
-    def take_over(self, former: "WrittenSettings") -> None:
-        """Have the same settings and bundles, and tell nobody."""
-        self._settings = dict(former._settings)
-        self._bundles = dict(former._bundles)
-
-    def put(self, settings: effective.Effective) -> effective.Effective:
-        """Set an organization's settings."""
-        self._settings[settings.organization] = settings
-        self._tell(settings.organization)
-        return settings
-
-    def remove(self, organization: effective.OrganizationKey) -> None:
-        """Remove an organization."""
-        del self._settings[organization]
-        self._tell(organization)
-
-    def publish(self, pem: str) -> str:
-        """Publish a CA bundle and return its digest."""
-        digest = hashlib.sha256(pem.encode()).hexdigest()
-        self._bundles[digest] = pem
-        return digest
-
-    async def bundle(self, digest: str) -> str | None:
-        """Return a CA bundle."""
-        return self._bundles.get(digest)
-
-    def _tell(self, organization: effective.OrganizationKey) -> None:
-        for callback in self._callbacks:
-            callback(organization)
 
 
 def endpoint(
@@ -208,6 +152,7 @@ class Sender:
         resolv_conf: What stands in for the machine's.
         before: A sender that was stopped, whose settings and Secrets are taken over.
         active: How many recipients are in memory at most.
+        shared: The database that it shares with others, in place of a queue in the folder.
     """
 
     def __init__(
@@ -218,24 +163,29 @@ class Sender:
         resolv_conf: pathlib.Path = resolver.CONFIGURATION,
         before: "Sender | None" = None,
         active: int = backlogs.RECIPIENTS,
+        shared: shared_queue.SharedOptions | None = None,
     ) -> None:
         self._active = active
+        self._shared = shared
+        self.estate: estate.Estate | None = None
         self.folder = folder
         self.clock: Clock = before.clock if before else Clock()
-        self.settings = WrittenSettings()
+        self.settings = written.WrittenSettings()
         self.secrets: Secrets = before.secrets if before else Secrets()
         if before:
             self.settings.take_over(before.settings)
         self._nameserver = nameserver
         self._resolv_conf = resolv_conf
-        self._numbers = itertools.count(1)
+        self._numbers: collections.abc.Iterator[int] = before._numbers if before else itertools.count(1)
         self._stack = contextlib.AsyncExitStack()
-        self.running: asyncio.Task[object] | None = None
+        self.running: list[asyncio.Task[object]] = []
 
     async def __aenter__(self) -> typing.Self:
         time_ = self.clock.as_clock()
-        self.queue, self.refused = queues.watched(await embedded.open_queue(self.folder, now=self.clock.wall))
+        opened = self.opened = await self._open()
+        self.queue, self.refused = queues.watched(opened)
         self._stack.push_async_callback(self.queue.close)
+        owning = opened if isinstance(opened, shared_queue.SharedQueue) else None
         nameservers = (self._nameserver,) if self._nameserver else None
         names_ = resolver.Resolver(nameservers=nameservers, configuration=self._resolv_conf)
         await self._stack.enter_async_context(names_)
@@ -244,13 +194,19 @@ class Sender:
         self.tokens = tokens.Tokens(names=names_, contexts=contexts, time=time_, entropy=os.urandom)
         self._stack.push_async_callback(self.tokens.close)
         self.destinations = destinations.Destinations(
-            helo_name="sender.test",
+            helo_name="sender.test" if self._shared is None else f"{self._shared.name}.test",
             names=names_,
             opener=opening.Opener(contexts),
             time=time_,
             host=lambda: self.settings.get(effective.HOST),
             memory=self.queue,
+            sender="" if owning is None else str(owning.own_number()),
         )
+        whose: estate.Whose = estate.EverythingMine()
+        if owning is not None:
+            whose = self.estate = estate.Estate(
+                owning, settings=self.settings, in_use=self.destinations, learn=self._learn, time=time_
+            )
         self.prober = prober.Prober(
             queue=self.queue,
             settings=self.settings,
@@ -258,6 +214,7 @@ class Sender:
             passwords=self.passwords,
             access=self.tokens,
             time=time_,
+            owns=whose.owns,
         )
         self.delivery = delivery.Deliverer(
             queue=self.queue,
@@ -269,11 +226,27 @@ class Sender:
             probes=self.prober,
             time=time_,
             active=backlogs.Backlogs(recipients=self._active),
+            whose=whose,
         )
+        parts: list[collections.abc.Coroutine[object, object, object]] = [self.delivery.run()]
+        if self.estate is not None and owning is not None:
+            self.settings.subscribe(self.estate.note_settings)
+            self.estate.leave_by(self.delivery.left)
+            self.estate.listen(self.delivery.note_owned)
+            self.estate.listen(self.prober.note_owned)
+            parts += [self.estate.run(), owning.hear(self.delivery.ring)]
         self.settings.subscribe(self.delivery.note_settings)
         self.settings.subscribe(self.prober.note_settings)
-        self.running = asyncio.create_task(self.delivery.run())
+        self.running = [asyncio.create_task(part) for part in parts]
         return self
+
+    async def _open(self) -> queues.WholeQueue:
+        if self._shared is None:
+            return await embedded.open_queue(self.folder, now=self.clock.wall)
+        return await shared_queue.open_queue(self._shared, now=self.clock.wall)
+
+    async def _learn(self) -> None:
+        await self.prober.learn()
 
     async def __aexit__(self, *exception: object) -> None:
         await self.stop()
@@ -282,10 +255,10 @@ class Sender:
 
     async def stop(self) -> None:
         """End delivery in good order."""
-        if self.running is not None:
-            self.running.cancel()
-            await asyncio.gather(self.running, return_exceptions=True)
-            self.running = None
+        for task in self.running:
+            task.cancel()
+        await asyncio.gather(*self.running, return_exceptions=True)
+        self.running = []
 
     @contextlib.asynccontextmanager
     async def probing(self) -> collections.abc.AsyncIterator[None]:

@@ -11,7 +11,7 @@ import typing
 import aiohttp
 from aiohttp import test_utils, web
 
-from kit import interruption, queues, sending
+from kit import interruption, queues, sending, written
 from mailtier.api import feed, notification, vocabulary
 from mailtier.kube import reviews
 from mailtier.sender import ports
@@ -92,7 +92,7 @@ class WaysIn:
 
     def __init__(self, queue: ports.Queue, handed: Handed) -> None:
         self.taking = taker(queue, handed)
-        self._settings = sending.WrittenSettings()
+        self._settings = written.WrittenSettings()
         self._settings.put(settings())
         self._objects = feed_server.FeedServer(
             queue, self._settings, taker=self.taking, end_namespace=typing.cast("typing.Any", None)

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import dataclasses
 import datetime as dt
-import functools
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
@@ -96,8 +95,7 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
         names = await stack.enter_async_context(resolver.Resolver())
 
         def note_pending(pending: Iterable[bell.RungBacklog]) -> None:
-            if opened.delivers():
-                parts.deliverer.ring(pending)
+            parts.deliverer.ring(pending)
 
         def note_asked() -> None:
             parts.answering.note_asked()
@@ -119,13 +117,13 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
             ticking=surroundings.ticking,
             on_reply=rung.ring_replies,
             on_shown=rung.ring_shown,
+            owning=opened.owning,
         )
         opened.listen(rung.ring_cursor)
-        # Who stands by is ready for its turn.
-        checks = {name: functools.partial(_unless, opened.delivers, each) for name, each in parts.checks().items()}
-        await _serve_health(options, checks, stack)
+        await _serve_health(options, parts.checks(), stack)
         parts.open(stack)
-        await _run(options, surroundings, opened.once_delivering(parts.running(), ring=parts.deliverer.ring))
+        running = opened.beside_others(parts.running(), for_one=parts.FOR_ONE, ring=parts.deliverer.ring)
+        await _run(options, surroundings, running)
     _log.info("ended", role=options.role)
 
 
@@ -193,7 +191,3 @@ async def _run(
     parts = {"settings": surroundings.settings.run(), **running}
     garbage.spare_collections()
     await tasks.run(parts, stop=surroundings.stop, grace_seconds=_GRACE_SECONDS)
-
-
-def _unless(delivers: Callable[[], bool], check: health.Check) -> str | None:
-    return check() if delivers() else None

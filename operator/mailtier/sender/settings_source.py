@@ -25,6 +25,13 @@ class KnownSettings(Protocol):
         """Return an organization's effective settings; None where there is no such organization."""
 
 
+class ListedSettings(KnownSettings, Protocol):
+    """What is asked by whoever goes through all of them."""
+
+    def organizations(self) -> list[effective.Effective]:
+        """Return the effective settings of all organizations."""
+
+
 def find(known: KnownSettings, key: effective.OrganizationKey) -> effective.Effective | None:
     """Return an organization's effective settings, with its fallback in place of the first server for such a key.
 

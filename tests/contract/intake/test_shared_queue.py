@@ -1,4 +1,4 @@
-"""Senders that share a queue on Postgres: each takes in, one delivers, and another goes on where that one ends."""
+"""Senders that share a queue on Postgres: each takes in, a server is one's, and another goes on where that one ends."""
 
 import asyncio
 import collections.abc
@@ -9,10 +9,15 @@ import signal
 import tempfile
 
 import aiohttp
+import asyncpg
 import pytest
 
 from kit import background, intake, lossy, postgres, processes, sender, smtpd, tenants, wait
+from mailtier.sender.between import owning
+from mailtier.sender.queueing import owners
+from mailtier.sender.smtp.servers import destination_key
 from mailtier.sender.supervising import supervisor
+from mailtier.settings import effective
 
 
 @pytest.fixture(name="dsn_file")
@@ -139,21 +144,18 @@ async def test_another_sender_goes_on(
     One that stands still for longer than its lease, and goes on then, sends nothing more: its delivery starts anew.
     """
     slow_dot: list[dict[str, object]] = [{"on": smtpd.DOT, "delay_seconds": 0.3}]
-    with (
-        smtpd.Process(dsn_file.parent / "smtp", script=slow_dot) as smtp,
-        _sender(stage, dsn_file, "sender-0") as first,
-        _sender(stage, dsn_file, "sender-1") as second,
-    ):
-        tenants.publish(
-            stage.cluster, stage.system, tenants.settings(tenant, port=smtp.port, recipients=["o@example.com"])
-        )
+    with smtpd.Process(dsn_file.parent / "smtp", script=slow_dot) as smtp, contextlib.ExitStack() as stack:
+        settings = tenants.settings(tenant, port=smtp.port, recipients=["o@example.com"])
+        names = _by_preference(settings)
+        first, second = (stack.enter_context(_sender(stage, dsn_file, name)) for name in names)
+        tenants.publish(stage.cluster, stage.system, settings)
         async with (
             intake.Client(first.url, first.tls) as one,
             intake.Client(second.url, second.tls) as other,
         ):
             await intake.until_known(one, tenant)
             await intake.until_known(other, tenant)
-            # Taken in by the second, delivered by the first, which hears of it at once.
+            # Taken in by the second, delivered by the first, whose the server is, and which hears of it at once.
             heard = await intake.until_complete(other, tenant, await other.post(tenant, intake.ALERT))
             assert heard["recipients"][0]["state"] == "accepted"
             taken = [await client.post(tenant, intake.ALERT) for _ in range(20) for client in (one, other)]
@@ -162,6 +164,7 @@ async def test_another_sender_goes_on(
             taken.append(await other.post(tenant, intake.ALERT))
             settled = [await _until_settled(other, tenant, answer) for answer in taken]
         if end == signal.SIGSTOP:
+            await wait.until_async(lambda: _is_gone(dsn_file, names[0]), within_seconds=60, why="its lease is over")
             before = len(smtp.messages())
             _signal_all(first, signal.SIGCONT)
             await wait.until_async(
@@ -188,6 +191,23 @@ async def _until_taken(client: intake.Client, tenant: tenants.Tenant) -> intake.
     found = await wait.until_async(post, within_seconds=60, why="it takes in again")
     assert found is not None
     return found
+
+
+def _by_preference(settings: effective.Effective) -> list[str]:
+    """Return the names of two senders, first of the one that should own the server of settings."""
+    peers = [owning.Peer(number=number, name=f"sender-{number}", shares=True) for number in range(2)]
+    chosen = owners.preferred(destination_key.key_of(settings).room, peers)
+    return sorted((peer.name for peer in peers), key=lambda name: chosen is None or name != chosen.name)
+
+
+async def _is_gone(dsn_file: pathlib.Path, name: str) -> bool:
+    """Return whether a sender's lease is over, and another one has taken over."""
+    dsn = await asyncio.to_thread(dsn_file.read_text, encoding="utf-8")
+    connection = await asyncpg.connect(dsn.strip())
+    try:
+        return not await connection.fetchval("SELECT count(*) FROM mailtier.senders WHERE name = $1", name)
+    finally:
+        await connection.close()
 
 
 def _signal_all(running: sender.Sender, number: signal.Signals) -> None:

@@ -13,6 +13,7 @@ from kit import postgres, queues, wait
 from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
+from mailtier.sender.between import requests
 from mailtier.sender.storage.postgres import shared_queue
 
 _S = vocabulary.RecipientState
@@ -203,15 +204,17 @@ async def test_one_whose_time_is_over_can_do_nothing(senders: _Senders) -> None:
     assert await _claim(paused) == [first, second]
     await paused._tenure.abandon()
 
-    async def is_alone() -> bool:
-        await heir.wait_for_peers()
-        return [peer.name for peer in await heir.peers()] == ["heir"]
+    taken = list[int]()
 
-    await wait.until_async(is_alone, within_seconds=15, why="its lease is over")
+    async def is_over() -> bool:
+        taken.extend(await _claim(heir))
+        return bool(taken)
+
+    await wait.until_async(is_over, within_seconds=15, why="its lease is over")
+    assert taken == [first, second]
     # As one whose clock stood still, too: the database alone knows better.
     paused._tenure._until = float("inf")
     assert not paused._tenure.lost.is_set()
-    assert await _claim(heir) == [first, second]
     with pytest.raises(OSError, match="could not be noted"):
         await paused.note_dot(first, queues.SNAPSHOT)
     assert await _claim(paused) == []
@@ -220,6 +223,39 @@ async def test_one_whose_time_is_over_can_do_nothing(senders: _Senders) -> None:
     (error,) = await paused.settle([queues.outcome(first, _S.FAILED)])
     assert isinstance(error, ports.StorageBrokenError)
     assert await queues.states(heir, id_) == [_S.QUEUED, _S.QUEUED]
+
+
+async def test_what_is_shown_of_an_organization_passes_on(senders: _Senders) -> None:
+    """Each shows what it delivers; who leaves it takes back nothing of the next one, and what a dead one shows goes."""
+    one, other = await senders.open("one"), await senders.open("other")
+    await one.show({queues.LANE: '"by one"', _OTHER: '"by one"'})
+    await other.show({queues.LANE: '"by the other"'})
+    await one.show({queues.LANE: None})
+    assert (await other.shown(0)).texts == {queues.LANE: '"by the other"', _OTHER: '"by one"'}
+    await other.show_nothing()
+    assert (await other.shown(0)).texts == {queues.LANE: '"by the other"', _OTHER: '"by one"'}
+    await one.close()
+    assert (await other.shown(0)).texts == {queues.LANE: '"by the other"', _OTHER: None}
+
+
+async def test_a_request_is_taken_by_whom_it_concerns(senders: _Senders) -> None:
+    """Who leaves it for another sender may take it later, when it concerns that one; whoever took it does not again."""
+    one, other = await senders.open("one"), await senders.open("other")
+    number = await one.ask(
+        requests.NewRequest(
+            namespace_uid="uid-a",
+            kind=requests.RequestKind.RELEASE,
+            body="{}",
+            asked_at=queues.START,
+            take_by=queues.START + dt.timedelta(seconds=5),
+        )
+    )
+    assert await one.take_requests(now=queues.START, is_mine=lambda _request: False) == []
+    (taken,) = await other.take_requests(now=queues.START, is_mine=lambda request: request.number == number)
+    assert taken.number == number
+    assert await other.take_requests(now=queues.START) == []
+    assert await other.reply(number, "{}", is_final=True)
+    assert await one.take_requests(now=queues.START) == []
 
 
 async def _enter_a_former_one(dsn: str) -> int:

@@ -7,7 +7,7 @@ import datetime as dt
 
 import pytest
 
-from kit import certs, dns, memories, openings, sending, smtpd
+from kit import certs, dns, memories, openings, sending, smtpd, written
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, wire
 from mailtier.sender.net import faults, resolver, tls
@@ -327,7 +327,7 @@ async def test_names_that_are_never_answered_do_not_delay_others() -> None:
 async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
     """All sessions of a destination share one resolution (R6)."""
     server = await serve()
-    settings = sending.WrittenSettings()
+    settings = written.WrittenSettings()
     async with (
         dns.Server({"smtp.example.com": ["127.0.0.1"]}) as nameserver,
         resolver.Resolver(nameservers=(nameserver.address,)) as names,

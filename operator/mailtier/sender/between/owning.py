@@ -46,6 +46,9 @@ class OwningQueue(Protocol):
     async def peers(self) -> Sequence[Peer]:
         """Return the senders that have the queue open, this one among them, the oldest first."""
 
+    async def owned_lanes(self) -> AbstractSet[ports.LaneKey]:
+        """Return the organizations of which this sender owns a backlog."""
+
     async def acquire(self, rooms: Collection[str]) -> Mapping[str, bool]:
         """Own rooms that nobody owns; return those that this sender owns then, and whether somebody did before it."""
 

@@ -9,7 +9,7 @@ somebody has to take it, so that a delivery that is dead leaves its asker with a
 import dataclasses
 import datetime as dt
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 MOST_OPEN: Final = 16
@@ -52,6 +52,11 @@ class TakenRequest:
     body: str
 
 
+def everything(_request: TakenRequest) -> bool:
+    """Return that a request is this sender's: there is no other."""
+    return True
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAnswer:
     """What delivery has answered up to now.
@@ -90,11 +95,17 @@ class AskingQueue(Protocol):
 class AnsweringQueue(Protocol):
     """What delivery asks of the rows of requests."""
 
-    async def take_requests(self, *, now: dt.datetime) -> Sequence[TakenRequest]:
+    async def take_requests(
+        self, *, now: dt.datetime, is_mine: Callable[[TakenRequest], bool] = everything
+    ) -> Sequence[TakenRequest]:
         """Return requests that nobody has taken, in the order in which they were asked, and take them.
 
         What a delivery took that ended since, and did not answer to the end, is given to the next one: each request is
         carried out at least once.
+
+        Args:
+            now: Aware UTC time.
+            is_mine: Whether a request is this sender's to take, where others could take it as well.
         """
 
     async def reply(self, number: int, body: str, *, is_final: bool) -> bool:

@@ -11,6 +11,7 @@ from mailtier.sender.between import requests
 from mailtier.sender.delivering import delivery
 from mailtier.sender.probing import budget, prober, targets, telling
 from mailtier.sender.scheduling import lane_display
+from mailtier.sender.smtp import estate
 from mailtier.settings import effective
 from mailtier.telemetry import logs, tasks
 
@@ -39,6 +40,7 @@ class Answering:
         probes: Probes.
         time: Clocks.
         on_reply: Called after each answer, so that who waits looks at it.
+        whose: Whose mail it is; this sender's by default.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Answering:
         probes: prober.Prober,
         time: clock.Clock,
         on_reply: Callable[[], None],
+        whose: estate.Whose | None = None,
     ) -> None:
         self._rows = rows
+        self._whose = whose or estate.EverythingMine()
         self._delivery = deliverer
         self._probes = probes
         self._clock = time
@@ -74,7 +78,7 @@ class Answering:
             while True:
                 self._asked.clear()
                 try:
-                    for request in await self._rows.take_requests(now=self._clock.wall()):
+                    for request in await self._rows.take_requests(now=self._clock.wall(), is_mine=self._is_mine):
                         self._working.spawn(self._answer(request))
                 except Exception:  # noqa: BLE001 - Whatever it is may pass.
                     _log.exception("requests could not be read; trying again")
@@ -83,6 +87,18 @@ class Answering:
                         await self._asked.wait()
         finally:
             await self._working.finish(within_seconds=_GRACE_SECONDS)
+
+    def _is_mine(self, request: requests.TakenRequest) -> bool:
+        """Return whether a request concerns what this sender delivers; one is taken by nobody while that passes on."""
+        asked = json.loads(request.body)
+        match request.kind:
+            case requests.RequestKind.PROBE:
+                return self._whose.serves(_organization(asked))
+            case requests.RequestKind.RELEASE | requests.RequestKind.DROP:
+                return self._whose.is_mine(ports.LaneKey(**asked["lane"]))
+            case requests.RequestKind.END_NAMESPACE:
+                # Its organizations have no settings any more, or will have none when this is asked again.
+                return self._whose.does_rest()
 
     async def _answer(self, request: requests.TakenRequest) -> None:
         try:
@@ -102,9 +118,8 @@ class Answering:
         await self._reply(request, "{}", is_final=False)
 
     async def _probe(self, request: requests.TakenRequest, asked: Mapping[str, Any]) -> None:
-        key = effective.OrganizationKey(namespace=asked["namespace"], name=asked["organization"])
         try:
-            told = self._probes.demand(key, again=asked["again"])
+            told = self._probes.demand(_organization(asked), again=asked["again"])
         except (targets.StartingError, targets.NotProbeableError, budget.TooSoonError) as error:
             await self._reply(request, telling.encode_refusal(error), is_final=True)
             return
@@ -129,3 +144,7 @@ class Answering:
         self._delivery.note_namespace_deleted(asked["uid"])
         await self._rows.wipe_namespace(asked["uid"])
         return {}
+
+
+def _organization(asked: Mapping[str, Any]) -> effective.OrganizationKey:
+    return effective.OrganizationKey(namespace=asked["namespace"], name=asked["organization"])

@@ -7,7 +7,7 @@ await delivery.run()                  # until cancelled
 
 import asyncio
 import contextlib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from typing import Final, NoReturn
 
 from mailtier.api import vocabulary
@@ -20,7 +20,9 @@ from mailtier.sender.delivering import (
     builder,
     carriers,
     claiming,
+    filling,
     keeper,
+    leaving,
     plans,
     recorder,
     releasing,
@@ -30,7 +32,7 @@ from mailtier.sender.delivering import (
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import backlogs, lane_display, schedule, standing
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, destinations
+from mailtier.sender.smtp import destination, destinations, estate
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
 from mailtier.telemetry import claim_metrics, hold_metrics, logs, metrics, tasks
@@ -39,8 +41,6 @@ _SWEEP_SECONDS: Final = 1.0
 """How often idle sessions, holds and the wall clock are looked at."""
 
 _PRUNE_SECONDS: Final = 60.0
-_LOOK_SECONDS: Final = 60.0
-"""How often it is looked which backlogs there are."""
 _WORKER_GRACE_SECONDS: Final = 5.0
 _RECORD_GRACE_SECONDS: Final = 5.0
 
@@ -60,6 +60,7 @@ class Deliverer:
         probes: Told of refusals and of settings that changed.
         time: Clocks and chance.
         active: The active set's books, with how large it may be.
+        whose: Whose mail it is; this sender's by default.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Deliverer:
         probes: prober.Prober,
         time: clock.Clock,
         active: backlogs.Backlogs | None = None,
+        whose: estate.Whose | None = None,
     ) -> None:
         self._destinations = destinations
         self._passwords = passwords
@@ -89,8 +91,6 @@ class Deliverer:
         self._touched: set[destination_key.DestinationKey] = set()
         self._next_sweep = 0.0
         self._next_prune = 0.0
-        self._next_look = float("-inf")
-        self._claiming: asyncio.Task[None] | None = None
         guard = clock.JumpGuard(time)
         self._restored = restored.RestoredHold(queue)
         self._keeper = keeper.Keeper(
@@ -103,6 +103,10 @@ class Deliverer:
             guard=guard,
             wake=self._wake.set,
             restoring=self._restored,
+            whose=whose or estate.EverythingMine(),
+        )
+        self._filling = filling.Filling(
+            self._claims, keeping=self._keeper, outcomes=self._outcomes, time=time, wake=self._wake.set
         )
         applier = applying.Applier(
             queue=queue,
@@ -152,11 +156,15 @@ class Deliverer:
             on_free=self._note_free,
         )
         destinations.listen(self._note_free, self._keeper.note_move)
-        self.loaded = False
 
     def __len__(self) -> int:
         """Return how many recipients are in memory."""
         return len(self._schedule)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it was looked which backlogs there are."""
+        return self._filling.loaded
 
     def held(self) -> dict[ports.LaneKey, standing.Held]:
         """Return the organizations whose messages are held, and why."""
@@ -182,6 +190,17 @@ class Deliverer:
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Judge an organization anew, as its settings changed; the callback for whoever watches them."""
         self._keeper.note_settings(organization)
+        self._wake.set()
+
+    @property
+    def left(self) -> leaving.LeftLanes:
+        """What is another sender's from now on."""
+        return self._keeper.left
+
+    def note_owned(self) -> None:
+        """Look at what others did with what is this sender's from now on, and leave to them what is theirs."""
+        self._keeper.judge_changed()
+        self._filling.look_now()
         self._wake.set()
 
     def namespaces(self) -> tuple[str, ...]:
@@ -228,50 +247,13 @@ class Deliverer:
                         await self._wake.wait()
         finally:
             self._carriers.stop()
-            if self._claiming is not None:
-                self._claiming.cancel()
-                await asyncio.gather(self._claiming, return_exceptions=True)
+            await self._filling.stop()
             await self._workers.finish(within_seconds=_WORKER_GRACE_SECONDS)
             for each in self._destinations:
                 each.close_idle(self._workers.spawn, everything=True)
             await self._workers.finish(within_seconds=_WORKER_GRACE_SECONDS)
             await self._destinations.keep()
             await self._outcomes.close(within_seconds=_RECORD_GRACE_SECONDS)
-
-    def _claim(self, now: float) -> None:
-        """Have something claimed where there is room for it; a claim at a time, so that there is something to claim."""
-        if self._claiming is not None:
-            return
-        orders = self._claims.orders(now, self._keeper.wanted)
-        if orders or now >= self._next_look or self._keeper.expiry_due(now):
-            self._claiming = asyncio.get_running_loop().create_task(self._take_in(orders), name="claim")
-
-    async def _take_in(self, orders: Sequence[claiming.ClaimOrder]) -> None:
-        try:
-            if orders:
-                for claimed in await self._claims.claim(orders):
-                    self._keeper.take_in(claimed)
-            if self._clock.monotonic() >= self._next_look:
-                await self._look()
-            if self._keeper.expiry_due(self._clock.monotonic()):
-                self._keeper.end_expired(*await self._claims.claim_expired())
-            # What is held or given up is stored at once: no more of that than the disk takes.
-            await self._outcomes.wait_for_room()
-        except ports.StorageBrokenError as error:
-            self._outcomes.note_broken(error)
-        except Exception:  # noqa: BLE001 - whatever it is may pass; what was not claimed is claimed later.
-            _log.exception("the queue could not be read; trying again")
-        finally:
-            self._claiming = None
-            self._wake.set()
-
-    async def _look(self) -> None:
-        """Look which backlogs there are, at the start and now and then: a bell may not have been heard."""
-        self._next_look = self._clock.monotonic() + _SWEEP_SECONDS
-        for key in await self._claims.correct():
-            self._keeper.know(key)
-        self._next_look = self._clock.monotonic() + _LOOK_SECONDS
-        self.loaded = True
 
     def _step_safely(self) -> float:
         if self._outcomes.broken is not None:
@@ -287,12 +269,12 @@ class Deliverer:
         now = self._clock.monotonic()
         self._keeper.judge_due()
         self._schedule.advance(now)
-        self._keeper.expire(now)
+        self._keeper.expiry.end_in_memory(now)
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             self._sweep(now)
         self._touched.update(self._carriers.due(now))
-        self._claim(now)
+        self._filling.begin(now)
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.take_touched():
             self._carriers.end_lingering(key)
@@ -300,8 +282,7 @@ class Deliverer:
             if found is not None:
                 self._carriers.start(found, now)
         nexts = [self._next_sweep, self._schedule.next_event(), self._carriers.next_event()]
-        if self._claiming is None:
-            nexts += [self._claims.next_event(now), self._keeper.next_event(), self._next_look]
+        nexts.append(self._filling.next_event(now))
         return max(min(at for at in nexts if at is not None) - self._clock.monotonic(), 0.0)
 
     def _find(self, key: Hashable) -> destination.Destination | None:

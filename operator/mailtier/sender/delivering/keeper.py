@@ -11,10 +11,10 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import claiming, dropping, ends, recorder, restored, showing
+from mailtier.sender.delivering import claiming, dropping, ends, expiring, leaving, recorder, restored, showing
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing
-from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
 from mailtier.telemetry import hold_metrics, logs
@@ -29,9 +29,6 @@ _TOLD_AT_ONCE: Final = 200
 _SETTLED_AT_ONCE: Final = 32
 """Recipients of a backlog that are shown as held, or given up, before others have their turn: a large one does not keep
 the disk from them."""
-
-_ACTIVE_RECHECK_SECONDS: Final = 60.0
-_EXPIRY_RECHECK_SECONDS: Final = 1.0
 
 _log = logs.get_logger(__name__)
 
@@ -49,6 +46,11 @@ class Keeper:
         guard: Whether the wall clock may be believed.
         wake: Called when something may be ready.
         restoring: Whether everything is held.
+        whose: Whose mail it is.
+
+    Attributes:
+        expiry: Ends what reaches its max age.
+        left: What is another sender's from now on.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Keeper:
         guard: clock.JumpGuard,
         wake: Callable[[], None],
         restoring: restored.RestoredHold,
+        whose: estate.Whose,
     ) -> None:
         self._settings = settings
         self._destinations = destinations
@@ -70,18 +73,25 @@ class Keeper:
         self._claims = claims
         self._outcomes = outcomes
         self._clock = time
-        self._guard = guard
         self._wake = wake
         self._restored = restoring
         self._holds = holds.Holds()
+        self.left = leaving.LeftLanes(whose, waiting=waiting, claims=claims)
         self._keys: dict[effective.OrganizationKey, set[ports.LaneKey]] = {}
         self._to_judge: set[ports.LaneKey] = set()
         # Held, and being shown as held; and those whose messages are given up, and why.
         self._told: set[ports.LaneKey] = set()
         self._failing: dict[ports.LaneKey, reasons.DeliveryReason] = {}
         destinations.on_turn(lambda _turned: self.note_turn())
-        # When something in the queue expires; unknown at first.
-        self._expiry_at = float("-inf")
+        self.expiry = expiring.Expiry(
+            waiting=waiting,
+            claims=claims,
+            time=time,
+            guard=guard,
+            restoring=restoring,
+            find=self._holds.find,
+            end=self._store_end,
+        )
 
     def held(self) -> dict[ports.LaneKey, standing.Held]:
         """Return the organizations whose messages are held, and why."""
@@ -110,7 +120,7 @@ class Keeper:
         """Note that recipients were queued."""
         for each in pending:
             self._claims.ring(ports.BacklogKey(lane=each.lane, category=each.category), each.due_at)
-            self._expiry_at = min(self._expiry_at, self._clock.monotonic_at(each.expires_at))
+            self.expiry.note(each.expires_at)
             self.know(each.lane)
 
     def know(self, key: ports.LaneKey) -> None:
@@ -135,6 +145,9 @@ class Keeper:
     def take_in(self, claimed: ports.Claimed) -> None:
         """Do what is to be done with a recipient that was claimed, as its organization stands now."""
         pending = claimed.pending
+        if not self.left.is_mine(pending.lane):
+            self._claims.return_claim(pending, pending.due_at)
+            return
         reason, hold = self._failing.get(pending.lane), self._holds.find(pending.lane)
         if reason is not None:
             self._store_end(pending, ends.failed(reason))
@@ -174,7 +187,11 @@ class Keeper:
         return self._restored.held or standing.judge(settings and self._destinations.in_use(settings), key)
 
     def judge(self, key: ports.LaneKey) -> None:
-        """Send an organization's messages to the destination that its settings name, or hold them."""
+        """Send an organization's messages to the destination that its settings name, hold them, or leave them."""
+        if not self.left.is_mine(key):
+            self._leave(key)
+            return
+        is_new = self.left.enter(key)
         judged = self.judgement(key)
         if isinstance(judged, standing.Held):
             self.hold(key, judged, recheck=False)
@@ -188,9 +205,16 @@ class Keeper:
         else:
             self._holds.release_for_trial(key)
         target = self._destinations.get(judged.settings)
+        if is_new and (since := self._destinations.taken_over_at(target.key)) is not None:
+            self._schedule.open(key).begin_full(since)
         there = self._settings.get(effective.HOST) if target.at.is_host_s else None
         self._schedule.unpark(key, target.key, rates=judged.rates(there))
         self._claims.reopen(key, anew=was_kept)
+
+    def judge_changed(self) -> None:
+        """Have those judged anew that are this sender's and were another's, or the other way round."""
+        for key in self.left.changed():
+            self.judge_soon(key)
 
     def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool, trial_at: float | None = None) -> None:
         """Hold an organization's messages.
@@ -256,8 +280,7 @@ class Keeper:
     def prune(self, now: float) -> None:
         """Forget organizations without messages."""
         for key in self._schedule.prune(now, keep=self._claims.has):
-            self._holds.release(key)
-            self._failing.pop(key, None)
+            self._leave(key)
             keys = self._keys.pop(lanes.organization_of(key), set()) - {key}
             if keys:
                 self._keys[lanes.organization_of(key)] = keys
@@ -265,7 +288,7 @@ class Keeper:
     def fail_namespace(self, namespace_uid: str) -> None:
         """Give up everything that is queued for a namespace that is gone."""
         for organization in list(self._schedule.organizations()):
-            if organization.key.namespace_uid == namespace_uid:
+            if organization.key.namespace_uid == namespace_uid and self.left.is_mine(organization.key):
                 self._fail_all(organization.key, reasons.DeliveryReason.NAMESPACE_DELETED)
         self._wake()
 
@@ -292,32 +315,6 @@ class Keeper:
         self._end_holds(key)
         self._wake()
 
-    def expire(self, now: float) -> None:
-        """End what reached its max age in memory."""
-        is_paused = self._expires_nothing()
-        for entry in self._schedule.expired(now):
-            left = (entry.pending.expires_at - self._clock.wall()).total_seconds()
-            if left > 0:
-                # The wall clock was set back since; nothing is older than it says.
-                self._schedule.watch_expiry(entry, at=now + left)
-            elif is_paused or entry.place is lanes.EntryPlace.ACTIVE:
-                self._schedule.watch_expiry(entry, at=now + _ACTIVE_RECHECK_SECONDS)
-            else:
-                self._finish(entry, ends.expired(entry.pending, self._holds.find(entry.pending.lane)))
-
-    def expiry_due(self, now: float) -> bool:
-        """Return whether something in the queue may have reached its max age."""
-        if now < self._expiry_at:
-            return False
-        if self._expires_nothing():
-            self._expiry_at = now + _ACTIVE_RECHECK_SECONDS
-            return False
-        return True
-
-    def _expires_nothing(self) -> bool:
-        """Return whether nothing expires now: the clock is in doubt (R14), or somebody has to look first."""
-        return self._guard.is_paused() or self._restored.held is not None
-
     def _tell_held_lanes(self, now: float) -> None:
         """Store for what waits in a held lane, and was not tried yet, that it is held, and why.
 
@@ -335,23 +332,6 @@ class Keeper:
 
         self._outcomes.store(ends.held_outcome(entry.pending, held, at), go_back)
         entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)
-
-    def end_expired(self, expired: Iterable[ports.Pending], next_at: dt.datetime | None) -> None:
-        """End what reached its max age in the queue.
-
-        Args:
-            next_at: When there is more of that; None for never.
-        """
-        for pending in expired:
-            self._store_end(pending, ends.expired(pending, self._holds.find(pending.lane)))
-        now = self._clock.monotonic()
-        # What is in memory ends by itself, and is there as long as it is attempted.
-        soonest = now if expired else now + _EXPIRY_RECHECK_SECONDS
-        self._expiry_at = float("inf") if next_at is None else max(self._clock.monotonic_at(next_at), soonest)
-
-    def next_event(self) -> float:
-        """Return when `expiry_due` is to be asked."""
-        return self._expiry_at
 
     def _tell(self, key: ports.LaneKey, now: float) -> None:
         """Have the messages of an organization that is held for long enough shown as held."""
@@ -376,6 +356,14 @@ class Keeper:
         self._holds.release(key)
         self._schedule.release(key)
         self._to_judge.add(key)
+
+    def _leave(self, key: ports.LaneKey) -> None:
+        self._failing.pop(key, None)
+        self._told.discard(key)
+        self._holds.release(key)
+        if self._schedule.organization(key) is not None:
+            self._schedule.park(key)
+        self.left.leave(key)
 
     def _fail_all(self, key: ports.LaneKey, reason: reasons.DeliveryReason) -> None:
         """Give up what is queued for an organization; what is in the queue alone as it is claimed."""

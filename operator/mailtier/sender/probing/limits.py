@@ -1,11 +1,14 @@
 """When the sender may begin its own next probe of a target, and whose budget that takes (R7)."""
 
+import datetime as dt
+from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.sender import settings_source
+from mailtier.sender import clock, settings_source
 from mailtier.sender.probing import budget, targets
 from mailtier.sender.scheduling import standing
+from mailtier.settings import effective
 
 AGAIN_SECONDS: Final = 5.0
 """Two probes of the host's endpoint with the same settings are at least so far apart, however many ask."""
@@ -17,11 +20,18 @@ class ProbeLimits:
     Args:
         settings: Effective settings.
         left: What each namespace has left.
+        owns: Whether this sender may connect to the server of settings.
     """
 
-    def __init__(self, settings: settings_source.KnownSettings, left: budget.ProbeBudget) -> None:
+    def __init__(
+        self,
+        settings: settings_source.KnownSettings,
+        left: budget.ProbeBudget,
+        owns: Callable[[effective.Effective], bool],
+    ) -> None:
         self._settings = settings
         self._budget = left
+        self._owns = owns
 
     def allowed_at(self, target: targets.Target, now: float) -> float:
         """Return when the sender may begin its own next probe."""
@@ -47,6 +57,22 @@ class ProbeLimits:
         """Return whether an endpoint is an organization's own."""
         usable = self.usable(target)
         return usable is not None and usable.endpoint.origin is vocabulary.Origin.ORG
+
+    def has_own_login(self, target: targets.Target) -> bool:
+        """Return whether credentials are an organization's own."""
+        usable = self.usable(target)
+        return usable is not None and usable.auth.origin is vocabulary.Origin.ORG
+
+    def next_at(self, target: targets.Target, time: clock.Clock) -> dt.datetime | None:
+        """Return when the namespace that alone is told may have its next probe; None where at once."""
+        now = time.monotonic()
+        allowed_at = self._budget.allowed_at(target.namespace, now) if target.namespace else now
+        return time.wall_at(allowed_at) if allowed_at > now else None
+
+    def is_mine(self, target: targets.Target) -> bool:
+        """Return whether this sender may connect to a target's server."""
+        usable = self.usable(target)
+        return usable is not None and self._owns(usable.settings)
 
     def usable(self, target: targets.Target) -> standing.Usable | None:
         """Return the settings of any user that still has the key."""

@@ -1,12 +1,12 @@
 """What probes found: the latest result by probe key, and what became of credentials in earlier processes (R12)."""
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 from mailtier.api import feed, reasons
-from mailtier.sender import ports
-from mailtier.sender.probing import probe
+from mailtier.sender import clock, ports
+from mailtier.sender.probing import probe, targets
 from mailtier.telemetry import logs
 
 _AGAIN_SECONDS: Final = 5.0
@@ -38,17 +38,32 @@ class ProbeMemory:
             try:
                 found = await self._queue.probes()
                 self._known = {known.key: known for known in found} | self._known
-                for known in found:
-                    if known.reason in probe.REFUSED or known.reason == reasons.VERIFIED.name:
-                        self._learned.setdefault(known.secret_version, []).append(known)
+                self._note_learned(found)
                 self.loaded = True
             except Exception:  # noqa: BLE001 - whatever it is may pass.
                 _log.exception("earlier probes could not be read; trying again")
                 await asyncio.sleep(_AGAIN_SECONDS)
 
+    async def learn(self) -> None:
+        """Read what other senders found meanwhile."""
+        found = await self._queue.probes()
+        for known in found:
+            mine = self._known.get(known.key)
+            if mine is None or mine.probed_at <= known.probed_at:
+                self._known[known.key] = known
+        self._learned = {}
+        self._note_learned(found)
+
     def find(self, key: str) -> feed.Probe | None:
         """Return the latest result for a probe key."""
         return self._known.get(key)
+
+    def first_at(self, key: str, version: str, time: clock.Clock) -> float:
+        """Return when settings are probed first: at once, unless an earlier process did so lately."""
+        known, now = self.find(key), time.monotonic()
+        if known is None or known.secret_version != version or known.reason != reasons.VERIFIED.name:
+            return now
+        return max(now, time.monotonic_at(known.probed_at) + targets.GOOD_SECONDS)
 
     def learned(self, version: str) -> Sequence[feed.Probe]:
         """Return the results of earlier processes that say that a version of a Secret was refused, or succeeded."""
@@ -68,6 +83,11 @@ class ProbeMemory:
     def forget(self, key: str) -> None:
         """Forget the result of settings that are gone."""
         self._known.pop(key, None)
+
+    def _note_learned(self, found: Iterable[feed.Probe]) -> None:
+        for known in found:
+            if known.reason in probe.REFUSED or known.reason == reasons.VERIFIED.name:
+                self._learned.setdefault(known.secret_version, []).append(known)
 
     def keep(self, keys: Container[str]) -> None:
         """Forget all results but those of some keys."""

@@ -7,9 +7,9 @@ namespace may have one, `budget` says (R7), and whose is next, `turns`.
 
 import asyncio
 import contextlib
-import datetime as dt
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 from mailtier.api import feed, reasons, timers, vocabulary
 from mailtier.mail import classify
@@ -28,13 +28,6 @@ _IDLE_SECONDS: Final = 60.0
 _log = logs.get_logger(__name__)
 
 
-class ListedSettings(settings_source.KnownSettings, Protocol):
-    """What the prober asks of the settings."""
-
-    def organizations(self) -> list[effective.Effective]:
-        """Return the effective settings of all organizations."""
-
-
 class Prober:
     """Probes the endpoints of all organizations, and on request.
 
@@ -45,17 +38,19 @@ class Prober:
         passwords: Credentials; shared with delivery.
         access: Access tokens; shared with delivery.
         time: Clocks and chance.
+        owns: Whether this sender may connect to the server of settings; of several another may.
     """
 
     def __init__(
         self,
         *,
         queue: ports.DeliveryQueue,
-        settings: ListedSettings,
+        settings: settings_source.ListedSettings,
         destinations: destinations.Destinations,
         passwords: credentials.CredentialStore,
         access: tokens.Tokens,
         time: clock.Clock,
+        owns: Callable[[effective.Effective], bool] = lambda _settings: True,
     ) -> None:
         self._memory = memory.ProbeMemory(queue)
         self._settings = settings
@@ -65,7 +60,7 @@ class Prober:
         self._clock = time
         self._targets = targets.Targets()
         self._budget = budget.ProbeBudget()
-        self._limits = limits.ProbeLimits(settings, self._budget)
+        self._limits = limits.ProbeLimits(settings, self._budget, owns)
         self._tidings = tidings.Tidings(self._memory, self._targets, destinations, time)
         self._accusations = accusations.Accusations()
         self._due = timers.Timers[str]()
@@ -82,6 +77,17 @@ class Prober:
             # Both delivery and probes wait for it; read twice, refused logins would count twice.
             if not self._memory.loaded:
                 await asyncio.gather(self._memory.load(), self._destinations.load())
+
+    async def learn(self) -> None:
+        """Learn what other senders found meanwhile; to be awaited before anything is delivered that was theirs."""
+        await self.load()
+        await asyncio.gather(self._memory.learn(), self._destinations.load())
+
+    def note_owned(self) -> None:
+        """Have those servers probed that are this sender's from now on, when it is time."""
+        for target in self._targets:
+            if self._limits.is_mine(target) and target.running is None and self._due.at(target.key) is None:
+                self._plan(target, self._memory.first_at(target.key, target.seen_version, self._clock))
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Look at an organization's settings again; the callback for whoever watches them."""
@@ -111,7 +117,7 @@ class Prober:
             target.failures = 0
             target.is_new = True
         if is_new:
-            at = self._first_at(key, version)
+            at = self._memory.first_at(key, version, self._clock)
         elif (is_changed and not self._is_known(target)) or (is_joining and target.editors):
             at = self._clock.monotonic()
         else:
@@ -170,7 +176,10 @@ class Prober:
         target = self._targets.of(organization)
         if target is None:
             raise targets.NotProbeableError(targets.why_not(self._settings.get(organization)))
-        if again and organization.namespace and not self._has_own_login(target):
+        if not self._limits.is_mine(target):
+            # It passes from one sender to another.
+            raise targets.StartingError
+        if again and organization.namespace and not self._limits.has_own_login(target):
             raise targets.NotProbeableError(targets.OF_THE_HOST)
         if target.running is not None and target.is_fresh and not target.told.reading and target.is_again >= again:
             return target.told
@@ -252,6 +261,8 @@ class Prober:
 
     def _may_begin(self, target: targets.Target, now: float) -> bool:
         """Return whether the sender may begin its own next probe; if not, plan it for later, and tell of a change."""
+        if not self._limits.is_mine(target):
+            return False
         allowed_at = self._limits.allowed_at(target, now)
         if allowed_at <= now:
             return True
@@ -305,7 +316,7 @@ class Prober:
 
     async def _look(self, target: targets.Target, told: trace.Trace, *, fresh: bool, again: bool) -> feed.Probe | None:
         usable = self._limits.usable(target)
-        if usable is None:
+        if usable is None or not self._limits.is_mine(target):
             told.problem = reasons.NOT_PROBED
             return None
         at = self._destinations.get(usable.settings)
@@ -344,7 +355,7 @@ class Prober:
                 result = told_by.as_probe(target.key, usable, result, at=result.probed_at)
             if target.is_new or fresh:
                 # Where the sender repeats itself it is no news, and would be a write of the status each time.
-                result = result.model_copy(update={"next_at": self._next_at(target)})
+                result = result.model_copy(update={"next_at": self._limits.next_at(target, self._clock)})
             # Before the last stage is told: whoever hears that it failed asks at once why.
             told.result, told.is_remembered = result, was_refused and result.stage is vocabulary.ProbeStage.AUTH
             phases.finish(result.stage)
@@ -362,28 +373,10 @@ class Prober:
                 self._background.spawn(self._tidings.tell_turn(target, usable.settings))
                 self._plan(target, self._clock.monotonic() + routing.TRIAL_SECONDS)
 
-    def _next_at(self, target: targets.Target) -> dt.datetime | None:
-        """Return when the namespace that alone is told may have its next probe; None where at once."""
-        now = self._clock.monotonic()
-        allowed_at = self._budget.allowed_at(target.namespace, now) if target.namespace else now
-        return self._clock.wall_at(allowed_at) if allowed_at > now else None
-
     def _is_known(self, target: targets.Target) -> bool:
         """Return whether somebody's probe found already what the version of the Secret that was told of comes to."""
         known = self._memory.find(target.key)
         return bool(target.seen_version) and known is not None and known.secret_version == target.seen_version
-
-    def _first_at(self, key: str, version: str) -> float:
-        """Return when settings are probed first: at once, unless an earlier process did so lately."""
-        known, now = self._memory.find(key), self._clock.monotonic()
-        if known is None or known.secret_version != version or known.reason != reasons.VERIFIED.name:
-            return now
-        return max(now, self._clock.monotonic_at(known.probed_at) + targets.GOOD_SECONDS)
-
-    def _has_own_login(self, target: targets.Target) -> bool:
-        """Return whether credentials are an organization's own."""
-        usable = self._limits.usable(target)
-        return usable is not None and usable.auth.origin is vocabulary.Origin.ORG
 
     def _plan(self, target: targets.Target, at: float) -> None:
         self._due.set(target.key, at)

@@ -3,16 +3,17 @@
 import contextlib
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from mailtier.kube import client
 from mailtier.sender import clock, settings_source
+from mailtier.sender.between import owning as owning_rows
 from mailtier.sender.delivering import answering, builder, delivery, showing, templates
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
 from mailtier.sender.roles import options, sides
 from mailtier.sender.secrets import credentials, secret_reader, tokens
-from mailtier.sender.smtp import destinations
+from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.sessions import opening
 from mailtier.sender.storage import upkeep
 from mailtier.serving import health
@@ -31,7 +32,11 @@ class DeliveryParts:
         ticking: Clocks and chance.
         on_reply: Tells the intake that something was answered.
         on_shown: Tells the intake that something was shown.
+        owning: What says whose mail is whose, where there may be other senders; None where there are none.
     """
+
+    FOR_ONE: Final = ("upkeep",)
+    """What one sender does for all."""
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class DeliveryParts:
         ticking: clock.Clock,
         on_reply: Callable[[], None],
         on_shown: Callable[[], None],
+        owning: owning_rows.OwningQueue | None,
     ) -> None:
         self._settings = settings
         passwords = credentials.CredentialStore(
@@ -58,7 +64,14 @@ class DeliveryParts:
             time=ticking,
             host=lambda: settings.get(effective.HOST),
             memory=queue,
+            sender="" if owning is None else str(owning.own_number()),
         )
+        self._estate: estate.Estate | None = None
+        whose: estate.Whose = estate.EverythingMine()
+        if owning is not None:
+            whose = self._estate = estate.Estate(
+                owning, settings=settings, in_use=in_use, learn=self._learn, time=ticking
+            )
         self._prober = prober.Prober(
             queue=queue,
             settings=settings,
@@ -66,6 +79,7 @@ class DeliveryParts:
             passwords=passwords,
             access=self._tokens,
             time=ticking,
+            owns=whose.owns,
         )
         self.deliverer = delivery.Deliverer(
             queue=queue,
@@ -76,11 +90,17 @@ class DeliveryParts:
             messages=builder.Builder(templates.Templates()),
             probes=self._prober,
             time=ticking,
+            whose=whose,
         )
+        if self._estate is not None:
+            settings.subscribe(self._estate.note_settings)
+            self._estate.leave_by(self.deliverer.left)
+            self._estate.listen(self.deliverer.note_owned)
+            self._estate.listen(self._prober.note_owned)
         settings.subscribe(self._prober.note_settings)
         settings.subscribe(self.deliverer.note_settings)
         self.answering = answering.Answering(
-            queue, deliverer=self.deliverer, probes=self._prober, time=ticking, on_reply=on_reply
+            queue, deliverer=self.deliverer, probes=self._prober, time=ticking, on_reply=on_reply, whose=whose
         )
         self._showing = showing.Showing(queue, look=self.deliverer.displays, on_shown=on_shown)
         # Of a database others know how full its disk is.
@@ -93,7 +113,8 @@ class DeliveryParts:
 
     def running(self) -> Mapping[str, Coroutine[Any, Any, object]]:
         """Return what runs."""
-        return {
+        owning = {} if self._estate is None else {"owning": self._once_synced(self._estate)}
+        return owning | {
             "prober": self._once_synced(self._prober),
             "delivery": self._once_synced(self.deliverer),
             "upkeep": self._upkeep.run(),
@@ -105,10 +126,13 @@ class DeliveryParts:
         """Return what it takes to be ready."""
         return {"settings": self._unsynced, "queue": self._unread}
 
-    async def _once_synced(self, part: delivery.Deliverer | prober.Prober) -> NoReturn:
+    async def _once_synced(self, part: delivery.Deliverer | prober.Prober | estate.Estate) -> NoReturn:
         """Run a part once the settings are known: before that every organization would look deleted."""
         await self._settings.wait_until_synced()
         await part.run()
+
+    async def _learn(self) -> None:
+        await self._prober.learn()
 
     def _unsynced(self) -> str | None:
         return None if self._settings.synced else "the effective settings have not been listed yet"

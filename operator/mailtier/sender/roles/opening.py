@@ -9,10 +9,11 @@ import contextlib
 import datetime as dt
 import functools
 import pathlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from mailtier.sender import ports
+from mailtier.sender.between import owning
 from mailtier.sender.queueing import crashes
 from mailtier.sender.roles import options, sides
 from mailtier.sender.storage.postgres import shared_queue
@@ -62,12 +63,15 @@ class OpenIntake:
 
 
 class OpenDelivery:
-    """Delivery's half, and whether this sender is the one that delivers.
+    """Delivery's half, and whether there may be others.
 
     Args:
         queue: What is asked.
         listen: Has somebody told the feed's cursor when it moves.
         shared: The queue, where others may have it open.
+
+    Attributes:
+        owning: What says whose mail is whose; None of an embedded queue, which has one sender.
     """
 
     def __init__(
@@ -79,24 +83,22 @@ class OpenDelivery:
     ) -> None:
         self.queue = queue
         self.listen = listen
+        self.owning: owning.OwningQueue | None = shared
         self._shared = shared
 
-    def delivers(self) -> bool:
-        """Return whether this sender delivers; of an embedded queue it is the only one."""
-        return self._shared is None or self._shared.delivers()
+    def beside_others(self, parts: Parts, *, for_one: Collection[str], ring: Ring) -> Parts:
+        """Return what runs where there may be other senders.
 
-    def once_delivering(self, parts: Parts, *, ring: Ring) -> Parts:
-        """Return delivery's parts, which begin when it is this sender's turn, and what ends it when that is over."""
+        Args:
+            parts: What runs in each, and ends when its lease is over.
+            for_one: Names of those that one sender does for all, which is the oldest.
+            ring: Takes what others queue.
+        """
         if self._shared is None:
             return parts
-        waiting = {name: _after(self._shared.turn(), part) for name, part in parts.items()}
-
-        def heard(pending: Iterable[ports.Pending]) -> None:
-            # Who only stands by looks at all of the queue when it is its turn.
-            if self.delivers():
-                ring(pending)
-
-        return {**waiting, "bell": self._shared.hear(heard), "lease": self._shared.lost()}
+        turn = self._shared.turn()
+        waiting = {name: _after(turn, part) if name in for_one else part for name, part in parts.items()}
+        return {**waiting, "bell": self._shared.hear(ring), "lease": self._shared.lost()}
 
 
 @contextlib.asynccontextmanager

@@ -210,6 +210,11 @@ class OrganizationLanes:
         waits = (self.parked, NO_WAIT if lane is None else lane.wait)
         return max((wait for wait in waits if wait.until > now), key=lambda wait: wait.until, default=None)
 
+    def begin_full(self, at: float) -> None:
+        """Have as much of its rates used up as may be at a time: another sender may have sent for it until then."""
+        self._meter.begin_full(at)
+        self._namespace_meter.begin_full(at)
+
     def set_rates(self, rates: Rates) -> None:
         """Set the rates; what was sent so far still counts, or whoever edits settings had a fresh minute each time."""
         self.limiter = _limiter(rates.organization, self._meter)

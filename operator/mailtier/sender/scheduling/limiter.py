@@ -21,10 +21,15 @@ class Meter:
     Limiters that share one count each other's messages, each at its own rate.
     """
 
-    __slots__ = ("next_at",)
+    __slots__ = ("full_at", "next_at")
 
     def __init__(self) -> None:
         self.next_at = float("-inf")
+        self.full_at: float | None = None
+
+    def begin_full(self, at: float) -> None:
+        """Count as many messages as may have been sent until a time: how many there were is not known."""
+        self.full_at = at if self.full_at is None else max(at, self.full_at)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,10 +87,12 @@ class RateLimiter:
 
     def allowed_at(self, now: float) -> float:
         """Return when the next message may go, in seconds of the clock of `now`; at most `now` if it may go now."""
+        self._fill()
         return max(now, self._meter.next_at - self._tolerance_seconds)
 
     def take(self, now: float) -> Charge:
         """Count a message that goes now, and return what it costs."""
+        self._fill()
         self._meter.next_at = max(now, self._meter.next_at) + self._interval_seconds
         return Charge(self._meter, self._interval_seconds, self._meter.next_at)
 
@@ -100,6 +107,12 @@ class RateLimiter:
             charge.meter.next_at += charge.left(now)
             return None
         return self.take(now)
+
+    def _fill(self) -> None:
+        """Have counted what is not known: at a time when a message may go, the meter stands so high at most."""
+        if (at := self._meter.full_at) is not None:
+            self._meter.full_at = None
+            self._meter.next_at = max(self._meter.next_at, at + self._tolerance_seconds + self._interval_seconds)
 
 
 class Buckets(Generic[_K]):

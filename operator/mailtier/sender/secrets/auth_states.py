@@ -81,6 +81,21 @@ class AuthStates:
         self._known[namespace].move_to_end(key)
         return state
 
+    def forget(self, host: str, *, scope: str) -> None:
+        """Forget what is known at a server, of one namespace or, with "", of all: another sender may learn more.
+
+        Args:
+            host: Its name.
+            scope: The namespace.
+        """
+        for namespace in [scope] if scope else list(self._known):
+            states = self._known.get(namespace, collections.OrderedDict())
+            for key in [key for key, state in states.items() if key[0] == host and not state.lock.locked()]:
+                del states[key]
+                self._count -= 1
+            if not states:
+                self._known.pop(namespace, None)
+
     def _forget_one(self) -> None:
         for namespace, states in sorted(self._known.items(), key=lambda item: len(item[1]), reverse=True):
             key = next((key for key, state in states.items() if not state.lock.locked()), None)

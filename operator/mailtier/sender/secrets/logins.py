@@ -24,7 +24,8 @@ SERVERS: Final = 64
 """R15: at so many servers a namespace may have been refused within that time; at others its logins wait."""
 
 _MEMORY: Final = "logins.refused/"
-"""A namespace's refusals are kept under this and its name: what one refusal costs is no concern of others."""
+"""A namespace's refusals at a server are kept under this and both names: what one costs is no concern of others, and no
+two senders write the same."""
 
 _NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 
@@ -79,16 +80,18 @@ class Logins:
         self._waiting: dict[str, list[Callable[[], None]]] = {}
 
     async def load(self) -> None:
-        """Remember what earlier processes were refused."""
+        """Remember what earlier processes, and other senders, were refused; again where that may be more by now."""
         kept: Mapping[str, str] = {}
         with _surviving("refused logins of earlier processes could not be read"):
             kept = await self._memory.recall_all(_MEMORY)
         for key, text in kept.items():
             with _surviving("refused logins of a namespace could not be read"):
-                at_servers = self._refused.setdefault(key.removeprefix(_MEMORY), {})
+                # Those of a version that kept all servers of a namespace together have no second name.
+                namespace, _, _ = key.removeprefix(_MEMORY).partition("/")
+                at_servers = self._refused.setdefault(namespace, {})
                 for server, times in json.loads(text).items():
-                    earlier = [dt.datetime.fromisoformat(at) for at in times]
-                    at_servers[server] = sorted(earlier + at_servers.get(server, []))
+                    earlier = {dt.datetime.fromisoformat(at) for at in times}
+                    at_servers[server] = sorted(earlier.union(at_servers.get(server, ())))
         self._refused = collections.OrderedDict(sorted(self._refused.items(), key=lambda each: _last(each[1])))
         await self._forget_old()
 
@@ -116,13 +119,16 @@ class Logins:
 
     async def note_refusal(self, place: LoginPlace) -> None:
         """Count a login that was refused."""
+        former = self._refused.get(place.namespace, {})
         at_servers = self._refused[place.namespace] = self._servers(place.namespace)
         at_servers[place.server] = [*at_servers.get(place.server, ()), self._clock.wall()]
         self._refused.move_to_end(place.namespace)
         share_metrics.count_refused_login()
-        kept = json.dumps({server: [at.isoformat() for at in times] for server, times in at_servers.items()})
+        kept = json.dumps({place.server: [at.isoformat() for at in at_servers[place.server]]})
         with _surviving("a refused login could not be kept"):
-            await self._memory.remember(_MEMORY + place.namespace, kept)
+            await self._memory.remember(_memory_key(place.namespace, place.server), kept)
+            for server in former.keys() - at_servers.keys():
+                await self._memory.forget(_memory_key(place.namespace, server))
         await self._forget_old()
 
     def begin(self, place: LoginPlace, *, at_once: int) -> shares.ShareSlot | None:
@@ -160,9 +166,11 @@ class Logins:
         """Keep nothing of namespaces without a refusal within the window."""
         oldest = self._clock.wall() - WINDOW
         while self._refused and _last(next(iter(self._refused.values()))) <= oldest:
-            namespace, _ = self._refused.popitem(last=False)
+            namespace, at_servers = self._refused.popitem(last=False)
             with _surviving("refused logins that are over could not be forgotten"):
                 await self._memory.forget(_MEMORY + namespace)
+                for server in at_servers:
+                    await self._memory.forget(_memory_key(namespace, server))
 
     def _servers(self, namespace: str) -> dict[str, list[dt.datetime]]:
         """Return the refusals of a namespace within the window, by server."""
@@ -174,6 +182,10 @@ class Logins:
     def _recent(self, place: LoginPlace) -> list[dt.datetime]:
         oldest = self._clock.wall() - WINDOW
         return [at for at in self._refused.get(place.namespace, {}).get(place.server, ()) if at > oldest]
+
+
+def _memory_key(namespace: str, server: str) -> str:
+    return f"{_MEMORY}{namespace}/{server}"
 
 
 def _last(at_servers: Mapping[str, list[dt.datetime]]) -> dt.datetime:

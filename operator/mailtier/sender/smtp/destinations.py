@@ -3,7 +3,7 @@
 import asyncio
 import collections
 import datetime as dt
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -18,6 +18,10 @@ from mailtier.settings import effective
 from mailtier.telemetry import metrics, route_metrics, throttle_metrics
 
 _OnKey = Callable[[destination_key.DestinationKey], None]
+
+_RATES_COUNT_SECONDS: Final = 120.0
+"""Longer than what was sent counts for any rate."""
+
 OnTurn = Callable[[AbstractSet[destination_key.DestinationKey]], None]
 
 
@@ -28,6 +32,7 @@ class Destinations:
         helo_name: The sender's own name for EHLO.
         host: Returns the host's own effective settings, or None.
         memory: What is kept for the next process.
+        sender: What this sender is called there, where there may be several; "" where there is one.
 
     Attributes:
         logins: Which were refused.
@@ -48,11 +53,14 @@ class Destinations:
         time: clock.Clock,
         host: Callable[[], effective.Effective | None],
         memory: logins.Memory,
+        sender: str = "",
     ) -> None:
         self.logins = logins.Logins(time, memory)
-        self._learned = endpoint_memory.EndpointMemory(memory, time)
+        self._learned = endpoint_memory.EndpointMemory(memory, time, of=sender)
         self._clock = time
         self._known: dict[destination_key.DestinationKey, destination.Destination] = {}
+        # The rooms that other senders had before, and until when at most.
+        self._taken_over: dict[str, float] = {}
         self._made = 0
         self._on_free: _OnKey = lambda _key: None
         self._on_move: _OnKey = lambda _key: None
@@ -72,12 +80,19 @@ class Destinations:
         )
 
     async def load(self) -> None:
-        """Remember what earlier processes learned of logins and of servers; before anything is delivered."""
+        """Remember what earlier processes, and other senders, learned of logins and of servers.
+
+        To be awaited before anything is delivered, and again before anything is that others delivered before.
+        """
         await asyncio.gather(self.logins.load(), self._learned.load())
 
-    async def keep(self) -> None:
-        """Keep for the next process what is learned of servers, where that is news."""
-        await self._learned.keep(self)
+    async def keep(self, *, is_last: bool = False) -> None:
+        """Keep for the next process what is learned of servers, where that is news.
+
+        Args:
+            is_last: Whether somebody else reads it next, so that it is not left to whoever is keeping it just now.
+        """
+        await self._learned.keep(self, is_last=is_last)
 
     def listen(self, on_free: _OnKey, on_move: _OnKey) -> None:
         """Have somebody told where a slot may be free, and where other limits hold from now on."""
@@ -113,9 +128,50 @@ class Destinations:
                 on_move=self._note_move,
             )
             self._learned.restore(found)
+            if (since := self.taken_over_at(key)) is not None:
+                found.at.begin_full(since)
         found.at.set_limits(limits)
         found.last_used = self._clock.monotonic()
         return found
+
+    def take_over(self, rooms: Mapping[str, bool]) -> None:
+        """Begin anew with rooms that are this sender's from now on.
+
+        Args:
+            rooms: Whether another sender may have had each, which may have used up its rates.
+        """
+        now = self._clock.monotonic()
+        self.forget(rooms)
+        self._taken_over = {room: at for room, at in self._taken_over.items() if now - at < _RATES_COUNT_SECONDS}
+        self._taken_over |= {room: now for room, had_owner in rooms.items() if had_owner}
+
+    def taken_over_at(self, key: destination_key.DestinationKey) -> float | None:
+        """Return until when another sender may have sent to a server; None where that counts for no rate any more."""
+        return self._taken_over.get(key.room)
+
+    def vacate(self, rooms: Collection[str], spawn: Callable[..., object]) -> set[str]:
+        """End sessions that are idle in some rooms; return those rooms in which nothing is held or awaited any more.
+
+        Args:
+            rooms: Nothing new begins there.
+            spawn: Runs a coroutine in the background.
+        """
+        needed = set()
+        for each in self:
+            if each.key.room in rooms:
+                each.close_idle(spawn, everything=True)
+                if each.is_in_use or each.connections:
+                    needed.add(each.key.room)
+        return set(rooms) - needed
+
+    def forget(self, rooms: Collection[str]) -> None:
+        """Forget what is known of rooms in which nothing is held: from now on others learn of them."""
+        for each in self:
+            if each.key.room in rooms and not each.is_in_use:
+                del self._known[each.key]
+                each.leave()
+                self._around.auth.forget(each.key.endpoint.host, scope=each.key.scope)
+        self._around.rooms.prune()
 
     def in_use(self, settings: effective.Effective) -> effective.Effective:
         """Return settings as they are used now: with the fallback in place of the first server while that is dead."""

@@ -1,6 +1,7 @@
 """Logins that were never seen to succeed: three refusals an hour, and one at a time (R12)."""
 
 import contextlib
+import json
 
 import pytest
 
@@ -83,16 +84,17 @@ def test_logins_under_way_count_among_the_servers(clock: sending.Clock) -> None:
         assert [stack.enter_context(known.trying(place)) for place in places].count(True) == logins.SERVERS
 
 
-async def test_a_refusal_is_kept_without_those_of_other_namespaces(clock: sending.Clock) -> None:
-    """What is written at a refusal is as long as its namespace's share, and is forgotten after an hour (R15)."""
+async def test_a_refusal_is_kept_by_itself(clock: sending.Clock) -> None:
+    """What is written at a refusal is of its server and namespace alone, and is forgotten after an hour (R15)."""
     memory = memories.Memory()
     known = logins.Logins(clock.as_clock(), memory)
     await known.note_refusal(_OTHER)
     kept = dict(memory.kept)
     for number in range(20):
         await known.note_refusal(logins.LoginPlace(namespace="team-a", server=f"{number}.example.com"))
-    assert len(memory.kept) == 2
+    assert len(memory.kept) == 21
     assert kept.items() < memory.kept.items()
+    assert len({len(text) for text in memory.kept.values()}) <= 3
     clock.skipped_seconds += 3700
     again = logins.Logins(clock.as_clock(), memory)
     await again.load()
@@ -100,6 +102,33 @@ async def test_a_refusal_is_kept_without_those_of_other_namespaces(clock: sendin
     await known.note_refusal(_OTHER)
     assert list(known._refused) == ["team-b"]
     assert len(memory.kept) == 1
+
+
+async def test_what_other_senders_were_refused_counts(clock: sending.Clock) -> None:
+    """Two that write to one memory lose nothing of each other's, and reading it again counts nothing twice (R12)."""
+    memory = memories.Memory()
+    one, other = logins.Logins(clock.as_clock(), memory), logins.Logins(clock.as_clock(), memory)
+    for _ in range(logins.REFUSALS):
+        await one.note_refusal(_HERE)
+    await other.note_refusal(_ELSEWHERE)
+    for _ in range(2):
+        await other.load()
+    assert other.held_until(_HERE) is not None
+    assert other.held_until(_ELSEWHERE) is None
+    again = logins.Logins(clock.as_clock(), memory)
+    await again.load()
+    assert again.held_until(_HERE) is not None
+
+
+async def test_refusals_that_a_version_before_kept_are_read(clock: sending.Clock) -> None:
+    """It kept those of all servers of a namespace together."""
+    memory = memories.Memory()
+    at = [clock.wall().isoformat() for _ in range(logins.REFUSALS)]
+    memory.kept[f"logins.refused/{_HERE.namespace}"] = json.dumps({_HERE.server: at})
+    known = logins.Logins(clock.as_clock(), memory)
+    await known.load()
+    assert known.held_until(_HERE) is not None
+    assert known.held_until(_ELSEWHERE) is None
 
 
 def test_one_login_of_a_namespace_at_a_time(clock: sending.Clock) -> None:

@@ -5,7 +5,7 @@ import collections
 import types
 import typing
 
-from kit import granting, sending, wait
+from kit import granting, sending, wait, written
 from mailtier.api import secret, vocabulary
 from mailtier.mail import classify, oauth
 from mailtier.sender.net import faults, tls
@@ -54,7 +54,7 @@ async def test_a_namespace_pays_for_its_requests() -> None:
     names = _Names()
     asking = tokens.Tokens(
         names=typing.cast("typing.Any", names),
-        contexts=tls.Contexts(sending.WrittenSettings()),
+        contexts=tls.Contexts(written.WrittenSettings()),
         time=sending.Clock().as_clock(),
         entropy=bytes,
     )

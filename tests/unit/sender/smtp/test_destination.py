@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from kit import memories, sending
+from kit import memories, sending, written
 from mailtier.api import vocabulary
 from mailtier.sender.net import faults, handshakes, resolver, tls
 from mailtier.sender.secrets import credentials
@@ -28,7 +28,7 @@ def _destinations(clock: sending.Clock) -> destinations.Destinations:
     made = destinations.Destinations(
         helo_name="sender.test",
         names=resolver.Resolver(),
-        opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
+        opener=opening.Opener(tls.Contexts(written.WrittenSettings())),
         time=clock.as_clock(),
         host=lambda: None,
         memory=memories.Memory(),

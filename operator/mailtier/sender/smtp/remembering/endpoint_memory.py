@@ -31,13 +31,14 @@ class EndpointMemory:
     Args:
         memory: Where it is kept.
         time: Clocks.
+        of: Which sender this is, where several keep what they learned; "" where one keeps all.
     """
 
-    def __init__(self, memory: logins.Memory, time: clock.Clock) -> None:
-        self._shelves = [_Shelf(kind, memory, time) for kind in kinds.ALL]
+    def __init__(self, memory: logins.Memory, time: clock.Clock, *, of: str = "") -> None:
+        self._shelves = [_Shelf(kind, memory, time, of=of) for kind in kinds.ALL]
 
     async def load(self) -> None:
-        """Read what earlier processes kept."""
+        """Read what earlier processes, and other senders, kept."""
         await asyncio.gather(*(shelf.load() for shelf in self._shelves))
 
     def restore(self, made: destination.Destination) -> None:
@@ -45,56 +46,87 @@ class EndpointMemory:
         for shelf in self._shelves:
             shelf.restore(made)
 
-    async def keep(self, known: Iterable[destination.Destination]) -> None:
-        """Keep what is known now, where that is news."""
+    async def keep(self, known: Iterable[destination.Destination], *, is_last: bool = False) -> None:
+        """Keep what is known now, where that is news; `is_last` also where it is being kept just now."""
         present = list(known)
         for shelf in self._shelves:
-            await shelf.keep(present)
+            await shelf.keep(present, is_last=is_last)
 
 
 class _Shelf:
     """What is kept of one kind, by a digest of the endpoint."""
 
-    def __init__(self, kind: kinds.Kind, memory: logins.Memory, time: clock.Clock) -> None:
+    def __init__(self, kind: kinds.Kind, memory: logins.Memory, time: clock.Clock, *, of: str) -> None:
         self._kind = kind
         self._memory = memory
         self._clock = time
+        self._key = f"{kind.kept_as}/{of}" if of else kind.kept_as
         self._earlier: dict[str, kinds.Value] = {}
+        # Of what others kept, by the digest: under which key.
+        self._of_others: dict[str, str] = {}
+        self._taken_over: list[tuple[str, str]] = []
         self._began_at = time.monotonic()
         self._last: str | None = None
-        self._is_keeping = False
+        self._keeping = asyncio.Lock()
 
     async def load(self) -> None:
         try:
-            self._last = await self._memory.recall(self._kind.kept_as)
-            now = self._clock.wall()
-            earlier = json.loads(self._last or "{}")
-            self._earlier = {digest: each for digest, each in earlier.items() if self._kind.counts(each, now)}
+            kept = dict(await self._memory.recall_all(f"{self._kind.kept_as}/"))
+            if (alone := await self._memory.recall(self._kind.kept_as)) is not None:
+                kept[self._kind.kept_as] = alone
+            self._last = kept.get(self._key)
+            for key, text in kept.items():
+                self._read(key, json.loads(text))
         except Exception as error:  # noqa: BLE001 - whatever it is, servers are asked again.
-            self._earlier = {}
             _log.warning(
                 "what was learned of servers could not be read", kind=self._kind.kept_as, error=type(error).__name__
             )
 
+    def _read(self, key: str, values: dict[str, kinds.Value]) -> None:
+        now = self._clock.wall()
+        for digest, value in values.items():
+            known = self._earlier.get(digest)
+            if self._kind.counts(value, now) and (
+                known is None or self._kind.weight(value) >= self._kind.weight(known)
+            ):
+                self._earlier[digest] = value
+                if key != self._key:
+                    self._of_others[digest] = key
+
     def restore(self, made: destination.Destination) -> None:
-        value = self._earlier.pop(_digest(made.key), None)
+        digest = _digest(made.key)
+        value = self._earlier.pop(digest, None)
         if value is not None and self._kind.counts(value, self._clock.wall()):
             self._kind.restore(made, value, self._clock)
+        if (key := self._of_others.pop(digest, None)) is not None:
+            self._taken_over.append((key, digest))
 
-    async def keep(self, known: Iterable[destination.Destination]) -> None:
-        kept = json.dumps(self._now(known))
-        if self._is_keeping or kept == (self._last or "{}"):
+    async def keep(self, known: Iterable[destination.Destination], *, is_last: bool) -> None:
+        if self._keeping.locked() and not is_last:
             return
-        self._is_keeping = True
-        try:
-            await self._memory.remember(self._kind.kept_as, kept)
-            self._last = kept
-        except Exception as error:  # noqa: BLE001 - mail goes on without it.
-            _log.warning(
-                "what is learned of servers could not be kept", kind=self._kind.kept_as, error=type(error).__name__
-            )
-        finally:
-            self._is_keeping = False
+        async with self._keeping:
+            kept = json.dumps(self._now(known))
+            try:
+                if kept != (self._last or "{}"):
+                    await self._memory.remember(self._key, kept)
+                    self._last = kept
+                while self._taken_over:
+                    await self._strike(*self._taken_over[-1])
+                    self._taken_over.pop()
+            except Exception as error:  # noqa: BLE001 - mail goes on without it.
+                _log.warning(
+                    "what is learned of servers could not be kept", kind=self._kind.kept_as, error=type(error).__name__
+                )
+
+    async def _strike(self, key: str, digest: str) -> None:
+        """Remove what another sender kept of a server that it does not have any more: it may be gone."""
+        values = json.loads(await self._memory.recall(key) or "{}")
+        if values.pop(digest, None) is None:
+            return
+        if values:
+            await self._memory.remember(key, json.dumps(values))
+        else:
+            await self._memory.forget(key)
 
     def _now(self, known: Iterable[destination.Destination]) -> dict[str, kinds.Value]:
         """Return what is to be kept: what weighs most first, where there is too much."""
@@ -110,7 +142,8 @@ class _Shelf:
             counts[key.party] += 1
             if counts[key.party] <= _MOST_PER_PARTY and len(kept) < _MOST:
                 kept[_digest(key)] = value
-        return self._earlier | kept
+        # What others keep is theirs to keep.
+        return {digest: each for digest, each in self._earlier.items() if digest not in self._of_others} | kept
 
 
 @functools.lru_cache(maxsize=_MOST)

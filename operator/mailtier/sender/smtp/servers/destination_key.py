@@ -2,10 +2,15 @@
 
 import dataclasses
 import datetime as dt
+from typing import Final
 
 from mailtier.api import overrides, vocabulary
 from mailtier.sender.smtp.servers import server_room
 from mailtier.settings import effective
+from mailtier.settings.providers import catalogue
+
+HOST_ROOM: Final = ""
+"""Both of the host's servers go by this name, which is the first of all: everybody else's has a slash."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,22 @@ class DestinationKey:
 
     def __hash__(self) -> int:
         return self._hash
+
+    @property
+    def scope(self) -> str:
+        """The namespace where a provider counts connections by account, "" where a server counts clients."""
+        provider = catalogue.find(self.endpoint.host)
+        is_by_account = self.is_trusted or (provider is not None and provider.binds_from.value)
+        return self.party if is_by_account else ""
+
+    @property
+    def room(self) -> str:
+        """The name of the server's room, as far as settings tell: whoever owns it alone connects there.
+
+        Whether another name leads to the same server only DNS tells, to each sender at another moment; who owns what
+        must not depend on that.
+        """
+        return HOST_ROOM if self.endpoint.is_host_s else f"{self.scope}/{self.endpoint.host}"
 
 
 def limits_of(delivery: effective.Delivery) -> DestinationLimits:

@@ -11,7 +11,6 @@ from mailtier.sender.scheduling import limiter
 from mailtier.sender.secrets import credentials, logins
 from mailtier.sender.smtp.servers import destination_key, relays, server_room, surroundings
 from mailtier.settings import effective, endpoints
-from mailtier.settings.providers import catalogue
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +107,11 @@ class Whereabouts:
         for seat in self.seats:
             self._allow(seat)
 
+    def begin_full(self, at: float) -> None:
+        """Have as much of its rates used up as may be at a time: another sender may have sent there until then."""
+        for seat in self.seats:
+            seat.meter.begin_full(at)
+
     def learn(self, connections: int) -> None:
         """Note how many connections its server was found to take, whatever the settings allow."""
         if connections != self._learned:
@@ -166,7 +170,7 @@ class Whereabouts:
             room = of_host
         else:
             room, addresses = self._around.rooms.addressed(
-                self._named(), addresses, scope=self._scope(), party=self.key.party
+                self._named(), addresses, scope=self.key.scope, party=self.key.party
             )
         self._move(room)
         return Spot(seat=self.seat, addresses=addresses, is_host_s=is_host_s)
@@ -235,15 +239,9 @@ class Whereabouts:
         """Return whose login a generation is, and where."""
         return logins.LoginPlace(namespace=generation.namespace, server=seat.room.label)
 
-    def _scope(self) -> str:
-        """Return the namespace where a provider counts connections by account, "" where a server counts clients."""
-        provider = catalogue.find(self.key.endpoint.host)
-        is_by_account = self.key.is_trusted or (provider is not None and provider.binds_from.value)
-        return self.key.party if is_by_account else ""
-
     def _named(self) -> server_room.ServerRoom:
         """Return where the connections of the endpoint are counted, as far as its name tells."""
-        return self._around.rooms.named(self._scope(), self.key.endpoint.host)
+        return self._around.rooms.named(self.key.scope, self.key.endpoint.host)
 
     def _move(self, room: server_room.ServerRoom) -> None:
         """Have further connections counted in a room."""

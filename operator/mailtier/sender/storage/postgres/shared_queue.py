@@ -94,7 +94,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
 
     def __init__(self, pool: connections.Connections, own: tenure.Tenure | None, rules: tenure.CrashRules) -> None:
         filed_rows.FilingTables.__init__(self, pool)
-        between_rows.BetweenTables.__init__(self, pool)
+        between_rows.BetweenTables.__init__(self, pool, shows_as=_NOBODY if own is None else own.number)
         owning.OwningTables.__init__(self, pool, own)
         self._keep_failed = rules.keep_failed
         self._now = rules.now

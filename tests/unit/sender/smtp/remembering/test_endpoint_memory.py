@@ -3,7 +3,7 @@
 import dataclasses
 import datetime as dt
 
-from kit import memories, sending
+from kit import memories, sending, written
 from mailtier.api import vocabulary
 from mailtier.mail import classify
 from mailtier.sender.net import breaker, resolver, tls
@@ -28,7 +28,7 @@ async def _process(clock: sending.Clock, memory: memories.Memory) -> destination
     made = destinations.Destinations(
         helo_name="sender.test",
         names=resolver.Resolver(),
-        opener=opening.Opener(tls.Contexts(sending.WrittenSettings())),
+        opener=opening.Opener(tls.Contexts(written.WrittenSettings())),
         time=clock.as_clock(),
         host=lambda: None,
         memory=memory,

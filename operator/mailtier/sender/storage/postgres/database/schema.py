@@ -196,6 +196,9 @@ _OWNERS: Final = """
     -- Which sender alone claims of it; NULL for nobody.
     ALTER TABLE mailtier.backlogs ADD COLUMN owner bigint REFERENCES mailtier.senders ON DELETE SET NULL;
     CREATE INDEX backlogs_by_owner ON mailtier.backlogs (owner) WHERE owner IS NOT NULL;
+
+    -- Who shows it; NULL for one that did not say so.
+    ALTER TABLE mailtier.displays ADD COLUMN sender bigint;
 """
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from mailtier.sender import ports
@@ -23,10 +23,20 @@ _UNTAKEN: Final = """
 # One row, held until the commit, so that numbers become visible in their order (`changes` says why).
 _ADVANCE: Final = "UPDATE mailtier.counters SET value = value + 1 WHERE name = 'display' RETURNING value"
 _CURRENT: Final = "SELECT value FROM mailtier.counters WHERE name = 'display'"
+# What is shown of an organization that passed on to another sender is that one's to change: nothing says less than it.
 _SHOW: Final = """
-    INSERT INTO mailtier.displays (namespace_uid, namespace, organization, body, change)
-    SELECT u.*, $5::bigint FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u
-    ON CONFLICT (namespace_uid, namespace, organization) DO UPDATE SET body = EXCLUDED.body, change = EXCLUDED.change
+    INSERT INTO mailtier.displays AS d (namespace_uid, namespace, organization, body, change, sender)
+    SELECT u.*, $5::bigint, $6::bigint FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u
+    ON CONFLICT (namespace_uid, namespace, organization)
+    DO UPDATE SET body = EXCLUDED.body, change = EXCLUDED.change, sender = EXCLUDED.sender
+        WHERE EXCLUDED.body IS NOT NULL OR d.sender = EXCLUDED.sender
+"""
+# One of the version before does not say what is its own: that is its own as long as it is there.
+_SHOW_NOTHING: Final = """
+    UPDATE mailtier.displays d SET body = NULL, change = $1
+    WHERE body IS NOT NULL AND NOT EXISTS (
+        SELECT FROM mailtier.senders s WHERE s.number = d.sender OR (d.sender IS NULL AND NOT s.shares)
+    )
 """
 
 
@@ -35,10 +45,12 @@ class BetweenTables:
 
     Args:
         pool: Connections.
+        shows_as: The number of the sender, by which it is known what it shows.
     """
 
-    def __init__(self, pool: connections.Connections) -> None:
+    def __init__(self, pool: connections.Connections, *, shows_as: int) -> None:
         self._pool = pool
+        self._shows_as = shows_as
         # In memory, so that the next delivery takes what this one leaves behind. Not the highest number alone: numbers
         # of several askers become visible in any order.
         self._taken: set[int] = set()
@@ -57,17 +69,17 @@ class BetweenTables:
         """Remove a request."""
         await self._pool.fetch("DELETE FROM mailtier.requests WHERE number = $1", number)
 
-    async def take_requests(self, *, now: dt.datetime) -> Sequence[requests.TakenRequest]:
-        """Return requests that nobody has taken; none where another sender delivers."""
-        if not self.delivers():
-            return ()
-        found = await self._pool.fetch(_UNTAKEN, values.to_micros(now))
-        fresh = [row for row in found if row[0] not in self._taken]
-        self._taken = {number for number, *_ in found}
-        return [
+    async def take_requests(
+        self, *, now: dt.datetime, is_mine: Callable[[requests.TakenRequest], bool] = requests.everything
+    ) -> Sequence[requests.TakenRequest]:
+        """Return requests that nobody has taken and are this sender's; see `requests.AnsweringQueue`."""
+        found = [
             requests.TakenRequest(number=number, kind=requests.RequestKind(kind), body=body)
-            for number, kind, body in fresh
+            for number, kind, body in await self._pool.fetch(_UNTAKEN, values.to_micros(now))
         ]
+        fresh = [each for each in found if each.number not in self._taken and is_mine(each)]
+        self._taken = {each.number for each in found if each.number in self._taken} | {each.number for each in fresh}
+        return fresh
 
     async def reply(self, number: int, body: str, *, is_final: bool) -> bool:
         """Store an answer to a request."""
@@ -82,21 +94,16 @@ class BetweenTables:
 
     async def show(self, texts: Mapping[ports.LaneKey, str | None]) -> None:
         """Show of organizations these texts instead of those before; None for nothing."""
-        if self.delivers() and texts:
-            await committing.step(self._pool, functools.partial(_show, texts=texts))
+        if texts:
+            await committing.step(self._pool, functools.partial(_show, texts=texts, sender=self._shows_as))
 
     async def show_nothing(self) -> None:
-        """Take back all that is shown; the one that delivers does."""
-        if self.delivers():
-            await committing.step(self._pool, _show_nothing)
+        """Take back what nobody shows who is there."""
+        await committing.step(self._pool, take_back)
 
     async def shown(self, after: int) -> displays.ShownTexts:
         """Return what changed after a cursor; 0 for everything."""
         return await self._pool.read(functools.partial(_shown, after=after))
-
-    def delivers(self) -> bool:
-        """Return whether this sender is the one that delivers."""
-        raise NotImplementedError
 
     async def _sweep_displays(self) -> None:
         """Remove what was taken back before the last sweep: of what came since the intakes may not have heard yet."""
@@ -132,7 +139,9 @@ async def _ask(session: connections.DatabaseSession, *, request: requests.NewReq
     )
 
 
-async def _show(session: connections.DatabaseSession, *, texts: Mapping[ports.LaneKey, str | None]) -> None:
+async def _show(
+    session: connections.DatabaseSession, *, texts: Mapping[ports.LaneKey, str | None], sender: int
+) -> None:
     change = await session.fetchval(_ADVANCE)
     lanes = list(texts)
     await session.execute(
@@ -142,12 +151,14 @@ async def _show(session: connections.DatabaseSession, *, texts: Mapping[ports.La
         [lane.organization for lane in lanes],
         list(texts.values()),
         change,
+        sender,
     )
 
 
-async def _show_nothing(session: connections.DatabaseSession) -> None:
+async def take_back(session: connections.DatabaseSession) -> None:
+    """Take back what senders show that are gone."""
     change = await session.fetchval(_ADVANCE)
-    await session.execute("UPDATE mailtier.displays SET body = NULL, change = $1 WHERE body IS NOT NULL", change)
+    await session.execute(_SHOW_NOTHING, change)
 
 
 async def _shown(session: connections.DatabaseSession, *, after: int) -> displays.ShownTexts:

@@ -40,6 +40,9 @@ _ACQUIRE_BACKLOGS: Final = """
         ORDER BY number FOR NO KEY UPDATE SKIP LOCKED
     )
 """
+_OWNED_LANES: Final = """
+    SELECT DISTINCT namespace_uid, namespace, organization FROM mailtier.backlogs WHERE owner = $1
+"""
 _GIVE_UP_BACKLOGS: Final = """
     UPDATE mailtier.backlogs SET owner = NULL WHERE owner = $1 AND (namespace_uid, namespace, organization) IN (
         SELECT * FROM unnest($2::text[], $3::text[], $4::text[])
@@ -96,6 +99,14 @@ class OwningTables:
         """Return the senders that have the queue open, this one among them, the oldest first."""
         rows = await self._pool.fetch(_PEERS, self._tenure.number)
         return [owning.Peer(number=number, name=name, shares=shares) for number, name, shares in rows]
+
+    async def owned_lanes(self) -> set[ports.LaneKey]:
+        """Return the organizations of which this sender owns a backlog."""
+        rows = await self._pool.fetch(_OWNED_LANES, self._tenure.number)
+        return {
+            ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization)
+            for uid, namespace, organization in rows
+        }
 
     async def acquire(self, rooms: Collection[str]) -> Mapping[str, bool]:
         """Own rooms that nobody owns; return those that this sender owns then, and whether somebody did before it."""
@@ -162,5 +173,6 @@ async def _give_up(
         [lane.organization for lane in lanes],
     )
     await session.execute(_GIVE_UP_BACKLOGS, number, *columns)
-    await session.execute(_GIVE_UP_ROOMS, number, rooms)
-    await session.execute(tenure.TELL)
+    if rooms:
+        await session.execute(_GIVE_UP_ROOMS, number, rooms)
+        await session.execute(tenure.TELL)

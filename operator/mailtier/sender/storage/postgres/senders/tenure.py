@@ -18,6 +18,7 @@ from mailtier.sender.queueing import crashes
 from mailtier.sender.storage import reporting, values
 from mailtier.sender.storage.postgres.database import committing, connections
 from mailtier.sender.storage.postgres.outcomes import settling
+from mailtier.sender.storage.postgres.senders import between_rows
 from mailtier.telemetry import logs
 
 LEASE: Final = dt.timedelta(seconds=15)
@@ -32,6 +33,11 @@ CHANNEL: Final = "mailtier_senders"
 TELL: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 """Tells all senders that one of them came, went, or owns something no longer."""
 
+# Nobody renews meanwhile: whoever stands still with it, or waits long for it, lets go well before a lease is over.
+_LOCK: Final = (
+    "SET LOCAL idle_in_transaction_session_timeout = 2000; SET LOCAL lock_timeout = 2000; "
+    "LOCK TABLE mailtier.senders IN SHARE ROW EXCLUSIVE MODE"
+)
 _ENTER: Final = """
     WITH added AS (
         INSERT INTO mailtier.senders (name, expires_at, shares)
@@ -124,7 +130,7 @@ class Tenure:
 
         async def enter(session: connections.DatabaseSession) -> int:
             # After one that is entering and cannot be seen yet: the one with the greater number knows of the other.
-            await session.execute("LOCK TABLE mailtier.senders IN SHARE ROW EXCLUSIVE MODE")
+            await session.execute(_LOCK)
             number = int(await session.fetchval(_ENTER, name, lease))
             await session.execute(TELL)
             return number
@@ -235,9 +241,6 @@ class Tenure:
 async def _retire(session: connections.DatabaseSession, gone: Sequence[Sequence[int]], rules: CrashRules) -> None:
     """Answer the notes of senders whose rows this transaction removed; what they owned nobody owns now."""
     numbers = [number for (number,) in gone]
-    if numbers:
-        await session.execute(_SET_FREE)
-        await session.execute(TELL)
     while numbers and (rows := await session.fetch(_NOTES, numbers, _AT_ONCE)):
         attempts: list[reporting.ReportedOutcome] = []
         for recipient, serial, snapshot, accepted, state, doubts, category, accepted_at, expires_at in rows:
@@ -261,3 +264,7 @@ async def _retire(session: connections.DatabaseSession, gone: Sequence[Sequence[
         await session.execute(
             "DELETE FROM mailtier.notes WHERE recipient = ANY ($1::bigint[])", [row[0] for row in rows]
         )
+    if numbers:
+        await session.execute(_SET_FREE)
+        await between_rows.take_back(session)
+        await session.execute(TELL)

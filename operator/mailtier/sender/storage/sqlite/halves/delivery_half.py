@@ -5,7 +5,7 @@ import contextlib
 import datetime as dt
 import functools
 import hashlib
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
@@ -200,12 +200,18 @@ class DeliveryHalf(half.Half):
         """Wipe what is kept of a notification that has ended."""
         await self._writer.submit(functools.partial(resending.drop, namespace_uid=namespace_uid, id_=notification_id))
 
-    async def take_requests(self, *, now: dt.datetime) -> Sequence[requests_port.TakenRequest]:
+    async def take_requests(
+        self,
+        *,
+        now: dt.datetime,
+        is_mine: Callable[[requests_port.TakenRequest], bool] = requests_port.everything,
+    ) -> Sequence[requests_port.TakenRequest]:
         """Return requests that nobody has taken; see `requests.AnsweringQueue`."""
         found = await self._readers.read(functools.partial(requests.untaken, after=self._taken, now=now))
         fresh = [each for each in found if each.number > self._taken]
         self._taken = max([self._taken, *(each.number for each in fresh)])
-        return fresh
+        # Nobody else could take it.
+        return [each for each in fresh if is_mine(each)]
 
     async def reply(self, number: int, body: str, *, is_final: bool) -> bool:
         """Store an answer to a request."""
