@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from kit import sending
+from kit import sending, written
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.delivering import plans
@@ -28,7 +28,7 @@ class _World:
     """Settings of one organization, its Secret, and the plans under test."""
 
     def __init__(self) -> None:
-        self.settings = sending.WrittenSettings()
+        self.settings = written.WrittenSettings()
         self.secrets = sending.Secrets()
         self.clock = sending.Clock()
         self.store = credentials.CredentialStore(self.secrets, self.clock.as_clock())
