@@ -142,6 +142,22 @@ async def test_payloads_are_limited(queue: ports.Queue) -> None:
     assert await _claim(queue, limit_bytes=600) == ([two], None)
 
 
+@pytest.mark.parametrize("count", [3, 12])
+async def test_payloads_of_each_demand_are_limited(queue: ports.Queue, count: int) -> None:
+    """Where several backlogs are claimed from at once, each has its own limit, and tells what it left."""
+    others = dataclasses.replace(_LANE, lane=_OTHER)
+    numbers: dict[ports.BacklogKey, list[int]] = {_LANE: [], others: []}
+    for backlog, numbered in numbers.items():
+        for _ in range(count):
+            _, (number,) = await queues.put(queue, lane=backlog.lane, text="x" * 300)
+            numbered.append(number)
+    claims = await queue.claim([_demand(backlog=others, limit_bytes=1_000), _demand(limit_bytes=10_000)])
+    assert [each.pending.recipient_number for each in claims.claimed] == [*numbers[others][:2], *numbers[_LANE]]
+    assert claims.next_due == {others: queues.START, _LANE: None}
+    claims = await queue.claim([_demand(backlog=others), _demand()])
+    assert [each.pending.recipient_number for each in claims.claimed] == numbers[others][2:]
+
+
 async def test_what_expired_is_claimed_whatever_it_waits_for(queue: ports.Queue) -> None:
     """By its max age, the oldest first, of all backlogs; not what is claimed, and it is told when there is more."""
     numbers = []

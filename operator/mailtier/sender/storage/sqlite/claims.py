@@ -1,6 +1,8 @@
 """Claiming: what is due of backlogs, read with all that its messages are built from."""
 
+import dataclasses
 import datetime as dt
+import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -9,8 +11,8 @@ from typing import Final
 
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.storage import claim_book, values
-from mailtier.sender.storage.sqlite import rows, suppressions
+from mailtier.sender.storage import values
+from mailtier.sender.storage.sqlite import known_rows, rows, suppressions
 
 _OF_STATE: Final = """
     SELECT * FROM (
@@ -29,8 +31,16 @@ _JOBS: Final = f"""
     CROSS JOIN payloads p ON p.notification = n.number
     LEFT JOIN snapshots s ON s.number = r.snapshot
     {suppressions.JOIN}
-    ORDER BY wanted.key
 """  # noqa: S608  # A part of a statement.
+# In the order in which they are wanted, as CROSS JOIN keeps it: to sort them, all would be read before the first.
+
+_WEIGHTS: Final = """
+    SELECT r.number, n.payload_bytes FROM json_each(?) AS wanted
+    CROSS JOIN recipients r ON r.number = wanted.value
+    CROSS JOIN notifications n ON n.number = r.notification
+"""
+_WEIGHED: Final = 8
+"""Recipients of a demand from which on it is looked first how many of them fit, and only those are read."""
 
 _EXPIRED: Final = """
     SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category, r.state, r.due_at, n.expires_at,
@@ -107,16 +117,51 @@ def claim(
     Args:
         claimed: Returns the recipients of a backlog that are claimed.
     """
-    found: list[ports.Claimed] = []
-    next_due: dict[ports.BacklogKey, dt.datetime | None] = {}
+    numbers = known_rows.backlogs_of(connection, {demand.backlog for demand in demands})
+    chosen: dict[int, _Choice] = {}
+    choices = []
     for demand in demands:
-        chosen, left = _choose(connection, demand, claimed(demand.backlog))
-        jobs = list(claim_book.within(_read(connection, chosen), demand.limit_bytes))
-        found += jobs
-        if len(jobs) < len(chosen):
-            left = (_read_due(connection, chosen[len(jobs)]), *left)
-        next_due[demand.backlog] = rows.from_micros(min(left)) if left else None
-    return ports.Claims(claimed=found, next_due=next_due)
+        found, left = _choose(connection, demand, numbers.get(demand.backlog), claimed(demand.backlog))
+        choices.append(_Choice(demand, found, left))
+        chosen |= dict.fromkeys(_fitting(connection, found, demand.limit_bytes), choices[-1])
+    # One read for all of them: of a thousand organizations each has a message or two.
+    for job in _read(connection, list(chosen)):
+        chosen[job.pending.recipient_number].offer(job)
+    next_due: dict[ports.BacklogKey, dt.datetime | None] = {}
+    for choice in choices:
+        left = choice.left
+        if len(choice.taken) < len(choice.found):
+            left = (_read_due(connection, choice.found[len(choice.taken)]), *left)
+        next_due[choice.demand.backlog] = rows.from_micros(min(left)) if left else None
+    return ports.Claims(claimed=[job for choice in choices for job in choice.taken], next_due=next_due)
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Choice:
+    """What was chosen for a demand.
+
+    Attributes:
+        found: Recipients, those first that are due first.
+        left: When what is left is due: the first, if any.
+        taken: Those that there is room for.
+        weight_bytes: Of their payloads.
+        is_full: Whether one did not fit.
+    """
+
+    demand: ports.Demand
+    found: Sequence[int]
+    left: Sequence[int]
+    taken: list[ports.Claimed] = dataclasses.field(default_factory=list)
+    weight_bytes: int = 0
+    is_full: bool = False
+
+    def offer(self, job: ports.Claimed) -> None:
+        """Take the next one, unless it or one before it is too much; the first is taken in any case."""
+        fits = not self.taken or self.weight_bytes + job.payload_bytes <= self.demand.limit_bytes
+        self.is_full = self.is_full or not fits
+        if not self.is_full:
+            self.taken.append(job)
+            self.weight_bytes += job.payload_bytes
 
 
 def claim_expired(
@@ -141,10 +186,13 @@ def claim_these(connection: sqlite3.Connection, *, recipients: Sequence[int]) ->
 
 
 def _choose(
-    connection: sqlite3.Connection, demand: ports.Demand, claimed: AbstractSet[int]
+    connection: sqlite3.Connection, demand: ports.Demand, number: int | None, claimed: AbstractSet[int]
 ) -> tuple[Sequence[int], Sequence[int]]:
-    """Return the recipients to claim, and the times at which what is left of them is due: the first, if any."""
-    number = _find(connection, demand.backlog)
+    """Return the recipients to claim, and the times at which what is left of them is due: the first, if any.
+
+    Args:
+        number: The backlog's; None where it has none.
+    """
     if number is None:
         return (), ()
     statement = " UNION ALL ".join(_OF_STATE.format(state=state.value) for state in sorted(demand.states))
@@ -160,6 +208,17 @@ def _choose(
             return chosen, (due_at,)
         chosen.append(recipient)
     return chosen, ()
+
+
+def _fitting(connection: sqlite3.Connection, found: Sequence[int], limit_bytes: int) -> Sequence[int]:
+    """Return the recipients for which there is room: the first in any case, and few unseen."""
+    if len(found) < _WEIGHED:
+        return found
+    weights = dict(connection.execute(_WEIGHTS, (json.dumps(list(found)),)).fetchall())
+    sums = itertools.accumulate(weights.get(number, 0) for number in found)
+    return [
+        number for place, (number, sum_) in enumerate(zip(found, sums, strict=True)) if not place or sum_ <= limit_bytes
+    ]
 
 
 def _read(connection: sqlite3.Connection, recipients: Sequence[int]) -> Iterator[ports.Claimed]:
