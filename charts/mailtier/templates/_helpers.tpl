@@ -105,3 +105,18 @@ readinessProbe:
 {{- if not .Values.sender.tls.secretName }}{{ $service = printf "%s.%s" $service .Values.service.clusterDomain }}{{ end -}}
 https://{{ $service }}{{ if ne (int .Values.service.port) 443 }}:{{ .Values.service.port }}{{ end }}
 {{- end }}
+
+{{/* Fails where values do not go together; the text says what to do. */}}
+{{- define "mailtier.requireTogether" -}}
+{{- with .Values.sender }}
+{{- if and (gt (int .replicas) 1) (not .postgres.dsnSecret.name) }}
+{{- fail "sender.replicas above 1 takes a queue that the senders share: a queue on a volume is one sender's; set sender.postgres.dsnSecret.name" }}
+{{- end }}
+{{- if and (gt (int .replicas) 1) (not .tls.secretName) }}
+{{- fail "sender.replicas above 1 takes one certificate for all: a sender makes one of its own, with an authority that clients of the others do not know; set sender.tls.secretName" }}
+{{- end }}
+{{- if not (or .persistence.enabled (and .postgres.dsnSecret.name .tls.secretName)) }}
+{{- fail "sender.persistence.enabled: false takes a queue in a database and a certificate in a Secret, as nothing else outlives the pod; set sender.postgres.dsnSecret.name and sender.tls.secretName" }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -10,6 +10,7 @@ from kit import helm, values_page
 
 Objects = list[dict[str, typing.Any]]
 _DIGEST = f"sha256:{'a1' * 32}"
+_DATABASE = {"dsnSecret": {"name": "queue"}}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class Option:
         path: The keys that lead to it, joined by dots.
         look: Returns what is compared with `seen`.
         beside: The values of its own group that it acts with alone.
+        above: Likewise, of the group that its own is in.
     """
 
     path: str
@@ -27,13 +29,14 @@ class Option:
     look: collections.abc.Callable[[Objects], object]
     seen: object
     beside: collections.abc.Mapping[str, object] = dataclasses.field(default_factory=dict)
+    above: collections.abc.Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def values(self) -> dict[str, typing.Any]:
         """Return the values with this one alone."""
         *groups, name = self.path.split(".")
         result: dict[str, typing.Any] = {name: self.value, **self.beside}
-        for key in reversed(groups):
-            result = {key: result}
+        for depth, key in enumerate(reversed(groups)):
+            result = {key: result, **({} if depth else self.above)}
         return result
 
 
@@ -225,6 +228,40 @@ OPTIONS = (
     ),
     Option(path="sender.keepFailed", value="24h", look=_argument("sender", "keep-failed"), seen=["24h"]),
     Option(path="sender.fullAt", value=0.5, look=_argument("sender", "full-at"), seen=["0.5"]),
+    Option(
+        path="sender.replicas",
+        value=3,
+        beside={"postgres": _DATABASE, "tls": {"secretName": "intake"}},
+        look=lambda found: _spec(found)["replicas"],
+        seen=3,
+    ),
+    Option(
+        path="sender.postgres.dsnSecret.name",
+        value="queue",
+        look=lambda found: (
+            _argument("sender", "queue-dsn-file")(found),
+            _argument("sender", "sender-name")(found),
+            [volume["secret"]["secretName"] for volume in _pod(found)["volumes"] if volume["name"] == "queue-dsn"],
+        ),
+        seen=(["/etc/mailtier/queue/dsn"], ["$(POD_NAME)"], ["queue"]),
+    ),
+    Option(
+        path="sender.postgres.dsnSecret.key",
+        value="uri",
+        beside={"name": "queue"},
+        look=_argument("sender", "queue-dsn-file"),
+        seen=["/etc/mailtier/queue/uri"],
+    ),
+    Option(
+        path="sender.persistence.enabled",
+        value=False,
+        above={"postgres": _DATABASE, "tls": {"secretName": "intake"}},
+        look=lambda found: (
+            "volumeClaimTemplates" in _spec(found),
+            [volume for volume in _pod(found)["volumes"] if volume["name"] == "queue"],
+        ),
+        seen=(False, [{"name": "queue", "emptyDir": {"sizeLimit": "16Mi"}}]),
+    ),
     Option(
         path="sender.tls.secretName",
         value="intake",

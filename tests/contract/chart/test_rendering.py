@@ -78,7 +78,18 @@ def test_crds_are_the_models() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"sender": {"heloName": "mail.example.com", "tls": {"secretName": "intake"}}}], ids=["plain", "all"]
+    "values",
+    [
+        {},
+        {
+            "sender": {
+                "heloName": "mail.example.com",
+                "tls": {"secretName": "intake"},
+                "postgres": {"dsnSecret": {"name": "queue"}},
+            }
+        },
+    ],
+    ids=["plain", "all"],
 )
 def test_programs_know_their_arguments(values: dict[str, typing.Any]) -> None:
     """Every argument in the pod is an option of the program, with a value that it accepts."""
@@ -178,6 +189,37 @@ def test_slip_is_refused_with_its_place(values: dict[str, typing.Any], said: str
     """A value that nobody reads, or that cannot be right, fails the installation with a line that names it."""
     with pytest.raises(helm.HelmError, match=re.escape(said)):
         helm.template(values)
+
+
+_DATABASE = {"postgres": {"dsnSecret": {"name": "queue"}}}
+_CERTIFICATE = {"tls": {"secretName": "intake"}}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"replicas": 2}, "takes a queue that the senders share: a queue on a volume is one sender's"),
+        ({"replicas": 2, **_CERTIFICATE}, "set sender.postgres.dsnSecret.name"),
+        ({"replicas": 2, **_DATABASE}, "takes one certificate for all"),
+        ({"persistence": {"enabled": False}, **_CERTIFICATE}, "takes a queue in a database"),
+        ({"persistence": {"enabled": False}, **_DATABASE}, "and a certificate in a Secret"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_values_that_do_not_go_together_are_refused(values: dict[str, typing.Any], said: str) -> None:
+    """Several senders on volumes of their own, or nothing that outlives the pod: a sentence says what is missing."""
+    with pytest.raises(helm.HelmError, match=re.escape(said)):
+        helm.template({"sender": values})
+
+
+def test_senders_of_a_database_know_its_address_from_a_file_alone() -> None:
+    """It holds a password: no argument and no variable has it, and the operator is not given it (R1)."""
+    pod = _only(helm.objects({"sender": {"replicas": 2, **_DATABASE, **_CERTIFICATE}}), "StatefulSet")["spec"]
+    operator, sender = pod["template"]["spec"]["containers"]
+    mount = {"name": "queue-dsn", "mountPath": "/etc/mailtier/queue", "readOnly": True}
+    assert mount in sender["volumeMounts"]
+    assert mount not in operator["volumeMounts"]
+    assert sender["env"] == [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
 
 
 def test_values_of_a_parent_chart_are_permitted() -> None:
