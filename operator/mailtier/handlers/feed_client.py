@@ -22,7 +22,8 @@ Answer = Annotated[feed.Taken | feed.Refused, pydantic.Field(discriminator="kind
 _ANSWER: Final[pydantic.TypeAdapter[feed.Taken | feed.Refused]] = pydantic.TypeAdapter(Answer)
 _WAIT_SECONDS: Final = 25
 _PAUSE_SECONDS: Final = 1.0
-_OFFER_SECONDS: Final = 15.0
+_OFFER_SECONDS: Final = 30.0
+"""More than the sender takes before it says that its queue does not answer."""
 _WELL: Final = frozenset({200, 204})
 
 

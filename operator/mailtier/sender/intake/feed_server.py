@@ -5,6 +5,8 @@ It also tells which namespaces are gone, of those that the sender has something 
 Whoever can open the socket is trusted: it lies in a folder that the pod's containers share, with mode 0600.
 """
 
+import asyncio
+import contextlib
 import datetime as dt
 import os
 import pathlib
@@ -24,6 +26,7 @@ _MAXIMUM_BODY_BYTES: Final = 2 * 1024 * 1024
 """An Offer holds at most 256 KiB of text, which JSON can blow up sixfold by escaping."""
 _LONGEST_WAIT: Final = dt.timedelta(seconds=60)
 _SHUTDOWN_SECONDS: Final = 1.0
+_FIND_SECONDS: Final = 2.0
 _UMASK: Final = 0o177
 _STARTING: Final = "the sender has not read the settings yet; the notification is offered again"
 _UNANSWERED: Final = "the sender's queue did not answer in time; the notification is offered again"
@@ -63,7 +66,7 @@ class FeedServer:
 
     async def open(self, folder: pathlib.Path) -> None:
         """Listen on the socket in a folder; one that an earlier process left is replaced."""
-        application = web.Application(client_max_size=_MAXIMUM_BODY_BYTES)
+        application = web.Application(client_max_size=_MAXIMUM_BODY_BYTES, middlewares=[_away_as_unavailable])
         application.router.add_put(feed.OBJECTS_PATH, self._offer)
         application.router.add_get(feed.FEED_PATH, self._feed)
         application.router.add_get(feed.NAMESPACES_PATH, self._list_namespaces)
@@ -97,13 +100,21 @@ class FeedServer:
         found = await self._take(offered, settings)
         if isinstance(found, feed.Refused):
             # What was taken stays taken, whatever became of the settings since.
-            record = await self._queue.find_object(lane, name=offered.name, spec_hash=offered.spec_hash)
+            record = await self._find_soon(lane, offered)
             return found if record is None else _taken(offered, record)
         record = await self._queue.find(lane, found.id)
         if record is None:
             # Two namespaces' worth of luck: purged between the two statements. The next offer stores it anew.
             return feed.Refused(reason=str(reasons.STORAGE_FULL), message="it was just removed", retry=True)
         return _taken(offered, record)
+
+    async def _find_soon(self, lane: ports.LaneKey, offered: feed.Offer) -> ports.Record | None:
+        """Return the record of an object; None where there is none, or the queue does not say so at once."""
+        # The operator waits for no more than this beside what taking it may have taken.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIND_SECONDS):
+                return await self._queue.find_object(lane, name=offered.name, spec_hash=offered.spec_hash)
+        return None
 
     async def _take(self, offered: feed.Offer, settings: effective.Effective | None) -> ports.Enqueued | feed.Refused:
         if offered.spec.category == vocabulary.Category.PASSWORD_RECOVERY:
@@ -127,7 +138,10 @@ class FeedServer:
             # The input is left out: the text of a notification is nobody's business (R1).
             problems = error.errors(include_url=False, include_input=False, include_context=False)
             return web.json_response({"errors": [f"{entry['loc']}: {entry['msg']}" for entry in problems]}, status=422)
-        answer = await self.offer(offered)
+        try:
+            answer = await self.offer(offered)
+        except ports.StorageAwayError:
+            answer = feed.Refused(reason=str(reasons.SENDER_UNAVAILABLE), message=_UNANSWERED, retry=True)
         return web.Response(text=answer.model_dump_json(), content_type="application/json")
 
     async def _feed(self, request: web.Request) -> web.Response:
@@ -152,6 +166,17 @@ class FeedServer:
         except (asking.DeliveryAwayError, requests.TooManyRequestsError, ports.StorageFullError) as error:
             return web.json_response({"errors": [str(error)]}, status=503)
         return web.Response(status=204)
+
+
+@web.middleware
+async def _away_as_unavailable(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Tell the operator, which asks again, that the queue does not answer."""
+    try:
+        return await handler(request)
+    except ports.StorageAwayError as error:
+        return web.json_response({"errors": [str(error)]}, status=503)
 
 
 def _refused(error: taking.NotTaken) -> feed.Refused:

@@ -278,7 +278,7 @@ class Taking:
             found = await self._queue.enqueue_all([(entry.added, entry.quota) for entry in entries])
         except ports.StorageFullError as error:
             found = [error for _ in entries]
-        except ports.StorageBrokenError:
+        except (ports.StorageBrokenError, ports.StorageAwayError):
             found = [UnansweredError() for _ in entries]
         except Exception:
             # Of several each is stored by itself then (`gathering`), and counts when that is over.

@@ -113,6 +113,7 @@ def _batch() -> dict[str, Any]:
         problems.TOO_MANY_REFUSED,
         problems.BROKEN,
         problems.UNAVAILABLE,
+        problems.QUEUE_AWAY,
     )
     return {
         "operationId": "createNotifications",
@@ -129,7 +130,13 @@ def _batch() -> dict[str, Any]:
 
 
 def _get() -> dict[str, Any]:
-    kinds = (problems.NOT_AUTHENTICATED, problems.NOT_ALLOWED, problems.NOT_FOUND, problems.UNAVAILABLE)
+    kinds = (
+        problems.NOT_AUTHENTICATED,
+        problems.NOT_ALLOWED,
+        problems.NOT_FOUND,
+        problems.UNAVAILABLE,
+        problems.QUEUE_AWAY,
+    )
     return {
         "operationId": "getNotification",
         "summary": "See where a notification's recipients stand.",
@@ -153,6 +160,7 @@ def _probe(operation: str, summary: str) -> dict[str, Any]:
         problems.PROBED_LATELY,
         problems.TOO_MANY_PROBES,
         problems.UNAVAILABLE,
+        problems.QUEUE_AWAY,
     )
     return {
         "operationId": operation,

@@ -194,6 +194,14 @@ UNAVAILABLE: Final = ProblemKind(
     " so many bodies arrive slowly that there is no room for another; `detail` says which."
     " Send the request again after `Retry-After`, with the same idempotency key.",
 )
+QUEUE_AWAY: Final = ProblemKind(
+    slug="queue-away",
+    status=503,
+    title="The sender's queue does not answer",
+    meaning="Its database is away, as while another server takes over, or its volume is slow. What was acknowledged is"
+    " safe. A notification that is answered so may be stored, or not: send it again after `Retry-After`, with the same"
+    " idempotency key. If it lasts, the platform team looks at the database.",
+)
 FULL: Final = ProblemKind(
     slug="storage-full",
     status=507,

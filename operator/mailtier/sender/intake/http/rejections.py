@@ -57,7 +57,7 @@ def problem_of(
             )
         case taking.UnansweredError():
             return _later(
-                problems.UNAVAILABLE,
+                problems.QUEUE_AWAY,
                 "the queue did not answer in time, so that nobody knows whether the notification was stored; send it"
                 " again with the same idempotency key",
                 _AGAIN_SECONDS,

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 import mailtier
 from mailtier.api import notification
+from mailtier.sender import ports
 from mailtier.sender.intake.http import (
     batching,
     bodies,
@@ -32,6 +33,7 @@ from mailtier.sender.net import handshakes
 from mailtier.serving import connection, listener, protocol
 from mailtier.telemetry import intake_metrics, logs
 
+_AGAIN_SECONDS: Final = 2
 _LINGER_SECONDS: Final = 2.0
 # A commit takes milliseconds; a body has its own limit.
 _SHUTDOWN_SECONDS: Final = 10.0
@@ -232,6 +234,15 @@ async def _problems_as_json(request: web.Request, handler: Handler) -> web.Strea
         answer = problem.response()
     except web.HTTPException as error:
         answer = _problem_of(error).response()
+    except ports.StorageAwayError as error:
+        # Of its text nothing is told: it names the database's errors.
+        _log.warning("a request could not be answered", route=_route(request), error=str(error))
+        answer = problems.HttpProblem(
+            problems.QUEUE_AWAY,
+            "the queue does not answer at present; send the request again, a notification with the same idempotency"
+            " key",
+            headers={"Retry-After": str(_AGAIN_SECONDS)},
+        ).response()
     except (ConnectionError, asyncio.CancelledError):
         raise
     except Exception as error:  # noqa: BLE001  # Whatever it is, the caller learns that it is our fault.

@@ -41,6 +41,6 @@ async def test_what_was_done_before_it_was_broken_off_is_logged() -> None:
     line = types.SimpleNamespace(reading=contextlib.nullcontext)
     with structlog.testing.capture_logs() as lines, pytest.raises(problems.HttpProblem) as caught:
         await people.drop(_Question({entrance.CONNECTION: line}))  # type: ignore[arg-type]
-    assert caught.value.kind is problems.UNAVAILABLE
+    assert caught.value.kind is problems.QUEUE_AWAY
     (told,) = lines
     assert (told["caller"], told["namespace"], told["ids"], told["left"]) == ("somebody", "team-a", ["first"], 2)

@@ -14,6 +14,7 @@ _ALWAYS: Final = (
     problems.TOO_MANY_REFUSED,
     problems.BROKEN,
     problems.UNAVAILABLE,
+    problems.QUEUE_AWAY,
 )
 
 

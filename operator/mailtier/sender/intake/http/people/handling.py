@@ -142,7 +142,7 @@ class People:
                             results.append(await _result(id_, act(namespace, id_)))
         except TimeoutError:
             raise problems.HttpProblem(
-                problems.UNAVAILABLE,
+                problems.QUEUE_AWAY,
                 "the queue did not answer in time, so that nobody knows what of it was done; look at the list, and"
                 " send the request again",
                 headers={"Retry-After": str(_AGAIN_SECONDS)},
