@@ -74,6 +74,8 @@ async def test_a_namespace_that_waits_alone_says_why(sender: sending.Sender, ser
 
     await wait.until_async(why, within_seconds=5, why="the hold says why")
     await _until_counted("pause", "ServerUnavailable")
+    (stands,) = await sender.until(of, alert, _S.HELD)
+    assert (stands.reason, "421 4.7.0" in stands.message) == ("ServerUnavailable", True)
     server.script.clear()
     before = len(sender.delivery)
     recovery = await sender.notify(of, category=_C.PASSWORD_RECOVERY)

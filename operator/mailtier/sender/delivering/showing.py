@@ -1,14 +1,15 @@
 """What the intake tells of delivery, written where it changes: holds, and rates that are waited for."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Final, NoReturn, TypeAlias
 
 from mailtier.api import vocabulary
+from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.between import displays
 from mailtier.sender.delivering import ends
-from mailtier.sender.scheduling import lane_display, lanes, schedule, standing
+from mailtier.sender.scheduling import holds, lane_display, lanes, schedule, standing
 from mailtier.sender.smtp import destination
 from mailtier.telemetry import logs
 
@@ -63,11 +64,19 @@ def look(
 
 
 def untold(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneEntry, standing.Held]]:
-    """Yield what waits in a held lane and was not tried, so that nothing stored says why it waits; and why it does."""
-    for lane in waiting.held_lanes(now):
-        for entry in lane.ready:
-            if entry.place is lanes.EntryPlace.READY and entry.pending.state is vocabulary.RecipientState.QUEUED:
-                yield entry, ends.held(lane.wait)
+    """Yield what waits untried in a held lane or a pause, so that nothing stored says why it does; and why."""
+    for organization in waiting.organizations():
+        waits: list[tuple[Iterable[lanes.LaneEntry], lanes.Wait]] = [
+            (lane.ready, lane.wait) for lane in organization.held(now)
+        ]
+        # A rate lets something go all the while: each message would be stored twice for nothing.
+        is_rate = organization.parked.reason in {None, reasons.DeliveryReason.RATE_LIMITED}
+        if not is_rate and organization.parked.until >= now + holds.TOLD_AFTER_SECONDS:
+            waits.append((organization.entries.values(), organization.parked))
+        for entries, wait in waits:
+            for entry in entries:
+                if entry.place is lanes.EntryPlace.READY and entry.pending.state is vocabulary.RecipientState.QUEUED:
+                    yield entry, ends.held(wait)
 
 
 def _held_lanes(organization: lanes.OrganizationLanes, now: float) -> dict[vocabulary.Category, standing.Held]:
