@@ -9,6 +9,7 @@ from typing import Final
 from mailtier.api import vocabulary
 
 _C: Final = vocabulary.Category
+_LONGEST_PAUSE: Final = dt.timedelta(minutes=5)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,11 @@ class RetryPolicy:
     maximal_backoff: dt.timedelta
     max_age: dt.timedelta
     in_doubt_delays: tuple[dt.timedelta, ...]
+
+    @property
+    def longest_wait(self) -> dt.timedelta:
+        """The longest that anything waits for, a pause of its server included."""
+        return max(self.maximal_backoff, *self.in_doubt_delays, dt.timedelta()) + _LONGEST_PAUSE
 
 
 # Where late is worse than twice. Two resends cover a restart of the server (minutes) and a failover (a quarter

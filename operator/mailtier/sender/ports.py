@@ -164,6 +164,8 @@ class Demand:
 
     Attributes:
         due_by: Aware UTC time; what is due later stays. None: whatever its time.
+        due_from: Aware UTC time from which on everything is wanted all the same: nothing waits for so long, so that the
+            clock was set back since. None for none.
         states: Those in which recipients are wanted.
         limit: Recipients at most.
         limit_bytes: Of their payloads together; one is claimed however large it is.
@@ -174,6 +176,7 @@ class Demand:
     states: AbstractSet[vocabulary.RecipientState]
     limit: int
     limit_bytes: int
+    due_from: dt.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

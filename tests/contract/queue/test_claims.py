@@ -45,6 +45,15 @@ async def test_what_is_due_is_claimed_in_its_order(queue: ports.Queue) -> None:
     assert await _claim(queue, due_by=None) == ([numbers[3], numbers[5]], None)
 
 
+async def test_what_no_wait_explains_is_due(queue: ports.Queue) -> None:
+    """A clock that was set back keeps nothing for longer than anything waits (R14)."""
+    numbers = {}
+    for minutes in (-1, 20, 180):
+        _, (numbers[minutes],) = await queues.put(queue, accepted_at=queues.START + minutes * _MINUTE)
+    assert await _claim(queue, due_from=queues.START + 30 * _MINUTE) == ([numbers[-1]], queues.START + 20 * _MINUTE)
+    assert await _claim(queue, due_from=queues.START + 15 * _MINUTE) == ([numbers[20], numbers[180]], None)
+
+
 async def test_what_is_claimed_has_all_that_an_attempt_needs(queue: ports.Queue) -> None:
     """State, times and attempts stand beside what the message is built from, as they are stored."""
     _, (recipient_number,) = await queues.put(queue, text="Hello")

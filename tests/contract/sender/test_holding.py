@@ -2,6 +2,7 @@
 
 import asyncio
 import collections.abc
+import dataclasses
 import datetime as dt
 
 from kit import sending, smtpd, wait
@@ -141,6 +142,22 @@ async def test_what_is_in_doubt_does_not_expire(sender: sending.Sender, serve: S
     sender.skip(3601)
     stands = await sender.until(of, sent, _S.FAILED)
     assert [each.reason for each in stands] == ["InDoubt"]
+
+
+async def test_a_wall_clock_that_is_set_back_keeps_nothing(sender: sending.Sender, serve: Serve) -> None:
+    """What was queued or put off by the former time goes within the longest wait of its category (R14)."""
+    server = await serve()
+    server.script.on("RCPT", "451 4.3.0 Later", times=1)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    put_off = await sender.notify(of, category=vocabulary.Category.PASSWORD_RECOVERY)
+    await sender.until(of, put_off, _S.DEFERRED)
+    sender.settings.put(dataclasses.replace(of, state=effective.State.SUSPENDED))
+    queued = await sender.notify(of, max_age=dt.timedelta(days=1))
+    sender.clock.jumped = -dt.timedelta(hours=3)
+    sender.settings.put(of)
+    sender.skip(61)
+    await sender.until(of, queued, _S.ACCEPTED)
+    await sender.until(of, put_off, _S.ACCEPTED)
 
 
 async def test_a_wall_clock_that_jumps_expires_nothing(sender: sending.Sender, serve: Serve) -> None:

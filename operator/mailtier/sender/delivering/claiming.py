@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from mailtier.api import vocabulary
+from mailtier.api import patience, vocabulary
 from mailtier.mail import states
 from mailtier.sender import clock, ports
 from mailtier.sender.scheduling import backlogs, lanes, schedule
@@ -64,7 +64,7 @@ class Claimer:
 
     def ring(self, key: ports.BacklogKey, due_at: dt.datetime) -> None:
         """Note that something is in the queue."""
-        self._backlogs.ring(key, self._clock.monotonic_at(due_at))
+        self._backlogs.ring(key, self._at(key.category, due_at))
 
     def reopen(self, lane: ports.LaneKey, *, anew: bool) -> None:
         """Let an organization's backlogs have their turns; anew where something else is wanted of them than before."""
@@ -82,7 +82,7 @@ class Claimer:
         """Read which backlogs there are, forget others, and return the organizations of those that there are."""
         since = {backlog: backlog.rung for backlog in self._backlogs}
         found = await self._queue.backlogs()
-        known = {key: self._clock.monotonic_at(due_at) for key, due_at in found.items()}
+        known = {key: self._at(key.category, due_at) for key, due_at in found.items()}
         self._backlogs.correct(known, since=since)
         return list(dict.fromkeys(key.lane for key in found))
 
@@ -117,6 +117,7 @@ class Claimer:
             ports.Demand(
                 backlog=order.turn.backlog.key,
                 due_by=order.wanted.due_by,
+                due_from=self._clock.wall() + patience.POLICIES[order.turn.backlog.key.category].longest_wait,
                 states=order.wanted.states,
                 limit=order.wanted.limit or self._backlogs.room(order.turn),
                 limit_bytes=order.turn.room_bytes,
@@ -151,7 +152,7 @@ class Claimer:
         # By one look at the clocks: what is due at the same moment keeps its order.
         entry = self._schedule.offer(
             claimed,
-            due_at=pending.due_at.timestamp() - self._behind_seconds,
+            due_at=self._explained(pending.category, pending.due_at.timestamp() - self._behind_seconds),
             expires_at=pending.expires_at.timestamp() - self._behind_seconds,
         )
         if entry is not None:
@@ -195,8 +196,17 @@ class Claimer:
         due_at, at = next_due[order.turn.backlog.key], None
         if due_at is not None:
             # Where whatever there is was wanted, what is left is wanted now.
-            at = self._clock.monotonic() if order.wanted.due_by is None else self._clock.monotonic_at(due_at)
+            now, category = self._clock.monotonic(), order.turn.backlog.key.category
+            at = now if order.wanted.due_by is None else self._at(category, due_at)
         self._backlogs.answered(order.turn, at, is_whole=order.wanted.is_whole)
+
+    def _at(self, category: vocabulary.Category, due_at: dt.datetime) -> float:
+        """Return when something is due, on the monotonic clock; what no wait explains is due now."""
+        return self._explained(category, self._clock.monotonic_at(due_at))
+
+    def _explained(self, category: vocabulary.Category, at: float) -> float:
+        now = self._clock.monotonic()
+        return at if at - now < patience.POLICIES[category].longest_wait.total_seconds() else now
 
     def _leave(self, entry: lanes.LaneEntry) -> None:
         self._backlogs.leave(entry.backlog, self._weight(entry), now=self._clock.monotonic())

@@ -149,10 +149,11 @@ async def claim_these(
 
 def _choose(demand: ports.Demand, due: Sequence[tuple[int, int]]) -> tuple[Sequence[tuple[int, int]], int | None]:
     """Return the recipients to claim, and when the first of what is left is due; None if nothing is."""
-    latest = None if demand.due_by is None else values.to_micros(demand.due_by)
+    latest = float("inf") if demand.due_by is None else values.to_micros(demand.due_by)
+    due_from = float("inf") if demand.due_from is None else values.to_micros(demand.due_from)
     chosen: list[tuple[int, int]] = []
     for number, due_at in due:
-        if len(chosen) == demand.limit or (latest is not None and due_at > latest):
+        if len(chosen) == demand.limit or latest < due_at < due_from:
             return chosen, due_at
         chosen.append((number, due_at))
     return chosen, None

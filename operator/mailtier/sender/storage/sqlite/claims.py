@@ -196,7 +196,8 @@ def _choose(
     if number is None:
         return (), ()
     statement = " UNION ALL ".join(_OF_STATE.format(state=state.value) for state in sorted(demand.states))
-    due_by = None if demand.due_by is None else rows.to_micros(demand.due_by)
+    due_by = float("inf") if demand.due_by is None else rows.to_micros(demand.due_by)
+    due_from = float("inf") if demand.due_from is None else rows.to_micros(demand.due_from)
     chosen: list[int] = []
     # One more than could be chosen tells what is left.
     arguments = {"backlog": number, "limit": demand.limit + len(claimed) + 1}
@@ -204,7 +205,7 @@ def _choose(
     for due_at, recipient in found:
         if recipient in claimed:
             continue
-        if len(chosen) == demand.limit or (due_by is not None and due_at > due_by):
+        if len(chosen) == demand.limit or due_by < due_at < due_from:
             return chosen, (due_at,)
         chosen.append(recipient)
     return chosen, ()
