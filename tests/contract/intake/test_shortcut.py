@@ -10,7 +10,7 @@ import re
 import ssl
 import typing
 
-from kit import certs, queues, sending, ways_in
+from kit import certs, queues, ways_in, written
 from mailtier.kube import reviews
 from mailtier.sender.intake import far_delivery
 from mailtier.sender.intake.http import certificates, problems, server, service
@@ -99,7 +99,7 @@ def _certified(folder: pathlib.Path) -> certs.Authority:
 @contextlib.asynccontextmanager
 async def _intake(folder: pathlib.Path, *, remembers: bool) -> collections.abc.AsyncIterator[_Intake]:
     authority = _certified(folder)
-    settings = sending.WrittenSettings()
+    settings = written.WrittenSettings()
     settings.put(ways_in.settings())
     gate = _Gate(remembers=remembers)
     async with contextlib.AsyncExitStack() as stack:

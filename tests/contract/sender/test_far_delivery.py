@@ -6,10 +6,11 @@ import datetime as dt
 
 import pytest
 
-from kit import between, logins, sending, smtpd, wait
+from kit import between, logins, sending, smtpd, spares, wait
 from mailtier.api import vocabulary
 from mailtier.sender.between import requests
 from mailtier.sender.intake import asking
+from mailtier.sender.intake.http import probing
 from mailtier.sender.probing import budget, targets, trace
 from mailtier.sender.scheduling import standing
 from mailtier.settings import effective
@@ -40,6 +41,28 @@ async def test_a_probe_is_followed_from_the_other_side(sender: sending.Sender, l
             return await sender.queue.reply_to(1) is None
 
         await wait.until_async(is_withdrawn, within_seconds=5, why="the request is removed")
+
+
+async def test_each_of_two_servers_is_probed_by_itself(sender: sending.Sender, serve: Serve) -> None:
+    """Whichever takes the mail, and each line says of which it speaks."""
+    await sender.prober.load()
+    first, fallback = await serve(), await serve()
+    first.script.on(smtpd.GREETING, "421 4.3.2 Closed")
+    of = sender.settings.put(
+        spares.with_fallback(sending.settings("team-a", sending.endpoint(first)), sending.endpoint(fallback))
+    )
+    there = of.at_fallback()
+    assert there is not None
+    async with between.joined(sender) as far:
+        found = []
+        for settings in (of, there):
+            told = await far.demand(settings, again=False)
+            await _followed(told)
+            line = probing.ProbeReader(settings).result(told)
+            found.append((line["ok"], line["server"], line.get("fallback")))
+        at, spare = (f"127.0.0.1:{server.port}" for server in (first, fallback))
+        assert found == [(False, at, spare), (True, spare, None)]
+        assert "server" not in probing.ProbeReader(sending.settings("team-b", sending.endpoint(first))).result(told)
 
 
 async def test_why_there_is_no_probe_is_told_as_it_is(sender: sending.Sender, login: logins.Login) -> None:

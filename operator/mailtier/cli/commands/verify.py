@@ -35,6 +35,8 @@ def command(
     With --again it is sent once more, for an account that was mended at the server. A refusal counts: a namespace has
     three an hour at a server. What waits for that login goes on as soon as it succeeds.
 
+    Where there is a fallback (smtp.fallback), it is probed after the first server, and both have to be well.
+
     A namespace has three probes at once, then one a minute: the next is waited for if that fits into --timeout.
     """
     if bool(organization) == host:
@@ -67,8 +69,13 @@ async def _verify(
             # Once there is something to be told of it.
             title.clear()
 
+    def turn(fallback: str) -> None:
+        title.append(f"fallback {fallback}\n")
+
     async with reach.open_intake(choice, asked) as opened:
-        report = await probing.follow(opened, asked, seconds=seconds, again=again, show=show, wait=terminal.note_wait)
+        report = await probing.follow(
+            opened, asked, seconds=seconds, again=again, show=show, wait=terminal.note_wait, turn=turn
+        )
     if not in_text:
         printing.write([f"{probing.as_json(name, report)}\n"])
     return report

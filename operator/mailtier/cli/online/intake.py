@@ -90,20 +90,22 @@ class IntakeClient:
         await self._entered.close()
 
     async def probe(
-        self, organization: target.OrganizationName | None, *, again: bool = False
+        self, organization: target.OrganizationName | None, *, again: bool = False, at_fallback: bool = False
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Probe an organization's endpoint, or the host's own; yield what comes, line by line.
 
         Args:
             organization: Whose; None for the host.
             again: Whether a login that was refused is to be tried once more.
+            at_fallback: Whether the fallback is to be probed in place of the first server.
 
         Raises:
             RefusedError: There is no probe.
             UnreachableError: The intake cannot be asked, or the end of the probe was lost.
         """
         path = "/v1/host/probes" if organization is None else f"{_base(organization)}/probes"
-        path += "?again=true" if again else ""
+        query = [*(["again=true"] if again else []), *(["server=fallback"] if at_fallback else [])]
+        path += f"?{'&'.join(query)}" if query else ""
         async with self._request("POST", path) as answer:
             with _transport(self._address):
                 while line := await _line(answer.content):

@@ -22,15 +22,18 @@ class ProbeReport:
     Attributes:
         stages: One line each.
         result: The last line; None until it came.
+        fallback: What that of the second server told; None where there is none.
     """
 
     stages: list[_Json] = dataclasses.field(default_factory=list)
     result: _Json | None = None
+    fallback: "ProbeReport | None" = None
 
     @property
     def ok(self) -> bool:
-        """Whether all went well."""
-        return self.result is not None and self.result.get("ok") is True
+        """Whether all went well, at both servers where there are two."""
+        is_well = self.result is not None and self.result.get("ok") is True
+        return is_well and (self.fallback is None or self.fallback.ok)
 
 
 async def follow(
@@ -40,9 +43,10 @@ async def follow(
     seconds: float,
     show: Callable[[_Json], None],
     wait: Callable[[str, float], None],
+    turn: Callable[[str], None] = lambda _address: None,
     again: bool = False,
 ) -> ProbeReport:
-    """Return what a fresh probe told; wait for leave to begin it if that fits into the time.
+    """Return what a fresh probe told, of both servers where there are two; wait for leave to begin it if that fits.
 
     Args:
         asked: The intake.
@@ -50,27 +54,36 @@ async def follow(
         seconds: How long it may take.
         show: Gets each line as it comes.
         wait: Told why nothing happens yet, and for how many seconds.
+        turn: Told the fallback's address before it is probed.
         again: Whether a login that was refused is to be tried once more.
 
     Raises:
         CommandError: There was no probe, or no end of it in time.
     """
     deadline = asyncio.get_running_loop().time() + seconds
+
+    async def probe(*, at_fallback: bool) -> ProbeReport:
+        while True:
+            try:
+                return await _once(asked, organization, show, again=again, at_fallback=at_fallback)
+            except intake.RefusedError as error:
+                pause = error.retry_after_seconds
+                if pause is None:
+                    raise
+                if asyncio.get_running_loop().time() + pause >= deadline:
+                    raise failures.CommandError(
+                        f"{error}; wait for it with a longer --timeout", status=failures.Status.TIMED_OUT
+                    ) from error
+                wait(str(error), pause)
+                await asyncio.sleep(pause)
+
     try:
         async with asyncio.timeout_at(deadline):
-            while True:
-                try:
-                    return await _once(asked, organization, show, again=again)
-                except intake.RefusedError as error:
-                    pause = error.retry_after_seconds
-                    if pause is None:
-                        raise
-                    if asyncio.get_running_loop().time() + pause >= deadline:
-                        raise failures.CommandError(
-                            f"{error}; wait for it with a longer --timeout", status=failures.Status.TIMED_OUT
-                        ) from error
-                    wait(str(error), pause)
-                    await asyncio.sleep(pause)
+            report = await probe(at_fallback=False)
+            if report.result is not None and (fallback := report.result.get("fallback")):
+                turn(terminal.plain(str(fallback)))
+                report.fallback = await probe(at_fallback=True)
+            return report
     except TimeoutError as error:
         raise failures.CommandError(
             f"no result within {seconds:g} s; the probe goes on, and the condition Verified will say what it found",
@@ -84,9 +97,10 @@ async def _once(
     show: Callable[[_Json], None],
     *,
     again: bool,
+    at_fallback: bool,
 ) -> ProbeReport:
     report = ProbeReport()
-    async with contextlib.aclosing(asked.probe(organization, again=again)) as lines:
+    async with contextlib.aclosing(asked.probe(organization, again=again, at_fallback=at_fallback)) as lines:
         async for line in lines:
             show(line)
             if "stage" in line:
@@ -142,4 +156,7 @@ def _beside(told: _Json) -> Iterator[str]:
 
 def as_json(name: str, report: ProbeReport) -> str:
     """Return a probe as a document for programs."""
-    return json.dumps({"name": name, "stages": report.stages, "result": report.result}, indent=2, ensure_ascii=False)
+    document: _Json = {"name": name, "stages": report.stages, "result": report.result}
+    if report.fallback is not None:
+        document["fallback"] = {"stages": report.fallback.stages, "result": report.fallback.result}
+    return json.dumps(document, indent=2, ensure_ascii=False)

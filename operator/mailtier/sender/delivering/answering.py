@@ -118,8 +118,11 @@ class Answering:
         await self._reply(request, "{}", is_final=False)
 
     async def _probe(self, request: requests.TakenRequest, asked: Mapping[str, Any]) -> None:
+        # An intake of the version before asks for the first server alone.
+        which = effective.FallbackKey if asked.get("fallback") else effective.OrganizationKey
+        key = which(namespace=asked["namespace"], name=asked["organization"])
         try:
-            told = self._probes.demand(_organization(asked), again=asked["again"])
+            told = self._probes.demand(key, again=asked["again"])
         except (targets.StartingError, targets.NotProbeableError, budget.TooSoonError) as error:
             await self._reply(request, telling.encode_refusal(error), is_final=True)
             return

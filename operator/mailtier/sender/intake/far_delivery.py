@@ -109,7 +109,12 @@ class FarDelivery:
             StartingError, NotProbeableError, TooSoonError: As `prober.Prober.demand`.
         """
         organization = settings.organization
-        document = {"namespace": organization.namespace, "organization": organization.name, "again": again}
+        document = {
+            "namespace": organization.namespace,
+            "organization": organization.name,
+            "again": again,
+            "fallback": isinstance(organization, effective.FallbackKey),
+        }
         uid = settings.namespace_uid if organization.namespace else ""
         began: asyncio.Future[trace.Trace] = asyncio.get_running_loop().create_future()
         following = self._following.spawn(self._follow(uid, document, began))

@@ -38,7 +38,7 @@ class Sender:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer a request."""
-        self.requests.append((request.path, dict(request.headers)))
+        self.requests.append((request.path_qs, dict(request.headers)))
         await request.read()
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return await answer(request)
@@ -233,6 +233,29 @@ async def test_a_probe_waits_for_leave_if_that_fits_into_the_time(reached: Reach
         await probing.follow(client, None, seconds=5, show=shown.append, wait=wait)
     assert late.value.status == failures.Status.TIMED_OUT
     assert sender.requests[-1][0] == "/v1/host/probes"
+
+
+async def test_both_of_two_servers_are_probed(reached: Reached) -> None:
+    """The fallback after the first, under its own address; all is well only where both are, and programs read both."""
+    sender, client = reached
+    first = {"reason": "Verified", "ok": True, "message": "Fine.", "server": "a:587", "fallback": "b:587"}
+    second = {"reason": "ConnectionFailed", "ok": False, "message": "Nobody.", "server": "b:587"}
+    sender.answers = [lines({"stage": "dns", "ok": True}, first), lines({"stage": "dns", "ok": True}, second)]
+    turns: list[str] = []
+    report = await probing.follow(
+        client,
+        _ACME,
+        seconds=20,
+        show=lambda _line: None,
+        wait=lambda _why, _seconds: None,
+        turn=turns.append,
+        again=True,
+    )
+    paths = [path for path, _ in sender.requests]
+    assert [path.partition("?")[2] for path in paths] == ["again=true", "again=true&server=fallback"]
+    assert (turns, report.ok) == (["b:587"], False)
+    document = json.loads(probing.as_json("acme", report))
+    assert (document["result"]["server"], document["fallback"]["result"]["ok"]) == ("a:587", False)
 
 
 async def test_a_probe_without_an_end_is_a_time_out(reached: Reached) -> None:

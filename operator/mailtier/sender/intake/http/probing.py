@@ -21,6 +21,8 @@ from mailtier.telemetry import logs
 MEDIA_TYPE: Final = "application/x-ndjson"
 AGAIN: Final = "again"
 """The parameter by which a login that was refused is tried once more."""
+SERVER: Final = "server"
+"""The parameter by which the fallback is probed in place of the first server."""
 _LONGEST_SECONDS: Final = 150.0
 """R10: thirty seconds to AUTH, sixty for the sender address, and time to wait for a connection."""
 
@@ -56,7 +58,7 @@ class Probing:
         return await self._probe(request, settings, caller=caller.username)
 
     async def _probe(self, request: web.Request, settings: effective.Effective, *, caller: str) -> web.StreamResponse:
-        again = _is_again(request.query)
+        again, settings = _is_again(request.query), _chosen(request.query, settings)
         with self._answers.take(settings.organization.namespace):
             return await self._follow(request, settings, caller=caller, again=again)
 
@@ -106,6 +108,7 @@ class ProbeReader:
         is_host = not settings.organization.namespace
         self._owns = is_host or _is_own(settings.endpoint)
         self._owns_credentials = is_host or _is_own(settings.auth)
+        self._servers = _servers(settings)
 
     def step(self, step: trace.Step, told: trace.Trace) -> dict[str, Any]:
         """Return the line of a stage; where it failed, what the result says of it."""
@@ -115,7 +118,10 @@ class ProbeReader:
         return {"stage": step.stage.value, "ok": step.ok, "message": message}
 
     def result(self, told: trace.Trace) -> dict[str, Any]:
-        """Return the last line."""
+        """Return the last line; where there are two servers, it says which one it speaks of."""
+        return self._result(told) | self._servers
+
+    def _result(self, told: trace.Trace) -> dict[str, Any]:
         found = told.result
         if found is None:
             reason = told.problem or reasons.PROBE_PENDING
@@ -164,6 +170,31 @@ def _is_again(query: Mapping[str, str]) -> bool:
             return False
         case _:
             raise problems.HttpProblem(problems.MALFORMED, f"the parameter {AGAIN} is true or false")
+
+
+def _chosen(query: Mapping[str, str], settings: effective.Effective) -> effective.Effective:
+    """Return settings with the server that is to be probed.
+
+    Raises:
+        HttpProblem: The parameter is neither `first` nor `fallback`, or there is no fallback.
+    """
+    match query.get(SERVER, "first"):
+        case "first":
+            return settings
+        case "fallback":
+            there = settings.at_fallback()
+            if there is None:
+                raise problems.HttpProblem(problems.NOT_PROBEABLE, "the settings name no fallback")
+            return there
+        case _:
+            raise problems.HttpProblem(problems.MALFORMED, f"the parameter {SERVER} is first or fallback")
+
+
+def _servers(settings: effective.Effective) -> dict[str, str]:
+    """Return which server is probed, and which other one there is, where there are two."""
+    if settings.fallback is not None:
+        return {"server": str(settings.endpoint), "fallback": str(settings.fallback.endpoint)}
+    return {"server": str(settings.endpoint)} if isinstance(settings.organization, effective.FallbackKey) else {}
 
 
 def _is_own(part: effective.Endpoint | effective.Auth | None) -> bool:
