@@ -65,3 +65,16 @@ def test_a_sealed_queue_s_tables_are_brought_up_to_date_for_a_move_alone(databas
     assert sealing.read(database) == seal
     with pytest.raises(sealing.SealedError):
         migrations.migrate(database, _of(2))
+
+
+def test_a_program_that_does_not_know_a_state_does_not_run(database: sqlite3.Connection) -> None:
+    """Those from before addresses were suppressed, who could not read `suppressed`, refuse what later ones left."""
+    knows = next(
+        number
+        for number, migration in enumerate(migrations.MIGRATIONS)
+        if any("TABLE suppressions" in statement for statement in migration.statements)
+    )
+    migrations.migrate(database)
+    for former in (knows, knows - 1):
+        with pytest.raises(migrations.NewerSchemaError, match="run the newer version again"):
+            migrations.migrate(database, migrations.MIGRATIONS[:former])
