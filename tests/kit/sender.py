@@ -17,7 +17,7 @@ from kit import cluster as cluster_kit
 from kit import ports, processes, wait
 from mailtier.api import feed
 
-_START_SECONDS = 60
+_START_SECONDS = 120
 _ACCOUNT = "mailtier"
 
 
