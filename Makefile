@@ -12,7 +12,7 @@ SYNCED := $(VENV)/.synced
 OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-shares binaries venv clean
+.PHONY: help demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-senders bench-shares binaries venv clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-sender: $(SYNCED) ## From a request to a recorded end, its latency, and th
 
 bench-fairness: $(SYNCED) ## What dead servers, long queues and a relay's limits cost those who share a sender; JSON=file.
 	$(RUN) -m bench.fairness $(if $(JSON),--json $(JSON))
+
+bench-senders: $(SYNCED) ## What a message costs with one, two and four senders of one Postgres; JSON=file.
+	$(RUN) -m bench.senders $(if $(JSON),--json $(JSON))
 
 bench-intake: $(SYNCED) ## What a request costs at the intake, beside granian and on uvloop; JSON=file.
 	$(RUN) -m bench.intake $(if $(JSON),--json $(JSON))

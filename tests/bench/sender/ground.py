@@ -50,10 +50,12 @@ class Ground:
 
     Args:
         folder: Where everything is written.
+        servers: At how many addresses of loopback the port is a server's, for organizations in turn.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, *, servers: int = 1) -> None:
         self.folder = folder
+        self.hosts = [f"127.0.0.{number}" for number in range(1, 1 + servers)]
         self.port = ports.free()
         self.organizations: list[tenants.Tenant] = []
         self._senders = 0
@@ -100,21 +102,25 @@ class Ground:
         request = {"spec": {"audiences": [names.TOKEN_AUDIENCE], "expirationSeconds": 3600}}
         token = await client.create(paths.service_account_token(namespace, _APPLICATION), request)
         tenant = tenants.Tenant(namespace=namespace, uid=created["metadata"]["uid"], token=token["status"]["token"])
-        document = tenants.config_map(tenants.settings(tenant, port=self.port, max_connections=CONNECTIONS))
+        published = tenants.settings(tenant, port=self.port, max_connections=CONNECTIONS)
+        assert published.endpoint is not None
+        host = self.hosts[int(namespace.rpartition("-")[2]) % len(self.hosts)]
+        published = dataclasses.replace(published, endpoint=dataclasses.replace(published.endpoint, host=host))
+        document = tenants.config_map(published)
         where = paths.config_maps(_SYSTEM, document["metadata"]["name"])
         await client.apply(where, document, field_manager=names.FIELD_MANAGER)
         return tenant
 
     @contextlib.contextmanager
-    def sender(self) -> collections.abc.Iterator["Measured"]:
-        """Give a sender on a fresh volume, which knows every organization."""
+    def sender(self, *arguments: str) -> collections.abc.Iterator["Measured"]:
+        """Give a sender on a fresh volume, which knows every organization; arguments are further ones of its own."""
         count = len(self.organizations)
         self._senders += 1
         running = sender.Sender(
             self.folder / f"sender-{self._senders}",
             kubeconfig=self._account,
             namespace=_SYSTEM,
-            arguments=_LIMITS,
+            arguments=[*_LIMITS, *arguments],
         )
         with running:
             measured = Measured(running)
@@ -145,24 +151,8 @@ class Measured:
         return int(accepted)
 
     def until_accepted(self, count: int) -> None:
-        """Return when so many recipients are recorded as accepted, at most a tenth of a second later.
-
-        It asks seldom while much is left: an answer costs the sender as much as some messages do.
-        """
-        started = asked_at = time.monotonic()
-        first, pause = self.accepted(), 0.0
-
-        def look() -> bool:
-            nonlocal asked_at, pause
-            now = time.monotonic()
-            if now < asked_at + pause:
-                return False
-            seen, asked_at = self.accepted(), now
-            left_seconds = (count - seen) * (now - started) / max(1, seen - first)
-            pause = min(left_seconds / 2, _LONGEST_PAUSE_SECONDS)
-            return seen >= count
-
-        wait.until(look, within_seconds=_FINISHED_SECONDS, why=f"{count} are recorded", poll_seconds=0.1)
+        """Return when so many recipients are recorded as accepted; see `until_accepted`."""
+        until_accepted([self], count)
 
     def used(self) -> Used:
         """Return what its processes have used so far."""
@@ -174,6 +164,27 @@ class Measured:
     def _metrics(self) -> str:
         status, text = self.running.get("/metrics")
         return text if status == 200 else ""
+
+
+def until_accepted(measured: collections.abc.Sequence[Measured], count: int) -> None:
+    """Return when senders have recorded so many recipients as accepted, at most a tenth of a second later.
+
+    It asks seldom while much is left: an answer costs a sender as much as some messages do.
+    """
+    started = asked_at = time.monotonic()
+    first, pause = sum(each.accepted() for each in measured), 0.0
+
+    def look() -> bool:
+        nonlocal asked_at, pause
+        now = time.monotonic()
+        if now < asked_at + pause:
+            return False
+        seen, asked_at = sum(each.accepted() for each in measured), now
+        left_seconds = (count - seen) * (now - started) / max(1, seen - first)
+        pause = min(left_seconds / 2, _LONGEST_PAUSE_SECONDS)
+        return seen >= count
+
+    wait.until(look, within_seconds=_FINISHED_SECONDS, why=f"{count} are recorded", poll_seconds=0.1)
 
 
 def _sum(pattern: re.Pattern[str], text: str) -> float:

@@ -62,11 +62,13 @@ def postfix() -> Postfix:
 
 
 @contextlib.contextmanager
-def sink(found: Postfix, folder: pathlib.Path, port: int) -> collections.abc.Iterator[processes.Child]:
+def sink(
+    found: Postfix, folder: pathlib.Path, port: int, *, host: str = "127.0.0.1"
+) -> collections.abc.Iterator[processes.Child]:
     """Give a running smtp-sink at a port of loopback, which drops root's rights where it has them."""
     unprivileged = ["-u", "nobody"] if os.geteuid() == 0 else []
-    argv: list[str | pathlib.Path] = [found.sink, *unprivileged, f"127.0.0.1:{port}", "1024"]
-    with _running(argv, folder / "smtp-sink.log", port, env=found.environment) as child:
+    argv: list[str | pathlib.Path] = [found.sink, *unprivileged, f"{host}:{port}", "1024"]
+    with _running(argv, folder / "smtp-sink.log", port, host=host, env=found.environment) as child:
         yield child
 
 
@@ -112,17 +114,18 @@ def _running(
     log: pathlib.Path,
     port: int,
     *,
+    host: str = "127.0.0.1",
     env: collections.abc.Mapping[str, str] | None = None,
 ) -> collections.abc.Iterator[processes.Child]:
     child = processes.start(argv, log=log, env=env)
     try:
-        until_listening(child, port)
+        until_listening(child, port, host=host)
         yield child
     finally:
         child.stop()
 
 
-def until_listening(child: processes.Child, port: int) -> None:
+def until_listening(child: processes.Child, port: int, *, host: str = "127.0.0.1") -> None:
     """Return when something listens at a port of loopback.
 
     Raises:
@@ -133,7 +136,7 @@ def until_listening(child: processes.Child, port: int) -> None:
         if not child.running:
             raise RuntimeError(child.ended_early())
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
+            return probe.connect_ex((host, port)) == 0
 
     wait.until(look, within_seconds=_START_SECONDS, why=f"{child.name} listens")
 
