@@ -88,6 +88,8 @@ class LaneEntry:
         id_domain: Of the Message-ID that it was built with last.
         charges: What the rates took for it when it was picked last, until it is clear that it goes.
         expected_seconds: What its turn was charged before it was known how long it takes.
+        backlog: The backlog it was claimed from.
+        lane: The lane it belongs to.
     """
 
     pending: ports.Pending
@@ -100,16 +102,12 @@ class LaneEntry:
     id_domain: str | None = None
     charges: tuple[limiter.Charge, ...] = ()
     expected_seconds: float = 0.0
+    backlog: ports.BacklogKey = dataclasses.field(init=False)
+    lane: "Lane" = dataclasses.field(init=False)
 
-    @property
-    def backlog(self) -> ports.BacklogKey:
-        """The backlog it was claimed from."""
-        return ports.BacklogKey(lane=self.pending.lane, category=self.pending.category)
-
-    @property
-    def lane(self) -> "Lane":
-        """The lane it belongs to."""
-        return self.organization.lane(CLASSES[self.pending.category])
+    def __post_init__(self) -> None:
+        self.backlog = ports.BacklogKey(lane=self.pending.lane, category=self.pending.category)
+        self.lane = self.organization.lane(CLASSES[self.pending.category])
 
 
 class Lane:
