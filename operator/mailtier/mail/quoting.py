@@ -98,7 +98,10 @@ def quotable(text: str, secrets: KnownSecrets = NOTHING_SECRET) -> str:
     Source:
         Rule R7 of the threat model.
     """
-    printable = " ".join("".join(char if "!" <= char <= "~" else " " for char in text[:_LONGEST_EXAMINED]).split())
+    examined = text[:_LONGEST_EXAMINED]
+    if not (examined.isascii() and examined.isprintable()):
+        examined = "".join(char if "!" <= char <= "~" else " " for char in examined)
+    printable = " ".join(examined.split())
     hidden = bytearray(len(printable))
     for pattern in (_LONG, _MIXED):
         for match in pattern.finditer(printable):
@@ -108,9 +111,11 @@ def quotable(text: str, secrets: KnownSecrets = NOTHING_SECRET) -> str:
         for match in pattern.finditer(printable):
             _hide(hidden, *match.span(group))
     _hide_pieces(hidden, printable, secrets.find(printable))
-    # One mark stands for each run; NUL cannot occur in printable text.
-    marked = "".join("\0" if hide else char for char, hide in zip(printable, hidden, strict=True))
-    quoted = re.sub("\0+", _REMOVED, marked)
+    quoted = printable
+    if any(hidden):
+        # One mark stands for each run; NUL cannot occur in printable text.
+        marked = "".join("\0" if hide else char for char, hide in zip(printable, hidden, strict=True))
+        quoted = re.sub("\0+", _REMOVED, marked)
     if len(quoted) > MAXIMUM_QUOTE_LENGTH:
         quoted = quoted[: MAXIMUM_QUOTE_LENGTH - 3].rstrip() + "..."
     return quoted
