@@ -114,7 +114,7 @@ async def _deliver(folder: pathlib.Path, port: int, case: Case) -> Used:
         expected = _accepted() + case.messages
         seconds, cpu, loop = time.monotonic(), time.process_time(), time.thread_time()
         sender.delivery.ring(pending)
-        await _until(expected)
+        await _until(sender, expected)
         return Used(
             seconds=time.monotonic() - seconds,
             cpu_seconds=time.process_time() - cpu,
@@ -141,7 +141,7 @@ async def _queue_and_await(
 ) -> None:
     expected = _accepted() + count
     sender.delivery.ring(await _queue(sender, teams, count))
-    await _until(expected)
+    await _until(sender, expected)
 
 
 async def _queue(
@@ -177,7 +177,11 @@ def _accepted() -> float:
     return found or 0.0
 
 
-async def _until(count: float) -> None:
+async def _until(sender: sending.Sender, count: float) -> None:
+    """Return when so many are recorded as accepted; to count them takes as long as some messages do."""
     await wait.until_async(
-        lambda: _accepted() >= count, within_seconds=_SECONDS, why=f"{count:.0f} are recorded", poll_seconds=0.02
+        lambda: not len(sender.delivery) and _accepted() >= count,
+        within_seconds=_SECONDS,
+        why=f"{count:.0f} are recorded",
+        poll_seconds=0.02,
     )

@@ -185,3 +185,21 @@ async def test_nothing_is_announced_behind_a_dot_that_does_not_leave(open_: sess
         with pytest.raises(OSError, match="full"):
             await opened.send(_FIRST, sessions.terms(before_dot=full), following=pytest.fail)
         assert not opened.is_usable
+
+
+async def test_what_no_command_can_carry_is_not_announced(open_: sessions.Opened) -> None:
+    """A defect in the next message concerns that one alone: the dot at hand leaves, and its reply counts (R5)."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await sessions.lines(reader, 3)
+        writer.write(_GO)
+        await reader.readuntil(b"\r\n.\r\n")
+        writer.write(b"250 taken\r\n")
+        await _rest(reader, writer)
+
+    unsafe = sessions.letter(to="b@y.test> SIZE=1\r\nRCPT TO:<c@y.test")
+    async with open_(talk, pipelining=True) as opened:
+        result, _ = await asyncio.wait_for(sessions.send(opened, _FIRST, following=lambda: unsafe), 20)
+        assert sessions.told(result) == "accepted"
+        assert opened.is_usable
+        assert not opened.is_promised
