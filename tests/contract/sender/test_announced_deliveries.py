@@ -191,7 +191,7 @@ async def test_who_was_announced_does_not_go_where_the_settings_forbid_it_by_the
     server.go.set()
     await wait.until_async(lambda: server.open_connections == 0, within_seconds=20, why="the connection has ended")
     await sender.until_held()
-    assert await sender.states(of, sent) == [_S.ACCEPTED, _S.QUEUED]
+    await sender.until(of, sent, _S.ACCEPTED, _S.QUEUED)
     assert await _attempts(sender, of, sent) == [1, 0]
     sender.settings.put(of)
     await sender.until(of, sent, _S.ACCEPTED, _S.ACCEPTED)
