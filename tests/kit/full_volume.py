@@ -1,4 +1,4 @@
-"""Runs the embedded queue on a volume of its own that fills up: `python -m kit.full_volume fill|reopen DIRECTORY`.
+"""Runs the embedded queue on a volume of its own that fills up: `python -m kit.full_volume PART DIRECTORY`.
 
 The volume is a small tmpfs in a mount namespace of the process, so that neither the machine's disk is filled nor
 root is needed. `run` starts both parts one after the other and returns what they said.
@@ -18,6 +18,7 @@ from typing import Any, Final
 from kit import queues, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
+from mailtier.sender.storage import volume as mounts
 from mailtier.sender.storage.sqlite import embedded
 
 _VOLUME_MEGABYTES: Final = 64
@@ -33,20 +34,37 @@ class NoVolumeError(Exception):
 
 
 def run(mount_point: pathlib.Path) -> list[dict[str, Any]]:
-    """Return what each part said, in order.
+    """Return what the part said that fills the volume and dies, and the one that opens the queue again.
 
     Raises:
         NoVolumeError: No tmpfs can be mounted here.
     """
+    # It kills itself: 137 to the shell.
+    return _run(mount_point, f"{{ {_part('fill', mount_point)}; test $? = 137; }}", _part("reopen", mount_point))
+
+
+def start_again(mount_point: pathlib.Path, *, reserve: bool) -> dict[str, Any]:
+    """Return what comes of a queue that is put on a volume by hand, which is filled before a sender starts on it.
+
+    Args:
+        mount_point: Where the volume is mounted.
+        reserve: Whether the reserve is there.
+
+    Raises:
+        NoVolumeError: No tmpfs can be mounted here.
+    """
+    kept = "true" if reserve else f"truncate -s 0 {mount_point}/queue/{embedded.RESERVE}"
+    (found,) = _run(mount_point, _part("leave", mount_point), kept, _part("start", mount_point))
+    return found
+
+
+def _part(name: str, mount_point: pathlib.Path) -> str:
+    return f"{sys.executable} -m kit.full_volume {name} {mount_point}"
+
+
+def _run(mount_point: pathlib.Path, *commands: str) -> list[dict[str, Any]]:
     mount_point.mkdir()
-    steps = " && ".join(
-        (
-            f"mount -t tmpfs -o size={_VOLUME_MEGABYTES}m tmpfs {mount_point}",
-            # It kills itself: 137 to the shell.
-            f"{{ {sys.executable} -m kit.full_volume fill {mount_point}; test $? = 137; }}",
-            f"{sys.executable} -m kit.full_volume reopen {mount_point}",
-        )
-    )
+    steps = " && ".join((f"mount -t tmpfs -o size={_VOLUME_MEGABYTES}m tmpfs {mount_point}", *commands))
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
     finished = subprocess.run(
         ["unshare", *namespaces(), "sh", "-c", steps],
@@ -153,6 +171,30 @@ async def _reopen(directory: pathlib.Path, filler: pathlib.Path) -> None:
     await queue.close()
 
 
+async def _leave(directory: pathlib.Path, _: pathlib.Path) -> None:
+    queue = await embedded.open_queue(directory, now=queues.Clock())
+    await queues.put(queue)
+    # The files beside the database are gone with its last connection, as in a copy of it.
+    await queue.close()
+
+
+async def _start(directory: pathlib.Path, filler: pathlib.Path) -> None:
+    _fill(filler)
+    try:
+        # As the two processes of a sender do, delivery first.
+        delivery = await embedded.open_delivery(directory, now=queues.Clock())
+        intake = await embedded.open_intake(directory)
+    except mounts.FullError as error:
+        _say(refused=str(error))
+        return
+    (claimed,) = await queues.claim(delivery)
+    await queues.settle(delivery, queues.outcome(claimed.pending.recipient_number, _S.ACCEPTED))
+    found = await intake.look(claimed.job.lane.namespace_uid, claimed.job.notification_id)
+    _say(states=[each.state.value for each in found.record.recipients] if found else None)
+    await intake.close()
+    await delivery.close()
+
+
 def _thirds(items: list[tuple[str, int]]) -> collections.abc.Iterator[list[tuple[str, int]]]:
     third = len(items) // 3
     yield items[:third]
@@ -166,7 +208,8 @@ def _say(**facts: object) -> None:
 
 async def _main(part: str, mount_point: str) -> None:
     directory = pathlib.Path(mount_point)
-    await {"fill": _fill_and_die, "reopen": _reopen}[part](directory / "queue", directory / "filler")
+    parts = {"fill": _fill_and_die, "reopen": _reopen, "leave": _leave, "start": _start}
+    await parts[part](directory / "queue", directory / "filler")
 
 
 if __name__ == "__main__":

@@ -123,6 +123,22 @@ def parse_listen(text: str, option: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def require_address(file: pathlib.Path | None, option: str) -> None:
+    """Return where a file with the address of a database holds something, or none is named.
+
+    Raises:
+        BadParameter: It does not exist, cannot be read, or is empty.
+    """
+    if file is None:
+        return
+    try:
+        empty = not file.read_bytes().strip()
+    except OSError as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error.strerror}", param_hint=option) from None
+    if empty:
+        raise typer.BadParameter(f"{file} is empty; it has to hold the address of a database", param_hint=option)
+
+
 def parse_network(text: str, option: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """Return the network of an address or a CIDR.
 

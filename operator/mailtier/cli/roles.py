@@ -62,16 +62,19 @@ def run(
     except errors.ConfigurationError as error:
         raise failures.CommandError(str(error), status=failures.Status.USAGE) from error
     except connections.NoDatabaseError as error:
-        raise failures.CommandError(str(error), status=failures.Status.AWAY) from error
+        told = f"{error} (--queue-dsn-file {chosen['queue_dsn_file']})"
+        raise failures.CommandError(told, status=failures.Status.AWAY) from error
     except tasks.EndedError as error:
         is_away = isinstance(error.__cause__, (tenure.TenureLostError, ports.StorageAwayError))
         status = failures.Status.AWAY if is_away else failures.Status.FAILED
         raise failures.CommandError(str(error), status=status) from error
     except (
         volume.InUseError,
+        volume.FullError,
         schema.NewerSchemaError,
         schema.SealedError,
         schema.DamagedError,
+        schema.UnopenedError,
         tables.NewerTablesError,
         certificates.CertificateError,
         OSError,

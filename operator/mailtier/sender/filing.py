@@ -58,6 +58,10 @@ class NotRetryableError(Exception):
     """There is nothing of it that can be sent again; the text says why."""
 
 
+class NotDroppableError(Exception):
+    """There is nothing of it that can be dropped; the text says why."""
+
+
 SuppressionKey = tuple[str, str]
 """An organization's name, and an address that nothing is sent to."""
 

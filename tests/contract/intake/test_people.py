@@ -114,6 +114,9 @@ async def test_what_failed_is_found_and_sent_again(
     assert message["message_id"].removeprefix("<").startswith(id_)
     (again,) = await person.act("retry", id_)
     assert (again["status"], again["problem"]["type"].rpartition("#")[2]) == (409, "not-retryable")
+    # Nor is what was delivered said to be dropped, which is not taken back.
+    (dropped,) = await person.act("drop", id_)
+    assert (dropped["status"], dropped["problem"]["type"].rpartition("#")[2]) == (409, "not-droppable")
 
 
 async def test_what_is_dropped_is_gone(

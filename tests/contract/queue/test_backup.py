@@ -118,7 +118,7 @@ async def test_what_is_restored_and_where(opened: ports.Queue, tmp_path: pathlib
     await queues.put(opened)
     file = tmp_path / "backup.sqlite3"
     backup.write(tmp_path / "queue", file, now=queues.START)
-    with pytest.raises(volume.InUseError):
+    with pytest.raises(volume.InUseError, match="stop the sender first"):
         backup.restore(file, tmp_path / "queue", replace=True)
     content = file.read_bytes()
     zeroed = content[:5000] + bytes(8192) + content[13192:]
@@ -138,6 +138,23 @@ async def test_what_is_restored_and_where(opened: ports.Queue, tmp_path: pathlib
         newer.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     with pytest.raises(schema.NewerSchemaError):
         backup.restore(plain, tmp_path / "restored")
+
+
+async def test_a_place_that_is_not_there_is_not_made(opened: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """A folder that is misspelt or not mounted is told, and a file of another program is no backup."""
+    await queues.put(opened)
+    file = tmp_path / "backup.sqlite3"
+    with pytest.raises(backup.BackupError, match=f"there is no folder {tmp_path}/no"):
+        backup.write(tmp_path / "queue", tmp_path / "no" / "backup", now=queues.START)
+    backup.write(tmp_path / "queue", file, now=queues.START)
+    with pytest.raises(backup.BackupError, match=f"there is no folder {tmp_path}/misspelt"):
+        backup.restore(file, tmp_path / "misspelt" / "queue")
+    assert not (tmp_path / "misspelt").exists()
+    foreign = tmp_path / "foreign.sqlite3"
+    with contextlib.closing(sqlite3.connect(foreign)) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+    with pytest.raises(backup.BackupError, match="is no backup of mailtier"):
+        backup.restore(foreign, tmp_path / "restored")
 
 
 async def test_nothing_of_a_queue_that_is_given_up_is_left(tmp_path: pathlib.Path) -> None:

@@ -38,7 +38,7 @@ async def test_damage_is_found_at_the_start(tmp_path: pathlib.Path, first: int, 
     await _fill(tmp_path)
     _damage(tmp_path / _FILE, first=first, pages=pages)
     before = (tmp_path / _FILE).read_bytes()
-    with pytest.raises(schema.DamagedError, match="put a copy of the file in its place") as raised:
+    with pytest.raises(schema.DamagedError, match="`mailtier sender restore FILE --replace`") as raised:
         await embedded.open_queue(tmp_path, now=queues.Clock(), limits=queues.LIMITS)
     assert str(tmp_path / _FILE) in str(raised.value)
     assert (tmp_path / _FILE).read_bytes() == before

@@ -16,3 +16,14 @@ def test_a_full_volume_loses_nothing(tmp_path: pathlib.Path) -> None:
     assert {*filled["recorded"], *filled["noted"], *filled["waiting"]} == set(filled["taken"])
     # There is room again, also in a file that does not shrink.
     assert reopened["left"] == {"queued": 1}
+
+
+def test_a_sender_starts_on_a_volume_that_is_full(tmp_path: pathlib.Path) -> None:
+    """Opening the queue takes room that there is not: the reserve is given up for it, and mail is delivered (R13)."""
+    assert full_volume.start_again(tmp_path / "volume", reserve=True)["states"] == ["accepted"]
+
+
+def test_a_sender_that_cannot_start_says_that_the_volume_is_full(tmp_path: pathlib.Path) -> None:
+    """Without a reserve nothing can be opened, and the error says so rather than what SQLite has of it (R13)."""
+    found = full_volume.start_again(tmp_path / "volume", reserve=False)
+    assert "is full, and the queue on it cannot be opened" in found["refused"]

@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import contextlib
 import datetime as dt
+import pathlib
 
 import pytest
 
@@ -11,6 +12,8 @@ from kit import postgres, queues, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.storage.postgres import shared_queue
+from mailtier.sender.storage.postgres.database import connections
+from mailtier.sender.storage.postgres.senders import tenure
 
 _S = vocabulary.RecipientState
 _LEASE = dt.timedelta(seconds=15)
@@ -104,3 +107,24 @@ async def test_no_dot_leaves_late_in_a_lease(open_half: _Open) -> None:
         return False
 
     await wait.until_async(is_over, within_seconds=10, why="the lease is over")
+
+
+async def test_a_sender_whose_name_another_took_says_so(open_half: _Open) -> None:
+    """Two senders under one name end each other, and the one that ends says what to do about it."""
+    first = await open_half(only_takes_in=False, lease=dt.timedelta(seconds=3))
+    await open_half(only_takes_in=False)
+    with pytest.raises(tenure.TenureLostError, match="another sender started under the name sender-0"):
+        await asyncio.wait_for(first.lost(), 20)
+
+
+async def test_a_database_that_is_not_there_is_named(tmp_path: pathlib.Path) -> None:
+    """The error has host and port, or the certificate that is missing, and not the password (R1)."""
+    missing = f"postgresql://u:secret@127.0.0.1:1/d?sslrootcert={tmp_path}/ca.crt"
+    for dsn, says in (
+        (missing, f"sslrootcert {tmp_path}/ca.crt"),
+        ("postgresql://u:secret@127.0.0.1:1/d", "127.0.0.1:1"),
+    ):
+        options = shared_queue.SharedOptions(dsn=lambda dsn=dsn: dsn, name="sender-0", lease=_LEASE)
+        with pytest.raises(connections.NoDatabaseError, match=says) as caught:
+            await shared_queue.open_queue(options, now=queues.Clock())
+        assert "secret" not in str(caught.value)

@@ -1,5 +1,6 @@
 """`mailtier sender` refuses what could not work before it begins."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -24,6 +25,19 @@ def test_what_failed_is_kept_no_longer_than_its_record(text: str, says: str) -> 
     result = testing.CliRunner().invoke(sender.app, ["--keep-failed", text])
     assert result.exit_code == failures.Status.USAGE
     assert says in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(("text", "says"), [(None, "cannot be read"), (" \n", "is empty")])
+def test_a_file_with_the_address_of_a_database_holds_one(tmp_path: pathlib.Path, text: str | None, says: str) -> None:
+    """A file that is missing or empty is a usage error that names the option and the file."""
+    file = tmp_path / "dsn"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    result = testing.CliRunner().invoke(sender.app, ["--queue-dsn-file", str(file)])
+    told = "".join(result.output.replace("│", " ").split())
+    assert result.exit_code == failures.Status.USAGE
+    assert "--queue-dsn-file" in told
+    assert f"{file}{says}".replace(" ", "") in told
 
 
 def test_what_the_help_says_of_quotas_is_so() -> None:

@@ -41,6 +41,7 @@ def move(
     again, and it goes on: nothing is lost, and nothing comes twice. Senders of the database may be started as soon as
     it says so, while the rest is still on its way. At the end texts are wiped on the volume.
     """
+    options.require_address(to_dsn_file, "--to-dsn-file")
     # What they import is more than all of the other commands.
     from mailtier.sender.roles import moving  # noqa: PLC0415 - As above.
     from mailtier.sender.roles import options as roles  # noqa: PLC0415

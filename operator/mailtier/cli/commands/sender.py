@@ -171,6 +171,7 @@ def command(
     logs.configure(level=log_level.value, style=log_format.value if log_format else None)
     host, port = options.parse_listen(listen, "--listen")
     health_host, health_port = options.parse_listen(health_listen, "--health-listen")
+    options.require_address(queue_dsn_file, "--queue-dsn-file")
     own_name, kept = _helo_name(helo_name), _keep_failed(keep_failed)
     proxies = [options.parse_network(each, "--trusted-proxy") for each in trusted_proxy or ()]
     if role is Role.ALL:
@@ -219,7 +220,8 @@ def _supervise(socket_dir: pathlib.Path, *, host: str, port: int, most_deaths: i
     try:
         asyncio.run(run())
     except supervisor.ChildRefusedError as error:
-        raise failures.CommandError(str(error), status=failures.Status(error.status)) from None
+        # The child has said why.
+        raise typer.Exit(failures.Status(error.status)) from None
     except (supervisor.TooManyDeathsError, OSError) as error:
         raise failures.CommandError(str(error)) from error
 

@@ -158,11 +158,14 @@ class Desk:
         Raises:
             UnknownNamespaceError: No organization is known in the namespace.
             NotFiledError: It has no such notification.
+            NotDroppableError: All of them have ended, and nothing is kept.
             UnderWayError: One of them is being delivered to; the others have ended.
             DeliveryAwayError: Delivery does not run.
         """
         uid = self._uid(namespace)
         filed = await self._find(uid, notification_id)
+        if not filed.unfinished and filed.record.kept_until is None:
+            raise filing.NotDroppableError("all of it has ended, and no text of it is kept: there is nothing to drop")
         dropped = await self._delivery.drop(filed.record.lane, notification_id, filed.unfinished)
         failed_metrics.count_dropped(dropped)
         after = await self._queue.look(uid, notification_id)

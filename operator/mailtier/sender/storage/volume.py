@@ -28,6 +28,10 @@ class InUseError(Exception):
     """Another sender has the queue open."""
 
 
+class FullError(Exception):
+    """The volume is full, and nothing is held back on it that could be given up; nothing was changed."""
+
+
 class Lock:
     """A role's lock on a queue's directory. The kernel releases it when the process ends, however it ends."""
 

@@ -48,7 +48,7 @@ class ChildRefusedError(Exception):
     """
 
     def __init__(self, role: str, status: int) -> None:
-        super().__init__(f"the sender's {role} could not start; see the line before this one")
+        super().__init__(f"the sender's {role} could not start, and has said why")
         self.status = status
 
 

@@ -21,6 +21,7 @@ _NOT_OF_NOTIFICATIONS: Final = (
     problems.TOO_MANY_PROBES,
     problems.BATCH_TOO_LARGE,
     problems.NOT_RETRYABLE,
+    problems.NOT_DROPPABLE,
     problems.UNDER_WAY,
 )
 

@@ -105,6 +105,13 @@ NOT_RETRYABLE: Final = ProblemKind(
     " where the namespace's share of the volume is used up, and is never kept of a password recovery; `detail` says"
     " which. Hand it over as a new notification.",
 )
+NOT_DROPPABLE: Final = ProblemKind(
+    slug="not-droppable",
+    status=409,
+    title="There is nothing of it that can be dropped",
+    meaning="All of its recipients have ended, as accepted or otherwise, and no text of it is kept: what was delivered"
+    " is not taken back.",
+)
 UNDER_WAY: Final = ProblemKind(
     slug="under-way",
     status=409,

@@ -16,7 +16,7 @@ from mailtier.sender.queueing import crashes, payloads, restoring, retention
 from mailtier.sender.storage import claim_book, reporting, values
 from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetting, records, taking_in
 from mailtier.sender.storage.postgres.arriving import progress
-from mailtier.sender.storage.postgres.database import committing, connections, schema
+from mailtier.sender.storage.postgres.database import addresses, committing, connections, schema
 from mailtier.sender.storage.postgres.failed import filed_rows, kept
 from mailtier.sender.storage.postgres.outcomes import notes, settling, snapshots
 from mailtier.sender.storage.postgres.senders import bell, between_rows, owning, ringing, tenure
@@ -69,6 +69,11 @@ async def open_queue(
         connections.NoDatabaseError: The database cannot be used.
         schema.NewerTablesError: A newer version of this program changed its tables.
     """
+    dsn = options.dsn()
+    if missing := addresses.missing_file(dsn):
+        raise connections.NoDatabaseError(
+            f"the address of the queue's database names a file that is not there: {missing}"
+        )
     pool = connections.Connections(options.dsn)
     rules = tenure.CrashRules(now=now, in_doubt=in_doubt, keep_failed=keep_failed)
     try:
@@ -82,9 +87,11 @@ async def open_queue(
         if isinstance(error, (connections.NoDatabaseError, schema.NewerTablesError)):
             raise
         cause = error.__cause__ or error
+        server = addresses.server(dsn)
         raise connections.NoDatabaseError(
-            f"the queue's database cannot be used ({connections.describe(cause)}): look whether it runs, whether its"
-            " address, user and password are right, and whether that user may create a schema in it"
+            f"the queue's database{' at ' if server else ''}{server} cannot be used ({connections.describe(cause)}):"
+            " look whether it runs, whether its address, user and password are right, and whether that user may create"
+            " a schema in it"
         ) from error
     return SharedQueue(pool, own, rules)
 
@@ -354,10 +361,9 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         """Wait until this sender may not send any more.
 
         Raises:
-            TenureLostError: It was not heard of, and another may have taken over.
+            TenureLostError: It was not heard of, or another came under its name; the text says which.
         """
-        await self._tenure.lost.wait()
-        raise tenure.TenureLostError
+        await self._tenure.wait_lost()
 
     async def close(self) -> None:
         """Commit what is under way, answer what is noted, and let another sender deliver at once."""

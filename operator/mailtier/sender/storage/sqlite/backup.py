@@ -53,7 +53,7 @@ def write(directory: pathlib.Path, target: pathlib.Path, *, now: dt.datetime) ->
         now: Aware UTC time.
 
     Raises:
-        BackupError: There is no queue, the target is there, or its volume has no room.
+        BackupError: There is no queue, the target is there or its folder is not, or its volume has no room.
         schema.NewerSchemaError: A newer version of this program wrote the queue.
         schema.SealedError: It was moved to a database.
         schema.DamagedError: The copy cannot be read: neither can the queue.
@@ -62,6 +62,8 @@ def write(directory: pathlib.Path, target: pathlib.Path, *, now: dt.datetime) ->
     source = directory / embedded.DATABASE
     if not source.is_file():
         raise BackupError(f"there is no queue in {directory}")
+    if not target.parent.is_dir():
+        raise BackupError(f"there is no folder {target.parent}")
     if target.exists():
         raise BackupError(f"{target} is there already: name a file that is not")
     unfinished = target.with_name(f".{target.name}.unfinished")
@@ -83,20 +85,26 @@ def restore(file: pathlib.Path, directory: pathlib.Path, *, replace: bool = Fals
 
     Args:
         file: What `write` wrote.
-        directory: Of the queue, which no sender has open; made if it is missing.
+        directory: Of the queue, which no sender has open; made if it is missing, in a folder that is there.
         replace: Whether a queue that is there is given up.
 
     Raises:
-        BackupError: It is no copy of a queue, there is a queue already, or there is no room.
+        BackupError: It is no copy of a queue, there is a queue already, or no folder to put it in, or no room.
         schema.NewerSchemaError: A newer version of this program wrote it.
         volume.InUseError: A sender has the queue open.
         OSError: The copy cannot be read, or the directory not written.
     """
     made_at = _inspect(file)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not directory.parent.is_dir():
+        # A volume that is not mounted, or a name that is misspelt: no sender would find what is put there.
+        raise BackupError(f"there is no folder {directory.parent}: mount the sender's volume, and name where it is")
+    directory.mkdir(mode=0o700, exist_ok=True)
     with contextlib.ExitStack() as held:
         for name in (embedded.DELIVERY_LOCK, embedded.INTAKE_LOCK):
-            held.callback(volume.Lock(directory / name).release)
+            try:
+                held.callback(volume.Lock(directory / name).release)
+            except volume.InUseError:
+                raise volume.InUseError(f"a sender has the queue in {directory} open: stop the sender first") from None
         database = directory / embedded.DATABASE
         if database.exists() and not replace:
             raise BackupError(f"there is a queue in {directory}: move it away, or say --replace to give it up")
@@ -190,6 +198,9 @@ def _inspect(file: pathlib.Path) -> str:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             made_at = memories.read(connection, restoring.KEY) if found == "ok" else None
+    except sqlite3.OperationalError as error:
+        # Another program's tables, where what a copy remembers is missing.
+        raise BackupError(f"{file} is no backup of mailtier: {error}") from error
     except sqlite3.DatabaseError as error:
         raise BackupError(f"{file} is no whole backup of a queue: {error}") from error
     if made_at is None:

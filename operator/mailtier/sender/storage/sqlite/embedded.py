@@ -7,6 +7,7 @@ import datetime as dt
 import functools
 import pathlib
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -22,6 +23,8 @@ DELIVERY_LOCK: Final = "queue.lock"
 INTAKE_LOCK: Final = "intake.lock"
 TURNS: Final = "writing.lock"
 RESERVE: Final = "reserve"
+
+_OPEN_AGAIN_SECONDS: Final = 0.1
 
 LOCK_SECONDS: Final = 5.0
 """How long a process of before may have a role's lock still: it ends once it notices that its supervisor did."""
@@ -70,7 +73,8 @@ async def open_delivery(
 ) -> delivery_half.DeliveryHalf:
     """Return delivery's half of the queue, with what a dead delivery left behind recovered.
 
-    On a volume that is full, and whose reserve is used up, this waits until there is room for the recovery.
+    On a volume that is full, this gives the reserve up to open the file; where that is used up already, but the file
+    can be opened, it waits until there is room for the recovery.
 
     Args:
         directory: On a local file system; made if it is missing.
@@ -85,6 +89,8 @@ async def open_delivery(
         schema.NewerSchemaError: A newer version of this program wrote it.
         schema.SealedError: It was moved to a database.
         schema.DamagedError: Parts of it cannot be read.
+        schema.UnopenedError: SQLite does not open it.
+        volume.FullError: The volume has no room for the files beside it, also without the reserve.
     """
     async with contextlib.AsyncExitStack() as opened:
         parts, completions = await _open_delivery(
@@ -108,13 +114,14 @@ async def open_intake(directory: pathlib.Path, *, limits: VolumeLimits | None = 
 
     Raises:
         volume.InUseError: Another intake has it open.
-        schema.NewerSchemaError, schema.SealedError, schema.DamagedError: As above.
+        schema.NewerSchemaError, schema.SealedError, schema.DamagedError, volume.FullError: As above.
     """
     chosen = limits or VolumeLimits()
     async with contextlib.AsyncExitStack() as opened:
         await asyncio.to_thread(_lock, directory, INTAKE_LOCK, LOCK_SECONDS, opened)
-        turns, connection = await asyncio.to_thread(_connect, directory, opened)
         room = volume.SharedRoom(directory / RESERVE, full_at=chosen.full_at)
+        # Delivery has the reserve, and is given the time to give it up.
+        turns, connection = await asyncio.to_thread(_connect, directory, opened, room, LOCK_SECONDS)
         told = news.News()
         commits = writer.Writer(
             connection, room=room, turns=turns, truncate_every=None, is_alone=False, on_change=told.announce
@@ -141,7 +148,7 @@ async def _open_delivery(
     await asyncio.to_thread(_lock, directory, DELIVERY_LOCK, 0.0 if is_alone else LOCK_SECONDS, opened)
     room = await asyncio.to_thread(_hold_room, directory, limits)
     opened.callback(room.close)
-    turns, connection = await asyncio.to_thread(_connect, directory, opened)
+    turns, connection = await asyncio.to_thread(_connect, directory, opened, room, 0.0)
     notes = await asyncio.to_thread(journal.read, directory / JOURNAL)
     told = news.News()
     commits = writer.Writer(
@@ -186,11 +193,26 @@ def _hold_room(directory: pathlib.Path, limits: VolumeLimits) -> volume.Room:
 
 
 def _connect(
-    directory: pathlib.Path, opened: contextlib.AsyncExitStack
+    directory: pathlib.Path, opened: contextlib.AsyncExitStack, room: volume.WorkRoom, patience_seconds: float
 ) -> tuple[volume.WriteTurns, sqlite3.Connection]:
     turns = volume.WriteTurns(directory / TURNS)
     opened.callback(turns.close)
-    return turns, schema.open_writer(directory / DATABASE, turns)
+    until = time.monotonic() + patience_seconds
+    while True:
+        try:
+            return turns, schema.open_writer(directory / DATABASE, turns)
+        except sqlite3.OperationalError as error:
+            # Merely opening it takes room: the log's index is a file that is made anew.
+            if not schema.is_full(error):
+                raise schema.UnopenedError(f"the queue in {directory} cannot be opened: {error}") from error
+            if isinstance(room, volume.Room) and room.reserved:
+                room.give_up()
+            elif time.monotonic() >= until:
+                raise volume.FullError(
+                    f"the volume of {directory} is full, and the queue on it cannot be opened: free space or enlarge it"
+                ) from error
+            else:
+                time.sleep(_OPEN_AGAIN_SECONDS)
 
 
 class EmbeddedQueue(intake_half.IntakeHalf, delivery_half.DeliveryHalf):

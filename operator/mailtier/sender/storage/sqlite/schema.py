@@ -26,6 +26,8 @@ PAGE_BYTES: Final = 4096
 """SQLite's usual page size."""
 
 
+# A write beyond a quota or a file size limit is IOERR_WRITE, not FULL. SHMSIZE: the log's index could not grow.
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PRIMARY: Final = 0xFF
 """Extended result codes have the primary one in their lowest byte."""
@@ -33,6 +35,10 @@ _PRIMARY: Final = 0xFF
 
 class DamagedError(Exception):
     """The queue's file is damaged; nothing was changed."""
+
+
+class UnopenedError(Exception):
+    """The queue's file cannot be opened; the text has what SQLite says of it."""
 
 
 def open_writer(path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bool = False) -> sqlite3.Connection:
@@ -79,6 +85,11 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGED
 
 
+def is_full(error: Exception) -> bool:
+    """Return whether an error says that the volume has no room for a write."""
+    return getattr(error, "sqlite_errorcode", None) in _FULL
+
+
 def _require_whole(connection: sqlite3.Connection, path: pathlib.Path) -> None:
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
@@ -88,9 +99,9 @@ def _require_whole(connection: sqlite3.Connection, path: pathlib.Path) -> None:
 def _damaged(path: pathlib.Path, found: str) -> DamagedError:
     # SQLite names pages and tables, never what is in them; it may take several lines for it.
     return DamagedError(
-        f"the queue in {path} is damaged ({' '.join(found.split())}), and nothing was changed: look at the volume, and"
-        " put a copy of the file in its place; or move it away and start with an empty queue, and what it held is not"
-        " delivered"
+        f"the queue in {path} is damaged ({' '.join(found.split())}), and nothing was changed: look at the volume,"
+        " and put a backup in its place (`mailtier sender restore FILE --replace`); or move it away and start with an"
+        " empty queue, and what it held is not delivered"
     )
 
 

@@ -33,9 +33,6 @@ _RETRY_SECONDS: Final = 1.0
 _BUSY_RETRY_SECONDS: Final = 5.0
 """The pause before a log that a reader kept from being emptied is tried again; the attempt blocks the writer."""
 
-# A write beyond a quota or a file size limit is IOERR_WRITE, not FULL. SHMSIZE: the log's index could not grow.
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
-
 
 class Work(Protocol[_Item_contra, _T_co]):
     """Work of one kind, which is done for many items at once: a statement for all of them costs far less than one each.
@@ -284,7 +281,7 @@ class Writer:
     def _fail(self, error: Exception, *, batch_commands: int) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
-        if getattr(error, "sqlite_errorcode", None) not in _FULL:
+        if not schema.is_full(error):
             # A failed sync is not tried again: the kernel may have dropped the pages and report success.
             self._broken = error
             return

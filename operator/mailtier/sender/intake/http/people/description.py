@@ -37,7 +37,7 @@ def paths() -> dict[str, Any]:
             "post": _act(
                 "dropNotifications",
                 "End the recipients that have no end yet, and wipe the text.",
-                (problems.UNDER_WAY,),
+                (problems.NOT_DROPPABLE, problems.UNDER_WAY),
             ),
         },
         routes.SUPPRESSIONS: {

@@ -1,7 +1,7 @@
 """The handlers of what people ask of the queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -167,6 +167,16 @@ class People:
 
 _UPDATE: Final[access.Verb] = "update"
 _DONE: Final = 200
+_KINDS: Final[Mapping[type[Exception], problems.ProblemKind]] = {
+    desk.NotFiledError: problems.NOT_FOUND,
+    desk.NotAllowedAgainError: problems.NOT_TAKEN,
+    desk.UnderWayError: problems.UNDER_WAY,
+    filing.NotRetryableError: problems.NOT_RETRYABLE,
+    filing.NotDroppableError: problems.NOT_DROPPABLE,
+    ports.QuotaExceededError: problems.TOO_MANY,
+    ports.StorageFullError: problems.FULL,
+}
+"""What is so of one notification, and not of all that are asked for."""
 
 
 async def _result(id_: str, acting: Awaitable[None]) -> dict[str, Any]:
@@ -179,20 +189,10 @@ async def _result(id_: str, acting: Awaitable[None]) -> dict[str, Any]:
         await acting
     except desk.UnknownNamespaceError as error:
         raise unknown(error) from None
-    except desk.NotFiledError as error:
-        kind, detail = problems.NOT_FOUND, str(error)
-    except desk.NotAllowedAgainError as error:
-        kind, detail = problems.NOT_TAKEN, str(error)
-    except filing.NotRetryableError as error:
-        kind, detail = problems.NOT_RETRYABLE, str(error)
-    except desk.UnderWayError as error:
-        kind, detail = problems.UNDER_WAY, str(error)
+    except tuple(_KINDS) as error:
+        kind, detail = _KINDS[type(error)], str(error)
     except LookupError:
         kind, detail = problems.NOT_FOUND, "it was just removed"
-    except ports.QuotaExceededError as error:
-        kind, detail = problems.TOO_MANY, str(error)
-    except ports.StorageFullError as error:
-        kind, detail = problems.FULL, str(error)
     else:
         return {"id": id_, "status": _DONE}
     return {"id": id_, "status": kind.status, "problem": problems.HttpProblem(kind, detail).document()}

@@ -6,11 +6,12 @@ what that one is committing, and whatever it commits later finds no row and chan
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from mailtier.api import vocabulary
 from mailtier.sender import ports
@@ -51,6 +52,10 @@ _RENEW: Final = """
         EXISTS (SELECT FROM mailtier.senders WHERE expires_at < clock_timestamp()),
         NOT EXISTS (SELECT FROM mailtier.senders WHERE NOT shares)
 """
+_SUCCESSOR: Final = "SELECT FROM mailtier.senders WHERE name = $1 AND number > $2"
+_ANSWER_SECONDS: Final = 2.0
+"""For the database to say who came, where it is not away."""
+
 # Its next life under the same name needs not wait: where names are given out one by one, as to the pods of a
 # StatefulSet, the earlier one is gone.
 _RETIRE_OVERDUE: Final = """
@@ -85,10 +90,16 @@ class CrashRules:
 
 
 class TenureLostError(ports.StorageBrokenError):
-    """This sender was not heard of for too long, and another may have taken over: it starts again."""
+    """This sender was not heard of for too long, and another may have taken over: it starts again.
 
-    def __init__(self) -> None:
-        super().__init__("this sender was not heard of for too long, and another may have taken over: it starts again")
+    Args:
+        told: What else is so, where somebody knows.
+    """
+
+    def __init__(self, told: str = "") -> None:
+        super().__init__(
+            told or "this sender was not heard of for too long, and another may have taken over: it starts again"
+        )
 
 
 def _boottime() -> float:
@@ -106,9 +117,17 @@ class Tenure:
     """
 
     def __init__(
-        self, pool: connections.Connections, number: int, *, lease: dt.timedelta, until: float, rules: CrashRules
+        self,
+        pool: connections.Connections,
+        number: int,
+        *,
+        name: str,
+        lease: dt.timedelta,
+        until: float,
+        rules: CrashRules,
     ) -> None:
         self.number = number
+        self._name = name
         self.turn = asyncio.Event()
         self.lost = asyncio.Event()
         self._pool = pool
@@ -137,7 +156,7 @@ class Tenure:
 
         await committing.step(pool, retire)
         number = await committing.step(pool, enter)
-        tenure = cls(pool, number, lease=lease, until=started + lease.total_seconds(), rules=rules)
+        tenure = cls(pool, number, name=name, lease=lease, until=started + lease.total_seconds(), rules=rules)
         await tenure.renew()
         tenure._task = asyncio.create_task(tenure._keep(), name="queue-lease")
         return tenure
@@ -165,6 +184,23 @@ class Tenure:
         if self.lost.is_set() or _boottime() >= self._until:
             self.lost.set()
             raise TenureLostError
+
+    async def wait_lost(self) -> NoReturn:
+        """Wait until nothing more may be sent.
+
+        Raises:
+            TenureLostError: It was not heard of, or another came under its name; the text says which.
+        """
+        await self.lost.wait()
+        told = ""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                if await self._pool.fetch(_SUCCESSOR, self._name, self.number):
+                    told = (
+                        f"another sender started under the name {self._name}: give each a --sender-name of its own,"
+                        " where that is not the next life of this one"
+                    )
+        raise TenureLostError(told)
 
     async def settle(self, session: connections.DatabaseSession, serial: int) -> None:
         """Note a batch of outcomes, in their transaction.
