@@ -105,12 +105,12 @@ def test_addresses_that_nothing_is_sent_to_are_listed_and_cleared(queue: _Queue)
 
 
 def test_a_list_that_is_empty_says_what_was_asked_for(queue: _Queue) -> None:
-    """That nothing is as asked for does not say that there is nothing; a reason that nobody has is no question."""
+    """That nothing matches does not say that there is nothing; a reason that nobody has is no question."""
     namespace = queue.tenant.namespace
     assert f"nothing of {namespace} is queued" in queue("list", namespace).out
     queue.until(queue.send("later@example.com"), "deferred")
     asked = queue("list", namespace, "--state=failed", "--organization=default")
-    assert asked.out == f"nothing of {namespace} is as asked for: --state failed --organization default\n"
+    assert asked.out == f"no notifications in {namespace} match --state failed --organization default\n"
     unknown = queue("list", namespace, "--reason=RecipientRefuse")
     assert unknown.status == 2
     assert "did you mean RecipientRefused?" in " ".join(unknown.err.split())

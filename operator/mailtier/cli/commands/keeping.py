@@ -1,12 +1,13 @@
-"""`mailtier sender backup` and `restore`: a copy of the queue while it is used, and putting one in its place."""
+"""`mailtier sender backup`, `restore` and `mark-restored`: copies of the queue, and what is held after one is used."""
 
+import asyncio
 import datetime as dt
 import pathlib
 from typing import Annotated, Final
 
 import typer
 
-from mailtier.cli import apps, failures, printing
+from mailtier.cli import apps, failures, options, printing
 
 app = apps.new()
 
@@ -59,3 +60,37 @@ def restore(
     except (*backup.FAULTS, OSError) as error:
         raise failures.CommandError(str(error)) from error
     printing.write([f"restored the queue as it was at {made_at}; it is held until `mailtier queue resume`\n"])
+
+
+@app.command("mark-restored")
+def mark_restored(
+    *,
+    queue_dsn_file: Annotated[
+        pathlib.Path,
+        typer.Option(help="A file with the address of the Postgres database.", envvar="MAILTIER_QUEUE_DSN_FILE"),
+    ],
+    made_at: Annotated[
+        str, typer.Option(metavar="TIME", help="What it was restored to, such as 2026-03-01T12:00:00Z.")
+    ] = "",
+) -> None:
+    """Have everything held in a database that was restored, before its senders start.
+
+    They deliver nothing, and let nothing expire, until somebody says `mailtier queue resume`: what was delivered after
+    the time to which it was restored would be delivered again.
+    """
+    options.require_address(queue_dsn_file, "--queue-dsn-file")
+    # What it imports is more than all of the supervisor, which is the same command.
+    from mailtier.sender.roles import marking  # noqa: PLC0415 - As above.
+
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251  # The command is where the time comes from.
+    try:
+        of = dt.datetime.fromisoformat(made_at) if made_at else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--made-at") from None
+    if of is not None and of.tzinfo is None:
+        raise typer.BadParameter("says no time zone, such as Z for UTC", param_hint="--made-at")
+    try:
+        asyncio.run(marking.mark_restored(queue_dsn_file, made_at=of, now=now))
+    except (*marking.FAULTS, OSError) as error:
+        raise failures.CommandError(str(error)) from error
+    printing.write(["marked: senders that start on it hold everything until `mailtier queue resume`\n"])

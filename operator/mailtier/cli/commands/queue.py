@@ -66,7 +66,7 @@ def list_(
         printing.write([f"{filed.as_json({'items': items})}\n"])
     elif not items:
         nothing = f"nothing of {namespace} is queued, and nothing is kept of what was"
-        printing.write([f"nothing of {namespace} is as asked for: {wanted}\n" if wanted else f"{nothing}\n"])
+        printing.write([f"no notifications in {namespace} match {wanted}\n" if wanted else f"{nothing}\n"])
     else:
         lines = filed.table(items, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
         printing.write(f"{line}\n" for line in lines)
@@ -177,9 +177,9 @@ def release(
 @app.command()
 @reach.with_choice
 def resume(*, choice: reach.Choice, output: options.Output = options.Format.TEXT) -> None:
-    """Have a queue go on that was restored from a backup, and is held since.
+    """Resume a restored queue, which is held since it was restored from a backup.
 
-    What was delivered after the backup is delivered again; `mailtier queue drop` ends what shall not be. It takes an
+    What was delivered after the backup is delivered again; `mailtier queue drop` ends what must not be. It takes an
     account that may update HostEmailSettings.
     """
 
