@@ -11,6 +11,8 @@ from typing import TextIO
 
 _RESET = "\x1b[0m"
 _COLUMNS = 80
+_UNBROKEN = 1_000_000
+"""Wider than any row."""
 _LINES = 24
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -47,10 +49,10 @@ def painter(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Pain
 
 
 def width(stream: TextIO) -> int:
-    """Return how many characters a line has: as COLUMNS says, or the terminal, or 80."""
+    """Return how many characters a line has: as COLUMNS says, or the terminal; elsewhere a row is never broken."""
     columns = shutil.get_terminal_size().columns
     # `get_terminal_size` asks the process's own stdout, whatever stands in its place.
-    return columns if stream.isatty() or os.environ.get("COLUMNS") else _COLUMNS
+    return columns if stream.isatty() or os.environ.get("COLUMNS") else _UNBROKEN
 
 
 def line_width(stream: TextIO) -> int | None:

@@ -252,9 +252,13 @@ def clear_suppressions(
             return sum([await opened.clear_suppressions(namespace, each) for each in wanted])
 
     cleared = asyncio.run(ask())
+    if named and not cleared and output is options.Format.TEXT:
+        raise failures.CommandError(f"not suppressed in {namespace}: {', '.join(map(terminal.plain, named))}")
     in_text = output is options.Format.TEXT
     told = f"addresses of {namespace} that were cleared: {cleared}"
     printing.write([f"{told}\n" if in_text else f"{filed.as_json({'cleared': cleared})}\n"])
+    if named and not cleared:
+        raise typer.Exit(failures.Status.FAILED)
 
 
 class _Act:

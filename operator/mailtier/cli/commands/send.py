@@ -88,6 +88,7 @@ async def _send(
         if in_text:
             printing.write(f"{line}\n" for line in sending.lines(recipient, painter, width=width, said=said))
 
+    key = f"mailtier-send-{uuid.uuid4()}"
     deadline = asyncio.get_running_loop().time() + seconds
     sent: sending.Sent | None = None
     try:
@@ -96,7 +97,7 @@ async def _send(
                 opened,
                 asked,
                 content,
-                key=f"mailtier-send-{uuid.uuid4()}",
+                key=key,
                 deadline=deadline,
                 wait=terminal.note_wait if wait else None,
             )
@@ -106,7 +107,7 @@ async def _send(
             if wait:
                 await sending.follow(opened, sent, show=show)
     except TimeoutError as error:
-        raise sending.timed_out(sent, seconds, said=said) from error
+        raise sending.timed_out(sent, seconds, key=key, said=said) from error
     if not in_text:
         printing.write([f"{sending.as_json(sent)}\n"])
     return sent

@@ -312,6 +312,8 @@ def _refused(status: int, headers: Mapping[str, str], body: bytes, *, sent: Mapp
         problem = None
     problem = problem if isinstance(problem, dict) else {}
     told = str(problem.get("detail") or f"the intake answered with {status}")
+    # They follow here.
+    told = told.removesuffix("; see errors")
     errors = [each for each in problem.get("errors") or () if isinstance(each, dict)]
     fields: dict[str, list[str]] = {}
     for each in errors:

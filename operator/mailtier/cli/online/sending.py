@@ -173,10 +173,13 @@ def held_lines(sent: Sent, painter: terminal.Painter, *, width: int | None) -> l
     return tables.line(parts, painter, width=width, indent="  ", following="    ")
 
 
-def timed_out(sent: Sent | None, seconds: float, *, said: Container[str]) -> failures.CommandError:
+def timed_out(sent: Sent | None, seconds: float, *, key: str, said: Container[str]) -> failures.CommandError:
     """Return what is said when the time is over, without the messages that were told before."""
     if sent is None:
-        text = f"the notification was not taken within {seconds:g} s"
+        text = (
+            f"the intake did not say within {seconds:g} s that the notification was taken: it may be stored all the"
+            f" same, under the idempotency key {key}"
+        )
     else:
         states = ", ".join(sorted({str(each["state"]) for each in sent.recipients})) or "unknown"
         messages = dict.fromkeys(str(each["message"]) for each in sent.recipients)

@@ -46,7 +46,8 @@ def parse_timeout(text: str) -> dt.timedelta:
         BadParameter: It is no duration, or an absurd one.
     """
     try:
-        found = types.parse_duration(text)
+        # A number alone is seconds, as timeout(1) has it.
+        found = types.parse_duration(f"{text}s" if text.isascii() and text.isdecimal() else text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
     if not dt.timedelta() < found <= _LONGEST:

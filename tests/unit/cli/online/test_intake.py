@@ -3,6 +3,7 @@
 import asyncio
 import collections.abc
 import dataclasses
+import datetime as dt
 import json
 import math
 import re
@@ -354,8 +355,23 @@ def test_what_waits_is_told_once() -> None:
     sent = sending.Sent(id="1", path="/1", record={"recipients": [{**queued, "state": "held"}]})
     assert sending.lines(queued, plain, width=None, said=said) == [f"  a@b.example   queued   SettingsBlocked: {told}"]
     assert sending.lines(sent.recipients[0], plain, width=None, said=said) == ["  a@b.example   held   SettingsBlocked"]
-    assert str(sending.timed_out(sent, 4, said=said)).endswith("its state is held, and the sender goes on with it")
-    assert str(sending.timed_out(sent, 4, said=())).endswith("goes on with it. The settings are blocked")
+    assert str(sending.timed_out(sent, 4, key="a-key", said=said)).endswith(
+        "its state is held, and the sender goes on with it"
+    )
+    untold = sending.timed_out(sent, 4, key="a-key", said=())
+    assert str(untold).endswith("goes on with it. The settings are blocked")
+
+
+def test_what_was_not_answered_in_time_may_be_stored() -> None:
+    """Nobody can tell that it was not taken: it is said so, with the key under which it would be."""
+    assert "may be stored all the same, under the idempotency key a-key" in str(
+        sending.timed_out(None, 4, key="a-key", said=())
+    )
+
+
+def test_a_number_alone_is_seconds() -> None:
+    """As timeout(1) has it, beside the durations of settings."""
+    assert target.parse_timeout("5") == target.parse_timeout("5s") == dt.timedelta(seconds=5)
 
 
 def test_whose_secret_a_probe_used_is_told() -> None:
@@ -382,7 +398,7 @@ def test_what_names_no_organization_is_a_usage_error(text: str) -> None:
         target.OrganizationName.parse(text)
 
 
-@pytest.mark.parametrize("text", ["0s", "25h", "soon", "10"])
+@pytest.mark.parametrize("text", ["0s", "0", "25h", "soon", "-5"])
 def test_a_time_out_is_a_duration(text: str) -> None:
     """It is written as everywhere else, and is neither nothing nor for ever."""
     with pytest.raises(typer.BadParameter):

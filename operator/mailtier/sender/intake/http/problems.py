@@ -60,7 +60,7 @@ NOT_ALLOWED: Final = ProblemKind(
 NOT_FOUND: Final = ProblemKind(
     slug="not-found",
     status=404,
-    title="There is nothing at this path",
+    title="There is no such path or notification",
     meaning="Look at `/openapi.json` for the paths. A notification is kept for a while after its end, and found only"
     " under the organization that it was sent for.",
 )
@@ -141,7 +141,7 @@ NOT_JSON: Final = ProblemKind(
 INVALID: Final = ProblemKind(
     slug="invalid",
     status=422,
-    title="The notification is not valid",
+    title="The request is not valid",
     meaning="`errors` names each field at fault as a JSON pointer, and says what is allowed.",
 )
 NOT_TAKEN: Final = ProblemKind(

@@ -5,6 +5,7 @@ from typing import Any
 
 from mailtier.api import feed, vocabulary
 from mailtier.mail import reasons as delivery_reasons
+from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.scheduling import standing
 
@@ -29,6 +30,9 @@ def status(record: ports.Record, *, held: standing.Held | None, awaited_rate: st
 def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_rate: str | None) -> dict[str, Any]:
     reason, message = recipient.reason, recipient.message
     waits = recipient.state is vocabulary.RecipientState.QUEUED and not reason
+    # What it waited for before the backup does not matter: it is held for that, and for nothing else.
+    restored = held is not None and held.reason is delivery_reasons.DeliveryReason.RESTORED
+    waits = waits or (restored and recipient.state in states.UNFINISHED)
     if waits and held is not None:
         reason, message = held.reason, held.message
     elif waits and awaited_rate is not None:

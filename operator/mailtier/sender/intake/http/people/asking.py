@@ -9,6 +9,7 @@ import pydantic
 from aiohttp import web
 
 from mailtier.api import types, vocabulary
+from mailtier.mail import reasons
 from mailtier.sender import filing
 from mailtier.sender.intake.http import problems
 
@@ -83,7 +84,7 @@ def listing(request: web.Request) -> ListQuery:
     return ListQuery(
         wanted=filing.Filter(
             state=_state(query),
-            reason=query.get("reason"),
+            reason=_reason(query),
             organizations=[query["organization"]] if "organization" in query else None,
         ),
         destination=query.get("destination"),
@@ -151,6 +152,15 @@ def _state(query: Mapping[str, str]) -> vocabulary.RecipientState | None:
     except ValueError:
         known = ", ".join(state.value for state in vocabulary.RecipientState)
         raise problems.HttpProblem(problems.MALFORMED, f"the parameter state is one of {known}") from None
+
+
+def _reason(query: Mapping[str, str]) -> str | None:
+    named = query.get("reason")
+    if named is not None and named not in {each.value for each in reasons.DeliveryReason}:
+        raise problems.HttpProblem(
+            problems.MALFORMED, "the parameter reason is one that a recipient may have, as the reference lists them"
+        )
+    return named
 
 
 def _older_than(query: Mapping[str, str]) -> dt.timedelta | None:
