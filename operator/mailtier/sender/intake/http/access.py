@@ -15,7 +15,8 @@ _ROLE: Final = "mailtier-notifier"
 """The chart's ClusterRole, for an installation of the name mailtier."""
 
 Verb: TypeAlias = Literal["get", "list", "update"]
-_ROLES: Final[dict[Verb, str]] = {"get": "view", "list": "view", "update": "edit"}
+_ROLES: Final[dict[Verb, str]] = {"get": "mailtier-view", "list": "mailtier-view", "update": "mailtier-edit"}
+"""The chart's, likewise. Those of Kubernetes extend them only where somebody aggregates ClusterRoles."""
 
 _log = logs.get_logger(__name__)
 
@@ -88,8 +89,7 @@ class Gate:
             raise problems.HttpProblem(
                 problems.NOT_ALLOWED,
                 f"{caller.username} may not {verb} notifications.mailtier.dev in the namespace {namespace}; have"
-                f" whoever administers it bind the ClusterRole {_ROLES[verb]} of Kubernetes, which the chart extends,"
-                " or a Role that grants it",
+                f" whoever administers it bind the chart's ClusterRole {_ROLES[verb]}, or a Role that grants it",
             )
         return caller
 
