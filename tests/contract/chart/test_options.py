@@ -10,7 +10,7 @@ from kit import helm, values_page
 
 Objects = list[dict[str, typing.Any]]
 _DIGEST = f"sha256:{'a1' * 32}"
-_DATABASE = {"dsnSecret": {"name": "queue"}}
+_SHARED = {"postgres": {"dsnSecret": {"name": "queue"}}, "tls": {"secretName": "intake"}}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,22 +228,12 @@ OPTIONS = (
     ),
     Option(path="sender.keepFailed", value="24h", look=_argument("sender", "keep-failed"), seen=["24h"]),
     Option(path="sender.fullAt", value=0.5, look=_argument("sender", "full-at"), seen=["0.5"]),
-    Option(
-        path="sender.replicas",
-        value=3,
-        beside={"postgres": _DATABASE, "tls": {"secretName": "intake"}},
-        look=lambda found: _spec(found)["replicas"],
-        seen=3,
-    ),
+    Option(path="sender.replicas", value=3, beside=_SHARED, look=lambda found: _spec(found)["replicas"], seen=3),
     Option(
         path="sender.postgres.dsnSecret.name",
         value="queue",
-        look=lambda found: (
-            _argument("sender", "queue-dsn-file")(found),
-            _argument("sender", "sender-name")(found),
-            [volume["secret"]["secretName"] for volume in _pod(found)["volumes"] if volume["name"] == "queue-dsn"],
-        ),
-        seen=(["/etc/mailtier/queue/dsn"], ["$(POD_NAME)"], ["queue"]),
+        look=lambda found: (_argument("sender", "queue-dsn-file")(found), _argument("sender", "sender-name")(found)),
+        seen=(["/etc/mailtier/queue/dsn"], ["$(POD_NAME)"]),
     ),
     Option(
         path="sender.postgres.dsnSecret.key",
@@ -255,7 +245,7 @@ OPTIONS = (
     Option(
         path="sender.persistence.enabled",
         value=False,
-        above={"postgres": _DATABASE, "tls": {"secretName": "intake"}},
+        above=_SHARED,
         look=lambda found: (
             "volumeClaimTemplates" in _spec(found),
             [volume for volume in _pod(found)["volumes"] if volume["name"] == "queue"],

@@ -217,6 +217,10 @@ def test_senders_of_a_database_know_its_address_from_a_file_alone() -> None:
     pod = _only(helm.objects({"sender": {"replicas": 2, **_DATABASE, **_CERTIFICATE}}), "StatefulSet")["spec"]
     operator, sender = pod["template"]["spec"]["containers"]
     mount = {"name": "queue-dsn", "mountPath": "/etc/mailtier/queue", "readOnly": True}
+    secrets = {
+        each["name"]: each["secret"]["secretName"] for each in pod["template"]["spec"]["volumes"] if "secret" in each
+    }
+    assert secrets == {"tls": "intake", "queue-dsn": "queue"}
     assert mount in sender["volumeMounts"]
     assert mount not in operator["volumeMounts"]
     assert sender["env"] == [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
