@@ -13,7 +13,7 @@ import pathlib
 import signal
 import subprocess
 import sys
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from kit import queues, wait
 from mailtier.api import vocabulary
@@ -187,9 +187,8 @@ async def _start(directory: pathlib.Path, filler: pathlib.Path) -> None:
     except mounts.FullError as error:
         _say(refused=str(error))
         return
-    half = cast("ports.Queue", delivery)
-    (claimed,) = await queues.claim(half)
-    await queues.settle(half, queues.outcome(claimed.pending.recipient_number, _S.ACCEPTED))
+    (claimed,) = await queues.claim(delivery)
+    await queues.settle(delivery, queues.outcome(claimed.pending.recipient_number, _S.ACCEPTED))
     found = await intake.look(claimed.job.lane.namespace_uid, claimed.job.notification_id)
     _say(states=[each.state.value for each in found.record.recipients] if found else None)
     await intake.close()

@@ -182,7 +182,7 @@ async def put(queue: ports.Queue, **changes: object) -> tuple[str, list[int]]:
     return enqueued.id, [pending.recipient_number for pending in enqueued.pending]
 
 
-def settle(queue: ports.Queue, outcome: ports.Outcome) -> asyncio.Future[None]:
+def settle(queue: ports.DeliveryQueue, outcome: ports.Outcome) -> asyncio.Future[None]:
     """Store one outcome; it is on its way when this returns, and the future has its error."""
     return asyncio.ensure_future(_only(queue.settle([outcome])))
 
@@ -193,7 +193,7 @@ async def _only(storing: collections.abc.Awaitable[collections.abc.Sequence[Exce
         raise error
 
 
-async def claim(queue: ports.Queue, **changes: object) -> list[ports.Claimed]:
+async def claim(queue: ports.DeliveryQueue, **changes: object) -> list[ports.Claimed]:
     """Claim whatever has no final state, at whatever time, by the backlogs' order; demands may be changed."""
     usual = {"due_by": None, "states": recipient_states.UNFINISHED, "limit": 100_000, "limit_bytes": 10**12} | changes
     demands = [ports.Demand(backlog=key, **usual) for key in sorted(await queue.backlogs())]  # type: ignore[arg-type]

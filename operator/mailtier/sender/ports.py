@@ -104,11 +104,7 @@ class Pending:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueued:
-    """Durably queued, now or before, in which case it is `repeated` and nothing of it is pending.
-
-    Attributes:
-        pending: Of what delivery has to be told, so that it looks.
-    """
+    """Durably queued, now or, if `repeated`, before; and what of it is `pending`, so that delivery looks."""
 
     id: str
     repeated: bool

@@ -3,7 +3,6 @@
 import asyncio
 import collections.abc
 import dataclasses
-import datetime as dt
 import json
 import math
 import re
@@ -11,7 +10,6 @@ import typing
 
 import pytest
 import pytest_asyncio
-import typer
 from aiohttp import test_utils, web
 
 from kit import certs
@@ -369,11 +367,6 @@ def test_what_was_not_answered_in_time_may_be_stored() -> None:
     )
 
 
-def test_a_number_alone_is_seconds() -> None:
-    """As timeout(1) has it, beside the durations of settings."""
-    assert target.parse_timeout("5") == target.parse_timeout("5s") == dt.timedelta(seconds=5)
-
-
 def test_whose_secret_a_probe_used_is_told() -> None:
     """Who inherits the host's Secret reads that it is the host's, and whoever has an own one its version."""
     plain = terminal.Painter(on=False)
@@ -383,23 +376,3 @@ def test_whose_secret_a_probe_used_is_told() -> None:
     (_, own) = probing.lines({**result, "secretVersion": "7"}, plain, width=None)
     assert " with the host's Secret, read at " in inherited
     assert " with version 7 of the Secret, read at " in own
-
-
-@pytest.mark.parametrize(("text", "expected"), [("acme", "acme/default"), ("acme/sales", "acme/sales")])
-def test_an_organization_is_named_by_its_namespace(text: str, expected: str) -> None:
-    """The name may be left out where it is `default`."""
-    assert str(target.OrganizationName.parse(text)) == expected
-
-
-@pytest.mark.parametrize("text", ["", "/", "acme/", "/default", "a/b/c"])
-def test_what_names_no_organization_is_a_usage_error(text: str) -> None:
-    """Half a name is not guessed at."""
-    with pytest.raises(typer.BadParameter):
-        target.OrganizationName.parse(text)
-
-
-@pytest.mark.parametrize("text", ["0s", "0", "25h", "soon", "-5"])
-def test_a_time_out_is_a_duration(text: str) -> None:
-    """It is written as everywhere else, and is neither nothing nor for ever."""
-    with pytest.raises(typer.BadParameter):
-        target.parse_timeout(text)
