@@ -159,6 +159,8 @@ class Destinations:
         needed = set()
         for each in self:
             if each.key.room in rooms:
+                # Whoever waited for a slot of the server has nothing for it any more.
+                each.want_nothing()
                 each.close_idle(spawn, everything=True)
                 if each.is_in_use or each.connections:
                     needed.add(each.key.room)
