@@ -248,7 +248,6 @@ async def test_each_takes_its_right(
     [
         (("GET", "/notifications?state=gone", None), problems.MALFORMED),
         (("GET", "/notifications?reason=Nope", None), problems.MALFORMED),
-        (("GET", "/notifications?organization=nope", None), problems.UNKNOWN_ORGANIZATION),
         (("GET", "/notifications?limit=101", None), problems.MALFORMED),
         (("GET", "/notifications?limit=-1", None), problems.MALFORMED),
         (("GET", "/notifications?olderThan=week", None), problems.MALFORMED),

@@ -6,7 +6,14 @@ import typing
 import yaml
 
 from kit import repository
-from mailtier.telemetry import lag, metrics  # noqa: F401  # What has a metric of its own registers it.
+from mailtier.telemetry import (
+    attempt_metrics,  # noqa: F401  # What has a metric of its own registers it; likewise below.
+    hold_metrics,  # noqa: F401
+    intake_metrics,  # noqa: F401
+    lag,  # noqa: F401
+    metrics,
+    supervisor_metrics,  # noqa: F401
+)
 
 _RULES: list[dict[str, typing.Any]] = [
     rule
