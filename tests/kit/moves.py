@@ -67,7 +67,7 @@ async def _fill_once(queue: queues.WholeQueue, filled: Filled, number: int) -> N
         await queues.settle(queue, ended)
 
     await put()
-    await put(lane=OTHER, recipients=("a@example.org", "b@example.org"), text="Für alle")
+    await put(lane=OTHER, recipients=("a@example.org", "b@example.org"), text="Für jeden")
     await put(idempotency_key=f"waits-{number}", digest="ab", category=C.PASSWORD_RECOVERY)
     await put(source=queues.source(f"waits-{number}"), lane=dataclasses.replace(queues.LANE, organization="branch"))
     (recipient,) = await put(idempotency_key=f"accepted-{number}", digest="cd")
