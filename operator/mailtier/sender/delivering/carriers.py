@@ -171,9 +171,12 @@ class Carriers:
         # A trial is one message, and with a rate of the server it is that which is waited for.
         if is_last or is_slow or slot.is_trial or slot.pace.seconds:
             return None
-        if target.goes_on(slot):
-            return self._another(entry, target)
-        return self._schedule.take(target.key, now)
+        # Its connection is free by then.
+        self._schedule.holdings.give_back(target.key, entry.organization.key.namespace_uid)
+        try:
+            return self._another(entry, target) if target.goes_on(slot) else self._schedule.take(target.key, now)
+        finally:
+            self._schedule.holdings.take(target.key, entry.organization.key.namespace_uid)
 
     async def _following(
         self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot

@@ -30,7 +30,7 @@ class Schedule:
     """
 
     def __init__(self, connections: Callable[[Hashable], int] = lambda _destination: _UNBOUNDED) -> None:
-        self._holdings = holdings.Holdings(connections)
+        self.holdings = holdings.Holdings(connections)
         self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
         self._entries: dict[int, lanes.LaneEntry] = {}
         self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
@@ -169,7 +169,7 @@ class Schedule:
     def take(self, destination: Hashable, now: float) -> lanes.LaneEntry | None:
         """Take the entry whose turn it is, None if there is none; it is ACTIVE until `put_back` or `remove`."""
         namespaces = self._rotations.get(destination)
-        while namespaces and (namespace := namespaces.turn(self._holdings.sated(destination, namespaces.keys()))):
+        while namespaces and (namespace := namespaces.turn(self.holdings.sated(destination, namespaces.keys()))):
             organization = namespace.organizations.turn()
             if organization is None:
                 namespaces.remove(namespace.uid)
@@ -194,7 +194,7 @@ class Schedule:
         namespace = namespaces.get(key.namespace_uid) if namespaces else None
         if not namespaces or not namespace or namespace.organizations.get(key.organization) is not organization:
             return None
-        is_sated = namespace.uid in self._holdings.sated(destination, namespaces.keys())
+        is_sated = namespace.uid in self.holdings.sated(destination, namespaces.keys())
         if is_sated or organization.namespace_allowed_at(now) > now:
             return None
         picked = organization.pick(now)
@@ -223,13 +223,13 @@ class Schedule:
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
         self._charge(entry, of_namespace - expected, of_organization - expected)
         if at is not None:
-            self._holdings.give_back(at, entry.organization.key.namespace_uid)
+            self.holdings.give_back(at, entry.organization.key.namespace_uid)
         entry.organization.note_time(seconds)
 
     def _activate(self, picked: lanes.LaneEntry, destination: Hashable, now: float) -> lanes.LaneEntry:
         organization = picked.organization
         picked.place = lanes.EntryPlace.ACTIVE
-        self._holdings.take(destination, organization.key.namespace_uid)
+        self.holdings.take(destination, organization.key.namespace_uid)
         organization.taken_at = now
         picked.expected_seconds = organization.usual_seconds
         self._charge(picked, picked.expected_seconds, picked.expected_seconds)
@@ -261,7 +261,7 @@ class Schedule:
 
     def take_back(self, entry: lanes.LaneEntry, *, at: Hashable) -> None:
         """Let an entry whose turn at a destination was taken early be the next of its lane, as if it had not come."""
-        self._holdings.give_back(at, entry.organization.key.namespace_uid)
+        self.holdings.give_back(at, entry.organization.key.namespace_uid)
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
         self._charge(entry, -expected, -expected)
         self.put_first(entry)
