@@ -76,12 +76,12 @@ def page() -> str:
     lines = []
     for title, registry in sections:
         lines += ["", f"## {title}", "", *_TABLE]
-        lines += [_row(found) for found in described(registry)]
+        lines += [_row(found) for found in sorted(described(registry), key=lambda found: found.name)]
     return _HEAD + "\n".join(lines) + "\n" + _AFTER
 
 
 def described(registry: prometheus_registry.CollectorRegistry) -> collections.abc.Iterator[Described]:
-    """Yield the metrics of a registry that are ours, in the order of their definition."""
+    """Yield the metrics of a registry that are ours, in the order in which they came."""
     # The library's interface tells names and texts, and labels only where there are samples.
     for collector in registry._collector_to_names:
         if isinstance(collector, prometheus_metrics.MetricWrapperBase):

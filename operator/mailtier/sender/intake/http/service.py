@@ -1,10 +1,10 @@
 """What a request to the intake goes through: caller, organization, body, settings, commit, answer."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-import multidict
 from aiohttp import web
 
 from mailtier.api import notification, vocabulary
@@ -56,7 +56,7 @@ class Service:
         """Queue a notification; the answer 202 means that it is on disk."""
         caller, settings = await self._enter.organization(request)
         organization = settings.organization
-        key = idempotency_key(request.headers)
+        key = idempotency_key(request.headers.getall(KEY_HEADER, []))
         bodies.require_json(request)
         if request.content.is_eof():
             # All of it is there, as it mostly is: it waits for no room, and holds none that a slow one could use.
@@ -121,13 +121,12 @@ def answer_to(
     return headers, msgspec.json.encode(answer)
 
 
-def idempotency_key(headers: multidict.CIMultiDictProxy[str]) -> str | None:
-    """Return the idempotency key of a request; None without one.
+def idempotency_key(found: Sequence[str]) -> str | None:
+    """Return the idempotency key of a request by what its headers of that name say; None without one.
 
     Raises:
         HttpProblem: It is not what a key has to be.
     """
-    found = headers.getall(KEY_HEADER, [])
     if not found:
         return None
     if len(found) > 1 or not notification.KEY.is_kept(found[0]):

@@ -65,7 +65,7 @@ class Shortcut:
         arrived.admit()
         request = _Request(arrived=arrived, answer=answer, settings=settings)
         try:
-            key = service.idempotency_key(message.headers)
+            key = service.idempotency_key(message.headers.getall(service.KEY_HEADER, []))
             request.content = body.parse(content.read_nowait(), decoding.SINGLE)
             source = taking.HttpsRequest(caller=caller.username, key=key)
             told = self._parts.taking.offer(request.content, settings, source)
