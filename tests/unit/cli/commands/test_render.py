@@ -303,8 +303,11 @@ def test_a_server_that_a_secret_out_of_sight_has_to_list_is_told(
 def test_a_table_fits_the_screen(
     folder: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a pipe a line has 80 characters, unless COLUMNS says otherwise."""
-    for columns, width in (("", 80), ("60", 60), ("200", 200)):
+    """In a pipe a row is one line, unless COLUMNS says how long a line is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    rows = _run(capsys, "-f", folder)[1].splitlines()
+    assert len({row.split()[0] for row in rows}) == len(rows)
+    for columns, width in (("60", 60), ("200", 200)):
         monkeypatch.setenv("COLUMNS", columns)
         lines = _run(capsys, "-f", folder)[1].splitlines()
         assert max(map(len, lines)) <= width
