@@ -8,16 +8,19 @@ from typing import Any, Final, NoReturn
 from mailtier.kube import client
 from mailtier.sender import clock, settings_source
 from mailtier.sender.between import owning as owning_rows
-from mailtier.sender.delivering import answering, builder, delivery, showing, templates
+from mailtier.sender.delivering import answering, builder, delivery, marked_builder, showing, templates
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
 from mailtier.sender.roles import options, sides
 from mailtier.sender.secrets import credentials, secret_reader, tokens
 from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.sessions import opening
-from mailtier.sender.storage import upkeep
+from mailtier.sender.storage import build_mark, upkeep
 from mailtier.serving import health
 from mailtier.settings import effective
+from mailtier.telemetry import logs
+
+_log = logs.get_logger(__name__)
 
 
 class DeliveryParts:
@@ -87,7 +90,7 @@ class DeliveryParts:
             destinations=in_use,
             passwords=passwords,
             access=self._tokens,
-            messages=builder.Builder(templates.Templates()),
+            messages=_builder(chosen),
             probes=self._prober,
             time=ticking,
             whose=whose,
@@ -139,3 +142,14 @@ class DeliveryParts:
 
     def _unread(self) -> str | None:
         return None if self.deliverer.loaded else "it has not been looked yet what was queued before the start"
+
+
+def _builder(chosen: options.SenderOptions) -> builder.Builder:
+    sources = templates.Templates()
+    try:
+        mark = build_mark.BuildMark.open(chosen.data_dir / options.QUEUE_FOLDER / options.BUILD_MARK)
+    except OSError as error:
+        # Mail goes on without it, as on a volume that is full.
+        _log.warning("messages that end the process while they are built are not counted", error=error.strerror)
+        return builder.Builder(sources)
+    return marked_builder.MarkedBuilder(sources, mark)
