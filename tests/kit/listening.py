@@ -32,6 +32,7 @@ class ListeningServer:
     Args:
         pipelining: Whether it does.
         patience_seconds: How long that while is.
+        is_far: Whether the network takes as long for an envelope, and not the server alone for a message.
 
     Attributes:
         taken: What it took, in order.
@@ -42,7 +43,8 @@ class ListeningServer:
         waiting: Messages that are there and are not answered.
     """
 
-    def __init__(self, *, pipelining: bool = True, patience_seconds: float = 0.3) -> None:
+    def __init__(self, *, pipelining: bool = True, patience_seconds: float = 0.3, is_far: bool = True) -> None:
+        self._is_far = is_far
         self._patience_seconds = patience_seconds
         self._ehlo = _EHLO if pipelining else _ONE_BY_ONE
         self._stack = contextlib.AsyncExitStack()
@@ -89,7 +91,11 @@ class ListeningServer:
         writer.write(b"220 smtp.test ESMTP\r\n")
         mail_from = rcpt_to = ""
         ahead: list[bytes] = []
-        while line := ahead.pop(0) if ahead else await reader.readline():
+        while True:
+            is_ahead = bool(ahead)
+            line = ahead.pop(0) if ahead else await reader.readline()
+            if not line:
+                return
             match line.split(b" ", 1)[0].strip().upper():
                 case b"EHLO":
                     writer.write(self._ehlo)
@@ -100,6 +106,8 @@ class ListeningServer:
                     rcpt_to = _address(line)
                     writer.write(b"250 ok\r\n")
                 case b"DATA":
+                    if self._is_far and not is_ahead:
+                        await asyncio.sleep(self._patience_seconds / 2)
                     writer.write(b"354 go\r\n")
                     await reader.readuntil(b"\r\n.\r\n")
                     taken = Taken(rcpt_to=rcpt_to, mail_from=mail_from, connection=number)

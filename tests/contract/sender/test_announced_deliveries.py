@@ -93,6 +93,15 @@ async def test_nothing_is_announced_to_a_server_that_was_never_seen_to_work(
     assert server.announced == []
 
 
+async def test_nothing_is_announced_where_it_is_the_server_that_takes_its_time(sender: sending.Sender) -> None:
+    """It would save next to nothing, and whoever comes meanwhile would wait for two messages instead of one (R15)."""
+    async with listening.ListeningServer(is_far=False, patience_seconds=0.1) as server:
+        of = _put(sender, server)
+        await _prove(sender, of)
+        await sender.until(of, await sender.notify(of, *_numbered(4)), *[_S.ACCEPTED] * 4)
+        assert server.announced == []
+
+
 async def test_nothing_is_announced_without_pipelining(sender: sending.Sender) -> None:
     """A command waits for the reply to the one before it (RFC 5321 section 4.1.4)."""
     async with listening.ListeningServer(pipelining=False) as server:

@@ -13,6 +13,7 @@ from mailtier.sender.net import breaker
 from mailtier.sender.scheduling import lanes, schedule
 from mailtier.sender.smtp import destination, slots
 from mailtier.sender.smtp.servers import destination_key
+from mailtier.sender.smtp.sessions import session
 from mailtier.telemetry import tasks
 
 _LINGER_SECONDS: Final = 0.05
@@ -20,8 +21,11 @@ _LINGER_SECONDS: Final = 0.05
 and so few messages of two that come in turns are not as many sessions."""
 
 _PROMPT_SECONDS: Final = 1.0
-"""Where the reply to a message took longer than this, the next one is not announced behind another: what that saves is
-little then, and it may have to go elsewhere."""
+_QUICK_SECONDS: Final = 0.005
+_ROUND_TRIPS: Final = 3
+"""Where the reply to a message took longer than the first of these, or than the second and so many times what the
+envelope took, the next one is not announced behind another: it would save little of the time, and whoever comes
+meanwhile would wait for two messages instead of one."""
 
 
 class Carriers:
@@ -167,7 +171,7 @@ class Carriers:
         """Return whose turn it is behind the message at hand, if the slot is certainly used for another one."""
         now = self._clock.monotonic()
         is_last = self._is_stopping or target.health.breaker.retry_at > now or target.must_yield(slot)
-        is_slow = slot.carried is None or slot.carried.wait_seconds > _PROMPT_SECONDS
+        is_slow = slot.carried is None or _is_slow(slot.carried)
         # A trial is one message, and with a rate of the server it is that which is waited for.
         if is_last or is_slow or slot.is_trial or slot.pace.seconds:
             return None
@@ -204,3 +208,9 @@ class Carriers:
                     await ready
                     another = self._another(entry, target)
         return another
+
+
+def _is_slow(carried: session.Session) -> bool:
+    """Return whether it is the server that takes its time with a message, and not the network."""
+    waited = carried.wait_seconds
+    return waited > _PROMPT_SECONDS or waited > max(_QUICK_SECONDS, _ROUND_TRIPS * carried.envelope_seconds)

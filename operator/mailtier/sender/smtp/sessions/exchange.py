@@ -68,6 +68,8 @@ class Exchange:
         result: Has what became of the recipient when it is over; an error where the dot could not be noted.
         answered: Whether the server said anything to it, other than that it leaves.
         interrupted: Whether it ended because the connection did, or was of no more use.
+        began_at: When its first command was sent, in seconds of the loop's clock.
+        granted_at: When the message could be sent; None where it could not.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class Exchange:
         self.result: asyncio.Future[None] = self._loop.create_future()
         self.answered = False
         self.interrupted = False
+        self.began_at = self._loop.time()
+        self.granted_at: float | None = None
 
     @property
     def is_listening(self) -> bool:
@@ -155,12 +159,15 @@ class Exchange:
             case _S.ENDED:
                 self._conclude()
             case _S.BODY:
+                self.granted_at = self._loop.time()
                 self._expire_in(self._terms.message_timeout)
                 try:
                     self._line.write_out(data, self._body_is_out)
                 except connection.LostError as error:
                     self._give_up(error.fault)
             case _S.DOT:
+                if self.granted_at is None:
+                    self.granted_at = self._loop.time()
                 self._expire_in(self._terms.message_timeout)
                 self._note(data)
             case _ if data:

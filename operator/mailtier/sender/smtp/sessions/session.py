@@ -74,6 +74,7 @@ class Session:
         messages: How many transactions it has carried.
         used_at: When the last one ended, in seconds of the loop's clock.
         wait_seconds: How long the reply to the last final dot took, where another envelope could have left with that.
+        envelope_seconds: How long the replies to the last envelope took that had a round trip of its own.
         idle_until: Until when it is kept unused; for its keeper.
         opened_at: When it was opened, in seconds of its keeper's clock.
         is_at_host_s: Whether it leads to the host's server by another name; for its keeper.
@@ -102,6 +103,7 @@ class Session:
         self.offered = offered
         self.messages = 0
         self.wait_seconds = 0.0
+        self.envelope_seconds = 0.0
         self.is_at_host_s = False
         self.idle_until = 0.0
         self.opened_at = 0.0
@@ -164,6 +166,8 @@ class Session:
                 under_way.abandon()
             self._needs_reset = machine.session is transaction.SessionAfter.RESET
             self.used_at = loop.time()
+            if announced is None and under_way.granted_at is not None:
+                self.envelope_seconds = under_way.granted_at - under_way.began_at
             if self._dot_at is not None:
                 self.wait_seconds, self._dot_at = self.used_at - self._dot_at, None
         is_stale = is_reused and under_way.interrupted and not under_way.answered
