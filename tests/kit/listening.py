@@ -91,11 +91,7 @@ class ListeningServer:
         writer.write(b"220 smtp.test ESMTP\r\n")
         mail_from = rcpt_to = ""
         ahead: list[bytes] = []
-        while True:
-            is_ahead = bool(ahead)
-            line = ahead.pop(0) if ahead else await reader.readline()
-            if not line:
-                return
+        while line := ahead.pop(0) if (is_ahead := bool(ahead)) else await reader.readline():
             match line.split(b" ", 1)[0].strip().upper():
                 case b"EHLO":
                     writer.write(self._ehlo)
@@ -106,8 +102,7 @@ class ListeningServer:
                     rcpt_to = _address(line)
                     writer.write(b"250 ok\r\n")
                 case b"DATA":
-                    if self._is_far and not is_ahead:
-                        await asyncio.sleep(self._patience_seconds / 2)
+                    await asyncio.sleep(self._patience_seconds * (self._is_far and not is_ahead))
                     writer.write(b"354 go\r\n")
                     await reader.readuntil(b"\r\n.\r\n")
                     taken = Taken(rcpt_to=rcpt_to, mail_from=mail_from, connection=number)

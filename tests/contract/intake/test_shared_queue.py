@@ -99,7 +99,7 @@ async def test_a_database_that_cannot_be_used_is_told(stage: tenants.Stage, dsn_
     wrong.start(wait_ready=False)
     assert await asyncio.to_thread(wrong.child.wait, within_seconds=60) == 1
     said = wrong.log.read_text(encoding="utf-8")
-    assert "the queue's database cannot be used" in said
+    assert "the queue's database at 127.0.0.1:1 cannot be used" in said
     assert "very-secret" not in said
 
 

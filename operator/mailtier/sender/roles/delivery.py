@@ -146,8 +146,9 @@ class DeliveryParts:
 
 def _builder(chosen: options.SenderOptions) -> builder.Builder:
     sources = templates.Templates()
+    folder = chosen.data_dir / options.QUEUE_FOLDER if chosen.queue_dsn_file is None else chosen.data_dir
     try:
-        mark = build_mark.BuildMark.open(chosen.data_dir / options.QUEUE_FOLDER / options.BUILD_MARK)
+        mark = build_mark.BuildMark.open(folder / options.BUILD_MARK)
     except OSError as error:
         # Mail goes on without it, as on a volume that is full.
         _log.warning("messages that end the process while they are built are not counted", error=error.strerror)

@@ -15,7 +15,7 @@ from mailtier.serving import listener
 QUEUE_FOLDER: Final = "queue"
 CERTIFICATE_FOLDER: Final = "tls"
 BUILD_MARK: Final = "building"
-"""In the queue's folder, also of who keeps the queue in a database."""
+"""In the queue's folder, or beside where that would be."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
