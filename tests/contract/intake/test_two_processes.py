@@ -182,9 +182,9 @@ async def test_a_delivery_that_is_stopped_is_ended(
             # As the one that is stopped would have it in the middle of a commit.
             await asyncio.to_thread(fcntl.flock, turns, fcntl.LOCK_EX)
             await asyncio.to_thread(running.signal_role, "delivery", signal.SIGSTOP)
-            told = intake.require(await client.post(tenant, intake.ALERT, key="first"), problems.UNAVAILABLE)
+            told = intake.require(await client.post(tenant, intake.ALERT, key="first"), problems.QUEUE_AWAY)
             assert "nobody knows whether the notification was stored" in told["detail"]
-            told = intake.require(await client.post(tenant, intake.ALERT, key="second"), problems.UNAVAILABLE)
+            told = intake.require(await client.post(tenant, intake.ALERT, key="second"), problems.QUEUE_AWAY)
             assert "was not stored" in told["detail"]
             status, page = await asyncio.to_thread(running.get, "/readyz")
             assert (status, "intake: queue: the queue has not answered" in page) == (503, True)

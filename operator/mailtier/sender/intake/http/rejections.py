@@ -51,7 +51,7 @@ def problem_of(
             return problems.HttpProblem(problems.KEY_REUSED, str(verdict))
         case taking.StalledError():
             return _later(
-                problems.UNAVAILABLE,
+                problems.QUEUE_AWAY,
                 "the queue does not answer at present, and the notification was not stored; send it again",
                 _AGAIN_SECONDS,
             )
