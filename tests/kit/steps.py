@@ -1,8 +1,8 @@
 """The steps of `make check` and `make test`: what runs, in which order, within how many minutes.
 
-A suite that takes longer than the budgets of its steps together has failed, because what is slow to run is run less; a
-step that is over its own is named. The budgets hold on two cores from a bare machine; on a warm one most steps take a
-fraction. One that takes three times its own is stopped: it stands still.
+A suite that takes longer than the budgets of its steps together, and a tenth, has failed, because what is slow to run
+is run less; a step that is over its own is named. The budgets hold on two cores from a bare machine; on a warm one most
+steps take a fraction. One that takes three times its own is stopped: it stands still.
 """
 
 import argparse
@@ -118,14 +118,15 @@ TEST: tuple[Part, ...] = (
         ),
     ),
     _pytest("end to end", "tests/e2e", minutes=6, may_repeat=True),
-    _pytest("crash", "tests/crash", minutes=8),
+    # A round with a database takes longer: of those `make test-crash` has as many as of the others.
+    _pytest("crash", "tests/crash", "-k", "not short-postgres and not few-sqlite", minutes=8),
     Step(name="demo", command=("python", "-m", "demo"), minutes=2),
 )
 
 CRASH = (
     _PARTS,
     _POSTGRES,
-    Step(name="crash", command=("pytest", "-q", "-s", "-m", "not long", "tests/crash"), minutes=8),
+    Step(name="crash", command=("pytest", "-q", "-s", "-m", "not long", "-k", "not few", "tests/crash"), minutes=20),
 )
 
 CRASH_LONG = (
@@ -178,6 +179,8 @@ def run(step: Step, *, output: typing.IO[bytes] | None = None) -> Result:
 
 
 _STOPPED_AT = 3
+_SLACK = 1.1
+"""Machines differ from day to day."""
 
 _TESTS_FAILED = 1
 """pytest's status where tests ran and some failed."""
@@ -279,7 +282,7 @@ def main() -> int:
         if any(problem for _, _, problem in rows):
             break
     _print_table(rows, whole_seconds, budget(suite))
-    is_slow = whole_seconds > budget(suite) * 60
+    is_slow = whole_seconds > budget(suite) * 60 * _SLACK
     if is_slow:
         print(f"make {suite} took longer than its {budget(suite):g} minutes")
     for test in unsteady:

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol, Self, TypeAlias
 
@@ -341,12 +341,13 @@ class DeliveryQueue(Protocol):
     def release(self, recipients: Iterable[int]) -> None:
         """End claims: whoever asks next may be given these recipients, as they are stored."""
 
-    def note_dot(self, recipient_number: int, snapshot: Snapshot) -> Awaitable[None]:
+    def note_dot(self, recipient_number: int, snapshot: Snapshot) -> Awaitable[Callable[[], None] | None]:
         """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL).
 
+        What it returns, if anything, is called at the last moment before the dot, and raises OSError as this does.
+
         Raises:
-            StorageFullError: The snapshot is new and could not be stored.
-            OSError: The note could not be written. Either way the dot must not be sent.
+            StorageFullError, OSError: It could not be stored; the dot must not be sent.
         """
 
     def note_accepted(self, recipient_number: int) -> None:

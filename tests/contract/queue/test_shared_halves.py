@@ -109,6 +109,22 @@ async def test_no_dot_leaves_late_in_a_lease(open_half: _Open) -> None:
     await wait.until_async(is_over, within_seconds=10, why="the lease is over")
 
 
+async def test_no_dot_leaves_after_a_standstill(open_half: _Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stood still while its note was stored asks again: who took over has answered that note (R4)."""
+    delivery = await open_half(only_takes_in=False)
+    _, (recipient_number,) = await queues.put(delivery)
+    store = delivery._notes.note_dot
+
+    async def stand_still(number: int, snapshot: int) -> None:
+        await store(number, snapshot)
+        delivery._tenure._until -= tenure.LEASE.total_seconds()
+
+    monkeypatch.setattr(delivery._notes, "note_dot", stand_still)
+    ask_again = await delivery.note_dot(recipient_number, queues.SNAPSHOT)
+    with pytest.raises(OSError, match="the lease on what is delivered ends soon"):
+        ask_again()
+
+
 async def test_a_sender_whose_name_another_took_says_so(open_half: _Open) -> None:
     """Two senders under one name end each other, and the one that ends says what to do about it."""
     first = await open_half(only_takes_in=False, lease=dt.timedelta(seconds=3))

@@ -16,7 +16,7 @@ from mailtier.sender.smtp.sessions import connection
 
 _S: Final = transaction_table.TransactionState
 
-BeforeDot = Callable[[], Awaitable[None]]
+BeforeDot = Callable[[], Awaitable[Callable[[], None] | None]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,9 @@ class Terms:
     """How a transaction is carried out.
 
     Attributes:
-        before_dot: Called before the final dot is written, and awaited unless it returns `noted.NOTED`; what it raises
-            ends the session, and the message was certainly not taken.
+        before_dot: Called before the final dot is written, and awaited unless it returns `noted.NOTED`; what comes of
+            that is called at the last moment. What any of them raises ends the session, and the message was certainly
+            not taken.
         envelope_timeout: Total until the reply to DATA (R10).
         message_timeout: Total for the message and the reply to its final dot (R10); for a large one each of them.
     """
@@ -91,7 +92,7 @@ class Exchange:
         self._began_with_reset = resets and pipelining
         self._announce = announce
         self._is_followed = False
-        self._noting: asyncio.Task[None] | None = None
+        self._noting: asyncio.Task[Callable[[], None] | None] | None = None
         self.result: asyncio.Future[None] = self._loop.create_future()
         self.answered = False
         self.interrupted = False
@@ -189,12 +190,14 @@ class Exchange:
         self._noting = self._loop.create_task(_finished(noting), name="note a dot")
         self._noting.add_done_callback(lambda task: self._is_noted(task, dot))
 
-    def _is_noted(self, task: asyncio.Task[None], dot: bytes) -> None:
+    def _is_noted(self, task: asyncio.Task[Callable[[], None] | None], dot: bytes) -> None:
         if self._noting is not task:
             return
         self._noting = None
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None:
+        try:
+            if (ask_again := task.result()) is not None:
+                ask_again()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - as above.
             self._fail(error)
             return
         self._let_go(dot)
@@ -270,5 +273,5 @@ class Exchange:
         self._line.is_expecting = self._is_followed
 
 
-async def _finished(noting: Awaitable[None]) -> None:
-    await noting
+async def _finished(noting: Awaitable[Callable[[], None] | None]) -> Callable[[], None] | None:
+    return await noting

@@ -211,13 +211,14 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         """End claims."""
         self._claims.end(recipients)
 
-    async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> None:
+    async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> Callable[[], None]:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
         own = self._tenure
         number = await self._snapshots.number_of(snapshot)
-        if not own.may_send():
-            raise OSError("the lease on what is delivered ends soon, and was not renewed")
+        own.require_dots()
         await self._notes.note_dot(recipient_number, number)
+        # Once more: the process may have stood still meanwhile, and who took over has answered the note.
+        return own.require_dots
 
     def note_accepted(self, recipient_number: int) -> None:
         """Note that the message was taken; that is stored a little later, where its outcome is not."""

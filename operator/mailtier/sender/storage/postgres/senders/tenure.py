@@ -175,6 +175,15 @@ class Tenure:
         """Return whether a final dot may be started now."""
         return not self.lost.is_set() and _boottime() < self._until - self._lease.total_seconds() / 3
 
+    def require_dots(self) -> None:
+        """Return while a final dot may be started.
+
+        Raises:
+            OSError: It may not.
+        """
+        if not self.may_send():
+            raise OSError("the lease on what is delivered ends soon, and was not renewed")
+
     def require(self) -> None:
         """Return while the time is not over.
 
