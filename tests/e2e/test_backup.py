@@ -84,6 +84,7 @@ async def test_a_backup_under_load_is_restored_and_held(
             # As if its volume was lost: what it still had is nowhere else.
             first.kill()
         second = sender.Sender(tmp_path / "second", kubeconfig=account, namespace=system)
+        second.data.mkdir(parents=True)
         await asyncio.to_thread(_run, "restore", str(file), f"--data-dir={second.data}")
         with second:
             async with intake.Client(second.url, second.tls) as client:
