@@ -33,32 +33,22 @@ _attempts = prometheus_client.Counter(
     registry=metrics.SENDER_REGISTRY,
 )
 
+# A series is looked up once: that takes longer than to count.
+_finished_of: Final = functools.cache(_finished.labels)
+_attempts_of: Final = functools.cache(_attempts.labels)
+_latency_of: Final = functools.cache(_latency.labels)
+
 
 def count_finished(*, state: vocabulary.RecipientState, reason: str) -> None:
     """Count a recipient that reached a final state."""
-    _finished_as(state.value, reason).inc()
+    _finished_of(state.value, reason).inc()
 
 
 def count_attempt(*, state: vocabulary.RecipientState, reason: str) -> None:
     """Count an attempt by what it left the recipient in."""
-    _attempted_as(state.value, reason).inc()
+    _attempts_of(state.value, reason).inc()
 
 
 def observe_delivery(*, category: vocabulary.Category, seconds: float) -> None:
     """Record how long after its acceptance a recipient's message was taken by the next hop."""
-    _latency_of(category).observe(seconds)
-
-
-@functools.cache
-def _finished_as(state: str, reason: str) -> prometheus_client.Counter:
-    return _finished.labels(state=state, reason=reason)
-
-
-@functools.cache
-def _attempted_as(state: str, reason: str) -> prometheus_client.Counter:
-    return _attempts.labels(state=state, reason=reason)
-
-
-@functools.cache
-def _latency_of(category: vocabulary.Category) -> prometheus_client.Histogram:
-    return _latency.labels(category=category.value)
+    _latency_of(category.value).observe(seconds)
