@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from kit import sessions
+from kit import sessions, wait
 from mailtier.mail import transaction
 from mailtier.sender.smtp.sessions import exchange, session
 
@@ -185,6 +185,34 @@ async def test_nothing_is_announced_behind_a_dot_that_does_not_leave(open_: sess
         with pytest.raises(OSError, match="full"):
             await opened.send(_FIRST, sessions.terms(before_dot=full), following=pytest.fail)
         assert not opened.is_usable
+
+
+async def test_a_dot_that_may_leave_no_more_at_the_last_moment_does_not(open_: sessions.Opened) -> None:
+    """It was noted, and then the process stood still: what it is asked once more keeps it back (R4)."""
+    came: list[bytes] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await sessions.lines(reader, 3)
+        writer.write(_GO)
+        body = bytearray()
+        with contextlib.suppress(ConnectionError):
+            while part := await reader.read(65_536):
+                body += part
+        writer.close()
+        came.append(bytes(body))
+
+    def late() -> None:
+        raise OSError("the lease is over")
+
+    async def noted() -> collections.abc.Callable[[], None]:
+        return late
+
+    async with open_(talk, pipelining=True) as opened:
+        with pytest.raises(OSError, match="the lease is over"):
+            await opened.send(_FIRST, sessions.terms(before_dot=noted), following=pytest.fail)
+        assert not opened.is_usable
+    await wait.until_async(lambda: came, within_seconds=5, why="the connection has ended")
+    assert not came[0].endswith(b"\r\n.\r\n")
 
 
 async def test_what_no_command_can_carry_is_not_announced(open_: sessions.Opened) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import json
 
 from kit import memories, sending, written
 from mailtier.api import vocabulary
@@ -23,7 +24,7 @@ _ENDPOINT = effective.Endpoint(
 _OPEN = breaker.BreakerState.OPEN
 
 
-async def _process(clock: sending.Clock, memory: memories.Memory) -> destinations.Destinations:
+async def _process(clock: sending.Clock, memory: memories.Memory, sender: str = "") -> destinations.Destinations:
     """Return what a process has that begins now."""
     made = destinations.Destinations(
         helo_name="sender.test",
@@ -32,6 +33,7 @@ async def _process(clock: sending.Clock, memory: memories.Memory) -> destination
         time=clock.as_clock(),
         host=lambda: None,
         memory=memory,
+        sender=sender,
     )
     await made.load()
     return made
@@ -220,3 +222,18 @@ async def test_what_nobody_asks_for_is_forgotten() -> None:
     clock.skipped_seconds += 3601
     await second.keep()
     assert memory.kept["limits"] == "{}"
+
+
+async def test_senders_keep_what_is_theirs() -> None:
+    """What one keeps of a server that another took over is struck out; of others it stays as that one kept it."""
+    clock, memory = sending.Clock(), memories.Memory()
+    first = await _process(clock, memory, "1")
+    _fail(_of(first, host="a.example.com"), clock, times=4)
+    _fail(_of(first, host="b.example.com"), clock, times=4)
+    await first.keep()
+    (both,) = [len(json.loads(text)) for text in memory.kept.values()]
+    second = await _process(clock, memory, "2")
+    assert _of(second, host="a.example.com").health.breaker.state(clock.monotonic()) is _OPEN
+    await second.keep()
+    left = {key: len(json.loads(text)) for key, text in memory.kept.items()}
+    assert (both, left) == (2, {"breakers/1": 1, "breakers/2": 1})
