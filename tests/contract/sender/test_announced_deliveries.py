@@ -134,19 +134,23 @@ async def test_a_connection_is_used_for_five_minutes(sender: sending.Sender) -> 
         assert [each.connection for each in server.taken] == [*[0] * 32, 1]
 
 
-async def test_those_who_share_a_connection_are_announced_in_their_turns(
-    sender: sending.Sender, server: listening.ListeningServer
-) -> None:
-    """Neither of two namespaces waits until the other is done (R15)."""
-    teams = [_put(sender, server, name, from_address=f"{name}@example.com") for name in ("team-a", "team-b")]
-    await _prove(sender, teams[0])
-    sent = [await _queued(sender, of, *_numbered(6)) for of in teams]
-    sender.delivery.ring([pending for each in sent for pending in each.pending])
-    for of, each in zip(teams, sent, strict=True):
-        await sender.until(of, each.id, *[_S.ACCEPTED] * 6)
-    order = [each.mail_from for each in server.taken[1:]]
-    assert min(order[:8].count(f"{name}@example.com") for name in ("team-a", "team-b")) >= 3, order
-    assert len(server.announced) == len(order) - 1
+async def test_those_who_share_a_connection_are_announced_in_their_turns(sender: sending.Sender) -> None:
+    """Neither of two namespaces waits until the other is done (R15).
+
+    Turns are of time: whose message came first, before which nothing was announced, gives way to some of the other's.
+    """
+    each_sends, first = 60, 80
+    async with listening.ListeningServer(patience_seconds=0.15) as server:
+        teams = [_put(sender, server, name, from_address=f"{name}@example.com") for name in ("team-a", "team-b")]
+        await _prove(sender, teams[0])
+        sent = [await _queued(sender, of, *_numbered(each_sends)) for of in teams]
+        sender.delivery.ring([pending for each in sent for pending in each.pending])
+        for of, each in zip(teams, sent, strict=True):
+            await sender.until(of, each.id, *[_S.ACCEPTED] * each_sends)
+        order = [each.mail_from for each in server.taken[1:]]
+        shares = [order[:first].count(f"{name}@example.com") for name in ("team-a", "team-b")]
+        assert min(shares) > first - each_sends, order
+        assert len(server.announced) >= len(order) * 0.9
 
 
 @pytest.mark.parametrize("rate", ["endpoint_rate_per_minute", "namespace_rate"])
