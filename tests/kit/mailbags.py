@@ -79,9 +79,9 @@ class Mail:
                 expires_at=_NOW,
                 attempts=0,
             )
-            self.schedule.offer(claimed(pending), due_at=due_at, expires_at=1e9)
+            self.schedule.add(claimed(pending), due_at=due_at, expires_at=1e9)
         if destination:
-            self.schedule.unpark(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
+            self.schedule.direct(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
 
     def take(self, now: float = 0.0, destination: str = DESTINATION) -> lanes.LaneEntry | None:
         """Return the message whose turn it is."""

@@ -203,7 +203,7 @@ async def claim(queue: ports.DeliveryQueue, **changes: object) -> list[ports.Cla
 async def look(queue: ports.Queue) -> list[ports.Claimed]:
     """Return whatever has no final state and is not claimed, by its number, and leave it as it is."""
     found = await claim(queue)
-    queue.release([each.pending.recipient_number for each in found])
+    queue.unclaim([each.pending.recipient_number for each in found])
     return sorted(found, key=lambda each: each.pending.recipient_number)
 
 

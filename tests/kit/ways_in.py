@@ -118,7 +118,7 @@ class WaysIn:
 
     def room_taken(self) -> int:
         """Return how much of the room for bodies is taken."""
-        return self._bodies._shares.held("team-a")
+        return self._bodies._shares.taken("team-a")
 
     def is_storing(self) -> bool:
         """Return whether something is on its way into the queue."""

@@ -329,16 +329,16 @@ class DeliveryQueue(Protocol):
     async def claim(self, demands: Sequence[Demand]) -> Claims:
         """Claim recipients of backlogs, those first that are due first, with all that their messages are built from.
 
-        What is claimed already is left out. A claim ends with a final outcome, with `release`, and with the process.
+        What is claimed already is left out. A claim ends with a final outcome, with `unclaim`, and with the process.
         """
 
     async def claim_expired(self, *, now: dt.datetime, limit: int) -> tuple[Sequence[Pending], dt.datetime | None]:
         """Claim recipients whose max age is reached; return with them when the next one is, None for none."""
 
-    async def claim_these(self, recipients: Sequence[int]) -> Sequence[Pending]:
+    async def claim_these(self, recipient_numbers: Sequence[int]) -> Sequence[Pending]:
         """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
 
-    def release(self, recipients: Iterable[int]) -> None:
+    def unclaim(self, recipient_numbers: Iterable[int]) -> None:
         """End claims: whoever asks next may be given these recipients, as they are stored."""
 
     def note_dot(self, recipient_number: int, snapshot: Snapshot) -> Awaitable[Callable[[], None] | None]:

@@ -73,7 +73,7 @@ async def test_what_is_claimed_is_given_to_nobody_else(queue_factory: queues.Fac
     await queues.settle(queue, queues.outcome(one, S.ACCEPTED))
     await queues.settle(queue, queues.outcome(two, S.DEFERRED, at=queues.START - 10 * _MINUTE))
     assert await _claim(queue) == ([], None)
-    queue.release([two, 1_000_000])
+    queue.unclaim([two, 1_000_000])
     assert await _claim(queue) == ([two], None)
     queue = await queue_factory.reopen()
     assert await _claim(queue) == ([two, three], None)

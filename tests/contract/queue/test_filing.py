@@ -154,7 +154,7 @@ async def test_recipients_are_claimed_by_their_numbers(filed: queues.WholeQueue)
     numbers = (first, second, ended)
     assert [pending.recipient_number for pending in await filed.claim_these((first,))] == [first]
     assert [pending.recipient_number for pending in await filed.claim_these(numbers)] == [second]
-    filed.release((first,))
+    filed.unclaim((first,))
     assert [pending.recipient_number for pending in await filed.claim_these(numbers)] == [first]
 
 

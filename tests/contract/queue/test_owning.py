@@ -67,10 +67,10 @@ async def test_one_backlog_is_claimed_by_one(senders: _Senders) -> None:
     assert await _claim(other, _OTHER) == theirs
     assert await _claim(one, _OTHER) == []
     # Free in the first one's memory, and the second one's all the same.
-    one.release(mine)
-    other.release(theirs)
+    one.unclaim(mine)
+    other.unclaim(theirs)
     assert [each.recipient_number for each in await one.claim_these(mine + theirs)] == mine
-    one.release(mine)
+    one.unclaim(mine)
     late = queues.START + dt.timedelta(days=2)
     for queue, numbers in ((one, mine), (other, theirs)):
         expired, _ = await queue.claim_expired(now=late, limit=100)
@@ -107,7 +107,7 @@ async def test_a_backlog_passes_on_once_nothing_of_it_is_claimed(senders: _Sende
     assert await one.give_up((), [queues.LANE, _OTHER]) == {queues.LANE}
     assert await _claim(other) == []
     stored = one.settle([queues.outcome(number, _S.DEFERRED)])
-    one.release([number])
+    one.unclaim([number])
     assert await one.give_up((), [queues.LANE]) == set()
     assert stored.done()
     (found,) = await queues.unfinished(other)
@@ -126,7 +126,7 @@ async def test_a_backlog_does_not_pass_on_before_its_outcomes(senders: _Senders)
         async with connection.transaction():
             await connection.execute("SELECT FROM mailtier.notifications FOR UPDATE")
             stored = one.settle([queues.outcome(number, _S.DEFERRED)])
-            one.release([number])
+            one.unclaim([number])
             giving = asyncio.create_task(one.give_up((), [queues.LANE]))
             for _ in range(5):
                 assert await _claim(other) == []
@@ -165,7 +165,7 @@ async def test_who_comes_and_goes_is_heard_of(senders: _Senders) -> None:
     _, (number,) = await queues.put(one)
     await one.acquire(["/a"])
     assert await _claim(one) == [number]
-    one.release([number])
+    one.unclaim([number])
     await one.close()
 
     async def is_alone() -> bool:

@@ -95,7 +95,7 @@ class _Load:
                     await self._delivery.note_dot(number, queues.SNAPSHOT)
                 except OSError:
                     # The dot did not leave: it is claimed again.
-                    self._delivery.release([number])
+                    self._delivery.unclaim([number])
                 else:
                     self._delivery.note_accepted(number)
                     await queues.settle(self._delivery, queues.outcome(number, S.ACCEPTED))

@@ -349,7 +349,7 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
         )
         for slot in slots:
             assert slot is not None
-            await target.release(slot)
+            await target.give_back(slot)
         assert target.reserve() is not None
         target.close_idle(asyncio.ensure_future, everything=True)
         assert nameserver.asked.count("smtp.example.com") <= 2

@@ -98,3 +98,39 @@ def test_a_host_is_a_name_or_the_tier(path: pathlib.PurePosixPath) -> None:
     """Within a module `host` is a server's name, as in the settings' `smtp.host`, or the tier, and never both."""
     texts, tiers = _texts_and_tiers(ast.parse(repository.read(path)))
     assert not texts or not tiers, f"a name in lines {texts}, the tier in lines {tiers}"
+
+
+_ONLY = {
+    "release": ("sender/delivering/", "sender/intake/", "sender/storage/volume.py"),
+    "resume": ("sender/filing.py", "sender/intake/", "sender/storage/"),
+    "settle": ("sender/ports.py", "sender/queueing/", "sender/storage/"),
+}
+"""Where functions of the sender may have the name of such a move; a lock of a volume is released as all locks are."""
+
+
+@functools.cache
+def _functions() -> dict[str, set[str]]:
+    """Return the sender's modules that have a function, by its name."""
+    found = collections.defaultdict(set)
+    for path in _modules():
+        if str(path).startswith(f"{_PROGRAM}sender/"):
+            for node in ast.walk(ast.parse(repository.read(path))):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    found[node.name.removeprefix("_")].add(str(path).removeprefix(_PROGRAM))
+    return found
+
+
+@pytest.mark.parametrize("row", repository.rows(repository.read(_PAGE), "Moves"), ids=lambda row: row[0])
+def test_a_move_has_one_verb(row: tuple[str, ...]) -> None:
+    """A verb of the page is a function's name, and no function of the sender has one that it stands for."""
+    verb, _, others, code = row
+    module, _, name = code.strip("`").partition("::")
+    assert name == verb.replace(" ", "_")
+    assert module in _functions()[name], f"there is no {name} in {module}"
+    assert {other: _functions()[other] for other in others.split(", ") if other in _functions()} == {}
+
+
+@pytest.mark.parametrize("verb", sorted(_ONLY))
+def test_a_verb_means_one_move(verb: str) -> None:
+    """What is called so is that move, and nothing else of the sender has its name."""
+    assert [module for module in sorted(_functions()[verb]) if not module.startswith(_ONLY[verb])] == []

@@ -27,7 +27,7 @@ class Applier:
         queue: Where acceptances are noted.
         outcomes: Where outcomes are stored.
         waiting: The active set.
-        keeping: Holds and parks organizations.
+        keeping: What organizations wait for.
         probes: Told what deliveries have met.
         passwords: Credentials, read again after a refusal.
         access: Access tokens.
@@ -61,7 +61,7 @@ class Applier:
     async def apply(
         self, decided: consequences.Consequences, attempt: tries.Try, target: destination.Destination
     ) -> None:
-        """Carry out what an attempt means; what waits for another one is let go last, when all else is so."""
+        """Carry out what an attempt means; what is deferred goes last, when all else is so."""
         outcome, entry = decided.for_recipient, attempt.entry
         if isinstance(outcome, ports.Outcome) and outcome.state in states.FINAL:
             self._end(outcome, attempt)
@@ -82,24 +82,24 @@ class Applier:
             await self._reread(decided.refused, attempt, target)
         match outcome:
             case consequences.AwaitsToken():
-                self.await_token(entry, attempt.found, attempt.usable)
+                self.wait_for_token(entry, attempt.found, attempt.usable)
             case consequences.StillInDoubt(due_at=due_at):
                 due_at = self._due(due_at, decided, attempt, target)
-                self._schedule.put_back(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
+                self._schedule.defer(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
             case ports.Outcome(due_at=dt.datetime() as due_at):
                 self._store(outcome, self._due(due_at, decided, attempt, target), entry)
             case _:
                 # It was stored first of all.
                 pass
 
-    def park(self, entry: lanes.LaneEntry, tell: Callable[[Callable[[], None]], None]) -> None:
-        """Park an organization until somebody tells; its entry keeps its turn, and the connection is for others."""
-        self._schedule.put_first(entry)
-        self._keeper.park(entry.organization.key)
+    def wait_for(self, entry: lanes.LaneEntry, tell: Callable[[Callable[[], None]], None]) -> None:
+        """Put an entry back, and have its organization wait until somebody tells; the connection is for others."""
+        self._schedule.put_back(entry)
+        self._keeper.wait(entry.organization.key)
         tell(lambda: self._keeper.judge_soon(entry.organization.key))
 
-    def await_token(self, entry: lanes.LaneEntry, found: credentials.Credentials, usable: standing.Usable) -> None:
-        """Park an organization until its token server has answered."""
+    def wait_for_token(self, entry: lanes.LaneEntry, found: credentials.Credentials, usable: standing.Usable) -> None:
+        """Have an organization wait until its token server has answered."""
 
         def go_on() -> None:
             ready = self._tokens.peek(found)
@@ -107,7 +107,7 @@ class Applier:
                 self._probes.request(usable.settings)
             self._keeper.judge_soon(entry.organization.key)
 
-        self.park(entry, lambda _then: self._tokens.fetch(found, go_on))
+        self.wait_for(entry, lambda _then: self._tokens.fetch(found, go_on))
 
     def _end(self, outcome: ports.Outcome, attempt: tries.Try) -> None:
         """Store a final state first of all: from here on a defect must not send it again."""
@@ -128,14 +128,14 @@ class Applier:
             attempts=entry.pending.attempts + outcome.attempted,
         )
 
-        def wait(error: Exception | None) -> None:
+        def go_on(error: Exception | None) -> None:
             if error is None:
-                self._keeper.defer(entry, due_at)
+                self._keeper.unclaim(entry, due_at)
             else:
-                self._schedule.put_back(entry, pending, due_at=self._clock.monotonic_at(due_at))
+                self._schedule.defer(entry, pending, due_at=self._clock.monotonic_at(due_at))
             self._wake()
 
-        self._outcomes.store(dataclasses.replace(outcome, due_at=due_at), wait)
+        self._outcomes.store(dataclasses.replace(outcome, due_at=due_at), go_on)
 
     def _due(
         self,
@@ -184,7 +184,7 @@ class Applier:
         if decided.confirms:
             self._keeper.confirm(entry.organization.key)
         if decided.frees_lane:
-            self._schedule.free(entry)
+            self._schedule.end_hold(entry)
         if decided.holds_lane is None:
             return
         _log.warning(
@@ -192,7 +192,7 @@ class Applier:
             organization=str(lanes.organization_of(entry.organization.key)),
             reason=decided.holds_lane.reason,
         )
-        self._schedule.hold(entry.lane, decided.holds_lane)
+        self._schedule.hold_lane(entry.lane, decided.holds_lane)
 
     async def _reread(self, held: standing.Held, attempt: tries.Try, target: destination.Destination) -> None:
         """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""

@@ -138,7 +138,7 @@ class Attempts:
             )
             if entry.place is lanes.EntryPlace.ACTIVE:
                 due_at = self._clock.monotonic() + _REPAIRED_SECONDS
-                self._schedule.put_back(entry, entry.pending, due_at=due_at)
+                self._schedule.defer(entry, entry.pending, due_at=due_at)
         finally:
             self._overlong.end(slot)
 
@@ -152,16 +152,16 @@ class Attempts:
         key, is_detour = entry.organization.key, follower is None
         plan = self._plans.find(key, target.key)
         if plan is None or (entry.organization.destination != target.key and not is_detour):
-            self._schedule.put_first(entry)
+            self._schedule.put_back(entry)
             # At once: until it is judged, the entry would be taken again.
             self._keeper.judge(key)
             return
         usable = plan.usable
         if (wait := self._wait(entry, usable, target)) is not None:
             if is_detour:
-                self._detours.put_off(entry, wait.until)
+                self._detours.defer(entry, wait.until)
             else:
-                self._schedule.park_until(entry, wait)
+                self._schedule.wait_until(entry, wait)
             return
         found = await self._credentials(entry, plan, target, slot, is_detour=is_detour)
         if found is None:
@@ -169,16 +169,16 @@ class Attempts:
         by = tries.user(usable, found.generation)
         if (allowed_at := target.throttles.allowed_at(by)) > self._clock.monotonic():
             reason, told = reasons.DeliveryReason.RATE_LIMITED, "The SMTP server was found to take no more at a time."
-            self._schedule.park_until(entry, lanes.Wait(until=allowed_at, reason=reason, message=told))
+            self._schedule.wait_until(entry, lanes.Wait(until=allowed_at, reason=reason, message=told))
             return
         if (use := target.throttles.begin(by)) is None:
-            self._applier.park(entry, functools.partial(target.throttles.when_free, by))
+            self._applier.wait_for(entry, functools.partial(target.throttles.when_free, by))
             return
         slot.user = by
         with use:
             if (ticket := target.at.login(found, slot.seat)) is None:
                 # A server may take its time with each login that it refuses.
-                self._applier.park(entry, functools.partial(target.at.when_login_over, slot.seat))
+                self._applier.wait_for(entry, functools.partial(target.at.when_login_over, slot.seat))
                 return
             with ticket:
                 login = tries.SignIn(usable=usable, found=found, ticket=ticket)
@@ -255,7 +255,7 @@ class Attempts:
             return None
         ready = self._tokens.peek(found) if state.refusal is None else dataclasses.replace(found, failure=state.refusal)
         if ready is None:
-            self._applier.await_token(entry, found, usable)
+            self._applier.wait_for_token(entry, found, usable)
             return None
         if ready.failure is None:
             return ready
@@ -269,9 +269,9 @@ class Attempts:
     ) -> None:
         """Let an entry be the next of its lane, and its organization wait; of a detour, the entry alone."""
         if is_detour:
-            self._detours.put_off(entry, self._clock.monotonic() + holds.FIRST_RECHECK_SECONDS)
+            self._detours.defer(entry, self._clock.monotonic() + holds.FIRST_RECHECK_SECONDS)
             return
-        self._schedule.put_first(entry)
+        self._schedule.put_back(entry)
         self._keeper.hold(entry.organization.key, held, recheck=True, trial_at=trial_at)
 
     async def _try(
@@ -304,9 +304,9 @@ class Attempts:
             opened = await self._open(attempt, target, slot, is_fresh=trials >= _STALE_TRIES)
             if not isinstance(opened, session.Session):
                 return opened
-            attempt.login.ticket.release()
+            attempt.login.ticket.give_back()
             if not slot.pace.may_go():
-                self._schedule.put_first(attempt.entry)
+                self._schedule.put_back(attempt.entry)
                 return None
             limits = target.limits_of(slot)
             timeout = limits.message_timeout
@@ -337,7 +337,7 @@ class Attempts:
         is_new = is_fresh or not target.has_session(slot, attempt.found.generation)
         if is_new and not await self._is_current(attempt):
             # With what is so now, or held because nothing is.
-            self._schedule.put_first(attempt.entry)
+            self._schedule.put_back(attempt.entry)
             return None
         try:
             return await target.session_for(
@@ -348,11 +348,11 @@ class Attempts:
                 fresh=is_fresh,
             )
         except slots.MovedError:
-            self._schedule.put_first(attempt.entry)
+            self._schedule.put_back(attempt.entry)
             return None
         except slots.NoRoomError:
             # They may share this server, and not what the namespace does elsewhere (R15).
-            self._applier.park(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))
+            self._applier.wait_for(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))
             return None
         except faults.StaleTokenError:
             return tries.StaleToken()

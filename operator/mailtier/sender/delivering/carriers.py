@@ -85,7 +85,7 @@ class Carriers:
             entry = self._schedule.take(target.key, now)
             if entry is None:
                 target.want_nothing()
-                target.give_back(slot)
+                target.give_back_unused(slot)
                 return
             # At once: the next slot is had only if the rate allows another message.
             slot.pace.count()
@@ -103,7 +103,7 @@ class Carriers:
         """Let others have who was announced behind a message whose reply does not come; the connection ends then."""
         for follower in self._followers:
             if follower.entry is not None and now - follower.at >= announcing.PATIENCE_SECONDS:
-                self._give_back(follower)
+                self._undo_turn(follower)
 
     def _retry(self, target: destination.Destination, now: float) -> None:
         """Have a destination looked at again when breaker and rate let somebody through; one reminder is enough."""
@@ -134,9 +134,9 @@ class Carriers:
                 if following is not None:
                     slot.pace.count()
         finally:
-            self._give_back(follower)
+            self._undo_turn(follower)
             del self._followers[follower]
-            await target.release(slot)
+            await target.give_back(slot)
 
     async def _carry_one(
         self,
@@ -148,10 +148,10 @@ class Carriers:
         follower.behind, slot.turns = entry, slot.turns + 1
         began = self._clock.monotonic()
         await self._attempts.carry_out(entry, target, slot, follower)
-        slot.pace.settle()
+        slot.pace.refund()
         # Who has a server be slow shall not have it more than others who share it.
         seconds = self._clock.monotonic() - began
-        self._schedule.settle(entry, seconds, at=target.key, pace_seconds=slot.pace.seconds)
+        self._schedule.charge(entry, seconds, at=target.key, pace_seconds=slot.pace.seconds)
         if follower.entry is None:
             # What was announced had no turn after all.
             slot.take_back()
@@ -160,10 +160,10 @@ class Carriers:
             slot.is_trial = False
             self._on_free(target.key)
 
-    def _give_back(self, follower: announcing.Follower) -> None:
+    def _undo_turn(self, follower: announcing.Follower) -> None:
         entry = follower.withdraw()
         if entry is not None:
-            self._schedule.take_back(entry, at=self._followers[follower])
+            self._schedule.undo_turn(entry, at=self._followers[follower])
 
     def _choose(
         self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot
@@ -176,11 +176,11 @@ class Carriers:
         if is_last or is_slow or slot.is_trial or slot.pace.seconds:
             return None
         # Its connection is free by then.
-        self._schedule.holdings.give_back(target.key, entry.organization.key.namespace_uid)
+        self._schedule.in_use.give_back(target.key, entry.organization.key.namespace_uid)
         try:
             return self._another(entry, target) if target.goes_on(slot) else self._schedule.take(target.key, now)
         finally:
-            self._schedule.holdings.take(target.key, entry.organization.key.namespace_uid)
+            self._schedule.in_use.take(target.key, entry.organization.key.namespace_uid)
 
     async def _following(
         self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot

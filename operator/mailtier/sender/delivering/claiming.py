@@ -43,7 +43,7 @@ class ClaimOrder:
 
 
 class Claimer:
-    """Fills the active set, and gives back what leaves it.
+    """Fills the active set, and unclaims what leaves it for the queue.
 
     Args:
         queue: What is claimed from.
@@ -101,7 +101,7 @@ class Claimer:
             return found[lane] is not None
 
         if (excess := self._backlogs.excess()) is not None:
-            self._shed(*excess)
+            self._make_room(*excess)
         turns = self._backlogs.turns(now, may=may)
         return [
             ClaimOrder(turn=turn, wanted=wish) for turn in turns if (wish := found[turn.backlog.key.lane]) is not None
@@ -112,7 +112,7 @@ class Claimer:
         return self._backlogs.next_event(now)
 
     async def claim(self, orders: Sequence[ClaimOrder]) -> Sequence[ports.Claimed]:
-        """Return what was claimed; it is to be taken in, settled, or given back."""
+        """Return what was claimed; it is to be taken in, settled, or unclaimed."""
         demands = [
             ports.Demand(
                 backlog=order.turn.backlog.key,
@@ -142,15 +142,15 @@ class Claimer:
         found, next_at = await self._queue.claim_expired(now=now, limit=_EXPIRED_AT_ONCE)
         return found, now if len(found) == _EXPIRED_AT_ONCE else next_at
 
-    async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
-        """Return those of some recipients that are in the queue alone, to be settled or given back."""
-        return await self._queue.claim_these(recipients)
+    async def claim_these(self, recipient_numbers: Sequence[int]) -> Sequence[ports.Pending]:
+        """Return those of some recipients that are in the queue alone, to be settled or unclaimed."""
+        return await self._queue.claim_these(recipient_numbers)
 
     def take_in(self, claimed: ports.Claimed) -> None:
         """Let what was claimed wait for its turn in memory."""
         pending = claimed.pending
         # By one look at the clocks: what is due at the same moment keeps its order.
-        entry = self._schedule.offer(
+        entry = self._schedule.add(
             claimed,
             due_at=self._explained(pending.category, pending.due_at.timestamp() - self._behind_seconds),
             expires_at=pending.expires_at.timestamp() - self._behind_seconds,
@@ -165,32 +165,32 @@ class Claimer:
         self._schedule.remove(entry)
         self._leave(entry)
 
-    def give_back(self, entry: lanes.LaneEntry, due_at: dt.datetime) -> None:
+    def unclaim(self, entry: lanes.LaneEntry, due_at: dt.datetime) -> None:
         """Let an entry go on in the queue, where it is due at a time."""
-        self._schedule.give_back(entry)
-        self.return_claim(entry.pending, due_at)
+        self._schedule.unclaim(entry)
+        self.unclaim_pending(entry.pending, due_at)
         self._leave(entry)
 
-    def return_claim(self, pending: ports.Pending, due_at: dt.datetime) -> None:
+    def unclaim_pending(self, pending: ports.Pending, due_at: dt.datetime) -> None:
         """End the claim of a recipient that is not final, and is due at a time."""
-        self._queue.release((pending.recipient_number,))
+        self._queue.unclaim((pending.recipient_number,))
         self.ring(ports.BacklogKey(lane=pending.lane, category=pending.category), due_at)
 
-    def clear(self, organization: lanes.OrganizationLanes) -> None:
-        """Give back what of an organization waits for its turn: it may wait for long."""
-        self._give_back_all(organization.shed())
+    def unclaim_ready(self, organization: lanes.OrganizationLanes) -> None:
+        """Unclaim what of an organization waits for its turn: it may wait for long."""
+        self._unclaim_all(organization.pop_ready())
 
-    def _shed(self, namespace_uid: str, weight_bytes: int) -> None:
-        entries = self._schedule.shed(namespace_uid)
+    def _make_room(self, namespace_uid: str, weight_bytes: int) -> None:
+        entries = self._schedule.pop_ready(namespace_uid)
         least = self._backlogs.weight(0)
-        shed_bytes = 0
-        while shed_bytes < weight_bytes and (entry := next(entries, None)) is not None:
-            shed_bytes += max(self._weight(entry), least)
-            self._give_back_all((entry,))
+        freed_bytes = 0
+        while freed_bytes < weight_bytes and (entry := next(entries, None)) is not None:
+            freed_bytes += max(self._weight(entry), least)
+            self._unclaim_all((entry,))
 
-    def _give_back_all(self, entries: Iterable[lanes.LaneEntry]) -> None:
+    def _unclaim_all(self, entries: Iterable[lanes.LaneEntry]) -> None:
         for entry in entries:
-            self.give_back(entry, entry.pending.due_at)
+            self.unclaim(entry, entry.pending.due_at)
 
     def _answer(self, order: ClaimOrder, next_due: Mapping[ports.BacklogKey, dt.datetime | None]) -> None:
         due_at, at = next_due[order.turn.backlog.key], None

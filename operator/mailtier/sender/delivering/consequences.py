@@ -66,7 +66,7 @@ class StillInDoubt:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitsToken:
-    """The recipient was not tried; it is the next of its lane, which is parked until there is another token."""
+    """The recipient was not tried; it is put back, and its organization waits for another token."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +253,7 @@ def _only(for_recipient: ports.Outcome | StillInDoubt | AwaitsToken, known: Circ
     )
 
 
-def _put_off(outcome: ports.Outcome, known: Circumstances) -> ports.Outcome | StillInDoubt:
+def _or_still_in_doubt(outcome: ports.Outcome, known: Circumstances) -> ports.Outcome | StillInDoubt:
     """Return an outcome, or that a recipient in doubt was not tried and stays as it is."""
     if outcome.due_at is None or states.may_follow(known.state, outcome.state):
         return outcome
@@ -266,7 +266,7 @@ def _not_built(message: str, known: Circumstances) -> Consequences:
     meaning = reasons.MEANINGS[reasons.DeliveryReason.NOT_BUILDABLE]
     told = prose.continued(meaning, message) if message else meaning
     outcome = verdicts.not_built(known.job, told, known.context, again_after=again)
-    return dataclasses.replace(_only(_put_off(outcome, known), known), crashes=crashes)
+    return dataclasses.replace(_only(_or_still_in_doubt(outcome, known), known), crashes=crashes)
 
 
 def _failed(failure: classify.Failure, known: Circumstances, *, phase: classify.Phase, was_open: bool) -> Consequences:
@@ -341,4 +341,4 @@ def _outcome(
     failure: classify.Failure, known: Circumstances, *, backoff: dt.timedelta = dt.timedelta()
 ) -> ports.Outcome | StillInDoubt:
     not_before = known.context.now + backoff
-    return _put_off(verdicts.failed(known.job, failure, known.context, server_back_at=not_before), known)
+    return _or_still_in_doubt(verdicts.failed(known.job, failure, known.context, server_back_at=not_before), known)

@@ -296,7 +296,7 @@ class Deliverer:
             each.close_idle(self._workers.spawn)
         self._destinations.tell_metrics()
         self._workers.spawn(self._destinations.keep())
-        self._workers.spawn(self._restored.look(self._keeper.resume))
+        self._workers.spawn(self._restored.look(self._keeper.judge_all))
         paced = (each.key for each in self._destinations if each.at.awaited_rate() is not None)
         metrics.set_waiting(
             for_rate=self._schedule.waiting_for_rate() + sum(map(self._schedule.ready_organizations, paced)),

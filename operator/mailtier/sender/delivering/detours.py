@@ -56,15 +56,15 @@ class Detours:
         slot = other.reserve()
         if slot is None:
             other.want_nothing()
-            self.put_off(entry, self._clock.monotonic() + AGAIN_SECONDS)
+            self.defer(entry, self._clock.monotonic() + AGAIN_SECONDS)
         else:
             slot.pace.count()
             self._spawn(self._send(entry, other, slot))
         return True
 
-    def put_off(self, entry: lanes.LaneEntry, due_at: float) -> None:
-        """Let an entry wait as it is, without its organization, whose other messages have another way."""
-        self._schedule.put_back(entry, entry.pending, due_at=due_at)
+    def defer(self, entry: lanes.LaneEntry, due_at: float) -> None:
+        """Let an entry wait as it is, and not its organization, whose other messages have another way."""
+        self._schedule.defer(entry, entry.pending, due_at=due_at)
 
     def _other(self, entry: lanes.LaneEntry, target: destination.Destination) -> destination.Destination | None:
         if entry.job.snapshot is None:
@@ -81,7 +81,7 @@ class Detours:
         began = self._clock.monotonic()
         try:
             await self._carry_out(entry, other, slot)
-            slot.pace.settle()
-            self._schedule.settle(entry, self._clock.monotonic() - began, pace_seconds=slot.pace.seconds)
+            slot.pace.refund()
+            self._schedule.charge(entry, self._clock.monotonic() - began, pace_seconds=slot.pace.seconds)
         finally:
-            await other.release(slot)
+            await other.give_back(slot)

@@ -112,7 +112,7 @@ class Keeper:
         counts: collections.Counter[tuple[hold_metrics.Of, str]] = collections.Counter()
         counts.update(("organization", held.reason.value) for held in self._holds.current().values())
         counts.update(("lane", str(lane.wait.reason)) for lane in self._schedule.held_lanes(now))
-        waiting = (each.parked for each in self._schedule.organizations() if each.parked.until > now and each.entries)
+        waiting = (each.wait for each in self._schedule.organizations() if each.wait.until > now and each.entries)
         counts.update(("pause", str(wait.reason)) for wait in waiting)
         return counts
 
@@ -146,7 +146,7 @@ class Keeper:
         """Do what is to be done with a recipient that was claimed, as its organization stands now."""
         pending = claimed.pending
         if not self.left.is_mine(pending.lane):
-            self._claims.return_claim(pending, pending.due_at)
+            self._claims.unclaim_pending(pending, pending.due_at)
             return
         reason, hold = self._failing.get(pending.lane), self._holds.find(pending.lane)
         if reason is not None:
@@ -159,15 +159,15 @@ class Keeper:
         elif pending.lane in self._told and pending.state in _TELLABLE:
             self._store_held(pending, hold.held)
         else:
-            self._claims.return_claim(pending, pending.due_at)
+            self._claims.unclaim_pending(pending, pending.due_at)
 
     def end(self, entry: lanes.LaneEntry) -> None:
         """Forget an entry whose final state is about to be stored."""
         self._claims.end(entry)
 
-    def defer(self, entry: lanes.LaneEntry, due_at: dt.datetime) -> None:
-        """Let an entry go on in the queue, in which it is due at a time."""
-        self._claims.give_back(entry, due_at)
+    def unclaim(self, entry: lanes.LaneEntry, due_at: dt.datetime) -> None:
+        """Let an entry go on in the queue, where it is due at a time."""
+        self._claims.unclaim(entry, due_at)
 
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Have an organization judged anew, without its holds: its settings changed."""
@@ -201,14 +201,14 @@ class Keeper:
         self._failing.pop(key, None)
         self._told.discard(key)
         if hold is not None and hold.recheck_at is None:
-            self._holds.release(key)
+            self._holds.end(key)
         else:
-            self._holds.release_for_trial(key)
+            self._holds.begin_trial(key)
         target = self._destinations.get(judged.settings)
         if is_new and (since := self._destinations.taken_over_at(target.key)) is not None:
             self._schedule.open(key).begin_full(since)
         there = self._settings.get(effective.HOST) if target.at.is_host_s else None
-        self._schedule.unpark(key, target.key, rates=judged.rates(there))
+        self._schedule.direct(key, target.key, rates=judged.rates(there))
         self._claims.reopen(key, anew=was_kept)
 
     def judge_changed(self) -> None:
@@ -227,23 +227,23 @@ class Keeper:
         """
         if self._holds.hold(key, held, now=self._clock.monotonic(), recheck=recheck, trial_at=trial_at):
             _log.info("messages are held", organization=str(lanes.organization_of(key)), reason=held.reason)
-        self._schedule.park(key)
-        self._claims.clear(self._schedule.open(key))
+        self._schedule.wait(key)
+        self._claims.unclaim_ready(self._schedule.open(key))
         self._tell(key, self._clock.monotonic())
         self._wake()
 
-    def park(self, key: ports.LaneKey) -> None:
+    def wait(self, key: ports.LaneKey) -> None:
         """Let an organization's messages wait for a moment of which nobody is told, until it is judged again."""
-        self._schedule.park(key)
+        self._schedule.wait(key)
 
-    def resume(self) -> None:
+    def judge_all(self) -> None:
         """Have everybody judged anew: what everything was held for is over."""
         for organization in self._schedule.organizations():
             self._end_holds(organization.key)
         self._wake()
 
     def judge_soon(self, key: ports.LaneKey) -> None:
-        """Have an organization judged anew: what it was parked or held for may be over."""
+        """Have an organization judged anew: what it waited for may be over."""
         self._to_judge.add(key)
         self._wake()
 
@@ -328,7 +328,7 @@ class Keeper:
 
         def go_back(error: Exception | None) -> None:
             if error is None and entry.place is lanes.EntryPlace.READY:
-                self._claims.give_back(entry, at)
+                self._claims.unclaim(entry, at)
 
         self._outcomes.store(ends.held_outcome(entry.pending, held, at), go_back)
         entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)
@@ -345,7 +345,7 @@ class Keeper:
         def go_on(error: Exception | None) -> None:
             # What cannot be stored would be tried again at once, for ever.
             if error is None:
-                self._claims.return_claim(dataclasses.replace(pending, state=_S.HELD), at)
+                self._claims.unclaim_pending(dataclasses.replace(pending, state=_S.HELD), at)
 
         self._outcomes.store(ends.held_outcome(pending, held, at), go_on)
 
@@ -353,16 +353,16 @@ class Keeper:
         if was_failing or self._holds.find(key) is not None:
             # While they were held or given up, other messages were asked for than now.
             self._claims.reopen(key, anew=True)
-        self._holds.release(key)
-        self._schedule.release(key)
+        self._holds.end(key)
+        self._schedule.end_waits(key)
         self._to_judge.add(key)
 
     def _leave(self, key: ports.LaneKey) -> None:
         self._failing.pop(key, None)
         self._told.discard(key)
-        self._holds.release(key)
+        self._holds.end(key)
         if self._schedule.organization(key) is not None:
-            self._schedule.park(key)
+            self._schedule.wait(key)
         self.left.leave(key)
 
     def _fail_all(self, key: ports.LaneKey, reason: reasons.DeliveryReason) -> None:

@@ -1,4 +1,4 @@
-"""Leaving to other senders what was this one's: what waits goes back, what is under way is seen to its end."""
+"""Leaving to other senders what was this one's: what waits is unclaimed, what is under way is seen to its end."""
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -41,7 +41,7 @@ class LeftLanes:
         if key in self._mine:
             self._mine.discard(key)
             self._leaving.add(key)
-        self._give_back(key)
+        self._unclaim(key)
 
     def changed(self) -> Iterable[ports.LaneKey]:
         """Return the organizations that are this sender's and were not, or were and are not."""
@@ -52,17 +52,17 @@ class LeftLanes:
         """Return organizations whose backlogs are to be given up."""
         for key in self._leaving:
             # Also what was under way, and waits for another attempt.
-            self._give_back(key)
+            self._unclaim(key)
         return set(self._leaving)
 
     def note_given_up(self, given_up: AbstractSet[ports.LaneKey]) -> None:
         """Note that the backlogs of organizations were given up."""
         self._leaving -= given_up
 
-    def _give_back(self, key: ports.LaneKey) -> None:
+    def _unclaim(self, key: ports.LaneKey) -> None:
         organization = self._schedule.organization(key)
         if organization is None:
             return
         for entry in list(organization.entries.values()):
             if entry.place is not lanes.EntryPlace.ACTIVE:
-                self._claims.give_back(entry, entry.pending.due_at)
+                self._claims.unclaim(entry, entry.pending.due_at)

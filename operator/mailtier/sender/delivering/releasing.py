@@ -66,7 +66,7 @@ class Releaser:
     async def _free(self, usable: standing.Usable) -> Freed:
         target = self._destinations.get(usable.settings)
         with target.in_use():
-            target.health.pause(usable.settings.organization.namespace).let_go(self._clock.monotonic())
+            target.health.pause(usable.settings.organization.namespace).allow_trial(self._clock.monotonic())
             freed = await self._free_login(usable, target)
         if freed.held is None and target.health.breaker.retry_at > self._clock.monotonic():
             reason = reasons.DeliveryReason.SERVER_UNAVAILABLE
@@ -85,7 +85,7 @@ class Releaser:
         refusal = state.refusal or (ready.failure if ready is not None else None)
         if not usable.has_own_login:
             return Freed(held=None if refusal is None else tries.held(refusal, usable))
-        state.pause.let_go(self._clock.monotonic())
+        state.pause.allow_trial(self._clock.monotonic())
         if (too_many := target.at.forgive(found.generation)) is not None:
             return Freed(held=tries.held(too_many, usable))
         self._tokens.forgive(found)

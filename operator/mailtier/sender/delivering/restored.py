@@ -28,13 +28,13 @@ class RestoredHold:
             self.held = standing.Held(reason=reasons.DeliveryReason.RESTORED, message=restoring.explain(mark))
             _log.warning("the queue was restored from a backup, and is held", made_at=mark)
 
-    async def look(self, resume: Callable[[], None]) -> None:
+    async def look(self, go_on: Callable[[], None]) -> None:
         """Look whether the hold has ended, and go on if it has.
 
         Args:
-            resume: Called then.
+            go_on: Called then.
         """
         if self.held is not None and await self._queue.restored() is None:
             self.held = None
             _log.info("the restored queue goes on")
-            resume()
+            go_on()

@@ -70,9 +70,9 @@ def untold(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneE
             (lane.ready, lane.wait) for lane in organization.held(now)
         ]
         # A rate lets something go all the while: each message would be stored twice for nothing.
-        is_rate = organization.parked.reason in {None, reasons.DeliveryReason.RATE_LIMITED}
-        if not is_rate and organization.parked.until >= now + holds.TOLD_AFTER_SECONDS:
-            waits.append((organization.entries.values(), organization.parked))
+        is_rate = organization.wait.reason in {None, reasons.DeliveryReason.RATE_LIMITED}
+        if not is_rate and organization.wait.until >= now + holds.TOLD_AFTER_SECONDS:
+            waits.append((organization.entries.values(), organization.wait))
         for entries, wait in waits:
             for entry in entries:
                 if entry.place is lanes.EntryPlace.READY and entry.pending.state is vocabulary.RecipientState.QUEUED:
@@ -80,7 +80,7 @@ def untold(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneE
 
 
 def _held_lanes(organization: lanes.OrganizationLanes, now: float) -> dict[vocabulary.Category, standing.Held]:
-    if organization.parked.until <= now and not any(organization.held(now)):
+    if organization.wait.until <= now and not any(organization.held(now)):
         return {}
     waits = {category: organization.wait_of(category, now) for category in vocabulary.Category}
     return {

@@ -154,7 +154,7 @@ def _deferred(job: ports.Job, reason: reasons.DeliveryReason, message: str, cont
 def _still_in_doubt(
     job: ports.Job, decision: retry.RetryDecision, reason: reasons.DeliveryReason, message: str, context: VerdictContext
 ) -> ports.Outcome:
-    """Return the outcome of a resend that was put off: it is no further loss, and the first copy may have arrived."""
+    """Return the outcome of a resend that was deferred: it is no further loss, and the first copy may have arrived."""
     if isinstance(decision, retry.Retry):
         return _outcome(
             job, context, state=_S.IN_DOUBT, due_at=decision.at, reason=reason, message=message, attempted=False

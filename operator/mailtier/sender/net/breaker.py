@@ -75,7 +75,7 @@ class Breaker:
                 self._trial = True
                 return True
 
-    def release(self) -> None:
+    def give_back(self) -> None:
         """Give leave back without news, so that another may try."""
         self._trial = False
 
@@ -85,7 +85,7 @@ class Breaker:
             self._proven = True
             self._trial = False
 
-    def let_go(self, now: float) -> None:
+    def allow_trial(self, now: float) -> None:
         """End the pause, and forget none of its faults."""
         self._retry_at = min(self._retry_at, now)
 

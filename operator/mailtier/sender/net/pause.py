@@ -37,9 +37,9 @@ class Pause:
         self.trouble = None
         self._pauses.succeed()
 
-    def let_go(self, now: float) -> None:
+    def allow_trial(self, now: float) -> None:
         """End the pause, as somebody asks for a trial; if that fails too, the next pause is longer all the same."""
-        self._pauses.let_go(now)
+        self._pauses.allow_trial(now)
 
     def retry_at(self, category: vocabulary.Category) -> float:
         """Return when a message may be tried again; in the past where all is well."""

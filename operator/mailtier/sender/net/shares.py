@@ -25,24 +25,24 @@ KEPT_SECONDS: Final = 5.0
 
 
 class ShareSlot:
-    """Leave to do one thing; given back at the end of its context, or with `release`."""
+    """Leave to do one thing; given back at the end of its context, or with `give_back`."""
 
-    __slots__ = ("_give_back",)
+    __slots__ = ("_then",)
 
-    def __init__(self, give_back: Callable[[], None]) -> None:
-        self._give_back: Callable[[], None] | None = give_back
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then: Callable[[], None] | None = then
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.release()
+        self.give_back()
 
-    def release(self) -> None:
+    def give_back(self) -> None:
         """Give it back; without effect if it was."""
-        give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
 
 FREE: Final = ShareSlot(lambda: None)
@@ -107,7 +107,7 @@ class Shares:
         """How many slots nobody has."""
         return self._free
 
-    def held(self, namespace: str) -> int:
+    def taken(self, namespace: str) -> int:
         """Return how many slots a namespace has at present."""
         account = self._accounts.get(namespace)
         return account.held if account else 0
@@ -137,7 +137,7 @@ class Shares:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 # It came in the moment in which nobody wanted it any more.
-                turn.result().release()
+                turn.result().give_back()
             else:
                 self._give_up(namespace)
             raise
@@ -156,7 +156,7 @@ class Shares:
         def expire(slot: ShareSlot, account: _Account) -> None:
             if slot in account.kept:
                 account.kept.remove(slot)
-                slot.release()
+                slot.give_back()
 
         loop = asyncio.get_running_loop()
         self._line_up(namespace, 1).add_done_callback(keep)
@@ -164,7 +164,7 @@ class Shares:
     def _take(self, namespace: str, slots: int = 1) -> ShareSlot | None:
         account = self._accounts.get(namespace)
         waits = any(self._lines) or (account is not None and account.waiting)
-        if waits or self._free < slots or self.held(namespace) + slots > self._each:
+        if waits or self._free < slots or self.taken(namespace) + slots > self._each:
             return None
         return self._grant(namespace, slots)
 

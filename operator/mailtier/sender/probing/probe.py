@@ -156,7 +156,7 @@ async def look(
             access.drop(ready)
             failed = classify.Phase.AUTH, error.failure
         finally:
-            ticket.release()
+            ticket.give_back()
     return _finding(target, found, progress, failed)
 
 
@@ -229,7 +229,7 @@ async def _look_with(
             # Before the slot is given back: whoever gets it next has to know.
             target.health.note_served(usable.settings.organization.namespace or None)
     finally:
-        await target.release(slot)
+        await target.give_back(slot)
     return _finding(target, found, progress, (phase, failure))
 
 

@@ -257,7 +257,7 @@ class Prober:
         if self._is_running and target is not None and self._may_begin(target, self._clock.monotonic()):
             self._start_own(target, turn)
         else:
-            turn.release()
+            turn.give_back()
 
     def _may_begin(self, target: targets.Target, now: float) -> bool:
         """Return whether the sender may begin its own next probe; if not, plan it for later, and tell of a change."""
@@ -279,7 +279,7 @@ class Prober:
         payer = self._limits.payer(target, now)
         if payer is not None:
             self._budget.take(payer, now)
-        self._start(target, fresh=False).add_done_callback(lambda _probed: turn.release())
+        self._start(target, fresh=False).add_done_callback(lambda _probed: turn.give_back())
 
     def _start(self, target: targets.Target, *, fresh: bool, again: bool = False) -> asyncio.Task[None]:
         # Whatever waited for a probe has this one.

@@ -100,6 +100,6 @@ class _Lines:
         else:
             del self._keys[namespace]
         if key is None:
-            slot.release()
+            slot.give_back()
         else:
             self._call(key, slot)

@@ -2,7 +2,7 @@
 
 The queue holds it all. Here is known of each backlog only when its next recipient is due, and what of it is in
 memory: the active set, which is as large however much is queued. Where it is full, namespaces have even shares of it:
-who has less than its share is let in, and whoever has most gives back what waits (R15).
+who has less than its share is let in, and of whoever has most it is unclaimed what waits (R15).
 """
 
 import collections
@@ -154,7 +154,7 @@ class Backlogs:
         return found
 
     def excess(self) -> tuple[str, int] | None:
-        """Return which namespace is to give back something, and how much, for the next one to be let in; None for none.
+        """Return of which namespace how much is to be unclaimed, for the next one to be let in; None for nothing.
 
         That is so where the active set is full, and a namespace that waits has less than an even share of it.
         """

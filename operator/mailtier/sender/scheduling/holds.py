@@ -65,7 +65,7 @@ class Holds:
             trial_at: When it may be mended, where that is known and comes first.
         """
         former = self._holds.get(key) or self._on_trial.pop(key, None)
-        # A hold that was released only for a trial goes on where it was.
+        # A hold that was ended only for a trial goes on where it was.
         goes_on = former is not None and former.held.reason == held.reason
         judged = former.judged + 1 if former and goes_on else 1
         recheck_at = now + _RECHECKS.ceiling(judged).total_seconds()
@@ -79,12 +79,12 @@ class Holds:
         )
         return not goes_on
 
-    def release(self, key: ports.LaneKey) -> None:
+    def end(self, key: ports.LaneKey) -> None:
         """End a hold because what caused it has changed."""
         self._holds.pop(key, None)
         self._on_trial.pop(key, None)
 
-    def release_for_trial(self, key: ports.LaneKey) -> None:
+    def begin_trial(self, key: ports.LaneKey) -> None:
         """End a hold to see whether its cause is gone; it is remembered until `confirm`."""
         hold = self._holds.pop(key, None)
         if hold is not None:

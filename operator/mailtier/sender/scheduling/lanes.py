@@ -149,10 +149,10 @@ class OrganizationLanes:
     """The lanes of one organization, and the destination that its settings name now.
 
     Attributes:
-        destination: None while it is parked.
+        destination: None where it is not to go anywhere, or not yet.
         limiter: Its effective ratePerMinute.
         namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
-        parked: What all of it waits for.
+        wait: What all of it waits for.
         taken_at: When a message was taken last.
         usual_seconds: How long one of its messages keeps a connection, as the last ones did.
     """
@@ -166,9 +166,9 @@ class OrganizationLanes:
         "key",
         "limiter",
         "namespace_limiter",
-        "parked",
         "taken_at",
         "usual_seconds",
+        "wait",
     )
 
     def __init__(self, key: ports.LaneKey, namespace_meter: limiter.Meter) -> None:
@@ -178,7 +178,7 @@ class OrganizationLanes:
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None
         self.namespace_limiter: limiter.RateLimiter | None = None
-        self.parked = NO_WAIT
+        self.wait = NO_WAIT
         self.taken_at = float("-inf")
         self.usual_seconds = rotation.QUANTUM_SECONDS
         self.entries: dict[int, LaneEntry] = {}
@@ -191,9 +191,9 @@ class OrganizationLanes:
             lane = self._lanes[lane_class] = Lane()
         return lane
 
-    def release(self) -> None:
-        """End the holds of its lanes and what all of it waits for: that has changed."""
-        self.parked = NO_WAIT
+    def end_waits(self) -> None:
+        """End what all of it and its lanes wait for: that has changed."""
+        self.wait = NO_WAIT
         for lane in self._lanes.values():
             lane.wait = NO_WAIT
             lane.refusals = refusals.NO_REFUSALS
@@ -205,7 +205,7 @@ class OrganizationLanes:
     def wait_of(self, category: vocabulary.Category, now: float) -> Wait | None:
         """Return what messages of a category wait for, beside their turn and rates; None for nothing."""
         lane = self._lanes.get(CLASSES[category])
-        waits = (self.parked, NO_WAIT if lane is None else lane.wait)
+        waits = (self.wait, NO_WAIT if lane is None else lane.wait)
         return max((wait for wait in waits if wait.until > now), key=lambda wait: wait.until, default=None)
 
     def begin_full(self, at: float) -> None:
@@ -218,7 +218,7 @@ class OrganizationLanes:
         self.limiter = _limiter(rates.organization, self._meter)
         self.namespace_limiter = _limiter(rates.namespace, self._namespace_meter)
 
-    def shed(self) -> Iterator[LaneEntry]:
+    def pop_ready(self) -> Iterator[LaneEntry]:
         """Take out and yield what waits for nothing but its turn: what is least urgent, and would be last, first."""
         for lane_class in reversed(LaneClass):
             ready = self.lane(lane_class).ready
@@ -242,11 +242,11 @@ class OrganizationLanes:
         usual = (self.usual_seconds + max(seconds, rotation.QUANTUM_SECONDS)) / 2
         self.usual_seconds = min(usual, _EXPECTED_SECONDS)
 
-    def give_back(self, entry: LaneEntry) -> None:
-        """Put an entry that was picked first in its lane again, and do not count it against the rates."""
+    def put_back(self, entry: LaneEntry) -> None:
+        """Let an entry that was picked be the next of its lane again, and count it for no rate."""
         entry.lane.ready.appendleft(entry)
         for charge in entry.charges:
-            charge.give_back()
+            charge.refund()
         entry.charges = ()
 
     def namespace_allowed_at(self, now: float) -> float:
@@ -266,7 +266,7 @@ class OrganizationLanes:
             lane = self._lanes.get(lane_class)
             if lane is None or (entry := lane.head()) is None:
                 continue
-            lane_at = max(self.parked.until, lane.wait.until, self.limiter.allowed_at(now) if self.limiter else now)
+            lane_at = max(self.wait.until, lane.wait.until, self.limiter.allowed_at(now) if self.limiter else now)
             if lane_at <= now:
                 lane.ready.popleft()
                 entry.charges = tuple(limit.take(now) for limit in self._limits())

@@ -48,11 +48,11 @@ class Charge:
         """Return what the meter has not forgotten of it."""
         return min(max(self.until - now, 0.0), self.seconds)
 
-    def give_back(self, now: float = float("-inf")) -> None:
+    def refund(self, now: float = float("-inf")) -> None:
         """Count a message less: it did not go after all.
 
         Args:
-            now: What the meter has forgotten until then is not given back; everything is by default.
+            now: What the meter has forgotten until then is not refunded; everything is by default.
         """
         self.meter.next_at -= self.left(now)
 
@@ -102,7 +102,7 @@ class RateLimiter:
         Between the two lies what a session takes to open. Counted at its turn alone, messages that were held up go
         together with those that were not, and a minute holds more than its rate.
         """
-        charge.give_back(now)
+        charge.refund(now)
         if self.allowed_at(now) > now + _SLACK_SECONDS:
             charge.meter.next_at += charge.left(now)
             return None

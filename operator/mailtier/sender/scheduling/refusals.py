@@ -41,7 +41,7 @@ class SettingsRefusals:
 
     One refusal may be about its recipient all the same. Three distinct recipients that are refused are not to blame,
     nor is one that is refused ten minutes later once more, or three times for something that is said of no recipient:
-    most alerts go to one list. What is put off (4yz) counts for nothing: servers say so for a while and to some alone,
+    most alerts go to one list. What is deferred (4yz) counts for nothing: servers say so for a while and to some alone,
     as by greylisting.
 
     Attributes:

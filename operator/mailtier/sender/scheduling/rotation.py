@@ -82,7 +82,7 @@ class Rotation(Generic[_K, _V]):
         return None
 
     def charge(self, key: _K, seconds: float) -> None:
-        """Take credit from a member; its turn is over when none is left. Less than nothing is given back."""
+        """Take credit from a member; its turn is over when none is left. Less than nothing is a refund."""
         member = self._members.get(key)
         if member is None:
             return

@@ -2,9 +2,9 @@
 
 Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
 Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
-costs constant time, and the logarithm of a heap where it has to wait. A namespace that has used up its rate is
-parked as a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked
-each second.
+costs constant time, and the logarithm of a heap where it has to wait. A namespace that has used up its rate waits
+as a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked each
+second.
 """
 
 import collections
@@ -14,7 +14,7 @@ from typing import Final
 
 from mailtier.api import timers
 from mailtier.sender import ports
-from mailtier.sender.scheduling import holdings, lanes, limiter, parked_parts, refusals, rotation
+from mailtier.sender.scheduling import in_use, lanes, limiter, rate_waits, refusals, rotation
 
 _RATES_COUNT_SECONDS: Final = 120.0
 _UNBOUNDED: Final = 1_000_000
@@ -30,17 +30,17 @@ class Schedule:
     """
 
     def __init__(self, connections: Callable[[Hashable], int] = lambda _destination: _UNBOUNDED) -> None:
-        self.holdings = holdings.Holdings(connections)
+        self.in_use = in_use.ConnectionsInUse(connections)
         self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
         self._entries: dict[int, lanes.LaneEntry] = {}
         self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
         self._due = timers.Timers[lanes.LaneEntry]()
         self._expiring = timers.Timers[lanes.LaneEntry]()
         # Those that take part again at a time: rates or holds keep all of theirs back until then.
-        self._parked = timers.Timers[lanes.OrganizationLanes | lanes.ReadyNamespace]()
-        # By the namespace's uid: what it sent, and those of its parts that are parked for its rate, by destination.
+        self._waiting = timers.Timers[lanes.OrganizationLanes | lanes.ReadyNamespace]()
+        # By the namespace's uid: what it sent, and those of its parts that wait for its rate, by destination.
         self._meters: dict[str, limiter.Meter] = {}
-        self._parked_parts = parked_parts.ParkedParts()
+        self._rate_waits = rate_waits.RateWaits()
         self._touched: set[Hashable] = set()
         # What is known of recipients that went back into the queue: how often a server broke off at them, and so on.
         self._known: collections.OrderedDict[int, tuple[refusals.Losses, int]] = collections.OrderedDict()
@@ -60,15 +60,15 @@ class Schedule:
         yield from self._organizations.values()
 
     def open(self, key: ports.LaneKey) -> lanes.OrganizationLanes:
-        """Return an organization, made known if it was not; it is parked until `unpark` names a destination."""
+        """Return an organization, made known if it was not; it waits until `direct` names a destination."""
         organization = self._organizations.get(key)
         if organization is None:
             meter = self._meters.setdefault(key.namespace_uid, limiter.Meter())
             organization = self._organizations[key] = lanes.OrganizationLanes(key, meter)
         return organization
 
-    def offer(self, claimed: ports.Claimed, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:
-        """Take a recipient in; None if it is here already."""
+    def add(self, claimed: ports.Claimed, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:
+        """Take a claimed recipient in; None if it is here already."""
         pending = claimed.pending
         if pending.recipient_number in self._entries:
             return None
@@ -83,49 +83,49 @@ class Schedule:
         self._wait(entry, due_at)
         return entry
 
-    def unpark(self, key: ports.LaneKey, destination: Hashable, *, rates: lanes.Rates = lanes.UNLIMITED) -> None:
+    def direct(self, key: ports.LaneKey, destination: Hashable, *, rates: lanes.Rates = lanes.UNLIMITED) -> None:
         """Let an organization's messages go to a destination; in place of the former, if there was one."""
         organization = self._organizations[key]
         organization.set_rates(rates)
         if organization.destination != destination:
-            self.park(key)
+            self.wait(key)
             organization.destination = destination
-            organization.parked = lanes.NO_WAIT
-        self._parked.remove(organization)
+            organization.wait = lanes.NO_WAIT
+        self._waiting.remove(organization)
         self._join(organization)
         # It may be another rate: let `take` look again.
-        self._unpark_namespace(key.namespace_uid)
+        self._end_rate_waits(key.namespace_uid)
 
-    def park(self, key: ports.LaneKey) -> None:
-        """Let an organization's messages wait until it is unparked; they keep their places."""
+    def wait(self, key: ports.LaneKey) -> None:
+        """Let an organization's messages wait until `direct` is called; they keep their places."""
         organization = self._organizations[key]
         if organization.destination is None:
             return
         self._leave(organization)
         organization.destination = None
 
-    def hold(self, lane: lanes.Lane, wait: lanes.Wait) -> None:
+    def hold_lane(self, lane: lanes.Lane, wait: lanes.Wait) -> None:
         """Hold one lane for a while."""
         lane.wait = wait
 
-    def free(self, entry: lanes.LaneEntry) -> None:
+    def end_hold(self, entry: lanes.LaneEntry) -> None:
         """End the hold of an entry's lane, if it is held."""
         if entry.lane.wait is not lanes.NO_WAIT:
             entry.lane.wait = lanes.NO_WAIT
-            self._parked.remove(entry.organization)
+            self._waiting.remove(entry.organization)
             self._join(entry.organization)
 
-    def park_until(self, entry: lanes.LaneEntry, wait: lanes.Wait) -> None:
-        """Let an entry that was taken be the next of its lane, and its organization wait for a while."""
-        entry.organization.parked = wait
-        self.put_first(entry)
+    def wait_until(self, entry: lanes.LaneEntry, wait: lanes.Wait) -> None:
+        """Put an entry back, and let its organization wait for a while."""
+        entry.organization.wait = wait
+        self.put_back(entry)
 
-    def release(self, key: ports.LaneKey) -> None:
-        """End the holds of an organization's lanes: what they were held for has changed."""
+    def end_waits(self, key: ports.LaneKey) -> None:
+        """End what an organization and its lanes wait for: that has changed."""
         organization = self._organizations.get(key)
         if organization is not None:
-            organization.release()
-            self._parked.remove(organization)
+            organization.end_waits()
+            self._waiting.remove(organization)
             self._join(organization)
 
     def held_lanes(self, now: float) -> Iterator[lanes.Lane]:
@@ -137,15 +137,15 @@ class Schedule:
         """Let in what has become due, and organizations whose rates or holds have passed."""
         for entry in self._due.due(now):
             self._make_ready(entry)
-        for parked in self._parked.due(now):
-            if isinstance(parked, lanes.ReadyNamespace):
-                self._unpark_namespace(parked.uid)
+        for waited in self._waiting.due(now):
+            if isinstance(waited, lanes.ReadyNamespace):
+                self._end_rate_waits(waited.uid)
             else:
-                self._join(parked)
+                self._join(waited)
 
     def next_event(self) -> float | None:
         """Return when `advance` or `expired` has something to do next."""
-        firsts = (self._due.next_at(), self._expiring.next_at(), self._parked.next_at())
+        firsts = (self._due.next_at(), self._expiring.next_at(), self._waiting.next_at())
         return min((at for at in firsts if at is not None), default=None)
 
     def expired(self, now: float) -> Iterator[lanes.LaneEntry]:
@@ -167,23 +167,23 @@ class Schedule:
         return destination in self._rotations
 
     def take(self, destination: Hashable, now: float) -> lanes.LaneEntry | None:
-        """Take the entry whose turn it is, None if there is none; it is ACTIVE until `put_back` or `remove`."""
+        """Take the entry whose turn it is, None if there is none; it is ACTIVE from now on."""
         namespaces = self._rotations.get(destination)
-        while namespaces and (namespace := namespaces.turn(self.holdings.sated(destination, namespaces.keys()))):
+        while namespaces and (namespace := namespaces.turn(self.in_use.sated(destination, namespaces.keys()))):
             organization = namespace.organizations.turn()
             if organization is None:
                 namespaces.remove(namespace.uid)
                 continue
             if (allowed_at := organization.namespace_allowed_at(now)) > now:
                 namespaces.remove(namespace.uid)
-                self._park_part(namespace, until=allowed_at)
+                self._wait_for_rate(namespace, until=allowed_at)
                 continue
             picked = organization.pick(now)
             if isinstance(picked, lanes.LaneEntry):
                 return self._activate(picked, destination, now)
             namespace.organizations.remove(organization.key.organization)
             if picked is not None:
-                self._parked.set(organization, picked)
+                self._waiting.set(organization, picked)
         self._rotations.pop(destination, None)
         return None
 
@@ -194,7 +194,7 @@ class Schedule:
         namespace = namespaces.get(key.namespace_uid) if namespaces else None
         if not namespaces or not namespace or namespace.organizations.get(key.organization) is not organization:
             return None
-        is_sated = namespace.uid in self.holdings.sated(destination, namespaces.keys())
+        is_sated = namespace.uid in self.in_use.sated(destination, namespaces.keys())
         if is_sated or organization.namespace_allowed_at(now) > now:
             return None
         picked = organization.pick(now)
@@ -205,7 +205,7 @@ class Schedule:
         organizations = (one for namespace in self._rotations.get(destination, ()) for one in namespace.organizations)
         return any(one is not entry.organization and one.has_ready for one in organizations)
 
-    def settle(self, entry: lanes.LaneEntry, seconds: float, *, at: Hashable = None, pace_seconds: float = 0.0) -> None:
+    def charge(self, entry: lanes.LaneEntry, seconds: float, *, at: Hashable = None, pace_seconds: float = 0.0) -> None:
         """Charge the time for which an entry that was taken kept a connection, in place of what was expected.
 
         Where a rate bounds what goes, it is the rate that is shared: a message costs no less than that gives it.
@@ -221,21 +221,21 @@ class Schedule:
         of_namespace = max(seconds, least)
         of_organization = max(of_namespace, entry.organization.pace_seconds)
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
-        self._charge(entry, of_namespace - expected, of_organization - expected)
+        self._take_credit(entry, of_namespace - expected, of_organization - expected)
         if at is not None:
-            self.holdings.give_back(at, entry.organization.key.namespace_uid)
+            self.in_use.give_back(at, entry.organization.key.namespace_uid)
         entry.organization.note_time(seconds)
 
     def _activate(self, picked: lanes.LaneEntry, destination: Hashable, now: float) -> lanes.LaneEntry:
         organization = picked.organization
         picked.place = lanes.EntryPlace.ACTIVE
-        self.holdings.take(destination, organization.key.namespace_uid)
+        self.in_use.take(destination, organization.key.namespace_uid)
         organization.taken_at = now
         picked.expected_seconds = organization.usual_seconds
-        self._charge(picked, picked.expected_seconds, picked.expected_seconds)
+        self._take_credit(picked, picked.expected_seconds, picked.expected_seconds)
         return picked
 
-    def _charge(self, entry: lanes.LaneEntry, of_namespace: float, of_organization: float) -> None:
+    def _take_credit(self, entry: lanes.LaneEntry, of_namespace: float, of_organization: float) -> None:
         """Charge an entry's namespace and organization seconds of a destination's connections."""
         key = entry.organization.key
         # Also where its namespace waits for its rate meanwhile: its organizations take turns there.
@@ -244,27 +244,27 @@ class Schedule:
         if (namespaces := self._rotations.get(entry.organization.destination)) is not None:
             namespaces.charge(key.namespace_uid, of_namespace)
 
-    def put_back(self, entry: lanes.LaneEntry, pending: ports.Pending, *, due_at: float) -> None:
+    def defer(self, entry: lanes.LaneEntry, pending: ports.Pending, *, due_at: float) -> None:
         """Let an entry that was taken wait until it is due."""
         entry.pending = pending
         entry.charges = ()
         self._wait(entry, due_at)
 
-    def put_first(self, entry: lanes.LaneEntry) -> None:
-        """Let an entry that was taken be the next of its lane: it was not attempted."""
+    def put_back(self, entry: lanes.LaneEntry) -> None:
+        """Let an entry that was taken be the next of its lane again: it was not attempted."""
         entry.place = lanes.EntryPlace.READY
-        entry.organization.give_back(entry)
-        self._parked.remove(entry.organization)
+        entry.organization.put_back(entry)
+        self._waiting.remove(entry.organization)
         self._join(entry.organization)
         # What it did not use of the namespace's rate another may have.
-        self._unpark_namespace(entry.organization.key.namespace_uid)
+        self._end_rate_waits(entry.organization.key.namespace_uid)
 
-    def take_back(self, entry: lanes.LaneEntry, *, at: Hashable) -> None:
-        """Let an entry whose turn at a destination was taken early be the next of its lane, as if it had not come."""
-        self.holdings.give_back(at, entry.organization.key.namespace_uid)
+    def undo_turn(self, entry: lanes.LaneEntry, *, at: Hashable) -> None:
+        """Put an entry back whose turn at a destination was taken early, as if it had not come."""
+        self.in_use.give_back(at, entry.organization.key.namespace_uid)
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
-        self._charge(entry, -expected, -expected)
-        self.put_first(entry)
+        self._take_credit(entry, -expected, -expected)
+        self.put_back(entry)
 
     def remove(self, entry: lanes.LaneEntry) -> None:
         """Forget an entry: its state is final."""
@@ -276,7 +276,7 @@ class Schedule:
         self._expiring.remove(entry)
         self._due.remove(entry)
 
-    def give_back(self, entry: lanes.LaneEntry) -> None:
+    def unclaim(self, entry: lanes.LaneEntry) -> None:
         """Forget an entry that goes on in the queue, but for what only memory knows of it."""
         self.remove(entry)
         if entry.crashes or entry.losses != refusals.NO_LOSSES:
@@ -284,11 +284,11 @@ class Schedule:
             if len(self._known) > _KNOWN:
                 self._known.popitem(last=False)
 
-    def shed(self, namespace_uid: str) -> Iterator[lanes.LaneEntry]:
-        """Take out of their lanes and yield what of a namespace waits for its turn; the caller gives it back."""
+    def pop_ready(self, namespace_uid: str) -> Iterator[lanes.LaneEntry]:
+        """Take out of their lanes and yield what of a namespace waits for its turn; the caller unclaims it."""
         for organization in self._organizations.values():
             if organization.key.namespace_uid == namespace_uid:
-                yield from organization.shed()
+                yield from organization.pop_ready()
 
     def prune(self, now: float, *, keep: Callable[[ports.LaneKey], bool] = lambda _key: False) -> list[ports.LaneKey]:
         """Forget organizations without messages; return which.
@@ -314,12 +314,12 @@ class Schedule:
         organization = self._organizations.get(key)
         if organization is None or organization.namespace_limiter is None:
             return None
-        is_waiting = self._parked_parts.find(key.namespace_uid, organization.destination) is not None
+        is_waiting = self._rate_waits.find(key.namespace_uid, organization.destination) is not None
         return organization.namespace_limiter.per_minute if is_waiting else None
 
     def waiting_for_rate(self) -> int:
         """Return how many organizations have messages that wait for their namespace's rate."""
-        return sum(len(part.organizations) for part in self._parked_parts)
+        return sum(len(part.organizations) for part in self._rate_waits)
 
     def ready_namespaces(self, destination: Hashable) -> AbstractSet[str]:
         """Return the uids of the namespaces that have messages whose turn may come at a destination."""
@@ -336,15 +336,15 @@ class Schedule:
     def _make_ready(self, entry: lanes.LaneEntry) -> None:
         entry.place = lanes.EntryPlace.READY
         entry.lane.ready.append(entry)
-        # Where the organization is parked, that says nothing of this entry's lane: let `take` look again.
-        self._parked.remove(entry.organization)
+        # What the organization waits for says nothing of this entry's lane: let `take` look again.
+        self._waiting.remove(entry.organization)
         self._join(entry.organization)
 
     def _join(self, organization: lanes.OrganizationLanes) -> None:
         destination = organization.destination
         if destination is None:
             return
-        if organization in self._parked or not organization.has_ready:
+        if organization in self._waiting or not organization.has_ready:
             return
         namespace = self._find(organization)
         if namespace is None:
@@ -354,14 +354,14 @@ class Schedule:
         self._touched.add(destination)
 
     def _leave(self, organization: lanes.OrganizationLanes) -> None:
-        self._parked.remove(organization)
+        self._waiting.remove(organization)
         namespace = self._find(organization)
         if namespace is None:
             return
         namespace.organizations.remove(organization.key.organization)
         if namespace.organizations:
             return
-        self._unpark_part(namespace)
+        self._end_rate_wait(namespace)
         namespaces = self._rotations.get(namespace.destination)
         if namespaces is not None:
             namespaces.remove(namespace.uid)
@@ -369,10 +369,10 @@ class Schedule:
                 del self._rotations[namespace.destination]
 
     def _find(self, organization: lanes.OrganizationLanes) -> lanes.ReadyNamespace | None:
-        """Return the part of its namespace that has something ready for the same destination, parked or not."""
+        """Return the part of its namespace that has something ready for the same destination, or waits there."""
         uid, destination = organization.key.namespace_uid, organization.destination
-        if (parked := self._parked_parts.find(uid, destination)) is not None:
-            return parked
+        if (waiting := self._rate_waits.find(uid, destination)) is not None:
+            return waiting
         namespaces = self._rotations.get(destination)
         return namespaces.get(uid) if namespaces else None
 
@@ -384,17 +384,17 @@ class Schedule:
         namespaces.add(namespace.uid, namespace)
         self._touched.add(namespace.destination)
 
-    def _park_part(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
+    def _wait_for_rate(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
         """Let a namespace wait for its rate, outside of the rotation."""
-        self._parked_parts.add(namespace)
-        self._parked.set(namespace, until)
+        self._rate_waits.add(namespace)
+        self._waiting.set(namespace, until)
 
-    def _unpark_part(self, namespace: lanes.ReadyNamespace) -> None:
-        self._parked.remove(namespace)
-        self._parked_parts.remove(namespace)
+    def _end_rate_wait(self, namespace: lanes.ReadyNamespace) -> None:
+        self._waiting.remove(namespace)
+        self._rate_waits.remove(namespace)
 
-    def _unpark_namespace(self, uid: str) -> None:
-        """Let a namespace take part again wherever it is parked for its rate."""
-        for namespace in self._parked_parts.of(uid):
-            self._unpark_part(namespace)
+    def _end_rate_waits(self, uid: str) -> None:
+        """Let a namespace take part again wherever it waits for its rate."""
+        for namespace in self._rate_waits.of(uid):
+            self._end_rate_wait(namespace)
             self._add(namespace)

@@ -128,7 +128,7 @@ class Tokens:
         state = self._states.get(found.generation)
         if state is None:
             return
-        state.pause.let_go(self._clock.monotonic())
+        state.pause.allow_trial(self._clock.monotonic())
         if state.refusal is not None:
             self._states.forget(found.generation)
 

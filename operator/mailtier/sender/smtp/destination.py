@@ -157,7 +157,7 @@ class Destination:
 
     def want_nothing(self) -> None:
         """Leave the line of those who wait for a slot of the server: nothing is ready."""
-        self.at.seat.room.withdraw(self.at.seat)
+        self.at.seat.room.want_nothing(self.at.seat)
 
     async def reserve_for_probe(self, namespace: str) -> slots.Slot:
         """Return a slot as soon as it is a probe's turn. A probe may look behind an open breaker.
@@ -169,10 +169,10 @@ class Destination:
         await seat.room.wait(seat, namespace)
         return self._new_slot(seat, is_probe_s=True)
 
-    def give_back(self, slot: slots.Slot) -> None:
+    def give_back_unused(self, slot: slots.Slot) -> None:
         """Give back a slot that has no session."""
         if slot.is_trial:
-            self.health.breaker.release()
+            self.health.breaker.give_back()
         slot.seat.room.give_back(slot.seat, of_probe=slot.is_probe_s)
         self.at.tidy()
 
@@ -180,18 +180,18 @@ class Destination:
         """Give up the place at the server; nothing is held there."""
         self.at.leave()
 
-    async def release(self, slot: slots.Slot) -> None:
+    async def give_back(self, slot: slots.Slot) -> None:
         """Give a slot back, and with it its session, which is kept for the next message or ended."""
         if slot.is_trial:
             # How the session ends is nothing to wait for with it.
-            self.health.breaker.release()
+            self.health.breaker.give_back()
             slot.is_trial = False
         slot.take_back()
         try:
             if slot.carried is not None and not self._keep(slot, slot.carried):
                 await self._end(slot)
         finally:
-            self.give_back(slot)
+            self.give_back_unused(slot)
 
     def has_session(self, slot: slots.Slot, generation: credentials.Generation) -> bool:
         """Return whether `session_for` would find one that is open, the slot's own or an idle one."""
@@ -251,7 +251,7 @@ class Destination:
                 )
             finally:
                 if room is None:
-                    taken.release()
+                    taken.give_back()
         if not had_session:
             slot.session_turns, slot.session_at = 0, self._clock.monotonic()
         slot.session_turns += 1
@@ -277,7 +277,7 @@ class Destination:
         try:
             await self._end(slot)
         finally:
-            self.give_back(slot)
+            self.give_back_unused(slot)
 
     async def _end(self, slot: slots.Slot) -> None:
         ending, slot.carried = slot.carried, None

@@ -71,7 +71,7 @@ class EverythingMine:
 
 
 class Leaver(Protocol):
-    """Gives back what waits in memory for organizations that are this sender's no more."""
+    """Unclaims what waits in memory for organizations that are this sender's no more."""
 
     def leaving(self) -> AbstractSet[ports.LaneKey]:
         """Return organizations whose backlogs are to be given up."""
@@ -140,7 +140,7 @@ class Estate:
         self._callbacks.append(on_change)
 
     def leave_by(self, leaver: Leaver) -> None:
-        """Have somebody give back what is in memory."""
+        """Have somebody unclaim what is in memory."""
         self._leaver = leaver
 
     def note_settings(self, _organization: effective.OrganizationKey) -> None:

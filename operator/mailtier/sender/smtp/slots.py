@@ -17,7 +17,7 @@ class NoRoomError(Exception):
 
 @dataclasses.dataclass(slots=True, eq=False)
 class Slot:
-    """Leave to hold one connection; given back with `Destination.release`.
+    """Leave to hold one connection; given back with `Destination.give_back`.
 
     Attributes:
         seat: Where it is counted: at the server of its connection.

@@ -45,7 +45,7 @@ def test_half_open_lets_one_through() -> None:
     assert not switch.acquire(0.9)
     assert switch.acquire(1.0)
     assert not switch.acquire(1.0)
-    switch.release()
+    switch.give_back()
     assert switch.acquire(1.0)
 
 

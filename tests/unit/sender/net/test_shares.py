@@ -46,7 +46,7 @@ async def test_the_next_slot_goes_to_whoever_holds_the_fewest() -> None:
     await _settled()
     for slot in greedy:
         assert slot is not None
-        slot.release()
+        slot.give_back()
         await _settled()
     assert order == ["team-b", "team-c", "team-b", "team-a"]
     for task in tasks:
@@ -63,10 +63,10 @@ async def test_who_gives_up_leaves_nothing_behind() -> None:
     await _settled()
     waiting[0].cancel()
     await _settled()
-    first.release()
+    first.give_back()
     waiting[1].cancel()
     slot = await waiting[2]
-    slot.release()
+    slot.give_back()
     assert slots.try_take("team-a") is not None
 
 
@@ -76,13 +76,13 @@ async def test_a_slot_is_kept_for_who_was_told() -> None:
     first, told = slots.try_take("team-a"), []
     assert first is not None
     slots.tell("team-b", lambda: told.append("team-b"))
-    first.release()
+    first.give_back()
     await _settled()
     assert told == ["team-b"]
     assert slots.try_take("team-a") is None
     kept = slots.try_take("team-b")
     assert kept is not None
-    kept.release()
+    kept.give_back()
     assert slots.try_take("team-a") is not None
 
 
@@ -92,7 +92,7 @@ async def test_a_kept_slot_that_nobody_uses_is_given_on() -> None:
     first = slots.try_take("team-a")
     assert first is not None
     slots.tell("team-b", lambda: None)
-    first.release()
+    first.give_back()
     async with asyncio.timeout(10):
         await slots.take("team-a")
 
@@ -103,7 +103,7 @@ async def test_a_slot_that_is_given_back_at_once_is_free_later() -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     for _ in range(3):
-        (await slots.take("team-a")).release()
+        (await slots.take("team-a")).give_back()
     assert loop.time() - began >= 0.1
     assert slots.try_take("team-b") is not None
 
@@ -123,7 +123,7 @@ async def test_nothing_is_remembered_of_who_has_nothing() -> None:
     for number in range(100):
         slot = slots.try_take(f"team-{number}")
         assert slot is not None
-        slot.release()
+        slot.give_back()
     await wait.until_async(lambda: not len(slots), within_seconds=1, why="nothing is remembered")
 
 
@@ -153,7 +153,7 @@ class _Crowd:
                 assert kept is not None
                 self._held[namespace].append(kept)
             case "give" if self._held[namespace]:
-                self._held[namespace].pop().release()
+                self._held[namespace].pop().give_back()
             case "leave" if self.waiting[namespace]:
                 self.waiting[namespace].pop().cancel()
         await _settled()
@@ -194,18 +194,18 @@ async def test_who_wants_several_is_not_passed_by_who_wants_one() -> None:
     small = asyncio.create_task(slots.take("team-c"))
     for slot in held[:2]:
         assert slot is not None
-        slot.release()
+        slot.give_back()
         await _settled()
         assert slots.try_take("team-d") is None
         assert not small.done()
     assert held[2] is not None
-    held[2].release()
+    held[2].give_back()
     whole = await large
-    assert slots.held("team-b") == 3
+    assert slots.taken("team-b") == 3
     assert not small.done()
-    whole.release()
+    whole.give_back()
     await small
-    assert (slots.held("team-b"), slots.held("team-c")) == (0, 1)
+    assert (slots.taken("team-b"), slots.taken("team-c")) == (0, 1)
 
 
 async def test_who_gives_up_lets_those_behind_go_on() -> None:
@@ -225,9 +225,9 @@ async def test_who_gives_up_lets_those_behind_go_on() -> None:
     large.cancel()
     async with asyncio.timeout(10):
         await asyncio.gather(own, other)
-    assert slots.held("team-a") == 4
-    held.release()
-    assert slots.held("team-a") == 1
+    assert slots.taken("team-a") == 4
+    held.give_back()
+    assert slots.taken("team-a") == 1
 
 
 @given(
@@ -244,7 +244,7 @@ async def test_of_several_at_once_shares_hold_and_everybody_has_a_turn(steps: li
             case "take":
                 tasks.append((namespace, count, asyncio.create_task(slots.take(namespace, slots=count))))
             case "give" if granted := [each for each in tasks if each[2].done()]:
-                granted[0][2].result().release()
+                granted[0][2].result().give_back()
                 tasks.remove(granted[0])
             case "leave" if waiting := [each for each in tasks if not each[2].done()]:
                 waiting[0][2].cancel()
@@ -253,13 +253,13 @@ async def test_of_several_at_once_shares_hold_and_everybody_has_a_turn(steps: li
         used = collections.Counter[str]()
         for name, number, task in tasks:
             used[name] += number if task.done() else 0
-        assert dict(+used) == {name: slots.held(name) for name in _NAMES if slots.held(name)}
+        assert dict(+used) == {name: slots.taken(name) for name in _NAMES if slots.taken(name)}
         assert sum(used.values()) <= 6
         assert all(count <= 4 for count in used.values())
     while tasks:
         granted = [each for each in tasks if each[2].done()]
         assert granted, "somebody waits though nobody holds anything"
-        granted[0][2].result().release()
+        granted[0][2].result().give_back()
         tasks.remove(granted[0])
         await _settled()
     assert not len(slots)

@@ -56,11 +56,11 @@ async def test_who_waited_begins_once_in_their_order() -> None:
     assert world.begun == {}
     waited = [f"team-a-{_EACH + number}" for number in range(3)]
     # Two at once: the second begins as well, though only one of a line waits for a slot.
-    held[0].release()
-    held[1].release()
+    held[0].give_back()
+    held[1].give_back()
     await _settled()
     assert list(world.begun) == waited[:2]
-    held[2].release()
+    held[2].give_back()
     await _settled()
     assert list(world.begun) == waited
     assert len(world.turns) == 0
@@ -74,7 +74,7 @@ async def test_who_holds_none_gets_the_next_turn() -> None:
     world.take("one-more", 1)
     slot = held[3][0]
     assert slot is not None
-    slot.release()
+    slot.give_back()
     await _settled()
     assert list(world.begun) == ["one-more-0"]
 
@@ -90,10 +90,10 @@ async def test_whoever_leaves_the_line_keeps_no_turn() -> None:
     assert len(world.turns) == 1
     slot = held[0][0]
     assert slot is not None
-    slot.release()
+    slot.give_back()
     await _settled()
     assert list(world.begun) == ["patient-0"]
-    world.begun["patient-0"].release()
+    world.begun["patient-0"].give_back()
     assert None not in world.take("team-0", 1, is_host_s=True)
 
 
@@ -104,6 +104,6 @@ async def test_one_of_many_leaves_the_line() -> None:
     world.turns.leave(f"team-a-{_EACH + 1}")
     world.turns.leave("team-a-0")
     for slot in held:
-        slot.release()
+        slot.give_back()
     await _settled()
     assert list(world.begun) == [f"team-a-{_EACH}", f"team-a-{_EACH + 2}"]

@@ -28,7 +28,7 @@ def test_rechecks_back_off_to_a_minute() -> None:
         pauses.append(hold.recheck_at - now)
         now = hold.recheck_at
         assert list(waiting.to_recheck(now)) == [_KEY]
-        waiting.release_for_trial(_KEY)
+        waiting.begin_trial(_KEY)
     assert pauses == [5, 10, 20, 40, 60, 60, 60]
 
 
@@ -46,7 +46,7 @@ def test_a_hold_that_was_lifted_to_look_goes_on() -> None:
     """Looking again does not make a hold younger; only the first one is news."""
     waiting = holds.Holds()
     assert waiting.hold(_KEY, _REFUSED, now=0.0, recheck=True)
-    waiting.release_for_trial(_KEY)
+    waiting.begin_trial(_KEY)
     assert not waiting.hold(_KEY, _REFUSED, now=9.0, recheck=True)
     assert waiting.is_told(_KEY, 10.0)
 
@@ -55,7 +55,7 @@ def test_what_works_again_begins_anew() -> None:
     """After a success, the same trouble is a new hold."""
     waiting = holds.Holds()
     waiting.hold(_KEY, _REFUSED, now=0.0, recheck=True)
-    waiting.release_for_trial(_KEY)
+    waiting.begin_trial(_KEY)
     waiting.confirm(_KEY)
     assert waiting.hold(_KEY, _REFUSED, now=100.0, recheck=True)
     assert not waiting.is_told(_KEY, 105.0)
@@ -74,6 +74,6 @@ def test_a_change_ends_a_hold() -> None:
     """When the settings changed, nothing of the hold is left."""
     waiting = holds.Holds()
     waiting.hold(_KEY, _UNKNOWN, now=0.0, recheck=False)
-    waiting.release(_KEY)
+    waiting.end(_KEY)
     assert waiting.find(_KEY) is None
     assert waiting.hold(_KEY, _UNKNOWN, now=1.0, recheck=False)

@@ -59,7 +59,7 @@ def test_what_did_not_go_is_given_back() -> None:
     rate = limiter.RateLimiter(1)
     charge = rate.take(0.0)
     assert rate.allowed_at(0.0) == 60.0
-    charge.give_back()
+    charge.refund()
     assert rate.allowed_at(0.0) == 0.0
 
 
@@ -91,7 +91,7 @@ def test_messages_that_are_held_up_count_when_they_go(
         elif step == "send" and open_:
             charge = open_.pop(int(part * (len(open_) - 1)))
             if rate.postpone(charge, now) is None:
-                charge.give_back(now)
+                charge.refund(now)
             else:
                 sent.append(now)
     assert all(
@@ -122,8 +122,8 @@ def test_what_the_meter_has_forgotten_is_not_given_back() -> None:
     rate.take(0.0)
     late = rate.take(10.0)
     rate.take(20.0)
-    late.give_back(25.0)
+    late.refund(25.0)
     assert rate.allowed_at(25.0) == 30.0
     fresh = rate.take(30.0)
-    fresh.give_back(34.0)
+    fresh.refund(34.0)
     assert rate.allowed_at(34.0) == 34.0

@@ -69,10 +69,10 @@ def test_a_higher_rate_acts_at_once_and_gives_no_fresh_minute() -> None:
     mail.add(key, count=5, namespace_rate=1)
     assert len(mail.drain(now=0.0)) == 1
     for _ in range(3):
-        mail.schedule.unpark(key, "relay", rates=lanes.Rates(organization=5, namespace=2))
-        mail.schedule.unpark(key, "relay", rates=lanes.Rates(organization=6, namespace=1))
+        mail.schedule.direct(key, "relay", rates=lanes.Rates(organization=5, namespace=2))
+        mail.schedule.direct(key, "relay", rates=lanes.Rates(organization=6, namespace=1))
         assert mail.drain(now=1.0) == []
-    mail.schedule.unpark(key, "relay")
+    mail.schedule.direct(key, "relay")
     assert len(mail.drain(now=1.0)) == 4
 
 
@@ -84,8 +84,8 @@ def test_what_was_not_attempted_leaves_the_namespace_s_rate_to_another() -> None
     entry = mail.take()
     assert entry is not None
     assert mail.take() is None
-    mail.schedule.put_first(entry)
-    mail.schedule.park(entry.pending.lane)
+    mail.schedule.put_back(entry)
+    mail.schedule.wait(entry.pending.lane)
     other = mail.take()
     assert other is not None
     assert other.organization is not entry.organization
@@ -99,9 +99,9 @@ def test_what_is_given_back_is_what_was_charged(before: int | None, after: int |
     mail.add(key, rate=before, namespace_rate=before)
     entry = mail.take()
     assert entry is not None
-    mail.schedule.unpark(key, "relay", rates=lanes.Rates(organization=after, namespace=after))
-    mail.schedule.put_first(entry)
-    mail.schedule.unpark(key, "relay", rates=lanes.Rates(organization=1, namespace=1))
+    mail.schedule.direct(key, "relay", rates=lanes.Rates(organization=after, namespace=after))
+    mail.schedule.put_back(entry)
+    mail.schedule.direct(key, "relay", rates=lanes.Rates(organization=1, namespace=1))
     mail.add(key, rate=1, namespace_rate=1)
     assert len(mail.drain(now=0.0)) == 1
     assert mail.drain(now=59.0) == []
@@ -109,17 +109,17 @@ def test_what_is_given_back_is_what_was_charged(before: int | None, after: int |
 
 
 def test_a_held_organization_leaves_those_that_wait_for_the_rate() -> None:
-    """Parked while its namespace waits, it is not asked when the time has come."""
+    """What waits for something else meanwhile is not asked when the time of the rate has come."""
     mail = mailbags.Mail()
     for name in "ab":
         mail.add(mailbags.lane("ns", name), count=2, namespace_rate=1)
     assert len(mail.drain()) == 1
-    mail.schedule.park(mailbags.lane("ns", "a"))
+    mail.schedule.wait(mailbags.lane("ns", "a"))
     assert mail.schedule.waiting_for_rate() == 1
-    mail.schedule.park(mailbags.lane("ns", "b"))
+    mail.schedule.wait(mailbags.lane("ns", "b"))
     assert mail.schedule.waiting_for_rate() == 0
     assert mail.drain(now=60.0) == []
-    mail.schedule.unpark(mailbags.lane("ns", "b"), "relay", rates=lanes.Rates(namespace=1))
+    mail.schedule.direct(mailbags.lane("ns", "b"), "relay", rates=lanes.Rates(namespace=1))
     assert [entry.pending.lane.organization for entry in mail.drain(now=60.0)] == ["b"]
 
 

@@ -75,9 +75,9 @@ def test_messages_of_a_held_organization_keep_their_places() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"), count=3)
     mail.schedule.advance(0.0)
-    mail.schedule.park(mailbags.lane("ns"))
+    mail.schedule.wait(mailbags.lane("ns"))
     assert mail.take() is None
-    mail.schedule.unpark(mailbags.lane("ns"), "relay")
+    mail.schedule.direct(mailbags.lane("ns"), "relay")
     assert [entry.pending.recipient_number for entry in mail.drain()] == [1, 2, 3]
 
 
@@ -86,7 +86,7 @@ def test_another_destination_takes_over() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"), count=2)
     mail.schedule.advance(0.0)
-    mail.schedule.unpark(mailbags.lane("ns"), "other")
+    mail.schedule.direct(mailbags.lane("ns"), "other")
     assert mail.take(destination="relay") is None
     assert len(mail.drain(destination="other")) == 2
 
@@ -115,7 +115,7 @@ def test_an_urgent_message_does_not_wait_for_a_held_lane() -> None:
     mail.add(mailbags.lane("ns"), _UPDATE, count=2)
     entry = mail.take()
     assert entry is not None
-    mail.schedule.hold(entry.lane, mailbags.refused(until=900.0))
+    mail.schedule.hold_lane(entry.lane, mailbags.refused(until=900.0))
     assert mail.take(1.0) is None
     mail.add(mailbags.lane("ns"), _PASSWORD)
     urgent = mail.take(2.0)
@@ -132,9 +132,9 @@ def test_a_lane_that_is_freed_goes_on_at_once() -> None:
     held, accepted = mail.take(), mail.take()
     assert held is not None
     assert accepted is not None
-    mail.schedule.hold(held.lane, mailbags.refused(until=900.0))
+    mail.schedule.hold_lane(held.lane, mailbags.refused(until=900.0))
     assert mail.take(1.0) is None
-    mail.schedule.free(accepted)
+    mail.schedule.end_hold(accepted)
     assert mail.take(1.0) is not None
 
 
@@ -144,7 +144,7 @@ def test_what_was_not_attempted_is_next_and_costs_no_rate() -> None:
     mail.add(mailbags.lane("ns"), count=3, rate=1)
     entry = mail.take()
     assert entry is not None
-    mail.schedule.put_first(entry)
+    mail.schedule.put_back(entry)
     assert mail.take() is entry
 
 
@@ -156,7 +156,7 @@ def test_a_turn_that_was_taken_early_and_not_used_costs_nothing() -> None:
     mail.schedule.open(mailbags.lane("one")).usual_seconds = 1.0
     entry = mail.take()
     assert entry is not None
-    mail.schedule.take_back(entry, at=mailbags.DESTINATION)
+    mail.schedule.undo_turn(entry, at=mailbags.DESTINATION)
     mail.add(mailbags.lane("two"), count=4)
     assert entry in mail.drain()[:2]
 
@@ -179,7 +179,7 @@ def test_a_recipient_is_taken_in_once() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"))
     (entry,) = mail.drain()
-    assert mail.schedule.offer(mailbags.claimed(entry.pending), due_at=0.0, expires_at=0.0) is None
+    assert mail.schedule.add(mailbags.claimed(entry.pending), due_at=0.0, expires_at=0.0) is None
 
 
 def test_finished_organizations_are_forgotten() -> None:
@@ -260,5 +260,5 @@ def test_asking_again_for_a_rate_costs_no_memory() -> None:
     for _ in range(2_000):
         mail.add(mailbags.lane("team-a"), rate=1)
         mail.take()
-    assert len(mail.schedule._parked) == 2
-    assert mail.schedule._parked.entries <= 1_004
+    assert len(mail.schedule._waiting) == 2
+    assert mail.schedule._waiting.entries <= 1_004

@@ -31,7 +31,7 @@ class _Server:
             done = self._carried.pop(number, None)
             if done is not None:
                 name = done.pending.lane.namespace
-                self._mail.schedule.settle(done, self._seconds[name])
+                self._mail.schedule.charge(done, self._seconds[name])
                 self._mail.schedule.remove(done)
                 self.used[name] += self._seconds[name]
                 self.finished[name].append(now)
@@ -88,10 +88,10 @@ def test_time_that_was_expected_and_not_used_is_given_back() -> None:
     first, second = mail.take(), mail.take()
     assert first is not None
     assert second is not None
-    mail.schedule.settle(first, 600.0)
+    mail.schedule.charge(first, 600.0)
     assert first.organization.usual_seconds == 1.0
     for _ in range(20):
-        mail.schedule.settle(second, 0.05)
+        mail.schedule.charge(second, 0.05)
     assert second.organization.usual_seconds == pytest.approx(0.05, rel=0.01)
 
 
@@ -105,7 +105,7 @@ def test_whose_messages_are_quick_take_turns_one_by_one() -> None:
         entry = mail.take()
         assert entry is not None
         order.append(entry.pending.lane.namespace)
-        mail.schedule.settle(entry, 0.003 if order[-1] == "a" else 0.009)
+        mail.schedule.charge(entry, 0.003 if order[-1] == "a" else 0.009)
     assert order == ["a", "b"] * 5
 
 
@@ -133,9 +133,9 @@ def test_more_of_the_same_goes_no_sooner_than_it_may() -> None:
     for entry in [mail.take() for _ in range(4)]:
         assert entry is not None
         if entry.pending.lane.namespace == "held":
-            mail.schedule.hold(entry.lane, mailbags.refused(until=900.0))
+            mail.schedule.hold_lane(entry.lane, mailbags.refused(until=900.0))
         if entry.pending.lane.namespace == "moved":
-            mail.schedule.unpark(entry.organization.key, "elsewhere")
+            mail.schedule.direct(entry.organization.key, "elsewhere")
         assert mail.schedule.take_another(entry, "relay", 1.0) is None
 
 
@@ -154,7 +154,7 @@ def test_who_shares_a_rate_takes_turns_of_messages() -> None:
             seconds = 0.2 if order[-1] == "org-0" else 1.9
             # The rate keeps the namespace back before it is known how long the message took.
             assert pace_seconds or mail.take(60.0 * minute) is None
-            mail.schedule.settle(entry, seconds, pace_seconds=pace_seconds)
+            mail.schedule.charge(entry, seconds, pace_seconds=pace_seconds)
         assert order == ["org-0", "org-1"] * 5
 
 

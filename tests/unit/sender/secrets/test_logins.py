@@ -140,8 +140,8 @@ def test_one_login_of_a_namespace_at_a_time(clock: sending.Clock) -> None:
     assert known.begin(_HERE, at_once=5) is None
     assert known.begin(_ELSEWHERE, at_once=5) is not None
     known.when_over(_HERE.server, lambda: told.append("over"))
-    first.release()
-    first.release()
+    first.give_back()
+    first.give_back()
     assert told == ["over"]
     assert known.begin(_HERE, at_once=5) is not None
 
@@ -154,7 +154,7 @@ def test_logins_of_all_namespaces_leave_a_server_connections(clock: sending.Cloc
     assert [ticket is not None for ticket in tickets].count(True) == 2
     for ticket in tickets:
         if ticket is not None:
-            ticket.release()
+            ticket.give_back()
     assert known.begin(places[50], at_once=2) is not None
 
 

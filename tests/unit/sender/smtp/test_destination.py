@@ -51,8 +51,8 @@ async def test_a_probe_that_is_given_up_gets_no_slot(in_use: destinations.Destin
     given_up, patient = (asyncio.create_task(target.reserve_for_probe("team-a")) for _ in range(2))
     await asyncio.sleep(0)
     given_up.cancel()
-    target.give_back(slot)
-    target.give_back(await patient)
+    target.give_back_unused(slot)
+    target.give_back_unused(await patient)
     with pytest.raises(asyncio.CancelledError):
         await given_up
     assert target.busy == 0
@@ -103,13 +103,13 @@ async def test_a_namespace_begins_so_many_openings_within_half_a_second(in_use: 
     """An opening that fails at once takes its slot for a while: what each costs the loop is bounded as well (R15)."""
     target = in_use.get(sending.settings("team-a", _ENDPOINT))
     for _ in range(opening._CONCURRENT_PER_NAMESPACE):
-        (await target.take_room("team-a")).release()
+        (await target.take_room("team-a")).give_back()
     begun = asyncio.create_task(target.take_room("team-a"))
-    (await target.take_room("team-b")).release()
+    (await target.take_room("team-b")).give_back()
     await asyncio.sleep(0)
     assert not begun.done()
     async with asyncio.timeout(30):
-        (await begun).release()
+        (await begun).give_back()
 
 
 async def test_accounts_at_a_provider_are_no_neighbours(in_use: destinations.Destinations) -> None:
@@ -133,7 +133,7 @@ async def test_when_a_slot_is_asked_for_again(in_use: destinations.Destinations)
     slot.pace.count()
     assert 30 < paced.again_at() - time.monotonic() <= 60
     assert paced.at.awaited_rate() == 1
-    slot.pace.settle()
+    slot.pace.refund()
     assert paced.at.awaited_rate() is None
 
 
@@ -156,7 +156,7 @@ async def test_edits_leave_few_destinations_behind(in_use: destinations.Destinat
         assert len(in_use) == len(needed) + in_use._UNUSED_PER_PARTY
         assert in_use.find(edited.key) is edited
         assert len(in_use._around.rooms) == len(in_use)
-    held.give_back(slot)
+    held.give_back_unused(slot)
 
 
 async def test_a_destination_that_nobody_uses_is_forgotten_after_an_hour() -> None:

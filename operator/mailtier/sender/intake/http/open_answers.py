@@ -36,7 +36,7 @@ class OpenAnswers:
         Raises:
             HttpProblem: The namespace has its share, or all are taken.
         """
-        held = self._shares.held(namespace)
+        held = self._shares.taken(namespace)
         slot = None
         if not held or self._shares.free > FOR_NEWCOMERS:
             slot = self._shares.try_take(namespace or None)

@@ -43,8 +43,8 @@ class SlotPace:
         self._charge = None
         return True
 
-    def settle(self) -> None:
+    def refund(self) -> None:
         """Count the message less if it did not go after all."""
         if self._charge is not None:
-            self._charge.give_back(self._clock.monotonic())
+            self._charge.refund(self._clock.monotonic())
             self._charge = None

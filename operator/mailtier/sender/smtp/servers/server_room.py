@@ -102,7 +102,7 @@ class ServerRoom:
         self.busy = 0
         self._seats: dict[Seat, None] = {}
         self._caps: dict[str, int] = {}
-        self._held: collections.Counter[str] = collections.Counter()
+        self._taken: collections.Counter[str] = collections.Counter()
         self._idle: dict[session.Session, Seat] = {}
         # Who wants a slot and found none, by party, in the order of their turns.
         self._wanting: collections.OrderedDict[str, dict[Seat, None]] = collections.OrderedDict()
@@ -137,7 +137,7 @@ class ServerRoom:
     def offer(self, seat: Seat) -> bool:
         """Return whether a destination may take a slot now; where others are in the way, it gets its turn."""
         if not self._has_own_place(seat):
-            self.withdraw(seat)
+            self.want_nothing(seat)
             if seat.busy < seat.most:
                 self._crowded.setdefault(seat.party, {})[seat] = None
             else:
@@ -154,7 +154,7 @@ class ServerRoom:
             following.on_turn()
         return following is seat
 
-    def withdraw(self, seat: Seat) -> None:
+    def want_nothing(self, seat: Seat) -> None:
         """Note that a destination wants nothing any more."""
         self._full.pop(seat, None)
         was_wanting = self._forget(seat)
@@ -211,7 +211,7 @@ class ServerRoom:
 
     def is_urgent(self, seat: Seat) -> bool:
         """Return whether a delivery's slot is one too many, or the turn of a probe that waits for it."""
-        if self.busy > self.limit or seat.busy > seat.most or self._held[seat.party] > self._caps[seat.party]:
+        if self.busy > self.limit or seat.busy > seat.most or self._taken[seat.party] > self._caps[seat.party]:
             return True
         return self._is_probe_due() and any(
             waiting.party == seat.party or self._has_own_place(waiting) for waiting in self._probes
@@ -265,7 +265,7 @@ class ServerRoom:
         """Note that a destination is gone; it holds nothing."""
         del self._seats[seat]
         self._leave_crowd(seat)
-        self.withdraw(seat)
+        self.want_nothing(seat)
         self.recount()
 
     def recount(self) -> None:
@@ -281,16 +281,16 @@ class ServerRoom:
 
     def _count(self, seat: Seat, number: int) -> None:
         self.busy += number
-        self._held[seat.party] += number
-        if not self._held[seat.party]:
-            del self._held[seat.party]
+        self._taken[seat.party] += number
+        if not self._taken[seat.party]:
+            del self._taken[seat.party]
 
     def _hand(self, seat: Seat, number: int) -> None:
         seat.handed += number
         self._handed += number
 
     def _has_own_place(self, seat: Seat) -> bool:
-        return seat.busy < seat.most and self._held[seat.party] < self._caps[seat.party]
+        return seat.busy < seat.most and self._taken[seat.party] < self._caps[seat.party]
 
     def _serve(self) -> None:
         """Pass slots to probes that wait for one, as far as deliveries leave them any."""
@@ -358,9 +358,9 @@ class ServerRoom:
         if party == HOST:
             return True
         half = max(1, self.limit // 2)
-        if HOST in self._wanting and self.busy - self._held[HOST] >= half:
+        if HOST in self._wanting and self.busy - self._taken[HOST] >= half:
             return False
-        return self._held[party] < half or not self._has_rivals(party)
+        return self._taken[party] < half or not self._has_rivals(party)
 
     def _has_rivals(self, party: str) -> bool:
         """Return whether another party waits for a slot, and not for its rate."""

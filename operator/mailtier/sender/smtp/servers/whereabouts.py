@@ -248,7 +248,7 @@ class Whereabouts:
         if room is self.seat.room:
             return
         # Nothing is wanted there any more.
-        self.seat.room.withdraw(self.seat)
+        self.seat.room.want_nothing(self.seat)
         was_host_s = self.is_host_s
         self.seat = self._seats.get(room) or self._sit(room)
         self.tidy()

@@ -181,13 +181,13 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
             self._claims.add(found)
             return found, next_at
 
-    async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+    async def claim_these(self, recipient_numbers: Sequence[int]) -> Sequence[ports.Pending]:
         """Claim recipients by their numbers; what is final, claimed already, or owned by another is left out."""
         self._tenure.require()
         if not self._tenure.may_own:
             return ()
         async with self._claiming:
-            free = [number for number in recipients if number not in self._claims]
+            free = [number for number in recipient_numbers if number not in self._claims]
             await self._own_backlogs(await self._pool.read(functools.partial(claims.backlogs_of, recipients=free)))
             found = await self._pool.read(
                 functools.partial(claims.claim_these, owner=self._tenure.number, recipients=free)
@@ -207,9 +207,9 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
             await self._give_up(rooms, set(lanes) - claimed)
             return claimed
 
-    def release(self, recipients: Iterable[int]) -> None:
+    def unclaim(self, recipient_numbers: Iterable[int]) -> None:
         """End claims."""
-        self._claims.end(recipients)
+        self._claims.end(recipient_numbers)
 
     async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> Callable[[], None]:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""

@@ -80,7 +80,7 @@ async def test_a_large_body_takes_room_by_its_size() -> None:
     held.append(await arriving.room("team-b", body_bytes=bodies.SLOT_BYTES + 1))
     with pytest.raises(problems.HttpProblem, match="no room for this one"):
         await arriving.room("team-c", body_bytes=large)
-    held.pop().release()
-    (await arriving.room("team-c", body_bytes=large)).release()
+    held.pop().give_back()
+    (await arriving.room("team-c", body_bytes=large)).give_back()
     for slot in held:
-        slot.release()
+        slot.give_back()

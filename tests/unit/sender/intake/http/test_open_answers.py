@@ -25,7 +25,7 @@ async def test_a_namespace_has_eight() -> None:
     with pytest.raises(problems.HttpProblem, match="8 of this namespace") as refused:
         answers.take("team-a")
     assert (refused.value.kind, refused.value.headers) == (problems.TOO_MANY_PROBES, {"Retry-After": "10"})
-    held[0].release()
+    held[0].give_back()
     answers.take("team-a")
 
 

@@ -38,7 +38,7 @@ def test_a_message_that_went_stays_counted() -> None:
     slot = server.slot()
     slot.count()
     assert slot.may_go()
-    slot.settle()
+    slot.refund()
     assert server.next_in() == 60
 
 
@@ -48,8 +48,8 @@ def test_a_message_that_did_not_go_is_not_counted() -> None:
     slot = server.slot()
     slot.count()
     assert server.next_in() == 60
-    slot.settle()
-    slot.settle()
+    slot.refund()
+    slot.refund()
     assert server.next_in() == 0
 
 
@@ -73,7 +73,7 @@ def test_of_two_that_were_held_up_one_goes() -> None:
     server.now += 60
     assert first.may_go()
     assert not second.may_go()
-    second.settle()
+    second.refund()
     assert server.next_in() == 60
 
 

@@ -123,7 +123,7 @@ def test_whoever_gives_up_lets_the_next_one_know() -> None:
     room.give_back(first)
     assert told[0] is second
     told.clear()
-    room.withdraw(second)
+    room.want_nothing(second)
     assert told == [third]
     assert _take(third)
 
@@ -140,7 +140,7 @@ def test_whose_turn_it_is_hears_of_it_from_whoever_has_to_wait() -> None:
     assert not _take(other)
     assert told == [stale]
     told.clear()
-    room.withdraw(stale)
+    room.want_nothing(stale)
     assert told == [other]
 
 
@@ -271,7 +271,7 @@ async def test_a_delivery_that_wants_nothing_any_more_lets_probes_go_on() -> Non
     assert not _take(seat)
     room.give_back(seat, of_probe=True)
     assert await _served(probes) == 1
-    room.withdraw(seat)
+    room.want_nothing(seat)
     assert await _served(probes) == 2
 
 
@@ -328,7 +328,7 @@ def test_no_number_is_ever_exceeded(steps: typing.Any, cap: int | None, mosts: l
         elif step == "give" and seat.busy:
             room.give_back(seat)
         elif step == "withdraw":
-            room.withdraw(seat)
+            room.want_nothing(seat)
         elif step == "allow":
             seat.allow(number + 1)
         assert room.busy == sum(each.busy for each in seats)

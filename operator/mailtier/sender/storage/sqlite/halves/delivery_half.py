@@ -73,17 +73,17 @@ class DeliveryHalf(half.Half):
             self._claims.add(found)
             return found, next_at
 
-    async def claim_these(self, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+    async def claim_these(self, recipient_numbers: Sequence[int]) -> Sequence[ports.Pending]:
         """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
         async with self._claiming:
-            free = [number for number in recipients if number not in self._claims]
+            free = [number for number in recipient_numbers if number not in self._claims]
             found = await self._readers.read(functools.partial(claims.claim_these, recipients=free))
             self._claims.add(found)
             return found
 
-    def release(self, recipients: Iterable[int]) -> None:
+    def unclaim(self, recipient_numbers: Iterable[int]) -> None:
         """End claims."""
-        self._claims.end(recipients)
+        self._claims.end(recipient_numbers)
 
     def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> Awaitable[None]:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""

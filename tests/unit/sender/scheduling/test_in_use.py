@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit import mailbags
-from mailtier.sender.scheduling import holdings, lanes
+from mailtier.sender.scheduling import in_use, lanes
 
 _NAMES = ("uid-a", "uid-b", "uid-c")
 
 
-def _holding(limit: int, **held: int) -> holdings.Holdings:
-    found = holdings.Holdings(lambda _destination: limit)
+def _holding(limit: int, **held: int) -> in_use.ConnectionsInUse:
+    found = in_use.ConnectionsInUse(lambda _destination: limit)
     for namespace, number in held.items():
         for _ in range(number):
             found.take("relay", namespace)
@@ -54,5 +54,5 @@ def test_nobody_takes_more_than_half_while_others_have_less(connections: int, en
             under_way.append(entry)
         if end < len(under_way):
             done = under_way.pop(end)
-            mail.schedule.settle(done, 0.1, at=mailbags.DESTINATION)
+            mail.schedule.charge(done, 0.1, at=mailbags.DESTINATION)
             mail.schedule.remove(done)

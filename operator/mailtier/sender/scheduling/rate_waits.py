@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from mailtier.sender.scheduling import lanes
 
 
-class ParkedParts:
+class RateWaits:
     """What of each namespace waits, by destination."""
 
     def __init__(self) -> None:
