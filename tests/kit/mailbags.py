@@ -5,7 +5,7 @@ import datetime as dt
 from mailtier.api import vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import ports
-from mailtier.sender.scheduling import lanes, schedule
+from mailtier.sender.scheduling import lanes, schedule, waits
 
 DESTINATION = "relay"
 _NOW = dt.datetime(2026, 11, 24, tzinfo=dt.UTC)
@@ -17,10 +17,10 @@ def lane(namespace: str, organization: str = "default") -> ports.LaneKey:
     return ports.LaneKey(namespace_uid=f"uid-{namespace}", namespace=namespace, organization=organization)
 
 
-def refused(*, until: float) -> lanes.Wait:
+def refused(*, until: float) -> waits.Wait:
     """Return that a lane waits until a time, because its settings were refused."""
     reason = reasons.DeliveryReason.POLICY_REFUSED
-    return lanes.Wait(until=until, reason=reason, message=reasons.MEANINGS[reason])
+    return waits.of(reason, waits.WaitEnd.PERSON, until=until)
 
 
 def claimed(pending: ports.Pending) -> ports.Claimed:

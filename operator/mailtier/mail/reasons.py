@@ -58,6 +58,10 @@ class DeliveryReason(enum.StrEnum):
     SETTINGS_UNRESOLVED = "SettingsUnresolved"
     SUSPENDED = "Suspended"
     RATE_LIMITED = "RateLimited"
+    CONNECTION_AWAITED = "ConnectionAwaited"
+    OPENING_AWAITED = "OpeningAwaited"
+    LOGIN_AWAITED = "LoginAwaited"
+    TOKEN_AWAITED = "TokenAwaited"  # noqa: S105
     CREDENTIALS_UNUSABLE = "CredentialsUnusable"
     ORGANIZATION_UNKNOWN = "OrganizationUnknown"
     ORGANIZATION_DELETED = "OrganizationDeleted"
@@ -122,6 +126,13 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.SUSPENDED: "The organization's settings, or the host's, suspend delivery.",
     DeliveryReason.RATE_LIMITED: "The message waits for the rate that the host's quota allows the namespace, or that"
     " the owner of the endpoint allows there.",
+    DeliveryReason.CONNECTION_AWAITED: "As many connections are used as the SMTP server was found to take; the"
+    " message waits for one.",
+    DeliveryReason.OPENING_AWAITED: "The message waits until its namespace, which opens as many connections at a time"
+    " as it may, has opened one.",
+    DeliveryReason.LOGIN_AWAITED: "As many logins are tried at the SMTP server at a time as may be that were never seen"
+    " to succeed; the message waits for its own.",
+    DeliveryReason.TOKEN_AWAITED: "The message waits for an access token, for which the token server is being asked.",
     DeliveryReason.CREDENTIALS_UNUSABLE: "The Secret with the password cannot be used at present.",
     DeliveryReason.ORGANIZATION_UNKNOWN: "There are no settings for the organization at present.",
     DeliveryReason.ORGANIZATION_DELETED: "The organization was deleted.",

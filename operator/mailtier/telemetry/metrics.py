@@ -130,9 +130,6 @@ _unusable_settings = prometheus_client.Counter(
 _recipients = prometheus_client.Gauge(
     "mailtier_recipients", "Recipients without a final state.", ["state"], registry=_SENDER
 )
-_held_lanes = prometheus_client.Gauge(
-    "mailtier_lanes_held", "Lanes that are held because the server refuses their settings.", registry=_SENDER
-)
 _waiting_for_rate = prometheus_client.Gauge(
     "mailtier_organizations_waiting_for_rate",
     "Organizations with messages that wait for the rate of their namespace (the host's quota) or of their endpoint.",
@@ -267,10 +264,9 @@ def set_recipients(counts: Mapping[vocabulary.RecipientState, int], *, oldest_ag
     _oldest.set(oldest_age_seconds)
 
 
-def set_waiting(*, for_rate: int, held_lanes: int) -> None:
-    """Tell how many organizations wait for a rate that others share, and how many lanes are held by refusals."""
+def set_waiting(*, for_rate: int) -> None:
+    """Tell how many organizations wait for a rate that others share."""
     _waiting_for_rate.set(for_rate)
-    _held_lanes.set(held_lanes)
 
 
 def observe_phase(*, phase: str, seconds: float) -> None:

@@ -9,7 +9,7 @@ import pathlib
 
 import pytest
 
-from kit import certs, dns, granting, oauth, sending, smtpd, wait
+from kit import between, certs, dns, granting, oauth, sending, smtpd, wait
 from mailtier.api import names, vocabulary
 from mailtier.sender.secrets import tokens
 from mailtier.settings import effective
@@ -265,6 +265,7 @@ async def test_a_dead_token_server_delays_its_users_alone(
     )
     for _ in range(5):
         await login.sender.until(relayed, await login.sender.notify(relayed), _S.ACCEPTED)
+    await between.until_brief(login.sender, login.settings, "TokenAwaited")
     assert await login.sender.states(login.settings, patient) == [_S.QUEUED]
     assert len(login.tokens.asked) == 1
 

@@ -291,7 +291,7 @@ async def test_by_address_the_host_s_rates_hold(tmp_path: pathlib.Path, serve: S
         for _ in range(3):
             await sender.notify(of)
         await wait.until_async(
-            lambda: "namespace's rate of 1 a minute" in str(sender.delivery.awaited_rate(sending.lane(of))),
+            lambda: "namespace's rate of 1 a minute" in str(sender.delivery.brief_wait(sending.lane(of))),
             within_seconds=5,
             why="it waits for the quota",
         )

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.mail import states
+from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import consequences, keeper, recorder, tries
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import lanes, schedule, standing
+from mailtier.sender.scheduling import lanes, schedule, standing, waits
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination
 from mailtier.telemetry import attempt_metrics, logs
@@ -92,10 +92,17 @@ class Applier:
                 # It was stored first of all.
                 pass
 
-    def wait_for(self, entry: lanes.LaneEntry, tell: Callable[[Callable[[], None]], None]) -> None:
-        """Put an entry back, and have its organization wait until somebody tells; the connection is for others."""
-        self._schedule.put_back(entry)
-        self._keeper.wait(entry.organization.key)
+    def wait(
+        self, entry: lanes.LaneEntry, reason: reasons.DeliveryReason, tell: Callable[[Callable[[], None]], None]
+    ) -> None:
+        """Put an entry back, and have its organization wait until somebody tells; the connection is for others.
+
+        Args:
+            entry: It is ACTIVE.
+            reason: What for.
+            tell: Has it told when that is over.
+        """
+        self._schedule.wait(entry, waits.of(reason, waits.WaitEnd.EVENT))
         tell(lambda: self._keeper.judge_soon(entry.organization.key))
 
     def wait_for_token(self, entry: lanes.LaneEntry, found: credentials.Credentials, usable: standing.Usable) -> None:
@@ -107,7 +114,7 @@ class Applier:
                 self._probes.request(usable.settings)
             self._keeper.judge_soon(entry.organization.key)
 
-        self.wait_for(entry, lambda _then: self._tokens.fetch(found, go_on))
+        self.wait(entry, reasons.DeliveryReason.TOKEN_AWAITED, lambda _then: self._tokens.fetch(found, go_on))
 
     def _end(self, outcome: ports.Outcome, attempt: tries.Try) -> None:
         """Store a final state first of all: from here on a defect must not send it again."""
@@ -194,7 +201,7 @@ class Applier:
         )
         self._schedule.hold_lane(entry.lane, decided.holds_lane)
 
-    async def _reread(self, held: standing.Held, attempt: tries.Try, target: destination.Destination) -> None:
+    async def _reread(self, wait: waits.Wait, attempt: tries.Try, target: destination.Destination) -> None:
         """Read the Secret at once after a refusal (R9), and hold the organization unless there is a newer one."""
         try:
             found = await self._passwords.get(attempt.usable.auth, attempt.usable.endpoint, max_age_seconds=0)
@@ -202,4 +209,6 @@ class Applier:
             found = attempt.found
         if found.generation == attempt.found.generation or target.auth_state(found.generation).refusal is not None:
             trial_at = target.auth_state(found.generation).pause.looked_at(self._clock.monotonic())
-            self._keeper.hold(attempt.entry.organization.key, held, recheck=True, trial_at=trial_at)
+            if trial_at is not None:
+                wait = dataclasses.replace(wait, until=trial_at)
+            self._keeper.hold(attempt.entry.organization.key, wait, recheck=True)

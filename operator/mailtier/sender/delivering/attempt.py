@@ -24,7 +24,7 @@ from mailtier.sender.delivering import (
 )
 from mailtier.sender.net import faults
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import holds, lanes, schedule, standing
+from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots
 from mailtier.sender.smtp.sessions import exchange, session
@@ -161,24 +161,26 @@ class Attempts:
             if is_detour:
                 self._detours.defer(entry, wait.until)
             else:
-                self._schedule.wait_until(entry, wait)
+                self._schedule.wait(entry, wait)
             return
         found = await self._credentials(entry, plan, target, slot, is_detour=is_detour)
         if found is None:
             return
         by = tries.user(usable, found.generation)
         if (allowed_at := target.throttles.allowed_at(by)) > self._clock.monotonic():
-            reason, told = reasons.DeliveryReason.RATE_LIMITED, "The SMTP server was found to take no more at a time."
-            self._schedule.wait_until(entry, lanes.Wait(until=allowed_at, reason=reason, message=told))
+            told = "The message waits for the rate that the SMTP server was found to take."
+            self._schedule.wait(entry, waits.for_rate(told, until=allowed_at))
             return
         if (use := target.throttles.begin(by)) is None:
-            self._applier.wait_for(entry, functools.partial(target.throttles.when_free, by))
+            free = functools.partial(target.throttles.when_free, by)
+            self._applier.wait(entry, reasons.DeliveryReason.CONNECTION_AWAITED, free)
             return
         slot.user = by
         with use:
             if (ticket := target.at.login(found, slot.seat)) is None:
                 # A server may take its time with each login that it refuses.
-                self._applier.wait_for(entry, functools.partial(target.at.when_login_over, slot.seat))
+                over = functools.partial(target.at.when_login_over, slot.seat)
+                self._applier.wait(entry, reasons.DeliveryReason.LOGIN_AWAITED, over)
                 return
             with ticket:
                 login = tries.SignIn(usable=usable, found=found, ticket=ticket)
@@ -187,7 +189,7 @@ class Attempts:
 
     def _wait(
         self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
-    ) -> lanes.Wait | None:
+    ) -> waits.Wait | None:
         """Return what an entry waits for at its server; None where it may go."""
         namespace, now = entry.organization.key.namespace, self._clock.monotonic()
         if target.health.retry_at(namespace, entry.pending.category) <= now:
@@ -195,13 +197,12 @@ class Attempts:
         pause = target.health.pause(namespace)
         if pause.trouble is None or pause.retry_at(entry.pending.category) <= now:
             # The server is left alone by all.
-            reason = reasons.DeliveryReason.SERVER_UNAVAILABLE
-            return lanes.Wait(until=target.health.breaker.retry_at, reason=reason, message=reasons.MEANINGS[reason])
+            until = target.health.breaker.retry_at
+            return waits.of(reasons.DeliveryReason.SERVER_UNAVAILABLE, waits.WaitEnd.TIME, until=until)
         # The namespace has met something here that others have not; they go on meanwhile.
-        held = tries.held(pause.trouble, usable)
         # Looked at again soon: a recovery may have come by then, or be served while this one waits.
         until = min(pause.retry_at(entry.pending.category), now + patience.RECOVERY_HELD.total_seconds())
-        return lanes.Wait(until=until, reason=held.reason, message=held.message)
+        return tries.wait(pause.trouble, usable, until=until)
 
     async def _hand_over(
         self,
@@ -250,8 +251,8 @@ class Attempts:
         pause, now = state.pause, self._clock.monotonic()
         is_paused = pause.trouble is not None and pause.retry_at(entry.pending.category) > now
         if is_paused and pause.trouble is not None and not target.has_session(slot, found.generation):
-            held = tries.held(pause.trouble, usable)
-            self._hold(entry, held, is_detour=is_detour, trial_at=pause.looked_at(now))
+            trial_at = pause.looked_at(now) or now
+            self._hold(entry, tries.wait(pause.trouble, usable, until=trial_at), is_detour=is_detour)
             return None
         ready = self._tokens.peek(found) if state.refusal is None else dataclasses.replace(found, failure=state.refusal)
         if ready is None:
@@ -261,18 +262,16 @@ class Attempts:
             return ready
         if ready.failure.is_permanent:
             state.refusal = ready.failure
-        self._hold(entry, tries.held(ready.failure, usable), is_detour=is_detour)
+        self._hold(entry, tries.wait(ready.failure, usable), is_detour=is_detour)
         return None
 
-    def _hold(
-        self, entry: lanes.LaneEntry, held: standing.Held, *, is_detour: bool, trial_at: float | None = None
-    ) -> None:
+    def _hold(self, entry: lanes.LaneEntry, wait: waits.Wait, *, is_detour: bool) -> None:
         """Let an entry be the next of its lane, and its organization wait; of a detour, the entry alone."""
         if is_detour:
             self._detours.defer(entry, self._clock.monotonic() + holds.FIRST_RECHECK_SECONDS)
             return
         self._schedule.put_back(entry)
-        self._keeper.hold(entry.organization.key, held, recheck=True, trial_at=trial_at)
+        self._keeper.hold(entry.organization.key, wait, recheck=True)
 
     async def _try(
         self,
@@ -352,7 +351,8 @@ class Attempts:
             return None
         except slots.NoRoomError:
             # They may share this server, and not what the namespace does elsewhere (R15).
-            self._applier.wait_for(attempt.entry, functools.partial(target.tell_of_room, attempt.usable.payer or ""))
+            room = functools.partial(target.tell_of_room, attempt.usable.payer or "")
+            self._applier.wait(attempt.entry, reasons.DeliveryReason.OPENING_AWAITED, room)
             return None
         except faults.StaleTokenError:
             return tries.StaleToken()

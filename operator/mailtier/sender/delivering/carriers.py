@@ -77,7 +77,7 @@ class Carriers:
 
     def start(self, target: destination.Destination, now: float) -> None:
         """Use each free slot, as long as there is something for it."""
-        while self._schedule.has_ready(target.key):
+        while self._schedule.rounds.has_ready(target.key):
             slot = target.reserve()
             if slot is None:
                 self._retry(target, now)
@@ -176,11 +176,11 @@ class Carriers:
         if is_last or is_slow or slot.is_trial or slot.pace.seconds:
             return None
         # Its connection is free by then.
-        self._schedule.in_use.give_back(target.key, entry.organization.key.namespace_uid)
+        self._schedule.rounds.in_use.give_back(target.key, entry.organization.key.namespace_uid)
         try:
             return self._another(entry, target) if target.goes_on(slot) else self._schedule.take(target.key, now)
         finally:
-            self._schedule.in_use.take(target.key, entry.organization.key.namespace_uid)
+            self._schedule.rounds.in_use.take(target.key, entry.organization.key.namespace_uid)
 
     async def _following(
         self, entry: lanes.LaneEntry, target: destination.Destination, slot: slots.Slot
@@ -188,7 +188,7 @@ class Carriers:
         """Return what follows an entry on a slot: more that its session is fit for, until others have their turn."""
         if target.goes_on(slot):
             another = self._another(entry, target)
-            if another is None and target.lingers(slot) and self._schedule.has_others(entry, target.key):
+            if another is None and target.lingers(slot) and self._schedule.rounds.has_others(entry, target.key):
                 another = await self._linger(entry, target)
             if another is not None:
                 return another

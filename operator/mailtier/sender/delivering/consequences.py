@@ -14,7 +14,7 @@ from mailtier.mail import classify, congestion, reasons, states, transaction
 from mailtier.sender import ports
 from mailtier.sender.delivering import tries, verdicts
 from mailtier.sender.net import faults
-from mailtier.sender.scheduling import lanes, refusals, standing
+from mailtier.sender.scheduling import refusals, standing, waits
 
 _S: Final = vocabulary.RecipientState
 
@@ -162,13 +162,13 @@ class Consequences:
     waits_for_server: bool = False
     destination: Served | Faulted | LoginTroubled | None = None
     lane_refusals: refusals.SettingsRefusals
-    holds_lane: lanes.Wait | None = None
+    holds_lane: waits.Wait | None = None
     frees_lane: bool = False
     confirms: bool = False
     losses: refusals.Losses
     crashes: int
     probe: ProbeNews = NO_NEWS
-    refused: standing.Held | None = None
+    refused: waits.Wait | None = None
     drops_token: bool = False
     asked_for_less: AskedForLess | None = None
 
@@ -291,7 +291,7 @@ def _failed(failure: classify.Failure, known: Circumstances, *, phase: classify.
                 _only(_outcome(trouble, known), known),
                 destination=LoginTroubled(trouble=trouble),
                 probe=ProbeNews(requests=True),
-                refused=tries.held(trouble, known.usable),
+                refused=tries.wait(trouble, known.usable),
             )
         case classify.Scope.SERVER:
             backoff = patience.POLICIES[known.job.category].minimal_backoff * (1 + known.context.jitter)
@@ -308,7 +308,7 @@ def _failed(failure: classify.Failure, known: Circumstances, *, phase: classify.
                 _only(_outcome(failure, known), known),
                 destination=served,
                 probe=ProbeNews(requests=True, contradicts=contradiction),
-                refused=tries.held(failure, known.usable),
+                refused=tries.wait(failure, known.usable),
             )
         case classify.Scope.SETTINGS:
             refused = _settings_refused(failure, known, served=served, contradiction=contradiction)
@@ -327,12 +327,11 @@ def _settings_refused(
     is_recovery = known.job.category is vocabulary.Category.PASSWORD_RECOVERY
     held_until = now + (patience.RECOVERY_HELD.total_seconds() if is_recovery else _TRIAL_SECONDS)
     is_believed = failure.is_permanent and remembered.are_believed
-    told = tries.held(failure, known.usable).message
     return dataclasses.replace(
         _only(_outcome(failure, known), known),
         destination=served,
         lane_refusals=remembered,
-        holds_lane=lanes.Wait(until=held_until, reason=failure.reason, message=told) if is_believed else None,
+        holds_lane=tries.wait(failure, known.usable, until=held_until) if is_believed else None,
         probe=ProbeNews(contradicts=failure if is_believed else contradiction),
     )
 

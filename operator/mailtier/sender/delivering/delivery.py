@@ -30,7 +30,7 @@ from mailtier.sender.delivering import (
     showing,
 )
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import backlogs, lane_display, schedule, standing
+from mailtier.sender.scheduling import backlogs, lane_display, schedule, standing, waits
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, estate
 from mailtier.sender.smtp.servers import destination_key
@@ -166,17 +166,17 @@ class Deliverer:
         """Whether it was looked which backlogs there are."""
         return self._filling.loaded
 
-    def held(self) -> dict[ports.LaneKey, standing.Held]:
+    def held(self) -> dict[ports.LaneKey, waits.Wait]:
         """Return the organizations whose messages are held, and why."""
         return self._keeper.held()
 
-    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None = None) -> standing.Held | None:
+    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None = None) -> waits.Wait | None:
         """Return why an organization's messages, or those of one category, are held; None where they are not."""
         return self._keeper.hold_of(key, category)
 
-    def awaited_rate(self, key: ports.LaneKey) -> str | None:
-        """Return in a few words which rate an organization's messages wait for; None if for none."""
-        return showing.awaited_rate(key, waiting=self._schedule, find=self._find)
+    def brief_wait(self, key: ports.LaneKey) -> waits.Wait | None:
+        """Return what an organization's messages wait for that is over soon; None for nothing."""
+        return showing.brief_wait(key, waiting=self._schedule, find=self._find, now=self._clock.monotonic())
 
     def displays(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
         """Return what is to be shown of organizations that wait for something."""
@@ -276,7 +276,7 @@ class Deliverer:
         self._touched.update(self._carriers.due(now))
         self._filling.begin(now)
         touched, self._touched = self._touched, set()
-        for key in touched | self._schedule.take_touched():
+        for key in touched | self._schedule.rounds.take_touched():
             self._carriers.end_lingering(key)
             found = self._find(key)
             if found is not None:
@@ -299,8 +299,8 @@ class Deliverer:
         self._workers.spawn(self._restored.look(self._keeper.judge_all))
         paced = (each.key for each in self._destinations if each.at.awaited_rate() is not None)
         metrics.set_waiting(
-            for_rate=self._schedule.waiting_for_rate() + sum(map(self._schedule.ready_organizations, paced)),
-            held_lanes=sum(1 for _ in self._schedule.held_lanes(now)),
+            for_rate=self._schedule.rounds.waiting_for_rate()
+            + sum(map(self._schedule.rounds.ready_organizations, paced))
         )
         hold_metrics.set_holds(self._keeper.counts(now))
         claim_metrics.set_active(len(self._schedule))

@@ -6,7 +6,7 @@ import datetime as dt
 from mailtier.api import prose, vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import ports
-from mailtier.sender.scheduling import holds, lanes, standing
+from mailtier.sender.scheduling import waits
 
 _S = vocabulary.RecipientState
 
@@ -25,12 +25,12 @@ def failed(reason: reasons.DeliveryReason) -> End:
     return End(state=_S.FAILED, reason=reason, message=reasons.MEANINGS[reason])
 
 
-def expired(pending: ports.Pending, hold: holds.Hold | None) -> End:
+def expired(pending: ports.Pending, wait: waits.Wait | None) -> End:
     """Return the end of what reached its max age, with what held it; "expired" says that it was not delivered."""
     if not states.may_follow(pending.state, _S.EXPIRED):
         return failed(reasons.DeliveryReason.IN_DOUBT)
     reason = reasons.DeliveryReason.EXPIRED
-    message = prose.sentences(reasons.MEANINGS[reason], hold.held.message if hold else "")
+    message = prose.sentences(reasons.MEANINGS[reason], wait.message if wait else "")
     return End(state=_S.EXPIRED, reason=reason, message=message)
 
 
@@ -55,14 +55,9 @@ def outcome(pending: ports.Pending, end: End, at: dt.datetime) -> ports.Outcome:
     return _untried(pending, end.state, end.reason, end.message, due_at=None, at=at)
 
 
-def held(wait: lanes.Wait) -> standing.Held:
-    """Return why a lane waits, as a hold says it."""
-    return standing.Held(reason=wait.reason or reasons.DeliveryReason.SERVER_UNAVAILABLE, message=wait.message)
-
-
-def held_outcome(pending: ports.Pending, why: standing.Held, at: dt.datetime) -> ports.Outcome:
+def held(pending: ports.Pending, wait: waits.Wait, at: dt.datetime) -> ports.Outcome:
     """Return that a recipient is held, as it is stored."""
-    return _untried(pending, _S.HELD, why.reason, why.message, due_at=at, at=at)
+    return _untried(pending, _S.HELD, wait.reason, wait.message, due_at=at, at=at)
 
 
 def _untried(

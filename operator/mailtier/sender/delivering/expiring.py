@@ -6,7 +6,7 @@ from typing import Final
 
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import claiming, ends, restored
-from mailtier.sender.scheduling import holds, lanes, schedule
+from mailtier.sender.scheduling import lanes, schedule, waits
 
 _ACTIVE_RECHECK_SECONDS: Final = 60.0
 _EXPIRY_RECHECK_SECONDS: Final = 1.0
@@ -21,7 +21,7 @@ class Expiry:
         time: Clocks.
         guard: Whether the wall clock may be believed.
         restoring: Whether everything is held.
-        find: Returns the hold of an organization.
+        find: Returns what an organization is held for.
         end: Stores the end of a recipient.
     """
 
@@ -33,7 +33,7 @@ class Expiry:
         time: clock.Clock,
         guard: clock.JumpGuard,
         restoring: restored.RestoredHold,
-        find: Callable[[ports.LaneKey], holds.Hold | None],
+        find: Callable[[ports.LaneKey], waits.Wait | None],
         end: Callable[[ports.Pending, ends.End], None],
     ) -> None:
         self._schedule = waiting

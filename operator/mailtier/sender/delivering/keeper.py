@@ -13,7 +13,7 @@ from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
 from mailtier.sender.delivering import claiming, dropping, ends, expiring, leaving, recorder, restored, showing
 from mailtier.sender.queueing import suppressions
-from mailtier.sender.scheduling import holds, lanes, schedule, standing
+from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
 from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
@@ -93,27 +93,28 @@ class Keeper:
             end=self._store_end,
         )
 
-    def held(self) -> dict[ports.LaneKey, standing.Held]:
+    def held(self) -> dict[ports.LaneKey, waits.Wait]:
         """Return the organizations whose messages are held, and why."""
         return self._holds.current()
 
-    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None) -> standing.Held | None:
+    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None) -> waits.Wait | None:
         """Return why an organization's messages, or those of one category, are held; None where they are not."""
         if (found := self._holds.find(key)) is not None:
-            return found.held
+            return found
         organization = self._schedule.organization(key)
         if category is None or organization is None:
             return None
-        wait = organization.wait_of(category, self._clock.monotonic())
-        return None if wait is None or wait.reason is None else ends.held(wait)
+        return organization.wait_of(category, self._clock.monotonic())
 
     def counts(self, now: float) -> Mapping[tuple[hold_metrics.Of, str], int]:
         """Return how much is held, by what it is and why."""
         counts: collections.Counter[tuple[hold_metrics.Of, str]] = collections.Counter()
         counts.update(("organization", held.reason.value) for held in self._holds.current().values())
-        counts.update(("lane", str(lane.wait.reason)) for lane in self._schedule.held_lanes(now))
-        waiting = (each.wait for each in self._schedule.organizations() if each.wait.until > now and each.entries)
-        counts.update(("pause", str(wait.reason)) for wait in waiting)
+        counts.update(("lane", lane.wait.reason.value) for lane in self._schedule.held_lanes(now) if lane.wait)
+        waiting = (each.wait for each in self._schedule.organizations() if each.wait and each.entries)
+        counts.update(
+            ("awaited" if wait.is_told else "pause", wait.reason.value) for wait in waiting if wait.until > now
+        )
         return counts
 
     def ring(self, pending: Iterable[ports.Pending | bell.RungBacklog]) -> None:
@@ -157,7 +158,7 @@ class Keeper:
         elif hold is None:
             self._claims.take_in(claimed)
         elif pending.lane in self._told and pending.state in _TELLABLE:
-            self._store_held(pending, hold.held)
+            self._store_held(pending, hold)
         else:
             self._claims.unclaim_pending(pending, pending.due_at)
 
@@ -181,7 +182,7 @@ class Keeper:
             if self._schedule.organization(key) is not None:
                 self.judge(key)
 
-    def judgement(self, key: ports.LaneKey) -> standing.Usable | standing.Held:
+    def judgement(self, key: ports.LaneKey) -> standing.Usable | waits.Wait:
         """Return whether an organization's messages may go, as its settings are and the server that is used now."""
         settings = self._settings.get(lanes.organization_of(key))
         return self._restored.held or standing.judge(settings and self._destinations.in_use(settings), key)
@@ -193,14 +194,14 @@ class Keeper:
             return
         is_new = self.left.enter(key)
         judged = self.judgement(key)
-        if isinstance(judged, standing.Held):
+        if isinstance(judged, waits.Wait):
             self.hold(key, judged, recheck=False)
             return
         hold = self._holds.find(key)
         was_kept = hold is not None or key in self._failing
         self._failing.pop(key, None)
         self._told.discard(key)
-        if hold is not None and hold.recheck_at is None:
+        if hold is not None and hold.is_told:
             self._holds.end(key)
         else:
             self._holds.begin_trial(key)
@@ -216,25 +217,20 @@ class Keeper:
         for key in self.left.changed():
             self.judge_soon(key)
 
-    def hold(self, key: ports.LaneKey, held: standing.Held, *, recheck: bool, trial_at: float | None = None) -> None:
+    def hold(self, key: ports.LaneKey, wait: waits.Wait, *, recheck: bool) -> None:
         """Hold an organization's messages.
 
         Args:
             key: The organization.
-            held: Why.
-            recheck: Whether time alone may mend it.
-            trial_at: When it may be mended, where that is known; seconds of the monotonic clock.
+            wait: What for.
+            recheck: Whether it may be over without being told.
         """
-        if self._holds.hold(key, held, now=self._clock.monotonic(), recheck=recheck, trial_at=trial_at):
-            _log.info("messages are held", organization=str(lanes.organization_of(key)), reason=held.reason)
-        self._schedule.wait(key)
+        if self._holds.hold(key, wait, now=self._clock.monotonic(), recheck=recheck):
+            _log.info("messages are held", organization=str(lanes.organization_of(key)), reason=wait.reason)
+        self._schedule.halt(key)
         self._claims.unclaim_ready(self._schedule.open(key))
         self._tell(key, self._clock.monotonic())
         self._wake()
-
-    def wait(self, key: ports.LaneKey) -> None:
-        """Let an organization's messages wait for a moment of which nobody is told, until it is judged again."""
-        self._schedule.wait(key)
 
     def judge_all(self) -> None:
         """Have everybody judged anew: what everything was held for is over."""
@@ -320,17 +316,17 @@ class Keeper:
 
         What was told goes back into the queue, behind what was not; then that is claimed, until all is told.
         """
-        for entry, why in itertools.islice(showing.untold(self._schedule, now), _TOLD_AT_ONCE):
-            self._tell_entry(entry, why)
+        for entry, wait in itertools.islice(showing.untold(self._schedule, now), _TOLD_AT_ONCE):
+            self._tell_entry(entry, wait)
 
-    def _tell_entry(self, entry: lanes.LaneEntry, held: standing.Held) -> None:
+    def _tell_entry(self, entry: lanes.LaneEntry, wait: waits.Wait) -> None:
         at = self._clock.wall()
 
         def go_back(error: Exception | None) -> None:
             if error is None and entry.place is lanes.EntryPlace.READY:
                 self._claims.unclaim(entry, at)
 
-        self._outcomes.store(ends.held_outcome(entry.pending, held, at), go_back)
+        self._outcomes.store(ends.held(entry.pending, wait, at), go_back)
         entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)
 
     def _tell(self, key: ports.LaneKey, now: float) -> None:
@@ -339,7 +335,7 @@ class Keeper:
             self._told.add(key)
             self._claims.reopen(key, anew=True)
 
-    def _store_held(self, pending: ports.Pending, held: standing.Held) -> None:
+    def _store_held(self, pending: ports.Pending, wait: waits.Wait) -> None:
         at = self._clock.wall()
 
         def go_on(error: Exception | None) -> None:
@@ -347,7 +343,7 @@ class Keeper:
             if error is None:
                 self._claims.unclaim_pending(dataclasses.replace(pending, state=_S.HELD), at)
 
-        self._outcomes.store(ends.held_outcome(pending, held, at), go_on)
+        self._outcomes.store(ends.held(pending, wait, at), go_on)
 
     def _end_holds(self, key: ports.LaneKey, *, was_failing: bool = False) -> None:
         if was_failing or self._holds.find(key) is not None:
@@ -362,7 +358,7 @@ class Keeper:
         self._told.discard(key)
         self._holds.end(key)
         if self._schedule.organization(key) is not None:
-            self._schedule.wait(key)
+            self._schedule.halt(key)
         self.left.leave(key)
 
     def _fail_all(self, key: ports.LaneKey, reason: reasons.DeliveryReason) -> None:

@@ -94,7 +94,7 @@ class Overlong:
         for each in self._destinations:
             room = each.at.seat.room
             if room in rooms and each.health.breaker.retry_at <= now and not each.at.seat.is_paced():
-                waiting[room] |= self._schedule.ready_namespaces(each.key)
+                waiting[room] |= self._schedule.rounds.ready_namespaces(each.key)
         return waiting
 
     def _limit(self, target: destination.Destination, room: server_room.ServerRoom) -> int:

@@ -6,7 +6,7 @@ from mailtier.mail import reasons
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import keeper, tries
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import holds, standing
+from mailtier.sender.scheduling import holds, standing, waits
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations
 
@@ -20,7 +20,7 @@ class Freed:
         tries_login: Whether a login that was refused is tried once more.
     """
 
-    held: standing.Held | None = None
+    held: waits.Wait | None = None
     tries_login: bool = False
 
 
@@ -59,7 +59,7 @@ class Releaser:
     async def release(self, key: ports.LaneKey) -> Freed:
         """End the holds and pauses of an organization for now, and return what still holds its messages."""
         judged = self._keeper.judgement(key)
-        freed = Freed(held=judged) if isinstance(judged, standing.Held) else await self._free(judged)
+        freed = Freed(held=judged) if isinstance(judged, waits.Wait) else await self._free(judged)
         self._keeper.release(key)
         return freed
 
@@ -69,8 +69,9 @@ class Releaser:
             target.health.pause(usable.settings.organization.namespace).allow_trial(self._clock.monotonic())
             freed = await self._free_login(usable, target)
         if freed.held is None and target.health.breaker.retry_at > self._clock.monotonic():
-            reason = reasons.DeliveryReason.SERVER_UNAVAILABLE
-            return dataclasses.replace(freed, held=standing.Held(reason=reason, message=reasons.MEANINGS[reason]))
+            until = target.health.breaker.retry_at
+            wait = waits.of(reasons.DeliveryReason.SERVER_UNAVAILABLE, waits.WaitEnd.TIME, until=until)
+            return dataclasses.replace(freed, held=wait)
         return freed
 
     async def _free_login(self, usable: standing.Usable, target: destination.Destination) -> Freed:
@@ -84,9 +85,9 @@ class Releaser:
         ready = self._tokens.peek(found) if state.refusal is None else None
         refusal = state.refusal or (ready.failure if ready is not None else None)
         if not usable.has_own_login:
-            return Freed(held=None if refusal is None else tries.held(refusal, usable))
+            return Freed(held=None if refusal is None else tries.wait(refusal, usable))
         state.pause.allow_trial(self._clock.monotonic())
         if (too_many := target.at.forgive(found.generation)) is not None:
-            return Freed(held=tries.held(too_many, usable))
+            return Freed(held=tries.wait(too_many, usable))
         self._tokens.forgive(found)
         return Freed(tries_login=refusal is not None and refusal.is_permanent)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.queueing import restoring
-from mailtier.sender.scheduling import standing
+from mailtier.sender.scheduling import waits
 from mailtier.telemetry import logs
 
 _log = logs.get_logger(__name__)
@@ -19,13 +19,17 @@ class RestoredHold:
     """
 
     def __init__(self, queue: ports.DeliveryQueue) -> None:
-        self.held: standing.Held | None = None
+        self.held: waits.Wait | None = None
         self._queue = queue
 
     async def load(self) -> None:
         """Look whether the queue was restored."""
         if (mark := await self._queue.restored()) is not None:
-            self.held = standing.Held(reason=reasons.DeliveryReason.RESTORED, message=restoring.explain(mark))
+            self.held = waits.Wait(
+                reason=reasons.DeliveryReason.RESTORED,
+                message=restoring.explain(mark),
+                ends_with=waits.WaitEnd.PERSON,
+            )
             _log.warning("the queue was restored from a backup, and is held", made_at=mark)
 
     async def look(self, go_on: Callable[[], None]) -> None:

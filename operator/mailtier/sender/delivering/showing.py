@@ -1,6 +1,7 @@
-"""What the intake tells of delivery, written where it changes: holds, and rates that are waited for."""
+"""What the intake tells of delivery, written where it changes: what messages wait for."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Final, NoReturn, TypeAlias
 
@@ -8,8 +9,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.between import displays
-from mailtier.sender.delivering import ends
-from mailtier.sender.scheduling import holds, lane_display, lanes, schedule, standing
+from mailtier.sender.scheduling import holds, lane_display, lanes, schedule, waits
 from mailtier.sender.smtp import destination
 from mailtier.telemetry import logs
 
@@ -23,26 +23,35 @@ _log = logs.get_logger(__name__)
 _Find: TypeAlias = Callable[[Hashable], destination.Destination | None]
 
 
-def awaited_rate(key: ports.LaneKey, *, waiting: schedule.Schedule, find: _Find) -> str | None:
-    """Return in a few words which rate an organization's messages wait for; None if for none.
+def brief_wait(key: ports.LaneKey, *, waiting: schedule.Schedule, find: _Find, now: float) -> waits.Wait | None:
+    """Return what an organization's messages wait for that is over soon; None for nothing.
 
     Args:
         key: The organization.
         waiting: The active set.
         find: Returns a destination by its key, where it is in use.
+        now: Seconds of the monotonic clock.
     """
-    quota, organization = waiting.awaited_rate(key), waiting.organization(key)
-    if quota is not None:
-        return f"the namespace's rate of {quota} a minute, which the host's policy.quota sets"
-    if organization is None or not organization.has_ready:
+    organization = waiting.organization(key)
+    if organization is None:
+        return None
+    if (wait := organization.brief_wait(now)) is not None:
+        return wait
+    if (quota := waiting.awaited_rate(key)) is not None:
+        told = f"The message waits for the namespace's rate of {quota} a minute, which the host's policy.quota sets."
+        return waits.for_rate(told)
+    if not organization.has_ready:
         return None
     target = find(organization.destination)
     rate = None if target is None else target.at.awaited_rate()
-    return None if rate is None else f"the endpoint's rate of {rate} a minute (delivery.endpointRatePerMinute)"
+    if rate is None:
+        return None
+    told = f"The message waits for the endpoint's rate of {rate} a minute (delivery.endpointRatePerMinute)."
+    return waits.for_rate(told)
 
 
 def look(
-    held: Mapping[ports.LaneKey, standing.Held], *, waiting: schedule.Schedule, find: _Find, now: float
+    held: Mapping[ports.LaneKey, waits.Wait], *, waiting: schedule.Schedule, find: _Find, now: float
 ) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
     """Return what is to be shown of organizations that wait for something.
 
@@ -57,35 +66,32 @@ def look(
         if organization.key in held:
             continue
         by_category = _held_lanes(organization, now)
-        rate = awaited_rate(organization.key, waiting=waiting, find=find)
-        if by_category or rate is not None:
-            found[organization.key] = lane_display.LaneDisplay(by_category=by_category, awaited_rate=rate)
+        brief = brief_wait(organization.key, waiting=waiting, find=find, now=now)
+        if by_category or brief is not None:
+            found[organization.key] = lane_display.LaneDisplay(by_category=by_category, brief=brief)
     return found
 
 
-def untold(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneEntry, standing.Held]]:
+def untold(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneEntry, waits.Wait]]:
     """Yield what waits untried in a held lane or a pause, so that nothing stored says why it does; and why."""
     for organization in waiting.organizations():
-        waits: list[tuple[Iterable[lanes.LaneEntry], lanes.Wait]] = [
-            (lane.ready, lane.wait) for lane in organization.held(now)
+        found: list[tuple[Iterable[lanes.LaneEntry], waits.Wait]] = [
+            (lane.ready, lane.wait) for lane in organization.held(now) if lane.wait is not None
         ]
-        # A rate lets something go all the while: each message would be stored twice for nothing.
-        is_rate = organization.wait.reason in {None, reasons.DeliveryReason.RATE_LIMITED}
-        if not is_rate and organization.wait.until >= now + holds.TOLD_AFTER_SECONDS:
-            waits.append((organization.entries.values(), organization.wait))
-        for entries, wait in waits:
+        wait = organization.wait
+        if wait is not None and not wait.is_brief and wait.until >= now + holds.TOLD_AFTER_SECONDS:
+            found.append((organization.entries.values(), wait))
+        for entries, wait in found:
             for entry in entries:
                 if entry.place is lanes.EntryPlace.READY and entry.pending.state is vocabulary.RecipientState.QUEUED:
-                    yield entry, ends.held(wait)
+                    yield entry, wait
 
 
-def _held_lanes(organization: lanes.OrganizationLanes, now: float) -> dict[vocabulary.Category, standing.Held]:
-    if organization.wait.until <= now and not any(organization.held(now)):
+def _held_lanes(organization: lanes.OrganizationLanes, now: float) -> dict[vocabulary.Category, waits.Wait]:
+    if waits.end(organization.wait) <= now and not any(organization.held(now)):
         return {}
-    waits = {category: organization.wait_of(category, now) for category in vocabulary.Category}
-    return {
-        category: ends.held(wait) for category, wait in waits.items() if wait is not None and wait.reason is not None
-    }
+    found = {category: organization.wait_of(category, now) for category in vocabulary.Category}
+    return {category: wait for category, wait in found.items() if wait is not None}
 
 
 class Showing:
@@ -107,7 +113,9 @@ class Showing:
         self._rows = rows
         self._look = look
         self._on_shown = on_shown
-        self._shown: dict[ports.LaneKey, lane_display.LaneDisplay] = {}
+        self._shown: dict[ports.LaneKey, str] = {}
+        # What is over soon, as it was at the last look.
+        self._brief: dict[ports.LaneKey, reasons.DeliveryReason] = {}
         self._is_clean = False
 
     async def run(self) -> NoReturn:
@@ -125,20 +133,29 @@ class Showing:
             await self._rows.show_nothing()
             self._is_clean = True
             self._on_shown()
-        found = self._look()
-        changed: dict[ports.LaneKey, lane_display.LaneDisplay | None] = {
+        found = {key: lane_display.encode(shown) for key, shown in self._steady().items()}
+        changed: dict[ports.LaneKey, str | None] = {
             key: shown for key, shown in found.items() if self._shown.get(key) != shown
         }
         changed |= dict.fromkeys(self._shown.keys() - found.keys())
         if not changed:
             return
         news = dict(list(changed.items())[:_AT_ONCE])
-        await self._rows.show(
-            {key: None if shown is None else lane_display.encode(shown) for key, shown in news.items()}
-        )
+        await self._rows.show(news)
         for key, shown in news.items():
             if shown is None:
                 del self._shown[key]
             else:
                 self._shown[key] = shown
         self._on_shown()
+
+    def _steady(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
+        """Return what is to be shown; of what is over soon what was so at the last look too, or each were written."""
+        found = dict(self._look())
+        brief = {key: shown.brief.reason for key, shown in found.items() if shown.brief is not None}
+        for key in [key for key, reason in brief.items() if self._brief.get(key) is not reason]:
+            found[key] = dataclasses.replace(found[key], brief=None)
+            if found[key] == lane_display.NOTHING:
+                del found[key]
+        self._brief = brief
+        return found

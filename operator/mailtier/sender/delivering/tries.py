@@ -7,7 +7,7 @@ from mailtier.api import prose, vocabulary
 from mailtier.mail import classify, reasons, transaction
 from mailtier.sender import ports
 from mailtier.sender.net import faults, shares
-from mailtier.sender.scheduling import lanes, standing
+from mailtier.sender.scheduling import lanes, standing, waits
 from mailtier.sender.secrets import credentials
 from mailtier.sender.smtp import throttles
 from mailtier.settings import effective
@@ -92,17 +92,25 @@ def is_owner(usable: standing.Usable) -> bool:
     return usable.endpoint.origin is vocabulary.Origin.ORG
 
 
-def held(failure: classify.Failure, usable: standing.Usable) -> standing.Held:
-    """Return why an organization is held whose credentials were refused."""
+def wait(failure: classify.Failure, usable: standing.Usable, *, until: float = float("inf")) -> waits.Wait:
+    """Return what an organization waits for that met a failure.
+
+    Args:
+        failure: What was refused for good somebody has to mend; all else passes.
+        usable: Its settings.
+        until: When it is tried again; seconds of the monotonic clock.
+    """
     told = faults.describe(failure, for_owner=is_owner(usable), server=usable.endpoint.host)
-    return standing.Held(reason=failure.reason, message=told)
+    ends_with = waits.WaitEnd.PERSON if failure.is_permanent else waits.WaitEnd.TIME
+    return waits.Wait(reason=failure.reason, message=told, ends_with=ends_with, until=until)
 
 
-def unusable(error: credentials.CredentialsError) -> standing.Held:
-    """Return why an organization is held whose credentials cannot be had."""
+def unusable(error: credentials.CredentialsError) -> waits.Wait:
+    """Return what an organization waits for whose credentials cannot be had."""
     reason = reasons.DeliveryReason.CREDENTIALS_UNUSABLE
     meaning = prose.continued(reasons.MEANINGS[reason], error.reason.name)
-    return standing.Held(reason=reason, message=prose.sentences(meaning, error.reason.meaning))
+    told = prose.sentences(meaning, error.reason.meaning)
+    return waits.Wait(reason=reason, message=told, ends_with=waits.WaitEnd.EVENT)
 
 
 def place(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from mailtier.sender import ports
 from mailtier.sender.between import displays, requests
 from mailtier.sender.intake import asking
 from mailtier.sender.probing import telling, trace
-from mailtier.sender.scheduling import lane_display, standing
+from mailtier.sender.scheduling import lane_display, standing, waits
 from mailtier.settings import effective
 from mailtier.telemetry import logs, tasks
 
@@ -22,8 +22,6 @@ _ANEW_SECONDS: Final = 60.0
 """How often all of it is read, so that nothing stays that was taken back unheard."""
 _LONGEST_PROBE_SECONDS: Final = 170.0
 """Longer than whoever asked waits."""
-
-_NOTHING: Final = lane_display.LaneDisplay()
 
 _log = logs.get_logger(__name__)
 
@@ -70,13 +68,13 @@ class FarDelivery:
         """Tell delivery that recipients were queued."""
         self._on_pending(pending)
 
-    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None = None) -> standing.Held | None:
+    def hold_of(self, key: ports.LaneKey, category: vocabulary.Category | None = None) -> waits.Wait | None:
         """Return why an organization's messages, or those of one category, are held; None where they are not."""
         return self._display(key).hold_of(category)
 
-    def awaited_rate(self, key: ports.LaneKey) -> str | None:
-        """Return in a few words which rate an organization's messages wait for; None if for none."""
-        return self._display(key).awaited_rate
+    def brief_wait(self, key: ports.LaneKey) -> waits.Wait | None:
+        """Return what an organization's messages wait for that is over soon; None for nothing."""
+        return self._display(key).brief
 
     async def release(self, key: ports.LaneKey) -> standing.Released:
         """Let an organization's messages be tried now; what holds it still does.
@@ -158,7 +156,7 @@ class FarDelivery:
 
     def _display(self, key: ports.LaneKey) -> lane_display.LaneDisplay:
         text = self._texts.get(key)
-        return _NOTHING if text is None else lane_display.decode(text)
+        return lane_display.NOTHING if text is None else lane_display.decode(text)
 
     async def _follow(self, uid: str, document: object, began: asyncio.Future[trace.Trace]) -> None:
         told = trace.Trace()

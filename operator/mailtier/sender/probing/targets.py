@@ -10,7 +10,7 @@ from mailtier.api import doubling, feed, prose, reasons, vocabulary
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender import ports
 from mailtier.sender.probing import probe, trace
-from mailtier.sender.scheduling import standing
+from mailtier.sender.scheduling import standing, waits
 from mailtier.sender.smtp.servers import routing
 from mailtier.settings import effective
 
@@ -171,7 +171,7 @@ def _own(usable: standing.Usable) -> tuple[object, ...]:
 def why_not(settings: effective.Effective | None) -> str:
     """Return why nothing is connected to with settings."""
     judged = standing.judge(settings, ports.LaneKey.of(settings)) if settings is not None else None
-    if not isinstance(judged, standing.Held):
+    if not isinstance(judged, waits.Wait):
         return reasons.NOT_PROBED.meaning
     is_fresh = judged.reason is not delivery_reasons.DeliveryReason.SETTINGS_UNRESOLVED
     return judged.message if is_fresh else prose.sentences(judged.message, AS_READ)

@@ -3,11 +3,11 @@
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from mailtier.api import vocabulary
 from mailtier.mail import reasons
-from mailtier.sender.scheduling import standing
+from mailtier.sender.scheduling import standing, waits
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,18 +17,21 @@ class LaneDisplay:
     Attributes:
         held: Why all of them wait; None where they do not.
         by_category: Why those of a category wait, where all do not.
-        awaited_rate: In a few words which rate they wait for; None if for none.
+        brief: What they wait for that is over soon, or lets some of them go all the while; None for nothing.
     """
 
-    held: standing.Held | None = None
-    by_category: Mapping[vocabulary.Category, standing.Held] = dataclasses.field(default_factory=dict)
-    awaited_rate: str | None = None
+    held: waits.Wait | None = None
+    by_category: Mapping[vocabulary.Category, waits.Wait] = dataclasses.field(default_factory=dict)
+    brief: waits.Wait | None = None
 
-    def hold_of(self, category: vocabulary.Category | None) -> standing.Held | None:
+    def hold_of(self, category: vocabulary.Category | None) -> waits.Wait | None:
         """Return why messages of a category are held, or all of them; None where they are not."""
         if self.held is not None or category is None:
             return self.held
         return self.by_category.get(category)
+
+
+NOTHING: Final = LaneDisplay()
 
 
 def encode(shown: LaneDisplay) -> str:
@@ -38,21 +41,21 @@ def encode(shown: LaneDisplay) -> str:
         document["held"] = _to_pair(shown.held)
     if shown.by_category:
         document["categories"] = {category.value: _to_pair(held) for category, held in shown.by_category.items()}
-    if shown.awaited_rate is not None:
-        document["rate"] = shown.awaited_rate
+    if shown.brief is not None:
+        document["brief"] = _to_pair(shown.brief)
     return json.dumps(document, sort_keys=True)
 
 
 def decode(text: str) -> LaneDisplay:
     """Return what is shown."""
     document: dict[str, Any] = json.loads(text)
-    held = document.get("held")
+    held, brief = document.get("held"), document.get("brief")
     return LaneDisplay(
-        held=None if held is None else _to_held(held),
+        held=None if held is None else _to_wait(held),
         by_category={
-            vocabulary.Category(category): _to_held(pair) for category, pair in document.get("categories", {}).items()
+            vocabulary.Category(category): _to_wait(pair) for category, pair in document.get("categories", {}).items()
         },
-        awaited_rate=document.get("rate"),
+        brief=None if brief is None else _to_wait(brief),
     )
 
 
@@ -67,15 +70,16 @@ def decode_released(document: Mapping[str, Any]) -> standing.Released:
     held = document.get("held")
     return standing.Released(
         is_waiting=document["waiting"],
-        held=None if held is None else _to_held(held),
+        held=None if held is None else _to_wait(held),
         tries_login=document.get("triesLogin", False),
     )
 
 
-def _to_pair(held: standing.Held) -> tuple[str, str]:
-    return held.reason.value, held.message
+def _to_pair(wait: waits.Wait) -> tuple[str, str]:
+    return wait.reason.value, wait.message
 
 
-def _to_held(pair: tuple[str, str]) -> standing.Held:
+def _to_wait(pair: tuple[str, str]) -> waits.Wait:
+    """Return what is shown of a wait: not until when, which would be written anew with each look at its cause."""
     reason, message = pair
-    return standing.Held(reason=reasons.DeliveryReason(reason), message=message)
+    return waits.Wait(reason=reasons.DeliveryReason(reason), message=message, ends_with=waits.WaitEnd.EVENT)

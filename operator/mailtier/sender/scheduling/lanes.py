@@ -11,9 +11,8 @@ from collections.abc import Hashable, Iterator
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.mail import reasons
 from mailtier.sender import ports
-from mailtier.sender.scheduling import limiter, refusals, rotation
+from mailtier.sender.scheduling import limiter, refusals, rotation, waits
 from mailtier.settings import effective
 
 
@@ -42,24 +41,6 @@ _EXPECTED_SECONDS: Final = 1.0
 def organization_of(key: ports.LaneKey) -> effective.OrganizationKey:
     """Return the organization that a lane key belongs to."""
     return effective.OrganizationKey(namespace=key.namespace, name=key.organization)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """What does not go before its time.
-
-    Attributes:
-        until: Seconds of a monotonic clock.
-        reason: Why; None where it waits for nothing.
-        message: The same, for the tenant.
-    """
-
-    until: float
-    reason: reasons.DeliveryReason | None
-    message: str
-
-
-NO_WAIT: Final = Wait(until=float("-inf"), reason=None, message="")
 
 
 class EntryPlace(enum.Enum):
@@ -117,7 +98,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.ready: collections.deque[LaneEntry] = collections.deque()
-        self.wait = NO_WAIT
+        self.wait: waits.Wait | None = None
         self.refusals = refusals.NO_REFUSALS
 
     def head(self) -> LaneEntry | None:
@@ -149,10 +130,10 @@ class OrganizationLanes:
     """The lanes of one organization, and the destination that its settings name now.
 
     Attributes:
-        destination: None where it is not to go anywhere, or not yet.
+        destination: None where its messages go nowhere, or not yet.
         limiter: Its effective ratePerMinute.
         namespace_limiter: The rate that its settings allow its namespace, whose organizations share the meter.
-        wait: What all of it waits for.
+        wait: What all of it waits for; None for nothing.
         taken_at: When a message was taken last.
         usual_seconds: How long one of its messages keeps a connection, as the last ones did.
     """
@@ -178,7 +159,7 @@ class OrganizationLanes:
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None
         self.namespace_limiter: limiter.RateLimiter | None = None
-        self.wait = NO_WAIT
+        self.wait: waits.Wait | None = None
         self.taken_at = float("-inf")
         self.usual_seconds = rotation.QUANTUM_SECONDS
         self.entries: dict[int, LaneEntry] = {}
@@ -193,20 +174,30 @@ class OrganizationLanes:
 
     def end_waits(self) -> None:
         """End what all of it and its lanes wait for: that has changed."""
-        self.wait = NO_WAIT
+        self.wait = None
         for lane in self._lanes.values():
-            lane.wait = NO_WAIT
+            lane.wait = None
             lane.refusals = refusals.NO_REFUSALS
 
     def held(self, now: float) -> Iterator[Lane]:
         """Yield those of its lanes that are held."""
-        return (lane for lane in self._lanes.values() if lane.wait.until > now)
+        return (lane for lane in self._lanes.values() if waits.end(lane.wait) > now)
 
-    def wait_of(self, category: vocabulary.Category, now: float) -> Wait | None:
-        """Return what messages of a category wait for, beside their turn and rates; None for nothing."""
+    def wait_of(self, category: vocabulary.Category, now: float) -> waits.Wait | None:
+        """Return what messages of a category wait for that may last; None for nothing."""
         lane = self._lanes.get(CLASSES[category])
-        waits = (self.wait, NO_WAIT if lane is None else lane.wait)
-        return max((wait for wait in waits if wait.until > now), key=lambda wait: wait.until, default=None)
+        several = (self.wait, None if lane is None else lane.wait)
+        lasting = (wait for wait in several if wait and wait.until > now and not wait.is_brief)
+        return max(lasting, key=waits.end, default=None)
+
+    def brief_wait(self, now: float) -> waits.Wait | None:
+        """Return what its messages wait for that is over soon, beside rates that others share; None for nothing."""
+        if self.wait is not None and self.wait.until > now:
+            return self.wait if self.wait.is_brief and self.entries else None
+        if self.limiter is None or self.limiter.allowed_at(now) <= now or not self.has_ready:
+            return None
+        told = f"The message waits for the organization's rate of {self.limiter.per_minute} a minute"
+        return waits.for_rate(f"{told} (delivery.ratePerMinute).", until=self.limiter.allowed_at(now))
 
     def begin_full(self, at: float) -> None:
         """Have as much of its rates used up as may be at a time: another sender may have sent for it until then."""
@@ -261,12 +252,12 @@ class OrganizationLanes:
         Returns:
             The entry; or when one may go, where rates and holds keep all back; or None without any entry.
         """
-        allowed_at = float("inf")
+        allowed_at, organization_at = float("inf"), waits.end(self.wait)
         for lane_class in LaneClass:
             lane = self._lanes.get(lane_class)
             if lane is None or (entry := lane.head()) is None:
                 continue
-            lane_at = max(self.wait.until, lane.wait.until, self.limiter.allowed_at(now) if self.limiter else now)
+            lane_at = max(organization_at, waits.end(lane.wait), self.limiter.allowed_at(now) if self.limiter else now)
             if lane_at <= now:
                 lane.ready.popleft()
                 entry.charges = tuple(limit.take(now) for limit in self._limits())

@@ -1,20 +1,16 @@
-"""Whose turn it is of what is in memory: fair turns for each destination; pure, in virtual or real time.
+"""The active set: what is in memory, when it is due, and what it waits for; pure, in virtual or real time.
 
-Every destination has a rotation of its own, so that a dead one delays nobody but its users: it is not asked.
-Within it, namespaces take turns, then a namespace's organizations, then the classes in their order. Each message
-costs constant time, and the logarithm of a heap where it has to wait. A namespace that has used up its rate waits
-as a whole, outside of the rotation: a hundred organizations that wait for one message a second are not asked each
-second.
+Every destination has a rotation of its own (`rounds`), so that a dead one delays nobody but its users: it is not asked.
+Each message costs constant time, and the logarithm of a heap where it has to wait.
 """
 
 import collections
 from collections.abc import Callable, Hashable, Iterator
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 from mailtier.api import timers
 from mailtier.sender import ports
-from mailtier.sender.scheduling import in_use, lanes, limiter, rate_waits, refusals, rotation
+from mailtier.sender.scheduling import lanes, limiter, refusals, rotation, rounds, waits
 
 _RATES_COUNT_SECONDS: Final = 120.0
 _UNBOUNDED: Final = 1_000_000
@@ -27,21 +23,19 @@ class Schedule:
 
     Args:
         connections: Returns how many connections a destination may have.
+
+    Attributes:
+        rounds: Whose turn it is.
     """
 
     def __init__(self, connections: Callable[[Hashable], int] = lambda _destination: _UNBOUNDED) -> None:
-        self.in_use = in_use.ConnectionsInUse(connections)
+        self.rounds = rounds.Rounds(connections)
         self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
         self._entries: dict[int, lanes.LaneEntry] = {}
-        self._rotations: dict[Hashable, rotation.Rotation[str, lanes.ReadyNamespace]] = {}
         self._due = timers.Timers[lanes.LaneEntry]()
         self._expiring = timers.Timers[lanes.LaneEntry]()
-        # Those that take part again at a time: rates or holds keep all of theirs back until then.
-        self._waiting = timers.Timers[lanes.OrganizationLanes | lanes.ReadyNamespace]()
-        # By the namespace's uid: what it sent, and those of its parts that wait for its rate, by destination.
+        # By the namespace's uid: what it sent.
         self._meters: dict[str, limiter.Meter] = {}
-        self._rate_waits = rate_waits.RateWaits()
-        self._touched: set[Hashable] = set()
         # What is known of recipients that went back into the queue: how often a server broke off at them, and so on.
         self._known: collections.OrderedDict[int, tuple[refusals.Losses, int]] = collections.OrderedDict()
 
@@ -88,45 +82,45 @@ class Schedule:
         organization = self._organizations[key]
         organization.set_rates(rates)
         if organization.destination != destination:
-            self.wait(key)
+            self.halt(key)
             organization.destination = destination
-            organization.wait = lanes.NO_WAIT
-        self._waiting.remove(organization)
-        self._join(organization)
-        # It may be another rate: let `take` look again.
-        self._end_rate_waits(key.namespace_uid)
+            organization.wait = None
+        self.rounds.enter(organization)
+        # It may be another rate.
+        self.rounds.end_rate_waits(key.namespace_uid)
 
-    def wait(self, key: ports.LaneKey) -> None:
-        """Let an organization's messages wait until `direct` is called; they keep their places."""
+    def halt(self, key: ports.LaneKey) -> None:
+        """Let an organization's messages go nowhere until `direct` is called; they keep their places."""
         organization = self._organizations[key]
         if organization.destination is None:
             return
-        self._leave(organization)
+        self.rounds.leave(organization)
         organization.destination = None
 
-    def hold_lane(self, lane: lanes.Lane, wait: lanes.Wait) -> None:
+    def wait(self, entry: lanes.LaneEntry, wait: waits.Wait) -> None:
+        """Put an entry back, and let its organization wait: until a time, or until `direct` is called."""
+        organization = entry.organization
+        organization.wait = wait
+        if wait.is_told:
+            self.halt(organization.key)
+        self.put_back(entry)
+
+    def hold_lane(self, lane: lanes.Lane, wait: waits.Wait) -> None:
         """Hold one lane for a while."""
         lane.wait = wait
 
     def end_hold(self, entry: lanes.LaneEntry) -> None:
         """End the hold of an entry's lane, if it is held."""
-        if entry.lane.wait is not lanes.NO_WAIT:
-            entry.lane.wait = lanes.NO_WAIT
-            self._waiting.remove(entry.organization)
-            self._join(entry.organization)
-
-    def wait_until(self, entry: lanes.LaneEntry, wait: lanes.Wait) -> None:
-        """Put an entry back, and let its organization wait for a while."""
-        entry.organization.wait = wait
-        self.put_back(entry)
+        if entry.lane.wait is not None:
+            entry.lane.wait = None
+            self.rounds.enter(entry.organization)
 
     def end_waits(self, key: ports.LaneKey) -> None:
         """End what an organization and its lanes wait for: that has changed."""
         organization = self._organizations.get(key)
         if organization is not None:
             organization.end_waits()
-            self._waiting.remove(organization)
-            self._join(organization)
+            self.rounds.enter(organization)
 
     def held_lanes(self, now: float) -> Iterator[lanes.Lane]:
         """Yield the lanes that are held."""
@@ -137,15 +131,11 @@ class Schedule:
         """Let in what has become due, and organizations whose rates or holds have passed."""
         for entry in self._due.due(now):
             self._make_ready(entry)
-        for waited in self._waiting.due(now):
-            if isinstance(waited, lanes.ReadyNamespace):
-                self._end_rate_waits(waited.uid)
-            else:
-                self._join(waited)
+        self.rounds.advance(now)
 
     def next_event(self) -> float | None:
         """Return when `advance` or `expired` has something to do next."""
-        firsts = (self._due.next_at(), self._expiring.next_at(), self._waiting.next_at())
+        firsts = (self._due.next_at(), self._expiring.next_at(), self.rounds.next_event())
         return min((at for at in firsts if at is not None), default=None)
 
     def expired(self, now: float) -> Iterator[lanes.LaneEntry]:
@@ -157,53 +147,15 @@ class Schedule:
         if entry.place is not lanes.EntryPlace.GONE:
             self._expiring.set(entry, at)
 
-    def take_touched(self) -> set[Hashable]:
-        """Return the destinations for which something became ready since this was asked last."""
-        touched, self._touched = self._touched, set()
-        return touched
-
-    def has_ready(self, destination: Hashable) -> bool:
-        """Return whether something may be ready for a destination."""
-        return destination in self._rotations
-
     def take(self, destination: Hashable, now: float) -> lanes.LaneEntry | None:
         """Take the entry whose turn it is, None if there is none; it is ACTIVE from now on."""
-        namespaces = self._rotations.get(destination)
-        while namespaces and (namespace := namespaces.turn(self.in_use.sated(destination, namespaces.keys()))):
-            organization = namespace.organizations.turn()
-            if organization is None:
-                namespaces.remove(namespace.uid)
-                continue
-            if (allowed_at := organization.namespace_allowed_at(now)) > now:
-                namespaces.remove(namespace.uid)
-                self._wait_for_rate(namespace, until=allowed_at)
-                continue
-            picked = organization.pick(now)
-            if isinstance(picked, lanes.LaneEntry):
-                return self._activate(picked, destination, now)
-            namespace.organizations.remove(organization.key.organization)
-            if picked is not None:
-                self._waiting.set(organization, picked)
-        self._rotations.pop(destination, None)
-        return None
+        picked = self.rounds.pick(destination, now)
+        return None if picked is None else self._activate(picked, destination, now)
 
     def take_another(self, entry: lanes.LaneEntry, destination: Hashable, now: float) -> lanes.LaneEntry | None:
         """Take the next entry of the same organization, whosever turn it is; None where none may go."""
-        organization, key = entry.organization, entry.organization.key
-        namespaces = self._rotations.get(destination)
-        namespace = namespaces.get(key.namespace_uid) if namespaces else None
-        if not namespaces or not namespace or namespace.organizations.get(key.organization) is not organization:
-            return None
-        is_sated = namespace.uid in self.in_use.sated(destination, namespaces.keys())
-        if is_sated or organization.namespace_allowed_at(now) > now:
-            return None
-        picked = organization.pick(now)
-        return self._activate(picked, destination, now) if isinstance(picked, lanes.LaneEntry) else None
-
-    def has_others(self, entry: lanes.LaneEntry, destination: Hashable) -> bool:
-        """Return whether other organizations than an entry's have something ready for a destination."""
-        organizations = (one for namespace in self._rotations.get(destination, ()) for one in namespace.organizations)
-        return any(one is not entry.organization and one.has_ready for one in organizations)
+        picked = self.rounds.pick_another(entry, destination, now)
+        return None if picked is None else self._activate(picked, destination, now)
 
     def charge(self, entry: lanes.LaneEntry, seconds: float, *, at: Hashable = None, pace_seconds: float = 0.0) -> None:
         """Charge the time for which an entry that was taken kept a connection, in place of what was expected.
@@ -221,28 +173,19 @@ class Schedule:
         of_namespace = max(seconds, least)
         of_organization = max(of_namespace, entry.organization.pace_seconds)
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
-        self._take_credit(entry, of_namespace - expected, of_organization - expected)
+        self.rounds.charge(entry.organization, of_namespace - expected, of_organization - expected)
         if at is not None:
-            self.in_use.give_back(at, entry.organization.key.namespace_uid)
+            self.rounds.in_use.give_back(at, entry.organization.key.namespace_uid)
         entry.organization.note_time(seconds)
 
     def _activate(self, picked: lanes.LaneEntry, destination: Hashable, now: float) -> lanes.LaneEntry:
         organization = picked.organization
         picked.place = lanes.EntryPlace.ACTIVE
-        self.in_use.take(destination, organization.key.namespace_uid)
+        self.rounds.in_use.take(destination, organization.key.namespace_uid)
         organization.taken_at = now
         picked.expected_seconds = organization.usual_seconds
-        self._take_credit(picked, picked.expected_seconds, picked.expected_seconds)
+        self.rounds.charge(organization, picked.expected_seconds, picked.expected_seconds)
         return picked
-
-    def _take_credit(self, entry: lanes.LaneEntry, of_namespace: float, of_organization: float) -> None:
-        """Charge an entry's namespace and organization seconds of a destination's connections."""
-        key = entry.organization.key
-        # Also where its namespace waits for its rate meanwhile: its organizations take turns there.
-        if (namespace := self._find(entry.organization)) is not None:
-            namespace.organizations.charge(key.organization, of_organization)
-        if (namespaces := self._rotations.get(entry.organization.destination)) is not None:
-            namespaces.charge(key.namespace_uid, of_namespace)
 
     def defer(self, entry: lanes.LaneEntry, pending: ports.Pending, *, due_at: float) -> None:
         """Let an entry that was taken wait until it is due."""
@@ -254,16 +197,15 @@ class Schedule:
         """Let an entry that was taken be the next of its lane again: it was not attempted."""
         entry.place = lanes.EntryPlace.READY
         entry.organization.put_back(entry)
-        self._waiting.remove(entry.organization)
-        self._join(entry.organization)
+        self.rounds.enter(entry.organization)
         # What it did not use of the namespace's rate another may have.
-        self._end_rate_waits(entry.organization.key.namespace_uid)
+        self.rounds.end_rate_waits(entry.organization.key.namespace_uid)
 
     def undo_turn(self, entry: lanes.LaneEntry, *, at: Hashable) -> None:
         """Put an entry back whose turn at a destination was taken early, as if it had not come."""
-        self.in_use.give_back(at, entry.organization.key.namespace_uid)
+        self.rounds.in_use.give_back(at, entry.organization.key.namespace_uid)
         expected, entry.expected_seconds = entry.expected_seconds, 0.0
-        self._take_credit(entry, -expected, -expected)
+        self.rounds.charge(entry.organization, -expected, -expected)
         self.put_back(entry)
 
     def remove(self, entry: lanes.LaneEntry) -> None:
@@ -304,7 +246,7 @@ class Schedule:
             if not organization.entries and not keep(key) and organization.taken_at + _RATES_COUNT_SECONDS <= now
         ]
         for key in empty:
-            self._leave(self._organizations.pop(key))
+            self.rounds.leave(self._organizations.pop(key))
         left = {key.namespace_uid for key in self._organizations}
         self._meters = {uid: meter for uid, meter in self._meters.items() if uid in left}
         return empty
@@ -314,20 +256,7 @@ class Schedule:
         organization = self._organizations.get(key)
         if organization is None or organization.namespace_limiter is None:
             return None
-        is_waiting = self._rate_waits.find(key.namespace_uid, organization.destination) is not None
-        return organization.namespace_limiter.per_minute if is_waiting else None
-
-    def waiting_for_rate(self) -> int:
-        """Return how many organizations have messages that wait for their namespace's rate."""
-        return sum(len(part.organizations) for part in self._rate_waits)
-
-    def ready_namespaces(self, destination: Hashable) -> AbstractSet[str]:
-        """Return the uids of the namespaces that have messages whose turn may come at a destination."""
-        return {namespace.uid for namespace in self._rotations.get(destination, ())}
-
-    def ready_organizations(self, destination: Hashable) -> int:
-        """Return how many organizations have messages whose turn may come at a destination."""
-        return sum(len(namespace.organizations) for namespace in self._rotations.get(destination, ()))
+        return organization.namespace_limiter.per_minute if self.rounds.waits_for_rate(organization) else None
 
     def _wait(self, entry: lanes.LaneEntry, due_at: float) -> None:
         entry.place = lanes.EntryPlace.WAITING
@@ -337,64 +266,4 @@ class Schedule:
         entry.place = lanes.EntryPlace.READY
         entry.lane.ready.append(entry)
         # What the organization waits for says nothing of this entry's lane: let `take` look again.
-        self._waiting.remove(entry.organization)
-        self._join(entry.organization)
-
-    def _join(self, organization: lanes.OrganizationLanes) -> None:
-        destination = organization.destination
-        if destination is None:
-            return
-        if organization in self._waiting or not organization.has_ready:
-            return
-        namespace = self._find(organization)
-        if namespace is None:
-            namespace = lanes.ReadyNamespace(organization.key.namespace_uid, destination)
-            self._add(namespace)
-        namespace.organizations.add(organization.key.organization, organization)
-        self._touched.add(destination)
-
-    def _leave(self, organization: lanes.OrganizationLanes) -> None:
-        self._waiting.remove(organization)
-        namespace = self._find(organization)
-        if namespace is None:
-            return
-        namespace.organizations.remove(organization.key.organization)
-        if namespace.organizations:
-            return
-        self._end_rate_wait(namespace)
-        namespaces = self._rotations.get(namespace.destination)
-        if namespaces is not None:
-            namespaces.remove(namespace.uid)
-            if not namespaces:
-                del self._rotations[namespace.destination]
-
-    def _find(self, organization: lanes.OrganizationLanes) -> lanes.ReadyNamespace | None:
-        """Return the part of its namespace that has something ready for the same destination, or waits there."""
-        uid, destination = organization.key.namespace_uid, organization.destination
-        if (waiting := self._rate_waits.find(uid, destination)) is not None:
-            return waiting
-        namespaces = self._rotations.get(destination)
-        return namespaces.get(uid) if namespaces else None
-
-    def _add(self, namespace: lanes.ReadyNamespace) -> None:
-        """Let a namespace take part at its destination, after all others."""
-        namespaces = self._rotations.get(namespace.destination)
-        if namespaces is None:
-            namespaces = self._rotations[namespace.destination] = rotation.Rotation()
-        namespaces.add(namespace.uid, namespace)
-        self._touched.add(namespace.destination)
-
-    def _wait_for_rate(self, namespace: lanes.ReadyNamespace, *, until: float) -> None:
-        """Let a namespace wait for its rate, outside of the rotation."""
-        self._rate_waits.add(namespace)
-        self._waiting.set(namespace, until)
-
-    def _end_rate_wait(self, namespace: lanes.ReadyNamespace) -> None:
-        self._waiting.remove(namespace)
-        self._rate_waits.remove(namespace)
-
-    def _end_rate_waits(self, uid: str) -> None:
-        """Let a namespace take part again wherever it waits for its rate."""
-        for namespace in self._rate_waits.of(uid):
-            self._end_rate_wait(namespace)
-            self._add(namespace)
+        self.rounds.enter(entry.organization)

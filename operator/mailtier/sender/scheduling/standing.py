@@ -7,7 +7,7 @@ from typing import Final
 from mailtier.api import prose, vocabulary
 from mailtier.mail import classify, reasons
 from mailtier.sender import ports
-from mailtier.sender.scheduling import lanes
+from mailtier.sender.scheduling import lanes, waits
 from mailtier.settings import conditions, effective
 
 _R: Final = reasons.DeliveryReason
@@ -66,22 +66,6 @@ class Usable:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
-    """The messages wait.
-
-    Attributes:
-        message: For the tenant: what is so and, where settings hold, the field and what to do.
-        fails_after: When they are given up, counted from the beginning of the hold; None for their max age.
-        fails_with: Why they are then given up.
-    """
-
-    reason: reasons.DeliveryReason
-    message: str
-    fails_after: dt.timedelta | None = None
-    fails_with: reasons.DeliveryReason | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """What came of letting an organization's messages be tried.
 
@@ -92,11 +76,11 @@ class Released:
     """
 
     is_waiting: bool
-    held: Held | None = None
+    held: waits.Wait | None = None
     tries_login: bool = False
 
 
-def judge(settings: effective.Effective | None, lane: ports.LaneKey) -> Usable | Held:
+def judge(settings: effective.Effective | None, lane: ports.LaneKey) -> Usable | waits.Wait:
     """Return whether the messages of a lane may go.
 
     Args:
@@ -104,39 +88,43 @@ def judge(settings: effective.Effective | None, lane: ports.LaneKey) -> Usable |
         lane: With the uid of the namespace in which the messages were accepted.
     """
     if settings is None:
-        return Held(
+        return waits.Wait(
             reason=_R.ORGANIZATION_UNKNOWN,
             message=reasons.MEANINGS[_R.ORGANIZATION_UNKNOWN],
+            ends_with=waits.WaitEnd.PERSON,
             fails_after=DELETED_AFTER,
             fails_with=_R.ORGANIZATION_DELETED,
         )
     if settings.namespace_uid != lane.namespace_uid:
         # Another namespace has the name now; what was accepted for the former one is not its business (R11).
-        return Held(
+        return waits.Wait(
             reason=_R.NAMESPACE_DELETED,
             message=reasons.MEANINGS[_R.NAMESPACE_DELETED],
+            ends_with=waits.WaitEnd.TIME,
             fails_after=dt.timedelta(0),
             fails_with=_R.NAMESPACE_DELETED,
         )
     match settings.state:
         case effective.State.SUSPENDED:
-            return Held(reason=_R.SUSPENDED, message=reasons.MEANINGS[_R.SUSPENDED])
+            return waits.of(_R.SUSPENDED, waits.WaitEnd.PERSON)
         case effective.State.UNRESOLVED:
-            return _held_by_findings(_R.SETTINGS_UNRESOLVED, settings)
+            return _held_by_findings(_R.SETTINGS_UNRESOLVED, settings, waits.WaitEnd.EVENT)
         case effective.State.BLOCKED:
-            return _held_by_findings(_R.SETTINGS_BLOCKED, settings)
+            return _held_by_findings(_R.SETTINGS_BLOCKED, settings, waits.WaitEnd.PERSON)
         case effective.State.ACTIVE:
             if settings.endpoint is None or settings.auth is None or settings.from_ is None:
-                return _held_by_findings(_R.SETTINGS_BLOCKED, settings)
+                return _held_by_findings(_R.SETTINGS_BLOCKED, settings, waits.WaitEnd.PERSON)
             return Usable(settings=settings, endpoint=settings.endpoint, auth=settings.auth, from_=settings.from_)
 
 
-def _held_by_findings(reason: reasons.DeliveryReason, settings: effective.Effective) -> Held:
-    meaning = reasons.MEANINGS[reason]
+def _held_by_findings(
+    reason: reasons.DeliveryReason, settings: effective.Effective, ends_with: waits.WaitEnd
+) -> waits.Wait:
+    wait = waits.of(reason, ends_with)
     if not settings.findings:
-        return Held(reason=reason, message=meaning)
+        return wait
     # The operator wrote the findings for whoever reads the organization's status: of what is the host's, they say so
     # and name nothing (R7).
     found = ", ".join(dict.fromkeys(finding.reason.name for finding in settings.findings))
-    told = prose.sentences(prose.continued(meaning, found), conditions.tell(settings.findings[:1]))
-    return Held(reason=reason, message=prose.shortened(told, MAXIMUM_LENGTH))
+    told = prose.sentences(prose.continued(wait.message, found), conditions.tell(settings.findings[:1]))
+    return dataclasses.replace(wait, message=prose.shortened(told, MAXIMUM_LENGTH))

@@ -15,7 +15,7 @@ from typing import Final, NoReturn, Protocol
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import owning
 from mailtier.sender.queueing import owners
-from mailtier.sender.scheduling import lanes, standing
+from mailtier.sender.scheduling import lanes, standing, waits
 from mailtier.sender.smtp import destinations
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
@@ -246,7 +246,7 @@ class Estate:
 
 
 def _rooms(settings: effective.Effective | None, lane: ports.LaneKey) -> frozenset[str]:
-    if settings is None or isinstance(standing.judge(settings, lane), standing.Held):
+    if settings is None or isinstance(standing.judge(settings, lane), waits.Wait):
         return frozenset({_NOWHERE})
     both = (settings, settings.at_fallback())
     return frozenset(destination_key.key_of(each).room for each in both if each is not None)

@@ -1,17 +1,19 @@
 """Holds know why, since when, and when to look again."""
 
+import dataclasses
 import datetime as dt
 
 from mailtier.mail import reasons
 from mailtier.sender import ports
-from mailtier.sender.scheduling import holds, standing
+from mailtier.sender.scheduling import holds, waits
 
 _R = reasons.DeliveryReason
 _KEY = ports.LaneKey(namespace_uid="uid", namespace="team-a", organization="default")
-_REFUSED = standing.Held(reason=_R.CREDENTIALS_REFUSED, message="No.")
-_UNKNOWN = standing.Held(
+_REFUSED = waits.of(_R.CREDENTIALS_REFUSED, waits.WaitEnd.PERSON)
+_UNKNOWN = waits.Wait(
     reason=_R.ORGANIZATION_UNKNOWN,
     message="Gone.",
+    ends_with=waits.WaitEnd.PERSON,
     fails_after=dt.timedelta(hours=1),
     fails_with=_R.ORGANIZATION_DELETED,
 )
@@ -24,25 +26,24 @@ def test_rechecks_back_off_to_a_minute() -> None:
         waiting.hold(_KEY, _REFUSED, now=now, recheck=True)
         hold = waiting.find(_KEY)
         assert hold is not None
-        assert hold.recheck_at is not None
-        pauses.append(hold.recheck_at - now)
-        now = hold.recheck_at
+        pauses.append(hold.until - now)
+        now = hold.until
         assert list(waiting.to_recheck(now)) == [_KEY]
         waiting.begin_trial(_KEY)
     assert pauses == [5, 10, 20, 40, 60, 60, 60]
 
 
 def test_what_may_be_mended_sooner_is_looked_at_sooner() -> None:
-    """A hold whose trial is due before the next look is lifted then; a later trial delays no look."""
+    """A hold whose trial is due before the next look ends then; a later trial delays no look."""
     waiting = holds.Holds()
-    for trial_at, expected in ((101.5, 101.5), (500.0, 110.0), (None, 120.0)):
-        waiting.hold(_KEY, _REFUSED, now=100.0, recheck=True, trial_at=trial_at)
+    for trial_at, expected in ((101.5, 101.5), (500.0, 110.0), (float("inf"), 120.0)):
+        waiting.hold(_KEY, dataclasses.replace(_REFUSED, until=trial_at), now=100.0, recheck=True)
         hold = waiting.find(_KEY)
         assert hold is not None
-        assert hold.recheck_at == expected
+        assert hold.until == expected
 
 
-def test_a_hold_that_was_lifted_to_look_goes_on() -> None:
+def test_a_hold_that_ended_for_a_trial_goes_on() -> None:
     """Looking again does not make a hold younger; only the first one is news."""
     waiting = holds.Holds()
     assert waiting.hold(_KEY, _REFUSED, now=0.0, recheck=True)

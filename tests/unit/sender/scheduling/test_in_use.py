@@ -49,7 +49,9 @@ def test_nobody_takes_more_than_half_while_others_have_less(connections: int, en
             held = collections.Counter(each.pending.lane.namespace_uid for each in under_way)
             half = max(1, connections // 2)
             if held[entry.pending.lane.namespace_uid] >= half:
-                waiting = mail.schedule.ready_namespaces(mailbags.DESTINATION) - {entry.pending.lane.namespace_uid}
+                waiting = mail.schedule.rounds.ready_namespaces(mailbags.DESTINATION) - {
+                    entry.pending.lane.namespace_uid
+                }
                 assert all(held[namespace] >= half for namespace in waiting)
             under_way.append(entry)
         if end < len(under_way):

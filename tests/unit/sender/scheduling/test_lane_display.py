@@ -4,9 +4,10 @@ import pytest
 
 from mailtier.api import vocabulary
 from mailtier.mail import reasons
-from mailtier.sender.scheduling import lane_display, standing
+from mailtier.sender.scheduling import lane_display, waits
 
-_HELD = standing.Held(reason=reasons.DeliveryReason.SUSPENDED, message="The organization is suspended.")
+_HELD = waits.of(reasons.DeliveryReason.SUSPENDED, waits.WaitEnd.EVENT)
+_RATE = waits.of(reasons.DeliveryReason.RATE_LIMITED, waits.WaitEnd.EVENT)
 _ALERT, _UPDATE = vocabulary.Category.JOB_ALERT, vocabulary.Category.PRODUCT_UPDATE
 
 
@@ -15,7 +16,7 @@ _ALERT, _UPDATE = vocabulary.Category.JOB_ALERT, vocabulary.Category.PRODUCT_UPD
     [
         lane_display.LaneDisplay(),
         lane_display.LaneDisplay(held=_HELD),
-        lane_display.LaneDisplay(by_category={_ALERT: _HELD}, awaited_rate="the namespace's rate of 1 a minute"),
+        lane_display.LaneDisplay(by_category={_ALERT: _HELD}, brief=_RATE),
     ],
 )
 def test_what_is_shown_is_read_as_it_was_written(shown: lane_display.LaneDisplay) -> None:

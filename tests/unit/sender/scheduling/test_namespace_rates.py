@@ -22,8 +22,8 @@ def test_a_namespace_s_rate_is_shared_by_its_organizations() -> None:
     now = 0.0
     while len(taken) < 6:
         taken += [(now, entry.pending.lane.organization) for entry in mail.drain(now)]
-        assert not mail.schedule.has_ready("relay")
-        assert mail.schedule.waiting_for_rate() == 3
+        assert not mail.schedule.rounds.has_ready("relay")
+        assert mail.schedule.rounds.waiting_for_rate() == 3
         following = mail.schedule.next_event()
         assert following is not None
         assert following > now
@@ -85,7 +85,7 @@ def test_what_was_not_attempted_leaves_the_namespace_s_rate_to_another() -> None
     assert entry is not None
     assert mail.take() is None
     mail.schedule.put_back(entry)
-    mail.schedule.wait(entry.pending.lane)
+    mail.schedule.halt(entry.pending.lane)
     other = mail.take()
     assert other is not None
     assert other.organization is not entry.organization
@@ -114,10 +114,10 @@ def test_a_held_organization_leaves_those_that_wait_for_the_rate() -> None:
     for name in "ab":
         mail.add(mailbags.lane("ns", name), count=2, namespace_rate=1)
     assert len(mail.drain()) == 1
-    mail.schedule.wait(mailbags.lane("ns", "a"))
-    assert mail.schedule.waiting_for_rate() == 1
-    mail.schedule.wait(mailbags.lane("ns", "b"))
-    assert mail.schedule.waiting_for_rate() == 0
+    mail.schedule.halt(mailbags.lane("ns", "a"))
+    assert mail.schedule.rounds.waiting_for_rate() == 1
+    mail.schedule.halt(mailbags.lane("ns", "b"))
+    assert mail.schedule.rounds.waiting_for_rate() == 0
     assert mail.drain(now=60.0) == []
     mail.schedule.direct(mailbags.lane("ns", "b"), "relay", rates=lanes.Rates(namespace=1))
     assert [entry.pending.lane.organization for entry in mail.drain(now=60.0)] == ["b"]

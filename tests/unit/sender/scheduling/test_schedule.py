@@ -75,7 +75,7 @@ def test_messages_of_a_held_organization_keep_their_places() -> None:
     mail = mailbags.Mail()
     mail.add(mailbags.lane("ns"), count=3)
     mail.schedule.advance(0.0)
-    mail.schedule.wait(mailbags.lane("ns"))
+    mail.schedule.halt(mailbags.lane("ns"))
     assert mail.take() is None
     mail.schedule.direct(mailbags.lane("ns"), "relay")
     assert [entry.pending.recipient_number for entry in mail.drain()] == [1, 2, 3]
@@ -260,5 +260,5 @@ def test_asking_again_for_a_rate_costs_no_memory() -> None:
     for _ in range(2_000):
         mail.add(mailbags.lane("team-a"), rate=1)
         mail.take()
-    assert len(mail.schedule._waiting) == 2
-    assert mail.schedule._waiting.entries <= 1_004
+    assert len(mail.schedule.rounds._waiting) == 2
+    assert mail.schedule.rounds._waiting.entries <= 1_004

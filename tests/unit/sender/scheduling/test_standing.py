@@ -8,7 +8,7 @@ import pytest
 from kit import sending
 from mailtier.api import reasons, vocabulary
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender.scheduling import lanes, standing
+from mailtier.sender.scheduling import lanes, standing, waits
 from mailtier.settings import effective
 
 _R = delivery_reasons.DeliveryReason
@@ -53,14 +53,14 @@ def test_the_namespace_s_rate_is_for_the_host_s_endpoint() -> None:
 def test_other_states_hold_until_they_change(state: effective.State, reason: _R) -> None:
     """Blocked, unresolved and suspended settings hold, and give nothing up."""
     judged = standing.judge(dataclasses.replace(_SETTINGS, state=state), _LANE)
-    assert isinstance(judged, standing.Held)
+    assert isinstance(judged, waits.Wait)
     assert judged.reason is reason
     assert judged.fails_after is None
 
 
-def _held_by(state: effective.State, *findings: effective.Finding) -> standing.Held:
+def _held_by(state: effective.State, *findings: effective.Finding) -> waits.Wait:
     judged = standing.judge(dataclasses.replace(_SETTINGS, state=state, findings=findings), _LANE)
-    assert isinstance(judged, standing.Held)
+    assert isinstance(judged, waits.Wait)
     return judged
 
 
@@ -101,13 +101,13 @@ def test_what_is_told_fits_a_status() -> None:
 def test_settings_that_lack_something_hold(field: str) -> None:
     """Whatever the state says, nothing is sent without endpoint, auth and sender."""
     lacking = dataclasses.replace(_SETTINGS, **{field: None})  # type: ignore[arg-type]
-    assert isinstance(standing.judge(lacking, _LANE), standing.Held)
+    assert isinstance(standing.judge(lacking, _LANE), waits.Wait)
 
 
 def test_an_unknown_organization_is_given_an_hour() -> None:
     """Without settings messages are held for an hour, because GitOps may replace the object."""
     judged = standing.judge(None, _LANE)
-    assert isinstance(judged, standing.Held)
+    assert isinstance(judged, waits.Wait)
     assert judged.fails_after == dt.timedelta(hours=1)
     assert judged.fails_with is _R.ORGANIZATION_DELETED
 
@@ -115,6 +115,6 @@ def test_an_unknown_organization_is_given_an_hour() -> None:
 def test_another_namespace_of_the_same_name_gets_nothing() -> None:
     """Messages of a namespace that was recreated fail at once (R11)."""
     judged = standing.judge(_SETTINGS, dataclasses.replace(_LANE, namespace_uid="former"))
-    assert isinstance(judged, standing.Held)
+    assert isinstance(judged, waits.Wait)
     assert judged.fails_after == dt.timedelta(0)
     assert judged.fails_with is _R.NAMESPACE_DELETED

@@ -166,5 +166,5 @@ def test_only_others_that_have_something_ready_are_others() -> None:
     first, second = mail.take(), mail.take()
     assert first is not None
     assert second is not None
-    assert not mail.schedule.has_others(first, "relay")
-    assert mail.schedule.has_others(second, "relay")
+    assert not mail.schedule.rounds.has_others(first, "relay")
+    assert mail.schedule.rounds.has_others(second, "relay")

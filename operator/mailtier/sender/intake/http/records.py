@@ -7,37 +7,33 @@ from mailtier.api import feed, vocabulary
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.scheduling import standing
+from mailtier.sender.scheduling import waits
 
 
-def status(record: ports.Record, *, held: standing.Held | None, awaited_rate: str | None) -> dict[str, Any]:
+def status(record: ports.Record, wait: waits.Wait | None) -> dict[str, Any]:
     """Return where a notification stands.
 
     Args:
         record: As it is stored.
-        held: Why its organization's messages do not go; it is stored with them when that lasts.
-        awaited_rate: Which rate its organization waits for; that is not stored, being so for a moment.
+        wait: What its organization's messages wait for; it is stored with them when that lasts.
     """
     return {
         "id": record.id,
         "category": record.category,
         "acceptedAt": moment(record.accepted_at),
         "complete": record.complete,
-        "recipients": [_recipient(recipient, held, awaited_rate) for recipient in record.recipients],
+        "recipients": [_recipient(recipient, wait) for recipient in record.recipients],
     }
 
 
-def _recipient(recipient: feed.Recipient, held: standing.Held | None, awaited_rate: str | None) -> dict[str, Any]:
+def _recipient(recipient: feed.Recipient, wait: waits.Wait | None) -> dict[str, Any]:
     reason, message = recipient.reason, recipient.message
-    waits = recipient.state is vocabulary.RecipientState.QUEUED and not reason
+    is_waiting = recipient.state is vocabulary.RecipientState.QUEUED and not reason
     # What it waited for before the backup does not matter: it is held for that, and for nothing else.
-    restored = held is not None and held.reason is delivery_reasons.DeliveryReason.RESTORED
-    waits = waits or (restored and recipient.state in states.UNFINISHED)
-    if waits and held is not None:
-        reason, message = held.reason, held.message
-    elif waits and awaited_rate is not None:
-        reason = delivery_reasons.DeliveryReason.RATE_LIMITED
-        message = f"waits for {awaited_rate}"
+    restored = wait is not None and wait.reason is delivery_reasons.DeliveryReason.RESTORED
+    is_waiting = is_waiting or (restored and recipient.state in states.UNFINISHED)
+    if is_waiting and wait is not None:
+        reason, message = wait.reason, wait.message
     standing_now: dict[str, Any] = {
         "address": recipient.address,
         "state": recipient.state,

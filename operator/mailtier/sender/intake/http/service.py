@@ -11,7 +11,7 @@ from mailtier.api import notification, vocabulary
 from mailtier.sender import ports, settings_source
 from mailtier.sender.intake import desk, far_delivery, taking
 from mailtier.sender.intake.http import access, bodies, body, decoding, entrance, openapi, problems, records, rejections
-from mailtier.sender.scheduling import standing
+from mailtier.sender.scheduling import standing, waits
 from mailtier.settings import effective
 
 KEY_HEADER: Final = "Idempotency-Key"
@@ -88,22 +88,21 @@ class Service:
         return web.json_response(
             records.status(
                 record,
-                held=hold_of(self._parts, settings, record.category),
-                awaited_rate=self._parts.delivery.awaited_rate(lane),
+                hold_of(self._parts, settings, record.category) or self._parts.delivery.brief_wait(lane),
             )
         )
 
 
 def hold_of(
     parts: Parts, settings: effective.Effective, category: vocabulary.Category | None = None
-) -> standing.Held | None:
+) -> waits.Wait | None:
     """Return why an organization's messages, or those of a category, do not go.
 
     By its settings at once, before delivery has looked.
     """
     lane = ports.LaneKey.of(settings)
     judged = standing.judge(settings, lane)
-    return judged if isinstance(judged, standing.Held) else parts.delivery.hold_of(lane, category)
+    return judged if isinstance(judged, waits.Wait) else parts.delivery.hold_of(lane, category)
 
 
 def answer_to(

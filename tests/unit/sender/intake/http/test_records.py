@@ -8,7 +8,7 @@ from mailtier.api import feed, vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import ports
 from mailtier.sender.intake.http import records
-from mailtier.sender.scheduling import standing
+from mailtier.sender.scheduling import waits
 
 _AT = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 _R, _S = reasons.DeliveryReason, vocabulary.RecipientState
@@ -39,6 +39,6 @@ def test_a_restored_queue_s_messages_wait_for_that_alone(
         complete=False,
         recipients=[recipient],
     )
-    held = standing.Held(reason=hold, message="It waits.")
-    (found,) = records.status(record, held=held, awaited_rate=None)["recipients"]
+    held = waits.of(hold, waits.WaitEnd.PERSON)
+    (found,) = records.status(record, held)["recipients"]
     assert found["reason"] == told

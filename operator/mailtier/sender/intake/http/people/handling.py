@@ -11,7 +11,7 @@ from mailtier.sender.intake import desk, far_delivery
 from mailtier.sender.intake.http import access, bodies, entrance, open_answers, problems, records
 from mailtier.sender.intake.http.people import asking
 from mailtier.sender.net import shares
-from mailtier.sender.scheduling import standing
+from mailtier.sender.scheduling import standing, waits
 from mailtier.telemetry import logs
 
 _TOTAL: Final = 8
@@ -102,7 +102,7 @@ class People:
         answer: dict[str, Any] = {"organization": str(settings.organization), "waiting": released.is_waiting}
         # Delivery may not know the latest settings yet, of which the caller is told here.
         judged = standing.judge(settings, ports.LaneKey.of(settings))
-        held = judged if isinstance(judged, standing.Held) else released.held
+        held = judged if isinstance(judged, waits.Wait) else released.held
         if held is not None:
             answer["held"] = {"reason": held.reason, "message": held.message}
         if released.tries_login:
@@ -156,8 +156,7 @@ class People:
     def _document(self, record: ports.Record) -> dict[str, Any]:
         document = records.status(
             record,
-            held=self._delivery.hold_of(record.lane, record.category),
-            awaited_rate=self._delivery.awaited_rate(record.lane),
+            self._delivery.hold_of(record.lane, record.category) or self._delivery.brief_wait(record.lane),
         )
         document["organization"] = record.lane.organization
         if record.kept_until is not None:
