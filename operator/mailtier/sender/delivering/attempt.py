@@ -6,13 +6,14 @@ import functools
 from collections.abc import Callable
 from typing import Any, Final
 
-from mailtier.api import addresses, patience, vocabulary
+from mailtier.api import addresses, vocabulary
 from mailtier.mail import headers, reasons, render
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import (
     announcing,
     applying,
     builder,
+    clearing,
     consequences,
     detours,
     keeper,
@@ -24,7 +25,7 @@ from mailtier.sender.delivering import (
 )
 from mailtier.sender.net import faults
 from mailtier.sender.probing import prober
-from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
+from mailtier.sender.scheduling import lanes, schedule, waits
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots
 from mailtier.sender.smtp.sessions import exchange, session
@@ -71,16 +72,23 @@ class Attempts:
         self._queue = queue
         self._plans = found
         self._settings = settings
-        self._passwords = passwords
-        self._tokens = access
         self._messages = messages
         self._outcomes = outcomes
         self._schedule = waiting
         self._clock = time
         self._guard = guard
         self._keeper = keeping
-        self._probes = probes
         self._applier = applier
+        self._clearance = clearing.Clearance(
+            found=found,
+            passwords=passwords,
+            access=access,
+            waiting=waiting,
+            keeping=keeping,
+            probes=probes,
+            applier=applier,
+            time=time,
+        )
         self._detours = detours.Detours(
             carry_out=self._carry_out_safely,
             settings=settings,
@@ -157,13 +165,7 @@ class Attempts:
             self._keeper.judge(key)
             return
         usable = plan.usable
-        if (wait := self._wait(entry, usable, target)) is not None:
-            if is_detour:
-                self._detours.defer(entry, wait.until)
-            else:
-                self._schedule.wait(entry, wait)
-            return
-        found = await self._credentials(entry, plan, target, slot, is_detour=is_detour)
+        found = await self._clearance.clear(entry, plan, target, slot, is_detour=is_detour)
         if found is None:
             return
         by = tries.user(usable, found.generation)
@@ -187,23 +189,6 @@ class Attempts:
                 attempt = tries.Try(entry=entry, job=entry.job, login=login, use=use)
                 await self._hand_over(attempt, target, slot, follower)
 
-    def _wait(
-        self, entry: lanes.LaneEntry, usable: standing.Usable, target: destination.Destination
-    ) -> waits.Wait | None:
-        """Return what an entry waits for at its server; None where it may go."""
-        namespace, now = entry.organization.key.namespace, self._clock.monotonic()
-        if target.health.retry_at(namespace, entry.pending.category) <= now:
-            return None
-        pause = target.health.pause(namespace)
-        if pause.trouble is None or pause.retry_at(entry.pending.category) <= now:
-            # The server is left alone by all.
-            until = target.health.breaker.retry_at
-            return waits.of(reasons.DeliveryReason.SERVER_UNAVAILABLE, waits.WaitEnd.TIME, until=until)
-        # The namespace has met something here that others have not; they go on meanwhile.
-        # Looked at again soon: a recovery may have come by then, or be served while this one waits.
-        until = min(pause.retry_at(entry.pending.category), now + patience.RECOVERY_HELD.total_seconds())
-        return tries.wait(pause.trouble, usable, until=until)
-
     async def _hand_over(
         self,
         attempt: tries.Try,
@@ -222,56 +207,6 @@ class Attempts:
         event = await self._try(attempt, target, slot, follower)
         if event is not None:
             await self._applier.apply(consequences.decide(event, self._gather(attempt, target)), attempt, target)
-
-    async def _credentials(
-        self,
-        entry: lanes.LaneEntry,
-        plan: plans.DeliveryPlan,
-        target: destination.Destination,
-        slot: slots.Slot,
-        *,
-        is_detour: bool,
-    ) -> credentials.Credentials | None:
-        """Return the credentials to use, or None with the organization held, or waiting for a token."""
-        usable = plan.usable
-        try:
-            found = self._plans.peek(plan) or await self._passwords.get(usable.auth, usable.endpoint)
-            state = target.auth_state(found.generation)
-            if found.generation.version and not state.is_recalled:
-                self._probes.recall(usable.settings, found.generation, target)
-            if state.refusal is not None:
-                # R12: no further AUTH with it. There may be a newer one.
-                found = await self._passwords.get(
-                    usable.auth, usable.endpoint, max_age_seconds=holds.FIRST_RECHECK_SECONDS
-                )
-                state = target.auth_state(found.generation)
-        except credentials.CredentialsError as error:
-            self._hold(entry, tries.unusable(error), is_detour=is_detour)
-            return None
-        pause, now = state.pause, self._clock.monotonic()
-        is_paused = pause.trouble is not None and pause.retry_at(entry.pending.category) > now
-        if is_paused and pause.trouble is not None and not target.has_session(slot, found.generation):
-            trial_at = pause.looked_at(now) or now
-            self._hold(entry, tries.wait(pause.trouble, usable, until=trial_at), is_detour=is_detour)
-            return None
-        ready = self._tokens.peek(found) if state.refusal is None else dataclasses.replace(found, failure=state.refusal)
-        if ready is None:
-            self._applier.wait_for_token(entry, found, usable)
-            return None
-        if ready.failure is None:
-            return ready
-        if ready.failure.is_permanent:
-            state.refusal = ready.failure
-        self._hold(entry, tries.wait(ready.failure, usable), is_detour=is_detour)
-        return None
-
-    def _hold(self, entry: lanes.LaneEntry, wait: waits.Wait, *, is_detour: bool) -> None:
-        """Let an entry be the next of its lane, and its organization wait; of a detour, the entry alone."""
-        if is_detour:
-            self._detours.defer(entry, self._clock.monotonic() + holds.FIRST_RECHECK_SECONDS)
-            return
-        self._schedule.put_back(entry)
-        self._keeper.hold(entry.organization.key, wait, recheck=True)
 
     async def _try(
         self,
@@ -334,7 +269,7 @@ class Attempts:
             is_fresh: Whether it has to be a new one, which no server has closed while it was idle.
         """
         is_new = is_fresh or not target.has_session(slot, attempt.found.generation)
-        if is_new and not await self._is_current(attempt):
+        if is_new and not await self._clearance.is_current(attempt.usable, attempt.found):
             # With what is so now, or held because nothing is.
             self._schedule.put_back(attempt.entry)
             return None
@@ -358,15 +293,6 @@ class Attempts:
             return tries.StaleToken()
         except faults.DeliveryError as error:
             return tries.NotOpened(failure=error.failure, phase=error.phase)
-
-    async def _is_current(self, attempt: tries.Try) -> bool:
-        """Return whether a session may be opened with the credentials at hand: they were read just now (R9)."""
-        usable = attempt.usable
-        try:
-            found = await self._passwords.get(usable.auth, usable.endpoint, max_age_seconds=credentials.OPENING_SECONDS)
-        except credentials.CredentialsError:
-            return False
-        return found.generation == attempt.found.generation
 
     def _gather(self, attempt: tries.Try, target: destination.Destination) -> consequences.Circumstances:
         usable, entry = attempt.usable, attempt.entry

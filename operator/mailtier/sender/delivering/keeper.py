@@ -1,30 +1,21 @@
 """What waits: held where settings or credentials do not let it go, shown as held, expired or given up in time."""
 
 import collections
-import dataclasses
 import datetime as dt
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.mail import reasons, states
+from mailtier.mail import reasons
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import claiming, dropping, ends, expiring, leaving, recorder, restored, showing
+from mailtier.sender.delivering import claiming, dropping, ends, expiring, held_marks, leaving, recorder, restored
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
 from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
 from mailtier.telemetry import hold_metrics, logs
-
-_S: Final = vocabulary.RecipientState
-
-_TELLABLE: Final = frozenset(state for state in states.UNFINISHED if states.may_follow(state, _S.HELD))
-
-_TOLD_AT_ONCE: Final = 200
-"""How many recipients of held lanes are marked as held in one sweep, so that the disk is not kept from others."""
 
 _SETTLED_AT_ONCE: Final = 32
 """Recipients of a backlog that are shown as held, or given up, before others have their turn: a large one does not keep
@@ -76,11 +67,11 @@ class Keeper:
         self._wake = wake
         self._restored = restoring
         self._holds = holds.Holds()
+        self._marks = held_marks.HeldMarks(self._holds, waiting=waiting, claims=claims, outcomes=outcomes, time=time)
         self.left = leaving.LeftLanes(whose, waiting=waiting, claims=claims)
         self._keys: dict[effective.OrganizationKey, set[ports.LaneKey]] = {}
         self._to_judge: set[ports.LaneKey] = set()
-        # Held, and being shown as held; and those whose messages are given up, and why.
-        self._told: set[ports.LaneKey] = set()
+        # Those whose messages are given up, and why.
         self._failing: dict[ports.LaneKey, reasons.DeliveryReason] = {}
         destinations.on_turn(lambda _turned: self.note_turn())
         self.expiry = expiring.Expiry(
@@ -135,9 +126,11 @@ class Keeper:
         if key in self._failing:
             return claiming.WantedRecipients(due_by=None, limit=_SETTLED_AT_ONCE)
         if self._holds.find(key) is not None:
-            if key not in self._told:
+            if key not in self._marks:
                 return None
-            return claiming.WantedRecipients(due_by=self._clock.wall(), states=_TELLABLE, limit=_SETTLED_AT_ONCE)
+            return claiming.WantedRecipients(
+                due_by=self._clock.wall(), states=held_marks.MARKABLE, limit=_SETTLED_AT_ONCE
+            )
         organization = self._schedule.organization(key)
         if organization is None or organization.destination is None:
             return None
@@ -157,8 +150,8 @@ class Keeper:
             self._store_end(pending, ends.suppressed(claimed.suppressed_until))
         elif hold is None:
             self._claims.take_in(claimed)
-        elif pending.lane in self._told and pending.state in _TELLABLE:
-            self._store_held(pending, hold)
+        elif pending.lane in self._marks and pending.state in held_marks.MARKABLE:
+            self._marks.mark(pending, hold)
         else:
             self._claims.unclaim_pending(pending, pending.due_at)
 
@@ -200,7 +193,7 @@ class Keeper:
         hold = self._holds.find(key)
         was_kept = hold is not None or key in self._failing
         self._failing.pop(key, None)
-        self._told.discard(key)
+        self._marks.forget(key)
         if hold is not None and hold.is_told:
             self._holds.end(key)
         else:
@@ -229,7 +222,7 @@ class Keeper:
             _log.info("messages are held", organization=str(lanes.organization_of(key)), reason=wait.reason)
         self._schedule.halt(key)
         self._claims.unclaim_ready(self._schedule.open(key))
-        self._tell(key, self._clock.monotonic())
+        self._marks.look(key, self._clock.monotonic())
         self._wake()
 
     def judge_all(self) -> None:
@@ -267,11 +260,7 @@ class Keeper:
             self.judge_soon(key)
         for key, reason in self._holds.to_fail(now):
             self._fail_all(key, reason)
-        held = self._holds.current()
-        self._told &= held.keys()
-        for key in held:
-            self._tell(key, now)
-        self._tell_held_lanes(now)
+        self._marks.sweep(now)
 
     def prune(self, now: float) -> None:
         """Forget organizations without messages."""
@@ -311,40 +300,6 @@ class Keeper:
         self._end_holds(key)
         self._wake()
 
-    def _tell_held_lanes(self, now: float) -> None:
-        """Store for what waits in a held lane, and was not tried yet, that it is held, and why.
-
-        What was told goes back into the queue, behind what was not; then that is claimed, until all is told.
-        """
-        for entry, wait in itertools.islice(showing.untold(self._schedule, now), _TOLD_AT_ONCE):
-            self._tell_entry(entry, wait)
-
-    def _tell_entry(self, entry: lanes.LaneEntry, wait: waits.Wait) -> None:
-        at = self._clock.wall()
-
-        def go_back(error: Exception | None) -> None:
-            if error is None and entry.place is lanes.EntryPlace.READY:
-                self._claims.unclaim(entry, at)
-
-        self._outcomes.store(ends.held(entry.pending, wait, at), go_back)
-        entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)
-
-    def _tell(self, key: ports.LaneKey, now: float) -> None:
-        """Have the messages of an organization that is held for long enough shown as held."""
-        if key not in self._told and self._holds.is_told(key, now):
-            self._told.add(key)
-            self._claims.reopen(key, anew=True)
-
-    def _store_held(self, pending: ports.Pending, wait: waits.Wait) -> None:
-        at = self._clock.wall()
-
-        def go_on(error: Exception | None) -> None:
-            # What cannot be stored would be tried again at once, for ever.
-            if error is None:
-                self._claims.unclaim_pending(dataclasses.replace(pending, state=_S.HELD), at)
-
-        self._outcomes.store(ends.held(pending, wait, at), go_on)
-
     def _end_holds(self, key: ports.LaneKey, *, was_failing: bool = False) -> None:
         if was_failing or self._holds.find(key) is not None:
             # While they were held or given up, other messages were asked for than now.
@@ -355,7 +310,7 @@ class Keeper:
 
     def _leave(self, key: ports.LaneKey) -> None:
         self._failing.pop(key, None)
-        self._told.discard(key)
+        self._marks.forget(key)
         self._holds.end(key)
         if self._schedule.organization(key) is not None:
             self._schedule.halt(key)

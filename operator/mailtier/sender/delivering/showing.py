@@ -72,14 +72,14 @@ def look(
     return found
 
 
-def untold(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneEntry, waits.Wait]]:
+def unmarked(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneEntry, waits.Wait]]:
     """Yield what waits untried in a held lane or a pause, so that nothing stored says why it does; and why."""
     for organization in waiting.organizations():
         found: list[tuple[Iterable[lanes.LaneEntry], waits.Wait]] = [
             (lane.ready, lane.wait) for lane in organization.held(now) if lane.wait is not None
         ]
         wait = organization.wait
-        if wait is not None and not wait.is_brief and wait.until >= now + holds.TOLD_AFTER_SECONDS:
+        if wait is not None and not wait.is_brief and wait.until >= now + holds.LASTING_SECONDS:
             found.append((organization.entries.values(), wait))
         for entries, wait in found:
             for entry in entries:

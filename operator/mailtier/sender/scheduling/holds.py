@@ -14,7 +14,7 @@ _RECHECKS: Final = doubling.Backoff(first=dt.timedelta(seconds=5), most=dt.timed
 """R9: a Secret that is not right yet is read again after 5 s, backing off to a minute."""
 FIRST_RECHECK_SECONDS: Final = _RECHECKS.first.total_seconds()
 
-TOLD_AFTER_SECONDS: Final = 10.0
+LASTING_SECONDS: Final = 10.0
 """A hold shorter than that is not worth a write for each of its messages."""
 
 
@@ -100,7 +100,7 @@ class Holds:
             if hold.since + wait.fails_after.total_seconds() <= now:
                 yield key, wait.fails_with
 
-    def is_told(self, key: ports.LaneKey, now: float) -> bool:
-        """Return whether an organization's messages are to be shown as held."""
+    def lasts(self, key: ports.LaneKey, now: float) -> bool:
+        """Return whether an organization's messages are to be stored as held."""
         hold = self._holds.get(key)
-        return hold is not None and hold.since + TOLD_AFTER_SECONDS <= now
+        return hold is not None and hold.since + LASTING_SECONDS <= now

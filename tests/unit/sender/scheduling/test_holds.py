@@ -49,7 +49,7 @@ def test_a_hold_that_ended_for_a_trial_goes_on() -> None:
     assert waiting.hold(_KEY, _REFUSED, now=0.0, recheck=True)
     waiting.begin_trial(_KEY)
     assert not waiting.hold(_KEY, _REFUSED, now=9.0, recheck=True)
-    assert waiting.is_told(_KEY, 10.0)
+    assert waiting.lasts(_KEY, 10.0)
 
 
 def test_what_works_again_begins_anew() -> None:
@@ -59,7 +59,7 @@ def test_what_works_again_begins_anew() -> None:
     waiting.begin_trial(_KEY)
     waiting.confirm(_KEY)
     assert waiting.hold(_KEY, _REFUSED, now=100.0, recheck=True)
-    assert not waiting.is_told(_KEY, 105.0)
+    assert not waiting.lasts(_KEY, 105.0)
 
 
 def test_a_hold_may_end_in_giving_up() -> None:

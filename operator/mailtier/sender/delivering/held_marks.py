@@ -1,0 +1,94 @@
+"""Storing with messages that wait for what may last that they are held, and why, so that whoever asks is told."""
+
+import dataclasses
+import itertools
+from typing import Final
+
+from mailtier.api import vocabulary
+from mailtier.mail import states
+from mailtier.sender import clock, ports
+from mailtier.sender.delivering import claiming, ends, recorder, showing
+from mailtier.sender.scheduling import holds, lanes, schedule, waits
+
+_S: Final = vocabulary.RecipientState
+
+MARKABLE: Final = frozenset(state for state in states.UNFINISHED if states.may_follow(state, _S.HELD))
+"""States in which a recipient may be stored as held."""
+
+_AT_ONCE: Final = 200
+"""How many recipients of held lanes are marked as held in one sweep, so that the disk is not kept from others."""
+
+
+class HeldMarks:
+    """Marks messages as held: those of an organization as they are claimed, those of a lane in memory.
+
+    Args:
+        held: Organizations that are held.
+        waiting: The active set.
+        claims: What fills it.
+        outcomes: Where outcomes are stored.
+        time: Clocks.
+    """
+
+    def __init__(
+        self,
+        held: holds.Holds,
+        *,
+        waiting: schedule.Schedule,
+        claims: claiming.Claimer,
+        outcomes: recorder.Recorder,
+        time: clock.Clock,
+    ) -> None:
+        self._holds = held
+        self._schedule = waiting
+        self._claims = claims
+        self._outcomes = outcomes
+        self._clock = time
+        self._marked: set[ports.LaneKey] = set()
+
+    def __contains__(self, key: ports.LaneKey) -> bool:
+        """Return whether an organization's messages are to be marked, as it is held for long enough."""
+        return key in self._marked
+
+    def look(self, key: ports.LaneKey, now: float) -> None:
+        """Have the messages of an organization marked that is held for long enough."""
+        if key not in self._marked and self._holds.lasts(key, now):
+            self._marked.add(key)
+            self._claims.reopen(key, anew=True)
+
+    def forget(self, key: ports.LaneKey) -> None:
+        """Mark no more messages of an organization: it is not held."""
+        self._marked.discard(key)
+
+    def sweep(self, now: float) -> None:
+        """Look at all that is held, and mark what waits in a held lane, and was not tried yet.
+
+        What was marked goes back into the queue, behind what was not; then that is claimed, until all is marked.
+        """
+        held = self._holds.current()
+        self._marked &= held.keys()
+        for key in held:
+            self.look(key, now)
+        for entry, wait in itertools.islice(showing.unmarked(self._schedule, now), _AT_ONCE):
+            self._mark_entry(entry, wait)
+
+    def mark(self, pending: ports.Pending, wait: waits.Wait) -> None:
+        """Store of a recipient that was claimed that it is held, and unclaim it then."""
+        at = self._clock.wall()
+
+        def go_on(error: Exception | None) -> None:
+            # What cannot be stored would be tried again at once, for ever.
+            if error is None:
+                self._claims.unclaim_pending(dataclasses.replace(pending, state=_S.HELD), at)
+
+        self._outcomes.store(ends.held(pending, wait, at), go_on)
+
+    def _mark_entry(self, entry: lanes.LaneEntry, wait: waits.Wait) -> None:
+        at = self._clock.wall()
+
+        def go_back(error: Exception | None) -> None:
+            if error is None and entry.place is lanes.EntryPlace.READY:
+                self._claims.unclaim(entry, at)
+
+        self._outcomes.store(ends.held(entry.pending, wait, at), go_back)
+        entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)
