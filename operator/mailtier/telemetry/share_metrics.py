@@ -44,7 +44,7 @@ _refused_logins = prometheus_client.Counter(
 _broken_off = prometheus_client.Counter(
     "mailtier_broken_off_total",
     "Connections on which a message was under way for a minute and that were broken off: its namespace had over half of"
-    " the server's, and another waited.",
+    " the server's, and another waited; or another sender is to have the server.",
     registry=REGISTRY,
 )
 

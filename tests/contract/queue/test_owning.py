@@ -13,7 +13,7 @@ from kit import postgres, queues, wait
 from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.between import requests
+from mailtier.sender.between import owning, requests
 from mailtier.sender.storage.postgres import shared_queue
 
 _S = vocabulary.RecipientState
@@ -142,11 +142,11 @@ async def test_a_backlog_does_not_pass_on_before_its_outcomes(senders: _Senders)
 async def test_a_room_is_owned_by_one(senders: _Senders) -> None:
     """Whoever is first has it until it gives it up; then it is told that somebody had it before."""
     one, other = await senders.open("one"), await senders.open("other")
-    assert await one.acquire(["/a", "/b"]) == {"/a": False, "/b": False}
-    assert await one.acquire(["/a"]) == {"/a": True}
-    assert await other.acquire(["/a", "/b", "/c"]) == {"/c": False}
+    assert await one.acquire(["/a", "/b"], team="") == {"/a": False, "/b": False}
+    assert await one.acquire(["/a"], team="") == {"/a": True}
+    assert await other.acquire(["/a", "/b", "/c"], team="") == {"/c": False}
     assert await one.give_up(["/a", "/c"], ()) == set()
-    assert await other.acquire(["/a", "/b"]) == {"/a": True}
+    assert await other.acquire(["/a", "/b"], team="") == {"/a": True}
     assert [peer.name for peer in await other.peers()] == ["one", "other"]
 
 
@@ -155,15 +155,35 @@ async def test_rooms_are_acquired_at_once_by_several(senders: _Senders) -> None:
     several = [await senders.open(f"sender-{number}") for number in range(3)]
     rooms = [f"/server-{number}" for number in range(2_500)]
     wanted = (rooms, rooms[::-1], rooms[1_000:] + rooms[:1_000])
-    found = await asyncio.gather(*(queue.acquire(part) for queue, part in zip(several, wanted, strict=True)))
+    found = await asyncio.gather(*(queue.acquire(part, team="") for queue, part in zip(several, wanted, strict=True)))
     assert sorted(room for part in found for room in part) == sorted(rooms)
+
+
+async def test_who_owns_a_room_is_known_to_all(senders: _Senders) -> None:
+    """And among whom that one was chosen; what is given up is nobody's, and nothing is told twice."""
+    one, other = await senders.open("one"), await senders.open("other")
+    assert await one.placements() == {}
+    await one.acquire(["/a", "/b"], team="both")
+    placed = await other.placements()
+    (mine, _theirs) = await one.peers()
+    assert placed == dict.fromkeys(["/a", "/b"], owning.Placement(owner=mine.number, team="both"))
+    assert await other.placements() is placed
+    await one.acquire(["/a"], team="one alone")
+    await one.give_up(["/b"], ())
+    assert await other.placements() == {"/a": owning.Placement(owner=mine.number, team="one alone")}
+    await one.close()
+    await wait.until_async(lambda: _is_empty(other), within_seconds=5, why="what one that went had owned is nobody's")
+
+
+async def _is_empty(queue: shared_queue.SharedQueue) -> bool:
+    return not await queue.placements()
 
 
 async def test_who_comes_and_goes_is_heard_of(senders: _Senders) -> None:
     """A sender is told at once of another one that leaves, whose rooms and backlogs are free."""
     one, other = await senders.open("one"), await senders.open("other")
     _, (number,) = await queues.put(one)
-    await one.acquire(["/a"])
+    await one.acquire(["/a"], team="")
     assert await _claim(one) == [number]
     one.unclaim([number])
     await one.close()
@@ -173,24 +193,24 @@ async def test_who_comes_and_goes_is_heard_of(senders: _Senders) -> None:
         return [peer.name for peer in await other.peers()] == ["other"]
 
     await wait.until_async(is_alone, within_seconds=5, why="it hears of it")
-    assert await other.acquire(["/a"]) == {"/a": True}
+    assert await other.acquire(["/a"], team="") == {"/a": True}
     assert await _claim(other) == [number]
 
 
 async def test_what_a_dead_one_owned_is_free_after_its_lease(senders: _Senders) -> None:
     """Until then it is nobody else's; then what was on the wire is in doubt, and what waited is queued."""
     dead, heir = await senders.open("dead", lease=_SHORT), await senders.open("heir", lease=_SHORT)
-    await dead.acquire(["/a"])
+    await dead.acquire(["/a"], team="")
     id_, (first, second) = await queues.put(dead, recipients=("a@example.org", "b@example.org"))
     assert await _claim(dead) == [first, second]
     await dead.note_dot(first, queues.SNAPSHOT)
     assert await _claim(heir) == []
     await dead.abandon()
-    assert await heir.acquire(["/a"]) == {}
+    assert await heir.acquire(["/a"], team="") == {}
 
     async def is_free() -> bool:
         await heir.wait_for_peers()
-        return bool(await heir.acquire(["/a"]))
+        return bool(await heir.acquire(["/a"], team=""))
 
     await wait.until_async(is_free, within_seconds=15, why="the lease of the dead one is over")
     assert await queues.states(heir, id_) == [_S.IN_DOUBT, _S.QUEUED]
@@ -219,7 +239,7 @@ async def test_one_whose_time_is_over_can_do_nothing(senders: _Senders) -> None:
         await paused.note_dot(first, queues.SNAPSHOT)
     assert await _claim(paused) == []
     with pytest.raises(ports.StorageBrokenError):
-        await paused.acquire(["/a"])
+        await paused.acquire(["/a"], team="")
     (error,) = await paused.settle([queues.outcome(first, _S.FAILED)])
     assert isinstance(error, ports.StorageBrokenError)
     assert await queues.states(heir, id_) == [_S.QUEUED, _S.QUEUED]

@@ -31,6 +31,19 @@ class Peer:
     shares: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Who owns a room, and among whom that one was chosen.
+
+    Attributes:
+        owner: Its sender's number.
+        team: By what the senders among which it was chosen are known; "" where that was not said.
+    """
+
+    owner: int
+    team: str
+
+
 class OwningQueue(Protocol):
     """What delivery asks of a queue about what it owns."""
 
@@ -49,8 +62,16 @@ class OwningQueue(Protocol):
     async def owned_lanes(self) -> AbstractSet[ports.LaneKey]:
         """Return the organizations of which this sender owns a backlog."""
 
-    async def acquire(self, rooms: Collection[str]) -> Mapping[str, bool]:
-        """Own rooms that nobody owns; return those that this sender owns then, and whether somebody did before it."""
+    async def placements(self) -> Mapping[str, Placement]:
+        """Return who owns which room; the same object as before where nothing changed."""
+
+    async def acquire(self, rooms: Collection[str], *, team: str) -> Mapping[str, bool]:
+        """Own rooms that nobody owns; return those that this sender owns then, and whether somebody did before it.
+
+        Args:
+            rooms: Which; those that are its own already count as chosen anew.
+            team: By what the senders among which it was chosen are known.
+        """
 
     async def give_up(self, rooms: Collection[str], lanes: Collection[ports.LaneKey]) -> AbstractSet[ports.LaneKey]:
         """Own rooms, and the backlogs of organizations, no longer, once what was reported of them is stored.

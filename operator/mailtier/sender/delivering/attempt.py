@@ -97,7 +97,7 @@ class Attempts:
             spawn=spawn,
             time=time,
         )
-        self._overlong = overlong.Overlong(destinations, waiting, time)
+        self._overlong = overlong.Overlong(destinations, waiting=waiting, is_mine=keeping.left.is_mine, time=time)
 
     def break_off(self) -> None:
         """End attempts that hold too many of a server's connections for too long, while others wait (R15)."""

@@ -2,16 +2,17 @@
 
 A server may take ten minutes to answer a final dot (RFC 5321 section 4.5.3.2.6), and while nobody else has mail for it,
 one namespace may have all of its connections. Whoever comes then would wait for as long. So what a namespace holds over
-half of them is broken off after a minute: its own messages are in doubt, and nobody else's are late.
+half of them is broken off after a minute: its own messages are in doubt, and nobody else's are late. So is all that is
+held at a server that another sender is to have: until then nothing of anybody's goes there.
 """
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from mailtier.sender import clock
+from mailtier.sender import clock, ports
 from mailtier.sender.net import breaker
 from mailtier.sender.scheduling import lanes, schedule
 from mailtier.sender.smtp import destination, destinations, slots
@@ -48,12 +49,21 @@ class Overlong:
     Args:
         known: The endpoints in use.
         waiting: What is ready for them.
+        is_mine: Whether an organization's mail is this sender's still.
         time: Clocks.
     """
 
-    def __init__(self, known: destinations.Destinations, waiting: schedule.Schedule, time: clock.Clock) -> None:
+    def __init__(
+        self,
+        known: destinations.Destinations,
+        *,
+        waiting: schedule.Schedule,
+        is_mine: Callable[[ports.LaneKey], bool],
+        time: clock.Clock,
+    ) -> None:
         self._destinations = known
         self._schedule = waiting
+        self._is_mine = is_mine
         self._clock = time
         self._held: dict[slots.Slot, _Holding] = {}
 
@@ -66,7 +76,7 @@ class Overlong:
         del self._held[slot]
 
     def break_off(self) -> None:
-        """End the connections that are held over half and for too long, while another namespace waits for them."""
+        """End what is held for too long, and another sender is to have; or holds over half, while others wait."""
         latest = self._clock.monotonic() - _LENT_SECONDS
         overdue = sorted((each for each in self._held.values() if each.since <= latest), key=lambda each: each.since)
         if not overdue:
@@ -74,13 +84,19 @@ class Overlong:
         held = collections.Counter((each.room, each.namespace_uid) for each in self._held.values())
         waiting = self._waiting({each.room for each in overdue})
         for each in overdue:
+            if each.slot.carried is None:
+                continue
             key = each.room, each.namespace_uid
-            has_rivals = bool(waiting[each.room] - {each.namespace_uid})
-            if not has_rivals or 2 * held[key] <= self._limit(each.target, each.room) or each.slot.carried is None:
+            if not self._is_mine(each.entry.organization.key):
+                why = "another sender is to have the server"
+            elif waiting[each.room] - {each.namespace_uid} and 2 * held[key] > self._limit(each.target, each.room):
+                why = "others wait for the server, and its namespace holds over half"
+            else:
                 continue
             held[key] -= 1
             _log.warning(
-                "a connection is broken off: others wait for the server, and its namespace holds over half",
+                "a connection is broken off",
+                why=why,
                 organization=str(lanes.organization_of(each.entry.organization.key)),
                 server=each.target.key.endpoint.host,
             )

@@ -5,6 +5,7 @@ that is follows from the room's name and the senders alone: each of them reckons
 What is owned is another thing: the rows of the queue say it, and whoever should own a room waits for whoever does.
 """
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -42,27 +43,76 @@ def preferred(room: str, peers: Sequence[owning.Peer]) -> owning.Peer | None:
     return max(peers, key=lambda peer: (_weight(room, peer.name), peer.number), default=None)
 
 
-def leaders(groups: Iterable[AbstractSet[str]]) -> Mapping[str, str]:
-    """Return for each room that by whose name it is chosen who should own it.
+def name_of(team: Iterable[owning.Peer]) -> str:
+    """Return by what a team is known: whoever leaves or joins makes it another one, and a restart does not."""
+    return hashlib.sha256("\0".join(sorted(peer.name for peer in team)).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RoomUse:
+    """Rooms that somebody's mail goes to.
+
+    Attributes:
+        namespace_uid: Whose mail it is.
+        rooms: Of its server, and of its fallback.
+    """
+
+    namespace_uid: str
+    rooms: AbstractSet[str]
+
+
+def chosen(uses: Iterable[RoomUse], placed: Mapping[str, int], team: Sequence[owning.Peer]) -> Mapping[str, int]:
+    """Return the number of the sender that should own each room.
 
     A server and its fallback should have the same owner, who alone knows whether the first one is dead; and so should
-    all that are linked in that way.
+    all that are linked in that way. Of those the one that most namespaces use decides, and where it was placed among
+    these senders it stays: what one namespace calls its fallback moves no server that others use, and links that come
+    and go move each server once (R15).
 
     Args:
-        groups: Rooms that go together.
+        uses: What mail goes to.
+        placed: The owners of rooms, as far as they were chosen among these senders.
+        team: The senders.
     """
-    found: dict[str, str] = {}
+    users: dict[str, set[str]] = {}
+    together = _Together()
+    for use in uses:
+        for room in use.rooms:
+            users.setdefault(room, set()).add(use.namespace_uid)
+        together.link(use.rooms)
+    numbers = {peer.number for peer in team}
+    found: dict[str, int] = {}
+    for rooms in together.groups():
+        by_users = sorted(rooms, key=lambda room: (-len(users[room]), room))
+        owner = next((placed[room] for room in by_users if placed.get(room) in numbers), None)
+        if owner is None and (peer := preferred(by_users[0], team)) is not None:
+            owner = peer.number
+        if owner is not None:
+            found |= dict.fromkeys(rooms, owner)
+    return found
 
-    def leader(room: str) -> str:
-        while (above := found.setdefault(room, room)) != room:
-            found[room] = room = found.get(above, above)
-        return room
 
-    for group in groups:
-        tops = sorted({leader(room) for room in group})
+class _Together:
+    """Rooms that are linked, over however many others."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, str] = {}
+
+    def link(self, rooms: AbstractSet[str]) -> None:
+        tops = sorted({self._top(room) for room in rooms})
         for top in tops[1:]:
-            found[top] = tops[0]
-    return {room: leader(room) for room in list(found)}
+            self._above[top] = tops[0]
+
+    def groups(self) -> Iterable[Sequence[str]]:
+        found: dict[str, list[str]] = {}
+        for room in self._above:
+            found.setdefault(self._top(room), []).append(room)
+        return found.values()
+
+    def _top(self, room: str) -> str:
+        while (above := self._above.setdefault(room, room)) != room:
+            self._above[room] = room = self._above.get(above, above)
+        return room
 
 
 def _weight(room: str, name: str) -> bytes:

@@ -8,7 +8,7 @@ leaves is free, whoever should have it waits.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NoReturn, Protocol
 
@@ -111,6 +111,8 @@ class Estate:
         self._leaving: set[str] = set()
         self._should: AbstractSet[str] = frozenset()
         self._team: Sequence[owning.Peer] | None = None
+        self._team_name = self._stamped = ""
+        self._placed: Mapping[str, owning.Placement] = {}
         self._is_new = True
         self._next_look = 0.0
         self._wake = asyncio.Event()
@@ -174,14 +176,19 @@ class Estate:
     async def _step(self) -> float:
         """Do what is to be done now; return after how many seconds there may be more."""
         team = owners.sharing(await self._queue.peers())
-        if self._is_new or team != self._team:
-            self._is_new, self._team = False, team
+        placed = await self._queue.placements()
+        if self._is_new or team != self._team or placed is not self._placed:
+            self._is_new, self._team, self._placed = False, team, placed
+            self._team_name = owners.name_of(team)
             self._should = self._reckon(team)
         left, regained = self._owned - self._should, self._leaving & self._should
         if left or regained:
             self._owned = (self._owned - left) | regained
             self._leaving = (self._leaving | left) - regained
             self._tell()
+        if self._stamped != self._team_name:
+            await self._queue.acquire(self._should & self._owned, team=self._team_name)
+            self._stamped = self._team_name
         if wanted := self._should - self._owned:
             await self._acquire(wanted)
         await self._hand_over()
@@ -191,7 +198,7 @@ class Estate:
         return _LEAVING_SECONDS if is_leaving else _AGAIN_SECONDS
 
     async def _acquire(self, rooms: AbstractSet[str]) -> None:
-        found = await self._queue.acquire(rooms)
+        found = await self._queue.acquire(rooms, team=self._team_name)
         if not found:
             return
         # What others learned there counts from the first message on (R12).
@@ -225,11 +232,12 @@ class Estate:
         me = self._queue.own_number()
         if len(self._rooms) > _CACHED:
             self._rooms.clear()
-        groups = {self._rooms_of(ports.LaneKey.of(settings)) for settings in self._settings.organizations()}
-        leaders = owners.leaders({*groups, frozenset({_NOWHERE})})
-        chosen = {leader: owners.preferred(leader, team) for leader in set(leaders.values())}
-        mine = {leader for leader, peer in chosen.items() if peer is not None and peer.number == me}
-        return {room for room, leader in leaders.items() if leader in mine}
+        uses = [owners.RoomUse(namespace_uid="", rooms={_NOWHERE})]
+        for settings in self._settings.organizations():
+            lane = ports.LaneKey.of(settings)
+            uses.append(owners.RoomUse(namespace_uid=lane.namespace_uid, rooms=self._rooms_of(lane)))
+        placed = {room: each.owner for room, each in self._placed.items() if each.team == self._team_name}
+        return {room for room, number in owners.chosen(uses, placed, team).items() if number == me}
 
     def _rooms_of(self, lane: ports.LaneKey) -> frozenset[str]:
         """Return the rooms of all servers that an organization's settings name."""

@@ -72,12 +72,76 @@ def test_beside_one_that_does_not_look_the_oldest_owns_everything() -> None:
     assert owners.sharing([]) == []
 
 
-@hypothesis.given(groups=strategies.lists(strategies.sets(_NAMES, max_size=4), max_size=20))
-def test_what_goes_together_has_one_leader(groups: list[set[str]]) -> None:
-    """Rooms that any group links have the same leader, which is one of them and the first of all; others have not."""
-    found = owners.leaders(groups)
+_USES = strategies.lists(
+    strategies.builds(
+        owners.RoomUse,
+        namespace_uid=strategies.sampled_from(["a", "b", "c", "d"]),
+        rooms=strategies.sets(strategies.sampled_from("123456789"), min_size=1, max_size=2),
+    ),
+    max_size=20,
+)
+
+
+def _linked(uses: list[owners.RoomUse]) -> list[set[str]]:
     linked: list[set[str]] = []
-    for group in filter(None, groups):
-        together = set(group).union(*(each for each in linked if each & group))
-        linked = [each for each in linked if not each & group] + [together]
-    assert found == {room: min(each) for each in linked for room in each}
+    for use in uses:
+        together = set(use.rooms).union(*(each for each in linked if each & use.rooms))
+        linked = [each for each in linked if not each & use.rooms] + [together]
+    return linked
+
+
+@hypothesis.given(uses=_USES, names=_TEAM, shuffled=strategies.randoms())
+def test_what_goes_together_has_one_owner(uses: list[owners.RoomUse], names: set[str], shuffled: object) -> None:
+    """Rooms that any mail links have the same owner, whoever reckons it, with uses and senders in whatever order."""
+    peers = _peers(names)
+    found = owners.chosen(uses, {}, peers)
+    assert found.keys() == {room for use in uses for room in use.rooms}
+    assert all(len({found[room] for room in each}) == 1 for each in _linked(uses))
+    shuffled.shuffle(uses)  # type: ignore[attr-defined]  # hypothesis' random.Random.
+    shuffled.shuffle(peers)  # type: ignore[attr-defined]  # hypothesis' random.Random.
+    assert owners.chosen(uses, {}, peers) == found
+
+
+@hypothesis.given(before=_USES, after=_USES, names=_TEAM)
+def test_links_that_come_and_go_move_each_server_once(
+    before: list[owners.RoomUse], after: list[owners.RoomUse], names: set[str]
+) -> None:
+    """What was linked stays with its owner when it is not any more, and moves not at all when it is again (R15)."""
+    peers = _peers(names)
+    placed = owners.chosen(before, {}, peers)
+    together = owners.chosen([*before, *after], placed, peers)
+    assert owners.chosen(before, together, peers) == {room: together[room] for room in placed}
+    assert owners.chosen([*before, *after], together, peers) == together
+
+
+@hypothesis.given(
+    room=_NAMES, fallbacks=strategies.sets(_NAMES, min_size=1, max_size=8), names=_TEAM, placed=strategies.randoms()
+)
+def test_a_server_that_others_use_is_moved_by_nobody_s_fallback(
+    room: str, fallbacks: set[str], names: set[str], placed: object
+) -> None:
+    """Whatever one namespace calls its fallbacks, wherever those were placed, the server stays where it was (R15)."""
+    peers = _peers(names)
+    others = [owners.RoomUse(namespace_uid=namespace, rooms={room}) for namespace in ("one", "two")]
+    before = owners.chosen(others, {}, peers)
+    everywhere = {name: placed.choice(peers).number for name in fallbacks}  # type: ignore[attr-defined]
+    for known in ({}, before, everywhere | before):
+        for name in fallbacks:
+            linked = [*others, owners.RoomUse(namespace_uid="one", rooms={room, name})]
+            assert owners.chosen(linked, known, peers)[room] == before[room]
+
+
+def test_what_was_placed_at_a_sender_that_is_gone_is_chosen_anew() -> None:
+    """A number that nobody has any more counts for nothing."""
+    (peer,) = _peers({"mailtier-0"})
+    uses = [owners.RoomUse(namespace_uid="one", rooms={"/smtp.example.org"})]
+    assert owners.chosen(uses, {"/smtp.example.org": peer.number + 1}, [peer]) == {"/smtp.example.org": peer.number}
+    assert owners.chosen(uses, {}, []) == {}
+
+
+def test_a_team_is_known_by_the_names_in_it() -> None:
+    """One that starts again is the same, and one more or less makes another."""
+    one, two = _peers({"mailtier-0", "mailtier-1"})
+    again = owning.Peer(number=9, name="mailtier-0", shares=True)
+    assert owners.name_of([one, two]) == owners.name_of([two, again])
+    assert len({owners.name_of(team) for team in ([one], [two], [one, two], [])}) == 4

@@ -218,10 +218,17 @@ class Migration:
 # id_domain: of the Message-ID, once an attempt has met something; NULL before.
 _ID_DOMAIN: Final = 'ALTER TABLE mailtier.recipients ADD COLUMN id_domain text COLLATE "C"'
 
+_PLACEMENTS: Final = """
+    -- Among which senders its owner was chosen; NULL where that was not said.
+    ALTER TABLE mailtier.rooms ADD COLUMN team text COLLATE "C";
+    CREATE INDEX rooms_by_change ON mailtier.rooms (changed_at);
+"""
+
 MIGRATIONS: Final[Sequence[Migration]] = (
     Migration(statements=_TABLES, runs=1),
     Migration(statements=_OWNERS, runs=1),
     Migration(statements=_ID_DOMAIN, runs=1),
+    Migration(statements=_PLACEMENTS, runs=1),
 )
 
 VERSION: Final = len(MIGRATIONS)

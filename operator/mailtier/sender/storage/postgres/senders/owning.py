@@ -4,6 +4,7 @@ A row's owner is a sender's row: where that is gone, so is the owner of the othe
 what is noted of its attempts. Nobody owns what is locked by somebody else for the moment; it is tried again.
 """
 
+import datetime as dt
 import functools
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -25,11 +26,16 @@ _PEERS: Final = """
 # In one order, so that two who want several do not wait for one another.
 _ACQUIRE_ROOMS: Final = """
     WITH known AS MATERIALIZED (SELECT key FROM mailtier.rooms WHERE key = ANY ($2::text[]))
-    INSERT INTO mailtier.rooms AS r (key, owner, changed_at)
-    SELECT u.key, $1, now() FROM unnest($2::text[]) AS u (key) ORDER BY u.key
-    ON CONFLICT (key) DO UPDATE SET owner = EXCLUDED.owner, changed_at = EXCLUDED.changed_at
+    INSERT INTO mailtier.rooms AS r (key, owner, changed_at, team)
+    SELECT u.key, $1, now(), $3 FROM unnest($2::text[]) AS u (key) ORDER BY u.key
+    ON CONFLICT (key) DO UPDATE SET owner = EXCLUDED.owner, changed_at = EXCLUDED.changed_at, team = EXCLUDED.team
         WHERE r.owner IS NULL OR r.owner = EXCLUDED.owner
     RETURNING r.key, r.key IN (SELECT key FROM known)
+"""
+# Once more what came in the last minute: whoever began earlier may have committed later.
+_CHANGED_ROOMS: Final = """
+    SELECT key, owner, coalesce(team, ''), changed_at FROM mailtier.rooms
+    WHERE changed_at >= $1::timestamptz - interval '1 minute'
 """
 _ACQUIRE_BACKLOGS: Final = """
     UPDATE mailtier.backlogs SET owner = $1 WHERE number IN (
@@ -74,6 +80,8 @@ class OwningTables:
         # Rows decide; these are only not asked for again.
         self._owned_backlogs: set[ports.BacklogKey] = set()
         self._is_mine: Callable[[ports.LaneKey], bool] = lambda _lane: True
+        self._placed: Mapping[str, owning.Placement] = {}
+        self._placed_at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
         self._peers_bell = bell.ChannelBell(pool, tenure.CHANNEL)
 
     @property
@@ -108,14 +116,24 @@ class OwningTables:
             for uid, namespace, organization in rows
         }
 
-    async def acquire(self, rooms: Collection[str]) -> Mapping[str, bool]:
+    async def placements(self) -> Mapping[str, owning.Placement]:
+        """Return who owns which room; the same object as before where nothing changed."""
+        rows = await self._pool.fetch(_CHANGED_ROOMS, self._placed_at)
+        if rows:
+            self._placed_at = max(changed_at for *_, changed_at in rows)
+        now = {key: owner and owning.Placement(owner=owner, team=team) for key, owner, team, _ in rows}
+        if any(self._placed.get(key) != placement for key, placement in now.items()):
+            self._placed = {key: placement for key, placement in {**self._placed, **now}.items() if placement}
+        return self._placed
+
+    async def acquire(self, rooms: Collection[str], *, team: str) -> Mapping[str, bool]:
         """Own rooms that nobody owns; return those that this sender owns then, and whether somebody did before it."""
         self._tenure.require()
         wanted, found = sorted(rooms), dict[str, bool]()
         for begin in range(0, len(wanted), _AT_ONCE):
             part = wanted[begin : begin + _AT_ONCE]
-            rows = await self._as_sender(functools.partial(_acquire_rooms, number=self._tenure.number, rooms=part))
-            found |= dict(rows)
+            acquire = functools.partial(_acquire_rooms, number=self._tenure.number, rooms=part, team=team)
+            found |= dict(await self._as_sender(acquire))
         return found
 
     async def wait_for_peers(self) -> None:
@@ -159,9 +177,9 @@ class OwningTables:
 
 
 async def _acquire_rooms(
-    session: connections.DatabaseSession, *, number: int, rooms: list[str]
+    session: connections.DatabaseSession, *, number: int, rooms: list[str], team: str
 ) -> list[tuple[str, bool]]:
-    return [(key, was_known) for key, was_known in await session.fetch(_ACQUIRE_ROOMS, number, rooms)]
+    return [(key, was_known) for key, was_known in await session.fetch(_ACQUIRE_ROOMS, number, rooms, team)]
 
 
 async def _give_up(
