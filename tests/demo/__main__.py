@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 
-from demo import existing, mail, program, scenario, screen, stage
+from demo import existing, mail, program, scenario, screen, stage, tour
 from kit import binaries
 
 
@@ -30,10 +30,11 @@ def run(folder: pathlib.Path, *, context: str | None) -> None:
         Exception: A step did not do what it should.
     """
     with contextlib.ExitStack() as stack:
+        needed = existing.needed() if context else binaries.DEMO
+        if not binaries.present(*needed):
+            screen.title("While the real parts are built")
+            binaries.ensure(*needed, meanwhile=lambda: tour.run(building=needed))
         screen.title("1. Real parts")
-        needed = ("mailpit", "kubectl") if context else binaries.DEMO
-        with screen.step(f"{', '.join(needed)}: found or built"):
-            binaries.ensure(*needed)
         with screen.step(
             "a Kubernetes API server" + (f" (context {context})" if context else " with its etcd, on loopback")
         ):

@@ -9,10 +9,15 @@ import urllib.error
 import urllib.request
 
 from demo import stage
+from kit import binaries, wait
 from kit import cluster as cluster_kit
-from kit import wait
 
 _CRDS = stage.ROOT / "crds"
+
+
+def needed() -> tuple[str, ...]:
+    """Return the parts that the demo needs where there is a cluster: kubectl too, where there is none."""
+    return ("mailpit",) if shutil.which("kubectl") else ("mailpit", "kubectl")
 
 
 class Existing:
@@ -25,7 +30,7 @@ class Existing:
             KubectlError: There is no such context.
         """
         self._path = folder / "kubeconfig"
-        self._program = shutil.which("kubectl") or "kubectl"
+        self._program = shutil.which("kubectl") or str(binaries.path("kubectl"))
         found = subprocess.run(
             [self._program, "config", "view", "--minify", "--flatten", "--raw", f"--context={context}"],
             capture_output=True,

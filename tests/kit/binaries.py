@@ -8,17 +8,13 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import os
 import pathlib
 import re
-import subprocess
 import sys
-import time
 
-from kit import toolchain
+from kit import building, toolchain
 
 _MODULES = pathlib.Path(__file__).parents[1] / "tools"
-_REPORT_SECONDS = 30
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +48,6 @@ BENCH = ("mailer",)
 TESTS = tuple(name for name in _TOOLS if name not in BENCH)
 
 
-class BuildError(RuntimeError):
-    """A program could not be built."""
-
-
 def path(name: str) -> pathlib.Path:
     """Return where the program lies, or will lie once `ensure` has built it.
 
@@ -65,21 +57,40 @@ def path(name: str) -> pathlib.Path:
     return toolchain.cache() / "bin" / _key(tool.module) / name
 
 
-def ensure(*names: str) -> dict[str, pathlib.Path]:
+def present(*names: str) -> bool:
+    """Return whether none of the programs has to be built."""
+    return not _missing(names)
+
+
+def ensure(*names: str, meanwhile: collections.abc.Callable[[], None] | None = None) -> dict[str, pathlib.Path]:
     """Return the programs' paths by name, after building those that are missing.
 
+    Args:
+        names: Of the programs.
+        meanwhile: Called once if something has to be built, while that goes on.
+
     Raises:
-        BuildError: The build failed; the text quotes the end of its log.
+        building.BuildError: The build failed; the text quotes the end of its log.
         toolchain.ToolchainError: There is no Go, and none can be installed.
     """
     paths = {name: path(name) for name in names}
-    if all(found.exists() for found in paths.values()):
+    if present(*names):
         return paths
     with _lock():
-        for name, target in paths.items():
-            if not target.exists():
-                _build(name, target)
+        # What another process built meanwhile is there now.
+        for module, missing in _missing(names).items():
+            _build(module, missing, meanwhile)
+            meanwhile = None
     return paths
+
+
+def _missing(names: collections.abc.Iterable[str]) -> dict[str, list[str]]:
+    """Return the programs that have to be built, by their modules."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if not path(name).exists():
+            found.setdefault(_TOOLS[name].module, []).append(name)
+    return found
 
 
 def _key(module: str) -> str:
@@ -87,13 +98,13 @@ def _key(module: str) -> str:
     folder = _MODULES / module
     digest = hashlib.sha256()
     sources = (source.read_bytes() for source in sorted(folder.glob("*.go")))
-    parts = ((folder / "go.mod").read_bytes(), (folder / "go.sum").read_bytes(), _flags(module).encode(), *sources)
+    parts = ((folder / "go.mod").read_bytes(), (folder / "go.sum").read_bytes(), _link(module).encode(), *sources)
     for part in parts:
         digest.update(hashlib.sha256(part).digest())
     return f"{module}-{digest.hexdigest()[:16]}"
 
 
-def _flags(module: str) -> str:
+def _link(module: str) -> str:
     """Return the link flags: no symbols, and for Kubernetes its version, which `go build` does not know."""
     required = _required(module, "k8s.io/kubernetes")
     if required is None:
@@ -108,11 +119,11 @@ def version(name: str, requirement: str) -> str:
     """Return the version of a dependency that a program is built with.
 
     Raises:
-        BuildError: Its go.mod does not name the dependency.
+        building.BuildError: Its go.mod does not name the dependency.
     """
     found = _required(_TOOLS[name].module, requirement)
     if found is None:
-        raise BuildError(f"{_MODULES / _TOOLS[name].module / 'go.mod'} does not require {requirement}")
+        raise building.BuildError(f"{_MODULES / _TOOLS[name].module / 'go.mod'} does not require {requirement}")
     return found.removeprefix("v")
 
 
@@ -128,7 +139,7 @@ def _go_version(module: str) -> str:
     text = (_MODULES / module / "go.mod").read_text(encoding="utf-8")
     line = re.search(r"^go (\S+)$", text, re.MULTILINE)
     if line is None:
-        raise BuildError(f"{_MODULES / module / 'go.mod'} has no go line")
+        raise building.BuildError(f"{_MODULES / module / 'go.mod'} has no go line")
     return line[1]
 
 
@@ -146,45 +157,24 @@ def _lock() -> collections.abc.Iterator[None]:
         yield
 
 
-def _build(name: str, target: pathlib.Path) -> None:
-    """Build one program under a temporary name and move it into place."""
-    tool = _TOOLS[name]
-    go = toolchain.find_go(_go_version(tool.module))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished, log = target.with_suffix(".new"), target.with_suffix(".log")
-    _say(f"building {name} (about {tool.about} on 2 cores the first time) ...")
-    begin = time.monotonic()
-    flags = ["-trimpath", "-ldflags", _flags(tool.module)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [go, "build", *flags, "-o", unfinished, tool.package],
-            cwd=_MODULES / tool.module,
-            env={**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        with process:
-            status = _watch(process, name, begin)
-    if status != 0:
-        lines = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
-        raise BuildError(f"building {name} failed with status {status}; {log} ends with:\n{lines}")
-    unfinished.rename(target)
-    log.unlink()
-    _say(f"built {name} in {time.monotonic() - begin:.0f} s")
-
-
-def _watch(process: subprocess.Popen[bytes], name: str, begin: float) -> int:
-    """Return the build's exit status, telling now and then that it still runs."""
-    try:
-        while True:
-            try:
-                return process.wait(timeout=_REPORT_SECONDS)
-            except subprocess.TimeoutExpired:
-                _say(f"building {name}: {time.monotonic() - begin:.0f} s so far ...")
-    except BaseException:
-        process.terminate()
-        raise
+def _build(
+    module: str, names: collections.abc.Sequence[str], meanwhile: collections.abc.Callable[[], None] | None
+) -> None:
+    """Build programs of one module, whose folder in the cache is one too."""
+    folder = path(names[0]).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    expected = ", ".join(f"{name} ({_TOOLS[name].about})" for name in names)
+    _say(f"building {expected}: times on 2 cores, the first time ...")
+    building.run(
+        building.Order(
+            go=toolchain.find_go(_go_version(module)),
+            module=_MODULES / module,
+            packages={name: _TOOLS[name].package for name in names},
+            link=_link(module),
+            folder=folder,
+        ),
+        meanwhile=meanwhile,
+    )
 
 
 def _say(text: str) -> None:
@@ -200,7 +190,7 @@ def _main(names: collections.abc.Sequence[str]) -> int:
     try:
         for built in ensure(*(names or DEMO)).values():
             print(built)
-    except (BuildError, toolchain.ToolchainError) as error:
+    except (building.BuildError, toolchain.ToolchainError) as error:
         _say(str(error))
         return 1
     return 0

@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 
-from kit import binaries, certs, ports, processes, toolchain, wait
+from kit import binaries, building, certs, ports, processes, toolchain, wait
 
 _START_SECONDS = 30
 _PLACES = "/usr/sbin:/usr/local/sbin:/usr/bin"
@@ -104,7 +104,7 @@ def mailer() -> pathlib.Path:
     """
     try:
         return binaries.ensure("mailer")["mailer"]
-    except (binaries.BuildError, toolchain.ToolchainError) as error:
+    except (building.BuildError, toolchain.ToolchainError) as error:
         raise MissingError(str(error).splitlines()[0]) from None
 
 

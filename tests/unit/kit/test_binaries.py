@@ -3,10 +3,11 @@
 import os
 import pathlib
 import stat
+import typing
 
 import pytest
 
-from kit import binaries, toolchain
+from kit import binaries, building, toolchain, wait
 
 
 def test_path_lies_outside_the_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
@@ -21,8 +22,8 @@ def test_kubernetes_version_comes_from_the_module() -> None:
     """The version that is stamped into Kubernetes' programs is the one in go.mod; others get none."""
     required = binaries._required("cluster", "k8s.io/kubernetes")
     assert required is not None
-    assert f"version.gitVersion={required}" in binaries._flags("cluster")
-    assert binaries._flags("mailpit") == "-s -w"
+    assert f"version.gitVersion={required}" in binaries._link("cluster")
+    assert binaries._link("mailpit") == "-s -w"
 
 
 def test_what_only_benches_run_is_not_built_for_the_tests() -> None:
@@ -30,7 +31,7 @@ def test_what_only_benches_run_is_not_built_for_the_tests() -> None:
     assert "mailer" in binaries.BENCH
     assert set(binaries.BENCH).isdisjoint(binaries.TESTS)
     assert binaries.version("mailer", "github.com/wneessen/go-mail")[0].isdecimal()
-    with pytest.raises(binaries.BuildError, match=r"does not require example\.org"):
+    with pytest.raises(building.BuildError, match=r"does not require example\.org"):
         binaries.version("mailer", "example.org")
 
 
@@ -61,13 +62,73 @@ def test_missing_go_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         toolchain.find_go("1.26.0")
 
 
+def test_programs_of_one_module_are_built_together(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """Those that are missing are built by one run a module; something is done once meanwhile, and only then."""
+    calls, go = tmp_path / "calls", _go(tmp_path, monkeypatch)
+    go(
+        f"""case "$1" in
+env) echo go9.9.9 ;;
+build) echo "$*" >> {calls}; while [ "$1" != -o ]; do shift; done; folder=$2; shift 2
+  for package; do name=${{package%/v3}}; touch "$folder/${{name##*/}}"; done ;;
+esac"""
+    )
+    done: list[str] = []
+
+    def meanwhile() -> None:
+        done.append("once")
+
+    assert not binaries.present("etcd", "mailpit")
+    found = binaries.ensure("etcd", "kubectl", "mailpit", meanwhile=meanwhile)
+    assert all(path.is_file() for path in found.values())
+    assert {path.name for path in found["etcd"].parent.iterdir()} == {"etcd", "kubectl"}
+    built = [line.split(" -o ")[1].split()[1:] for line in calls.read_text("utf-8").splitlines()]
+    assert built == [
+        ["go.etcd.io/etcd/server/v3", "k8s.io/kubernetes/cmd/kubectl"],
+        ["github.com/axllent/mailpit"],
+    ]
+    assert binaries.present("etcd", "mailpit")
+    assert binaries.ensure("etcd", "kubectl", "mailpit", meanwhile=meanwhile) == found
+    assert done == ["once"]
+
+
 def test_broken_build_quotes_its_log(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """A build that fails leaves no binary, and its error ends with what the compiler said."""
-    go = tmp_path / "go"
-    go.write_text('#!/bin/sh\n[ "$1" = env ] && echo go9.9.9 && exit\necho no such package\nexit 1\n', "ascii")
-    go.chmod(0o700)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pytest.raises(binaries.BuildError, match="no such package"):
+    _go(tmp_path, monkeypatch)('[ "$1" = env ] && echo go9.9.9 && exit\necho no such package\nexit 1')
+    with pytest.raises(building.BuildError, match="no such package"):
         binaries.ensure("etcd")
     assert not binaries.path("etcd").exists()
+
+
+def test_what_goes_wrong_meanwhile_ends_the_build(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """Ctrl-C while something is shown ends the build, which is not waited for."""
+    started = tmp_path / "started"
+    _go(tmp_path, monkeypatch)(f'[ "$1" = env ] && echo go9.9.9\n[ "$1" = build ] && touch {started} && exec sleep 30')
+
+    def interrupt() -> None:
+        wait.until(started.exists, within_seconds=30, why="the build runs")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        binaries.ensure("etcd", meanwhile=interrupt)
+    assert not binaries.path("etcd").exists()
+
+
+def test_share_is_that_of_the_sources_that_were_compiled() -> None:
+    """The packages that the build named count by their size; where none is known, nothing is said."""
+    sizes = {"a": 900, "b": 50, "c": 50}
+    assert building.share("", {}) is None
+    assert building.share("go: downloading x\n", sizes) == 0
+    assert building.share("a\na\nb\n", sizes) == pytest.approx(0.95 * 0.95)
+    assert building.share("a\nb\nc\nd\n", sizes) == pytest.approx(0.95)
+
+
+def _go(folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> typing.Callable[[str], None]:
+    """Return what makes a shell script the `go` of the PATH, with a cache of its own."""
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+
+    def write(script: str) -> None:
+        (folder / "go").write_text(f"#!/bin/sh\n{script}\n", "ascii")
+        (folder / "go").chmod(0o700)
+
+    return write
