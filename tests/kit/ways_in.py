@@ -16,7 +16,7 @@ from mailtier.api import feed, notification, vocabulary
 from mailtier.kube import reviews
 from mailtier.sender import ports
 from mailtier.sender.intake import far_delivery, feed_server, ids, taking
-from mailtier.sender.intake.http import batching, bodies, entrance, openapi, service
+from mailtier.sender.intake.http import batching, bodies, entrance, openapi, queue_turns, service
 from mailtier.serving import connection
 from mailtier.settings import effective
 
@@ -35,6 +35,11 @@ def settings(namespace: str = "team-a", *, recipients: collections.abc.Sequence[
     return dataclasses.replace(
         sending.settings(namespace, endpoint), notifications=dict.fromkeys(vocabulary.Category, of_each)
     )
+
+
+def lane(namespace: str) -> ports.LaneKey:
+    """Return the lane of such an organization."""
+    return ports.LaneKey.of(settings(namespace))
 
 
 def crowd(count: int) -> list[str]:
@@ -113,7 +118,7 @@ class WaysIn:
             ),
         )
         self._bodies = bodies.Bodies()
-        self._single = service.Service(parts, enter, self._bodies)
+        self._single = service.Service(parts, enter, self._bodies, queue_turns.QueueTurns("looks"))
         self._batches = batching.Batching(parts, enter, self._bodies)
 
     def room_taken(self) -> int:
@@ -147,6 +152,22 @@ class WaysIn:
         work = asyncio.create_task(interrupted.of(self._objects.offer(offer)))
         await asyncio.gather(work, return_exceptions=True)
 
+    @contextlib.asynccontextmanager
+    async def looking(
+        self, *namespaces: str
+    ) -> collections.abc.AsyncIterator[collections.abc.Callable[[str, str], collections.abc.Awaitable[int]]]:
+        """Give what asks where a notification of a namespace stands, and returns the status of the answer."""
+        for namespace in namespaces:
+            self._settings.put(settings(namespace))
+        async with self._client("GET", openapi.ITEM, self._single.look_up) as client:
+
+            async def look(namespace: str, notification_id: str) -> int:
+                path = openapi.ITEM.format(namespace=namespace, organization="default", id=notification_id)
+                async with client.get(path) as answer:
+                    return answer.status
+
+            yield look
+
     async def _post(
         self,
         route: str,
@@ -156,18 +177,30 @@ class WaysIn:
         body: object,
         interrupted: interruption.Interruption,
     ) -> None:
-        async def handle(request: web.Request) -> web.Response:
-            nobody = typing.cast("typing.Any", None)
-            request[entrance.CONNECTION] = connection.ClientConnection(nobody, "127.0.0.1", nobody)
-            return await interrupted.of(handler(request))
-
-        application = web.Application()
-        application.router.add_post(route, handle)
         path = route.format(namespace="team-a", organization="default")
-        async with test_utils.TestClient(test_utils.TestServer(application)) as client:
+        async with self._client("POST", route, lambda request: interrupted.of(handler(request))) as client:
             # Who is given up hears nothing.
             with contextlib.suppress(aiohttp.ClientError):
                 await client.post(path, json=body)
+
+    @staticmethod
+    @contextlib.asynccontextmanager
+    async def _client(
+        method: str,
+        route: str,
+        handler: collections.abc.Callable[[web.Request], collections.abc.Awaitable[web.Response]],
+    ) -> collections.abc.AsyncIterator[test_utils.TestClient[web.Request, web.Application]]:
+        """Give a client of one handler."""
+
+        async def handle(request: web.Request) -> web.Response:
+            nobody = typing.cast("typing.Any", None)
+            request[entrance.CONNECTION] = connection.ClientConnection(nobody, "127.0.0.1", nobody)
+            return await handler(request)
+
+        application = web.Application()
+        application.router.add_route(method, route, handle)
+        async with test_utils.TestClient(test_utils.TestServer(application)) as client:
+            yield client
 
 
 Way = collections.abc.Callable[[WaysIn, interruption.Interruption], collections.abc.Awaitable[None]]

@@ -13,6 +13,7 @@ Share = Literal[
     "bodies",
     "commits",
     "lists",
+    "looks",
     "probe_answers",
     "own_server_probes",
     "host_server_probes",
@@ -25,8 +26,8 @@ _slots = prometheus_client.Gauge(
     "mailtier_share_slots",
     "Slots in use of those that namespaces share: lookups of names, openings of sessions, requests for tokens,"
     " bodies of requests to the intake (by 256 KiB), commits of batches, lists of the queue and what is done with them,"
-    " answers to whoever asked for a probe, the sender's own probes of organizations' servers and of the host's, reads"
-    " of Secrets.",
+    " looks at where a notification stands, answers to whoever asked for a probe, the sender's own probes of"
+    " organizations' servers and of the host's, reads of Secrets.",
     ["of"],
     registry=REGISTRY,
 )

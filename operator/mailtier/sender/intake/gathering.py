@@ -2,6 +2,8 @@
 
 A task, a hop to the queue's thread and a wake-up for each would cost more than the statements do, and a thread that is
 woken for each takes the interpreter from the loop as often. Whoever comes while nothing is under way waits for nobody.
+Where more waits than goes into one commit, namespaces take turns (R15): who sends much at once, or what is large, fills
+commits with it only as far as nobody else has something to store.
 """
 
 import asyncio
@@ -11,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 AT_ONCE: Final = 64
-"""Of what is stored in one commit; whoever comes meanwhile waits for no more than that."""
+"""Of what is stored in one commit; a namespace that comes meanwhile waits for no more than that."""
 AT_ONCE_BYTES: Final = 4 * 1024 * 1024
 
 _OF_ONE_ITEM: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -39,7 +41,8 @@ class Gathering(Generic[_Item, _Verdict]):
 
     def __init__(self, store: Callable[[Sequence[_Item]], Awaitable[Sequence[_Verdict]]]) -> None:
         self._store = store
-        self._waiting: collections.deque[_Waiting[_Item, _Verdict]] = collections.deque()
+        # By whose they are; whose turn is next comes first.
+        self._waiting: dict[str, collections.deque[_Waiting[_Item, _Verdict]]] = {}
         self._storing: asyncio.Task[None] | None = None
         self._began_at: float | None = None
 
@@ -52,10 +55,16 @@ class Gathering(Generic[_Item, _Verdict]):
         """How long what is being stored has been so; 0 where nothing is."""
         return 0.0 if self._began_at is None else asyncio.get_running_loop().time() - self._began_at
 
-    def offer(self, item: _Item, *, weight_bytes: int) -> asyncio.Future[_Verdict]:
-        """Return what will have become of an item; it is stored also if nobody waits for that any more."""
+    def offer(self, item: _Item, *, namespace: str, weight_bytes: int) -> asyncio.Future[_Verdict]:
+        """Return what will have become of an item; it is stored also if nobody waits for that any more.
+
+        Args:
+            item: What is to be stored; those of a namespace are stored in their order.
+            namespace: Whose it is.
+            weight_bytes: About how large it is.
+        """
         told: asyncio.Future[_Verdict] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(item, weight_bytes, told))
+        self._waiting.setdefault(namespace, collections.deque()).append(_Waiting(item, weight_bytes, told))
         if self._storing is None:
             # It begins when the present turn of the loop is over: what else arrived in that goes with it.
             self._storing = asyncio.create_task(self._run(), name="intake-store")
@@ -78,8 +87,12 @@ class Gathering(Generic[_Item, _Verdict]):
         portion: list[_Waiting[_Item, _Verdict]] = []
         weight_bytes = 0
         while self._waiting and len(portion) < AT_ONCE and weight_bytes < AT_ONCE_BYTES:
-            weight_bytes += self._waiting[0].weight_bytes
-            portion.append(self._waiting.popleft())
+            namespace = next(iter(self._waiting))
+            theirs = self._waiting.pop(namespace)
+            portion.append(theirs.popleft())
+            weight_bytes += portion[-1].weight_bytes
+            if theirs:
+                self._waiting[namespace] = theirs
         return portion
 
     async def _store_all(self, portion: Sequence[_Waiting[_Item, _Verdict]]) -> None:

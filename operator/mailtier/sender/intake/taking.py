@@ -180,7 +180,7 @@ class Taking:
         entry = self._prepare(content, settings, source)
         if not isinstance(entry, _Entry):
             raise entry
-        told = self._alone.offer(entry, weight_bytes=_weight_bytes(content))
+        told = self._alone.offer(entry, namespace=settings.organization.namespace, weight_bytes=_weight_bytes(content))
         self._deadlines.watch(told)
         return told
 

@@ -5,6 +5,7 @@ tenants, again and again: the queue gives out what was not settled. So the recip
 built, by a write into mapped memory, which survives SIGKILL without a sync; a start that finds a mark counts it.
 """
 
+import collections
 import dataclasses
 import mmap
 import os
@@ -14,9 +15,12 @@ from typing import Final, Self
 
 from mailtier.sender import ports
 
-_RECORD: Final = struct.Struct("<QI52s")
-"""The recipient's number, how often its message killed a process, and the notification's id: a number alone may be
-another's, where the queue was moved or restored."""
+_RECORD: Final = struct.Struct("<QI36s16s")
+"""The recipient's number, how often its message killed a process, the notification's id (a number alone may be
+another's, where the queue was moved or restored), and the end of the namespace's uid, which is where chance is."""
+
+_ID_BYTES: Final = 36
+_OWNER_BYTES: Final = 16
 
 _BYTES: Final = mmap.PAGESIZE
 _SUSPECTS: Final = _BYTES // _RECORD.size - 1
@@ -30,6 +34,7 @@ class _Suspect:
 
     recipient_number: int
     id: bytes
+    owner: bytes
     times: int
 
 
@@ -77,7 +82,7 @@ class BuildMark:
     def begin(self, job: ports.Job) -> None:
         """Mark a recipient."""
         # The number last: it is that which says that there is one.
-        self._page[_NUMBER.size : _RECORD.size] = _RECORD.pack(0, 0, _id(job))[_NUMBER.size :]
+        self._page[_NUMBER.size : _RECORD.size] = _RECORD.pack(0, 0, _id(job), _owner(job))[_NUMBER.size :]
         self._page[: _NUMBER.size] = _NUMBER.pack(job.recipient_number)
 
     def end(self) -> None:
@@ -94,17 +99,30 @@ class BuildMark:
         self._page.close()
 
     def _read(self, index: int) -> _Suspect:
-        number, times, id_ = _RECORD.unpack_from(self._page, index * _RECORD.size)
-        return _Suspect(recipient_number=number, times=times, id=id_)
+        number, times, id_, owner = _RECORD.unpack_from(self._page, index * _RECORD.size)
+        return _Suspect(recipient_number=number, times=times, id=id_, owner=owner)
 
     def _write_suspects(self) -> None:
-        # The latest stay, where there are too many.
-        latest = list(self._suspects.values())[-_SUSPECTS:]
-        records = [_RECORD.pack(each.recipient_number, each.times, each.id) for each in latest]
+        while len(self._suspects) > _SUSPECTS:
+            self._forget_one()
+        records = [
+            _RECORD.pack(each.recipient_number, each.times, each.id, each.owner) for each in self._suspects.values()
+        ]
         self._page[_RECORD.size : (_SUSPECTS + 1) * _RECORD.size] = b"".join(records).ljust(
             _SUSPECTS * _RECORD.size, b"\0"
         )
 
+    def _forget_one(self) -> None:
+        """Forget the earliest of the namespace that has the most: whoever has many pushes out no one else's."""
+        counts = collections.Counter(each.owner for each in self._suspects.values())
+        most = max(counts.values())
+        earliest = next(number for number, each in self._suspects.items() if counts[each.owner] == most)
+        del self._suspects[earliest]
+
 
 def _id(job: ports.Job) -> bytes:
-    return job.notification_id.encode()[:52].ljust(52, b"\0")
+    return job.notification_id.encode()[:_ID_BYTES].ljust(_ID_BYTES, b"\0")
+
+
+def _owner(job: ports.Job) -> bytes:
+    return job.lane.namespace_uid.encode()[-_OWNER_BYTES:].ljust(_OWNER_BYTES, b"\0")

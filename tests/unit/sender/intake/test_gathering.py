@@ -33,9 +33,9 @@ async def test_what_arrives_meanwhile_goes_together() -> None:
     """The first is stored at once, all that come during its commit in the next, each with its own verdict."""
     store = Store()
     gathered = gathering.Gathering(store)
-    first = gathered.offer(0, weight_bytes=1)
+    first = gathered.offer(0, namespace="team-a", weight_bytes=1)
     await asyncio.sleep(0)
-    more = [gathered.offer(number, weight_bytes=1) for number in range(1, 10)]
+    more = [gathered.offer(number, namespace="team-a", weight_bytes=1) for number in range(1, 10)]
     store.open.set()
     assert await asyncio.gather(first, *more) == [f"stored {number}" for number in range(10)]
     assert store.commits == [[0], list(range(1, 10))]
@@ -46,8 +46,8 @@ async def test_a_commit_holds_so_many_and_so_much() -> None:
     store = Store()
     store.open.set()
     gathered = gathering.Gathering(store)
-    few = [gathered.offer(number, weight_bytes=1) for number in range(gathering.AT_ONCE + 1)]
-    large = [gathered.offer(number, weight_bytes=gathering.AT_ONCE_BYTES) for number in range(2)]
+    few = [gathered.offer(number, namespace="team-a", weight_bytes=1) for number in range(gathering.AT_ONCE + 1)]
+    large = [gathered.offer(number, namespace="team-a", weight_bytes=gathering.AT_ONCE_BYTES) for number in range(2)]
     await asyncio.gather(*few, *large)
     assert [len(commit) for commit in store.commits] == [gathering.AT_ONCE, 2, 1]
 
@@ -56,7 +56,10 @@ async def test_who_gave_up_is_stored_all_the_same() -> None:
     """What nobody waits for any more is stored, and keeps nobody else waiting."""
     store = Store()
     gathered = gathering.Gathering(store)
-    given_up, patient = gathered.offer(1, weight_bytes=1), gathered.offer(2, weight_bytes=1)
+    given_up, patient = (
+        gathered.offer(1, namespace="team-a", weight_bytes=1),
+        gathered.offer(2, namespace="team-a", weight_bytes=1),
+    )
     await asyncio.sleep(0)
     given_up.cancel()
     store.open.set()
@@ -71,7 +74,7 @@ async def test_what_cannot_be_stored_fails_alone() -> None:
     store = Store()
     store.open.set()
     gathered = gathering.Gathering(store)
-    good, bad, other = (gathered.offer(number, weight_bytes=1) for number in (1, -1, 2))
+    good, bad, other = (gathered.offer(number, namespace="team-a", weight_bytes=1) for number in (1, -1, 2))
     assert (await good, await other) == ("stored 1", "stored 2")
     with pytest.raises(ValueError, match="below zero"):
         await bad
@@ -83,7 +86,7 @@ async def test_what_may_have_been_stored_is_not_stored_again() -> None:
     store.open.set()
     store.error = ConnectionResetError("gone")
     gathered = gathering.Gathering(store)
-    told = [gathered.offer(number, weight_bytes=1) for number in (1, -1)]
+    told = [gathered.offer(number, namespace="team-a", weight_bytes=1) for number in (1, -1)]
     for each in told:
         with pytest.raises(ConnectionResetError):
             await each

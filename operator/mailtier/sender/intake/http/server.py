@@ -24,6 +24,7 @@ from mailtier.sender.intake.http import (
     openapi,
     probing,
     problems,
+    queue_turns,
     rejections,
     service,
     shortcut,
@@ -69,12 +70,13 @@ class Server:
         room = bodies.Bodies()
         self._parts = parts
         self._taking = parts.taking
-        self._service = service.Service(parts, enter, room)
+        self._service = service.Service(parts, enter, room, queue_turns.QueueTurns("looks"))
         self._batching = batching.Batching(parts, enter, room)
         self._probing = probing.Probing(enter, parts.delivery)
         self._desk = parts.desk
-        self._people = handling.People(parts.desk, enter, room, delivery=parts.delivery)
-        self._suppressing = suppressing.Suppressing(parts.desk, enter, room, self._people.turn)
+        turns = queue_turns.QueueTurns("lists")
+        self._people = handling.People(parts.desk, enter, room, turns, delivery=parts.delivery)
+        self._suppressing = suppressing.Suppressing(parts.desk, enter, room, turns)
         self._resuming = resuming.Resuming(parts.desk, enter)
         self._source = source
         self._authority_file = authority_file

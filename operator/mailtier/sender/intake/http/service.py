@@ -10,7 +10,18 @@ from aiohttp import web
 from mailtier.api import notification, vocabulary
 from mailtier.sender import ports, settings_source
 from mailtier.sender.intake import desk, far_delivery, taking
-from mailtier.sender.intake.http import access, bodies, body, decoding, entrance, openapi, problems, records, rejections
+from mailtier.sender.intake.http import (
+    access,
+    bodies,
+    body,
+    decoding,
+    entrance,
+    openapi,
+    problems,
+    queue_turns,
+    records,
+    rejections,
+)
 from mailtier.sender.scheduling import standing, waits
 from mailtier.settings import effective
 
@@ -45,12 +56,16 @@ class Service:
         parts: What the intake works with.
         enter: Lets callers in.
         room: For the bodies.
+        turns: Of whoever looks where theirs stand.
     """
 
-    def __init__(self, parts: Parts, enter: entrance.Entrance, room: bodies.Bodies) -> None:
+    def __init__(
+        self, parts: Parts, enter: entrance.Entrance, room: bodies.Bodies, turns: queue_turns.QueueTurns
+    ) -> None:
         self._parts = parts
         self._enter = enter
         self._bodies = room
+        self._turns = turns
 
     async def create(self, request: web.Request) -> web.Response:
         """Queue a notification; the answer 202 means that it is on disk."""
@@ -79,7 +94,8 @@ class Service:
         """Return where a notification's recipients stand."""
         _, settings = await self._enter.organization(request)
         lane = ports.LaneKey.of(settings)
-        record = await self._parts.queue.find(lane, request.match_info["id"])
+        with await self._turns.take(settings.organization.namespace):
+            record = await self._parts.queue.find(lane, request.match_info["id"])
         if record is None or record.totals is not None:
             raise problems.HttpProblem(
                 problems.NOT_FOUND,

@@ -8,16 +8,11 @@ from aiohttp import web
 
 from mailtier.sender import filing, ports
 from mailtier.sender.intake import desk, far_delivery
-from mailtier.sender.intake.http import access, bodies, entrance, open_answers, problems, records
+from mailtier.sender.intake.http import access, bodies, entrance, open_answers, problems, queue_turns, records
 from mailtier.sender.intake.http.people import asking
-from mailtier.sender.net import shares
 from mailtier.sender.scheduling import standing, waits
 from mailtier.telemetry import logs
 
-_TOTAL: Final = 8
-_PER_NAMESPACE: Final = 2
-"""Requests that are worked on at the same time: pages are large, and the queue has few readers."""
-_WAIT_SECONDS: Final = 10.0
 _ACT_SECONDS: Final = 20.0
 """For all that one request names: a volume that is full lets it wait."""
 _AGAIN_SECONDS: Final = 2
@@ -32,6 +27,7 @@ class People:
         asked: Where the queue is asked.
         enter: Lets callers in.
         room: For the bodies.
+        turns: At the queue.
         delivery: What it shows.
     """
 
@@ -40,6 +36,7 @@ class People:
         asked: desk.Desk,
         enter: entrance.Entrance,
         room: bodies.Bodies,
+        turns: queue_turns.QueueTurns,
         *,
         delivery: far_delivery.FarDelivery,
     ) -> None:
@@ -47,13 +44,13 @@ class People:
         self._delivery = delivery
         self._enter = enter
         self._bodies = room
-        self._shares = shares.Shares("lists", total=_TOTAL, each=_PER_NAMESPACE)
+        self._turns = turns
 
     async def list(self, request: web.Request) -> web.Response:
         """Return a page of a namespace's notifications."""
         await self._enter.namespace(request, "list")
         namespace, asked = request.match_info["namespace"], asking.listing(request)
-        with await self.turn(namespace):
+        with await self._turns.take(namespace):
             try:
                 page = await self._desk.page(
                     namespace,
@@ -76,7 +73,7 @@ class People:
         """Return where a notification of a namespace stands."""
         await self._enter.namespace(request, "get")
         namespace = request.match_info["namespace"]
-        with await self.turn(namespace):
+        with await self._turns.take(namespace):
             try:
                 record = await self._desk.look(namespace, request.match_info["id"])
             except desk.UnknownNamespaceError as error:
@@ -109,23 +106,6 @@ class People:
             answer["triesLogin"] = True
         return web.json_response(answer)
 
-    async def turn(self, namespace: str) -> shares.ShareSlot:
-        """Return a namespace's turn at the queue, to be entered.
-
-        Raises:
-            HttpProblem: It did not come in time.
-        """
-        try:
-            async with asyncio.timeout(_WAIT_SECONDS):
-                return await self._shares.take(namespace)
-        except TimeoutError:
-            raise problems.HttpProblem(
-                problems.UNAVAILABLE,
-                f"{_PER_NAMESPACE} requests of a namespace about the queue are worked on at the same time, and {_TOTAL}"
-                " of all; send it again",
-                headers={"Retry-After": str(_AGAIN_SECONDS)},
-            ) from None
-
     async def _act(self, request: web.Request, told: str, act: Callable[[str, str], Awaitable[None]]) -> web.Response:
         caller = await self._enter.namespace(request, _UPDATE)
         namespace = request.match_info["namespace"]
@@ -135,7 +115,7 @@ class People:
         named = asking.ids(body)
         results = list[dict[str, Any]]()
         try:
-            with await self.turn(namespace):
+            with await self._turns.take(namespace):
                 async with asyncio.timeout(_ACT_SECONDS):
                     with open_answers.answered():
                         for id_ in named:

@@ -1,15 +1,13 @@
 """The handlers of addresses that nothing is sent to for a while: listing them, and having them tried again."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import web
 
 from mailtier.sender import filing
 from mailtier.sender.intake import desk
-from mailtier.sender.intake.http import access, bodies, entrance, records
+from mailtier.sender.intake.http import access, bodies, entrance, queue_turns, records
 from mailtier.sender.intake.http.people import asking, handling
-from mailtier.sender.net import shares
 from mailtier.telemetry import logs
 
 _UPDATE: Final[access.Verb] = "update"
@@ -25,7 +23,7 @@ class Suppressing:
         asked: Where the queue is asked.
         enter: Lets callers in.
         room: For the bodies.
-        turn: Returns a namespace's turn at the queue.
+        turns: At the queue.
     """
 
     def __init__(
@@ -33,18 +31,18 @@ class Suppressing:
         asked: desk.Desk,
         enter: entrance.Entrance,
         room: bodies.Bodies,
-        turn: Callable[[str], Awaitable[shares.ShareSlot]],
+        turns: queue_turns.QueueTurns,
     ) -> None:
         self._desk = asked
         self._enter = enter
         self._bodies = room
-        self._turn = turn
+        self._turns = turns
 
     async def list(self, request: web.Request) -> web.Response:
         """Return a page of the addresses to which a namespace's organizations send nothing."""
         await self._enter.namespace(request, "list")
         namespace, after = request.match_info["namespace"], asking.suppression_after(request)
-        with await self._turn(namespace):
+        with await self._turns.take(namespace):
             try:
                 page = await self._desk.suppressions(namespace, after=after, limit=_PAGE)
             except desk.UnknownNamespaceError as error:
@@ -62,7 +60,7 @@ class Suppressing:
         with request[entrance.CONNECTION].reading():
             body = await self._bodies.read(namespace, request.read)
         named = asking.cleared(body)
-        with await self._turn(namespace):
+        with await self._turns.take(namespace):
             try:
                 cleared = await self._desk.clear_suppressions(
                     namespace, organization=named.organization, addresses=named.addresses

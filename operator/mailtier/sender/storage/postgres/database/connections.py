@@ -21,6 +21,8 @@ _T = TypeVar("_T")
 
 _CONNECTIONS: Final = 8
 """At once and for one process: two committers, notes, the lease, the bell, and three that read."""
+_READERS: Final = 3
+"""Of them: however many read, what is to be stored finds a connection, and the lease is renewed (R15)."""
 
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 30.0
@@ -123,6 +125,7 @@ class Connections:
         self._dsn = dsn
         self._idle: list[Any] = []
         self._places = asyncio.Semaphore(_CONNECTIONS)
+        self._readers = asyncio.Semaphore(_READERS)
         self._prepares = True
         self._closed = False
 
@@ -195,7 +198,7 @@ class Connections:
         """
 
         async def ask() -> _T:
-            async with self.lend() as session:
+            async with self._readers, self.lend() as session:
                 await session.execute(_BEGIN_READING)
                 try:
                     found = await query(session)
