@@ -28,7 +28,8 @@ _BATCH_COMMANDS: Final = 128
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 
 _RETRY_SECONDS: Final = 1.0
-"""The pause between two attempts to write to a full volume, or to hold the reserve again."""
+"""The pause between two attempts to write to a full volume, in which what is dispensable is refused untried, or to hold
+the reserve again."""
 
 _BUSY_RETRY_SECONDS: Final = 5.0
 """The pause before a log that a reader kept from being emptied is tried again; the attempt blocks the writer."""
@@ -73,9 +74,10 @@ class Writer:
     """Runs commands in the order of their submission, as many as wait in one transaction with one sync.
 
     Those of one kind are done together, so that kinds keep no order among one another. One that fails takes no other
-    with it: what was done is rolled back, and each is done again by itself, in a savepoint. When the volume is full
-    the reserve is given up: essential commands (what was finished, R13) then go first, and are tried until they are
-    stored; all others are refused.
+    with it: what was done is rolled back, and each is done again by itself, in a savepoint. When the volume is full,
+    essential commands (what was finished, R13) go first: the reserve is given up for them, and they are tried until
+    they are stored. All others are refused meanwhile, and for a moment where nothing essential waits; whoever comes
+    then finds out whether there is room again.
     """
 
     def __init__(
@@ -202,7 +204,9 @@ class Writer:
     def _patience(self) -> float | None:
         if self._backlog and self._retry_at is None:
             return 0
-        times = [at for at in (self._retry_at, self._restore_at, self._truncate_at) if at is not None]
+        # The reserve is held again once nothing waits for room.
+        next_try = self._restore_at if self._retry_at is None else self._retry_at
+        times = [at for at in (next_try, self._truncate_at) if at is not None]
         return max(min(times) - time.monotonic(), 0) if times else None
 
     def _work(self) -> None:
@@ -210,8 +214,10 @@ class Writer:
             self._refuse_all(self._broken)
             return
         if self._retry_at is not None:
-            self._refuse_dispensable()
-            if time.monotonic() < self._retry_at and not self._closing:
+            is_early = time.monotonic() < self._retry_at and not self._closing
+            if is_early or any(command.essential for command in self._backlog):
+                self._refuse_dispensable()
+            if is_early:
                 return
         batch = self._next_batch()
         if not batch:
@@ -288,12 +294,13 @@ class Writer:
         # Wiping a payload writes as much as storing it did: what did not fit at once may fit in parts.
         exhausted = self._batch_commands == 1
         self._batch_commands = max(batch_commands // 4, 1)
-        self._retry_at = time.monotonic() + (_RETRY_SECONDS if exhausted else 0)
         self._restore_at = time.monotonic() + _RETRY_SECONDS
-        self._room.give_up()
+        self._refuse_dispensable()
+        if self._backlog:
+            self._room.give_up()
         if self._truncate_every is not None:
             self._truncate()
-        self._refuse_dispensable()
+        self._retry_at = time.monotonic() + (_RETRY_SECONDS if exhausted or not self._backlog else 0)
         if self._closing and exhausted:
             self._refuse_all(error)
 
@@ -344,6 +351,8 @@ class Writer:
                 self._truncate_at = now + _BUSY_RETRY_SECONDS
             else:
                 self._truncate_at = None if self._is_alone else self._next_truncation()
+        if self._retry_at is not None and not self._backlog and now >= self._retry_at:
+            self._retry_at = None
         if self._retry_at is None and self._restore_at is not None and now >= self._restore_at:
             self._room.restore()
             self._restore_at = now + _RETRY_SECONDS

@@ -96,8 +96,11 @@ class DeliveryHalf(half.Half):
         return noted.NOTED
 
     async def _note_first(self, recipient_number: int, snapshot: ports.Snapshot, digest: bytes) -> None:
+        # Of what is finished, as it were: nothing is delivered without it, and what is delivered makes room.
         number = await self._writer.submit(
-            functools.partial(settling.store_snapshot, snapshot=snapshot), weight_bytes=len(snapshot.settings)
+            functools.partial(settling.store_snapshot, snapshot=snapshot),
+            essential=True,
+            weight_bytes=len(snapshot.settings),
         )
         self._snapshots[digest] = number
         self._used_snapshots.add(digest)
