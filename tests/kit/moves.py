@@ -122,10 +122,12 @@ async def shown(queue: queues.WholeQueue, filled: Filled) -> dict[str, typing.An
 
 
 def _without_numbers(claimed: ports.Claimed) -> ports.Claimed:
+    # That of the Message-ID is everybody's affair.
+    number = claimed.job.recipient_number if claimed.job.id_number is None else claimed.job.id_number
     return dataclasses.replace(
         claimed,
         pending=dataclasses.replace(claimed.pending, recipient_number=0),
-        job=dataclasses.replace(claimed.job, recipient_number=0),
+        job=dataclasses.replace(claimed.job, recipient_number=number, id_number=None),
     )
 
 

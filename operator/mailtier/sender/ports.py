@@ -126,6 +126,7 @@ class Job:
         doubts: How often it was lost after the final dot.
         snapshot: What it was built with when it was last in doubt; None otherwise.
         id_domain: Of its Message-ID, once a message was built for an attempt; None before.
+        id_number: What its Message-ID has for its number, where it had another one in the queue that it came from.
     """
 
     recipient_number: int
@@ -144,6 +145,7 @@ class Job:
     doubts: int
     snapshot: Snapshot | None
     id_domain: str | None = None
+    id_number: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -373,9 +375,6 @@ class DeliveryQueue(Protocol):
 
     async def restored(self) -> str | None:
         """Return of when the backup is that it was restored from, until it goes on (`queueing.restoring`)."""
-
-    async def kept_payloads(self) -> int:
-        """Return of how many notifications that failed the payload is kept."""
 
     async def wipe_namespace(self, namespace_uid: str) -> None:
         """Wipe what is kept of a namespace that is gone: texts, and addresses that were refused."""

@@ -12,12 +12,14 @@ import pytest
 
 from kit import invariants, moves, postgres, queues
 from mailtier.api import vocabulary
+from mailtier.sender.delivering import builder, templates
 from mailtier.sender.queueing import restoring
 from mailtier.sender.roles import moving
 from mailtier.sender.storage import movables, volume
 from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.postgres.database import connections
 from mailtier.sender.storage.sqlite import backup, embedded, leaving, schema
+from mailtier.settings import effective
 
 S = vocabulary.RecipientState
 
@@ -130,6 +132,29 @@ async def test_what_was_interrupted_is_answered_first(place: Place) -> None:
         assert await queues.states(queue, accepted) == [S.ACCEPTED]
         (claimed,) = await queues.look(queue)
         assert claimed.job.snapshot == queues.SNAPSHOT
+
+
+async def test_a_message_is_the_same_after_a_move(place: Place) -> None:
+    """What is in doubt, deferred or sent again is mailed with the bytes and Message-ID that it had (R4)."""
+    from_ = effective.From(address="noreply@example.org", display_name=None, reply_to=None, envelope="b@example.org")
+    messages = builder.Builder(templates.Templates())
+
+    async def built(queue: queues.WholeQueue) -> dict[str, bytes]:
+        return {each.job.rcpt_to: messages.build(each.job, from_).data for each in await queues.look(queue)}
+
+    async with place.on_the_volume() as queue:
+        id_, (doubtful, deferred, failed) = await queues.put(queue, recipients=("a@x.org", "b@x.org", "c@x.org"))
+        before = await built(queue)
+        first = messages.build(await queues.job(queue, doubtful), from_)
+        await queue.note_dot(doubtful, first.snapshot)
+        for number, state in ((doubtful, S.IN_DOUBT), (deferred, S.DEFERRED), (failed, S.FAILED)):
+            met = dataclasses.replace(queues.outcome(number, state), id_domain=first.id_domain)
+            await queues.settle(queue, met)
+    await place.move()
+    async with place.in_the_database() as queue:
+        until = queues.START + dt.timedelta(days=1)
+        assert await queue.retry("uid-a", id_, at=queues.START, expires_at=until, quota=queues.QUOTA)
+        assert await built(queue) == before
 
 
 async def test_nobody_opens_a_queue_that_was_moved(place: Place) -> None:

@@ -122,7 +122,7 @@ class Builder:
                 html=rendered.html,
                 known_parts=pattern.renderer.known_parts,
                 date=job.accepted_at,
-                message_id=message_ids.message_id(job.notification_id, job.recipient_number, domain=design.id_domain),
+                message_id=message_ids.message_id(job, domain=design.id_domain),
                 language=design.language,
             )
         )

@@ -61,6 +61,7 @@ def to_claimed(rows: Iterable[Sequence[Any]]) -> Iterator[ports.Claimed]:
             settings,
             suppressed,
             id_domain,
+            id_number,
         ) = rest
         # Recipients of one notification share what it says.
         if (payload := bodies.get(notification)) is None:
@@ -92,6 +93,7 @@ def to_claimed(rows: Iterable[Sequence[Any]]) -> Iterator[ports.Claimed]:
             doubts=doubts,
             snapshot=None if settings is None else ports.Snapshot(settings=settings),
             id_domain=id_domain,
+            id_number=id_number,
         )
         yield ports.Claimed(
             pending=pending,

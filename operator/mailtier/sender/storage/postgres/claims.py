@@ -31,7 +31,7 @@ _DUE: Final = f"""
 _JOBS: Final = f"""
     SELECT r.number, r.state, r.due_at, n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity,
            n.locale, r.address, n.number, n.payload_bytes, n.body, n.accepted_at, n.expires_at, r.attempts, r.doubts,
-           s.settings, x.until, r.id_domain
+           s.settings, x.until, r.id_domain, r.id_number
     FROM unnest($1::bigint[]) WITH ORDINALITY AS w (number, place)
     JOIN mailtier.recipients r ON r.number = w.number
     JOIN mailtier.notifications n ON n.number = r.notification

@@ -24,7 +24,7 @@ _OF_STATE: Final = """
 _JOBS: Final = f"""
     SELECT r.number, r.state, r.due_at, n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity,
            n.locale, r.address, n.number, n.payload_bytes, p.body, n.accepted_at, n.expires_at, r.attempts, r.doubts,
-           s.settings, x.until, r.id_domain
+           s.settings, x.until, r.id_domain, NULL
     FROM json_each(?) AS wanted
     CROSS JOIN recipients r ON r.number = wanted.value
     CROSS JOIN notifications n ON n.number = r.notification
@@ -32,7 +32,8 @@ _JOBS: Final = f"""
     LEFT JOIN snapshots s ON s.number = r.snapshot
     {suppressions.JOIN}
 """  # noqa: S608  # A part of a statement.
-# In the order in which they are wanted, as CROSS JOIN keeps it: to sort them, all would be read before the first.
+# In the order in which they are wanted, as CROSS JOIN keeps it: to sort them, all would be read before the first. NULL
+# for the number of the Message-ID: nothing was moved here, so that it is the recipient's own.
 
 _WEIGHTS: Final = """
     SELECT r.number, n.payload_bytes FROM json_each(?) AS wanted

@@ -18,7 +18,7 @@ def _insert(table: str, columns: Mapping[str, str]) -> str:
     return f"INSERT INTO mailtier.{table} ({', '.join(columns)}) SELECT * FROM unnest({arrays})"  # noqa: S608  # Names of ours.
 
 
-_RECIPIENT: Final = {**movables.RECIPIENT, "backlog": "bigint"}
+_RECIPIENT: Final = {**movables.RECIPIENT, "backlog": "bigint", "id_number": "bigint"}
 _STORE_NOTIFICATIONS: Final = _insert("notifications", movables.NOTIFICATION)
 _STORE_RECIPIENTS: Final = _insert("recipients", _RECIPIENT)
 # What the database learned by itself is later.
@@ -125,6 +125,8 @@ async def _put_notifications(
         {
             **each,
             "number": each["number"] + current.recipients_from,
+            # What it is mailed with again is the message that may have arrived.
+            "id_number": each["number"],
             "notification": each["notification"] + current.notifications_from,
             # What is final is built no more.
             "snapshot": None if each["due_at"] is None else snapshots.get(each["snapshot"]),

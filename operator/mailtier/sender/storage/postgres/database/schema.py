@@ -224,11 +224,15 @@ _PLACEMENTS: Final = """
     CREATE INDEX rooms_by_change ON mailtier.rooms (changed_at);
 """
 
+# id_number: of the Message-ID, where the recipient was moved here and had another number; NULL where that is its own.
+_ID_NUMBER: Final = "ALTER TABLE mailtier.recipients ADD COLUMN id_number bigint"
+
 MIGRATIONS: Final[Sequence[Migration]] = (
     Migration(statements=_TABLES, runs=1),
     Migration(statements=_OWNERS, runs=1),
     Migration(statements=_ID_DOMAIN, runs=1),
     Migration(statements=_PLACEMENTS, runs=1),
+    Migration(statements=_ID_NUMBER, runs=1),
 )
 
 VERSION: Final = len(MIGRATIONS)
