@@ -162,7 +162,7 @@ class Demand:
 
     Attributes:
         due_by: Aware UTC time; what is due later stays. None: whatever its time.
-        due_from: Aware UTC time from which on everything is wanted all the same: nothing waits for so long, so that the
+        due_from: Aware UTC time from which on everything is wanted at once: nothing waits for so long, so that the
             clock was set back since. None for none.
         states: Those in which recipients are wanted.
         limit: Recipients at most.
@@ -175,6 +175,10 @@ class Demand:
     limit: int
     limit_bytes: int
     due_from: dt.datetime | None = None
+
+
+DueFrom: TypeAlias = Mapping[vocabulary.Category, dt.datetime]
+"""`Demand.due_from` of each category."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,8 +326,8 @@ class IntakeQueue(Protocol):
 class DeliveryQueue(Protocol):
     """What delivery asks of the queue; the same holds as of the intake's."""
 
-    async def backlogs(self) -> Mapping[BacklogKey, dt.datetime]:
-        """Return every backlog with a recipient without a final state, and when its first one is due.
+    async def backlogs(self, due_from: DueFrom | None = None) -> Mapping[BacklogKey, dt.datetime]:
+        """Return every backlog with a recipient without a final state, and when that is due which is claimed first.
 
         It takes as long as there are backlogs, not recipients. What a crash cut off is in doubt or queued again.
         """
@@ -387,9 +391,6 @@ class DeliveryQueue(Protocol):
 
     async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
         """Return how many recipients stand in each state that is not final."""
-
-    async def oldest(self) -> dt.datetime | None:
-        """Return when the oldest notification that has a recipient without a final state was accepted."""
 
     async def close(self) -> None:
         """Commit what is under way and close."""

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime as dt
+import tracemalloc
 
 import pytest
 
@@ -46,12 +47,28 @@ async def test_what_is_due_is_claimed_in_its_order(queue: ports.Queue) -> None:
 
 
 async def test_what_no_wait_explains_is_due(queue: ports.Queue) -> None:
-    """A clock that was set back keeps nothing for longer than anything waits (R14)."""
+    """A clock that was set back keeps nothing for longer than anything waits, whatever else waits there (R14)."""
     numbers = {}
     for minutes in (-1, 20, 180):
         _, (numbers[minutes],) = await queues.put(queue, accepted_at=queues.START + minutes * _MINUTE)
-    assert await _claim(queue, due_from=queues.START + 30 * _MINUTE) == ([numbers[-1]], queues.START + 20 * _MINUTE)
+    later = dict.fromkeys(vocabulary.Category, queues.START + 30 * _MINUTE)
+    assert await queue.backlogs(later) == {_LANE: queues.START + 180 * _MINUTE}
+    assert await _claim(queue, due_from=queues.START + 30 * _MINUTE) == (
+        [numbers[-1], numbers[180]],
+        queues.START + 20 * _MINUTE,
+    )
+    queue.release([numbers[180]])
     assert await _claim(queue, due_from=queues.START + 15 * _MINUTE) == ([numbers[20], numbers[180]], None)
+
+
+async def test_what_no_wait_explains_is_claimed_as_there_is_room(queue: ports.Queue) -> None:
+    """Where not all of that fits, what is left of it is told, as it is due before what waits."""
+    numbers = {}
+    for minutes in (20, 180, 181):
+        _, (numbers[minutes],) = await queues.put(queue, accepted_at=queues.START + minutes * _MINUTE)
+    due_from = queues.START + 30 * _MINUTE
+    assert await _claim(queue, due_from=due_from, limit=1) == ([numbers[180]], queues.START + 181 * _MINUTE)
+    assert await _claim(queue, due_from=due_from, limit=1) == ([numbers[181]], queues.START + 20 * _MINUTE)
 
 
 async def test_what_is_claimed_has_all_that_an_attempt_needs(queue: ports.Queue) -> None:
@@ -149,6 +166,33 @@ async def test_payloads_are_limited(queue: ports.Queue) -> None:
     assert await _claim(queue, limit_bytes=1_000) == ([large], queues.START)
     assert await _claim(queue, limit_bytes=600) == ([one], queues.START)
     assert await _claim(queue, limit_bytes=600) == ([two], None)
+
+
+async def _peak_bytes(queue: ports.Queue, demands: list[ports.Demand]) -> tuple[int, int]:
+    """Return how many are claimed, and how much memory that took."""
+    tracemalloc.start()
+    try:
+        claims = await queue.claim(demands)
+        return len(claims.claimed), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+async def test_what_does_not_fit_is_not_read(queue: ports.Queue) -> None:
+    """Of hundreds of large payloads only those are read that fit: claiming takes no more memory than it may (R15)."""
+    for _ in range(16):
+        await queues.put(queue, text="x" * 250_000, recipients=("a@x.org",) * 20)
+    claimed, peak_bytes = await _peak_bytes(queue, [_demand(limit=312)])
+    assert claimed == 4
+    assert peak_bytes < 8 * 1024 * 1024
+
+
+async def test_what_a_notification_says_is_read_once(queue: ports.Queue) -> None:
+    """Its recipients share it: a large one to many takes as much memory as it is large (R15)."""
+    await queues.put(queue, text="x" * 250_000, recipients=("a@x.org",) * 20)
+    claimed, peak_bytes = await _peak_bytes(queue, [_demand(limit_bytes=10**9)])
+    assert claimed == 20
+    assert peak_bytes < 3 * 1024 * 1024
 
 
 @pytest.mark.parametrize("count", [3, 12])

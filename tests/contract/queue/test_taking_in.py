@@ -211,7 +211,7 @@ async def test_object_is_found_by_name_and_spec(queue: ports.Queue) -> None:
     assert await queue.find_object(elsewhere, name="backup", spec_hash="spec-1") is None
 
 
-async def test_oldest_is_the_first_without_a_final_state(queue: ports.Queue) -> None:
+async def test_oldest_is_the_first_without_a_final_state(queue: queues.WholeQueue) -> None:
     """The oldest unfinished notification tells how long something has waited; without any there is none."""
     assert await queue.oldest() is None
     later = queues.START + dt.timedelta(minutes=1)

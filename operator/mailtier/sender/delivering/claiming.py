@@ -81,7 +81,7 @@ class Claimer:
     async def correct(self) -> Sequence[ports.LaneKey]:
         """Read which backlogs there are, forget others, and return the organizations of those that there are."""
         since = {backlog: backlog.rung for backlog in self._backlogs}
-        found = await self._queue.backlogs()
+        found = await self._queue.backlogs({category: self._beyond(category) for category in vocabulary.Category})
         known = {key: self._at(key.category, due_at) for key, due_at in found.items()}
         self._backlogs.correct(known, since=since)
         return list(dict.fromkeys(key.lane for key in found))
@@ -117,7 +117,7 @@ class Claimer:
             ports.Demand(
                 backlog=order.turn.backlog.key,
                 due_by=order.wanted.due_by,
-                due_from=self._clock.wall() + patience.POLICIES[order.turn.backlog.key.category].longest_wait,
+                due_from=self._beyond(order.turn.backlog.key.category),
                 states=order.wanted.states,
                 limit=order.wanted.limit or self._backlogs.room(order.turn),
                 limit_bytes=order.turn.room_bytes,
@@ -199,6 +199,10 @@ class Claimer:
             now, category = self._clock.monotonic(), order.turn.backlog.key.category
             at = now if order.wanted.due_by is None else self._at(category, due_at)
         self._backlogs.answered(order.turn, at, is_whole=order.wanted.is_whole)
+
+    def _beyond(self, category: vocabulary.Category) -> dt.datetime:
+        """Return from when on nothing waits: what is due then was stored by another time."""
+        return self._clock.wall() + patience.POLICIES[category].longest_wait
 
     def _at(self, category: vocabulary.Category, due_at: dt.datetime) -> float:
         """Return when something is due, on the monotonic clock; what no wait explains is due now."""

@@ -1,6 +1,6 @@
 """Which recipients this process has claimed: in memory, as a claim ends with the process."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from mailtier.sender import ports
@@ -45,13 +45,3 @@ class ClaimBook:
             others.discard(each)
             if not others:
                 del self._recipients[backlog]
-
-
-def within(claimed: Iterable[ports.Claimed], limit_bytes: int) -> Iterator[ports.Claimed]:
-    """Yield what comes until it is too much; the first in any case."""
-    total_bytes = 0
-    for each in claimed:
-        if total_bytes and total_bytes + each.payload_bytes > limit_bytes:
-            return
-        total_bytes += each.payload_bytes
-        yield each

@@ -22,6 +22,9 @@ class UpkeepQueue(ports.DeliveryQueue, Protocol):
     async def suppressed(self, *, now: dt.datetime) -> int:
         """Return to how many addresses nothing is sent, those of different organizations counted each."""
 
+    async def oldest(self) -> dt.datetime | None:
+        """Return when the oldest notification that has a recipient without a final state was accepted."""
+
     async def kept_payloads(self) -> int:
         """Return of how many notifications that failed the payload is kept."""
 

@@ -3,11 +3,12 @@
 import datetime as dt
 import functools
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import filing, ports
-from mailtier.sender.queueing import payloads, suppressions
+from mailtier.sender.queueing import choosing, payloads, suppressions
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
@@ -29,6 +30,35 @@ def to_key(uid: str, namespace: str, organization: str, category: str) -> ports.
     """Return which backlog columns name: one object for all who have it, by which it is found in maps sooner."""
     lane = ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization)
     return ports.BacklogKey(lane=lane, category=vocabulary.Category(category))
+
+
+def to_choice(demand: ports.Demand, claimed: AbstractSet[int]) -> choosing.BacklogChoice:
+    """Return the choice for a demand, by times as they stand in columns."""
+    return choosing.BacklogChoice(
+        demand,
+        claimed,
+        due_by=None if demand.due_by is None else to_micros(demand.due_by),
+        due_from=None if demand.due_from is None else to_micros(demand.due_from),
+    )
+
+
+def to_first_due(
+    key: ports.BacklogKey, first: int, last: int, due_from: ports.DueFrom | None
+) -> tuple[ports.BacklogKey, dt.datetime]:
+    """Return a backlog, and when that of it is due which is claimed first."""
+    beyond = None if due_from is None else to_micros(due_from[key.category])
+    return key, from_micros(choosing.first_due(first, last, beyond))
+
+
+def to_claims(choices: Iterable[choosing.BacklogChoice]) -> ports.Claims:
+    """Return what was chosen."""
+    claimed: list[ports.Claimed] = []
+    next_due: dict[ports.BacklogKey, dt.datetime | None] = {}
+    for choice in choices:
+        claimed += choice.taken
+        at = choice.next_due
+        next_due[choice.demand.backlog] = None if at is None else from_micros(at)
+    return ports.Claims(claimed=claimed, next_due=next_due)
 
 
 def to_pending(row: Sequence[Any]) -> ports.Pending:

@@ -1,5 +1,6 @@
 """The numbers of backlogs, held while something is put into them."""
 
+import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,14 +22,14 @@ _ADD: Final = """
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
 """
 _ALL: Final = """
-    SELECT b.namespace_uid, b.namespace, b.organization, b.category, min(d.due_at)
+    SELECT b.namespace_uid, b.namespace, b.organization, b.category, min(d.first), max(d.last)
     FROM mailtier.backlogs b
     CROSS JOIN unnest(ARRAY['queued', 'deferred', 'in doubt', 'held']) s (state)
     CROSS JOIN LATERAL (
-        SELECT min(due_at) AS due_at FROM mailtier.recipients r
+        SELECT min(due_at) AS first, max(due_at) AS last FROM mailtier.recipients r
         WHERE r.backlog = b.number AND r.state = s.state AND r.due_at IS NOT NULL
     ) d
-    WHERE d.due_at IS NOT NULL
+    WHERE d.first IS NOT NULL
     GROUP BY b.number
 """
 
@@ -53,9 +54,14 @@ async def find(
     return {values.to_key(*key): (number, owner) for number, *key, owner in rows}
 
 
-async def read_all(session: connections.DatabaseSession) -> Mapping[ports.BacklogKey, int]:
-    """Return every backlog that has a recipient without a final state, and when its first one is due."""
-    return {values.to_key(*key): due_at for *key, due_at in await session.fetch(_ALL)}
+async def read_all(
+    session: connections.DatabaseSession, *, due_from: ports.DueFrom | None
+) -> Mapping[ports.BacklogKey, dt.datetime]:
+    """Return every backlog that has a recipient without a final state, and when that is due which is claimed first."""
+    return dict(
+        values.to_first_due(values.to_key(*key), first, last, due_from)
+        for *key, first, last in await session.fetch(_ALL)
+    )
 
 
 def columns(keys: Sequence[ports.BacklogKey]) -> tuple[list[str], ...]:

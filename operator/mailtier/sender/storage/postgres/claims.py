@@ -1,12 +1,14 @@
 """Claiming: what is due of backlogs, read with all that its messages are built from."""
 
+import dataclasses
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
 from mailtier.sender import ports
-from mailtier.sender.storage import claim_book, values
+from mailtier.sender.queueing import choosing
+from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres import backlogs
 from mailtier.sender.storage.postgres.database import connections
 from mailtier.sender.storage.postgres.outcomes import suppressions
@@ -15,12 +17,14 @@ from mailtier.sender.storage.postgres.outcomes import suppressions
 _OF_STATE: Final = """
     (SELECT r.number, r.due_at FROM mailtier.recipients r
      WHERE w.states & {bit} > 0 AND r.backlog = w.backlog AND r.state = '{state}' AND r.due_at IS NOT NULL
+         AND r.due_at >= w.since
      ORDER BY r.due_at, r.number LIMIT w.limited)
 """
 _BITS: Final = {"queued": 1, "deferred": 2, "in doubt": 4, "held": 8}
 _DUE: Final = f"""
     SELECT w.place, d.number, d.due_at
-    FROM unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[]) AS w (place, backlog, states, limited)
+    FROM unnest($1::integer[], $2::bigint[], $3::integer[], $4::bigint[], $5::bigint[])
+        AS w (place, backlog, states, limited, since)
     CROSS JOIN LATERAL (
         SELECT number, due_at FROM (
             {" UNION ALL ".join(_OF_STATE.format(bit=bit, state=state) for state, bit in _BITS.items())}
@@ -30,8 +34,9 @@ _DUE: Final = f"""
 """  # noqa: S608  # States of ours.
 _JOBS: Final = f"""
     SELECT r.number, r.state, r.due_at, n.id, n.namespace_uid, n.namespace, n.organization, n.category, n.severity,
-           n.locale, r.address, n.number, n.payload_bytes, n.body, n.accepted_at, n.expires_at, r.attempts, r.doubts,
-           s.settings, x.until, r.id_domain, r.id_number
+           n.locale, r.address, n.number, n.payload_bytes,
+           CASE WHEN row_number() OVER (PARTITION BY n.number ORDER BY w.place) = 1 THEN n.body END,
+           n.accepted_at, n.expires_at, r.attempts, r.doubts, s.settings, x.until, r.id_domain, r.id_number
     FROM unnest($1::bigint[]) WITH ORDINALITY AS w (number, place)
     JOIN mailtier.recipients r ON r.number = w.number
     JOIN mailtier.notifications n ON n.number = r.notification
@@ -40,6 +45,12 @@ _JOBS: Final = f"""
     WHERE r.due_at IS NOT NULL
     ORDER BY w.place
 """  # noqa: S608  # A part of a statement.
+# What a notification says comes once, with the first of its recipients.
+
+_WEIGHTS: Final = """
+    SELECT r.number, n.payload_bytes FROM unnest($1::bigint[]) AS w (number)
+    JOIN mailtier.recipients r ON r.number = w.number JOIN mailtier.notifications n ON n.number = r.notification
+"""
 _PENDING: Final = """
     SELECT r.number, n.namespace_uid, n.namespace, n.organization, n.category, r.state, r.due_at, n.expires_at,
            r.attempts
@@ -92,32 +103,21 @@ async def claim(
     """
     rows = await backlogs.find(session, [demand.backlog for demand in demands])
     numbers = {key: number for key, (number, owned_by) in rows.items() if owned_by == owner}
-    wanted = [demand for demand in demands if demand.backlog in numbers]
-    taken = [claimed(demand.backlog) for demand in wanted]
-    # One more than could be chosen tells what is left.
-    due: list[list[tuple[int, int]]] = [[] for _ in wanted]
-    for place, number, due_at in await session.fetch(
-        _DUE,
-        list(range(len(wanted))),
-        [numbers[demand.backlog] for demand in wanted],
-        [sum(_BITS[state.value] for state in demand.states) for demand in wanted],
-        [demand.limit + len(own) + 1 for demand, own in zip(wanted, taken, strict=True)],
-    ):
-        if number not in taken[place]:
-            due[place].append((number, due_at))
-    chosen = [_choose(demand, found) for demand, found in zip(wanted, due, strict=True)]
-    jobs = iter(await _read(session, [number for part, _ in chosen for number, _ in part]))
-    found: list[ports.Claimed] = []
     of_others = rows.keys() - numbers.keys()
-    next_due = {demand.backlog: again_at if demand.backlog in of_others else None for demand in demands}
-    for demand, (part, left) in zip(wanted, chosen, strict=True):
-        own = [next(jobs) for _ in part]
-        fitting = list(claim_book.within(own, demand.limit_bytes))
-        found += fitting
-        # What did not fit is due before what was not chosen.
-        first = part[len(fitting)][1] if len(fitting) < len(part) else left
-        next_due[demand.backlog] = None if first is None else values.from_micros(first)
-    return ports.Claims(claimed=found, next_due=next_due), list(of_others)
+    choices = [values.to_choice(demand, claimed(demand.backlog)) for demand in demands]
+    wanted = [choice for choice in choices if choice.demand.backlog in numbers]
+    await _look(session, wanted, numbers, [0] * len(wanted))
+    if beyond := [(choice, choice.beyond) for choice in wanted if choice.beyond is not None]:
+        await _look(session, [choice for choice, _ in beyond], numbers, [since for _, since in beyond])
+    heavy = choosing.to_weigh(wanted)
+    weights = {number: weight for number, weight in await session.fetch(_WEIGHTS, heavy)} if heavy else {}  # noqa: C416  # Rows.
+    chosen = {number: choice for choice in wanted for number in choice.fitting(weights)}
+    for part in choosing.parts(chosen, weights):
+        for job in await _read(session, part):
+            chosen[job.pending.recipient_number].offer(job)
+    claims = values.to_claims(choices)
+    again = dict.fromkeys(of_others, again_at)
+    return dataclasses.replace(claims, next_due={**claims.next_due, **again}), list(of_others)
 
 
 async def expired_of_nobody(session: connections.DatabaseSession, *, now: dt.datetime) -> Sequence[ports.BacklogKey]:
@@ -147,17 +147,26 @@ async def claim_these(
     return [values.to_pending(row) for row in await session.fetch(_THESE, recipients, owner)]
 
 
-def _choose(demand: ports.Demand, due: Sequence[tuple[int, int]]) -> tuple[Sequence[tuple[int, int]], int | None]:
-    """Return the recipients to claim, and when the first of what is left is due; None if nothing is."""
-    latest = float("inf") if demand.due_by is None else values.to_micros(demand.due_by)
-    due_from = float("inf") if demand.due_from is None else values.to_micros(demand.due_from)
-    chosen: list[tuple[int, int]] = []
-    for number, due_at in due:
-        if len(chosen) == demand.limit or latest < due_at < due_from:
-            return chosen, due_at
-        chosen.append((number, due_at))
-    return chosen, None
+async def _look(
+    session: connections.DatabaseSession,
+    choices: Sequence[choosing.BacklogChoice],
+    numbers: Mapping[ports.BacklogKey, int],
+    since: Sequence[int],
+) -> None:
+    """Choose recipients of backlogs, by their numbers, that are due from a time on."""
+    due: list[list[choosing.DueRecipient]] = [[] for _ in choices]
+    for place, number, due_at in await session.fetch(
+        _DUE,
+        list(range(len(choices))),
+        [numbers[choice.demand.backlog] for choice in choices],
+        [sum(_BITS[state.value] for state in choice.demand.states) for choice in choices],
+        [choice.rows for choice in choices],
+        since,
+    ):
+        due[place].append((number, due_at))
+    for choice, found in zip(choices, due, strict=True):
+        choice.look(found)
 
 
 async def _read(session: connections.DatabaseSession, recipients: Sequence[int]) -> Sequence[ports.Claimed]:
-    return list(values.to_claimed(await session.fetch(_JOBS, recipients))) if recipients else ()
+    return list(values.to_claimed(await session.fetch(_JOBS, recipients)))

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import crashes, payloads, restoring, retention
-from mailtier.sender.storage import claim_book, reporting, values
+from mailtier.sender.storage import claim_book, reporting
 from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetting, records, taking_in
 from mailtier.sender.storage.postgres.arriving import progress
 from mailtier.sender.storage.postgres.database import addresses, committing, connections, schema
@@ -138,10 +138,9 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         ]
         return self._taking.submit(offer, weight_bytes=sum(len(each.payload) for each in offer))
 
-    async def backlogs(self) -> Mapping[ports.BacklogKey, dt.datetime]:
-        """Return every backlog with a recipient without a final state, and when its first one is due."""
-        found = await self._pool.read(backlogs.read_all)
-        return {key: values.from_micros(due_at) for key, due_at in found.items()}
+    async def backlogs(self, due_from: ports.DueFrom | None = None) -> Mapping[ports.BacklogKey, dt.datetime]:
+        """Return every backlog with a recipient without a final state; see `ports.DeliveryQueue`."""
+        return await self._pool.read(functools.partial(backlogs.read_all, due_from=due_from))
 
     async def claim(self, demands: Sequence[ports.Demand]) -> ports.Claims:
         """Claim recipients of backlogs, those first that are due first; none of what another sender owns."""

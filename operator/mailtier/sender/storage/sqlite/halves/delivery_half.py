@@ -48,9 +48,9 @@ class DeliveryHalf(half.Half):
         self._taken = 0
         self._swept_displays = 0
 
-    async def backlogs(self) -> Mapping[ports.BacklogKey, dt.datetime]:
-        """Return every backlog with a recipient without a final state, and when its first one is due."""
-        return await self._readers.read(claims.read_backlogs)
+    async def backlogs(self, due_from: ports.DueFrom | None = None) -> Mapping[ports.BacklogKey, dt.datetime]:
+        """Return every backlog with a recipient without a final state; see `ports.DeliveryQueue`."""
+        return await self._readers.read(functools.partial(claims.read_backlogs, due_from=due_from))
 
     async def claim(self, demands: Sequence[ports.Demand]) -> ports.Claims:
         """Claim recipients of backlogs, those first that are due first."""
