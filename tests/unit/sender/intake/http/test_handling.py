@@ -7,7 +7,7 @@ import typing
 import pytest
 import structlog
 
-from mailtier.sender.intake.http import entrance, problems
+from mailtier.sender.intake.http import entrance, problems, queue_turns
 from mailtier.sender.intake.http.people import handling
 
 
@@ -37,7 +37,8 @@ class _Question(dict[typing.Any, typing.Any]):
 
 async def test_what_was_done_before_it_was_broken_off_is_logged() -> None:
     """Somebody did it, and whoever looks for it finds a line."""
-    people = handling.People(_AbsentQueue(), _OpenDoor(), _OneBody(), delivery=None)  # type: ignore[arg-type]
+    turns = queue_turns.QueueTurns("lists")
+    people = handling.People(_AbsentQueue(), _OpenDoor(), _OneBody(), delivery=None, turns=turns)  # type: ignore[arg-type]
     line = types.SimpleNamespace(reading=contextlib.nullcontext)
     with structlog.testing.capture_logs() as lines, pytest.raises(problems.HttpProblem) as caught:
         await people.drop(_Question({entrance.CONNECTION: line}))  # type: ignore[arg-type]
