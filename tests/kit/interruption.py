@@ -4,6 +4,8 @@ import asyncio
 import collections.abc
 import typing
 
+from mailtier.telemetry import tasks
+
 _T = typing.TypeVar("_T")
 
 
@@ -34,6 +36,31 @@ class Interruption:
             awaited.add_done_callback(lambda _: task.cancel())
         else:
             task.cancel()
+
+
+class Workers(tasks.Background):
+    """Tasks of a sender, of which the first of a kind is interrupted; others keep house.
+
+    Args:
+        interrupting: What is done to it.
+        kind: The qualified name of its coroutine.
+
+    Attributes:
+        first: That task, once it was started.
+    """
+
+    def __init__(self, interrupting: Interruption, *, kind: str) -> None:
+        super().__init__()
+        self._interrupting = interrupting
+        self._kind = kind
+        self.first: asyncio.Task[None] | None = None
+
+    def spawn(self, work: collections.abc.Coroutine[typing.Any, typing.Any, None]) -> asyncio.Task[None]:
+        """Start a task and return it."""
+        if self.first is not None or getattr(work, "__qualname__", "") != self._kind:
+            return super().spawn(work)
+        self.first = super().spawn(self._interrupting.of(work))
+        return self.first
 
 
 class _Watched(typing.Generic[_T]):

@@ -1,43 +1,24 @@
 """A delivery that is cancelled, at whichever of its awaits, as a sender that ends does it."""
 
 import asyncio
-import collections.abc
 import dataclasses
 import itertools
 import pathlib
-import typing
 
 import pytest
 
 from kit import certs, interruption, logins, sending, wait
 from mailtier.api import vocabulary
-from mailtier.telemetry import tasks
 
 _S = vocabulary.RecipientState
 _MOST_AWAITS = 200
-
-
-class _Workers(tasks.Background):
-    """The dispatcher's workers, of which the first that delivers is cancelled; others keep house."""
-
-    def __init__(self, interrupting: interruption.Interruption) -> None:
-        super().__init__()
-        self._interrupting = interrupting
-        self.first: asyncio.Task[None] | None = None
-
-    def spawn(self, work: collections.abc.Coroutine[typing.Any, typing.Any, None]) -> asyncio.Task[None]:
-        """Start a task and return it."""
-        if self.first is not None or work.__qualname__ != "Carriers._carry":
-            return super().spawn(work)
-        self.first = super().spawn(self._interrupting.of(work))
-        return self.first
 
 
 async def _cancel(
     login: logins.Login, sender: sending.Sender, interrupting: interruption.Interruption, *recipients: str
 ) -> tuple[str, asyncio.Task[None]]:
     """Return a notification whose delivery was cancelled, or has ended before, and that delivery."""
-    workers = _Workers(interrupting)
+    workers = interruption.Workers(interrupting, kind="Carriers._carry")
     sender.delivery._workers = sender.delivery._carriers.background = workers
     sent = await sender.notify(login.settings, *recipients)
     await wait.until_async(
