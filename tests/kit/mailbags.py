@@ -66,8 +66,8 @@ class Mail:
         destination: str | None = DESTINATION,
         rate: int | None = None,
         namespace_rate: int | None = None,
-    ) -> None:
-        """Offer messages, and name the destination and the rates of their organization."""
+    ) -> int:
+        """Offer messages, name their organization's destination and rates, and return the last one's number."""
         for _ in range(count):
             self._number += 1
             pending = ports.Pending(
@@ -82,6 +82,7 @@ class Mail:
             self.schedule.add(claimed(pending), due_at=due_at, expires_at=1e9)
         if destination:
             self.schedule.direct(lane, destination, rates=lanes.Rates(organization=rate, namespace=namespace_rate))
+        return self._number
 
     def take(self, now: float = 0.0, destination: str = DESTINATION) -> lanes.LaneEntry | None:
         """Return the message whose turn it is."""
