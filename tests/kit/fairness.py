@@ -51,11 +51,14 @@ class Field:
     Args:
         folder: Where everything is written.
         delay_seconds: How long the servers that are alive take for their reply to a message.
+        varies: By which part of that they may take less, or more.
     """
 
-    def __init__(self, folder: pathlib.Path, *, delay_seconds: float = 0.0) -> None:
+    def __init__(self, folder: pathlib.Path, *, delay_seconds: float = 0.0, varies: float = 0.0) -> None:
         self._folder = folder
-        self.alive = timed_server.TimedServer(folder, host=dead_servers.EVERYWHERE, delay_seconds=delay_seconds)
+        self.alive = timed_server.TimedServer(
+            folder, host=dead_servers.EVERYWHERE, delay_seconds=delay_seconds, varies=varies
+        )
         self.dead = dead_servers.DeadServers(folder)
         self.sender: sending.Sender
         self._numbers = 0
@@ -89,6 +92,11 @@ class Field:
     def lost(self, number: int) -> effective.Effective:
         """Put an organization in a namespace of its own, with a server of its own that is dead."""
         return self._put(f"lost-{number}", *self.dead.place(number))
+
+    def leave(self, *gone: effective.Effective) -> None:
+        """Take the settings of organizations away: their messages wait for somebody who applies them again."""
+        for each in gone:
+            self.sender.settings.remove(each.organization)
 
     def _put(
         self, namespace: str, host: str, port: int, *, origin: vocabulary.Origin = _ORG, **changes: typing.Any

@@ -1,8 +1,8 @@
 """An SMTP server that notes when it has answered each message: the end of what latency is measured over.
 
-Run as `python -m kit.timed_server PORT FILE [--host ADDRESS] [--seconds DELAY]`. It offers PIPELINING, and takes what
-is addressed to `mNUMBER@...`. For each message it writes a line into the file: the number, the seconds of
-CLOCK_MONOTONIC at which it was answered, and how many connections there were.
+Run as `python -m kit.timed_server PORT FILE [--host ADDRESS] [--seconds DELAY] [--varies PART]`. It offers PIPELINING,
+and takes what is addressed to `mNUMBER@...`. For each message it writes a line into the file: the number, the seconds
+of CLOCK_MONOTONIC at which it was answered, and how many connections there were.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import pathlib
+import random
 import re
 import signal
 import sys
@@ -46,15 +47,22 @@ class TimedServer:
         port: A free one by default.
         host: Its address; `0.0.0.0` for all of 127/8.
         delay_seconds: How long it takes for its reply to a message.
+        varies: By which part of that it may take less, or more.
     """
 
     def __init__(
-        self, folder: pathlib.Path, *, port: int = 0, host: str = "127.0.0.1", delay_seconds: float = 0.0
+        self,
+        folder: pathlib.Path,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        delay_seconds: float = 0.0,
+        varies: float = 0.0,
     ) -> None:
         self.port = port or ports.free()
         self._file = folder / f"answered-{self.port}"
         self._argv = [sys.executable, "-m", __name__, str(self.port), str(self._file)]
-        self._argv += [f"--host={host}", f"--seconds={delay_seconds}"]
+        self._argv += [f"--host={host}", f"--seconds={delay_seconds}", f"--varies={varies}"]
         self._log = folder / "timed-server.log"
         self._child: processes.Child | None = None
 
@@ -96,10 +104,17 @@ class _Dialogues:
         lines: What is still to be written.
     """
 
-    def __init__(self, delay_seconds: float) -> None:
+    def __init__(self, delay_seconds: float, *, varies: float) -> None:
         self.delay_seconds = delay_seconds
+        self._varies = varies
+        # The same in each run.
+        self._chance = random.Random(1)  # noqa: S311
         self.count = 0
         self.lines: list[str] = []
+
+    def next_delay(self) -> float:
+        """Return how long the reply to the next message takes."""
+        return self.delay_seconds * self._chance.uniform(1 - self._varies, 1 + self._varies)
 
 
 class _Dialogue(asyncio.Protocol):
@@ -138,7 +153,7 @@ class _Dialogue(asyncio.Protocol):
                 self._answer(part)
             elif self._shared.delay_seconds:
                 self._is_late = True
-                asyncio.get_running_loop().call_later(self._shared.delay_seconds, self._take_late)
+                asyncio.get_running_loop().call_later(self._shared.next_delay(), self._take_late)
             else:
                 self._take()
 
@@ -170,9 +185,9 @@ class _Dialogue(asyncio.Protocol):
             self._transport.close()
 
 
-async def serve(host: str, port: int, file: pathlib.Path, *, delay_seconds: float) -> None:
+async def serve(host: str, port: int, file: pathlib.Path, *, delay_seconds: float, varies: float) -> None:
     """Serve until SIGTERM."""
-    shared = _Dialogues(delay_seconds)
+    shared = _Dialogues(delay_seconds, varies=varies)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
@@ -194,8 +209,9 @@ def main(argv: collections.abc.Sequence[str] | None = None) -> None:
     parser.add_argument("file", type=pathlib.Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--varies", type=float, default=0.0)
     options = parser.parse_args(argv)
-    asyncio.run(serve(options.host, options.port, options.file, delay_seconds=options.seconds))
+    asyncio.run(serve(options.host, options.port, options.file, delay_seconds=options.seconds, varies=options.varies))
 
 
 if __name__ == "__main__":
