@@ -31,7 +31,7 @@ class _Relay:
         """Let messages be answered up to a time, and others take their places."""
         while self._busy and self._busy[0][0] <= until:
             now, number, entry, seconds = heapq.heappop(self._busy)
-            self._mail.schedule.settle(entry, seconds, at=mailbags.DESTINATION)
+            self._mail.schedule.charge(entry, seconds, at=mailbags.DESTINATION)
             self._mail.schedule.remove(entry)
             self.ended[number] = now
             self._idle += 1
