@@ -90,7 +90,9 @@ class _Shelf:
                 known is None or self._kind.weight(value) >= self._kind.weight(known)
             ):
                 self._earlier[digest] = value
-                if key != self._key:
+                if key == self._key:
+                    self._of_others.pop(digest, None)
+                else:
                     self._of_others[digest] = key
 
     def restore(self, made: destination.Destination) -> None:

@@ -5,11 +5,9 @@ import datetime as dt
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.queueing import settlements
 from mailtier.sender.storage import reporting
 from mailtier.sender.storage.sqlite import changes, rows, suppressions
 
@@ -29,13 +27,15 @@ def settle(
         ValueError, a final state comes with a time of the next attempt, or another state without one;
         mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
-    stored, homes = _read(connection, {report.outcome.recipient_number for report in reports})
-    found = settlements.settle_all(stored, [report.outcome for report in reports], keep_failed=keep_failed)
-    settled = [
-        reporting.SettledReport(report=report, home=homes[report.outcome.recipient_number], settlement=settlement)
-        for report, settlement in zip(reports, found, strict=True)
-        if isinstance(settlement, settlements.Settlement)
-    ]
+    wanted = {report.outcome.recipient_number for report in reports}
+    # CROSS JOIN: in this order, each by its number.
+    found = connection.execute(
+        "SELECT r.number, r.state, n.number, n.category, n.unfinished, n.failed, n.payload_bytes, n.namespace_uid, "
+        "n.object_name IS NOT NULL FROM json_each(?) AS wanted CROSS JOIN recipients r ON r.number = wanted.value "
+        "CROSS JOIN notifications n ON n.number = r.notification",
+        (json.dumps(list(wanted)),),
+    )
+    settled, answers = reporting.settle(found, reports, keep_failed=keep_failed)
     connection.executemany(
         "UPDATE recipients SET state = ?, due_at = ?, attempts = attempts + ?, doubts = doubts + ?, reason = ?, "
         "message = ?, changed_at = ?, noted = max(noted, ?), "
@@ -46,7 +46,7 @@ def settle(
     suppressions.note(connection, [each.report.outcome for each in settled])
     _tell(connection, settled)
     _finish(connection, [each for each in settled if each.settlement.is_final])
-    return [None if isinstance(each, settlements.Settlement) else each for each in found]
+    return answers
 
 
 def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) -> int:
@@ -57,34 +57,6 @@ def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) 
     )
     (number,) = connection.execute("SELECT number FROM snapshots WHERE digest = ?", (digest,)).fetchone()
     return int(number)
-
-
-def _read(
-    connection: sqlite3.Connection, recipients: Iterable[int]
-) -> tuple[dict[int, settlements.StoredRecipient], dict[int, reporting.RecipientHome]]:
-    """Return what rows of recipients and of their notifications say before outcomes are stored."""
-    stored: dict[int, settlements.StoredRecipient] = {}
-    homes: dict[int, reporting.RecipientHome] = {}
-    # CROSS JOIN: in this order, each by its number.
-    found = connection.execute(
-        "SELECT r.number, r.state, n.category, n.number, n.unfinished, n.failed, n.payload_bytes, n.namespace_uid, "
-        "n.object_name IS NOT NULL FROM json_each(?) AS wanted CROSS JOIN recipients r ON r.number = wanted.value "
-        "CROSS JOIN notifications n ON n.number = r.notification",
-        (json.dumps(list(recipients)),),
-    )
-    for number, state, category, notification, unfinished, failed, payload_bytes, namespace_uid, from_object in found:
-        stored[number] = settlements.StoredRecipient(
-            state=vocabulary.RecipientState(state),
-            category=vocabulary.Category(category),
-            notification=notification,
-            unfinished=unfinished,
-            failed=failed,
-            payload_bytes=payload_bytes,
-        )
-        homes[number] = reporting.RecipientHome(
-            notification=notification, namespace_uid=namespace_uid, from_object=bool(from_object)
-        )
-    return stored, homes
 
 
 def _columns(settled: reporting.SettledReport) -> tuple[object, ...]:

@@ -237,3 +237,17 @@ async def test_senders_keep_what_is_theirs() -> None:
     await second.keep()
     left = {key: len(json.loads(text)) for key, text in memory.kept.items()}
     assert (both, left) == (2, {"breakers/1": 1, "breakers/2": 1})
+
+
+async def test_a_sender_keeps_what_it_knew_better_than_another() -> None:
+    """What weighs more than another's of the same server is its own to keep on, before anybody asks for the server."""
+    clock, memory = sending.Clock(), memories.Memory()
+    first, second = await _process(clock, memory, "1"), await _process(clock, memory, "2")
+    _fail(_of(first), clock, times=1)
+    _fail(_of(second), clock, times=4)
+    await first.keep()
+    await second.keep()
+    again = await _process(clock, memory, "2")
+    await again.keep()
+    assert _of(await _process(clock, memory, "2")).health.breaker.faults == 4
+    assert set(memory.kept) == {"breakers/1", "breakers/2"}

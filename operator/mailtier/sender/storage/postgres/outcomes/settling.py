@@ -2,10 +2,9 @@
 
 import collections
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from mailtier.api import vocabulary
 from mailtier.sender.queueing import quotas, settlements
 from mailtier.sender.storage import reporting, values
 from mailtier.sender.storage.postgres import changes, usage
@@ -71,13 +70,14 @@ async def settle(
         ValueError, a final state comes with a time of the next attempt, or another state without one;
         mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
-    known, homes = await _read(session, {report.outcome.recipient_number for report in reports})
-    found = settlements.settle_all(known, [report.outcome for report in reports], keep_failed=keep_failed)
-    stored = [
-        reporting.SettledReport(report=report, home=homes[report.outcome.recipient_number], settlement=settlement)
-        for report, settlement in zip(reports, found, strict=True)
-        if isinstance(settlement, settlements.Settlement)
+    wanted = list({report.outcome.recipient_number for report in reports})
+    held = {number: row for number, *row in await session.fetch(_HOLD, wanted)}
+    # By a statement of its own, which sees what those did that had the notifications before.
+    found = [
+        (number, state, notification, *held[notification])
+        for number, notification, state in await session.fetch(_STATES, wanted)
     ]
+    stored, answers = reporting.settle(found, reports, keep_failed=keep_failed)
     # A row is updated once by a statement: what follows another of the same recipient has its own.
     for part in _by_recipient(stored):
         await session.execute(_RECIPIENTS, *zip(*map(_columns, part), strict=True))
@@ -86,32 +86,7 @@ async def settle(
     await suppressions.note(session, [each.report.outcome for each in stored])
     await usage.take_away(session, _given_back(stored))
     await _finish(session, stored)
-    return [None if isinstance(each, settlements.Settlement) else each for each in found]
-
-
-async def _read(
-    session: connections.DatabaseSession, recipients: Iterable[int]
-) -> tuple[dict[int, settlements.StoredRecipient], dict[int, reporting.RecipientHome]]:
-    """Return what rows of recipients and of their notifications say before outcomes are stored."""
-    wanted = list(recipients)
-    held = {number: row for number, *row in await session.fetch(_HOLD, wanted)}
-    known: dict[int, settlements.StoredRecipient] = {}
-    homes: dict[int, reporting.RecipientHome] = {}
-    # By a statement of its own, which sees what those did that had the notifications before.
-    for number, notification, state in await session.fetch(_STATES, wanted):
-        category, unfinished, failed, payload_bytes, namespace_uid, from_object = held[notification]
-        known[number] = settlements.StoredRecipient(
-            state=vocabulary.RecipientState(state),
-            category=vocabulary.Category(category),
-            notification=notification,
-            unfinished=unfinished,
-            failed=failed,
-            payload_bytes=payload_bytes,
-        )
-        homes[number] = reporting.RecipientHome(
-            notification=notification, namespace_uid=namespace_uid, from_object=from_object
-        )
-    return known, homes
+    return answers
 
 
 def _by_recipient(stored: Sequence[reporting.SettledReport]) -> Sequence[Sequence[reporting.SettledReport]]:
