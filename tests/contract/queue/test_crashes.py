@@ -3,10 +3,11 @@
 import pathlib
 import random
 import sys
+import time
 
 import pytest
 
-from kit import backends, processes, queues, wait
+from kit import backends, postgres, processes, queues, wait
 from mailtier.api import vocabulary
 
 S = vocabulary.RecipientState
@@ -82,6 +83,21 @@ async def test_a_noted_acceptance_is_recorded(queue_factory: queues.Factory) -> 
     assert await queues.states(queue, id_) == ["accepted"]
     assert await queues.find_job(queue, recipient_number) is None
     assert [item.complete for item in await queues.changed_objects(queue, cursor)] == [True]
+
+
+@backends.SHARED_ALONE
+async def test_an_acceptance_is_noted_at_once_where_its_outcome_is_not_stored(queue_factory: queues.Factory) -> None:
+    """A moment later it is in the database, whatever else is noted, so that a SIGKILL leaves no doubt (R4)."""
+    queue = await queue_factory.open()
+    _, (recipient_number,) = await queues.put(queue)
+    await queue.note_dot(recipient_number, queues.SNAPSHOT)
+    queue.note_accepted(recipient_number)
+    began = time.monotonic()
+    noted = "SELECT recipient FROM mailtier.notes WHERE accepted"
+    await wait.until_async(
+        lambda: postgres.read(queue_factory.place, noted) == [(recipient_number,)], within_seconds=5, why="it is noted"
+    )
+    assert time.monotonic() - began < 2
 
 
 async def test_a_dot_without_a_reply_is_in_doubt(queue_factory: queues.Factory) -> None:

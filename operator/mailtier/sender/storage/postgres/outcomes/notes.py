@@ -17,6 +17,8 @@ from mailtier.sender.storage.postgres.database import connections
 
 _LATE_SECONDS: Final = 0.05
 """An acceptance is noted where its outcome is not stored within this time, which stores it as well."""
+_AGAIN_SECONDS: Final = 1.0
+"""After how long that is tried again where it failed."""
 
 _EPOCH_SHIFT: Final = 32
 
@@ -48,8 +50,10 @@ class Notes:
         self._serial = sender << _EPOCH_SHIFT
         self._open: dict[int, crashes.Note] = {}
         self._dots: list[tuple[crashes.Note, asyncio.Future[None]]] = []
+        # Since when each is to be noted: the first one first.
         self._accepted: dict[int, float] = {}
         self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.TimerHandle | None = None
 
     async def note_dot(self, recipient_number: int, snapshot: int) -> None:
         """Note that the final dot of a recipient's message is about to be written.
@@ -63,18 +67,18 @@ class Notes:
         self._open[recipient_number] = note
         noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._dots.append((note, noted))
-        if self._task is None:
-            self._task = asyncio.create_task(self._write_dots(), name="queue-notes")
+        self._begin()
         await noted
 
     def note_accepted(self, recipient_number: int) -> None:
-        """Note that the next hop took a recipient's message; stored with other notes, if its outcome is not before."""
+        """Note that the next hop took a recipient's message; stored a little later, if its outcome is not before."""
         note = self._open.get(recipient_number)
         if note is None:
             self._serial += 1
             note = crashes.Note(recipient_number=recipient_number, serial=self._serial, snapshot=None, accepted=True)
         self._open[recipient_number] = dataclasses.replace(note, accepted=True)
         self._accepted[recipient_number] = time.monotonic()
+        self._look_later()
 
     def find(self, recipient_number: int) -> crashes.Note | None:
         """Return the note of a recipient that no commit has answered; None without one."""
@@ -88,7 +92,8 @@ class Notes:
             self._accepted.pop(note.recipient_number, None)
 
     async def flush(self) -> None:
-        """Store what is noted of acceptances."""
+        """Store what is noted of acceptances, at the end."""
+        self._stop_looking()
         while self._task is not None:
             await self._task
         if accepted := self._late(0.0):
@@ -100,22 +105,51 @@ class Notes:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        self._stop_looking()
 
-    async def _write_dots(self) -> None:
+    def _begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._write(), name="queue-notes")
+
+    def _look_later(self) -> None:
+        """Have acceptances stored once they are late, if nothing else is noted by then."""
+        if self._looking is None and self._accepted:
+            at = next(iter(self._accepted.values())) + _LATE_SECONDS
+            pause = max(at - time.monotonic(), 0.0)
+            self._looking = asyncio.get_running_loop().call_later(pause, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        if self._accepted and next(iter(self._accepted.values())) <= time.monotonic() - _LATE_SECONDS:
+            self._begin()
+        else:
+            self._look_later()
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+
+    async def _write(self) -> None:
         try:
-            while self._dots:
+            while True:
                 dots, self._dots = self._dots, []
-                latest = {note.recipient_number: note for note, _ in dots}
-                latest = {note.recipient_number: note for note in self._late(_LATE_SECONDS)} | latest
+                late = self._late(_LATE_SECONDS)
+                if not dots and not late:
+                    return
+                latest = {note.recipient_number: note for note in [*late, *(note for note, _ in dots)]}
                 error: Exception | None = None
                 try:
                     await self._store(list(latest.values()))
                 except Exception as found:  # noqa: BLE001 - whoever waits is told; its dot is not sent.
                     error = found
+                    again_at = time.monotonic() + _AGAIN_SECONDS
+                    self._accepted |= dict.fromkeys((note.recipient_number for note in late), again_at)
                 for _, noted in dots:
                     _answer(noted, error)
         finally:
             self._task = None
+            self._look_later()
 
     def _late(self, seconds: float) -> list[crashes.Note]:
         """Return acceptances of so long ago that are not stored in any way."""
