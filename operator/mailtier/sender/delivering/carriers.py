@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from typing import Final
 
 from mailtier.api import timers
 from mailtier.sender import clock
 from mailtier.sender.delivering import announcing, attempt
-from mailtier.sender.net import breaker
 from mailtier.sender.scheduling import lanes, schedule
 from mailtier.sender.smtp import destination, slots
 from mailtier.sender.smtp.servers import destination_key
@@ -37,7 +36,6 @@ class Carriers:
         waiting: The active set.
         time: Clocks.
         background: Where the work runs.
-        on_free: Told when more slots of a destination may be used.
     """
 
     def __init__(
@@ -48,14 +46,12 @@ class Carriers:
         waiting: schedule.Schedule,
         time: clock.Clock,
         background: tasks.Background,
-        on_free: Callable[[destination_key.DestinationKey], None],
     ) -> None:
         self.background = background
         self._attempts = attempts
         self._announcer = preparer
         self._schedule = waiting
         self._clock = time
-        self._on_free = on_free
         # Destinations to look at although nothing new is ready for them, and when.
         self._retries = timers.Timers[destination_key.DestinationKey]()
         # Who waits, with a session in hand, until something becomes ready for its destination.
@@ -155,10 +151,7 @@ class Carriers:
         if follower.entry is None:
             # What was announced had no turn after all.
             slot.take_back()
-        if slot.is_trial and target.health.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
-            # The server works again: this slot is one like the others, which may be used as well.
-            slot.is_trial = False
-            self._on_free(target.key)
+        target.end_trial(slot)
 
     def _undo_turn(self, follower: announcing.Follower) -> None:
         entry = follower.withdraw()
@@ -172,8 +165,9 @@ class Carriers:
         now = self._clock.monotonic()
         is_last = self._is_stopping or target.health.breaker.retry_at > now or target.must_yield(slot)
         is_slow = slot.carried is None or _is_slow(slot.carried)
-        # A trial is one message, and with a rate of the server it is that which is waited for.
-        if is_last or is_slow or slot.is_trial or slot.pace.seconds:
+        # A trial is one message, and so is the first of a server; with a rate of the server it is that which is waited
+        # for.
+        if is_last or is_slow or slot.is_trial or not target.health.has_served or slot.pace.seconds:
             return None
         # Its connection is free by then.
         self._schedule.rounds.in_use.give_back(target.key, entry.organization.key.namespace_uid)

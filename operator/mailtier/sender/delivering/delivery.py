@@ -153,7 +153,6 @@ class Deliverer:
             waiting=self._schedule,
             time=time,
             background=self._workers,
-            on_free=self._note_free,
         )
         destinations.listen(self._note_free, self._keeper.note_move)
 

@@ -24,7 +24,8 @@ class Breaker:
 
     It counts faults of the server alone, and any of them opens it: the first pause is as short as a lost
     connection deserves, and a server that is down is tried every few minutes. It begins half open: thousands of
-    servers that never answer are then as many connections, and not as many times the limit of each.
+    servers that never answer are then as many connections, and not as many times the limit of each. That it lets
+    somebody in is enough to end that: what the first message comes to may take minutes.
     """
 
     __slots__ = ("_faults", "_proven", "_retry_at", "_trial")

@@ -60,6 +60,7 @@ class Destination:
         self.last_used = around.time.monotonic()
         self.has_fallback = False
         self._users = 0
+        self._on_free = on_free
         self._around = around
         self._clock = around.time
         self._name = known_name.KnownName(key.endpoint, around.names, around.time)
@@ -155,6 +156,12 @@ class Destination:
         finally:
             self._users -= 1
 
+    def end_trial(self, slot: slots.Slot) -> None:
+        """Let others have connections as well, where the one that tried the server found that it works."""
+        if slot.is_trial and self.health.breaker.state(self._clock.monotonic()) is breaker.BreakerState.CLOSED:
+            slot.is_trial = False
+            self._on_free(self.key)
+
     def want_nothing(self) -> None:
         """Leave the line of those who wait for a slot of the server: nothing is ready."""
         self.at.seat.room.want_nothing(self.at.seat)
@@ -233,10 +240,7 @@ class Destination:
                 one with a connection that others could use.
             faults.DeliveryError: No session came about.
         """
-        held = slot.carried
-        if held is not None and (
-            fresh or held.generation != found.generation or not self._is_fit(slot.seat, held, barred)
-        ):
+        if slot.carried is not None and (fresh or not self.may_follow(slot, found.generation, barred)):
             await self._end(slot)
         had_session = slot.carried is not None
         if slot.carried is None and not fresh:
@@ -364,6 +368,9 @@ class Destination:
                     state.is_counted = True
                     await self._around.logins.note_refusal(self.at.place(found.generation, spot.seat))
                 raise
+        # What the first message comes to may take minutes, for which nobody else has to wait.
+        self.health.note_alive()
+        self.end_trial(slot)
         opened.is_at_host_s, opened.opened_at = spot.is_host_s, self._clock.monotonic()
         self._name.note_used(progress.address, first=plan.addresses[0])
         state.proven.add(spot.seat.room.label)

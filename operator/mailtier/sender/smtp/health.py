@@ -26,6 +26,11 @@ class ServerHealth:
         self._witnesses = witnesses.Witnesses()
         self._clock = time
 
+    @property
+    def has_served(self) -> bool:
+        """Whether it ever did what it was asked to."""
+        return self.served_at > float("-inf")
+
     def retry_at(self, namespace: str, category: vocabulary.Category) -> float:
         """Return when a namespace may use the server again; in the past where nothing keeps it from that."""
         return max(self.breaker.retry_at, self._witnesses.pause(namespace).retry_at(category))
