@@ -13,12 +13,13 @@ class LossyDatabase:
     Attributes:
         dsn: Where it is asked for the database.
         losing: So many commits from now on are not answered: the connection is lost instead.
-        withholding: While set, nothing that the database says after a commit is handed on.
+        withholding: While set, nothing that the database says after a commit is handed on to those who have this name
+            (`application_name`).
     """
 
     def __init__(self, dsn: str) -> None:
         self.losing = 0
-        self.withholding = False
+        self.withholding = ""
         self._name = postgres.name_of(dsn)
         self._socket = f"{postgres.shared().folder}/.s.PGSQL.{postgres.PORT}"
         self._stack = contextlib.AsyncExitStack()
@@ -36,10 +37,13 @@ class LossyDatabase:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_unix_connection(self._socket)
         answers = asyncio.ensure_future(self._hand_on(from_server, writer))
+        name: bytes | None = None
         try:
             while content := await reader.read(65_536):
-                is_commit = b"COMMIT\0" in content
-                is_lost = is_commit and (self.withholding or self.losing > 0)
+                # What a connection begins with says whose it is.
+                name = content.partition(b"application_name\0")[2].partition(b"\0")[0] if name is None else name
+                is_withheld = bool(self.withholding) and name == self.withholding.encode()
+                is_lost = b"COMMIT\0" in content and (is_withheld or self.losing > 0)
                 if is_lost:
                     answers.cancel()
                     await asyncio.wait([answers])
@@ -49,7 +53,7 @@ class LossyDatabase:
                     continue
                 # It is committed now, and nobody hears of it.
                 await from_server.read(1)
-                if not self.withholding:
+                if not is_withheld:
                     self.losing -= 1
                     return
         except ConnectionError:

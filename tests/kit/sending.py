@@ -234,7 +234,7 @@ class Sender:
             self.estate.leave_by(self.delivery.left)
             self.estate.listen(self.delivery.note_owned)
             self.estate.listen(self.prober.note_owned)
-            parts += [self.estate.run(), owning.hear(self.delivery.ring)]
+            parts += [self.estate.run(), owning.hear(self.delivery.ring, self.delivery.look_anew)]
         self.settings.subscribe(self.delivery.note_settings)
         self.settings.subscribe(self.prober.note_settings)
         self.running = [asyncio.create_task(part) for part in parts]

@@ -67,6 +67,7 @@ async def run_intake(options: role_options.SenderOptions) -> None:
             rung.ring(told)
             opened.ring(told)
 
+        rung.ring_anew()
         parts = intake.IntakeParts(
             options,
             queue=opened.queue,
@@ -97,6 +98,9 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
         def note_pending(pending: Iterable[bell.RungBacklog]) -> None:
             parts.deliverer.ring(pending)
 
+        def note_anew() -> None:
+            parts.deliverer.look_anew()
+
         def note_asked() -> None:
             parts.answering.note_asked()
 
@@ -105,6 +109,7 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
             bell.DeliveryBell(
                 options.socket_dir,
                 on_pending=note_pending,
+                on_anew=note_anew,
                 on_asked=note_asked,
             )
         )
@@ -122,7 +127,12 @@ async def run_delivery(options: role_options.SenderOptions) -> None:
         opened.listen(rung.ring_cursor)
         await _serve_health(options, parts.checks(), stack)
         parts.open(stack)
-        running = opened.beside_others(parts.running(), for_one=parts.FOR_ONE, ring=parts.deliverer.ring)
+        running = opened.beside_others(
+            parts.running(),
+            for_one=parts.FOR_ONE,
+            ring=parts.deliverer.ring,
+            look_anew=parts.deliverer.look_anew,
+        )
         await _run(options, surroundings, running)
     _log.info("ended", role=options.role)
 

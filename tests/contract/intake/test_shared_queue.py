@@ -59,7 +59,10 @@ async def test_what_is_taken_in_is_delivered(
 async def test_what_was_committed_before_the_intake_died_is_found_by_its_key(
     stage: tenants.Stage, tenant: tenants.Tenant, dsn_file: pathlib.Path
 ) -> None:
-    """Killed between the commit and the answer, it answers the repeat with the id of what was stored, once (R4)."""
+    """Killed between the commit and the answer, it answers the repeat with the id of what was stored, once (R4).
+
+    Nobody rang for it: the next intake has delivery look, which would look a minute later by itself.
+    """
     stage.publish(tenant, recipients=["o@example.com"])
     dsn = (await asyncio.to_thread(dsn_file.read_text, encoding="utf-8")).strip()
     # In a loop of its own: it has to answer while this one waits for a process.
@@ -68,7 +71,8 @@ async def test_what_was_committed_before_the_intake_died_is_found_by_its_key(
         with _sender(stage, dsn_file, "sender-0") as running:
             async with intake.Client(running.url, running.tls) as client:
                 await intake.until_known(client, tenant)
-                between.withholding = True
+                # Delivery's commits are answered: what it is doing meanwhile, as taking over the server, goes on.
+                between.withholding = "mailtier intake"
                 unanswered = asyncio.ensure_future(client.post(tenant, intake.ALERT, key="job-7"))
                 ((stored,),) = await wait.until_async(
                     lambda: postgres.read(dsn, "SELECT id FROM mailtier.notifications"),
@@ -78,17 +82,15 @@ async def test_what_was_committed_before_the_intake_died_is_found_by_its_key(
                 await asyncio.to_thread(running.signal_role, "intake")
                 with pytest.raises((aiohttp.ClientError, OSError)):
                     await unanswered
-                between.withholding = False
+                between.withholding = ""
                 await asyncio.to_thread(running.wait_ready)
             async with intake.Client(running.url, running.tls) as client:
                 await intake.until_known(client, tenant)
                 again = await client.post(tenant, intake.ALERT, key="job-7")
                 assert (again.status, again.document["id"]) == (202, stored)
                 assert "Idempotency-Replayed" in again.headers
-                # The bell for it was never rung. The next one rings for both; else delivery looks each minute.
-                await client.post(tenant, intake.ALERT, key="job-8")
                 await intake.until_complete(client, tenant, again)
-    assert postgres.read(dsn, "SELECT count(*) FROM mailtier.notifications") == [(2,)]
+    assert postgres.read(dsn, "SELECT count(*) FROM mailtier.notifications") == [(1,)]
 
 
 async def test_a_database_that_cannot_be_used_is_told(stage: tenants.Stage, dsn_file: pathlib.Path) -> None:

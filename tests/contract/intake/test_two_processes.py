@@ -89,6 +89,26 @@ async def test_either_process_dies_and_the_other_goes_on(
     assert sum(arrived.values()) - len(arrived) <= (2 * 10 if role == "delivery" else 0)
 
 
+async def test_what_an_intake_that_died_did_not_ring_for_is_delivered(
+    stage: tenants.Stage, tenant: tenants.Tenant, smtp: smtpd.Process, tmp_path: pathlib.Path
+) -> None:
+    """The next intake has delivery look, which would look a minute later by itself (R4)."""
+    async with _running(stage, tenant, smtp, tmp_path) as (running, client):
+        # Once it has looked by itself.
+        await intake.until_complete(client, tenant, await client.post(tenant, intake.ALERT))
+        bell = running.socket.with_name("delivery.bell")
+        away = bell.rename(bell.with_name("away.bell"))
+        unheard = await client.post(tenant, intake.ALERT)
+        away.rename(bell)
+        died = running.pid_of("intake")
+        await asyncio.to_thread(running.signal_role, "intake")
+        await wait.until_async(
+            lambda: running.pid_of("intake") not in {died, None}, within_seconds=20, why="another one is there"
+        )
+        await asyncio.to_thread(running.wait_ready)
+        await intake.until_complete(client, tenant, unheard)
+
+
 async def test_three_deaths_within_a_minute_end_it(
     stage: tenants.Stage, tenant: tenants.Tenant, smtp: smtpd.Process, tmp_path: pathlib.Path
 ) -> None:

@@ -44,7 +44,7 @@ async def test_what_one_stores_the_other_delivers(open_half: _Open) -> None:
     assert delivery.turn().is_set()
     assert not intake.delivers()
     heard = list[ports.Pending]()
-    hearing = asyncio.create_task(delivery.hear(heard.extend))
+    hearing = asyncio.create_task(delivery.hear(heard.extend, lambda: None))
     stored = await intake.enqueue(queues.notification(source=queues.source()), quota=queues.QUOTA)
 
     async def told() -> bool:
@@ -60,6 +60,23 @@ async def test_what_one_stores_the_other_delivers(open_half: _Open) -> None:
     await queues.settle(delivery, queues.outcome(claimed.job.recipient_number, _S.ACCEPTED))
     await waiting
     assert await queues.states(intake, stored.id) == [_S.ACCEPTED]
+    hearing.cancel()
+
+
+async def test_what_was_not_announced_is_looked_for(open_half: _Open) -> None:
+    """When an intake begins, and whenever announcements are heard again: what came before may not have been (R4)."""
+    intake = await open_half(only_takes_in=True)
+    delivery = await open_half(only_takes_in=False)
+    looks = list[None]()
+    hearing = asyncio.create_task(delivery.hear(list[ports.Pending]().extend, lambda: looks.append(None)))
+    await wait.until_async(lambda: len(looks) == 1, within_seconds=10, why="it listens")
+    await intake.announce_anew()
+    await wait.until_async(lambda: len(looks) == 2, within_seconds=10, why="an intake began")
+    await delivery._pool.fetch(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND query LIKE 'LISTEN%' AND application_name = 'mailtier delivery'"
+    )
+    await wait.until_async(lambda: len(looks) == 3, within_seconds=20, why="it listens again")
     hearing.cancel()
 
 

@@ -132,6 +132,23 @@ async def test_what_a_dead_sender_had_is_delivered_after_its_lease(team: teams.T
     assert states[_S.ACCEPTED] <= _once(servers) <= len(team.sent)
 
 
+async def test_what_a_dead_sender_took_in_for_another_is_delivered_after_its_lease(
+    team: teams.Team, serve: Serve
+) -> None:
+    """Killed between a commit and its announcement, it told nobody: the others look when it is gone (R4)."""
+    server = await serve()
+    await team.join("one")
+    await team.join("two")
+    of = _own(team, server, 0)
+    await team.until_shared_out()
+    estates = {name: sender.estate for name, sender in team.senders.items() if sender.estate is not None}
+    (owner,) = (name for name, estate in estates.items() if estate.is_mine(sending.lane(of)))
+    (other,) = estates.keys() - {owner}
+    id_ = await team.senders[other].notify(of)
+    await team.die(other)
+    await team.any.until(of, id_, _S.ACCEPTED, within_seconds=20)
+
+
 async def test_an_endpoint_s_rate_holds_for_all_together(team: teams.Team, serve: Serve) -> None:
     """Who takes a server over begins with nothing saved up: no minute holds more than its rate, whoever sends."""
     server = await serve()

@@ -26,6 +26,7 @@ _AGAIN_SECONDS: Final = 0.01
 _HEARD_AT_ONCE: Final = 50
 _UMASK: Final = 0o177
 
+_ANEW: Final = "anew"
 _ASKED: Final = "asked"
 _REPLIED: Final = "replied"
 _SHOWN: Final = "shown"
@@ -160,6 +161,10 @@ class IntakeBell:
                 _key(each.lane, each.category), [each.due_at.timestamp(), each.expires_at.timestamp()], join=_earlier
             )
 
+    def ring_anew(self) -> None:
+        """Tell delivery that more may be queued than it was told of."""
+        self._bell.ring(_ANEW, said=True)
+
     def ring_asked(self) -> None:
         """Tell delivery that something is asked."""
         self._bell.ring(_ASKED, said=True)
@@ -180,6 +185,8 @@ class DeliveryBell:
     Args:
         folder: Where the sockets are.
         on_pending: Told of what was queued; numbers and states are not told.
+        on_anew: Called when more may be queued than was told: an intake began, and the one before it may have ended
+            between a commit and its bell.
         on_asked: Called when the intake asked for something.
     """
 
@@ -188,9 +195,11 @@ class DeliveryBell:
         folder: pathlib.Path,
         *,
         on_pending: Callable[[Iterable[RungBacklog]], None],
+        on_anew: Callable[[], None],
         on_asked: Callable[[], None],
     ) -> None:
         self._on_pending = on_pending
+        self._on_anew = on_anew
         self._on_asked = on_asked
         self._bell = Bell(folder, own="delivery", other="intake", hear=self._hear)
 
@@ -214,8 +223,8 @@ class DeliveryBell:
         self._bell.ring(_SHOWN, said=True)
 
     def _hear(self, key: str, said: Any) -> None:
-        if key == _ASKED:
-            self._on_asked()
+        if key in {_ANEW, _ASKED}:
+            (self._on_anew if key == _ANEW else self._on_asked)()
             return
         uid, namespace, organization, category = json.loads(key)
         due_at, expires_at = (dt.datetime.fromtimestamp(seconds, dt.UTC) for seconds in said)

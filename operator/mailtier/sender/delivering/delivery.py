@@ -186,6 +186,11 @@ class Deliverer:
         self._keeper.ring(pending)
         self._wake.set()
 
+    def look_anew(self) -> None:
+        """Look at once which backlogs there are: more may be queued than was told."""
+        self._filling.look_now()
+        self._wake.set()
+
     def note_settings(self, organization: effective.OrganizationKey) -> None:
         """Judge an organization anew, as its settings changed; the callback for whoever watches them."""
         self._keeper.note_settings(organization)
@@ -199,8 +204,7 @@ class Deliverer:
     def note_owned(self) -> None:
         """Look at what others did with what is this sender's from now on, and leave to them what is theirs."""
         self._keeper.judge_changed()
-        self._filling.look_now()
-        self._wake.set()
+        self.look_anew()
 
     def namespaces(self) -> tuple[str, ...]:
         """Return the uids of the namespaces for which something is queued, each once, in order."""

@@ -20,6 +20,7 @@ from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.sqlite import embedded
 
 Ring = Callable[[Iterable[ports.Pending]], None]
+LookAnew = Callable[[], None]
 Parts = Mapping[str, Coroutine[Any, Any, object]]
 
 
@@ -54,6 +55,8 @@ class OpenIntake:
         return {} if self._shared is None else {"announcing": self._announce(self._shared)}
 
     async def _announce(self, shared: shared_queue.SharedQueue) -> NoReturn:
+        # An intake before this one may have ended between a commit and its announcement.
+        await shared.announce_anew()
         while True:
             queued = list(await self._queued.get())
             # What came meanwhile goes with it: announcements are committed one after the other in all of a database.
@@ -86,19 +89,20 @@ class OpenDelivery:
         self.owning: owning.OwningQueue | None = shared
         self._shared = shared
 
-    def beside_others(self, parts: Parts, *, for_one: Collection[str], ring: Ring) -> Parts:
+    def beside_others(self, parts: Parts, *, for_one: Collection[str], ring: Ring, look_anew: LookAnew) -> Parts:
         """Return what runs where there may be other senders.
 
         Args:
             parts: What runs in each, and ends when its lease is over.
             for_one: Names of those that one sender does for all, which is the oldest.
             ring: Takes what others queue.
+            look_anew: Called where they may have queued more than that.
         """
         if self._shared is None:
             return parts
         turn = self._shared.turn()
         waiting = {name: _after(turn, part) if name in for_one else part for name, part in parts.items()}
-        return {**waiting, "bell": self._shared.hear(ring), "lease": self._shared.lost()}
+        return {**waiting, "bell": self._shared.hear(ring, look_anew), "lease": self._shared.lost()}
 
 
 @contextlib.asynccontextmanager

@@ -177,12 +177,14 @@ class Estate:
         """Do what is to be done now; return after how many seconds there may be more."""
         team = owners.sharing(await self._queue.peers())
         placed = await self._queue.placements()
+        # One that is gone may have taken in what it did not announce.
+        is_other_team = self._team is not None and team != self._team
         if self._is_new or team != self._team or placed is not self._placed:
             self._is_new, self._team, self._placed = False, team, placed
             self._team_name = owners.name_of(team)
             self._should = self._reckon(team)
         left, regained = self._owned - self._should, self._leaving & self._should
-        if left or regained:
+        if left or regained or is_other_team:
             self._owned = (self._owned - left) | regained
             self._leaving = (self._leaving | left) - regained
             self._tell()

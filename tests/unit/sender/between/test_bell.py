@@ -40,7 +40,12 @@ def _ends(folder: pathlib.Path) -> tuple[bell.IntakeBell, bell.DeliveryBell, _He
         on_replies=lambda: heard.said.append("replied"),
         on_shown=lambda: heard.said.append("shown"),
     )
-    delivery = bell.DeliveryBell(folder, on_pending=heard.backlogs.extend, on_asked=lambda: heard.said.append("asked"))
+    delivery = bell.DeliveryBell(
+        folder,
+        on_pending=heard.backlogs.extend,
+        on_anew=lambda: heard.said.append("anew"),
+        on_asked=lambda: heard.said.append("asked"),
+    )
     return intake, delivery, heard
 
 
@@ -53,15 +58,16 @@ async def test_each_side_hears_what_the_other_rings(tmp_path: pathlib.Path) -> N
     intake, delivery, heard = _ends(tmp_path)
     with intake, delivery:
         intake.ring([_pending(seconds=5), _pending(seconds=1), _pending("other", seconds=3)])
+        intake.ring_anew()
         intake.ring_asked()
         delivery.ring_cursor(7)
         delivery.ring_cursor(8)
         delivery.ring_replies()
         delivery.ring_shown()
         await wait.until_async(
-            lambda: len(heard.backlogs) == 2 and len(heard.said) == 4, within_seconds=5, why="all is heard"
+            lambda: len(heard.backlogs) == 2 and len(heard.said) == 5, within_seconds=5, why="all is heard"
         )
-        assert heard.said.count(8) == 1
+        assert sorted(map(str, heard.said)) == ["8", "anew", "asked", "replied", "shown"]
         assert {(each.lane.organization, each.due_at) for each in heard.backlogs} == {
             ("default", _pending(seconds=1).due_at),
             ("other", _pending(seconds=3).due_at),

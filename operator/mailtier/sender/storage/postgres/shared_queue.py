@@ -74,7 +74,7 @@ async def open_queue(
         raise connections.NoDatabaseError(
             f"the address of the queue's database names a file that is not there: {missing}"
         )
-    pool = connections.Connections(options.dsn)
+    pool = connections.Connections(options.dsn, name=f"mailtier {'intake' if only_takes_in else 'delivery'}")
     rules = tenure.CrashRules(now=now, in_doubt=in_doubt, keep_failed=keep_failed)
     try:
         await pool.patiently(functools.partial(schema.prepare, pool))
@@ -353,9 +353,14 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         with contextlib.suppress(ports.StorageAwayError):
             await ringing.announce(self._pool, pending)
 
-    async def hear(self, ring: Callable[[Sequence[ports.Pending]], None]) -> NoReturn:
-        """Hand on what others announce until cancelled."""
-        await ringing.hear(self._pool, ring)
+    async def announce_anew(self) -> None:
+        """Tell every sender that delivers that more may be queued than was announced."""
+        with contextlib.suppress(ports.StorageAwayError):
+            await ringing.announce_anew(self._pool)
+
+    async def hear(self, ring: Callable[[Sequence[ports.Pending]], None], look_anew: Callable[[], None]) -> NoReturn:
+        """Hand on what others announce until cancelled, and have it looked anew where that may not be all."""
+        await ringing.hear(self._pool, ring, look_anew)
 
     async def lost(self) -> NoReturn:
         """Wait until this sender may not send any more.

@@ -119,10 +119,12 @@ class Connections:
 
     Args:
         dsn: Returns where the database is, with the password; asked for each new connection, as passwords change.
+        name: What the database's administrator sees them by (`pg_stat_activity.application_name`).
     """
 
-    def __init__(self, dsn: Callable[[], str]) -> None:
+    def __init__(self, dsn: Callable[[], str], *, name: str = "mailtier") -> None:
         self._dsn = dsn
+        self._name = name
         self._idle: list[Any] = []
         self._places = asyncio.Semaphore(_CONNECTIONS)
         self._readers = asyncio.Semaphore(_READERS)
@@ -159,7 +161,7 @@ class Connections:
                 command_timeout=_ANSWER_SECONDS,
                 statement_cache_size=100 if self._prepares else 0,
                 target_session_attrs=wanted,
-                server_settings={"application_name": "mailtier"},
+                server_settings={"application_name": self._name},
             )
         except (asyncpg.ClientConfigurationError, ValueError):
             # What it could not read is not quoted: it holds a password (R1).
