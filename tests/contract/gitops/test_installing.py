@@ -3,11 +3,14 @@
 import re
 import shlex
 
+import pytest
 import yaml
 
 from kit import cluster as cluster_kit
 from kit import health
 from mailtier.api import names
+
+_MANIFEST = re.compile(r"^```yaml\n(apiVersion: \S+\nkind: (\S+)\n.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def test_the_patch_for_argocd_leaves_its_other_settings_alone(cluster: cluster_kit.LocalCluster) -> None:
@@ -28,3 +31,21 @@ def test_the_patch_for_argocd_leaves_its_other_settings_alone(cluster: cluster_k
     }
     assert set(data.values()) == {script}
     cluster.kubectl("delete", "namespace", "argocd", "--wait=false")
+
+
+@pytest.mark.parametrize(("page", "kinds"), [("backup", ["Pod"]), ("postgres", ["Job"])])
+def test_what_the_pages_apply_is_taken(cluster: cluster_kit.LocalCluster, page: str, kinds: list[str]) -> None:
+    """Each manifest is known to the apiserver in all its fields, also where Pod Security is restricted."""
+    text = (health.ROOT / f"docs/how-to/{page}.md").read_text(encoding="utf-8")
+    found = _MANIFEST.findall(text)
+    assert [kind for _, kind in found] == kinds
+    namespace = f"pages-{page}"
+    cluster.kubectl("create", "namespace", namespace)
+    for mode in ("enforce", "warn"):
+        cluster.kubectl("label", "namespace", namespace, f"pod-security.kubernetes.io/{mode}=restricted")
+    for manifest, _ in found:
+        taken = cluster.kubectl(
+            "create", "-n", namespace, "-f-", "--dry-run=server", "--validate=strict", input=manifest
+        )
+        assert "Warning" not in taken.stderr
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
