@@ -58,7 +58,7 @@ async def enqueue(queue: ports.Queue, notifications: int, *, concurrency: int) -
     async def call() -> None:
         for _ in range(notifications // concurrency):
             new = queues.notification(text=_TEXT)
-            enqueued = await queue.enqueue(new, quota=_QUOTA)
+            enqueued = await queues.enqueue(queue, new, quota=_QUOTA)
             recipients.append(enqueued.pending[0].recipient_number)
 
     await asyncio.gather(*(call() for _ in range(concurrency)))

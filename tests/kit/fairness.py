@@ -156,7 +156,7 @@ class Field:
         return Felt(waits=waits, per_second=burst / seconds, cpu_seconds=used / burst)
 
     async def _queue_one(self, of: effective.Effective, number: int) -> None:
-        enqueued = await self.sender.queue.enqueue(self._numbered(of, number), quota=_QUOTA)
+        enqueued = await queues.enqueue(self.sender.queue, self._numbered(of, number), quota=_QUOTA)
         self.sender.delivery.ring(enqueued.pending)
 
     async def _until_answered(self, numbers: range) -> dict[int, timed_server.Answered]:

@@ -148,10 +148,10 @@ async def repeated(queue: queues.WholeQueue, filled: Filled) -> dict[str, str]:
     digests = {"waits": "ab", "accepted": "cd", "doubt": "ef"}
     for key in filled.keys:
         again = queues.notification(idempotency_key=key, digest=digests[key.partition("-")[0]])
-        found[key] = (await queue.enqueue(again, quota=queues.QUOTA)).id
+        found[key] = (await queues.enqueue(queue, again, quota=queues.QUOTA)).id
     for name in filled.objects:
         again = queues.notification(source=queues.source(name))
-        found[f"object {name}"] = (await queue.enqueue(again, quota=queues.QUOTA)).id
+        found[f"object {name}"] = (await queues.enqueue(queue, again, quota=queues.QUOTA)).id
     return found
 
 

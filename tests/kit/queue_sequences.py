@@ -97,7 +97,7 @@ class Sequences(stateful.RuleBasedStateMachine):
             recipients=("a@x.org",) * count, idempotency_key=f"key-{len(self.ids)}-{count}" if key else None
         )
         try:
-            enqueued = self._run(self.queue.enqueue(new, quota=ports.QueueQuota(stored_bytes=share)))
+            enqueued = self._run(queues.enqueue(self.queue, new, quota=ports.QueueQuota(stored_bytes=share)))
         except (ports.QuotaExceededError, ports.IdempotencyConflictError):
             pass
         else:

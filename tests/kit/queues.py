@@ -176,9 +176,17 @@ def outcome(
     )
 
 
+async def enqueue(queue: ports.IntakeQueue, new: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
+    """Store a notification, or find the same one; raise why it was not stored."""
+    (verdict,) = await queue.enqueue_all([(new, quota)])
+    if not isinstance(verdict, ports.Enqueued):
+        raise verdict
+    return verdict
+
+
 async def put(queue: ports.Queue, **changes: object) -> tuple[str, list[int]]:
     """Enqueue a notification; return its id and its recipients' numbers."""
-    enqueued = await queue.enqueue(notification(**changes), quota=QUOTA)
+    enqueued = await enqueue(queue, notification(**changes), quota=QUOTA)
     return enqueued.id, [pending.recipient_number for pending in enqueued.pending]
 
 

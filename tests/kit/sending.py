@@ -290,7 +290,8 @@ class Sender:
         """Queue a notification, hand it to delivery, and return its id."""
         number = next(self._numbers)
         now = self.clock.wall()
-        enqueued = await self.queue.enqueue(
+        enqueued = await queues.enqueue(
+            self.queue,
             ports.NewNotification(
                 id=f"n-{number:08d}",
                 lane=lane(of),

@@ -125,7 +125,8 @@ class FilingQueue(Protocol):
     ) -> Sequence[ports.Pending]:
         """Queue those recipients of a notification anew that failed or expired; return what the scheduler has to know.
 
-        Ids and Message-IDs stay; attempts and losses begin anew. A caller that may be cancelled does as with `enqueue`.
+        Ids and Message-IDs stay; attempts and losses begin anew. A caller that may be cancelled does as with
+        `enqueue_all`.
 
         Args:
             at: Aware UTC time.

@@ -274,24 +274,14 @@ class IntakeQueue(Protocol):
     Where it failed for good it raises StorageBrokenError, and StorageAwayError while it does not answer.
     """
 
-    async def enqueue(self, notification: NewNotification, *, quota: QueueQuota) -> Enqueued:
-        """Store a notification, or find the same one.
-
-        A caller that may be cancelled shields this call and tells delivery in any case, which else looks late.
-
-        Raises:
-            QuotaExceededError: The namespace's quota is used up.
-            StorageFullError: The volume is too full.
-            IdempotencyConflictError: Its idempotency key names another request.
-        """
-
     async def enqueue_all(
         self, notifications: Sequence[tuple[NewNotification, QueueQuota]]
     ) -> Sequence[Enqueued | Unqueued]:
-        """Store notifications in their order and in one commit, each as `enqueue` does; return what became of each.
+        """Store notifications in their order and in one commit, or find the same ones; return what became of each.
 
         One that is refused takes no other with it. What is stored before it in the same call counts for its quota,
-        and its idempotency key may be one of theirs. Who may be cancelled does as with `enqueue`.
+        and its idempotency key may be one of theirs. A caller that may be cancelled shields this call and tells
+        delivery in any case, which else looks late.
 
         Raises:
             StorageFullError: The volume is too full for any of them.

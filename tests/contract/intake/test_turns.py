@@ -20,7 +20,7 @@ class _Watched:
 
     async def enqueue(self, added: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
         """Store one."""
-        found = await self._queue.enqueue(added, quota=quota)
+        found = await queues.enqueue(self._queue, added, quota=quota)
         self.order.append((added.lane.namespace, len(found.pending)))
         return found
 

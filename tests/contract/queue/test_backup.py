@@ -64,8 +64,8 @@ async def test_a_copy_is_the_queue_as_it_was(opened: ports.Queue, tmp_path: path
         assert await queue.find(queues.LANE, later) is None
         (claimed,) = await queues.claim(queue)
         assert claimed.job.text == "It waits"
-        repeated = await queue.enqueue(
-            queues.notification(id="again", idempotency_key="a-key", digest="ab"), quota=queues.QUOTA
+        repeated = await queues.enqueue(
+            queue, queues.notification(id="again", idempotency_key="a-key", digest="ab"), quota=queues.QUOTA
         )
         assert (repeated.id, repeated.repeated) == (waits, True)
         assert await queue.recall(restoring.KEY) == restoring.mark(queues.START)

@@ -20,7 +20,7 @@ async def _fill(directory: pathlib.Path) -> list[int]:
     queue = await embedded.open_queue(directory, now=queues.Clock(), limits=queues.LIMITS)
     recipients = []
     for _ in range(_NOTIFICATIONS):
-        enqueued = await queue.enqueue(queues.notification(text="x" * 16_000), quota=queues.QUOTA)
+        enqueued = await queues.enqueue(queue, queues.notification(text="x" * 16_000), quota=queues.QUOTA)
         recipients += [each.recipient_number for each in enqueued.pending]
     await queue.close()
     return recipients
@@ -91,5 +91,5 @@ async def test_damage_that_a_write_meets_is_the_storage_s(tmp_path: pathlib.Path
     with pytest.raises(ports.StorageBrokenError):
         await queue._writer.submit(meets_it)
     with pytest.raises(ports.StorageBrokenError):
-        await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+        await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA)
     await queue.close()

@@ -27,10 +27,10 @@ async def test_a_database_that_is_killed_loses_nothing() -> None:
         numbers: list[int] = []
         for round_ in range(_ROUNDS):
             new = [queues.notification(id=f"ntf-{round_}-{number}") for number in range(200)]
-            storing = [asyncio.ensure_future(queue.enqueue(each, quota=queues.QUOTA)) for each in new[:100]]
+            storing = [asyncio.ensure_future(queues.enqueue(queue, each, quota=queues.QUOTA)) for each in new[:100]]
             settling = [queue.settle([queues.outcome(number, S.DEFERRED)]) for number in numbers]
             await asyncio.wait(storing, return_when=asyncio.FIRST_COMPLETED)
-            storing += [asyncio.ensure_future(queue.enqueue(each, quota=queues.QUOTA)) for each in new[100:]]
+            storing += [asyncio.ensure_future(queues.enqueue(queue, each, quota=queues.QUOTA)) for each in new[100:]]
             assert server.child is not None
             server.child.signal(signal.SIGKILL)
             await asyncio.to_thread(server.child.wait, within_seconds=30)
@@ -56,7 +56,7 @@ async def test_a_commit_that_is_not_answered_is_looked_up(lost: int) -> None:
         options = shared_queue.SharedOptions(dsn=lambda: between.dsn, name="sender-0")
         queue = await shared_queue.open_queue(options, now=queues.Clock())
         between.losing = lost
-        enqueued = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+        enqueued = await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA)
         assert (enqueued.repeated, len(enqueued.pending), between.losing) == (False, 1, 0)
         number = enqueued.pending[0].recipient_number
         between.losing = lost

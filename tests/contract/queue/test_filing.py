@@ -214,7 +214,7 @@ async def test_what_is_sent_again_is_not_forgotten(filed: queues.WholeQueue) -> 
     id_, number = await _end(filed, S.FAILED)
     await _retry(filed, id_)
     with pytest.raises(ports.QuotaExceededError):
-        await filed.enqueue(queues.notification(), quota=ports.QueueQuota(stored_bytes=1_500))
+        await queues.enqueue(filed, queues.notification(), quota=ports.QueueQuota(stored_bytes=1_500))
     assert await queues.states(filed, id_) == ["queued"]
     assert await queues.find_job(filed, number) is not None
 

@@ -19,7 +19,7 @@ async def _finish(
 ) -> str:
     """Return the id of a finished notification to twenty long addresses, of which the first few were accepted."""
     new = queues.notification(recipients=_CROWD, **changes)
-    for number, pending in enumerate((await queue.enqueue(new, quota=quota)).pending):
+    for number, pending in enumerate((await queues.enqueue(queue, new, quota=quota)).pending):
         await queues.settle(
             queue, queues.outcome(pending.recipient_number, S.ACCEPTED if number < accepted else S.FAILED)
         )
@@ -34,7 +34,7 @@ async def test_what_was_finished_takes_no_more_than_the_share(queue: ports.Queue
     quota = ports.QueueQuota(stored_bytes=60_000)
     other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
     neighbour = await _finish(queue, quota, lane=other)
-    waiting = (await queue.enqueue(queues.notification(), quota=quota)).id
+    waiting = (await queues.enqueue(queue, queues.notification(), quota=quota)).id
     finished = [await _finish(queue, quota) for _ in range(12)]
     kept = [id_ for id_ in finished if await queue.find(queues.LANE, id_) is not None]
     assert 1 <= len(kept) <= 4
@@ -50,22 +50,22 @@ async def test_texts_of_what_failed_go_before_any_record(queue: ports.Queue) -> 
 
     async def fail(lane: ports.LaneKey) -> str:
         new = queues.notification(lane=lane, text="x" * 20_000)
-        (pending,) = (await queue.enqueue(new, quota=quota)).pending
+        (pending,) = (await queues.enqueue(queue, new, quota=quota)).pending
         await queues.settle(queue, queues.outcome(pending.recipient_number, S.FAILED))
         return new.id
 
     await fail(other)
     failed = [await fail(queues.LANE) for _ in range(4)]
     assert await queue.kept_payloads() == 5
-    await queue.enqueue(queues.notification(text="x" * 50_000), quota=quota)
+    await queues.enqueue(queue, queues.notification(text="x" * 50_000), quota=quota)
     assert await queue.kept_payloads() == 3
     for id_ in failed:
         assert await queues.states(queue, id_) == ["failed"]
     with pytest.raises(ports.QuotaExceededError):
-        await queue.enqueue(queues.notification(text="x" * 60_000), quota=quota)
+        await queues.enqueue(queue, queues.notification(text="x" * 60_000), quota=quota)
     assert await queue.kept_payloads() == 3
     await queue.purge(now=queues.START + dt.timedelta(days=7, hours=1))
-    await queue.enqueue(queues.notification(text="x" * 30_000), quota=quota)
+    await queues.enqueue(queue, queues.notification(text="x" * 30_000), quota=quota)
 
 
 async def test_what_is_refused_has_nothing_forgotten_for_it(queue: ports.Queue) -> None:
@@ -93,12 +93,12 @@ async def test_keys_outlive_the_records(queue_factory: queues.Factory) -> None:
     queue = await queue_factory.reopen()
     assert await queue.find(queues.LANE, keyed) is None
     again = queues.notification(recipients=_CROWD, idempotency_key="key", digest="d")
-    assert await queue.enqueue(again, quota=quota) == ports.Enqueued(id=keyed, repeated=True, pending=())
+    assert await queues.enqueue(queue, again, quota=quota) == ports.Enqueued(id=keyed, repeated=True, pending=())
     with pytest.raises(ports.IdempotencyConflictError):
-        await queue.enqueue(queues.notification(idempotency_key="key", digest="e"), quota=quota)
-    assert (await queue.enqueue(queues.notification(source=source), quota=quota)).id == taken
+        await queues.enqueue(queue, queues.notification(idempotency_key="key", digest="e"), quota=quota)
+    assert (await queues.enqueue(queue, queues.notification(source=source), quota=quota)).id == taken
     await queue.purge(now=queues.START + dt.timedelta(days=8))
-    assert not (await queue.enqueue(again, quota=quota)).repeated
+    assert not (await queues.enqueue(queue, again, quota=quota)).repeated
 
 
 @pytest.mark.parametrize("accepted", [0, 7, 20])
@@ -112,7 +112,7 @@ async def test_an_object_is_told_as_what_it_became(queue_factory: queues.Factory
         await _finish(queue, quota)
     queue = await queue_factory.reopen()
     recreated = queues.source("object", object_uid="object-2")
-    assert (await queue.enqueue(queues.notification(source=recreated), quota=quota)).id == taken
+    assert (await queues.enqueue(queue, queues.notification(source=recreated), quota=quota)).id == taken
     totals = feed.Tally(accepted=accepted, recipients=20)
     for found in (
         await queues.record(queue, taken),
@@ -164,6 +164,6 @@ async def test_keys_count_in_the_share(queue: ports.Queue) -> None:
     with pytest.raises(ports.QuotaExceededError, match="storedBytes"):
         await send_on()
     other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
-    await queue.enqueue(queues.notification(lane=other), quota=quota)
+    await queues.enqueue(queue, queues.notification(lane=other), quota=quota)
     await queue.purge(now=queues.START + dt.timedelta(days=8))
     await _finish(queue, quota)

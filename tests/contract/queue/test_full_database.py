@@ -16,7 +16,7 @@ _LARGE = "x" * 100_000
 async def _taken(queue: ports.Queue) -> ports.Enqueued | None:
     """Return that a large notification was taken; None where it was refused for want of room."""
     try:
-        return await queue.enqueue(queues.notification(text=_LARGE), quota=queues.QUOTA)
+        return await queues.enqueue(queue, queues.notification(text=_LARGE), quota=queues.QUOTA)
     except ports.StorageFullError:
         return None
 
@@ -27,7 +27,7 @@ async def test_a_full_disk_of_the_database_loses_nothing() -> None:
         dsn = await asyncio.to_thread(postgres.new_database, full.server)
         options = shared_queue.SharedOptions(dsn=lambda: dsn, name="sender-0", lease=dt.timedelta(minutes=5))
         queue = await shared_queue.open_queue(options, now=queues.Clock())
-        small = [await queue.enqueue(queues.notification(), quota=queues.QUOTA) for _ in range(600)]
+        small = [await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA) for _ in range(600)]
         await asyncio.to_thread(full.fill)
         # What is free in the pages that there are takes some of them.
         large: list[ports.Enqueued] = []

@@ -35,7 +35,7 @@ def _violations(factory: queues.Factory, statement: str = "") -> list[str]:
 async def test_a_row_in_a_wrong_state_is_told(queue_factory: queues.Factory, statement: str, told: str) -> None:
     """Nothing is told of a queue as it is stored, and what was changed behind its back is."""
     queue = await queue_factory.open()
-    await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+    await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA)
     await queue_factory.close()
     assert _violations(queue_factory) == []
     assert told in {each.partition(": ")[0] for each in _violations(queue_factory, statement)}

@@ -263,9 +263,9 @@ async def test_what_both_had_taken_in_is_delivered_from_both(place: Place) -> No
     async with place.in_the_database() as queue:
         assert await queues.states(queue, earlier) == await queues.states(queue, later) == [S.QUEUED]
         again = queues.notification(idempotency_key="a-key", digest="ab")
-        assert (await queue.enqueue(again, quota=queues.QUOTA)).id == later
+        assert (await queues.enqueue(queue, again, quota=queues.QUOTA)).id == later
         again = queues.notification(source=queues.source("one"))
-        assert (await queue.enqueue(again, quota=queues.QUOTA)).id == object_
+        assert (await queues.enqueue(queue, again, quota=queues.QUOTA)).id == object_
 
 
 async def test_the_operator_hears_of_everything(place: Place) -> None:

@@ -68,7 +68,7 @@ async def test_a_program_runs_on_the_next_version_s_tables(queue_factory: queues
     await _change(queue_factory, runs=_version(queue_factory))
     queue = await queue_factory.open()
     again = queues.notification(idempotency_key="a-key", digest="ab")
-    assert (await queue.enqueue(again, quota=queues.QUOTA)).id == before
+    assert (await queues.enqueue(queue, again, quota=queues.QUOTA)).id == before
     after, _ = await queues.put(queue, source=queues.source("one"))
     for each in await queues.claim(queue):
         number = each.pending.recipient_number

@@ -45,7 +45,7 @@ async def test_what_one_stores_the_other_delivers(open_half: _Open) -> None:
     assert not intake.delivers()
     heard = list[ports.Pending]()
     hearing = asyncio.create_task(delivery.hear(heard.extend, lambda: None))
-    stored = await intake.enqueue(queues.notification(source=queues.source()), quota=queues.QUOTA)
+    stored = await queues.enqueue(intake, queues.notification(source=queues.source()), quota=queues.QUOTA)
 
     async def told() -> bool:
         # Until delivery listens, nobody is told.

@@ -49,7 +49,9 @@ async def _race(
         queue: shared_queue.SharedQueue, part: collections.abc.Sequence[ports.NewNotification]
     ) -> list[_Found]:
         # One after the other: what comes together is one commit.
-        return [(await asyncio.gather(queue.enqueue(each, quota=quota), return_exceptions=True))[0] for each in part]
+        return [
+            (await asyncio.gather(queues.enqueue(queue, each, quota=quota), return_exceptions=True))[0] for each in part
+        ]
 
     parts = await asyncio.gather(
         *(offer(queue, offered[number :: len(intakes)]) for number, queue in enumerate(intakes))

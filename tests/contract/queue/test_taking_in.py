@@ -18,7 +18,7 @@ async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
     new = queues.notification(
         recipients=("a@example.org", "b@example.org"), data={"é": "ü"}, subject=None, locale=vocabulary.Locale.JAPANESE
     )
-    enqueued = await queue.enqueue(new, quota=queues.QUOTA)
+    enqueued = await queues.enqueue(queue, new, quota=queues.QUOTA)
     job = await queues.job(queue, enqueued.pending[1].recipient_number)
     assert job == ports.Job(
         recipient_number=enqueued.pending[1].recipient_number,
@@ -41,7 +41,7 @@ async def test_what_was_enqueued_can_be_loaded(queue: ports.Queue) -> None:
 
 async def test_the_queue_speaks_of_each_recipient(queue: ports.Queue) -> None:
     """Delivery hears of the same recipients from the enqueueing and from the queue."""
-    enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=queues.QUOTA)
+    enqueued = await queues.enqueue(queue, queues.notification(recipients=("a@x.org", "b@x.org")), quota=queues.QUOTA)
     assert await queues.unfinished(queue) == list(enqueued.pending)
     assert [(one.state, one.due_at) for one in enqueued.pending] == [(S.QUEUED, queues.START)] * 2
 
@@ -60,12 +60,14 @@ async def test_a_repeat_is_the_same_notification(queue_factory: queues.Factory) 
     """The same request under the same key gives the same id, also after a restart and after its end."""
     queue = await queue_factory.open()
     new = queues.notification(idempotency_key="key", digest="d1")
-    first = await queue.enqueue(new, quota=queues.QUOTA)
+    first = await queues.enqueue(queue, new, quota=queues.QUOTA)
     repeat = dataclasses.replace(new, id="another")
-    assert await queue.enqueue(repeat, quota=queues.QUOTA) == ports.Enqueued(id=new.id, repeated=True, pending=())
+    assert await queues.enqueue(queue, repeat, quota=queues.QUOTA) == ports.Enqueued(
+        id=new.id, repeated=True, pending=()
+    )
     await queues.settle(queue, queues.outcome(first.pending[0].recipient_number, S.ACCEPTED))
     queue = await queue_factory.reopen()
-    assert (await queue.enqueue(repeat, quota=queues.QUOTA)).id == new.id
+    assert (await queues.enqueue(queue, repeat, quota=queues.QUOTA)).id == new.id
     assert await queues.unfinished(queue) == []
 
 
@@ -91,7 +93,10 @@ async def test_keys_of_different_lanes_do_not_meet(queue: ports.Queue) -> None:
 async def test_the_same_key_at_the_same_time_is_one_notification(queue: ports.Queue) -> None:
     """Requests that arrive together under one key are stored once."""
     results = await asyncio.gather(
-        *(queue.enqueue(queues.notification(idempotency_key="key", digest="d"), quota=queues.QUOTA) for _ in range(20))
+        *(
+            queues.enqueue(queue, queues.notification(idempotency_key="key", digest="d"), quota=queues.QUOTA)
+            for _ in range(20)
+        )
     )
     assert len({result.id for result in results}) == 1
     assert [result.repeated for result in results].count(False) == 1
@@ -132,33 +137,33 @@ async def test_a_recreated_namespace_inherits_nothing(queue: ports.Queue) -> Non
 async def test_messages_are_limited_by_quota(queue: ports.Queue) -> None:
     """The quota counts recipients without a final state, of one namespace, and a finished one makes room."""
     quota = ports.QueueQuota(messages=3)
-    enqueued = await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
+    enqueued = await queues.enqueue(queue, queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
     with pytest.raises(ports.QuotaExceededError):
-        await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
+        await queues.enqueue(queue, queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
     other = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
-    await queue.enqueue(queues.notification(lane=other, recipients=("a@x.org", "b@x.org")), quota=quota)
+    await queues.enqueue(queue, queues.notification(lane=other, recipients=("a@x.org", "b@x.org")), quota=quota)
     await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
-    await queue.enqueue(queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
+    await queues.enqueue(queue, queues.notification(recipients=("a@x.org", "b@x.org")), quota=quota)
 
 
 async def test_payload_is_limited_by_quota(queue_factory: queues.Factory) -> None:
     """The quota counts the payload of what is not finished, over restarts, in bytes."""
     queue = await queue_factory.open()
     quota = ports.QueueQuota(payload_bytes=1_500)
-    enqueued = await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
+    enqueued = await queues.enqueue(queue, queues.notification(text="é" * 500), quota=quota)
     queue = await queue_factory.reopen()
     with pytest.raises(ports.QuotaExceededError):
-        await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
+        await queues.enqueue(queue, queues.notification(text="é" * 500), quota=quota)
     await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, S.EXPIRED, attempted=False))
-    await queue.enqueue(queues.notification(text="é" * 500), quota=quota)
+    await queues.enqueue(queue, queues.notification(text="é" * 500), quota=quota)
 
 
 async def test_a_repeat_is_found_when_the_quota_is_used_up(queue: ports.Queue) -> None:
     """Whoever asks again for what is queued hears its id, not that there is no room."""
     quota = ports.QueueQuota(messages=1)
     new = queues.notification(idempotency_key="key", digest="d")
-    await queue.enqueue(new, quota=quota)
-    assert (await queue.enqueue(new, quota=quota)).repeated
+    await queues.enqueue(queue, new, quota=quota)
+    assert (await queues.enqueue(queue, new, quota=quota)).repeated
 
 
 async def test_one_that_fails_takes_no_other_with_it(queue: ports.Queue) -> None:
@@ -169,7 +174,7 @@ async def test_one_that_fails_takes_no_other_with_it(queue: ports.Queue) -> None
     )
     assert [isinstance(result, Exception) for result in results] == [False, True, False]
     assert await queue.counts() == {S.QUEUED: 3}
-    await queue.enqueue(queues.notification(), quota=ports.QueueQuota(messages=4))
+    await queues.enqueue(queue, queues.notification(), quota=ports.QueueQuota(messages=4))
 
 
 async def test_finished_ones_are_removed_after_their_retention(queue: ports.Queue) -> None:
@@ -201,7 +206,7 @@ async def test_objects_are_known_until_they_were_not_seen_for_long(queue: ports.
 async def test_object_is_found_by_name_and_spec(queue: ports.Queue) -> None:
     """The notification of an object is found again within its lane, and no other is."""
     new = queues.notification(source=queues.source())
-    await queue.enqueue(new, quota=queues.QUOTA)
+    await queues.enqueue(queue, new, quota=queues.QUOTA)
     found = await queue.find_object(new.lane, name="backup", spec_hash="spec-1")
     assert found is not None
     assert found.id == new.id
@@ -215,8 +220,8 @@ async def test_oldest_is_the_first_without_a_final_state(queue: queues.WholeQueu
     """The oldest unfinished notification tells how long something has waited; without any there is none."""
     assert await queue.oldest() is None
     later = queues.START + dt.timedelta(minutes=1)
-    first = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
-    await queue.enqueue(queues.notification(accepted_at=later), quota=queues.QUOTA)
+    first = await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA)
+    await queues.enqueue(queue, queues.notification(accepted_at=later), quota=queues.QUOTA)
     assert await queue.oldest() == queues.START
     await queues.settle(queue, queues.outcome(first.pending[0].recipient_number, S.FAILED))
     assert await queue.oldest() == later

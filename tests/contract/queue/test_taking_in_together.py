@@ -19,7 +19,7 @@ async def test_what_comes_together_is_stored_in_its_order(queue_factory: queues.
 async def test_what_is_refused_takes_no_other_with_it(queue: ports.Queue) -> None:
     """Repeats are found, also of those that came with them; another body is a conflict; the rest is stored."""
     earlier = queues.notification(idempotency_key="earlier")
-    await queue.enqueue(earlier, quota=queues.QUOTA)
+    await queues.enqueue(queue, earlier, quota=queues.QUOTA)
     first = queues.notification(idempotency_key="first")
     together = [
         first,

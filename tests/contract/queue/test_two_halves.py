@@ -59,7 +59,7 @@ async def _claim(queue: ports.DeliveryQueue) -> list[ports.Claimed]:
 
 
 async def _put(queue: ports.IntakeQueue, **changes: object) -> str:
-    return (await queue.enqueue(queues.notification(**changes), quota=queues.QUOTA)).id
+    return (await queues.enqueue(queue, queues.notification(**changes), quota=queues.QUOTA)).id
 
 
 async def test_what_one_stores_the_other_delivers(halves: _Halves) -> None:

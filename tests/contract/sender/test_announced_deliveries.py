@@ -60,7 +60,7 @@ async def _queued(sender: sending.Sender, of: effective.Effective, *recipients: 
     new = queues.notification(
         lane=sending.lane(of), recipients=recipients, accepted_at=now, expires_at=now + dt.timedelta(hours=1)
     )
-    return await sender.queue.enqueue(new, quota=ports.QueueQuota())
+    return await queues.enqueue(sender.queue, new, quota=ports.QueueQuota())
 
 
 async def _attempts(sender: sending.Sender, of: effective.Effective, sent: str) -> list[int]:

@@ -227,7 +227,7 @@ async def test_what_nobody_told_of_is_found(small: sending.Sender, serve: Serve)
     now = small.clock.wall()
     new = queues.notification(lane=sending.lane(of), accepted_at=now, expires_at=now + dt.timedelta(hours=1))
     await wait.until_async(lambda: small.delivery.loaded, within_seconds=5, why="delivery has begun")
-    await small.queue.enqueue(new, quota=queues.QUOTA)
+    await queues.enqueue(small.queue, new, quota=queues.QUOTA)
     small.skip(61)
     await small.until(of, new.id, _S.ACCEPTED)
 

@@ -1,6 +1,6 @@
 """Taking notifications in, the same for every way in: judged, stored, and handed to delivery.
 
-What is committed is handed to delivery in any case, whoever gave up waiting for it (`ports.IntakeQueue.enqueue`).
+What is committed is handed to delivery in any case, whoever gave up waiting for it (`ports.IntakeQueue.enqueue_all`).
 """
 
 import asyncio

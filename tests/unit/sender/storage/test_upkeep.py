@@ -42,7 +42,7 @@ async def queue(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[ports.Q
 
 
 async def _finish_one(queue: ports.Queue) -> str:
-    enqueued = await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+    enqueued = await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA)
     await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, vocabulary.RecipientState.FAILED))
     return enqueued.id
 
@@ -76,7 +76,7 @@ async def test_nothing_is_forgotten_after_the_wall_clock_jumped(queue: ports.Que
 async def test_queue_is_measured(queue: ports.Queue, tmp_path: pathlib.Path) -> None:
     """The metrics tell what waits, for how long, and how large the queue and its volume are."""
     time = _Time()
-    await queue.enqueue(queues.notification(), quota=queues.QUOTA)
+    await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA)
     time.pass_(dt.timedelta(minutes=5))
     await upkeep.Upkeep(queue, directory=tmp_path / "queue", time=time.clock()).step()
     lines = metrics.exposition("sender").decode().splitlines()

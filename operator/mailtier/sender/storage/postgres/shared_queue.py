@@ -116,27 +116,15 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         # One at a time: what one reads is noted before the next one asks what is claimed.
         self._claiming = asyncio.Lock()
 
-    async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
-        """Store a notification, or find the same one; see `ports.Queue`."""
-        (verdict,) = await self._take([(notification, quota)])
-        if not isinstance(verdict, ports.Enqueued):
-            raise verdict
-        return verdict
-
     async def enqueue_all(
         self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
     ) -> Sequence[ports.Enqueued | ports.Unqueued]:
         """Store notifications in one commit; see `ports.Queue`."""
-        return await self._take(notifications)
-
-    def _take(
-        self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
-    ) -> asyncio.Future[Sequence[taking_in.Verdict]]:
         offer = [
             taking_in.OfferedNotification(notification=each, payload=payloads.encode(each), quota=quota)
             for each, quota in notifications
         ]
-        return self._taking.submit(offer, weight_bytes=sum(len(each.payload) for each in offer))
+        return await self._taking.submit(offer, weight_bytes=sum(len(each.payload) for each in offer))
 
     async def backlogs(self, due_from: ports.DueFrom | None = None) -> Mapping[ports.BacklogKey, dt.datetime]:
         """Return every backlog with a recipient without a final state; see `ports.DeliveryQueue`."""

@@ -148,12 +148,12 @@ async def test_a_full_volume_refuses_new_work_only(open_queue: Open) -> None:
     """Above the threshold nothing new is taken, a repeat is found, and outcomes are stored (R13)."""
     queue = await open_queue()
     new = queues.notification(idempotency_key="key")
-    enqueued = await queue.enqueue(new, quota=queues.QUOTA)
+    enqueued = await queues.enqueue(queue, new, quota=queues.QUOTA)
     await queue.close()
     queue = await open_queue(full_at=0.0)
     with pytest.raises(ports.StorageFullError):
         await queues.put(queue)
-    assert (await queue.enqueue(new, quota=queues.QUOTA)).repeated
+    assert (await queues.enqueue(queue, new, quota=queues.QUOTA)).repeated
     await queues.settle(queue, queues.outcome(enqueued.pending[0].recipient_number, S.ACCEPTED))
 
 

@@ -26,27 +26,15 @@ class IntakeHalf(half.Half):
         # Not stored: whoever reads the feed comes back with its cursor.
         self._read = 0
 
-    async def enqueue(self, notification: ports.NewNotification, *, quota: ports.QueueQuota) -> ports.Enqueued:
-        """Store a notification, or find the same one; see `ports.Queue`."""
-        (verdict,) = await self._take([(notification, quota)])
-        if not isinstance(verdict, ports.Enqueued):
-            raise verdict
-        return verdict
-
     async def enqueue_all(
         self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
     ) -> Sequence[ports.Enqueued | ports.Unqueued]:
         """Store notifications in one commit; see `ports.Queue`."""
-        return await self._take(notifications)
-
-    def _take(
-        self, notifications: Sequence[tuple[ports.NewNotification, ports.QueueQuota]]
-    ) -> asyncio.Future[Sequence[intake.Verdict]]:
         entries = [
             intake.Entry(notification=notification, payload=payloads.encode(notification), quota=quota)
             for notification, quota in notifications
         ]
-        return self._writer.submit_item(
+        return await self._writer.submit_item(
             self._taking,
             intake.Offering(entries=entries, read=self._read),
             weight_bytes=sum(len(entry.payload) for entry in entries),
