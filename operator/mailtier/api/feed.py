@@ -183,7 +183,9 @@ class Feed(FeedModel):
     Attributes:
         cursor: To ask with the next time.
         items: The latest state of each item that changed, oldest change first.
+        restored_from: When the backup was made that the queue was restored from, aware UTC, while it is held for that.
     """
 
     cursor: int
+    restored_from: dt.datetime | None = None
     items: tuple[Annotated[Taken | Probe, pydantic.Field(discriminator="kind")], ...]

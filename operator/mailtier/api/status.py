@@ -259,6 +259,13 @@ class ServerInUse(schema.Model):
     """Since when the fallback does; absent for the first one."""
 
 
+class QueueStatus(schema.Model):
+    """What the sender says of its queue."""
+
+    restored_from: dt.datetime | None = None
+    """When the backup was made that it was restored from, while all of it is held, until `mailtier queue resume`."""
+
+
 class HostStatus(schema.Model):
     """What the operator found; nobody else writes it."""
 
@@ -271,6 +278,8 @@ class HostStatus(schema.Model):
     summary: Summary | None = None
     server: ServerInUse | None = None
     """Absent without smtp.fallback."""
+    queue: QueueStatus | None = None
+    """Absent where there is nothing to say of it."""
     effective: Effective | None = None
     """On the host: what organizations inherit."""
 

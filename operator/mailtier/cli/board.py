@@ -12,6 +12,7 @@ from mailtier.cli.online import rows
 _COLOURS: Final = {
     rows.RowState.STALLED: terminal.Colour.BAD,
     rows.RowState.RECONCILING: terminal.Colour.WAITING,
+    rows.RowState.HELD: terminal.Colour.BAD,
     rows.RowState.NOT_VERIFIED: terminal.Colour.BAD,
     rows.RowState.SUSPENDED: terminal.Colour.WAITING,
     rows.RowState.WOULD_BLOCK: terminal.Colour.WAITING,

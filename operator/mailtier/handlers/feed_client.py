@@ -5,6 +5,7 @@ offers every unfinished Notification again; both are idempotent.
 """
 
 import asyncio
+import datetime as dt
 import pathlib
 from collections.abc import Callable, Collection
 from typing import Annotated, Final
@@ -73,12 +74,19 @@ class FeedClient:
             if uid not in there:
                 await self._request("DELETE", f"{feed.NAMESPACES_PATH}/{uid}", body=None, seconds=_OFFER_SECONDS)
 
-    async def follow(self, take: Callable[[Item], None], connected: Callable[[bool], None]) -> None:
+    async def follow(
+        self,
+        take: Callable[[Item], None],
+        connected: Callable[[bool], None],
+        restored: Callable[[dt.datetime | None], None],
+    ) -> None:
         """Pass on everything that is kept, then everything that changes, until cancelled.
 
         Args:
             take: Gets each item.
             connected: Gets whether the sender answers, when that changes.
+            restored: Gets with each answer when the backup was made that the queue was restored from; None where it is
+                not held for that.
         """
         cursor, answered = 0, None
         while True:
@@ -102,6 +110,7 @@ class FeedClient:
                 cursor = 0
                 continue
             cursor = found.cursor
+            restored(found.restored_from)
             for item in found.items:
                 take(item)
 

@@ -116,6 +116,8 @@ class HostReconciler:
         self._known: dict[Standing, Standing] = {}
         self._summary_changed = asyncio.Event()
         self._summary: conditions.Summary | None = None
+        # Until the sender has answered, what stands there is the best there is; the same holds of the summary.
+        self._queue: Mapping[str, str] | None = None
 
     def count(self, key: keys.Key, found: Standing | None) -> None:
         """Take note of what an organization came to; None when it is gone."""
@@ -127,6 +129,13 @@ class HostReconciler:
             # Ten thousand organizations come to the same few: each is kept once.
             self._settled[key] = self._known.setdefault(found, found)
         self._summary_changed.set()
+
+    def note_restored(self, made_at: dt.datetime | None) -> None:
+        """Take note of when the backup was made that the queue was restored from; None where it is not held."""
+        told = conditions.queue(restored_from=made_at)
+        if told != self._queue:
+            self._queue = told
+            self._look_again()
 
     async def run(self) -> None:
         """Have the summary written, at most every so often, until cancelled."""
@@ -161,8 +170,8 @@ class HostReconciler:
             published=refused is None,
             probe=resolved.probe,
             fallback_probe=resolved.fallback_probe,
-            # Until the organizations were counted, the count that stands there is the best there is.
             summary=self._summary or _read_summary(seen.summary),
+            queue=seen.queue if self._queue is None else self._queue,
             generation=seen.generation,
             requested_at=resolved.requested_at,
             previous=seen.conditions,

@@ -216,7 +216,7 @@ class Leader:
                     "references": self._references.run(),
                     "projections": self._projections.run(),
                     "effective ConfigMaps": self._config_maps.run(),
-                    "feed": self._sender.follow(self._take, self._on_connected),
+                    "feed": self._sender.follow(self._take, self._on_connected, self._hosts.note_restored),
                     "upkeep": self._keep_up(),
                     "workers": self._run_workers(),
                     "summary": self._sum_up(),

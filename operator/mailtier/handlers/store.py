@@ -49,10 +49,12 @@ class Host(Seen):
 
     Attributes:
         summary: That of its status; None while it has none.
+        queue: The same of what it says of the sender's queue.
     """
 
     spec: settings.HostSpec | observed.Invalid
     summary: Mapping[str, int] | None
+    queue: Mapping[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

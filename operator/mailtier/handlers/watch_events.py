@@ -113,13 +113,13 @@ class WatchEvents:
                 self._everything()
             return
         seen = _seen(document)
-        summary = document.get("status", {}).get("summary")
+        told = {part: document.get("status", {}).get(part) for part in ("summary", "queue")}
         if old is not None and _unchanged(old, seen):
-            self._store.host = store.Host(**seen, spec=old.spec, summary=summary)
+            self._store.host = store.Host(**seen, spec=old.spec, **told)
             if _differs(old, seen):
                 self._queue.add(keys.HOST)
             return
-        self._store.host = store.Host(**seen, spec=observed.parse_host(document.get("spec")), summary=summary)
+        self._store.host = store.Host(**seen, spec=observed.parse_host(document.get("spec")), **told)
         self._everything()
 
     def organization(self, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:

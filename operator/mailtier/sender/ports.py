@@ -303,6 +303,9 @@ class IntakeQueue(Protocol):
     async def wait_for_change(self, after: int, *, within: dt.timedelta) -> None:
         """Return when something changed after the cursor, or when the time is over."""
 
+    async def restored(self) -> str | None:
+        """Return of when the backup is that it was restored from, until it goes on (`queueing.restoring`)."""
+
     async def queued_namespaces(self) -> Sequence[str]:
         """Return the uids of the namespaces for which something is queued, each once, in order."""
 

@@ -116,6 +116,7 @@ def host_status(
     previous: Sequence[Mapping[str, Any]],
     now: dt.datetime,
     summary: Summary | None,
+    queue: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the status of the HostEmailSettings, as it is applied.
 
@@ -129,6 +130,7 @@ def host_status(
         previous: The conditions that the status has now, for their times of transition.
         now: Aware UTC time.
         summary: Of the organizations; None before they were counted.
+        queue: What the sender says of its queue; None before it was heard.
     """
     ready = _ready(resolution, published, Projection.NONE)
     status = {
@@ -144,7 +146,18 @@ def host_status(
         status["lastHandledRequestedAt"] = requested_at
     if summary is not None:
         status["summary"] = summary.document
+    if queue:
+        status["queue"] = dict(queue)
     return status
+
+
+def queue(*, restored_from: dt.datetime | None) -> dict[str, str]:
+    """Return `status.queue` of the host.
+
+    Args:
+        restored_from: When the backup was made that the queue was restored from, while it is held; None where not.
+    """
+    return {} if restored_from is None else {"restoredFrom": transitions.timestamp(restored_from)}
 
 
 def as_text(conditions: Sequence[Mapping[str, Any]]) -> str:

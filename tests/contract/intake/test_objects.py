@@ -49,7 +49,7 @@ async def _following(running: sender.Sender) -> collections.abc.AsyncIterator[di
             seen[item.name] = item
 
     connected = feed_client.FeedClient(running.socket)
-    task = asyncio.create_task(connected.follow(take, lambda _connected: None))
+    task = asyncio.create_task(connected.follow(take, lambda _connected: None, lambda _restored: None))
     try:
         yield seen
     finally:

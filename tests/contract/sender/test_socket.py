@@ -1,18 +1,21 @@
 """The operator's socket, asked by its own client: before the settings are known, and when namespaces are gone."""
 
+import asyncio
 import collections.abc
 import contextlib
+import datetime as dt
 import os
 import pathlib
 import sqlite3
 
 import pytest
 
-from kit import between, sending, smtpd
+from kit import between, queues, sending, smtpd
 from mailtier.api import feed, notification, vocabulary
 from mailtier.handlers import feed_client
 from mailtier.sender import ports
 from mailtier.sender.intake import feed_server, ids, taking
+from mailtier.sender.queueing import restoring
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
@@ -58,6 +61,33 @@ async def test_before_the_settings_are_known_nothing_is_said_of_organizations(
     unknown = await operator.offer(_offer("team-a"))
     assert isinstance(unknown, feed.Refused)
     assert (unknown.reason, unknown.retry) == ("OrganizationUnknown", True)
+
+
+async def test_that_the_queue_was_restored_is_told_until_it_goes_on(
+    operator: feed_client.FeedClient, sender: sending.Sender, serve: Serve
+) -> None:
+    """The operator hears with the feed of when the backup is, for the host's status; and of none afterwards."""
+    sender.settings.put(sending.settings("team-a", sending.endpoint(await serve())))
+    await sender.queue.remember(restoring.KEY, restoring.mark(queues.START))
+    assert await _heard(operator) == queues.START
+    assert await sender.queue.resume() is not None
+    assert await _heard(operator) is None
+
+
+async def _heard(operator: feed_client.FeedClient) -> dt.datetime | None:
+    """Return what an operator that begins hears first, once there is something in the feed."""
+    told: asyncio.Future[dt.datetime | None] = asyncio.get_running_loop().create_future()
+
+    def take(made_at: dt.datetime | None) -> None:
+        if not told.done():
+            told.set_result(made_at)
+
+    following = asyncio.create_task(operator.follow(lambda _item: None, lambda _connected: None, take))
+    try:
+        async with asyncio.timeout(30):
+            return await told
+    finally:
+        following.cancel()
 
 
 async def test_a_deleted_namespace_takes_what_is_queued_with_it(

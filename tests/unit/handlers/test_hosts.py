@@ -1,6 +1,7 @@
 """The host's summary of its organizations."""
 
 import asyncio
+import dataclasses
 import datetime as dt
 import typing
 
@@ -55,11 +56,15 @@ class World:
             announce=lambda *_: None,
         )
 
-    async def summary(self) -> dict[str, int] | None:
-        """Return the summary that the host's status has after a reconciliation."""
+    async def status(self) -> dict[str, typing.Any]:
+        """Return the host's status after a reconciliation."""
         await self.hosts.reconcile()
         (status,) = [found["status"] for found in self.api.objects.values() if "status" in found]
-        return typing.cast("dict[str, int] | None", status.get("summary"))
+        return typing.cast("dict[str, typing.Any]", status)
+
+    async def summary(self) -> dict[str, int] | None:
+        """Return the summary that it has then."""
+        return (await self.status()).get("summary")
 
 
 async def test_organizations_that_went_while_nobody_led_are_counted_no_more() -> None:
@@ -84,3 +89,21 @@ async def test_until_they_are_counted_the_summary_that_stands_there_stays() -> N
 async def test_a_summary_of_another_version_is_none_of_ours() -> None:
     """A field that this version does not know must not keep the host from being reconciled."""
     assert await World({"organizations": 5, "elsewhere": 1}).summary() is None
+
+
+async def test_what_is_said_of_the_queue_stands_until_the_sender_is_heard() -> None:
+    """A restart does not take back that it is held; the sender does, and has the host looked at."""
+    world = World(None)
+    assert world.objects.host is not None
+    stands = {"restoredFrom": "2026-11-24T09:00:00Z"}
+    world.objects.host = dataclasses.replace(world.objects.host, queue=stands)
+    assert (await world.status())["queue"] == stands
+    world.hosts.note_restored(NOW)
+    assert world.looked.is_set()
+    assert (await world.status())["queue"] == {"restoredFrom": "2026-11-24T10:00:00Z"}
+    world.looked.clear()
+    world.hosts.note_restored(NOW)
+    assert not world.looked.is_set()
+    world.hosts.note_restored(None)
+    assert world.looked.is_set()
+    assert "queue" not in await world.status()

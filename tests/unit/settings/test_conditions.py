@@ -310,7 +310,7 @@ def test_a_failed_probe_of_the_host_s_server_tells_a_tenant_codes(
 
 
 def test_the_host_s_own_status() -> None:
-    """The platform team sees username, Secret and certificate, and its organizations in numbers."""
+    """The platform team sees username, Secret, certificate, its organizations in numbers, and a queue that is held."""
     resolution = tiers.conclude_host(tiers.RELAY)
     summary = conditions.Summary(organizations=4, ready=3, blocked=1, overriding=2, would_block=0)
     document = conditions.host_status(
@@ -321,8 +321,9 @@ def test_the_host_s_own_status() -> None:
         previous=[],
         now=specs.NOW,
         summary=summary,
+        queue=conditions.queue(restored_from=specs.NOW),
     )
-    status.HostStatus.model_validate(document)
+    assert status.HostStatus.model_validate(document).queue == status.QueueStatus(restored_from=specs.NOW)
     assert document["summary"] == {"organizations": 4, "ready": 3, "blocked": 1, "overriding": 2, "wouldBlock": 0}
     assert document["effective"]["auth"] == {"mechanism": "PLAIN", "username": "relay", "secretName": "relay"}
     assert document["effective"]["provenance"]["smtp.host"] == "Host"

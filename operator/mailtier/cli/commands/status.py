@@ -37,9 +37,9 @@ def command(
 ) -> None:
     """Show how many organizations are ready, and what is broken, worst first, with what to do.
 
-    First comes what is stalled and needs somebody, then what is on its way, then servers that the probe found wrong,
-    then what is suspended, then what the policy would block if it were enforced, then advice. Those of which the same
-    is said are one entry.
+    First comes what is stalled and needs somebody, then what is on its way, then that a restored queue is held, then
+    servers that the probe found wrong, then what is suspended, then what the policy would block if it were enforced,
+    then advice. Those of which the same is said are one entry.
     It exits with 0 when nothing is broken (the last three are no fault), and with 1 when something is; with
     --namespace, only what is in that namespace counts.
     """

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self
 
 from mailtier.api import names, reasons, vocabulary
+from mailtier.mail import reasons as delivery_reasons
 
 _Json = Mapping[str, Any]
 _C = vocabulary.Condition
@@ -22,15 +23,17 @@ class RowState(enum.IntEnum):
     """Somebody has to change something."""
     RECONCILING = 1
     """It is on its way, or something that it needs is."""
-    NOT_VERIFIED = 2
+    HELD = 2
+    """All mail is held, until somebody has it go on."""
+    NOT_VERIFIED = 3
     """Ready, and the probe found something wrong with the server."""
-    SUSPENDED = 3
+    SUSPENDED = 4
     """Ready, and its mail is held on purpose."""
-    WOULD_BLOCK = 4
+    WOULD_BLOCK = 5
     """Ready, and the host's policy, which only audits, would block it."""
-    ADVICE = 5
+    ADVICE = 6
     """Ready, with advice."""
-    READY = 6
+    READY = 7
 
     def __str__(self) -> str:
         return self.name.title().replace("_", "")
@@ -54,6 +57,8 @@ class Row:
         verified: Reason of Verified; "" where there is none.
         is_implicit: Whether there is no object.
         audited: The condition that tells what the policy would block; empty where it would block nothing.
+        restored_from: Of the host: when the backup was made that the queue was restored from, while all mail is held
+            for that; "" where it is not.
     """
 
     namespace: str
@@ -67,6 +72,7 @@ class Row:
     effective: _Json = dataclasses.field(default_factory=dict)
     is_implicit: bool = False
     audited: _Json = dataclasses.field(default_factory=dict)
+    restored_from: str = ""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else f"HostEmailSettings {self.name}"
@@ -104,6 +110,7 @@ class Row:
             verified=conditions.get(_C.VERIFIED, {}).get("reason", ""),
             effective=status.get("effective") or {},
             audited=_audited(conditions),
+            restored_from=str((status.get("queue") or {}).get("restoredFrom", "")),
         )
 
     @classmethod
@@ -140,8 +147,20 @@ class Row:
 
     @property
     def told(self) -> Iterable[Self]:
-        """What is told of it: itself, and once more what the policy would block where something else is worse."""
+        """What is told of it: itself, and once more what the policy would block where something else is worse.
+
+        Of the host, that all mail is held, whatever else is so.
+        """
         yield self
+        if self.restored_from:
+            yield dataclasses.replace(
+                self,
+                state=RowState.HELD,
+                reason=delivery_reasons.DeliveryReason.RESTORED.value,
+                message=f"{delivery_reasons.MEANINGS[delivery_reasons.DeliveryReason.RESTORED]} The backup is of"
+                f" {self.restored_from}; drop first what must not be sent again (`mailtier queue list`).",
+                since=None,
+            )
         if self.audited and self.state < RowState.WOULD_BLOCK:
             yield dataclasses.replace(
                 self,

@@ -20,6 +20,7 @@ from mailtier.api import feed, names, reasons, vocabulary
 from mailtier.sender import ports, settings_source
 from mailtier.sender.between import requests
 from mailtier.sender.intake import asking, taking
+from mailtier.sender.queueing import restoring
 from mailtier.settings import effective
 
 _MAXIMUM_BODY_BYTES: Final = 2 * 1024 * 1024
@@ -153,6 +154,8 @@ class FeedServer:
         if within > dt.timedelta():
             await self._queue.wait_for_change(after, within=within)
         changes = await self._queue.changes(after)
+        if (mark := await self._queue.restored()) is not None:
+            changes = changes.model_copy(update={"restored_from": restoring.made_at(mark)})
         return web.Response(text=changes.model_dump_json(), content_type="application/json")
 
     async def _list_namespaces(self, _request: web.Request) -> web.Response:

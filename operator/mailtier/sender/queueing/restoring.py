@@ -23,6 +23,11 @@ def mark(made_at: dt.datetime) -> str:
     return made_at.isoformat(timespec="seconds")
 
 
+def made_at(mark: str) -> dt.datetime:
+    """Return when a backup was made, aware UTC, from what is remembered of it."""
+    return dt.datetime.fromisoformat(mark)
+
+
 def explain(mark: str) -> str:
     """Return why the messages of a restored queue are held, for whoever waits for them."""
     meaning = reasons.MEANINGS[reasons.DeliveryReason.RESTORED]

@@ -153,6 +153,17 @@ def test_what_is_suspended_is_told_and_is_no_fault() -> None:
     assert not found.is_broken
 
 
+def test_a_queue_that_is_held_since_it_was_restored_is_broken() -> None:
+    """The host's settings are well, and somebody has to say that mail goes on: what to do stands there."""
+    document = organization("default", "", queue={"restoredFrom": "2026-03-01T12:00:00Z"})
+    found = picture(host=rows.Row.of(document))
+    (row,) = found.remarkable
+    assert (str(row), str(row.state), row.reason) == ("HostEmailSettings default", "Held", "Restored")
+    assert "mailtier queue resume" in row.message
+    assert "2026-03-01T12:00:00Z" in row.message
+    assert found.is_broken
+
+
 def test_whatever_the_policy_would_block_is_a_row_of_its_own() -> None:
     """Each is named with its message, after what is broken, also where something else is worse."""
     found = [

@@ -11,7 +11,7 @@ from typing import Any, Final
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
 from mailtier.sender.between import requests as requests_port
-from mailtier.sender.queueing import noted, restoring
+from mailtier.sender.queueing import noted
 from mailtier.sender.storage import claim_book, journal, reporting
 from mailtier.sender.storage.sqlite import (
     changes,
@@ -137,10 +137,6 @@ class DeliveryHalf(half.Half):
     async def probes(self) -> Sequence[feed.Probe]:
         """Return the latest result of every probe key."""
         return await self._readers.read(changes.read_probes)
-
-    async def restored(self) -> str | None:
-        """Return of when the backup is that it was restored from, until it goes on."""
-        return await self.recall(restoring.KEY)
 
     async def remember(self, key: str, text: str) -> None:
         """Keep what the sender learned under a key, in place of what was kept there."""

@@ -2,10 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable
 
+from mailtier.sender.queueing import restoring
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import readers, writer
+from mailtier.sender.storage.sqlite import memories, readers, writer
 from mailtier.sender.storage.sqlite.halves import news
 
 
@@ -42,6 +44,10 @@ class Half:
     def news(self) -> news.News:
         """The cursor of the feed, as this process knows it."""
         return self._news
+
+    async def restored(self) -> str | None:
+        """Return of when the backup is that it was restored from, until it goes on."""
+        return await self._readers.read(functools.partial(memories.read, key=restoring.KEY))
 
     async def close(self) -> None:
         """Commit what is under way, leave no payload outside the database, and let another sender open the queue."""
