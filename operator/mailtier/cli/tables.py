@@ -18,6 +18,7 @@ _WORDS: Final = re.compile(r"\S+\s*|\s+")
 _PARTS: Final = re.compile(r"[^/@.,:=]*[/@.,:=]*\s*")
 """A name that no line holds is broken after its punctuation, and elsewhere only where it must be."""
 _COMMAND: Final = re.compile(r"`(\S+ [^`]+)`")
+_IN_BRACKETS: Final = re.compile(rf"\(({_COMMAND.pattern})\)")
 
 
 def table(
@@ -143,7 +144,7 @@ def sentence(text: str, painter: terminal.Painter, *, width: int) -> list[str]:
     A command has a line of its own, however long it is, and nothing around it: it is there to be copied.
     """
     lines: list[str] = []
-    for number, part in enumerate(_COMMAND.split(terminal.plain(text))):
+    for number, part in enumerate(_COMMAND.split(_IN_BRACKETS.sub(r"\1", terminal.plain(text)))):
         if number % 2:
             lines.append(f"{2 * _INDENT}{part}")
             continue

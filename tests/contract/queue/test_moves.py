@@ -177,7 +177,7 @@ async def test_a_queue_that_is_open_is_not_moved(place: Place) -> None:
     """While a sender has it open it stays as it is."""
     async with place.on_the_volume() as queue:
         id_, _ = await queues.put(queue)
-        with pytest.raises(volume.InUseError):
+        with pytest.raises(volume.InUseError, match="stop the sender first"):
             await place.move()
         await queues.put(queue)
     async with place.on_the_volume() as queue:
@@ -308,3 +308,14 @@ async def test_no_queue_is_not_moved(place: Place) -> None:
     with pytest.raises(leaving.NoQueueError, match="there is no queue in"):
         await place.move()
     assert not place.folder.exists()
+
+
+async def test_a_database_that_lets_nobody_in_says_why(place: Place) -> None:
+    """What the server says stands there, and what to look at; the queue stays as it is, and may be opened."""
+    async with place.on_the_volume() as queue:
+        await queues.put(queue)
+    place.dsn = place.dsn.replace(f"//{postgres.USER}@", "//stranger@")
+    with pytest.raises(connections.NoDatabaseError, match=r'role "stranger" does not exist\): look whether'):
+        await place.move()
+    async with place.on_the_volume():
+        pass

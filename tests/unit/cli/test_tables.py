@@ -97,3 +97,9 @@ def test_a_command_has_a_line_of_its_own() -> None:
     command = "kubectl annotate secret -n team-a smtp 'mailtier.dev/endpoint=smtp.example.org:587' --overwrite"
     lines = tables.sentence(f"It is not bound; run `{command}`, or name `another.key`.", _PLAIN, width=40)
     assert [line.strip() for line in lines] == ["It is not bound; run", command, "or name `another.key`."]
+
+
+def test_a_command_in_brackets_leaves_none_behind() -> None:
+    """What stood round it would be a line that holds a bracket."""
+    lines = tables.sentence("Somebody has it go on (`mailtier queue resume`). It waits.", _PLAIN, width=40)
+    assert [line.strip() for line in lines] == ["Somebody has it go on", "mailtier queue resume", "It waits."]

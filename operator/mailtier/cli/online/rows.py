@@ -157,8 +157,9 @@ class Row:
                 self,
                 state=RowState.HELD,
                 reason=delivery_reasons.DeliveryReason.RESTORED.value,
-                message=f"{delivery_reasons.MEANINGS[delivery_reasons.DeliveryReason.RESTORED]} The backup is of"
-                f" {self.restored_from}; drop first what must not be sent again (`mailtier queue list`).",
+                message=f"The queue was restored from a backup of {self.restored_from}, and all mail is held until"
+                " somebody has it go on. What must not be sent again is dropped first; look at what there is:"
+                " `mailtier queue list`. Then: `mailtier queue resume`.",
                 since=None,
             )
         if self.audited and self.state < RowState.WOULD_BLOCK:

@@ -18,7 +18,7 @@ from mailtier.sender import ports
 from mailtier.sender.roles import opening
 from mailtier.sender.storage import movables
 from mailtier.sender.storage.postgres.arriving import progress, storing
-from mailtier.sender.storage.postgres.database import committing, connections, schema
+from mailtier.sender.storage.postgres.database import committing, connections, explaining, schema
 from mailtier.sender.storage.sqlite import leaving
 from mailtier.sender.storage.sqlite.tables import sealing
 
@@ -76,7 +76,8 @@ async def move(
     with leaving.opened(directory) as queue:
         pool = connections.Connections(dsn)
         try:
-            await _prepare(pool)
+            with explaining.explained(dsn()):
+                await pool.patiently(functools.partial(schema.prepare, pool))
             seal = await _seal(queue, pool, _place(dsn()), now)
             moved = await _copy(queue, pool, seal, say, rows)
         except progress.SendersThereError as error:
@@ -101,18 +102,6 @@ async def move(
         there=moved.there,
         repeats=moved.repeats,
     )
-
-
-async def _prepare(pool: connections.Connections) -> None:
-    try:
-        await pool.patiently(functools.partial(schema.prepare, pool))
-    except (connections.NoDatabaseError, schema.NewerTablesError, ports.StorageAwayError):
-        raise
-    except Exception as error:
-        raise MoveError(
-            f"the database cannot be used ({connections.describe(error)}): look whether its name, user and password are"
-            " right, and whether that user may create a schema in it"
-        ) from error
 
 
 async def _seal(

@@ -16,7 +16,7 @@ from mailtier.sender.queueing import crashes, payloads, restoring, retention
 from mailtier.sender.storage import claim_book, reporting
 from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetting, records, taking_in
 from mailtier.sender.storage.postgres.arriving import progress
-from mailtier.sender.storage.postgres.database import addresses, committing, connections, schema
+from mailtier.sender.storage.postgres.database import committing, connections, explaining, schema
 from mailtier.sender.storage.postgres.failed import filed_rows, kept
 from mailtier.sender.storage.postgres.outcomes import notes, settling, snapshots
 from mailtier.sender.storage.postgres.senders import bell, between_rows, owning, ringing, tenure
@@ -69,30 +69,18 @@ async def open_queue(
         connections.NoDatabaseError: The database cannot be used.
         schema.NewerTablesError: A newer version of this program changed its tables.
     """
-    dsn = options.dsn()
-    if missing := addresses.missing_file(dsn):
-        raise connections.NoDatabaseError(
-            f"the address of the queue's database names a file that is not there: {missing}"
-        )
     pool = connections.Connections(options.dsn, name=f"mailtier {'intake' if only_takes_in else 'delivery'}")
     rules = tenure.CrashRules(now=now, in_doubt=in_doubt, keep_failed=keep_failed)
     try:
-        await pool.patiently(functools.partial(schema.prepare, pool))
-        await pool.read(progress.require_arrived)
-        own = None
-        if not only_takes_in:
-            own = await tenure.Tenure.enter(pool, name=options.name, lease=options.lease, rules=rules)
-    except Exception as error:
+        with explaining.explained(options.dsn()):
+            await pool.patiently(functools.partial(schema.prepare, pool))
+            await pool.read(progress.require_arrived)
+            own = None
+            if not only_takes_in:
+                own = await tenure.Tenure.enter(pool, name=options.name, lease=options.lease, rules=rules)
+    except Exception:
         await pool.close()
-        if isinstance(error, (connections.NoDatabaseError, schema.NewerTablesError)):
-            raise
-        cause = error.__cause__ or error
-        server = addresses.server(dsn)
-        raise connections.NoDatabaseError(
-            f"the queue's database{' at ' if server else ''}{server} cannot be used ({connections.describe(cause)}):"
-            " look whether it runs, whether its address, user and password are right, and whether that user may create"
-            " a schema in it"
-        ) from error
+        raise
     return SharedQueue(pool, own, rules)
 
 

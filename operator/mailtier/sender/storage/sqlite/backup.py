@@ -99,12 +99,7 @@ def restore(file: pathlib.Path, directory: pathlib.Path, *, replace: bool = Fals
         # A volume that is not mounted, or a name that is misspelt: no sender would find what is put there.
         raise BackupError(f"there is no folder {directory.parent}: mount the sender's volume, and name where it is")
     directory.mkdir(mode=0o700, exist_ok=True)
-    with contextlib.ExitStack() as held:
-        for name in (embedded.DELIVERY_LOCK, embedded.INTAKE_LOCK):
-            try:
-                held.callback(volume.Lock(directory / name).release)
-            except volume.InUseError:
-                raise volume.InUseError(f"a sender has the queue in {directory} open: stop the sender first") from None
+    with embedded.kept_closed(directory):
         database = directory / embedded.DATABASE
         if database.exists() and not replace:
             raise BackupError(f"there is a queue in {directory}: move it away, or say --replace to give it up")

@@ -8,7 +8,7 @@ import functools
 import pathlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from mailtier.sender.queueing import crashes, retention
@@ -181,6 +181,22 @@ async def _open_delivery(
     completions = await asyncio.to_thread(journal.Journal.create, directory / JOURNAL, epoch=epoch)
     opened.callback(completions.close)
     return half.Opened(commits=commits, reads=reads, room=room, told=told, closing=opened.pop_all()), completions
+
+
+@contextlib.contextmanager
+def kept_closed(directory: pathlib.Path) -> Iterator[None]:
+    """Let no sender open a queue meanwhile.
+
+    Raises:
+        volume.InUseError: One has it open.
+    """
+    with contextlib.ExitStack() as held:
+        for name in (DELIVERY_LOCK, INTAKE_LOCK):
+            try:
+                held.callback(volume.Lock(directory / name).release)
+            except volume.InUseError:
+                raise volume.InUseError(f"a sender has the queue in {directory} open: stop the sender first") from None
+        yield
 
 
 def _lock(directory: pathlib.Path, name: str, patience_seconds: float, opened: contextlib.AsyncExitStack) -> None:

@@ -68,8 +68,7 @@ def opened(directory: pathlib.Path) -> Iterator["LeavingQueue"]:
     if not (directory / embedded.DATABASE).is_file():
         raise NoQueueError(f"there is no queue in {directory}: name the sender's own data directory")
     with contextlib.ExitStack() as held:
-        for name in (embedded.DELIVERY_LOCK, embedded.INTAKE_LOCK):
-            held.callback(volume.Lock(directory / name).release)
+        held.enter_context(embedded.kept_closed(directory))
         turns = held.enter_context(contextlib.closing(volume.WriteTurns(directory / embedded.TURNS)))
         connection = schema.open_writer(directory / embedded.DATABASE, turns, even_sealed=True)
         held.callback(connection.close)
