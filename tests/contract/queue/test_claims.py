@@ -57,7 +57,7 @@ async def test_what_no_wait_explains_is_due(queue: ports.Queue) -> None:
         [numbers[-1], numbers[180]],
         queues.START + 20 * _MINUTE,
     )
-    queue.release([numbers[180]])
+    queue.unclaim([numbers[180]])
     assert await _claim(queue, due_from=queues.START + 15 * _MINUTE) == ([numbers[20], numbers[180]], None)
 
 

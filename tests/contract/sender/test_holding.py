@@ -4,9 +4,11 @@ import asyncio
 import collections.abc
 import dataclasses
 import datetime as dt
+import typing
 
-from kit import sending, smtpd, wait
+from kit import queues, sending, smtpd, wait
 from mailtier.api import vocabulary
+from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
@@ -247,3 +249,41 @@ async def test_a_wrong_password_is_used_once_whatever_limits_its_users_want(
     for of, each in zip(everyone, sent, strict=True):
         await sender.until(of, each, _S.HELD)
     assert len(server.auth_attempts) == 1
+
+
+async def test_what_is_being_marked_as_held_is_nobody_s_to_claim(sender: sending.Sender, serve: Serve) -> None:
+    """While that is stored its organization is blocked and mended: what goes then goes once, and is shown so (R4)."""
+    server = await serve()
+    good = sending.settings("team-a", sending.endpoint(server), max_connections=1)
+    of = sender.settings.put(good)
+    # What it is sent with is stored already.
+    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+    server.script.on("RCPT", "550 5.7.60 Not as this sender")
+    sent = [await sender.notify(of) for _ in range(8)]
+    lane = sending.lane(of)
+    await wait.until_async(
+        lambda: sender.delivery.hold_of(lane, _C.JOB_ALERT),
+        within_seconds=10,
+        why="the lane is held",
+        poll_seconds=0.001,
+    )
+    entries = sender.delivery._schedule.open(lane).entries
+    await wait.until_async(lambda: len(entries) >= 5, within_seconds=10, why="five were not tried", poll_seconds=0.001)
+    async with queues.stalled(typing.cast("embedded.EmbeddedQueue", sender.opened)):
+        sender.skip(2)
+        await wait.until_async(
+            lambda: sum(entry.pending.state is _S.QUEUED for entry in entries.values()) == 0,
+            within_seconds=10,
+            why="those that were not tried are being marked",
+        )
+        sender.settings.put(dataclasses.replace(good, state=effective.State.BLOCKED))
+        await wait.until_async(sender.delivery.held, within_seconds=10, why="all of it is held")
+        server.script.clear()
+        sender.settings.put(good)
+        await wait.until_async(lambda: not sender.delivery.held(), within_seconds=10, why="nothing of it is held")
+        await asyncio.sleep(0)
+    sender.skip(901)
+    for each in sent[3:]:
+        await sender.until(of, each, _S.ACCEPTED)
+    ids = [message.message_id for message in server.messages]
+    assert len(ids) == len(set(ids))

@@ -77,6 +77,10 @@ async def test_releases_share_the_budget_of_refused_logins(sender: sending.Sende
         told.append(_reason(await sender.delivery.release(ports.LaneKey.of(of))))
     assert told == [None, None, "TooManyRefusedLogins"]
     await sender.until_held()
+    # Another password has no budget of its own, though it was never refused.
+    _own(sender, sending.endpoint(server), "right")
+    sender.skip(61)
+    assert _reason(await sender.delivery.release(ports.LaneKey.of(of))) == "TooManyRefusedLogins"
     assert len(server.auth_attempts) == 3
 
 

@@ -1,6 +1,7 @@
 """Storing with messages that wait for what may last that they are held, and why, so that whoever asks is told."""
 
 import dataclasses
+import datetime as dt
 import itertools
 from typing import Final
 
@@ -8,7 +9,7 @@ from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import claiming, ends, recorder, showing
-from mailtier.sender.scheduling import holds, lanes, schedule, waits
+from mailtier.sender.scheduling import holds, schedule, waits
 
 _S: Final = vocabulary.RecipientState
 
@@ -17,6 +18,7 @@ MARKABLE: Final = frozenset(state for state in states.UNFINISHED if states.may_f
 
 _AT_ONCE: Final = 200
 """How many recipients of held lanes are marked as held in one sweep, so that the disk is not kept from others."""
+_AGAIN: Final = dt.timedelta(minutes=1)
 
 
 class HeldMarks:
@@ -69,26 +71,20 @@ class HeldMarks:
         self._marked &= held.keys()
         for key in held:
             self.look(key, now)
-        for entry, wait in itertools.islice(showing.unmarked(self._schedule, now), _AT_ONCE):
-            self._mark_entry(entry, wait)
+        for entry, wait in list(itertools.islice(showing.unmarked(self._schedule, now), _AT_ONCE)):
+            # Out of memory first: until it is stored nobody may unclaim it, or it were claimed again as it was before.
+            self._claims.end(entry)
+            self.mark(entry.pending, wait)
 
     def mark(self, pending: ports.Pending, wait: waits.Wait) -> None:
-        """Store of a recipient that was claimed that it is held, and unclaim it then."""
+        """Store of a recipient that is claimed, and not in memory, that it is held; and unclaim it then."""
         at = self._clock.wall()
 
         def go_on(error: Exception | None) -> None:
-            # What cannot be stored would be tried again at once, for ever.
             if error is None:
                 self._claims.unclaim_pending(dataclasses.replace(pending, state=_S.HELD), at)
+            else:
+                # Another look is for what is stored by then; at once, it would be tried again for ever.
+                self._claims.unclaim_pending(pending, at + _AGAIN)
 
         self._outcomes.store(ends.held(pending, wait, at), go_on)
-
-    def _mark_entry(self, entry: lanes.LaneEntry, wait: waits.Wait) -> None:
-        at = self._clock.wall()
-
-        def go_back(error: Exception | None) -> None:
-            if error is None and entry.place is lanes.EntryPlace.READY:
-                self._claims.unclaim(entry, at)
-
-        self._outcomes.store(ends.held(entry.pending, wait, at), go_back)
-        entry.pending = dataclasses.replace(entry.pending, state=_S.HELD, due_at=at)

@@ -15,7 +15,7 @@ def status(record: ports.Record, wait: waits.Wait | None) -> dict[str, Any]:
 
     Args:
         record: As it is stored.
-        wait: What its organization's messages wait for; it is stored with them when that lasts.
+        wait: What its organization's messages wait for now.
     """
     return {
         "id": record.id,
@@ -29,6 +29,9 @@ def status(record: ports.Record, wait: waits.Wait | None) -> dict[str, Any]:
 def _recipient(recipient: feed.Recipient, wait: waits.Wait | None) -> dict[str, Any]:
     reason, message = recipient.reason, recipient.message
     is_waiting = recipient.state is vocabulary.RecipientState.QUEUED and not reason
+    # What was stored with it is the reason of that time; now it may be held for another.
+    is_held = recipient.state is vocabulary.RecipientState.HELD and wait is not None and not wait.is_brief
+    is_waiting = is_waiting or is_held
     # What it waited for before the backup does not matter: it is held for that, and for nothing else.
     restored = wait is not None and wait.reason is delivery_reasons.DeliveryReason.RESTORED
     is_waiting = is_waiting or (restored and recipient.state in states.UNFINISHED)

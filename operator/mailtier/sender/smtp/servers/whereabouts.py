@@ -127,9 +127,12 @@ class Whereabouts:
             state.proven.add(self.seat.room.label)
 
     def forgive(self, generation: credentials.Generation) -> classify.Failure | None:
-        """Let one more AUTH be sent with a login that was refused; return why not, if its budget is used up (R12)."""
+        """Let one more AUTH be sent with a login that was refused; return why not, if its budget is used up (R12).
+
+        One that was never tried has the same budget, which others of its namespace may have used up.
+        """
         state = self._around.auth.get(self.key.endpoint, generation)
-        if state.refusal is None:
+        if state.refusal is None and self._is_proven(generation, self.seat):
             return None
         until = self._around.logins.held_until(self.place(generation, self.seat))
         if until is not None and not self._is_host_s_own(generation):

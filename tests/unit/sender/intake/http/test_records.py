@@ -19,17 +19,28 @@ _LANE = ports.LaneKey(namespace_uid="uid", namespace="acme", organization="defau
     ("state", "reason", "hold", "told"),
     [
         (_S.QUEUED, "", _R.SUSPENDED, "Suspended"),
-        (_S.HELD, "SettingsBlocked", _R.SUSPENDED, "SettingsBlocked"),
+        (_S.HELD, "SettingsBlocked", _R.SUSPENDED, "Suspended"),
+        (_S.DEFERRED, "ServerUnavailable", _R.SUSPENDED, "ServerUnavailable"),
         (_S.QUEUED, "", _R.RESTORED, "Restored"),
         (_S.HELD, "SettingsBlocked", _R.RESTORED, "Restored"),
         (_S.DEFERRED, "ServerUnavailable", _R.RESTORED, "Restored"),
         (_S.FAILED, "RecipientRefused", _R.RESTORED, "RecipientRefused"),
     ],
 )
-def test_a_restored_queue_s_messages_wait_for_that_alone(
+def test_what_messages_wait_for_now_is_told(
     state: vocabulary.RecipientState, reason: str, hold: reasons.DeliveryReason, told: str
 ) -> None:
-    """Whatever they waited for before the backup; other holds are told of what has no reason of its own."""
+    """Of what is held, whatever was stored with it when that began; after a restore of all that is not at its end."""
+    assert _told(state, reason, waits.of(hold, waits.WaitEnd.PERSON)) == told
+
+
+def test_what_is_over_soon_is_no_reason_for_a_hold() -> None:
+    """A message that is held, and waits for a rate as well, is held for what was stored."""
+    assert _told(_S.HELD, "SettingsBlocked", waits.for_rate("It waits for a rate.")) == "SettingsBlocked"
+    assert _told(_S.HELD, "SettingsBlocked", None) == "SettingsBlocked"
+
+
+def _told(state: vocabulary.RecipientState, reason: str, wait: waits.Wait | None) -> str:
     recipient = feed.Recipient(address="a@example.com", state=state, reason=reason, message="", changed_at=_AT)
     record = ports.Record(
         id="1",
@@ -39,6 +50,5 @@ def test_a_restored_queue_s_messages_wait_for_that_alone(
         complete=False,
         recipients=[recipient],
     )
-    held = waits.of(hold, waits.WaitEnd.PERSON)
-    (found,) = records.status(record, held)["recipients"]
-    assert found["reason"] == told
+    (found,) = records.status(record, wait)["recipients"]
+    return str(found["reason"])
