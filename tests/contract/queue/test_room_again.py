@@ -27,7 +27,7 @@ async def halves(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[Halves
         stack.push_async_callback(delivery.close)
         intake = await embedded.open_intake(tmp_path / "queue", limits=queues.LIMITS)
         stack.push_async_callback(intake.close)
-        await intake.enqueue(queues.notification(id="before"), quota=queues.QUOTA)
+        await queues.enqueue(intake, queues.notification(id="before"), quota=queues.QUOTA)
         yield delivery, intake
 
 
@@ -56,12 +56,12 @@ async def test_an_intake_takes_work_again(halves: Halves) -> None:
     delivery, intake = halves
     async with _full(intake):
         with pytest.raises(ports.StorageFullError):
-            await intake.enqueue(queues.notification(text=_LARGE), quota=queues.QUOTA)
+            await queues.enqueue(intake, queues.notification(text=_LARGE), quota=queues.QUOTA)
     before = _spent_seconds(intake)
 
     async def takes_work() -> bool:
         with contextlib.suppress(ports.StorageFullError):
-            await intake.enqueue(queues.notification(id="after"), quota=queues.QUOTA)
+            await queues.enqueue(intake, queues.notification(id="after"), quota=queues.QUOTA)
         return await intake.find(queues.LANE, "after") is not None
 
     await wait.until_async(takes_work, within_seconds=10, why="an intake with room takes work again")
@@ -85,7 +85,7 @@ async def test_a_delivery_remembers_again(halves: Halves) -> None:
     before = _spent_seconds(delivery)
     await wait.until_async(remembers, within_seconds=10, why="a delivery with room remembers again")
     assert _spent_seconds(delivery) - before < 0.5
-    await intake.enqueue(queues.notification(), quota=queues.QUOTA)
+    await queues.enqueue(intake, queues.notification(), quota=queues.QUOTA)
 
 
 async def test_a_first_dot_waits_for_room(halves: Halves) -> None:
@@ -104,4 +104,4 @@ async def test_a_first_dot_waits_for_room(halves: Halves) -> None:
         await wait.until_async(lambda: not intake._room.reserved, within_seconds=10, why="the reserve is given up")
     await asyncio.wait_for(noting, 10)
     await wait.until_async(lambda: intake._room.reserved, within_seconds=10, why="the reserve is held again")
-    await intake.enqueue(queues.notification(), quota=queues.QUOTA)
+    await queues.enqueue(intake, queues.notification(), quota=queues.QUOTA)

@@ -74,7 +74,7 @@ async def test_a_quota_holds_for_the_sum_of_intakes(dsn: str, limit: str) -> Non
     )
     async with _two_intakes(dsn) as intakes:
         # What a namespace has is a row, which is there already: making it would be a turn of its own.
-        found = [await intakes[0].enqueue(offered[0], quota=quota)]
+        found = [await queues.enqueue(intakes[0], offered[0], quota=quota)]
         found += await _race(intakes, offered[1:], quota)
     taken = [each for each in found if isinstance(each, ports.Enqueued)]
     refused = [each for each in found if isinstance(each, ports.QuotaExceededError)]

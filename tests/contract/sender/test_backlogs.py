@@ -152,7 +152,7 @@ async def test_what_was_held_before_a_restart_goes_when_it_may(small: sending.Se
         again.skip(11)
         # Of what is shown as held already, nothing is to be told again.
         await wait.until_async(
-            lambda: again.delivery._keeper._told and again.delivery._filling._reading is None,
+            lambda: sending.lane(of) in again.delivery._keeper._marks and again.delivery._filling._reading is None,
             within_seconds=10,
             why="it was asked what is to be shown as held",
         )

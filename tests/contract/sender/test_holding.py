@@ -57,7 +57,7 @@ async def test_no_session_is_opened_with_what_was_read_long_ago(sender: sending.
     server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))
     at = sending.endpoint(server)
     reference = sender.secrets.put("mailtier", "smtp", "right", endpoint=str(at))
-    of = sender.settings.put(sending.settings("team-a", at, auth=sending.login(reference)))
+    of = sender.settings.put(sending.settings("team-a", at, auth=sending.login(reference), max_connections=1))
     first, again = await sender.notify(of), await sender.notify(of)
     for sent in (first, again):
         await sender.until(of, sent, _S.ACCEPTED)
