@@ -89,7 +89,7 @@ def closed(why: classify.Failure, phase: classify.Phase = classify.Phase.CONNECT
 def against_settings(*addresses: str, at: float = MONOTONIC) -> refusals.SettingsRefusals:
     """Return that some recipients were refused once, for good."""
     return refusals.SettingsRefusals(
-        recipients=tuple(refusals.RefusedRecipient(address=each, first_at=at, last_at=at) for each in addresses)
+        addresses=tuple(refusals.AddressRefusals(address=each, first_at=at, last_at=at) for each in addresses)
     )
 
 

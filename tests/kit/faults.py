@@ -159,7 +159,7 @@ class Meeting:
             return "here"
         organization = self.sender.delivery._schedule.organization(sending.lane(self.of))
         assert organization is not None
-        refused = {each.address for each in organization.lane(lanes.LaneClass.ALERT).refusals.recipients}
+        refused = {each.address for each in organization.lane(lanes.LaneClass.ALERT).refusals.addresses}
         return "settings" if recipient in refused else "nobody"
 
     def again(self, notification: str, recipient: feed.Recipient) -> str:

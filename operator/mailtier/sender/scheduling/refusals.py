@@ -21,8 +21,8 @@ _OF_NO_RECIPIENT: Final = frozenset(
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedRecipient:
-    """One that was refused for good. Times are seconds of a monotonic clock.
+class AddressRefusals:
+    """When an address was refused for good. Times are seconds of a monotonic clock.
 
     Attributes:
         address: In one spelling.
@@ -45,11 +45,11 @@ class SettingsRefusals:
     as by greylisting.
 
     Attributes:
-        recipients: Those that were refused, as many as it takes.
+        addresses: Those that were refused, as many as it takes.
         of_no_recipient: How often a message was refused for what no recipient can be to blame for.
     """
 
-    recipients: tuple[RefusedRecipient, ...] = ()
+    addresses: tuple[AddressRefusals, ...] = ()
     of_no_recipient: int = 0
 
     def after(self, rcpt_to: str, failure: classify.Failure, now: float) -> Self:
@@ -62,19 +62,19 @@ class SettingsRefusals:
         """
         if not failure.is_permanent:
             return self
-        known = {each.address: each for each in self.recipients}
+        known = {each.address: each for each in self.addresses}
         if (former := known.get(rcpt_to)) is not None:
             known[rcpt_to] = dataclasses.replace(former, last_at=now)
         elif len(known) < _RECIPIENTS:
-            known[rcpt_to] = RefusedRecipient(address=rcpt_to, first_at=now, last_at=now)
+            known[rcpt_to] = AddressRefusals(address=rcpt_to, first_at=now, last_at=now)
         of_no_recipient = self.of_no_recipient + (failure.reason in _OF_NO_RECIPIENT)
-        return dataclasses.replace(self, recipients=tuple(known.values()), of_no_recipient=of_no_recipient)
+        return dataclasses.replace(self, addresses=tuple(known.values()), of_no_recipient=of_no_recipient)
 
     @property
     def are_believed(self) -> bool:
         """Whether it is clear that the settings are refused."""
-        persists = any(each.first_at + _PERSISTING_SECONDS <= each.last_at for each in self.recipients)
-        return persists or len(self.recipients) >= _RECIPIENTS or self.of_no_recipient >= _RECIPIENTS
+        persists = any(each.first_at + _PERSISTING_SECONDS <= each.last_at for each in self.addresses)
+        return persists or len(self.addresses) >= _RECIPIENTS or self.of_no_recipient >= _RECIPIENTS
 
 
 NO_REFUSALS: Final = SettingsRefusals()

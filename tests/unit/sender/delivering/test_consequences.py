@@ -173,7 +173,7 @@ def test_refused_settings_hold_the_lane_when_it_is_clear(category: vocabulary.Ca
     assert decided.holds_lane is not None
     assert (decided.holds_lane.until, decided.holds_lane.reason) == (attempts.MONOTONIC + seconds, _R.SENDER_REFUSED)
     assert decided.probe == consequences.ProbeNews(contradicts=failure)
-    assert [each.address for each in decided.lane_refusals.recipients] == ["b", "c", "anna@example.org"]
+    assert [each.address for each in decided.lane_refusals.addresses] == ["b", "c", "anna@example.org"]
 
 
 def test_what_is_put_off_holds_no_lane() -> None:
@@ -195,7 +195,7 @@ def test_one_spelling_of_an_address_is_one_recipient() -> None:
         known = dataclasses.replace(known, job=dataclasses.replace(attempts.JOB, rcpt_to=address))
         decided = consequences.decide(attempts.refused(failure), known)
         known = dataclasses.replace(known, lane_refusals=decided.lane_refusals)
-        seen |= {each.address for each in decided.lane_refusals.recipients}
+        seen |= {each.address for each in decided.lane_refusals.addresses}
         assert decided.holds_lane is None
     assert seen == {"anna@example.org"}
 

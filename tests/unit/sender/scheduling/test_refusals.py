@@ -77,8 +77,8 @@ def test_no_more_is_remembered_than_it_takes(noted: list[tuple[str, classify.Fai
         before, copy = seen, dataclasses.replace(seen)
         seen = seen.after(rcpt_to, failure, 0.0)
         assert before == copy
-        assert len(seen.recipients) <= 3
-        assert before.recipients == seen.recipients[: len(before.recipients)]
+        assert len(seen.addresses) <= 3
+        assert before.addresses == seen.addresses[: len(before.addresses)]
 
 
 @pytest.mark.parametrize(

@@ -135,16 +135,16 @@ async def claim_expired(
     return found, None if next_at is None else values.from_micros(next_at)
 
 
-async def backlogs_of(session: connections.DatabaseSession, *, recipients: Sequence[int]) -> Sequence[ports.BacklogKey]:
+async def backlogs_of(session: connections.DatabaseSession, *, numbers: Sequence[int]) -> Sequence[ports.BacklogKey]:
     """Return the backlogs that recipients are in."""
-    return [values.to_key(*key) for key in await session.fetch(_OF_THESE, recipients)]
+    return [values.to_key(*key) for key in await session.fetch(_OF_THESE, numbers)]
 
 
 async def claim_these(
-    session: connections.DatabaseSession, *, owner: int, recipients: Sequence[int]
+    session: connections.DatabaseSession, *, owner: int, numbers: Sequence[int]
 ) -> Sequence[ports.Pending]:
     """Return those of some recipients that have no final state, and are in backlogs of an owner."""
-    return [values.to_pending(row) for row in await session.fetch(_THESE, recipients, owner)]
+    return [values.to_pending(row) for row in await session.fetch(_THESE, numbers, owner)]
 
 
 async def _look(
@@ -168,5 +168,5 @@ async def _look(
         choice.look(found)
 
 
-async def _read(session: connections.DatabaseSession, recipients: Sequence[int]) -> Sequence[ports.Claimed]:
-    return list(values.to_claimed(await session.fetch(_JOBS, recipients)))
+async def _read(session: connections.DatabaseSession, numbers: Sequence[int]) -> Sequence[ports.Claimed]:
+    return list(values.to_claimed(await session.fetch(_JOBS, numbers)))

@@ -163,9 +163,9 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
             return ()
         async with self._claiming:
             free = [number for number in recipient_numbers if number not in self._claims]
-            await self._own_backlogs(await self._pool.read(functools.partial(claims.backlogs_of, recipients=free)))
+            await self._own_backlogs(await self._pool.read(functools.partial(claims.backlogs_of, numbers=free)))
             found = await self._pool.read(
-                functools.partial(claims.claim_these, owner=self._tenure.number, recipients=free)
+                functools.partial(claims.claim_these, owner=self._tenure.number, numbers=free)
             )
             self._claims.add(found)
             return found

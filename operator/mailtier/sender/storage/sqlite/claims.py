@@ -146,9 +146,9 @@ def claim_expired(
     return found, None if next_at is None else rows.from_micros(next_at)
 
 
-def claim_these(connection: sqlite3.Connection, *, recipients: Sequence[int]) -> Sequence[ports.Pending]:
+def claim_these(connection: sqlite3.Connection, *, numbers: Sequence[int]) -> Sequence[ports.Pending]:
     """Return those of some recipients that have no final state."""
-    return [rows.to_pending(row) for row in connection.execute(_THESE, (json.dumps(list(recipients)),))]
+    return [rows.to_pending(row) for row in connection.execute(_THESE, (json.dumps(list(numbers)),))]
 
 
 def _look(connection: sqlite3.Connection, choice: choosing.BacklogChoice, number: int) -> None:
@@ -161,10 +161,10 @@ def _look(connection: sqlite3.Connection, choice: choosing.BacklogChoice, number
         choice.look(connection.execute(statement, arguments | {"since": choice.beyond}))
 
 
-def _read(connection: sqlite3.Connection, recipients: Sequence[int]) -> Iterator[ports.Claimed]:
-    if not recipients:
+def _read(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[ports.Claimed]:
+    if not numbers:
         return
-    yield from values.to_claimed(connection.execute(_JOBS, (json.dumps(list(recipients)),)))
+    yield from values.to_claimed(connection.execute(_JOBS, (json.dumps(list(numbers)),)))
 
 
 def _find(connection: sqlite3.Connection, key: ports.BacklogKey) -> int | None:

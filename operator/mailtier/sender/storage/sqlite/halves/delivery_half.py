@@ -77,7 +77,7 @@ class DeliveryHalf(half.Half):
         """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
         async with self._claiming:
             free = [number for number in recipient_numbers if number not in self._claims]
-            found = await self._readers.read(functools.partial(claims.claim_these, recipients=free))
+            found = await self._readers.read(functools.partial(claims.claim_these, numbers=free))
             self._claims.add(found)
             return found
 
