@@ -34,7 +34,7 @@ async def test_what_waits_for_an_opening_says_so(sender: sending.Sender, serve: 
     target = sender.destinations.get(of)
     with contextlib.ExitStack() as under_way:
         for _ in range(opening._CONCURRENT_PER_NAMESPACE):
-            under_way.enter_context(await target.take_room("team-a"))
+            under_way.enter_context(await target.sessions.take_room("team-a"))
         sent = await sender.notify(of)
         await between.until_brief(sender, of, "OpeningAwaited")
     await sender.until(of, sent, _S.ACCEPTED)

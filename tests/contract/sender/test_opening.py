@@ -345,7 +345,7 @@ async def test_a_name_is_looked_up_once_for_many_sessions(serve: Serve) -> None:
         target.health.breaker.succeed()
         slots = [target.reserve() for _ in range(3)]
         await asyncio.gather(
-            *(target.session_for(slot, credentials.ANONYMOUS, payer=None) for slot in slots if slot is not None)
+            *(target.sessions.get(slot, credentials.ANONYMOUS, payer=None) for slot in slots if slot is not None)
         )
         for slot in slots:
             assert slot is not None

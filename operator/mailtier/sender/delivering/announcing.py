@@ -87,7 +87,7 @@ class Preparer:
         self, entry: lanes.LaneEntry, plan: plans.DeliveryPlan, target: destination.Destination, slot: slots.Slot
     ) -> bool:
         usable, found = plan.usable, self._plans.peek(plan)
-        if found is None or not target.may_follow(slot, found.generation, usable.barred):
+        if found is None or not target.sessions.may_follow(slot, found.generation, usable.barred):
             return False
         now, category = self._clock.monotonic(), entry.pending.category
         if target.health.retry_at(entry.organization.key.namespace, category) > now:

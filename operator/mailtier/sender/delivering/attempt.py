@@ -268,13 +268,13 @@ class Attempts:
         Args:
             is_fresh: Whether it has to be a new one, which no server has closed while it was idle.
         """
-        is_new = is_fresh or not target.has_session(slot, attempt.found.generation)
+        is_new = is_fresh or not target.sessions.has(slot, attempt.found.generation)
         if is_new and not await self._clearance.is_current(attempt.usable, attempt.found):
             # With what is so now, or held because nothing is.
             self._schedule.put_back(attempt.entry)
             return None
         try:
-            return await target.session_for(
+            return await target.sessions.get(
                 slot,
                 attempt.found,
                 payer=attempt.usable.payer,
@@ -286,7 +286,7 @@ class Attempts:
             return None
         except slots.NoRoomError:
             # They may share this server, and not what the namespace does elsewhere (R15).
-            room = functools.partial(target.tell_of_room, attempt.usable.payer or "")
+            room = functools.partial(target.sessions.tell_of_room, attempt.usable.payer or "")
             self._applier.wait(attempt.entry, reasons.DeliveryReason.OPENING_AWAITED, room)
             return None
         except faults.StaleTokenError:

@@ -88,7 +88,7 @@ class Clearance:
             return None
         pause, now = state.pause, self._clock.monotonic()
         is_paused = pause.trouble is not None and pause.retry_at(entry.pending.category) > now
-        if is_paused and pause.trouble is not None and not target.has_session(slot, found.generation):
+        if is_paused and pause.trouble is not None and not target.sessions.has(slot, found.generation):
             trial_at = pause.looked_at(now) or now
             self._hold(entry, tries.wait(pause.trouble, usable, until=trial_at), is_detour=is_detour)
             return None

@@ -188,7 +188,7 @@ async def _look(
         slots.MovedError: It takes leave, and a slot, of another server.
     """
     # First of all: with a connection in hand that others could use, it would be waited for at their cost.
-    with await target.take_room(usable.payer) as room:
+    with await target.sessions.take_room(usable.payer) as room:
         return await _look_with(usable, target, found, progress, room, seat=seat, time=time, fresh=fresh)
 
 
@@ -261,7 +261,7 @@ async def _go_through(
 ) -> tuple[classify.Phase | None, classify.Failure | None]:
     """Return the phase that failed and why, or twice None."""
     try:
-        current = await target.session_for(
+        current = await target.sessions.get(
             slot, found, payer=usable.payer, room=room, barred=usable.barred, progress=progress, fresh=fresh
         )
     except faults.StaleTokenError:

@@ -10,18 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from mailtier.mail import classify
-from mailtier.sender.net import breaker, faults, known_name, shares
+from mailtier.sender.net import breaker
 from mailtier.sender.secrets import auth_states, credentials
-from mailtier.sender.smtp import health, slots, throttles, turns
+from mailtier.sender.smtp import health, session_supply, slots, throttles, turns
 from mailtier.sender.smtp.servers import destination_key, pacing, server_room, surroundings, whereabouts
-from mailtier.sender.smtp.sessions import opening, session
-from mailtier.telemetry import metrics
-
-_IDLE_SECONDS: Final = 10.0
-"""How long a session waits for its next message: long enough for a burst, short enough to leave a server its slots."""
-
-_SESSION_SECONDS: Final = 300.0
-"""How old a session becomes: a server's others, such as those behind one name, have their part of the mail in time."""
+from mailtier.sender.smtp.sessions import session
 
 _TURN_LOST_SECONDS: Final = 1.0
 """After how long whoever waited for a rate asks again, where another had its turn: nobody tells when the rate allows
@@ -44,6 +37,7 @@ class Destination:
         has_fallback: Whether another server takes its mail while it is dead.
         at: At which server it is, and what holds there.
         throttles: How much the server was found to take, and of whom.
+        sessions: What gives slots their sessions.
     """
 
     def __init__(
@@ -63,7 +57,6 @@ class Destination:
         self._on_free = on_free
         self._around = around
         self._clock = around.time
-        self._name = known_name.KnownName(key.endpoint, around.names, around.time)
         self.at = whereabouts.Whereabouts(
             key, limits=limits, around=around, on_free=lambda: on_free(key), on_move=lambda: on_move(key)
         )
@@ -72,6 +65,9 @@ class Destination:
             around.time,
             cap=lambda: self.at.limits(self.at.seat).max_connections,
             on_all=self.at.learn,
+        )
+        self.sessions = session_supply.SessionSupply(
+            key, around=around, at=self.at, learned=self.throttles, on_open=self._note_open
         )
 
     def limits_of(self, slot: slots.Slot) -> destination_key.DestinationLimits:
@@ -195,71 +191,9 @@ class Destination:
             slot.is_trial = False
         slot.take_back()
         try:
-            if slot.carried is not None and not self._keep(slot, slot.carried):
-                await self._end(slot)
+            await self.sessions.put_away(slot)
         finally:
             self.give_back_unused(slot)
-
-    def has_session(self, slot: slots.Slot, generation: credentials.Generation) -> bool:
-        """Return whether `session_for` would find one that is open, the slot's own or an idle one."""
-        if self.may_follow(slot, generation):
-            return True
-        idle = slot.seat.room.idle_sessions(slot.seat)
-        return any(each.generation == generation and self._is_fit(slot.seat, each) for each in idle)
-
-    def may_follow(self, slot: slots.Slot, generation: credentials.Generation, barred: str | None = None) -> bool:
-        """Return whether a slot's session may carry another message of a login."""
-        held = slot.carried
-        return held is not None and held.generation == generation and self._is_fit(slot.seat, held, barred)
-
-    async def session_for(
-        self,
-        slot: slots.Slot,
-        found: credentials.Credentials,
-        *,
-        payer: str | None,
-        room: shares.ShareSlot | None = None,
-        barred: str | None = None,
-        progress: opening.OpeningProgress | None = None,
-        fresh: bool = False,
-    ) -> session.Session:
-        """Return a session for a message: the slot's own if it fits, else an idle one, else a new one.
-
-        Args:
-            slot: Whose session it is from now on.
-            found: What the session has to be authenticated with.
-            payer: The namespace whose share an opening takes (R15); None for the host.
-            room: Its slot of that share, where the caller holds one.
-            barred: What forbids it on the host's server by another name; None for nothing.
-            progress: Of the opening, if it comes to one.
-            fresh: Whether it has to be a new one.
-
-        Raises:
-            slots.MovedError: It takes a slot of another server, in its turn there: the name leads elsewhere by now.
-            slots.NoRoomError: It takes an opening, for which the namespace has no slot just now; nobody should wait for
-                one with a connection that others could use.
-            faults.DeliveryError: No session came about.
-        """
-        if slot.carried is not None and (fresh or not self.may_follow(slot, found.generation, barred)):
-            await self._end(slot)
-        had_session = slot.carried is not None
-        if slot.carried is None and not fresh:
-            slot.carried = self._reuse(slot.seat, found.generation, barred)
-        if slot.carried is None:
-            taken = room or self._around.opener.shares.try_take(payer)
-            if taken is None:
-                raise slots.NoRoomError
-            try:
-                slot.carried = await self._open(
-                    slot, found, progress or opening.OpeningProgress(), barred=barred, payer=payer
-                )
-            finally:
-                if room is None:
-                    taken.give_back()
-        if not had_session:
-            slot.session_turns, slot.session_at = 0, self._clock.monotonic()
-        slot.session_turns += 1
-        return slot.carried
 
     def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:
         """End sessions that were idle for too long, or that the server has ended.
@@ -279,105 +213,14 @@ class Destination:
 
     async def _retire(self, slot: slots.Slot) -> None:
         try:
-            await self._end(slot)
+            await self.sessions.end(slot)
         finally:
             self.give_back_unused(slot)
 
-    async def _end(self, slot: slots.Slot) -> None:
-        ending, slot.carried = slot.carried, None
-        if ending is None:
-            return
-        try:
-            await (ending.quit() if ending.is_usable else ending.abort())
-        finally:
-            metrics.add_sessions(-1)
-
-    def _is_fit(self, seat: server_room.Seat, held: session.Session, barred: str | None = None) -> bool:
-        is_barred = held.is_at_host_s and barred is not None
-        is_young = self._clock.monotonic() - held.opened_at < _SESSION_SECONDS
-        has_more = held.messages < self.at.limits(seat).messages_per_connection
-        return held.is_usable and not is_barred and has_more and is_young
-
-    def _keep(self, slot: slots.Slot, carried: session.Session) -> bool:
-        seat = slot.seat
-        alike = sum(idle.generation == carried.generation for idle in seat.room.idle_sessions(seat))
-        is_wanted = self._is_fit(seat, carried) and self.throttles.may_keep(slot.user, idle=alike)
-        if not is_wanted or not seat.room.keep(seat, carried):
-            return False
-        carried.idle_until = self._clock.monotonic() + _IDLE_SECONDS
-        return True
-
-    def _reuse(
-        self, seat: server_room.Seat, generation: credentials.Generation, barred: str | None
-    ) -> session.Session | None:
-        """Return an idle session of a credential generation, the one used last."""
-        for idle in reversed(seat.room.idle_sessions(seat)):
-            if idle.generation == generation and self._is_fit(seat, idle, barred):
-                seat.room.wake(idle)
-                return idle
-        return None
-
-    async def take_room(self, payer: str | None) -> shares.ShareSlot:
-        """Return a namespace's slot for an opening as soon as it has one."""
-        return await self._around.opener.shares.take(payer)
-
-    def tell_of_room(self, payer: str, then: Callable[[], None]) -> None:
-        """Have somebody told when a namespace has a slot for an opening, which is kept for a moment."""
-        self._around.opener.shares.tell(payer, then)
-
-    async def _open(
-        self,
-        slot: slots.Slot,
-        found: credentials.Credentials,
-        progress: opening.OpeningProgress,
-        *,
-        barred: str | None,
-        payer: str | None,
-    ) -> session.Session:
-        spot = await self.at.find(await self._name.resolve(payer), found, barred)
-        if spot.seat is not slot.seat:
-            # Neither its turn, nor its rates, nor its leave to log in were that server's.
-            raise slots.MovedError
-        while (surplus := spot.seat.room.surplus(spot.seat)) is not None:
-            # The slot holds the connection while it is being closed, so that it goes on to count.
-            spot.seat.room.wake(surplus)
-            slot.carried = surplus
-            await self._end(slot)
-        state = self.auth_state(found.generation)
-        # Again, for whoever follows the phases: the name is resolved.
-        progress.phase = classify.Phase.CONNECT
-        limits = self.at.limits(spot.seat)
-        plan = opening.OpeningPlan(
-            endpoint=self.key.endpoint,
-            addresses=self._name.in_order(spot.addresses),
-            credentials=found,
-            helo_name=self.at.helo_name(spot.seat),
-            total=limits.session_timeout,
-            ehlo_ignore=limits.ehlo_ignore,
-            auth=state,
-            owner=self.key.party,
-        )
-        started = self._clock.monotonic()
-        with self.at.budgeted(found, spot.seat):
-            try:
-                opened = await self._around.opener.open(plan, progress)
-            except faults.DeliveryError as error:
-                if error.phase is classify.Phase.CONNECT:
-                    self._name.forget()
-                if state.refusal is not None and not state.is_counted:
-                    state.is_counted = True
-                    await self._around.logins.note_refusal(self.at.place(found.generation, spot.seat))
-                raise
+    def _note_open(self, slot: slots.Slot) -> None:
         # What the first message comes to may take minutes, for which nobody else has to wait.
         self.health.note_alive()
         self.end_trial(slot)
-        opened.is_at_host_s, opened.opened_at = spot.is_host_s, self._clock.monotonic()
-        self._name.note_used(progress.address, first=plan.addresses[0])
-        state.proven.add(spot.seat.room.label)
-        state.pause.succeed()
-        metrics.observe_phase(phase=classify.Phase.CONNECT, seconds=self._clock.monotonic() - started)
-        metrics.add_sessions(1)
-        return opened
 
     def _new_slot(
         self,

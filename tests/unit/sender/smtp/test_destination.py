@@ -95,7 +95,7 @@ async def test_many_names_of_a_namespace_are_one_owner_of_handshakes(
                 slot = target.reserve()
                 assert slot is not None
                 with pytest.raises(faults.DeliveryError):
-                    await target.session_for(slot, credentials.ANONYMOUS, payer=organization)
+                    await target.sessions.get(slot, credentials.ANONYMOUS, payer=organization)
     assert owners == ["team-a"] * 5 + ["team-b"] * 5
 
 
@@ -103,9 +103,9 @@ async def test_a_namespace_begins_so_many_openings_within_half_a_second(in_use: 
     """An opening that fails at once takes its slot for a while: what each costs the loop is bounded as well (R15)."""
     target = in_use.get(sending.settings("team-a", _ENDPOINT))
     for _ in range(opening._CONCURRENT_PER_NAMESPACE):
-        (await target.take_room("team-a")).give_back()
-    begun = asyncio.create_task(target.take_room("team-a"))
-    (await target.take_room("team-b")).give_back()
+        (await target.sessions.take_room("team-a")).give_back()
+    begun = asyncio.create_task(target.sessions.take_room("team-a"))
+    (await target.sessions.take_room("team-b")).give_back()
     await asyncio.sleep(0)
     assert not begun.done()
     async with asyncio.timeout(30):
