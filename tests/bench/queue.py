@@ -22,7 +22,7 @@ from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import payloads, retention
 from mailtier.sender.storage import reporting, volume
-from mailtier.sender.storage.sqlite import embedded, intake, schema, settling, writer
+from mailtier.sender.storage.sqlite import commands, embedded, intake, schema, settling
 
 _Item = typing.TypeVar("_Item")
 _T = typing.TypeVar("_T")
@@ -120,7 +120,7 @@ def statements(directory: pathlib.Path) -> tuple[float, float]:
 
 
 def _commits(
-    connection: sqlite3.Connection, work: writer.Work[_Item, _T], items: collections.abc.Sequence[_Item]
+    connection: sqlite3.Connection, work: commands.Work[_Item, _T], items: collections.abc.Sequence[_Item]
 ) -> collections.abc.Iterator[collections.abc.Sequence[_T | Exception]]:
     """Yield what each commit's items come to."""
     for first in range(0, len(items), _TOGETHER):

@@ -126,12 +126,10 @@ async def _fill_and_die(directory: pathlib.Path, filler: pathlib.Path) -> None:
         await queue.note_dot(recipient_number, queues.SNAPSHOT)
         queue.note_accepted(recipient_number)
     _fill(filler)
-    # All at once, so that wiping their payloads in one transaction needs more room than the reserve gives.
+    # All at once, so that wiping their payloads needs the reserve.
     async with queues.stalled(queue):
-        outcomes = [
-            queues.settle(queue, queues.outcome(recipient_number, _S.ACCEPTED)) for _, recipient_number in recorded
-        ]
-    await asyncio.wait_for(asyncio.gather(*outcomes), 60)
+        settling = queue.settle([queues.outcome(recipient_number, _S.ACCEPTED) for _, recipient_number in recorded])
+    assert await asyncio.wait_for(settling, 60) == [None] * len(recorded)
     refused = await asyncio.gather(*(queues.put(queue) for _ in range(3)), return_exceptions=True)
     # Whatever that has freed is gone again. Notes need no room.
     _fill(filler)

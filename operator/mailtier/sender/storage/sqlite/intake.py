@@ -9,7 +9,7 @@ from mailtier.mail import states
 from mailtier.sender import ports
 from mailtier.sender.queueing import quotas, repeats
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes, claims, forgetting, inserting, known_rows, rows, schema
+from mailtier.sender.storage.sqlite import changes, claims, forgetting, known_rows, many_rows, rows, schema
 
 _NOTIFICATION: Final = (
     *("number", "id", "namespace_uid", "namespace", "organization", "category", "severity", "locale", "accepted_at"),
@@ -99,7 +99,7 @@ class _Taking:
         """Write what was taken, and what it is charged."""
         self._write()
         charged = [(uid, self._usage[uid]) for uid in self._charged]
-        inserting.insert(
+        many_rows.insert(
             self._connection,
             "usage",
             _USAGE,
@@ -204,9 +204,9 @@ class _Taking:
         return number
 
     def _write(self) -> None:
-        inserting.insert(self._connection, "notifications", _NOTIFICATION, self._notifications)
-        inserting.insert(self._connection, "payloads", _PAYLOAD, self._payloads)
-        inserting.insert(self._connection, "recipients", _RECIPIENT, self._recipients)
+        many_rows.insert(self._connection, "notifications", _NOTIFICATION, self._notifications)
+        many_rows.insert(self._connection, "payloads", _PAYLOAD, self._payloads)
+        many_rows.insert(self._connection, "recipients", _RECIPIENT, self._recipients)
         for written in (self._notifications, self._payloads, self._recipients):
             written.clear()
 

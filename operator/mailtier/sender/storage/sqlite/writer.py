@@ -3,29 +3,21 @@
 import asyncio
 import collections
 import contextlib
-import dataclasses
 import datetime as dt
 import queue
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from mailtier.sender import ports
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes, schema
+from mailtier.sender.storage.sqlite import changes, commands, schema
 from mailtier.telemetry import metrics
 
 _T = TypeVar("_T")
-_T_co = TypeVar("_T_co", covariant=True)
 _Item = TypeVar("_Item")
-_Item_contra = TypeVar("_Item_contra", contravariant=True)
-
-# What one transaction takes at most. The log grows by it before a checkpoint can empty it, and a full volume is
-# noticed between two of them.
-_BATCH_COMMANDS: Final = 128
-_BATCH_BYTES: Final = 4 * 1024 * 1024
 
 _RETRY_SECONDS: Final = 1.0
 """The pause between two attempts to write to a full volume, in which what is dispensable is refused untried, or to hold
@@ -33,41 +25,6 @@ the reserve again."""
 
 _BUSY_RETRY_SECONDS: Final = 5.0
 """The pause before a log that a reader kept from being emptied is tried again; the attempt blocks the writer."""
-
-
-class Work(Protocol[_Item_contra, _T_co]):
-    """Work of one kind, which is done for many items at once: a statement for all of them costs far less than one each.
-
-    It is a function of a module, or made once: commands that have the same one are done together.
-    """
-
-    def __call__(self, connection: sqlite3.Connection, items: Sequence[_Item_contra], /) -> Sequence[_T_co | Exception]:
-        """Return what each item comes to, in their order, or why it alone comes to nothing and changes nothing."""
-
-
-Step: TypeAlias = Callable[[sqlite3.Connection], _T]
-"""Work that is done alone."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Command:
-    """One piece of work for a transaction, and who waits for it."""
-
-    work: Work[Any, Any]
-    item: Any
-    future: asyncio.Future[Any]
-    committed: Callable[[], None] | None
-    essential: bool
-    weight_bytes: int
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Result:
-    """What became of a command; `error` is None if it is committed."""
-
-    command: _Command
-    value: Any
-    error: Exception | None
 
 
 class Writer:
@@ -108,11 +65,11 @@ class Writer:
         self._is_alone = is_alone
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._submitted: queue.SimpleQueue[_Command | None] = queue.SimpleQueue()
-        self._backlog: collections.deque[_Command] = collections.deque()
+        self._submitted: queue.SimpleQueue[commands.Command | None] = queue.SimpleQueue()
+        self._backlog: collections.deque[commands.Command] = collections.deque()
         self._closed = False
         self._closing = False
-        self._batch_commands = _BATCH_COMMANDS
+        self._batch_items = commands.BATCH_ITEMS
         # Times on the monotonic clock; None while there is no cause.
         self._retry_at: float | None = None
         self._restore_at: float | None = None if room.reserved else time.monotonic()
@@ -122,7 +79,7 @@ class Writer:
         self._thread = threading.Thread(target=self._main, name="queue-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, run: Step[_T], *, essential: bool = False, weight_bytes: int = 0) -> asyncio.Future[_T]:
+    def submit(self, run: commands.Step[_T], *, essential: bool = False, weight_bytes: int = 0) -> asyncio.Future[_T]:
         """Return what the command will have returned once it is committed; it is done in its place, alone.
 
         Args:
@@ -133,16 +90,10 @@ class Writer:
         Raises:
             RuntimeError: The writer was closed.
         """
-        return self.submit_item(_steps, run, essential=essential, weight_bytes=weight_bytes)
+        return self.submit_item(commands.steps, run, essential=essential, weight_bytes=weight_bytes)
 
     def submit_item(
-        self,
-        work: Work[_Item, _T],
-        item: _Item,
-        *,
-        essential: bool = False,
-        weight_bytes: int = 0,
-        committed: Callable[[], None] | None = None,
+        self, work: commands.Work[_Item, _T], item: _Item, *, essential: bool = False, weight_bytes: int = 0
     ) -> asyncio.Future[_T]:
         """Return what the work will have returned for an item once it is committed.
 
@@ -152,25 +103,51 @@ class Writer:
             item: What is to be done.
             essential: Whether it is tried until it is stored when the volume is full.
             weight_bytes: About how much it stores.
-            committed: Called on the event loop after the commit, also if nobody waits for the result any more.
+
+        Raises:
+            RuntimeError: The writer was closed.
+        """
+        future: asyncio.Future[_T] = self._loop.create_future()
+
+        def tell(_items: Sequence[_Item], found: Sequence[_T | Exception]) -> None:
+            if future.cancelled():
+                return
+            (value,) = found
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(value)
+
+        self.submit_items(work, (item,), tell, essential=essential, weight_bytes=weight_bytes)
+        return future
+
+    def submit_items(
+        self,
+        work: commands.Work[_Item, _T],
+        items: Sequence[_Item],
+        tell: Callable[[Sequence[_Item], Sequence[_T | Exception]], None],
+        *,
+        essential: bool = False,
+        weight_bytes: int = 0,
+    ) -> None:
+        """Have items done in their order, in one commit where they fit into one.
+
+        Args:
+            work: As above.
+            items: What is to be done; at least one.
+            tell: Called on the event loop with some of them after their commit, and with what each comes to, or why it
+                comes to nothing; until all of them were told of, in their order.
+            essential: As above.
+            weight_bytes: About how much each of them stores.
 
         Raises:
             RuntimeError: The writer was closed.
         """
         if self._closed:
             raise RuntimeError("the queue is closed")
-        future: asyncio.Future[_T] = self._loop.create_future()
         self._submitted.put(
-            _Command(
-                work=work,
-                item=item,
-                future=future,
-                committed=committed,
-                essential=essential,
-                weight_bytes=weight_bytes,
-            )
+            commands.Command(work=work, items=items, tell=tell, essential=essential, weight_bytes=weight_bytes)
         )
-        return future
 
     async def close(self) -> None:
         """Commit what was submitted, leave no write-ahead log behind, and end the thread."""
@@ -219,7 +196,7 @@ class Writer:
                 self._refuse_dispensable()
             if is_early:
                 return
-        batch = self._next_batch()
+        batch = commands.take_batch(self._backlog, most=self._batch_items)
         if not batch:
             return
         started = time.monotonic()
@@ -228,35 +205,27 @@ class Writer:
                 results, cursor = self._transact(batch)
         except Exception as error:  # noqa: BLE001  # Those who wait must be told, or they would wait for ever.
             self._backlog.extendleft(reversed(batch))
-            self._fail(error, batch_commands=len(batch))
+            self._fail(error, batch_items=commands.count(batch))
         else:
             now = time.monotonic()
-            metrics.observe_commit(operations=len(batch), seconds=now - started)
+            metrics.observe_commit(operations=commands.count(batch), seconds=now - started)
             self._retry_at = None
             self._truncate_at = self._truncate_at or self._next_truncation()
             self._deliver(results, cursor)
 
-    def _next_batch(self) -> list[_Command]:
-        batch: list[_Command] = []
-        weight_bytes = 0
-        while self._backlog and len(batch) < self._batch_commands and weight_bytes < _BATCH_BYTES:
-            weight_bytes += self._backlog[0].weight_bytes
-            batch.append(self._backlog.popleft())
-        return batch
-
-    def _transact(self, batch: list[_Command]) -> tuple[list[_Result], int]:
+    def _transact(self, batch: list[commands.Command]) -> tuple[list[commands.Result], int]:
         """Return what became of commands that are committed, and the feed's cursor."""
         connection = self._connection
         schema.begin(connection)
         try:
-            results = [result for portion in _portions(batch) for result in self._run(portion)]
+            results = [result for portion in commands.portions(batch) for result in self._run(portion)]
         except Exception as error:
             if _is_of_storage(error):
                 raise
             # One of them fails; which one is found by doing each by itself.
             connection.execute("ROLLBACK")
             schema.begin(connection)
-            results = [self._run_alone(command) for command in batch]
+            results = [self._run_each(command) for command in batch]
         cursor = changes.current_cursor(connection)
         connection.execute("COMMIT")
         return results, cursor
@@ -264,27 +233,33 @@ class Writer:
     def _next_truncation(self) -> float | None:
         return None if self._truncate_every is None else time.monotonic() + self._truncate_every
 
-    def _run(self, portion: Sequence[_Command]) -> Iterator[_Result]:
-        values = portion[0].work(self._connection, [command.item for command in portion])
-        for command, value in zip(portion, values, strict=True):
-            if isinstance(value, Exception):
-                yield _Result(command=command, value=None, error=value)
-            else:
-                yield _Result(command=command, value=value, error=None)
+    def _run(self, portion: Sequence[commands.Command]) -> Iterator[commands.Result]:
+        items = [item for command in portion for item in command.items]
+        found = portion[0].work(self._connection, items)
+        assert len(found) == len(items), "a work says what each of its items comes to"
+        start = 0
+        for command in portion:
+            end = start + len(command.items)
+            yield commands.Result(command=command, found=found[start:end])
+            start = end
 
-    def _run_alone(self, command: _Command) -> _Result:
-        self._connection.execute("SAVEPOINT command")
+    def _run_each(self, command: commands.Command) -> commands.Result:
+        """Return what each item of a command comes to by itself."""
+        return commands.Result(command=command, found=[self._run_alone(command.work, item) for item in command.items])
+
+    def _run_alone(self, work: commands.Work[Any, Any], item: Any) -> Any:
+        self._connection.execute("SAVEPOINT item")
         try:
-            (result,) = self._run((command,))
-        except Exception as error:  # Whatever it is, it belongs to whoever waits for this command.
+            (found,) = work(self._connection, (item,))
+        except Exception as error:  # Whatever it is, it belongs to whoever waits for this item.
             if _is_of_storage(error):
                 raise
-            result = _Result(command=command, value=None, error=error)
-            self._connection.execute("ROLLBACK TO command")
-        self._connection.execute("RELEASE command")
-        return result
+            found = error
+            self._connection.execute("ROLLBACK TO item")
+        self._connection.execute("RELEASE item")
+        return found
 
-    def _fail(self, error: Exception, *, batch_commands: int) -> None:
+    def _fail(self, error: Exception, *, batch_items: int) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         if not schema.is_full(error):
@@ -292,8 +267,8 @@ class Writer:
             self._broken = error
             return
         # Wiping a payload writes as much as storing it did: what did not fit at once may fit in parts.
-        exhausted = self._batch_commands == 1
-        self._batch_commands = max(batch_commands // 4, 1)
+        exhausted = self._batch_items == 1
+        self._batch_items = max(batch_items // 4, 1)
         self._restore_at = time.monotonic() + _RETRY_SECONDS
         self._refuse_dispensable()
         if self._backlog:
@@ -313,8 +288,11 @@ class Writer:
         self._refuse(list(self._backlog), cause)
         self._backlog.clear()
 
-    def _refuse(self, commands: list[_Command], cause: Exception | None) -> None:
-        self._deliver([_Result(command=command, value=None, error=self._refusal(cause)) for command in commands], None)
+    def _refuse(self, refused: list[commands.Command], cause: Exception | None) -> None:
+        told = [
+            commands.Result(command=command, found=[self._refusal(cause) for _ in command.items]) for command in refused
+        ]
+        self._deliver(told, None)
 
     def _refusal(self, cause: Exception | None) -> Exception:
         error: Exception = (
@@ -325,22 +303,14 @@ class Writer:
         error.__cause__ = cause
         return error
 
-    def _deliver(self, results: list[_Result], cursor: int | None) -> None:
+    def _deliver(self, results: list[commands.Result], cursor: int | None) -> None:
         # The loop is closed if the process ends without closing the queue; then nobody waits.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._resolve, results, cursor)
 
-    def _resolve(self, results: list[_Result], cursor: int | None) -> None:
+    def _resolve(self, results: list[commands.Result], cursor: int | None) -> None:
         for result in results:
-            command = result.command
-            if result.error is None and command.committed is not None:
-                command.committed()
-            if command.future.cancelled():
-                continue
-            if result.error is None:
-                command.future.set_result(result.value)
-            else:
-                command.future.set_exception(result.error)
+            result.command.tell(result.command.items, result.found)
         if cursor is not None:
             self._on_change(cursor)
 
@@ -358,7 +328,7 @@ class Writer:
             self._restore_at = now + _RETRY_SECONDS
             if self._room.reserved:
                 self._restore_at = None
-                self._batch_commands = _BATCH_COMMANDS
+                self._batch_items = commands.BATCH_ITEMS
 
     def _truncate(self) -> bool:
         """Return whether the log was emptied; a reader in the middle of something prevents it, or a full volume."""
@@ -371,24 +341,6 @@ class Writer:
             # The next commit meets it too, and tells those who wait.
             return False
         return not busy
-
-
-def _steps(connection: sqlite3.Connection, steps: Sequence[Step[Any]]) -> Sequence[Any]:
-    """Do what is done alone, each in its place."""
-    return [step(connection) for step in steps]
-
-
-def _portions(batch: Sequence[_Command]) -> Iterator[Sequence[_Command]]:
-    """Yield commands of one kind together; what is done alone stays where it is, as it may ask for what came before."""
-    together: dict[Work[Any, Any], list[_Command]] = {}
-    for command in batch:
-        if command.work is _steps:
-            yield from together.values()
-            together.clear()
-            yield (command,)
-        else:
-            together.setdefault(command.work, []).append(command)
-    yield from together.values()
 
 
 def _is_of_storage(error: Exception) -> bool:

@@ -7,12 +7,16 @@ import sqlite3
 
 import pytest
 
-from kit import queues
+from kit import queues, wait
 from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender.storage.sqlite import embedded
 
 S = vocabulary.RecipientState
+
+_MORE = 200
+"""More than one commit takes."""
+_PAGE = "x" * 4_000
 
 
 @pytest.fixture
@@ -99,3 +103,52 @@ async def test_a_claim_that_ended_costs_no_memory(queue: embedded.EmbeddedQueue)
     await queues.settle(queue, queues.outcome(first, S.FAILED))
     assert queue._claims.all() == set()
     assert queue._claims._recipients == {}
+
+
+async def test_outcomes_that_come_together_come_each_to_its_own(queue: embedded.EmbeddedQueue) -> None:
+    """More outcomes than a commit takes are stored in their order, and it is told of each in its place."""
+    recipients = [number for _ in range(_MORE) for number in (await queues.put(queue))[1]]
+    outcomes = [queues.outcome(number, S.DEFERRED) for number in recipients]
+    outcomes[7:7] = [queues.outcome(recipients[0], S.ACCEPTED), queues.outcome(recipients[0], S.FAILED)]
+    outcomes += [queues.outcome(number, S.ACCEPTED) for number in recipients[1:]]
+    found = await queue.settle(outcomes)
+    assert [place for place, each in enumerate(found) if each is not None] == [8]
+    assert isinstance(found[8], states.IllegalTransition)
+    assert await queue.counts() == {}
+    attempts = "SELECT attempts, count(*) FROM recipients GROUP BY attempts"
+    assert await queue._writer.submit(lambda connection: connection.execute(attempts).fetchall()) == [(2, _MORE)]
+
+
+def _needs_a_page_each(connection: sqlite3.Connection, items: collections.abc.Sequence[int]) -> list[int]:
+    """Return the items; each takes a page of the file until all are done."""
+    connection.executemany("INSERT INTO memories (key, body) VALUES (?, ?)", ((str(item), _PAGE) for item in items))
+    connection.executemany("DELETE FROM memories WHERE key = ?", ((str(item),) for item in items))
+    return list(items)
+
+
+def _give_pages(connection: sqlite3.Connection) -> None:
+    (used,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {used + 8}")
+
+
+async def test_what_does_not_fit_at_once_is_stored_in_parts(queue: embedded.EmbeddedQueue) -> None:
+    """What was given together is parted where it needs more room than there is, and stored in its order."""
+    await queue._writer.submit(_give_pages)
+    stored: list[int] = []
+    queue._writer.submit_items(
+        _needs_a_page_each, range(_MORE), lambda _items, found: stored.extend(found), essential=True
+    )
+    await wait.until_async(lambda: len(stored) >= _MORE, within_seconds=30, why="all of it is stored")
+    assert stored == list(range(_MORE))
+
+
+async def test_outcomes_of_a_commit_share_their_statements(queue: embedded.EmbeddedQueue) -> None:
+    """However many end in one commit, a table takes a few statements."""
+    recipients = [number for _ in range(128) for number in (await queues.put(queue))[1]]
+    said: list[str] = []
+    await queue._writer.submit(lambda connection: connection.set_trace_callback(said.append))
+    assert await queue.settle([queues.outcome(number, S.ACCEPTED) for number in recipients]) == [None] * 128
+    await queue._writer.submit(lambda connection: connection.set_trace_callback(None))
+    assert await queue.counts() == {}
+    # BEGIN and COMMIT of this and of the last, what is stored and the cursors are read; four tables, 64 rows at once.
+    assert len(said) < 16, said

@@ -6,7 +6,7 @@ import datetime as dt
 import functools
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.sender import ports
@@ -114,15 +114,26 @@ class DeliveryHalf(half.Half):
 
     def settle(self, outcomes: Sequence[ports.Outcome]) -> asyncio.Future[Sequence[Exception | None]]:
         """Store outcomes, and answer what the journal says of the attempts; see `ports.Queue`."""
-        # Each by itself: on a volume that is full, what does not fit at once may fit in parts.
-        stored: asyncio.Future[Any] = asyncio.gather(*map(self._settle, outcomes), return_exceptions=True)
-        return stored
+        stored: asyncio.Future[Sequence[Exception | None]] = asyncio.get_running_loop().create_future()
+        if not outcomes:
+            stored.set_result(())
+            return stored
+        reports = [
+            reporting.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
+            for outcome in outcomes
+        ]
+        errors: list[Exception | None] = []
 
-    def _settle(self, outcome: ports.Outcome) -> asyncio.Future[None]:
-        report = reporting.ReportedOutcome(outcome=outcome, note=self._journal.find(outcome.recipient_number))
-        return self._writer.submit_item(
-            self._settling, report, essential=True, committed=functools.partial(self._note_settled, report)
-        )
+        def tell(part: Sequence[reporting.ReportedOutcome], found: Sequence[Exception | None]) -> None:
+            for report, error in zip(part, found, strict=True):
+                if error is None:
+                    self._note_settled(report)
+            errors.extend(found)
+            if len(errors) == len(reports) and not stored.cancelled():
+                stored.set_result(errors)
+
+        self._writer.submit_items(self._settling, reports, tell, essential=True)
+        return stored
 
     def _note_settled(self, report: reporting.ReportedOutcome) -> None:
         if report.note is not None:

@@ -1,0 +1,74 @@
+"""Writing many rows in few statements.
+
+Each step of a statement lets go of the interpreter and takes it again, for which a busy event loop makes it wait; one
+statement for many rows is one step for all of them.
+"""
+
+import functools
+import itertools
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+_SIZES: Final = (64, 16, 4, 1)
+"""Rows of a statement; few sizes, so that each is prepared once."""
+
+
+def insert(
+    connection: sqlite3.Connection,
+    table: str,
+    columns: tuple[str, ...],
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    replacing: bool = False,
+) -> None:
+    """Store rows of a table.
+
+    Args:
+        connection: In a transaction.
+        table: Its name, which is ours.
+        columns: Likewise.
+        rows: A value for each column.
+        replacing: Whether a row of the same key is replaced.
+    """
+    _execute(connection, functools.partial(_insertion, table, columns, replacing), rows)
+
+
+def update(connection: sqlite3.Connection, table: str, key: str, changes: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Change rows of a table.
+
+    Args:
+        connection: In a transaction.
+        table: Its name, which is ours.
+        key: Likewise the column by which a row is found.
+        changes: What each row gets, likewise: `column = w.column2`, where `w` is what is given for it.
+        rows: For each row its key, and whatever else `changes` names; none of a row that another one is of.
+    """
+    if rows:
+        _execute(connection, functools.partial(_change, table, key, changes, len(rows[0])), rows)
+
+
+def _execute(connection: sqlite3.Connection, statement: Callable[[int], str], rows: Sequence[tuple[Any, ...]]) -> None:
+    done = 0
+    for size in _SIZES:
+        while len(rows) - done >= size:
+            values = list(itertools.chain.from_iterable(rows[done : done + size]))
+            connection.execute(statement(size), values)
+            done += size
+
+
+@functools.cache
+def _insertion(table: str, columns: tuple[str, ...], replacing: bool, size: int) -> str:
+    verb = "REPLACE" if replacing else "INSERT"
+    return f"{verb} INTO {table} ({', '.join(columns)}) {_values(len(columns), size)}"
+
+
+@functools.cache
+def _change(table: str, key: str, changes: str, columns: int, size: int) -> str:
+    # By the key, which is unique: whatever the planner knows of the table, it looks each row up.
+    return f"UPDATE {table} SET {changes} FROM ({_values(columns, size)}) AS w WHERE {table}.{key} = w.column1"  # noqa: S608
+
+
+def _values(columns: int, size: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"VALUES {', '.join([row] * size)}"
