@@ -200,9 +200,7 @@ class Attempts:
         if entry.pending.state is _S.HELD:
             # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
             number = attempt.job.recipient_number
-            (error,) = await self._queue.settle([verdicts.returned(number, now=self._clock.wall())])
-            if error is not None:
-                raise error
+            await self._outcomes.settle(verdicts.returned(number, now=self._clock.wall()))
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
         event = await self._try(attempt, target, slot, follower)
         if event is not None:

@@ -3,7 +3,6 @@
 import collections
 import datetime as dt
 import hashlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -51,8 +50,7 @@ def settle(
         ValueError, a final state comes with a time of the next attempt, or another state without one;
         mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
-    wanted = {report.outcome.recipient_number for report in reports}
-    (found,) = connection.execute(_STORED, (json.dumps(list(wanted)),)).fetchone()
+    (found,) = connection.execute(_STORED, (_list({report.outcome.recipient_number for report in reports}),)).fetchone()
     settled, answers = reporting.settle(msgspec.json.decode(found), reports, keep_failed=keep_failed)
     for part in _once_each(settled):
         many_rows.update(connection, "recipients", "number", _OUTCOME, list(map(_columns, part)))
@@ -71,6 +69,11 @@ def store_snapshot(connection: sqlite3.Connection, *, snapshot: ports.Snapshot) 
     )
     (number,) = connection.execute("SELECT number FROM snapshots WHERE digest = ?", (digest,)).fetchone()
     return int(number)
+
+
+def _list(numbers: Iterable[int]) -> str:
+    """Return numbers as `json_each` takes them."""
+    return msgspec.json.encode(tuple(numbers)).decode()
 
 
 def _columns(settled: reporting.SettledReport) -> tuple[object, ...]:
@@ -118,7 +121,7 @@ def _finish(connection: sqlite3.Connection, final: Sequence[reporting.SettledRep
     # The row stays (schema's docstring says why).
     connection.execute(
         "UPDATE payloads SET body = NULL WHERE notification IN (SELECT value FROM json_each(?))",
-        (json.dumps([each.home.notification for each in last if each.settlement.keep_payload_until is None]),),
+        (_list(each.home.notification for each in last if each.settlement.keep_payload_until is None),),
     )
     ended = collections.Counter(each.home.notification for each in final)
     many_rows.update(
