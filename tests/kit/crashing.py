@@ -14,9 +14,12 @@ class KillableStorage(typing.Protocol):
 
     Attributes:
         kills: Which part of the kills concerns it, and not the sender.
+        doubt_seconds: How long before the end of a connection that is in doubt which came over it; 0 where nothing
+            but its last message is.
     """
 
     kills: float
+    doubt_seconds: float
 
     def arguments(self) -> list[str]:
         """Return those that a sender has for it."""
@@ -32,6 +35,7 @@ class EmbeddedStorage:
     """A file on the sender's volume: no process of its own."""
 
     kills = 0.0
+    doubt_seconds = 0.0
 
     def __init__(self, data: pathlib.Path) -> None:
         self._data = data
@@ -53,6 +57,8 @@ class DatabaseStorage:
     """A database of a Postgres server of its own, which waits for its disk as one at work does."""
 
     kills = 0.25
+    # Acceptances are noted within 50 ms, and a crash of the database may lose the notes of half a second.
+    doubt_seconds = 1.0
 
     def __init__(self, server: postgres.Server, folder: pathlib.Path) -> None:
         self._server = server

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
+import typing
 
 import aiohttp
 
@@ -195,10 +196,13 @@ class ArrivedMail:
     Attributes:
         counts: How often each arrived.
         contents: How many contents there are; one of each Message-ID, where a resend is the same bytes.
+        doubts: For each connection over which something came that came again: how many did, and how many seconds passed
+            from the first of those to the last message of the connection.
     """
 
     counts: collections.Counter[str]
     contents: int
+    doubts: collections.abc.Sequence[tuple[int, float]]
 
     @classmethod
     def at(cls, *servers: smtpd.Process) -> "ArrivedMail":
@@ -207,6 +211,7 @@ class ArrivedMail:
         return cls(
             counts=collections.Counter(message["message_id"] for message in messages),
             contents=len({(message["message_id"], message["size"]) for message in messages}),
+            doubts=[doubt for server in servers for doubt in _doubts(server.messages(), of=messages)],
         )
 
     @property
@@ -226,5 +231,35 @@ class ArrivedMail:
         return (
             f"{len(load.acknowledged)} notifications acknowledged, {load.retries} requests sent again"
             f" ({load.replayed} of them were stored already), {len(self.counts)} messages arrived,"
-            f" {self.duplicates} of them again, at most {max(self.counts.values(), default=0)} times"
+            f" {self.duplicates} of them again, at most {max(self.counts.values(), default=0)} times; of one connection"
+            f" {max((count for count, _ in self.doubts), default=0)} at most, the first of them"
+            f" {max((seconds for _, seconds in self.doubts), default=0.0):.2f} s before its last message"
         )
+
+    def require_doubts_at_ends(self, *, within_seconds: float) -> None:
+        """Check that what came again had been among the last of a connection: each kill ends as many as are open.
+
+        Args:
+            within_seconds: How long before the last message; 0 where nothing but that may be in doubt.
+        """
+        assert [doubt for doubt in self.doubts if doubt[1] > within_seconds] == []
+        if not within_seconds:
+            assert all(count == 1 for count, _ in self.doubts), self.doubts
+
+
+def _doubts(
+    messages: collections.abc.Sequence[collections.abc.Mapping[str, typing.Any]],
+    *,
+    of: collections.abc.Iterable[collections.abc.Mapping[str, typing.Any]],
+) -> collections.abc.Iterator[tuple[int, float]]:
+    """Yield what `doubts` has of each connection of a server, given the messages of all servers."""
+    last_copies: dict[str, float] = {}
+    for message in of:
+        last_copies[message["message_id"]] = max(message["at"], last_copies.get(message["message_id"], 0.0))
+    over = collections.defaultdict[int, list[collections.abc.Mapping[str, typing.Any]]](list)
+    for message in messages:
+        over[message["connection"]].append(message)
+    for each in over.values():
+        again = [message["at"] for message in each if message["at"] < last_copies[message["message_id"]]]
+        if again:
+            yield len(again), each[-1]["at"] - again[0]
