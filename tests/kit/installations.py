@@ -50,9 +50,10 @@ class Installation:
         """Return the token of an account that may change the host's settings."""
         return self.world.cluster.token(self.world.system, "platform", audience="mailtier")
 
-    def password(self, password: str) -> None:
-        """Change the password of the host's Secret."""
-        annotations = {"mailtier.dev/endpoint": f"localhost:{self.relay.port}"}
+    def password(self, password: str, *fallback: int) -> None:
+        """Change the password of the host's Secret, and for which ports beside the relay's it is."""
+        bound = ",".join(f"localhost:{port}" for port in (self.relay.port, *fallback))
+        annotations = {"mailtier.dev/endpoint": bound}
         self.world.apply(
             {
                 "apiVersion": "v1",
