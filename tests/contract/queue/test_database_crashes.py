@@ -14,6 +14,7 @@ from mailtier.sender.storage.postgres import shared_queue
 S = vocabulary.RecipientState
 
 _ROUNDS = 3
+_WITHIN_SECONDS = 20
 
 
 async def test_a_database_that_is_killed_loses_nothing() -> None:
@@ -52,7 +53,8 @@ async def test_a_database_that_is_killed_loses_nothing() -> None:
 async def test_a_commit_that_is_not_answered_is_looked_up(lost: int) -> None:
     """What is stored is acknowledged, once, and an outcome counts once, however often no answer comes (R4)."""
     dsn = await asyncio.to_thread(postgres.new_database)
-    async with lossy.LossyDatabase(dsn) as between:
+    # Who does not look it up tries for ever.
+    async with asyncio.timeout(_WITHIN_SECONDS), lossy.LossyDatabase(dsn) as between:
         options = shared_queue.SharedOptions(dsn=lambda: between.dsn, name="sender-0")
         queue = await shared_queue.open_queue(options, now=queues.Clock())
         between.losing = lost
