@@ -111,7 +111,7 @@ def retry(
     interactive: _Interactive = False,
     output: options.Output = options.Format.TEXT,
 ) -> None:
-    """Send again what failed or expired, with the present settings.
+    """Send again what failed, expired or was suppressed, with the present settings.
 
     Ids and Message-IDs stay; the time to expire begins anew. Text is kept for seven days after the end, and never of a
     password recovery. It exits with 1 where something is not sent again, and says why.

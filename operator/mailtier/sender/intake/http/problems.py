@@ -101,9 +101,9 @@ NOT_RETRYABLE: Final = ProblemKind(
     slug="not-retryable",
     status=409,
     title="There is nothing of it that can be sent again",
-    meaning="None of its recipients failed or expired, or its text is wiped: that is kept for seven days, goes first"
-    " where the namespace's share of the volume is used up, and is never kept of a password recovery; `detail` says"
-    " which. Hand it over as a new notification.",
+    meaning="None of its recipients failed, expired or was suppressed, or its text is wiped: that is kept for seven"
+    " days, goes first where the namespace's share of the volume is used up, and is never kept of a password recovery;"
+    " `detail` says which. Hand it over as a new notification.",
 )
 NOT_DROPPABLE: Final = ProblemKind(
     slug="not-droppable",
