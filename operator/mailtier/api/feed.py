@@ -76,6 +76,7 @@ class Recipient(FeedModel):
         changed_at: Aware UTC time of the last change of state.
         last_failure: What the last attempt that failed met, also where another one was accepted since; None where none
             did.
+        next_attempt_at: Aware UTC time before which it is not tried again, where it waits for that; else None.
     """
 
     address: str
@@ -85,6 +86,7 @@ class Recipient(FeedModel):
     attempts: int = 0
     changed_at: dt.datetime
     last_failure: LastFailure | None = None
+    next_attempt_at: dt.datetime | None = None
 
 
 class Tally(FeedModel):

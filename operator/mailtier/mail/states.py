@@ -29,6 +29,9 @@ FAILURES: Final = frozenset({_S.FAILED, _S.EXPIRED, _S.SUPPRESSED})
 
 UNFINISHED: Final = frozenset(_S) - FINAL
 
+TIMED: Final = frozenset({_S.DEFERRED, _S.IN_DOUBT})
+"""Those of them that wait for a time; the others go when they can, or when what holds them is over."""
+
 
 class RecipientEvent(enum.StrEnum):
     """What can happen to a recipient."""

@@ -229,6 +229,8 @@ class Record:
     """A notification and where its recipients stand, for whoever asks by id.
 
     Attributes:
+        accepted_at: Aware UTC time.
+        expires_at: Aware UTC time after which it is not tried again.
         recipients: In the caller's order; empty where `totals` is there.
         totals: What is left of them where the namespace's share was used up; only of what came as an object.
         kept_until: Until when its payload is kept, so that it can be sent again; None where that is not so.
@@ -238,6 +240,7 @@ class Record:
     lane: LaneKey
     category: vocabulary.Category
     accepted_at: dt.datetime
+    expires_at: dt.datetime
     complete: bool
     recipients: Sequence[feed.Recipient]
     totals: feed.Tally | None = None

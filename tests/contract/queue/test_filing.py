@@ -235,3 +235,19 @@ async def test_what_is_dropped_is_wiped(queue_factory: queues.Factory) -> None:
     await queue.purge(now=queues.START)
     await queue_factory.close()
     assert not await queues.holds(queue_factory, "WIPEME")
+
+
+async def test_when_it_is_tried_again_is_told(filed: queues.WholeQueue) -> None:
+    """Of what waits for a time, and until when it is tried at all; not of what goes when it can, or has ended."""
+    id_, (later, doubted, held, ended, _new) = await queues.put(
+        filed, recipients=tuple(f"{name}@example.org" for name in "abcde")
+    )
+    for number, state in ((later, S.DEFERRED), (doubted, S.IN_DOUBT), (held, S.HELD), (ended, S.ACCEPTED)):
+        await queues.settle(filed, queues.outcome(number, state))
+    again_at = queues.START + dt.timedelta(minutes=5)
+    looked = await filed.look(_UID, id_)
+    assert looked is not None
+    (listed,) = (await filed.page(_UID, filing.Filter(), after=None, limit=1)).records
+    for record in (await queues.record(filed, id_), looked.record, listed):
+        assert [each.next_attempt_at for each in record.recipients] == [again_at, again_at, None, None, None]
+        assert record.expires_at == queues.START + dt.timedelta(days=1)

@@ -109,14 +109,19 @@ def table(items: Iterable[Mapping[str, Any]], painter: terminal.Painter, *, widt
 
 def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | None) -> list[str]:
     """Return a notification for people, with everything that is known of its recipients."""
-    title = (item["id"], item["organization"], item["category"], f"taken {item['acceptedAt']}")
+    title = [item["id"], item["organization"], item["category"], f"taken {item['acceptedAt']}"]
+    if expires_at := item.get("expiresAt"):
+        title.append(f"expires {expires_at}")
     lines = ["   ".join(map(terminal.plain, title))]
     for each in item["recipients"]:
         told = ": ".join(filter(None, (each["reason"], each["message"])))
+        attempts = prose.counted(int(each.get("attempts", 0)), "attempt")
+        if next_at := each.get("nextAttemptAt"):
+            attempts += f", the next at {terminal.plain(str(next_at))}"
         parts = (
             (f"{terminal.plain(each['address'])}   ", None),
             (terminal.plain(each["state"]), _COLOURS.get(each["state"])),
-            (f"   {prose.counted(int(each.get('attempts', 0)), 'attempt')}   {terminal.plain(told)}", None),
+            (f"   {attempts}   {terminal.plain(told)}", None),
         )
         lines += tables.line(parts, painter, width=width, indent="  ", following="    ")
     if until := item.get("textKeptUntil"):

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
+from mailtier.mail import states
 from mailtier.sender import filing, ports
 from mailtier.sender.queueing import choosing, payloads, suppressions
 
@@ -140,15 +141,17 @@ def to_totals(accepted: int | None, recipients: int | None) -> feed.Tally | None
 
 def to_recipient(row: Sequence[Any]) -> feed.Recipient:
     """Return where a recipient stands."""
-    address, state, reason, message, attempts, changed_at, *failure = row
+    address, state_text, reason, message, attempts, changed_at, due_at, *failure = row
+    state = vocabulary.RecipientState(state_text)
     return feed.Recipient(
         address=address,
-        state=vocabulary.RecipientState(state),
+        state=state,
         reason=reason,
         message=message,
         attempts=attempts,
         changed_at=from_micros(changed_at),
         last_failure=_to_failure(*failure),
+        next_attempt_at=from_micros(due_at) if state in states.TIMED else None,
     )
 
 

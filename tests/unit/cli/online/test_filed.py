@@ -50,6 +50,20 @@ def test_what_can_be_done(changes: dict[str, object], *, retryable: bool, droppa
     assert (filed.is_retryable(item), filed.is_droppable(item)) == (retryable, droppable)
 
 
+def test_when_it_is_tried_again_is_shown() -> None:
+    """And until when: what a person looks for first where something waits."""
+    waiting = {"address": "a@b", "state": "deferred", "reason": "R", "message": "M.", "attempts": 2}
+    item = _item(
+        complete=False,
+        expiresAt="2026-11-25T01:15:35.653Z",
+        recipients=[{**waiting, "nextAttemptAt": "2026-11-24T01:20:00.000Z"}, waiting],
+    )
+    title, first, second, *_ = filed.details(item, _PLAIN, width=None)
+    assert title.endswith("expires 2026-11-25T01:15:35.653Z")
+    assert "2 attempts, the next at 2026-11-24T01:20:00.000Z" in first
+    assert "2 attempts   R" in second
+
+
 def test_what_a_server_says_is_no_command_to_the_terminal() -> None:
     """Controls in what the intake answers are blanks (R5)."""
     item = _item(recipients=[{"address": "a@b", "state": "failed\x1b[2J", "reason": "R", "message": "\x1b]0;x\x07"}])

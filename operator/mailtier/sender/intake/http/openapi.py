@@ -234,13 +234,7 @@ def _schemas() -> dict[str, Any]:
                 "problem": describing.reference("Problem"),
             },
         },
-        "Status": describing.object_of(
-            id=text,
-            category={"enum": [str(category) for category in vocabulary.Category]},
-            acceptedAt=moment,
-            complete={"type": "boolean", "description": "Whether every recipient has a final state."},
-            recipients={"type": "array", "items": describing.reference("RecipientStatus")},
-        ),
+        "Status": description.status(),
         "RecipientStatus": _recipient(),
         "LastFailure": _last_failure(),
         **description.schemas(),
@@ -286,7 +280,15 @@ def _recipient() -> dict[str, Any]:
         attempts={"type": "integer"},
         changedAt={"type": "string", "format": "date-time"},
     )
-    return {**required, "properties": {**required["properties"], "lastFailure": describing.reference("LastFailure")}}
+    optional = {
+        "nextAttemptAt": {
+            "type": "string",
+            "format": "date-time",
+            "description": "Before which it is not tried again; absent where it does not wait for a time.",
+        },
+        "lastFailure": describing.reference("LastFailure"),
+    }
+    return {**required, "properties": {**required["properties"], **optional}}
 
 
 def _last_failure() -> dict[str, Any]:

@@ -21,6 +21,7 @@ def status(record: ports.Record, wait: waits.Wait | None) -> dict[str, Any]:
         "id": record.id,
         "category": record.category,
         "acceptedAt": moment(record.accepted_at),
+        **({} if record.complete else {"expiresAt": moment(record.expires_at)}),
         "complete": record.complete,
         "recipients": [_recipient(recipient, wait) for recipient in record.recipients],
     }
@@ -45,6 +46,8 @@ def _recipient(recipient: feed.Recipient, wait: waits.Wait | None) -> dict[str, 
         "attempts": recipient.attempts,
         "changedAt": moment(recipient.changed_at),
     }
+    if recipient.next_attempt_at is not None:
+        standing_now["nextAttemptAt"] = moment(recipient.next_attempt_at)
     if (failure := recipient.last_failure) is not None:
         standing_now["lastFailure"] = failure.model_dump(exclude_none=True)
     return standing_now

@@ -10,12 +10,12 @@ from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres.database import connections
 
 _RECIPIENTS: Final = """
-    SELECT notification, address, state, reason, message, attempts, changed_at, failure_scope, failure_phase,
+    SELECT notification, address, state, reason, message, attempts, changed_at, due_at, failure_scope, failure_phase,
            failure_code, failure_enhanced
     FROM mailtier.recipients WHERE notification = ANY ($1::bigint[]) ORDER BY number
 """
 _FIND: Final = """
-    SELECT number, id, category, accepted_at, unfinished, forgotten_accepted, forgotten_recipients
+    SELECT number, id, category, accepted_at, expires_at, unfinished, forgotten_accepted, forgotten_recipients
     FROM mailtier.notifications
     -- One whose recipients were forgotten before their time is there as a key only; an object is told its totals.
     WHERE namespace_uid = $1 AND organization = $2 AND (stored_bytes > key_bytes OR object_name IS NOT NULL)
@@ -66,12 +66,13 @@ async def _find(
     row = await session.fetchrow(query, lane.namespace_uid, lane.organization, *names)
     if row is None:
         return None
-    number, id_, category, accepted_at, unfinished, *totals = row
+    number, id_, category, accepted_at, expires_at, unfinished, *totals = row
     return ports.Record(
         id=id_,
         lane=lane,
         category=vocabulary.Category(category),
         accepted_at=values.from_micros(accepted_at),
+        expires_at=values.from_micros(expires_at),
         complete=not unfinished,
         recipients=(await recipients_of(session, [number])).get(number, ()),
         totals=values.to_totals(*totals),

@@ -26,7 +26,8 @@ def count_pending(connection: sqlite3.Connection) -> dict[vocabulary.RecipientSt
 def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -> ports.Record | None:
     """Return a notification of a lane by its id, or None."""
     row = connection.execute(
-        "SELECT number, category, accepted_at, unfinished, forgotten_accepted, forgotten_recipients FROM notifications "
+        "SELECT number, category, accepted_at, expires_at, unfinished, forgotten_accepted, forgotten_recipients "
+        "FROM notifications "
         # One whose recipients were forgotten before their time is there as a key only; an object is told its totals.
         "WHERE id = ? AND namespace_uid = ? AND organization = ? "
         "AND (stored_bytes > key_bytes OR object_name IS NOT NULL)",
@@ -34,12 +35,13 @@ def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -
     ).fetchone()
     if row is None:
         return None
-    number, category, accepted_at, unfinished, *totals = row
+    number, category, accepted_at, expires_at, unfinished, *totals = row
     return ports.Record(
         id=id_,
         lane=lane,
         category=vocabulary.Category(category),
         accepted_at=from_micros(accepted_at),
+        expires_at=from_micros(expires_at),
         complete=not unfinished,
         recipients=recipients_of(connection, number),
         totals=to_totals(*totals),
@@ -74,8 +76,8 @@ FAILURE: Final = "failure_scope, failure_phase, failure_code, failure_enhanced"
 def recipients_of(connection: sqlite3.Connection, notification: int) -> tuple[feed.Recipient, ...]:
     """Return where a notification's recipients stand, in the caller's order."""
     rows = connection.execute(
-        f"SELECT address, state, reason, message, attempts, changed_at, {FAILURE} FROM recipients "  # noqa: S608  # Names of columns.
-        "WHERE notification = ? ORDER BY number",
+        f"SELECT address, state, reason, message, attempts, changed_at, due_at, {FAILURE} "  # noqa: S608  # Columns' names.
+        "FROM recipients WHERE notification = ? ORDER BY number",
         (notification,),
     )
     return tuple(map(values.to_recipient, rows))

@@ -47,6 +47,7 @@ def _told(state: vocabulary.RecipientState, reason: str, wait: waits.Wait | None
         lane=_LANE,
         category=vocabulary.Category.JOB_ALERT,
         accepted_at=_AT,
+        expires_at=_AT,
         complete=False,
         recipients=[recipient],
     )

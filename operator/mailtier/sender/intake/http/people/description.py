@@ -112,18 +112,26 @@ def paths() -> dict[str, Any]:
     }
 
 
-def schemas() -> dict[str, Any]:
-    """Return the schemas that the paths name."""
-    text = {"type": "string"}
-    moment = {"type": "string", "format": "date-time"}
+def status(**more: Any) -> dict[str, Any]:
+    """Return the schema of where a notification stands, with what else there is."""
+    text, moment = {"type": "string"}, {"type": "string", "format": "date-time"}
     required = describing.object_of(
         id=text,
-        organization=text,
+        **more,
         category={"enum": [str(category) for category in vocabulary.Category]},
         acceptedAt=moment,
         complete={"type": "boolean", "description": "Whether every recipient has a final state."},
         recipients={"type": "array", "items": describing.reference("RecipientStatus")},
     )
+    until = {**moment, "description": "Until when it is tried; absent once it is complete."}
+    return {**required, "properties": {**required["properties"], "expiresAt": until}}
+
+
+def schemas() -> dict[str, Any]:
+    """Return the schemas that the paths name."""
+    text = {"type": "string"}
+    moment = {"type": "string", "format": "date-time"}
+    required = status(organization=text)
     waits = {"type": "boolean", "description": "Whether it has messages that wait."}
     released = describing.object_of(organization=text, waiting=waits)
     held = {

@@ -12,7 +12,9 @@ from mailtier.sender.storage.postgres.database import connections
 _LOOKED_AT: Final = 5_000
 """Notifications that one page looks at: a database has other things to do."""
 
-_COLUMNS: Final = "number, id, namespace_uid, namespace, organization, category, accepted_at, unfinished, payload_until"
+_COLUMNS: Final = (
+    "number, id, namespace_uid, namespace, organization, category, accepted_at, expires_at, unfinished, payload_until"
+)
 _BEGINNING: Final = (2**63 - 1, 2**63 - 1)
 
 # Read backwards by the index, so that nothing is sorted. Numbers of several senders do not follow one another in time.
@@ -95,12 +97,13 @@ async def _to_records(session: connections.DatabaseSession, rows: Sequence[Seque
 
 
 def _to_record(row: Sequence[Any], recipients: Sequence[feed.Recipient]) -> ports.Record:
-    _, id_, uid, namespace, organization, category, accepted_at, unfinished, payload_until = row
+    _, id_, uid, namespace, organization, category, accepted_at, expires_at, unfinished, payload_until = row
     return ports.Record(
         id=id_,
         lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
         category=vocabulary.Category(category),
         accepted_at=values.from_micros(accepted_at),
+        expires_at=values.from_micros(expires_at),
         complete=not unfinished,
         recipients=recipients,
         kept_until=None if payload_until is None or unfinished else values.from_micros(payload_until),

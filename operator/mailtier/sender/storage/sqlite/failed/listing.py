@@ -11,7 +11,9 @@ from mailtier.sender.storage.sqlite import rows
 _LOOKED_AT: Final = 5_000
 """Notifications that one page looks at: a reader has other things to do."""
 
-_COLUMNS: Final = "number, id, namespace_uid, namespace, organization, category, accepted_at, unfinished, payload_until"
+_COLUMNS: Final = (
+    "number, id, namespace_uid, namespace, organization, category, accepted_at, expires_at, unfinished, payload_until"
+)
 _BEGINNING: Final = 2**63 - 1
 
 # Read backwards by the index, so that nothing is sorted.
@@ -84,12 +86,13 @@ def _number(connection: sqlite3.Connection, namespace_uid: str, id_: str) -> int
 
 
 def _to_record(connection: sqlite3.Connection, row: tuple[Any, ...]) -> ports.Record:
-    number, id_, uid, namespace, organization, category, accepted_at, unfinished, payload_until = row
+    number, id_, uid, namespace, organization, category, accepted_at, expires_at, unfinished, payload_until = row
     return ports.Record(
         id=id_,
         lane=ports.LaneKey(namespace_uid=uid, namespace=namespace, organization=organization),
         category=vocabulary.Category(category),
         accepted_at=rows.from_micros(accepted_at),
+        expires_at=rows.from_micros(expires_at),
         complete=not unfinished,
         recipients=rows.recipients_of(connection, number),
         kept_until=None if payload_until is None or unfinished else rows.from_micros(payload_until),
