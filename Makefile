@@ -12,7 +12,7 @@ SYNCED := $(VENV)/.synced
 OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-senders bench-shares binaries venv clean
+.PHONY: help demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-senders bench-shares binaries sbom venv clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock, and wha
 	$(BIN)/python -c 'import tomllib; \
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(COMPILE) - -c requirements.lock -o requirements-build.lock
+
+sbom: $(SYNCED) ## Write what the image adds to its base as a CycloneDX SBOM, into dist/.
+	@$(RUN) -m kit.sbom
 
 bench: $(SYNCED) ## The sender's benches beside peers, its goals and the chart: 12 minutes; JSON=file.
 	$(RUN) -m bench $(if $(JSON),--json $(JSON))
