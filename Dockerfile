@@ -6,13 +6,14 @@ FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 WORKDIR /source
 # What changes seldom comes first: the tools that build, and the libraries, each by its hash and as a wheel, so that
-# no setup script of theirs runs here.
+# no setup script of theirs runs here. A third of them would be one's second copy for asyncio, which nothing imports.
 COPY requirements-build.lock requirements-runtime.lock ./
 RUN python3 -m venv /build && \
     /build/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements-build.lock && \
     python3 -m venv --without-pip /opt/mailtier && \
     /build/bin/pip --python /opt/mailtier/bin/python install \
-      --require-hashes --no-deps --only-binary :all: -r requirements-runtime.lock
+      --require-hashes --no-deps --only-binary :all: -r requirements-runtime.lock && \
+    rm -r /opt/mailtier/lib/python3.*/site-packages/kubernetes/aio
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 # Compiled here, because the root file system is read-only at run time. Nobody changes a file afterwards, so that an

@@ -12,7 +12,7 @@ SYNCED := $(VENV)/.synced
 OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-senders bench-shares binaries sbom venv clean
+.PHONY: help archive demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-senders bench-shares binaries sbom venv clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ bench-intake: $(SYNCED) ## What a request costs at the intake, beside granian an
 
 bench-shares: $(SYNCED) ## What attacks on shared parts cost a neighbour; BASE=commit plays them on that tree as well.
 	$(RUN) -m bench.shares $(if $(BASE),--base $(BASE))
+
+archive: $(SYNCED) ## Pack the command line into one file a platform, for pipelines and kubectl, into dist/. URL=folder.
+	@$(RUN) -m kit.archive --url $(or $(URL),https://downloads.example/mailtier)
 
 binaries: $(SYNCED) ## Build the real parts that tests and demo run, or find them in the cache.
 	$(RUN) -m kit.binaries

@@ -40,6 +40,7 @@ _TOOLS = {
     "mailpit": _Tool(module="mailpit", package="github.com/axllent/mailpit", about="50 s"),
     "helm": _Tool(module="helm", package="helm.sh/helm/v4/cmd/helm", about="80 s"),
     "health": _Tool(module="health", package=".", about="70 s"),
+    "krew": _Tool(module="krew", package="sigs.k8s.io/krew/cmd/krew", about="20 s"),
     "mailer": _Tool(module="mailer", package=".", about="20 s"),
 }
 

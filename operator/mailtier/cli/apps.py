@@ -1,5 +1,6 @@
 """What the Typer application of every command has in common."""
 
+import pathlib
 from typing import Final
 
 import typer
@@ -8,9 +9,20 @@ PROGRAM: Final = "mailtier"
 COMPLETION_VARIABLE: Final = "_MAILTIER_COMPLETE"
 """What a shell sets to have completions printed instead of a command run."""
 
+PLUGIN: Final = "kubectl-mailtier"
+"""The program's name where kubectl is to find it."""
 
 CONTEXT: Final = {"help_option_names": ["-h", "--help"]}
 """What every command's context is made with."""
+
+
+def called(program: str) -> str:
+    """Return what a person types to run the program.
+
+    Args:
+        program: The file that was started.
+    """
+    return "kubectl mailtier" if pathlib.PurePath(program).name == PLUGIN else PROGRAM
 
 
 def new() -> typer.Typer:

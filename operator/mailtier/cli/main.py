@@ -129,7 +129,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if apps.COMPLETION_VARIABLE in os.environ:
         completion.completion_init()  # type: ignore[attr-defined]  # Typer re-exports it without saying so.
     try:
-        status = command(arguments, prog_name=apps.PROGRAM, standalone_mode=False)
+        status = command(arguments, prog_name=apps.called(sys.argv[0]), standalone_mode=False)
         printing.flush()
     except typer.TyperException as error:
         message = error.format_message().replace(_PREFIX, "").rstrip(".?")
@@ -159,7 +159,7 @@ def _incomplete(error: ModuleNotFoundError, command: str | None) -> Exception:
 def _path(error: typer.TyperException) -> str:
     """Return the command whose help helps."""
     context = getattr(error, "ctx", None)
-    return "mailtier" if context is None else str(context.command_path)
+    return apps.called(sys.argv[0]) if context is None else str(context.command_path)
 
 
 def _say(message: str, status: int) -> int:
