@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import os
 import pathlib
 import re
 import sys
@@ -44,6 +45,9 @@ _TOOLS = {
     "mailer": _Tool(module="mailer", package=".", about="20 s"),
 }
 
+ASSETS = "MAILTIER_ASSETS"
+"""The variable with a folder of programs that somebody has already, such as envtest's."""
+
 DEMO = ("etcd", "kube-apiserver", "kubectl", "mailpit")
 BENCH = ("mailer",)
 TESTS = tuple(name for name in _TOOLS if name not in BENCH)
@@ -52,9 +56,12 @@ TESTS = tuple(name for name in _TOOLS if name not in BENCH)
 def path(name: str) -> pathlib.Path:
     """Return where the program lies, or will lie once `ensure` has built it.
 
-    The folder's name is a hash of all that decides the build, so another version never meets an old binary.
+    The folder's name is a hash of all that decides the build, so another version never meets an old binary; what lies
+    in the folder that `MAILTIER_ASSETS` names is taken from there, whatever its version.
     """
     tool = _TOOLS[name]
+    if (folder := os.environ.get(ASSETS)) and (given := pathlib.Path(folder) / name).exists():
+        return given.absolute()
     return toolchain.cache() / "bin" / _key(tool.module) / name
 
 

@@ -91,6 +91,18 @@ esac"""
     assert done == ["once"]
 
 
+def test_what_somebody_has_is_not_built(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """Programs in the folder that the demo is given are used, and those that it lacks are built."""
+    _go(tmp_path, monkeypatch)("exit 1")
+    (tmp_path / "assets").mkdir()
+    for name in ("etcd", "kube-apiserver", "kubectl"):
+        (tmp_path / "assets" / name).touch()
+    monkeypatch.setenv("MAILTIER_ASSETS", str(tmp_path / "assets"))
+    assert binaries.present("etcd", "kube-apiserver", "kubectl")
+    assert binaries.path("kubectl") == tmp_path / "assets" / "kubectl"
+    assert not binaries.present("mailpit")
+
+
 def test_broken_build_quotes_its_log(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """A build that fails leaves no binary, and its error ends with what the compiler said."""
     _go(tmp_path, monkeypatch)('[ "$1" = env ] && echo go9.9.9 && exit\necho no such package\nexit 1')
