@@ -10,6 +10,7 @@ import pytest
 from kit import queues, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
+from mailtier.sender.delivering import claiming
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
 
@@ -65,6 +66,28 @@ async def test_what_is_queued_costs_no_memory(tmp_path: pathlib.Path, serve: Ser
     finally:
         tracemalloc.stop()
     assert peak_bytes < _MEMORY_BYTES
+
+
+async def test_what_could_not_be_taken_is_taken_later(
+    small: sending.Sender, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that trips what takes it in is claimed again, and so is nothing lost that was claimed with it (R4)."""
+    server = await serve()
+    of = small.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    take_in = claiming.Claimer.take_in
+    stumbled: list[int] = []
+
+    def stumble(self: claiming.Claimer, claimed: ports.Claimed) -> None:
+        if not stumbled:
+            stumbled.append(claimed.pending.recipient_number)
+            raise RuntimeError
+        take_in(self, claimed)
+
+    monkeypatch.setattr(claiming.Claimer, "take_in", stumble)
+    sent = await small.notify(of, *_CROWD)
+    await small.until(of, sent, *[_S.ACCEPTED] * 20)
+    assert len(stumbled) == 1
+    assert len(server.messages) == 20
 
 
 async def test_everything_goes_though_little_is_in_memory(small: sending.Sender, serve: Serve) -> None:

@@ -10,8 +10,13 @@ from mailtier.api import patience, vocabulary
 from mailtier.mail import states
 from mailtier.sender import clock, ports
 from mailtier.sender.scheduling import backlogs, lanes, schedule
+from mailtier.telemetry import logs
 
 _EXPIRED_AT_ONCE: Final = 500
+_RETURNED: Final = dt.timedelta(seconds=5)
+"""How long what could not be taken is left in the queue."""
+
+_log = logs.get_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,17 +129,21 @@ class Claimer:
             )
             for order in orders
         ]
+        claimed: Sequence[ports.Claimed] = ()
         try:
             claims = await self._queue.claim(demands)
+            claimed = claims.claimed
+            self._behind_seconds = self._look_at_clocks()
+            times = [self._next_at(order, claims.next_due) for order in orders]
         except BaseException:
+            self._queue.release([each.pending.recipient_number for each in claimed])
             again_at = self._clock.monotonic() + 1.0
             for order in orders:
                 self._backlogs.gave_up(order.turn, until=again_at)
             raise
-        self._behind_seconds = self._look_at_clocks()
-        for order in orders:
-            self._answer(order, claims.next_due)
-        return claims.claimed
+        for order, at in zip(orders, times, strict=True):
+            self._backlogs.answered(order.turn, at, is_whole=order.wanted.is_whole)
+        return claimed
 
     async def claim_expired(self) -> tuple[Sequence[ports.Pending], dt.datetime | None]:
         """Return what reached its max age in the queue, to be settled, and when there is more of that."""
@@ -145,6 +154,20 @@ class Claimer:
     async def claim_these(self, recipient_numbers: Sequence[int]) -> Sequence[ports.Pending]:
         """Return those of some recipients that are in the queue alone, to be settled or unclaimed."""
         return await self._queue.claim_these(recipient_numbers)
+
+    def hand_on(self, pending: ports.Pending, take: Callable[[], None]) -> bool:
+        """Have taken what was claimed; return whether it was.
+
+        Else it goes back for a moment: claimed and in no memory, it would be nobody's until the process ends.
+        """
+        try:
+            take()
+        except Exception:  # noqa: BLE001 - whatever it is, those that were claimed with it are taken.
+            _log.exception("what was claimed could not be taken", recipient_number=pending.recipient_number)
+            if pending.recipient_number not in self._schedule:
+                self.return_claim(pending, self._clock.wall() + _RETURNED)
+            return False
+        return True
 
     def take_in(self, claimed: ports.Claimed) -> None:
         """Let what was claimed wait for its turn in memory."""
@@ -192,13 +215,17 @@ class Claimer:
         for entry in entries:
             self.unclaim(entry, entry.pending.due_at)
 
-    def _answer(self, order: ClaimOrder, next_due: Mapping[ports.BacklogKey, dt.datetime | None]) -> None:
-        due_at, at = next_due[order.turn.backlog.key], None
-        if due_at is not None:
-            # Where whatever there is was wanted, what is left is wanted now.
-            now, category = self._clock.monotonic(), order.turn.backlog.key.category
-            at = now if order.wanted.due_by is None else self._at(category, due_at)
-        self._backlogs.answered(order.turn, at, is_whole=order.wanted.is_whole)
+    def _next_at(self, order: ClaimOrder, next_due: Mapping[ports.BacklogKey, dt.datetime | None]) -> float | None:
+        """Return when there is more of what was asked for, on the monotonic clock."""
+        due_at = next_due[order.turn.backlog.key]
+        if due_at is None:
+            return None
+        # Where whatever there is was wanted, what is left is wanted now.
+        return (
+            self._clock.monotonic()
+            if order.wanted.due_by is None
+            else self._at(order.turn.backlog.key.category, due_at)
+        )
 
     def _beyond(self, category: vocabulary.Category) -> dt.datetime:
         """Return from when on nothing waits: what is due then was stored by another time."""

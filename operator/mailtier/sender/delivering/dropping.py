@@ -1,5 +1,6 @@
 """Ending recipients that somebody dropped, wherever they are."""
 
+import functools
 from collections.abc import Callable, Iterable
 
 from mailtier.sender import ports
@@ -35,6 +36,5 @@ async def drop(
             store(entry.pending)
             dropped += 1
     for pending in await claims.claim_these(elsewhere):
-        store(pending)
-        dropped += 1
+        dropped += claims.hand_on(pending, functools.partial(store, pending))
     return dropped

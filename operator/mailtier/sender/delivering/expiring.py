@@ -1,6 +1,7 @@
 """Ending what reaches its max age, in memory and in the queue."""
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -66,7 +67,7 @@ class Expiry:
                 self._schedule.watch_expiry(entry, at=now + _ACTIVE_RECHECK_SECONDS)
             else:
                 self._claims.end(entry)
-                self._end(entry.pending, ends.expired(entry.pending, self._find(entry.pending.lane)))
+                self._end_expired(entry.pending)
 
     def is_due(self, now: float) -> bool:
         """Return whether something in the queue may have reached its max age."""
@@ -85,7 +86,7 @@ class Expiry:
             next_at: When there is more of that; None for never.
         """
         for pending in expired:
-            self._end(pending, ends.expired(pending, self._find(pending.lane)))
+            self._claims.hand_on(pending, functools.partial(self._end_expired, pending))
         now = self._clock.monotonic()
         # What is in memory ends by itself, and is there as long as it is attempted.
         soonest = now if expired else now + _EXPIRY_RECHECK_SECONDS
@@ -94,6 +95,9 @@ class Expiry:
     def next_event(self) -> float:
         """Return when `is_due` is to be asked."""
         return self._at
+
+    def _end_expired(self, pending: ports.Pending) -> None:
+        self._end(pending, ends.expired(pending, self._find(pending.lane)))
 
     def _is_paused(self) -> bool:
         """Return whether nothing expires now: the clock is in doubt (R14), or somebody has to look first."""

@@ -1,6 +1,7 @@
 """Filling the active set: what is to be claimed, which backlogs there are, and what expired in the queue."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -78,7 +79,7 @@ class Filling:
         try:
             if orders:
                 for claimed in await self._claims.claim(orders):
-                    self._keeper.take_in(claimed)
+                    self._claims.hand_on(claimed.pending, functools.partial(self._keeper.take_in, claimed))
             if self._clock.monotonic() >= self._next_look:
                 await self._look()
             if self._keeper.expiry.is_due(self._clock.monotonic()):
