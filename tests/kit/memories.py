@@ -1,5 +1,7 @@
 """What a sender keeps for the next one, without a volume."""
 
+import json
+
 
 class Memory:
     """What a sender keeps for the next one, in memory."""
@@ -18,6 +20,14 @@ class Memory:
     async def recall_all(self, prefix: str) -> dict[str, str]:
         """Return the texts under keys with a beginning."""
         return {key: text for key, text in self.kept.items() if key.startswith(prefix)}
+
+    async def strike(self, key: str, member: str) -> None:
+        """Keep a member of an object no longer, and the object with its last one."""
+        values = json.loads(self.kept.get(key, "{}"))
+        if values.pop(member, None) is not None:
+            self.kept[key] = json.dumps(values)
+        if not values:
+            self.kept.pop(key, None)
 
     async def forget(self, key: str) -> None:
         """Keep a text no longer."""

@@ -44,6 +44,9 @@ class Memory(Protocol):
     async def recall_all(self, prefix: str) -> Mapping[str, str]:
         """Return the texts that were kept under keys with a beginning."""
 
+    async def strike(self, key: str, member: str) -> None:
+        """Keep a member of the JSON object under a key no longer, if one is kept, and the key with its last one."""
+
     async def forget(self, key: str) -> None:
         """Keep a text no longer, if one is kept."""
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from mailtier.sender import clock
+from mailtier.sender.queueing import lessons
 from mailtier.sender.secrets import logins
 from mailtier.sender.smtp import destination
 from mailtier.sender.smtp.remembering import kinds
@@ -60,7 +61,7 @@ class _Shelf:
         self._kind = kind
         self._memory = memory
         self._clock = time
-        self._key = f"{kind.kept_as}/{of}" if of else kind.kept_as
+        self._key = lessons.key(kind.kept_as, sender=of)
         self._earlier: dict[str, kinds.Value] = {}
         # Of what others kept, by the digest: under which key.
         self._of_others: dict[str, str] = {}
@@ -113,22 +114,13 @@ class _Shelf:
                     await self._memory.remember(self._key, kept)
                     self._last = kept
                 while self._taken_over:
-                    await self._strike(*self._taken_over[-1])
+                    # It may be gone, or has that server no longer.
+                    await self._memory.strike(*self._taken_over[-1])
                     self._taken_over.pop()
             except Exception as error:  # noqa: BLE001 - mail goes on without it.
                 _log.warning(
                     "what is learned of servers could not be kept", kind=self._kind.kept_as, error=type(error).__name__
                 )
-
-    async def _strike(self, key: str, digest: str) -> None:
-        """Remove what another sender kept of a server that it does not have any more: it may be gone."""
-        values = json.loads(await self._memory.recall(key) or "{}")
-        if values.pop(digest, None) is None:
-            return
-        if values:
-            await self._memory.remember(key, json.dumps(values))
-        else:
-            await self._memory.forget(key)
 
     def _now(self, known: Iterable[destination.Destination]) -> dict[str, kinds.Value]:
         """Return what is to be kept: what weighs most first, where there is too much."""

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Any, Final, Protocol
 
 from mailtier.sender import clock
+from mailtier.sender.queueing import lessons
 from mailtier.sender.scheduling import throttle
 from mailtier.sender.smtp import destination
 
@@ -21,7 +22,7 @@ class Kind(Protocol):
     """One kind of what is learned of an endpoint."""
 
     @property
-    def kept_as(self) -> str:
+    def kept_as(self) -> lessons.Lesson:
         """The key that it is kept under."""
 
     def read(self, of: destination.Destination, time: clock.Clock) -> Value | None:
@@ -40,7 +41,7 @@ class Kind(Protocol):
 class Breakers:
     """Which servers are left alone: how many faults they had in a row, and until when."""
 
-    kept_as = "breakers"
+    kept_as = lessons.Lesson.BREAKERS
 
     def read(self, of: destination.Destination, time: clock.Clock) -> Value | None:
         """Return faults and the pause's end."""
@@ -65,7 +66,7 @@ class Breakers:
 class Routes:
     """Which servers are dead, so that their fallback takes the mail: since when, and how often in a row."""
 
-    kept_as = "routes"
+    kept_as = lessons.Lesson.ROUTES
 
     def read(self, of: destination.Destination, time: clock.Clock) -> Value | None:
         """Return since when, and the times."""
@@ -91,7 +92,7 @@ class Routes:
 class LearnedLimits:
     """How many connections and messages servers were found to take, of all together and of each who uses them."""
 
-    kept_as = "limits"
+    kept_as = lessons.Lesson.LIMITS
 
     def read(self, of: destination.Destination, time: clock.Clock) -> Value | None:
         """Return what was learned, by a digest of whom it was learned of; "" for all together."""

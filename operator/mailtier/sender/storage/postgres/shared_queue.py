@@ -19,7 +19,7 @@ from mailtier.sender.storage.postgres.arriving import progress
 from mailtier.sender.storage.postgres.database import committing, connections, explaining, schema
 from mailtier.sender.storage.postgres.failed import filed_rows, kept
 from mailtier.sender.storage.postgres.outcomes import notes, settling, snapshots
-from mailtier.sender.storage.postgres.senders import bell, between_rows, owning, ringing, tenure
+from mailtier.sender.storage.postgres.senders import bell, between_rows, memory_rows, owning, ringing, tenure
 
 _PURGE_NOTIFICATIONS: Final = 200
 """Between two of these commits, others have their turn."""
@@ -84,13 +84,14 @@ async def open_queue(
     return SharedQueue(pool, own, rules)
 
 
-class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.OwningTables):
+class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.OwningTables, memory_rows.MemoryTables):
     """Made by `open_queue`. Its methods are called on the event loop that it was opened on."""
 
     def __init__(self, pool: connections.Connections, own: tenure.Tenure | None, rules: tenure.CrashRules) -> None:
         filed_rows.FilingTables.__init__(self, pool)
         between_rows.BetweenTables.__init__(self, pool, shows_as=_NOBODY if own is None else own.number)
         owning.OwningTables.__init__(self, pool, own)
+        memory_rows.MemoryTables.__init__(self, pool)
         self._keep_failed = rules.keep_failed
         self._now = rules.now
         self._taking = committing.Committer(pool, taking_in.NotificationTables().take, essential=False)
@@ -250,31 +251,6 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         """Return of when the backup is that it was restored from, until it goes on."""
         return await self.recall(restoring.KEY)
 
-    async def remember(self, key: str, text: str) -> None:
-        """Keep what the sender learned under a key, in place of what was kept there."""
-        await self._pool.fetch(
-            "INSERT INTO mailtier.memories (key, body) VALUES ($1, $2) "
-            "ON CONFLICT (key) DO UPDATE SET body = EXCLUDED.body",
-            key,
-            text,
-        )
-
-    async def recall(self, key: str) -> str | None:
-        """Return what was kept under a key; None where nothing was."""
-        found = await self._pool.fetch("SELECT body FROM mailtier.memories WHERE key = $1", key)
-        return next((str(body) for (body,) in found), None)
-
-    async def recall_all(self, prefix: str) -> Mapping[str, str]:
-        """Return what was kept under keys with a beginning."""
-        found = await self._pool.fetch(
-            "SELECT key, body FROM mailtier.memories WHERE key >= $1 AND starts_with(key, $1)", prefix
-        )
-        return {str(key): str(body) for key, body in found}
-
-    async def forget(self, key: str) -> None:
-        """Keep what was kept under a key no longer."""
-        await self._pool.fetch("DELETE FROM mailtier.memories WHERE key = $1", key)
-
     async def changes(self, after: int, *, limit: int = 500) -> feed.Feed:
         """Return the latest state of Notification objects and probes that changed after a cursor."""
         if after:
@@ -299,6 +275,7 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         await committing.step(self._pool, forgetting.sweep_usage)
         await self._sweep_displays()
         if self.delivers():
+            await self.forget_gone()
             # Former versions of rows have what was wiped since (R11).
             for table in ("notifications", "recipients"):
                 await self._pool.vacuum(table)

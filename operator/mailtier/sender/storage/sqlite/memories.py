@@ -30,6 +30,14 @@ def drop(connection: sqlite3.Connection, key: str) -> None:
     connection.execute("DELETE FROM memories WHERE key = ?", (key,))
 
 
+def strike(connection: sqlite3.Connection, key: str, member: str) -> None:
+    """Keep a member of the JSON object under a key no longer, and the key with its last one."""
+    connection.execute(
+        "UPDATE memories SET body = json_remove(body, '$.' || json_quote(?)) WHERE key = ?", (member, key)
+    )
+    connection.execute("DELETE FROM memories WHERE key = ? AND body = '{}'", (key,))
+
+
 def take_restored(connection: sqlite3.Connection) -> str | None:
     """Return what is remembered of a backup, and remember it no longer."""
     mark = read(connection, restoring.KEY)

@@ -161,6 +161,10 @@ class DeliveryHalf(half.Half):
         """Return what was kept under keys with a beginning."""
         return await self._readers.read(functools.partial(memories.read_all, prefix=prefix))
 
+    async def strike(self, key: str, member: str) -> None:
+        """Keep a member of the JSON object under a key no longer, and the key with its last one."""
+        await self._writer.submit(functools.partial(memories.strike, key=key, member=member))
+
     async def forget(self, key: str) -> None:
         """Keep what was kept under a key no longer."""
         await self._writer.submit(functools.partial(memories.drop, key=key))
