@@ -12,7 +12,7 @@ SYNCED := $(VENV)/.synced
 OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help archive demo test test-long test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-senders bench-shares binaries sbom venv clean
+.PHONY: help archive demo test test-long test-e2e test-crash check unit fmt generate lock bench bench-fairness bench-intake bench-operator bench-sender bench-senders bench-shares binaries sbom venv clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: $(SYNCED) $(OTHERS) ## The tests but their long forms, step by step, withi
 
 test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.
 	@$(RUN) -m kit.steps long
+
+test-e2e: $(SYNCED) ## On a real node with pods, as root: image, chart, mail, upgrade; FROM=commit to upgrade from.
+	@$(RUN) -m node $(if $(FROM),--from $(FROM))
 
 test-crash: $(SYNCED) ## SIGKILL at full load, 40 rounds; LONG=1 for 300. MAILTIER_TEST_SEED=number repeats one.
 	@$(RUN) -m kit.steps crash$(if $(LONG),-long)

@@ -43,6 +43,10 @@ _TOOLS = {
     "health": _Tool(module="health", package=".", about="70 s"),
     "krew": _Tool(module="krew", package="sigs.k8s.io/krew/cmd/krew", about="20 s"),
     "mailer": _Tool(module="mailer", package=".", about="20 s"),
+    "kubelet": _Tool(module="node", package="k8s.io/kubernetes/cmd/kubelet", about="35 s"),
+    "kube-proxy": _Tool(module="node", package="k8s.io/kubernetes/cmd/kube-proxy", about="10 s"),
+    "kube-scheduler": _Tool(module="node", package="k8s.io/kubernetes/cmd/kube-scheduler", about="10 s"),
+    "coredns": _Tool(module="dns", package=".", about="30 s"),
 }
 
 ASSETS = "MAILTIER_ASSETS"
@@ -50,7 +54,8 @@ ASSETS = "MAILTIER_ASSETS"
 
 DEMO = ("etcd", "kube-apiserver", "kubectl", "mailpit")
 BENCH = ("mailer",)
-TESTS = tuple(name for name in _TOOLS if name not in BENCH)
+NODE = ("kubelet", "kube-proxy", "kube-scheduler", "coredns")
+TESTS = tuple(name for name in _TOOLS if name not in {*BENCH, *NODE})
 
 
 def path(name: str) -> pathlib.Path:

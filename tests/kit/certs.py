@@ -38,13 +38,21 @@ class Authority:
 
     Args:
         folder: Where the PEM files go; made if it is missing.
+        is_kept: Whether its private key lies there too, so that the next one of the folder is the same.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._authority = trustme.CA()
+    def __init__(self, folder: pathlib.Path, *, is_kept: bool = False) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.ca_path = folder / "ca.pem"
+        key_path = folder / "ca.key"
+        if is_kept and key_path.exists():
+            self._authority = trustme.CA.from_pem(self.ca_path.read_bytes(), key_path.read_bytes())
+            return
+        self._authority = trustme.CA()
+        if is_kept:
+            key_path.touch(mode=0o600)
+            self._authority.private_key_pem.write_to_path(str(key_path))
         self._authority.cert_pem.write_to_path(str(self.ca_path))
 
     @property
@@ -57,6 +65,7 @@ class Authority:
         *names: str,
         file_name: str = "server",
         loopback: bool = True,
+        common_name: str | None = None,
         not_before: dt.datetime | None = None,
         not_after: dt.datetime | None = None,
     ) -> Leaf:
@@ -66,11 +75,14 @@ class Authority:
             names: DNS names (`*` allowed) and IP addresses for the subject's alternative names.
             file_name: The stem of both files; an earlier leaf of that stem is replaced.
             loopback: Whether localhost, 127.0.0.1 and ::1 are added to the names.
+            common_name: Who a client is, for a server that goes by the subject.
             not_before: Start of validity, aware; long ago by default.
             not_after: End of validity, aware; far away by default.
         """
         all_names = dict.fromkeys((*names, *(_LOOPBACK if loopback else ())))
-        leaf = self._authority.issue_cert(*all_names, not_before=not_before, not_after=not_after)
+        leaf = self._authority.issue_cert(
+            *all_names, common_name=common_name, not_before=not_before, not_after=not_after
+        )
         paths = Leaf(
             cert_path=self._folder / f"{file_name}.pem",
             key_path=self._folder / f"{file_name}.key",

@@ -39,6 +39,7 @@ class LocalCluster:
         controller_manager: Whether namespaces are really deleted, owned objects collected and default
             ServiceAccounts made.
         audit: Whether each request is written to `audit_log`.
+        surroundings: Who else is there; nobody by default.
     """
 
     def __init__(
@@ -47,11 +48,17 @@ class LocalCluster:
         *,
         controller_manager: bool = False,
         audit: bool = False,
+        surroundings: controlplane.Surroundings | None = None,
     ) -> None:
         self._temporary = folder is None
         self.folder = folder or pathlib.Path(tempfile.mkdtemp(prefix="mailtier-cluster-"))
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._layout = controlplane.Layout(folder=self.folder, etcd_port=ports.free(), port=ports.free())
+        self._layout = controlplane.Layout(
+            folder=self.folder,
+            etcd_port=ports.free(),
+            port=ports.free(),
+            surroundings=surroundings or controlplane.Surroundings(),
+        )
         self._with_controllers = controller_manager
         self._audit = audit
         self._children: dict[str, processes.Child] = {}
@@ -59,21 +66,29 @@ class LocalCluster:
 
     def _prepare(self) -> None:
         layout = self._layout
-        authority = certs.Authority(layout.ca_path.parent)
-        authority.issue("kubernetes.default.svc", file_name=layout.cert_path.stem)
-        self._tls = authority.client_context()
+        self.authority = certs.Authority(layout.ca_path.parent)
+        self.authority.issue("kubernetes.default.svc", *layout.surroundings.names, file_name=layout.cert_path.stem)
+        self._tls = self.authority.client_context()
         certs.write_signing_key(layout.signing_key_path)
         self.admin_token = secrets.token_urlsafe(24)
         users = {
-            "admin": (layout.kubeconfig, self.admin_token),
-            "system:kube-controller-manager": (layout.controllers_kubeconfig, secrets.token_urlsafe(24)),
+            "admin": ("system:masters", layout.kubeconfig, self.admin_token),
+            "system:kube-controller-manager": (
+                "system:masters",
+                layout.controllers_kubeconfig,
+                secrets.token_urlsafe(24),
+            ),
+            **{
+                user: (group, layout.kubeconfig_of(user), secrets.token_urlsafe(24))
+                for user, group in layout.surroundings.users.items()
+            },
         }
         layout.tokens_path.touch(mode=0o600)
         layout.tokens_path.write_text(
-            "".join(f"{token},{user},{user},system:masters\n" for user, (_, token) in users.items()),
+            "".join(f"{token},{user},{user},{group}\n" for user, (group, _, token) in users.items()),
             encoding="ascii",
         )
-        for user, (path, token) in users.items():
+        for user, (_, path, token) in users.items():
             controlplane.write_kubeconfig(path, layout, user=user, token=token, namespace="default")
         controlplane.write_audit_policy(layout)
 
@@ -103,6 +118,15 @@ class LocalCluster:
     def kubeconfig(self) -> pathlib.Path:
         """The administrator's kubeconfig."""
         return self._layout.kubeconfig
+
+    def kubeconfig_of(self, user: str) -> pathlib.Path:
+        """Return the kubeconfig of one of the further users."""
+        return self._layout.kubeconfig_of(user)
+
+    @property
+    def controllers_kubeconfig(self) -> pathlib.Path:
+        """The kubeconfig of kube-controller-manager, where somebody else starts it."""
+        return self._layout.controllers_kubeconfig
 
     @property
     def server_context(self) -> ssl.SSLContext:
@@ -154,7 +178,7 @@ class LocalCluster:
 
     def start_apiserver(self) -> None:
         """Start the apiserver on its port, with the data that etcd holds, and return when it is ready."""
-        ports.require("127.0.0.1", self._layout.port, "kube-apiserver")
+        ports.require(self._layout.surroundings.address, self._layout.port, "kube-apiserver")
         self._start("kube-apiserver", controlplane.apiserver_arguments(self._layout, audit=self._audit))
         self._await("kube-apiserver", self._is_ready)
 

@@ -1,5 +1,6 @@
 """Command lines and configuration files of a Kubernetes control plane on loopback."""
 
+import collections.abc
 import dataclasses
 import json
 import pathlib
@@ -31,17 +32,35 @@ _CONTROLLERS = (
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a control plane has around it: by default nothing, and nobody but this machine's programs.
+
+    Attributes:
+        address: Where the apiserver listens; one that pods can reach where there are any.
+        names: Of the apiserver's certificate, beside those of loopback.
+        arguments: Further ones of the apiserver.
+        users: Further users and the group of each, who get kubeconfigs.
+    """
+
+    address: str = "127.0.0.1"
+    names: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    users: collections.abc.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """Where one control plane keeps its files and listens."""
 
     folder: pathlib.Path
     etcd_port: int
     port: int
+    surroundings: Surroundings = Surroundings()
 
     @property
     def url(self) -> str:
         """The apiserver's address."""
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.surroundings.address}:{self.port}"
 
     @property
     def ca_path(self) -> pathlib.Path:
@@ -77,6 +96,10 @@ class Layout:
     def controllers_kubeconfig(self) -> pathlib.Path:
         """The kubeconfig of the controllers, whose writes are told apart from the administrator's."""
         return self.folder / "kubeconfig-controllers"
+
+    def kubeconfig_of(self, user: str) -> pathlib.Path:
+        """Return the kubeconfig of one of the further users."""
+        return self.folder / f"kubeconfig-{user.replace(':', '-')}"
 
     @property
     def audit_policy_path(self) -> pathlib.Path:
@@ -137,17 +160,17 @@ def etcd_arguments(layout: Layout) -> list[str]:
 
 
 def apiserver_arguments(layout: Layout, *, audit: bool) -> list[str]:
-    """Return the apiserver's arguments: RBAC, ServiceAccount tokens, default admission."""
+    """Return the apiserver's arguments: RBAC and what nodes may, ServiceAccount tokens, default admission."""
     arguments = [
         f"--etcd-servers=http://127.0.0.1:{layout.etcd_port}",
-        "--bind-address=127.0.0.1",
+        f"--bind-address={layout.surroundings.address}",
         # Without it the apiserver looks for an address on the network, and ends when the machine has none.
-        "--advertise-address=127.0.0.1",
+        f"--advertise-address={layout.surroundings.address}",
         f"--secure-port={layout.port}",
         f"--cert-dir={layout.folder / 'certs'}",
         f"--tls-cert-file={layout.cert_path}",
         f"--tls-private-key-file={layout.key_path}",
-        "--authorization-mode=RBAC",
+        "--authorization-mode=Node,RBAC",
         f"--token-auth-file={layout.tokens_path}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={layout.signing_key_path}",
@@ -166,7 +189,7 @@ def apiserver_arguments(layout: Layout, *, audit: bool) -> list[str]:
             # In megabytes: a log that is rotated away cannot be counted.
             "--audit-log-maxsize=10000",
         ]
-    return arguments
+    return [*arguments, *layout.surroundings.arguments]
 
 
 def controller_manager_arguments(layout: Layout) -> list[str]:

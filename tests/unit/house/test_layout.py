@@ -8,7 +8,7 @@ _TOP = {
     *("CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md", "pyproject.toml"),
     *("openssl.cnf", "requirements-build.lock", "requirements-runtime.lock", "requirements.lock"),
 }
-_TESTS = {"bench", "conftest.py", "contract", "crash", "demo", "e2e", "kit", "tenant", "tools", "unit"}
+_TESTS = {"bench", "conftest.py", "contract", "crash", "demo", "e2e", "kit", "node", "tenant", "tools", "unit"}
 _LAYERS = {"api", "cli", "handlers", "kube", "mail", "sender", "serving", "settings", "telemetry"}
 _MOST_LINES = 400
 

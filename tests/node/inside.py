@@ -1,0 +1,54 @@
+"""The half of the run that has namespaces of its own: the node, and all that happens on it."""
+
+import pathlib
+import sys
+import traceback
+
+from kit import repository
+from node import images, node, relay, release, story, timetable
+
+OLD, NEW = "old", "new"
+PARTS = "parts.tar"
+
+
+def run(folder: pathlib.Path, *, cgroup: str) -> None:
+    """Play the story in a folder in which everything was prepared.
+
+    Raises:
+        Exception: A step did not do what it should.
+    """
+    steps = timetable.Timetable(folder / "steps.json")
+    old, new = release.Version.of(folder / OLD, OLD), release.Version.of(repository.ROOT, NEW)
+    with node.Node(folder / "run", cgroup=cgroup) as on:
+        with steps.step("etcd, apiserver, controllers, scheduler, containerd, kubelet, kube-proxy: the node is Ready"):
+            on.start()
+            on.load(folder / PARTS)
+            on.join()
+        with steps.step("both images into containerd"):
+            for version in (old, new):
+                on.load(folder / f"{version.tag}.tar")
+        server = relay.Relay(on, images.authority())
+        story.furnish(on, server, steps)
+        told = story.Story(on, server, steps)
+        told.install(old)
+        told.follow_readme(old)
+        told.upgrade(new)
+        told.uninstall()
+        told.install_again(new)
+
+
+def main() -> int:
+    """Run it; return 0 if every step did what it should."""
+    folder, cgroup = sys.argv[1:]
+    try:
+        run(pathlib.Path(folder), cgroup=cgroup)
+    except KeyboardInterrupt:
+        return 130
+    except Exception:  # noqa: BLE001  # Whatever it is, the table of steps comes after it.
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
