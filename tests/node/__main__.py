@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 
-from kit import binaries, repository, toolchain
+from kit import binaries, building, repository, toolchain
 from node import images, inside, machine, release, timetable
 
 
@@ -53,7 +53,7 @@ def main() -> int:
         prepare(folder, timetable.Timetable(path), older=arguments.older)
         with machine.Cgroups(f"mailtier-{folder.name}") as cgroup:
             status = machine.run_apart("node.inside", str(folder), cgroup)
-    except (binaries.BuildError, images.ImageError, machine.MachineError, toolchain.ToolchainError) as error:
+    except (building.BuildError, images.ImageError, machine.MachineError, toolchain.ToolchainError) as error:
         print(error, file=sys.stderr)
         status = 1
     print(f"\n{timetable.Timetable(path).table()}", flush=True)

@@ -323,7 +323,9 @@ def test_the_host_s_own_status() -> None:
         summary=summary,
         queue=conditions.queue(restored_from=specs.NOW),
     )
-    assert status.HostStatus.model_validate(document).queue == status.QueueStatus(restored_from=specs.NOW)
+    assert status.HostStatus.model_validate(document).queue == status.QueueStatus.model_validate(
+        {"restoredFrom": specs.NOW}
+    )
     assert document["summary"] == {"organizations": 4, "ready": 3, "blocked": 1, "overriding": 2, "wouldBlock": 0}
     assert document["effective"]["auth"] == {"mechanism": "PLAIN", "username": "relay", "secretName": "relay"}
     assert document["effective"]["provenance"]["smtp.host"] == "Host"

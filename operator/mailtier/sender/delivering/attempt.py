@@ -200,7 +200,7 @@ class Attempts:
         if entry.pending.state is _S.HELD:
             # Before anything else is stored of it: nothing but this leads out of that state to another attempt.
             number = attempt.job.recipient_number
-            await self._outcomes.settle(verdicts.returned(number, now=self._clock.wall()))
+            await self._outcomes.store_alone(verdicts.returned(number, now=self._clock.wall()))
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
         event = await self._try(attempt, target, slot, follower)
         if event is not None:

@@ -136,7 +136,7 @@ class Claimer:
             self._behind_seconds = self._look_at_clocks()
             times = [self._next_at(order, claims.next_due) for order in orders]
         except BaseException:
-            self._queue.release([each.pending.recipient_number for each in claimed])
+            self._queue.unclaim([each.pending.recipient_number for each in claimed])
             again_at = self._clock.monotonic() + 1.0
             for order in orders:
                 self._backlogs.gave_up(order.turn, until=again_at)
@@ -165,7 +165,7 @@ class Claimer:
         except Exception:  # noqa: BLE001 - whatever it is, those that were claimed with it are taken.
             _log.exception("what was claimed could not be taken", recipient_number=pending.recipient_number)
             if pending.recipient_number not in self._schedule:
-                self.return_claim(pending, self._clock.wall() + _RETURNED)
+                self.unclaim_pending(pending, self._clock.wall() + _RETURNED)
             return False
         return True
 

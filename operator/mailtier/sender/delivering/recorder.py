@@ -58,7 +58,7 @@ class Recorder:
         if self._outstanding >= _MAXIMUM_OUTSTANDING:
             self._has_room.clear()
 
-    async def settle(self, outcome: ports.Outcome) -> None:
+    async def store_alone(self, outcome: ports.Outcome) -> None:
         """Store an outcome, after those that came before it.
 
         Raises:

@@ -35,12 +35,12 @@ async def test_what_is_awaited_comes_after_what_came_before(queue: embedded.Embe
         outcomes.store(queues.outcome(second, S.DEFERRED))
         await asyncio.sleep(0)
         outcomes.store(queues.outcome(first, S.HELD, attempted=False))
-        returned = asyncio.ensure_future(outcomes.settle(queues.outcome(first, S.QUEUED, attempted=False)))
+        returned = asyncio.ensure_future(outcomes.store_alone(queues.outcome(first, S.QUEUED, attempted=False)))
         await asyncio.sleep(0)
     await asyncio.wait_for(returned, 30)
     assert await queue.counts() == {S.QUEUED: 1, S.DEFERRED: 1}
     with pytest.raises(states.IllegalTransition):
-        await outcomes.settle(queues.outcome(first, S.QUEUED, attempted=False))
+        await outcomes.store_alone(queues.outcome(first, S.QUEUED, attempted=False))
 
 
 async def test_what_comes_while_others_are_stored_goes_together(queue: embedded.EmbeddedQueue) -> None:

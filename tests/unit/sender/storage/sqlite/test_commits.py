@@ -102,7 +102,7 @@ async def test_a_claim_that_ended_costs_no_memory(queue: embedded.EmbeddedQueue)
     assert queue._claims.all() == {first}
     await queues.settle(queue, queues.outcome(first, S.FAILED))
     assert queue._claims.all() == set()
-    assert queue._claims._recipients == {}
+    assert queue._claims._backlogs == {}
 
 
 async def test_outcomes_that_come_together_come_each_to_its_own(queue: embedded.EmbeddedQueue) -> None:
