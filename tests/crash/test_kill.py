@@ -19,7 +19,7 @@ _KILLED_STARTING = 0.2
 
 
 @pytest.mark.parametrize("backend", crashing.STORAGES)
-@pytest.mark.parametrize("kills", [12, 40, pytest.param(300, marks=pytest.mark.long)], ids=["few", "short", "long"])
+@pytest.mark.parametrize("kills", [40, pytest.param(300, marks=pytest.mark.long)], ids=["short", "long"])
 async def test_acknowledged_notifications_survive_kills(
     cluster: cluster_kit.LocalCluster, tmp_path: pathlib.Path, backend: str, kills: int
 ) -> None:

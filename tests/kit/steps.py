@@ -81,7 +81,7 @@ def _pytest(
     return Step(name=name, command=command, minutes=minutes, python=python, may_repeat=may_repeat)
 
 
-_PARTS = Step(name="real parts", command=("python", "-m", "kit.binaries", *binaries.TESTS), minutes=18)
+_PARTS = Step(name="real parts", command=("python", "-m", "kit.binaries", *binaries.TESTS), minutes=14)
 
 _POSTGRES = Step(name="Postgres", command=("python", "-m", "kit.postgres"), minutes=1)
 
@@ -93,7 +93,7 @@ CHECK = (
     Step(name="dependencies", command=("deptry", "operator"), minutes=0.3),
     Step(name="spelling", command=("codespell",), minutes=0.3),
     Step(name="generated files", command=("python", "-m", "kit.generate", "--check"), minutes=0.3),
-    _pytest("unit", "tests/unit", minutes=4.7),
+    _pytest("unit", "tests/unit", minutes=5.7),
 )
 
 _SENDERS = ("tests/contract/sender", "tests/contract/queue")
@@ -118,15 +118,14 @@ TEST: tuple[Part, ...] = (
         ),
     ),
     _pytest("end to end", "tests/e2e", minutes=6, may_repeat=True),
-    # A round with a database takes longer: of those `make test-crash` has as many as of the others.
-    _pytest("crash", "tests/crash", "-k", "not short-postgres and not few-sqlite", minutes=8),
+    _pytest("crash", "tests/crash", minutes=11),
     Step(name="demo", command=("python", "-m", "demo"), minutes=2),
 )
 
 CRASH = (
     _PARTS,
     _POSTGRES,
-    Step(name="crash", command=("pytest", "-q", "-s", "-m", "not long", "-k", "not few", "tests/crash"), minutes=20),
+    Step(name="crash", command=("pytest", "-q", "-s", "-m", "not long", "tests/crash"), minutes=20),
 )
 
 CRASH_LONG = (
