@@ -8,7 +8,7 @@ import pytest
 
 from kit import logins, sending, smtpd, wait
 from mailtier.api import reasons, vocabulary
-from mailtier.sender.probing import budget, targets, trace
+from mailtier.sender.probing import budget, limits, targets, trace
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -229,3 +229,20 @@ async def test_a_sender_that_has_just_begun_sends_no_refused_password(
         assert told.result is not None
         assert told.result.reason == "AuthFailed"
     assert len(login.server.auth_attempts) == 1
+
+
+async def test_who_is_left_to_another_sender_is_not_connected_to(sender: sending.Sender, serve: Serve) -> None:
+    """A server that passes on while a probe of it waits for the one before is the other sender's to look at (R12)."""
+    server = await serve()
+    server.script.on(smtpd.GREETING, smtpd.Behaviour(delay_seconds=0.5), times=1)
+    is_mine = True
+    sender.prober._limits = limits.ProbeLimits(sender.settings, sender.prober._budget, lambda _settings: is_mine)
+    await sender.prober.load()
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
+    first = sender.prober.demand(of.organization)
+    await wait.until_async(lambda: server.recorder.connection_count, within_seconds=10, why="the first is connected")
+    second = sender.prober.demand(of.organization)
+    assert second is not first
+    is_mine = False
+    await _followed(second)
+    assert (second.problem, server.recorder.connection_count) == (reasons.NOT_PROBED, 1)
