@@ -1,4 +1,4 @@
-"""Marks for contract tests of what one storage backend has alone."""
+"""Marks for contract tests by storage backend."""
 
 from typing import Final
 
@@ -9,3 +9,6 @@ EMBEDDED_ALONE: Final = pytest.mark.parametrize("queue_factory", ["sqlite"], ind
 
 SHARED_ALONE: Final = pytest.mark.parametrize("queue_factory", ["postgres"], indirect=True)
 """For tests of what only the shared queue has."""
+
+BOTH: Final = pytest.mark.parametrize("shared", ["sqlite", "postgres"], indirect=True)
+"""For tests of a sender; others have an embedded queue alone."""

@@ -15,6 +15,7 @@ import typing
 from kit import dead_servers, queues, sending, timed_server, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.settings import effective
 
 _HOST, _ORG = vocabulary.Origin.HOST, vocabulary.Origin.ORG
@@ -52,10 +53,19 @@ class Field:
         folder: Where everything is written.
         delay_seconds: How long the servers that are alive take for their reply to a message.
         varies: By which part of that they may take less, or more.
+        shared: The database that the queue is in; one of its own by default.
     """
 
-    def __init__(self, folder: pathlib.Path, *, delay_seconds: float = 0.0, varies: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        delay_seconds: float = 0.0,
+        varies: float = 0.0,
+        shared: shared_queue.SharedOptions | None = None,
+    ) -> None:
         self._folder = folder
+        self._shared = shared
         self.alive = timed_server.TimedServer(
             folder, host=dead_servers.EVERYWHERE, delay_seconds=delay_seconds, varies=varies
         )
@@ -68,7 +78,7 @@ class Field:
         async with contextlib.AsyncExitStack() as stack:
             for server in (self.alive, self.dead):
                 stack.enter_context(server)
-            self.sender = sending.Sender(self._folder / "queue", nameserver=self.dead.nameserver)
+            self.sender = sending.Sender(self._folder / "queue", nameserver=self.dead.nameserver, shared=self._shared)
             await stack.enter_async_context(self.sender)
             self._stack = stack.pop_all()
         return self

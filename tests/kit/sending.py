@@ -152,7 +152,8 @@ class Sender:
         resolv_conf: What stands in for the machine's.
         before: A sender that was stopped, whose settings and Secrets are taken over.
         active: How many recipients are in memory at most.
-        shared: The database that it shares with others, in place of a queue in the folder.
+        shared: The database that it shares with others, in place of a queue in the folder; that of the one before by
+            default.
     """
 
     def __init__(
@@ -166,7 +167,9 @@ class Sender:
         shared: shared_queue.SharedOptions | None = None,
     ) -> None:
         self._active = active
-        self._shared = shared
+        self._shared: shared_queue.SharedOptions | None = (
+            shared if shared is not None or before is None else before._shared
+        )
         self.estate: estate.Estate | None = None
         self.folder = folder
         self.clock: Clock = before.clock if before else Clock()

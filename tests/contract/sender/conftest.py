@@ -6,7 +6,8 @@ import pathlib
 
 import pytest
 
-from kit import certs, logins, sending, sessions, smtpd
+from kit import certs, logins, postgres, sending, sessions, smtpd
+from mailtier.sender.storage.postgres import shared_queue
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +29,22 @@ def open_(request: pytest.FixtureRequest, authority: certs.Authority, leaf: cert
 
 
 @pytest.fixture
-async def sender(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[sending.Sender]:
+def shared(request: pytest.FixtureRequest) -> collections.abc.Iterator[shared_queue.SharedOptions | None]:
+    """Return the database that a sender has its queue in; None for a queue of its own (`backends.BOTH`)."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield None
+        return
+    dsn = postgres.new_database()
+    yield shared_queue.SharedOptions(dsn=lambda: dsn, name="sender-0")
+    postgres.drop_database(dsn)
+
+
+@pytest.fixture
+async def sender(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None
+) -> collections.abc.AsyncIterator[sending.Sender]:
     """Return a sender at work."""
-    async with sending.Sender(tmp_path / "queue") as running:
+    async with sending.Sender(tmp_path / "queue", shared=shared) as running:
         yield running
 
 

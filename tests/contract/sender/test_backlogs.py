@@ -7,15 +7,18 @@ import tracemalloc
 
 import pytest
 
-from kit import queues, sending, smtpd, wait
+from kit import backends, queues, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.delivering import claiming
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+
+pytestmark = backends.BOTH
 
 _CROWD = tuple(f"u{number}@example.org" for number in range(20))
 _ACTIVE = 64
@@ -25,15 +28,23 @@ _MEMORY_BYTES = 16 * 1024 * 1024
 
 
 @pytest.fixture
-async def small(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[sending.Sender]:
+async def small(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None
+) -> collections.abc.AsyncIterator[sending.Sender]:
     """Return a sender that has no more than a few recipients in memory."""
-    async with sending.Sender(tmp_path / "queue", active=_ACTIVE) as running:
+    async with sending.Sender(tmp_path / "queue", active=_ACTIVE, shared=shared) as running:
         yield running
 
 
-async def _fill(folder: pathlib.Path, recipients: int, *, now: dt.datetime) -> None:
+async def _fill(
+    folder: pathlib.Path, shared: shared_queue.SharedOptions | None, recipients: int, *, now: dt.datetime
+) -> None:
     """Queue so many recipients of one organization."""
-    queue = await embedded.open_queue(folder, now=lambda: now, limits=queues.LIMITS)
+    queue: queues.WholeQueue
+    if shared is None:
+        queue = await embedded.open_queue(folder, now=lambda: now, limits=queues.LIMITS)
+    else:
+        queue = await shared_queue.open_queue(shared, now=lambda: now)
     quota = ports.QueueQuota(messages=10**9, payload_bytes=10**12, stored_bytes=10**12)
     lane = ports.LaneKey(namespace_uid="uid-crowd", namespace="crowd", organization="default")
     for _ in range(recipients // 2_000):
@@ -46,10 +57,12 @@ async def _fill(folder: pathlib.Path, recipients: int, *, now: dt.datetime) -> N
 
 
 @pytest.mark.parametrize("queued", [_SHORT, pytest.param(_LONG, marks=pytest.mark.long)])
-async def test_what_is_queued_costs_no_memory(tmp_path: pathlib.Path, serve: Serve, queued: int) -> None:
+async def test_what_is_queued_costs_no_memory(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None, serve: Serve, queued: int
+) -> None:
     """However much an organization has queued, a start is quick, memory stays as it is, and others go on (R15)."""
-    sender = sending.Sender(tmp_path / "queue")
-    await _fill(tmp_path / "queue", queued, now=sender.clock.wall())
+    sender = sending.Sender(tmp_path / "queue", shared=shared)
+    await _fill(tmp_path / "queue", shared, queued, now=sender.clock.wall())
     dead, alive = await serve(), await serve()
     dead.script.on(smtpd.GREETING, "421 4.3.2 Not now")
     sender.settings.put(sending.settings("crowd", sending.endpoint(dead)))
@@ -137,12 +150,14 @@ async def test_what_is_held_is_shown_as_held_beyond_what_is_in_memory(small: sen
     assert len(server.messages) == 401
 
 
-async def test_a_held_lane_is_shown_as_held_beyond_what_is_in_memory(tmp_path: pathlib.Path, serve: Serve) -> None:
+async def test_a_held_lane_is_shown_as_held_beyond_what_is_in_memory(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None, serve: Serve
+) -> None:
     """Where a server refuses the settings, all that was not tried is shown as held, and goes once they are mended."""
     server = await serve()
     at = sending.endpoint(server)
     server.script.on("RCPT", "550 5.7.1 Client refused")
-    async with sending.Sender(tmp_path / "queue", active=640) as sender:
+    async with sending.Sender(tmp_path / "queue", active=640, shared=shared) as sender:
         of = sender.settings.put(sending.settings("team-a", at, max_connections=1))
         sent = [await sender.notify(of, *(f"r{part}-{each}" for each in _CROWD)) for part in range(4)]
 

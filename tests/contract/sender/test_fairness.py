@@ -8,7 +8,8 @@ and never better, and no number of rounds makes up for what others cost in all o
 import collections.abc
 import pathlib
 
-from kit import fairness
+from kit import backends, fairness
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.settings import effective
 
 _MOST_ROUNDS = 8
@@ -18,6 +19,9 @@ _SECONDS = 0.4
 _RATE, _PACED, _BURST = 40.0, 120, 6 * _HEALTHY
 _LONGER, _SLOWER = 1.2, 0.95
 """What others may cost at most: so many times the wait, and that part of the rate."""
+
+
+pytestmark = backends.BOTH
 
 
 class _Rounds:
@@ -91,9 +95,11 @@ def _names(count: int) -> list[str]:
     return [f"team-{number}" for number in range(count)]
 
 
-async def test_dead_servers_cost_the_healthy_nothing(tmp_path: pathlib.Path) -> None:
+async def test_dead_servers_cost_the_healthy_nothing(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None
+) -> None:
     """Of sixty organizations twenty have servers that are dead in five ways: others wait 1.2 times as long at most."""
-    async with fairness.Field(tmp_path, delay_seconds=_SECONDS) as field:
+    async with fairness.Field(tmp_path, shared=shared, delay_seconds=_SECONDS) as field:
         lost: list[effective.Effective] = []
 
         async def die() -> None:
@@ -105,9 +111,11 @@ async def test_dead_servers_cost_the_healthy_nothing(tmp_path: pathlib.Path) -> 
         await _Rounds(field, teams).play(die, lambda: field.leave(*lost), parts=(0.5, 0.9, 0.99))
 
 
-async def test_a_long_queue_costs_the_others_nothing(tmp_path: pathlib.Path) -> None:
+async def test_a_long_queue_costs_the_others_nothing(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None
+) -> None:
     """One organization has a long queue at the relay that all share; others wait hardly longer."""
-    async with fairness.Field(tmp_path, delay_seconds=_SECONDS, varies=0.5) as field:
+    async with fairness.Field(tmp_path, shared=shared, delay_seconds=_SECONDS, varies=0.5) as field:
         limits = {"max_connections": 40}
         host, *teams = [field.sharing(name, **limits) for name in ("", *_names(_HEALTHY))]
         assert host.organization == effective.HOST
@@ -125,9 +133,11 @@ async def test_a_long_queue_costs_the_others_nothing(tmp_path: pathlib.Path) -> 
         assert numbers[-1] not in field.alive.answered()
 
 
-async def test_all_who_share_a_relay_keep_its_limits_together(tmp_path: pathlib.Path) -> None:
+async def test_all_who_share_a_relay_keep_its_limits_together(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None
+) -> None:
     """Sixty namespaces have three connections together, and thirty messages in any minute."""
-    async with fairness.Field(tmp_path, delay_seconds=0.02) as field:
+    async with fairness.Field(tmp_path, shared=shared, delay_seconds=0.02) as field:
         limits = {"max_connections": 3, "endpoint_rate_per_minute": 30}
         host, *teams = [field.sharing(name, **limits) for name in ("", *_names(_HEALTHY + _LOST))]
         assert host.organization == effective.HOST

@@ -4,13 +4,15 @@ import collections
 import collections.abc
 import itertools
 
-from kit import sending, smtpd, wait
+from kit import backends, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender.intake import taking
 
 _S = vocabulary.RecipientState
 _C = vocabulary.Category
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+
+pytestmark = backends.BOTH
 
 
 async def _are(counted: collections.abc.Callable[[], collections.abc.Awaitable[int]], count: int) -> bool:

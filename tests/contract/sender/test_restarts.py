@@ -3,19 +3,23 @@
 import collections.abc
 import pathlib
 
-from kit import sending, smtpd, wait
+from kit import backends, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender.net import breaker
+from mailtier.sender.storage.postgres import shared_queue
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
 
 
-async def test_a_server_that_was_left_alone_is_so_after_a_restart(tmp_path: pathlib.Path, serve: Serve) -> None:
+@backends.BOTH
+async def test_a_server_that_was_left_alone_is_so_after_a_restart(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None, serve: Serve
+) -> None:
     """No connection is made until its pause is over, and its faults go on to count."""
     server = await serve()
     server.script.on(smtpd.GREETING, "421 4.3.2 Leaving")
-    async with sending.Sender(tmp_path) as sender:
+    async with sending.Sender(tmp_path, shared=shared) as sender:
         of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
         sent = await sender.notify(of)
         switch = sender.destinations.get(of).health.breaker

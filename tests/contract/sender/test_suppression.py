@@ -3,7 +3,7 @@
 import collections.abc
 import datetime as dt
 
-from kit import sending, smtpd
+from kit import backends, sending, smtpd
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.settings import effective
@@ -13,6 +13,8 @@ _S, _C = vocabulary.RecipientState, vocabulary.Category
 
 _NOBODY = "nobody@example.org"
 _WEEK_SECONDS = 7 * 86_400.0
+
+pytestmark = backends.BOTH
 
 
 async def _refused_twice(sender: sending.Sender, server: smtpd.Server, on: str = "RCPT") -> effective.Effective:
