@@ -178,3 +178,44 @@ async def test_nothing_of_a_queue_that_is_given_up_is_left(tmp_path: pathlib.Pat
     assert await queues.states(queue, kept) == ["queued"]
     await queue.close()
     assert invariants.violations(copied / "queue.sqlite3") == []
+
+
+@pytest.mark.parametrize(("steps", "left"), [(0, "before"), (1, None), (2, None), (3, "copied")])
+async def test_a_restore_that_was_interrupted_leaves_nothing_to_go_on_with(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, steps: int, left: str | None
+) -> None:
+    """Killed anywhere, the queue that was there is whole, or no sender opens it; another run puts the copy in place."""
+    file, folder = tmp_path / "backup.sqlite3", tmp_path / "before"
+    for id_ in ("copied", "before"):
+        queue = await embedded.open_queue(tmp_path / id_, now=queues.Clock(), limits=queues.LIMITS)
+        await queues.put(queue, id=id_)
+        await queue.close()
+    backup.write(tmp_path / "copied", file, now=queues.START)
+    sync, done = backup._sync, iter(range(steps))
+
+    def stop(path: pathlib.Path) -> None:
+        if next(done, None) is None:
+            raise KeyboardInterrupt
+        sync(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backup, "_sync", stop)
+        with pytest.raises(KeyboardInterrupt):
+            backup.restore(file, folder, replace=True)
+    if left is None:
+        with pytest.raises(schema.DamagedError, match="run `mailtier sender restore --replace` again"):
+            await embedded.open_queue(folder, now=queues.Clock(), limits=queues.LIMITS)
+    else:
+        assert await _holds(folder, left)
+    backup.restore(file, folder, replace=True)
+    assert await _holds(folder, "copied")
+
+
+async def _holds(folder: pathlib.Path, id_: str) -> bool:
+    """Return whether a notification is queued there, alone."""
+    queue = await embedded.open_queue(folder, now=queues.Clock(), limits=queues.LIMITS)
+    try:
+        is_there = await queues.states(typing.cast("ports.Queue", queue), id_) == ["queued"]
+        return is_there and sum((await queue.counts()).values()) == 1
+    finally:
+        await queue.close()

@@ -108,11 +108,14 @@ def restore(file: pathlib.Path, directory: pathlib.Path, *, replace: bool = Fals
         with _opened_privately(unfinished) as copy, file.open("rb") as source:
             shutil.copyfileobj(source, copy)
         _sync(unfinished)
+        # From here on no sender opens what is there: without its log it would mail again what it had delivered.
+        whole = unfinished.rename(schema.replacing(database))
+        _sync(directory)
         # Before the copy is there: what these say is of another database, and would damage this one.
         for path in (*_files(database)[1:], directory / embedded.JOURNAL):
             path.unlink(missing_ok=True)
         _sync(directory)
-        unfinished.rename(database)
+        whole.rename(database)
         _sync(directory)
     return made_at
 

@@ -55,8 +55,13 @@ def open_writer(path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bo
     Raises:
         NewerSchemaError: The tables have a version on which this program does not run.
         SealedError: The queue was moved to a database, or is on its way.
-        DamagedError: The file is no database, or parts of it cannot be read.
+        DamagedError: The file is no database, or parts of it cannot be read; or a copy was to take its place.
     """
+    if replacing(path).exists():
+        raise DamagedError(
+            f"the restore of a backup into {path.parent} was interrupted, and half of what was there is gone: run"
+            " `mailtier sender restore --replace` again"
+        )
     # SQLite gives the files beside the database the same mode. Payloads hold reset links.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = _connect(path)
@@ -78,6 +83,11 @@ def open_writer(path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bo
             raise _damaged(path, str(error)) from error
         raise
     return connection
+
+
+def replacing(path: pathlib.Path) -> pathlib.Path:
+    """Return where a copy is from when on what stands in its place is given up, until it is in place itself."""
+    return path.with_name(f".{path.name}.replacing")
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
