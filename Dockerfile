@@ -17,10 +17,11 @@ RUN python3 -m venv /build && \
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 # Compiled here, because the root file system is read-only at run time. Nobody changes a file afterwards, so that an
-# import need not compare it with its source.
+# import need not compare it with its source. The libraries' own programs are nobody's need.
 RUN /build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . && \
     /build/bin/pip --python /opt/mailtier/bin/python install --no-deps --no-index /wheel/*.whl && \
-    /opt/mailtier/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/mailtier/lib
+    /opt/mailtier/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/mailtier/lib && \
+    find /opt/mailtier/bin -mindepth 1 ! -name mailtier ! -name 'python*' -delete
 
 FROM ${BASE_IMAGE}
 ARG VERSION=dev

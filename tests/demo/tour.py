@@ -37,7 +37,7 @@ def run(*, building: tuple[str, ...]) -> None:
     )
     for command in _commands():
         command.run()
-    screen.say("\nWhat is being built:", wrapped=True)
+    screen.say("\nThe real parts:", wrapped=True)
     screen.table(("PART", "IS"), [(part, _PARTS[part]) for part in building])
     screen.say("\nThen follow, each checked as it is shown:", wrapped=True)
     for number, text in enumerate(_NEXT, 1):

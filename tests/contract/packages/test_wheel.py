@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,10 @@ def test_extras_bring_all_that_the_modules_import(
     (libraries,) = programs.parent.glob("lib/python3.*/site-packages")
     for name in left_out:
         shutil.rmtree(libraries / name)
+    found = re.search(r"find /opt/mailtier/bin (.+) -delete", repository.read("Dockerfile"))
+    assert found is not None
+    subprocess.run(["find", programs, *shlex.split(found[1]), "-delete"], check=True)
+    assert {path.name.rstrip(".0123456789") for path in programs.iterdir()} == {"mailtier", "python"}
     status, said = _run(programs / "python", "-W", "error", "-c", _IMPORTED)
     assert status == 0, said
     modules = [path for path in repository.python() if path.parts[:2] == ("operator", "mailtier")]
