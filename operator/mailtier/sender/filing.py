@@ -58,6 +58,16 @@ class NotRetryableError(Exception):
     """There is nothing of it that can be sent again; the text says why."""
 
 
+def nothing_failed(lane: ports.LaneKey, *, unfinished: int) -> NotRetryableError:
+    """Return why a notification of a lane is not sent again of which nothing failed, and what to do for what waits."""
+    told = "none of its recipients failed or expired"
+    if not unfinished:
+        return NotRetryableError(told)
+    return NotRetryableError(
+        f"{told}; to have what waits tried now, run `mailtier queue release {lane.namespace}/{lane.organization}`"
+    )
+
+
 class NotDroppableError(Exception):
     """There is nothing of it that can be dropped; the text says why."""
 

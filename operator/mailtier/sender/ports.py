@@ -340,6 +340,9 @@ class DeliveryQueue(Protocol):
     async def claim_these(self, recipient_numbers: Sequence[int]) -> Sequence[Pending]:
         """Claim recipients by their numbers; what is final, and what is claimed already, is left out."""
 
+    async def hasten(self, lane: LaneKey, *, now: dt.datetime) -> int:
+        """Have the deferred recipients of a lane be due at a time, aware UTC; return how many were due later."""
+
     def unclaim(self, recipient_numbers: Iterable[int]) -> None:
         """End claims: whoever asks next may be given these recipients, as they are stored."""
 

@@ -158,6 +158,23 @@ async def test_recipients_are_claimed_by_their_numbers(filed: queues.WholeQueue)
     assert [pending.recipient_number for pending in await filed.claim_these(numbers)] == [first]
 
 
+async def test_what_is_deferred_can_be_due_at_once(filed: queues.WholeQueue) -> None:
+    """Of one organization, whatever its category; what is in doubt keeps its time, and what is due stays so."""
+    later, past = queues.START + dt.timedelta(hours=1), queues.START - dt.timedelta(hours=1)
+    _, (deferred, due, doubted) = await queues.put(filed, recipients=("a@x.org", "b@x.org", "c@x.org"))
+    _, (theirs,) = await queues.put(filed, lane=_OTHER)
+    for number, state, at in (
+        (deferred, S.DEFERRED, later),
+        (due, S.DEFERRED, past),
+        (doubted, S.IN_DOUBT, later),
+        (theirs, S.DEFERRED, later),
+    ):
+        await queues.settle(filed, dataclasses.replace(queues.outcome(number, state), due_at=at))
+    assert [await filed.hasten(queues.LANE, now=queues.START) for _ in range(2)] == [1, 0]
+    found = {each.recipient_number: each.due_at for each in await queues.unfinished(filed)}
+    assert found == {deferred: queues.START, due: past, doubted: later, theirs: later}
+
+
 async def test_a_retry_ends_like_any_other_attempt(filed: queues.WholeQueue) -> None:
     """What failed again is kept anew, and can be sent again."""
     id_, number = await _end(filed, S.FAILED)
@@ -182,7 +199,7 @@ async def test_an_object_that_is_sent_again_is_told(filed: queues.WholeQueue) ->
     ("state", "changes", "says"),
     [
         (S.ACCEPTED, {}, "none of its recipients failed"),
-        (S.QUEUED, {}, "none of its recipients failed"),
+        (S.QUEUED, {}, "to have what waits tried now, run `mailtier queue release"),
         (S.FAILED, {"category": vocabulary.Category.PASSWORD_RECOVERY}, "password recovery"),
     ],
 )

@@ -36,6 +36,19 @@ async def test_a_lane_that_is_released_is_tried_at_once(sender: sending.Sender, 
     await sender.until(of, waits, _S.ACCEPTED)
 
 
+async def test_a_release_tries_what_was_deferred(sender: sending.Sender, serve: Serve) -> None:
+    """Whoever mended what the server met need not wait for the time of each message, and is told how many go."""
+    server = await serve()
+    server.script.on("RCPT", "452 4.2.2 Mailbox full")
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    sent = await sender.notify(of)
+    await sender.until(of, sent, _S.DEFERRED)
+    server.script.clear()
+    released = await sender.delivery.release(ports.LaneKey.of(of))
+    assert released == standing.Released(is_waiting=True, hastened=1)
+    await sender.until(of, sent, _S.ACCEPTED)
+
+
 def _own(sender: sending.Sender, at: effective.Endpoint, password: str) -> effective.Effective:
     """Put an organization that logs in at the host's endpoint as itself."""
     secret = sender.secrets.put("team-a", "smtp", password, endpoint=str(at))

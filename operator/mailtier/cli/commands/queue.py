@@ -156,7 +156,7 @@ def release(
     ],
     output: options.Output = options.Format.TEXT,
 ) -> None:
-    """Have an organization's messages tried now, whatever they are held for.
+    """Have an organization's messages tried now, whatever they are held for, also those that were deferred.
 
     What still holds them, such as blocked settings, holds them again: then it says so, and exits with 1. A login of the
     organization's own that was refused is tried once more, three times an hour at most; the host's is not.

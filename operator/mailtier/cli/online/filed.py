@@ -154,8 +154,12 @@ def release(released: Mapping[str, Any]) -> str:
         return f"still held: {held['reason']}: {held['message']}"
     if not released["waiting"]:
         return "nothing waits"
-    tried = "; the login that was refused is tried once more" if released.get("triesLogin") else ""
-    return f"released{tried}"
+    told = ["released"]
+    if hastened := released.get("hastened"):
+        told.append(f"{prose.counted(int(hastened), 'deferred recipient')} tried now")
+    if released.get("triesLogin"):
+        told.append("the login that was refused is tried once more")
+    return "; ".join(told)
 
 
 def unknown_reason(reason: str) -> str:

@@ -169,6 +169,13 @@ class Claimer:
             return False
         return True
 
+    async def hasten(self, lane: ports.LaneKey) -> int:
+        """Have the deferred recipients of an organization be due now; return how many were not."""
+        hastened = await self._queue.hasten(lane, now=self._clock.wall())
+        if hastened:
+            self.reopen(lane, anew=True)
+        return hastened
+
     def take_in(self, claimed: ports.Claimed) -> None:
         """Let what was claimed wait for its turn in memory."""
         pending = claimed.pending

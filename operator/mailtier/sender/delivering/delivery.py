@@ -226,9 +226,13 @@ class Deliverer:
         return dropped
 
     async def release(self, key: ports.LaneKey) -> standing.Released:
-        """Let an organization's messages be tried now; what holds it still does."""
+        """Let an organization's messages be tried now, also those that were deferred; what holds it still does."""
         freed = await self._releaser.release(key)
-        return standing.Released(is_waiting=self._claims.has(key), held=freed.held, tries_login=freed.tries_login)
+        hastened = 0 if freed.held is not None else await self._claims.hasten(key)
+        self._wake.set()
+        return standing.Released(
+            is_waiting=self._claims.has(key), held=freed.held, tries_login=freed.tries_login, hastened=hastened
+        )
 
     def wake(self) -> None:
         """Look at the clock again."""

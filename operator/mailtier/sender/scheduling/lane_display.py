@@ -62,7 +62,12 @@ def decode(text: str) -> LaneDisplay:
 def encode_released(released: standing.Released) -> dict[str, Any]:
     """Return what came of letting messages go, as a document."""
     held = None if released.held is None else _to_pair(released.held)
-    return {"waiting": released.is_waiting, "held": held, "triesLogin": released.tries_login}
+    return {
+        "waiting": released.is_waiting,
+        "held": held,
+        "triesLogin": released.tries_login,
+        "hastened": released.hastened,
+    }
 
 
 def decode_released(document: Mapping[str, Any]) -> standing.Released:
@@ -72,6 +77,7 @@ def decode_released(document: Mapping[str, Any]) -> standing.Released:
         is_waiting=document["waiting"],
         held=None if held is None else _to_wait(held),
         tries_login=document.get("triesLogin", False),
+        hastened=document.get("hastened", 0),
     )
 
 

@@ -73,11 +73,13 @@ class Released:
         is_waiting: Whether there are any.
         held: What holds them all the same; None where nothing is known to.
         tries_login: Whether a login that was refused is tried once more.
+        hastened: Recipients that were deferred until later, and are tried now.
     """
 
     is_waiting: bool
     held: waits.Wait | None = None
     tries_login: bool = False
+    hastened: int = 0
 
 
 def judge(settings: effective.Effective | None, lane: ports.LaneKey) -> Usable | waits.Wait:

@@ -24,6 +24,24 @@ def _item(**changes: object) -> dict[str, typing.Any]:
     return {**usual, **changes}
 
 
+@pytest.mark.parametrize(
+    ("released", "told"),
+    [
+        ({"waiting": False}, "nothing waits"),
+        ({"waiting": True}, "released"),
+        ({"waiting": True, "hastened": 1}, "released; 1 deferred recipient tried now"),
+        (
+            {"waiting": True, "hastened": 2, "triesLogin": True},
+            "released; 2 deferred recipients tried now; the login that was refused is tried once more",
+        ),
+        ({"waiting": True, "held": {"reason": "R", "message": "M."}}, "still held: R: M."),
+    ],
+)
+def test_what_came_of_a_release_is_told(released: dict[str, typing.Any], told: str) -> None:
+    """Also how many recipients that were deferred until later are tried now."""
+    assert filed.release(released) == told
+
+
 @pytest.mark.parametrize("recipients", [1, 20])
 def test_a_list_fits_80_columns(recipients: int) -> None:
     """However long names are, ids can be copied, and state and reason are read."""

@@ -82,6 +82,14 @@ _OF_THESE: Final = """
     SELECT DISTINCT b.namespace_uid, b.namespace, b.organization, b.category
     FROM mailtier.recipients r JOIN mailtier.backlogs b ON b.number = r.backlog WHERE r.number = ANY ($1::bigint[])
 """
+_HASTEN: Final = """
+    UPDATE mailtier.recipients SET due_at = $4 WHERE number IN (
+        SELECT r.number FROM mailtier.backlogs b JOIN mailtier.recipients r ON r.backlog = b.number
+        WHERE b.namespace_uid = $1 AND b.namespace = $2 AND b.organization = $3
+            AND r.state = 'deferred' AND r.due_at > $4
+        ORDER BY r.number LIMIT $5 FOR UPDATE OF r
+    ) RETURNING number
+"""
 
 
 async def claim(
@@ -145,6 +153,12 @@ async def claim_these(
 ) -> Sequence[ports.Pending]:
     """Return those of some recipients that have no final state, and are in backlogs of an owner."""
     return [values.to_pending(row) for row in await session.fetch(_THESE, numbers, owner)]
+
+
+async def hasten(session: connections.DatabaseSession, *, lane: ports.LaneKey, now: dt.datetime, limit: int) -> int:
+    """Have deferred recipients of a lane be due now, so many at once; return how many there were."""
+    whose = lane.namespace_uid, lane.namespace, lane.organization
+    return len(await session.fetch(_HASTEN, *whose, values.to_micros(now), limit))
 
 
 async def _look(

@@ -24,6 +24,8 @@ from mailtier.sender.storage.postgres.senders import bell, between_rows, memory_
 _PURGE_NOTIFICATIONS: Final = 200
 """Between two of these commits, others have their turn."""
 
+_HASTENED_AT_ONCE: Final = 500
+
 _NOBODY: Final = 0
 """The number of no sender."""
 
@@ -182,6 +184,11 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
             claimed = self._claims.lanes() & set(lanes)
             await self._give_up(rooms, set(lanes) - claimed)
             return claimed
+
+    async def hasten(self, lane: ports.LaneKey, *, now: dt.datetime) -> int:
+        """Have the deferred recipients of a lane be due now; return how many were not."""
+        self._tenure.require()
+        return await self._in_steps(functools.partial(claims.hasten, lane=lane, now=now, limit=_HASTENED_AT_ONCE))
 
     def unclaim(self, recipient_numbers: Iterable[int]) -> None:
         """End claims."""

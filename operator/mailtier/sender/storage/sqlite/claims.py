@@ -59,6 +59,16 @@ _THESE: Final = """
     WHERE r.due_at IS NOT NULL
 """
 
+_HASTEN: Final = """
+    UPDATE recipients SET due_at = :now WHERE number IN (
+        SELECT r.number FROM backlogs b
+        CROSS JOIN recipients r INDEXED BY recipients_by_backlog ON r.backlog = b.number
+        WHERE b.namespace_uid = :uid AND b.namespace = :namespace AND b.organization = :organization
+            AND r.state = 'deferred' AND r.due_at > :now
+        LIMIT :limit
+    )
+"""
+
 _ADOPTED_AT_ONCE: Final = 2_000
 
 
@@ -149,6 +159,12 @@ def claim_expired(
 def claim_these(connection: sqlite3.Connection, *, numbers: Sequence[int]) -> Sequence[ports.Pending]:
     """Return those of some recipients that have no final state."""
     return [rows.to_pending(row) for row in connection.execute(_THESE, (json.dumps(list(numbers)),))]
+
+
+def hasten(connection: sqlite3.Connection, *, lane: ports.LaneKey, now: dt.datetime, limit: int) -> int:
+    """Have deferred recipients of a lane be due now, so many at once; return how many there were."""
+    arguments = {"uid": lane.namespace_uid, "namespace": lane.namespace, "organization": lane.organization}
+    return connection.execute(_HASTEN, arguments | {"now": rows.to_micros(now), "limit": limit}).rowcount
 
 
 def _look(connection: sqlite3.Connection, choice: choosing.BacklogChoice, number: int) -> None:

@@ -138,6 +138,11 @@ def schemas() -> dict[str, Any]:
         **describing.object_of(reason=text, message=text),
         "description": "What still holds them; absent if nothing.",
     }
+    may_tell = {
+        "held": held,
+        "triesLogin": {"type": "boolean", "description": "Whether a login that was refused is tried once more."},
+        "hastened": {"type": "integer", "description": "Recipients that were deferred until later; absent for none."},
+    }
     kept = {**moment, "description": "Until when it can be sent again; absent where it cannot."}
     page = describing.object_of(items={"type": "array", "items": describing.reference("FiledNotification")})
     suppressed = describing.object_of(items={"type": "array", "items": describing.reference("Suppression")})
@@ -181,7 +186,7 @@ def schemas() -> dict[str, Any]:
                 "problem": describing.reference("Problem"),
             },
         },
-        "Released": {**released, "properties": {**released["properties"], "held": held}},
+        "Released": {**released, "properties": {**released["properties"], **may_tell}},
     }
 
 

@@ -104,6 +104,8 @@ class People:
             answer["held"] = {"reason": held.reason, "message": held.message}
         if released.tries_login:
             answer["triesLogin"] = True
+        if released.hastened:
+            answer["hastened"] = released.hastened
         return web.json_response(answer)
 
     async def _act(self, request: web.Request, told: str, act: Callable[[str, str], Awaitable[None]]) -> web.Response:

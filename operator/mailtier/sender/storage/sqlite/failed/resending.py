@@ -47,7 +47,7 @@ def retry(
     ).fetchall()
     again = [number for number, state in failed if vocabulary.RecipientState(state) in states.FAILURES]
     if not again:
-        raise filing.NotRetryableError("none of its recipients failed or expired")
+        raise filing.nothing_failed(stored.lane, unfinished=stored.unfinished)
     if not stored.unfinished and not stored.is_kept:
         raise filing.NotRetryableError(
             "its text is wiped: seven days are over, its namespace's share of the volume was used up, somebody dropped"

@@ -28,6 +28,7 @@ from mailtier.sender.storage.sqlite.halves import displays, half, requests
 # Between two of these commits, others have their turn. A payload row is all but empty when it is removed.
 _PURGE_NOTIFICATIONS: Final = 200
 _PURGE_PAYLOAD_ROWS: Final = 2_000
+_HASTENED_AT_ONCE: Final = 500
 
 
 class DeliveryHalf(half.Half):
@@ -80,6 +81,10 @@ class DeliveryHalf(half.Half):
             found = await self._readers.read(functools.partial(claims.claim_these, numbers=free))
             self._claims.add(found)
             return found
+
+    async def hasten(self, lane: ports.LaneKey, *, now: dt.datetime) -> int:
+        """Have the deferred recipients of a lane be due now; return how many were not."""
+        return await self._in_steps(functools.partial(claims.hasten, lane=lane, now=now, limit=_HASTENED_AT_ONCE))
 
     def unclaim(self, recipient_numbers: Iterable[int]) -> None:
         """End claims."""
