@@ -5,7 +5,6 @@ import collections.abc
 import contextlib
 import dataclasses
 import os
-import time
 import typing
 
 import aiohttp
@@ -72,7 +71,6 @@ def taker(
         on_pending=handed.pending.extend,
         quota=ports.QueueQuota(),
         now=queues.Clock(),
-        monotonic=time.monotonic,
         commit_seconds=commit_seconds,
         stalled_seconds=stalled_seconds,
     )

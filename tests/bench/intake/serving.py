@@ -13,7 +13,6 @@ import pathlib
 import signal
 import ssl
 import sys
-import time
 import typing
 
 from aiohttp import web
@@ -112,7 +111,6 @@ async def ours(port: int, folder: pathlib.Path, stack: Stack) -> None:
             on_pending=tells_nobody,
             quota=_QUOTA,
             now=now,
-            monotonic=time.monotonic,
         ),
         "desk": identities.Desk(),
         "delivery": far_delivery.FarDelivery(queue, on_pending=tells_nobody, on_asked=tells_nobody, now=now),

@@ -8,8 +8,9 @@ import typing
 import pytest
 
 from kit import invariants, postgres, queues
+from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.queueing import payloads
+from mailtier.sender.queueing import payloads, recoveries
 from mailtier.sender.storage.postgres import shared_queue
 
 _OFFERS = 60
@@ -99,3 +100,13 @@ async def test_a_key_is_one_notification_s_through_all_intakes(dsn: str) -> None
             assert len({one.id for one, _ in pairs}) == len(keys)
     assert postgres.read(dsn, "SELECT count(*) FROM mailtier.recipients") == [(2 * len(keys),)]
     assert invariants.shared_violations(dsn) == []
+
+
+async def test_recoveries_are_counted_for_the_sum_of_intakes(dsn: str) -> None:
+    """Of password recoveries that come to two at the same time as many are taken as one would take (R15)."""
+    offered = [queues.notification(category=vocabulary.Category.PASSWORD_RECOVERY) for _ in range(_OFFERS)]
+    async with _two_intakes(dsn) as intakes:
+        found = await _race(intakes, offered, queues.QUOTA)
+    taken = [each for each in found if isinstance(each, ports.Enqueued)]
+    refused = [each for each in found if isinstance(each, recoveries.RecoveriesExceededError)]
+    assert (len(taken), len(refused)) == (recoveries.PER_MINUTE, _OFFERS - recoveries.PER_MINUTE)

@@ -9,6 +9,7 @@ import pytest
 from kit import queues
 from mailtier.api import vocabulary
 from mailtier.sender import ports
+from mailtier.sender.queueing import recoveries
 
 S = vocabulary.RecipientState
 
@@ -225,3 +226,36 @@ async def test_oldest_is_the_first_without_a_final_state(queue: queues.WholeQueu
     assert await queue.oldest() == queues.START
     await queues.settle(queue, queues.outcome(first.pending[0].recipient_number, S.FAILED))
     assert await queue.oldest() == later
+
+
+async def test_recoveries_of_a_minute_are_counted_where_they_are_stored(queue_factory: queues.Factory) -> None:
+    """Over restarts, for each organization; a repeat is found, and what is refused counts for nothing (R15)."""
+    queue = await queue_factory.open()
+
+    async def begin(seconds: int, **changes: object) -> ports.Enqueued | ports.Unqueued:
+        at = queues.START + dt.timedelta(seconds=seconds)
+        new = queues.notification(category=vocabulary.Category.PASSWORD_RECOVERY, accepted_at=at, **changes)
+        ((verdict,),) = [await queue.enqueue_all([(new, queues.QUOTA)])]
+        return verdict
+
+    for number in range(recoveries.PER_MINUTE - 1):
+        assert isinstance(await begin(number), ports.Enqueued)
+    full = [(queues.notification(category=vocabulary.Category.PASSWORD_RECOVERY), ports.QueueQuota(messages=0))]
+    ((refused,),) = [await queue.enqueue_all(full)]
+    assert type(refused) is ports.QuotaExceededError
+    assert isinstance(await begin(30, idempotency_key="last", digest="ab"), ports.Enqueued)
+    queue = await queue_factory.reopen()
+    assert isinstance(await begin(31), recoveries.RecoveriesExceededError)
+    assert isinstance(await begin(31, idempotency_key="new", digest="cd"), recoveries.RecoveriesExceededError)
+    repeated = await begin(32, idempotency_key="last", digest="ab")
+    assert isinstance(repeated, ports.Enqueued)
+    assert repeated.repeated
+    other = dataclasses.replace(queues.LANE, organization="other")
+    assert isinstance(await begin(33, lane=other), ports.Enqueued)
+    assert isinstance(await begin(60), ports.Enqueued)
+    assert isinstance(await begin(60), recoveries.RecoveriesExceededError)
+    await queue.remember("other", "is no JSON")
+    await queue.purge(now=queues.START + dt.timedelta(seconds=100))
+    assert len(await queue.recall_all(recoveries.MEMORIES)) == 1
+    await queue.purge(now=queues.START + dt.timedelta(seconds=200))
+    assert await queue.recall_all(recoveries.MEMORIES) == {}

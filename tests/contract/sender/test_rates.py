@@ -6,7 +6,7 @@ import itertools
 
 from kit import backends, sending, smtpd, wait
 from mailtier.api import vocabulary
-from mailtier.sender.intake import taking
+from mailtier.sender.queueing import recoveries
 
 _S = vocabulary.RecipientState
 _C = vocabulary.Category
@@ -93,7 +93,7 @@ async def test_recoveries_that_were_taken_leave_at_once(sender: sending.Sender, 
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
     sent = [
         await sender.notify(of, f"user-{number}@example.org", category=_C.PASSWORD_RECOVERY)
-        for number in range(taking.RECOVERIES_PER_MINUTE)
+        for number in range(recoveries.PER_MINUTE)
     ]
 
     async def is_done() -> bool:
@@ -101,4 +101,4 @@ async def test_recoveries_that_were_taken_leave_at_once(sender: sending.Sender, 
 
     # Far less than they would have, one behind the other at the rate at which they are taken.
     await wait.until_async(is_done, within_seconds=20, why="all of them are accepted")
-    assert len(server.messages) == taking.RECOVERIES_PER_MINUTE
+    assert len(server.messages) == recoveries.PER_MINUTE

@@ -37,7 +37,6 @@ async def operator(
                 on_pending=sender.delivery.ring,
                 quota=ports.QueueQuota(),
                 now=sender.clock.wall,
-                monotonic=sender.clock.monotonic,
             ),
             end_namespace=far.end_namespace,
         )

@@ -186,7 +186,7 @@ def _refused(error: taking.NotTaken) -> feed.Refused:
     match error:
         case taking.NotLetThroughError(refusal=refusal):
             return feed.Refused(reason=str(refusal.reason), message=refusal.message, retry=False)
-        case ports.QuotaExceededError() | taking.RecoveriesExceededError():
+        case ports.QuotaExceededError():
             return feed.Refused(reason=str(reasons.QUOTA_EXCEEDED), message=str(error), retry=True)
         case ports.StorageFullError():
             return feed.Refused(reason=str(reasons.STORAGE_FULL), message=str(error), retry=True)

@@ -10,9 +10,9 @@ import typing
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeAlias
 
-from mailtier.api import notification, vocabulary
+from mailtier.api import notification
 from mailtier.sender import ports
-from mailtier.sender.intake import admission, deadlines, gathering, ids, windows
+from mailtier.sender.intake import admission, deadlines, gathering, ids
 from mailtier.sender.net import shares
 from mailtier.settings import effective
 from mailtier.telemetry import intake_metrics, logs
@@ -24,12 +24,6 @@ COMMIT_SECONDS: Final = 20.0
 
 STALLED_SECONDS: Final = 10.0
 """A queue that has not stored something for so long takes nothing more until it has: what would wait has no bound."""
-
-RECOVERIES_PER_MINUTE: Final = 30
-"""For each organization: more than that is an abuse of somebody's reset page. What was let in is not paced again."""
-
-_NOTHING: Final = ports.QueueQuota(messages=0, payload_bytes=0)
-"""What may be queued where a request may be a repeat: the earlier one is found, and a new one is not stored."""
 
 _log = logs.get_logger(__name__)
 
@@ -58,16 +52,6 @@ class NotLetThroughError(Exception):
         self.refusal = refusal
 
 
-class RecoveriesExceededError(Exception):
-    """The organization has begun as many password recoveries as it may within a minute."""
-
-    def __init__(self, organization: effective.OrganizationKey, *, wait_seconds: float) -> None:
-        super().__init__(
-            f"{organization} has begun {RECOVERIES_PER_MINUTE} password recoveries within a minute; send this one later"
-        )
-        self.wait_seconds = wait_seconds
-
-
 class UnansweredError(Exception):
     """The queue did not answer in time, so that nobody knows whether the notification was stored."""
 
@@ -76,7 +60,7 @@ class StalledError(UnansweredError):
     """The queue does not answer, and the notification was not stored."""
 
 
-NotTaken: TypeAlias = ports.Unqueued | NotLetThroughError | RecoveriesExceededError | UnansweredError
+NotTaken: TypeAlias = ports.Unqueued | NotLetThroughError | UnansweredError
 """Why a notification that was offered is not queued."""
 
 NOT_TAKEN: Final = typing.get_args(NotTaken)
@@ -93,8 +77,6 @@ class _Entry:
     Attributes:
         organization: Whose it is.
         origin: Where it comes from, for the log.
-        counted: Whether it counts as a password recovery of this minute.
-        wait_seconds: Until the next recovery may be taken, where this one can only be a repeat; else 0.
         audited: What would refuse it if the host's policy were enforced.
     """
 
@@ -102,8 +84,6 @@ class _Entry:
     origin: Source
     added: ports.NewNotification
     quota: ports.QueueQuota
-    counted: bool
-    wait_seconds: float
     audited: admission.Refusal | None
 
 
@@ -116,7 +96,6 @@ class Taking:
         on_pending: Told what was queued, after the commit.
         quota: What one namespace may have queued where the host's policy says nothing.
         now: Returns aware UTC time.
-        monotonic: Returns seconds of a clock that never jumps.
         commit_seconds: How long whoever offers something waits until it is stored.
         stalled_seconds: How long the queue may take for something before others are refused at once.
     """
@@ -129,7 +108,6 @@ class Taking:
         on_pending: Callable[[Sequence[ports.Pending]], None],
         quota: ports.QueueQuota,
         now: Callable[[], dt.datetime],
-        monotonic: Callable[[], float],
         commit_seconds: float = COMMIT_SECONDS,
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
@@ -140,7 +118,6 @@ class Taking:
         self._now = now
         self._commit_seconds = commit_seconds
         self._stalled_seconds = stalled_seconds
-        self._recoveries = windows.Windows(RECOVERIES_PER_MINUTE, monotonic=monotonic)
         self._turns = shares.Shares("commits", total=1, each=1)
         self._alone = gathering.Gathering(self._store)
         self._deadlines: deadlines.Deadlines[Verdict] = deadlines.Deadlines(commit_seconds, late=UnansweredError)
@@ -153,8 +130,7 @@ class Taking:
 
         Raises:
             NotLetThroughError: The settings refuse it.
-            RecoveriesExceededError: Too many password recoveries in this minute.
-            QuotaExceededError: The namespace's quota is used up.
+            QuotaExceededError: The namespace's quota is used up, or too many password recoveries began in this minute.
             StorageFullError: The volume is too full.
             IdempotencyConflictError: Its idempotency key names another request.
             StalledError: The queue does not answer.
@@ -172,7 +148,6 @@ class Taking:
 
         Raises:
             NotLetThroughError: The settings refuse it.
-            RecoveriesExceededError: Too many password recoveries in this minute.
             StalledError: The queue does not answer.
         """
         if self._is_stalled:
@@ -229,17 +204,12 @@ class Taking:
 
     def _prepare(
         self, content: notification.Content, settings: effective.Effective, source: Source
-    ) -> _Entry | NotLetThroughError | RecoveriesExceededError:
-        """Return what is to be stored, or why nothing is; a password recovery counts from now on."""
+    ) -> _Entry | NotLetThroughError:
+        """Return what is to be stored, or why nothing is."""
         refusal = admission.refuse(content, settings)
         if refusal is not None:
             return NotLetThroughError(refusal)
         key = source.key if isinstance(source, HttpsRequest) else None
-        lane = ports.LaneKey.of(settings)
-        limited = content.category == vocabulary.Category.PASSWORD_RECOVERY
-        wait_seconds = self._recoveries.take(lane) if limited else 0.0
-        if wait_seconds > 0 and key is None:
-            return RecoveriesExceededError(settings.organization, wait_seconds=wait_seconds)
         return _Entry(
             organization=settings.organization,
             origin=source,
@@ -251,9 +221,7 @@ class Taking:
                 idempotency_key=key,
                 source=source if isinstance(source, ports.ObjectSource) else None,
             ),
-            quota=admission.quota(settings, self._quota) if wait_seconds <= 0 else _NOTHING,
-            counted=limited and wait_seconds <= 0,
-            wait_seconds=wait_seconds,
+            quota=admission.quota(settings, self._quota),
             audited=admission.audit(content, settings),
         )
 
@@ -287,7 +255,7 @@ class Taking:
             raise
         for entry, verdict in zip(entries, found, strict=True):
             self._note(entry, verdict)
-        return [_explained(entry, verdict) for entry, verdict in zip(entries, found, strict=True)]
+        return found
 
     def _note(self, entry: _Entry, verdict: Verdict) -> None:
         if isinstance(verdict, ports.Enqueued) and not verdict.repeated:
@@ -307,8 +275,6 @@ class Taking:
                     recipients=len(verdict.pending),
                     **_origin(entry.origin, entry.organization),
                 )
-        elif entry.counted:
-            self._recoveries.give_back(entry.added.lane)
 
 
 def _portions(
@@ -318,10 +284,8 @@ def _portions(
     portions: list[list[tuple[notification.Content, HttpsRequest]]] = []
     room = 0
     for content, source in offered:
-        # One that is refused later takes its place too. A recovery is alone: whether it counts for the minute or is a
-        # repeat is known after its commit, and the next one is judged by that.
-        alone = content.category == vocabulary.Category.PASSWORD_RECOVERY
-        wanted = COMMIT_RECIPIENTS if alone else max(1, len(admission.recipients(content, settings)))
+        # One that is refused later takes its place too.
+        wanted = max(1, len(admission.recipients(content, settings)))
         if wanted > room:
             portions.append([])
             room = COMMIT_RECIPIENTS
@@ -333,13 +297,6 @@ def _portions(
 def _weight_bytes(content: notification.Content) -> int:
     """Return about how much a notification takes in memory and in a commit."""
     return len(content.text or "") + sum(map(len, (content.data or {}).values()))
-
-
-def _explained(entry: _Entry, verdict: Verdict) -> Verdict:
-    """Return why a recovery was not stored that could only have been a repeat: there was no quota for it."""
-    if entry.wait_seconds > 0 and isinstance(verdict, ports.QuotaExceededError):
-        return RecoveriesExceededError(entry.organization, wait_seconds=entry.wait_seconds)
-    return verdict
 
 
 def _origin(source: Source, organization: effective.OrganizationKey) -> dict[str, str]:

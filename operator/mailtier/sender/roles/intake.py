@@ -52,7 +52,6 @@ class IntakeParts:
             on_pending=on_pending,
             quota=chosen.quota,
             now=ticking.wall,
-            monotonic=ticking.monotonic,
         )
         self._taker = taker
         self._objects = feed_server.FeedServer(queue, settings, taker=taker, end_namespace=self.delivery.end_namespace)

@@ -8,6 +8,7 @@ from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.intake import taking
 from mailtier.sender.intake.http import body, problems
+from mailtier.sender.queueing import recoveries
 from mailtier.settings import effective
 from mailtier.telemetry import intake_metrics, logs
 
@@ -38,7 +39,7 @@ def problem_of(
                     problems.FieldError(pointer=body.pointer(field), detail=refusal.message) for field in refusal.fields
                 ],
             )
-        case taking.RecoveriesExceededError(wait_seconds=wait_seconds):
+        case recoveries.RecoveriesExceededError(wait_seconds=wait_seconds):
             intake_metrics.count_refused(category=category, reason=problems.TOO_MANY.slug)
             return _later(problems.TOO_MANY, str(verdict), wait_seconds)
         case ports.QuotaExceededError():

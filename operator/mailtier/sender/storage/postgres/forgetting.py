@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.sender.queueing import quotas, retention
+from mailtier.sender.queueing import quotas, recoveries, retention
 from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres import usage
 from mailtier.sender.storage.postgres.database import connections
@@ -53,6 +53,11 @@ _OLD_SNAPSHOTS: Final = """
     DELETE FROM mailtier.snapshots s WHERE used_at < now() - $1::interval
     AND NOT EXISTS (SELECT FROM mailtier.recipients r WHERE r.snapshot = s.number)
     AND NOT EXISTS (SELECT FROM mailtier.notes o WHERE o.snapshot = s.number)
+"""
+# Other memories are no JSON.
+_OLD_RECOVERIES: Final = """
+    DELETE FROM mailtier.memories
+    WHERE CASE WHEN starts_with(key, $1) THEN (body::jsonb ->> 0)::float8 < $2 ELSE false END
 """
 
 SNAPSHOTS_KEPT: Final = dt.timedelta(days=1)
@@ -141,10 +146,11 @@ async def forget(session: connections.DatabaseSession, chosen: ChosenRecords) ->
 
 
 async def sweep(session: connections.DatabaseSession, *, now: dt.datetime) -> None:
-    """Remove what is over, or nothing names: probe results, refused addresses, backlogs, snapshots, rooms."""
+    """Remove what is over, or nothing names: what is past its time, backlogs, snapshots, rooms."""
     await session.execute(
         "DELETE FROM mailtier.probes WHERE probed_at < $1", values.to_micros(now - retention.PROBES_KEPT)
     )
+    await session.execute(_OLD_RECOVERIES, recoveries.MEMORIES, (now - recoveries.WINDOW).timestamp())
     await session.execute(suppressions.SWEEP, values.to_micros(now))
     empty = [number for (number,) in await session.fetch(_EMPTY_BACKLOGS)]
     if empty:

@@ -8,10 +8,11 @@ from typing import Any, Final, TypeAlias
 
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.queueing import quotas, repeats
+from mailtier.sender.queueing import quotas, recoveries, repeats
 from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres import backlogs, changes, forgetting, usage
 from mailtier.sender.storage.postgres.database import connections, numbering
+from mailtier.sender.storage.postgres.senders import memory_rows
 
 Verdict: TypeAlias = ports.Enqueued | ports.Unqueued
 
@@ -106,6 +107,7 @@ class _Turn:
         self._used = used
         self._known = known
         self._taken: list[tuple[int, OfferedNotification]] = []
+        self._recoveries: dict[str, str] = {}
         self.verdicts: list[Verdict] = []
 
     def add(self, verdict: Verdict) -> None:
@@ -128,6 +130,8 @@ class _Turn:
     async def _charge(self, entry: OfferedNotification) -> None:
         notification, quota = entry.notification, entry.quota
         uid = notification.lane.namespace_uid
+        recoveries_key = recoveries.memory_of(notification)
+        begun = None if recoveries_key is None else await self._begin(notification, recoveries_key)
         used = quotas.charge(self._used[uid], notification, payload_bytes=len(entry.payload), quota=quota)
         excess_bytes = quotas.excess_bytes(used, quota)
         if excess_bytes:
@@ -137,6 +141,12 @@ class _Turn:
             )
             await forgetting.forget(self._session, chosen)
         self._used[uid] = used
+        if recoveries_key is not None and begun is not None:
+            self._recoveries[recoveries_key] = begun
+
+    async def _begin(self, notification: ports.NewNotification, key: str) -> str:
+        remembered = self._recoveries.get(key) or await self._session.fetchval(memory_rows.READ, key)
+        return recoveries.begin(notification, remembered)
 
     async def finish(self, notifications: numbering.NumberBlocks, recipients: numbering.NumberBlocks) -> None:
         """Write what was taken, and what it is charged."""
@@ -162,6 +172,8 @@ class _Turn:
                 _STORE, *zip(*rows, strict=True), states.INITIAL.value, *zip(*of_recipients, strict=True)
             )
             await usage.write(self._session, self._used)
+            for key, text in sorted(self._recoveries.items()):
+                await self._session.execute(memory_rows.STORE, key, text)
         else:
             await self._known.write(self._session, new=0)
 

@@ -8,8 +8,8 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.sender.queueing import retention
-from mailtier.sender.storage.sqlite import rows, suppressions
+from mailtier.sender.queueing import recoveries, retention
+from mailtier.sender.storage.sqlite import memories, rows, suppressions
 from mailtier.sender.storage.sqlite.failed import kept
 
 # Deleting a row makes SQLite merge pages with their neighbours, at most two leaves to each side. A leaf of 4096
@@ -161,12 +161,13 @@ def purge_payload_rows(
 
 
 def sweep(connection: sqlite3.Connection, *, now: dt.datetime, snapshots: AbstractSet[int]) -> None:
-    """Remove what is over, or nothing names: probe results, refused addresses, counters at zero, backlogs, snapshots.
+    """Remove what is over, or nothing names: what is past its time, counters at zero, backlogs, snapshots.
 
     Args:
         snapshots: Numbers that are still handed out without a question to the database.
     """
     connection.execute("DELETE FROM probes WHERE probed_at < ?", (rows.to_micros(now - retention.PROBES_KEPT),))
+    memories.sweep_recoveries(connection, before=now - recoveries.WINDOW)
     suppressions.sweep(connection, now=now)
     connection.execute("DELETE FROM usage WHERE messages = 0 AND stored_bytes = 0")
     # What is final may still name one: its number is not given again.

@@ -7,9 +7,9 @@ from typing import Any, Final, TypeAlias
 
 from mailtier.mail import states
 from mailtier.sender import ports
-from mailtier.sender.queueing import quotas, repeats
+from mailtier.sender.queueing import quotas, recoveries, repeats
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import changes, claims, forgetting, known_rows, many_rows, rows, schema
+from mailtier.sender.storage.sqlite import changes, claims, forgetting, known_rows, many_rows, memories, rows, schema
 
 _NOTIFICATION: Final = (
     *("number", "id", "namespace_uid", "namespace", "organization", "category", "severity", "locale", "accepted_at"),
@@ -77,6 +77,7 @@ class _Taking:
         self._has_room: bool | None = None
         self._usage = known_rows.usage_of(connection, {each.lane.namespace_uid for each in offered})
         self._charged: set[str] = set()
+        self._recoveries: dict[str, str] = {}
         self._backlogs = known_rows.backlogs_of(connection, {_backlog_key(each) for each in offered})
         # With what is taken in this turn.
         self._ids = known_rows.ids_of(connection, filter(None, map(known_rows.key_name, offered)))
@@ -106,6 +107,8 @@ class _Taking:
             [(uid, used.messages, used.payload_bytes, used.stored_bytes) for uid, used in charged],
             replacing=True,
         )
+        for key, text in self._recoveries.items():
+            memories.store(self._connection, key=key, text=text)
 
     def _take(self, entry: Entry, read: int) -> ports.Enqueued:
         notification = entry.notification
@@ -125,6 +128,8 @@ class _Taking:
     def _charge(self, entry: Entry, read: int) -> None:
         notification, quota = entry.notification, entry.quota
         uid = notification.lane.namespace_uid
+        recoveries_key = recoveries.memory_of(notification)
+        begun = None if recoveries_key is None else self._begin(notification, recoveries_key)
         usage = quotas.charge(self._usage[uid], notification, payload_bytes=len(entry.payload), quota=quota)
         excess_bytes = quotas.excess_bytes(usage, quota)
         if excess_bytes:
@@ -141,6 +146,12 @@ class _Taking:
             forgetting.forget(self._connection, chosen)
         self._usage[uid] = usage
         self._charged.add(uid)
+        if recoveries_key is not None and begun is not None:
+            self._recoveries[recoveries_key] = begun
+
+    def _begin(self, notification: ports.NewNotification, key: str) -> str:
+        remembered = self._recoveries.get(key)
+        return recoveries.begin(notification, remembered or memories.read(self._connection, key))
 
     def _find_object(self, notification: ports.NewNotification) -> str | None:
         if notification.source is None:

@@ -1,8 +1,9 @@
 """What the sender learned and would have to learn again: one text for each key, small and rare."""
 
+import datetime as dt
 import sqlite3
 
-from mailtier.sender.queueing import restoring
+from mailtier.sender.queueing import recoveries, restoring
 
 
 def store(connection: sqlite3.Connection, key: str, text: str) -> None:
@@ -36,6 +37,15 @@ def strike(connection: sqlite3.Connection, key: str, member: str) -> None:
         "UPDATE memories SET body = json_remove(body, '$.' || json_quote(?)) WHERE key = ?", (member, key)
     )
     connection.execute("DELETE FROM memories WHERE key = ? AND body = '{}'", (key,))
+
+
+def sweep_recoveries(connection: sqlite3.Connection, *, before: dt.datetime) -> None:
+    """Keep no times of recoveries of organizations that began none since."""
+    # Other memories are no JSON.
+    connection.execute(
+        "DELETE FROM memories WHERE CASE WHEN substr(key, 1, ?) = ? THEN json_extract(body, '$[0]') < ? ELSE 0 END",
+        (len(recoveries.MEMORIES), recoveries.MEMORIES, before.timestamp()),
+    )
 
 
 def take_restored(connection: sqlite3.Connection) -> str | None:
