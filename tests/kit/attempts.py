@@ -7,7 +7,8 @@ from kit import mailbags, sending
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, replies, transaction
 from mailtier.sender import ports
-from mailtier.sender.delivering import consequences, tries, verdicts
+from mailtier.sender.delivering import tries
+from mailtier.sender.delivering.attempting import consequences, verdicts
 from mailtier.sender.scheduling import refusals, standing
 from mailtier.settings import effective
 

@@ -6,7 +6,8 @@ import contextlib
 
 from kit import sending, wait
 from mailtier.api import vocabulary
-from mailtier.sender.delivering import answering, showing
+from mailtier.sender.delivering import answering
+from mailtier.sender.delivering.keeping import showing
 from mailtier.sender.intake import far_delivery
 from mailtier.settings import effective
 from mailtier.telemetry import metrics

@@ -13,7 +13,7 @@ from unittest import mock
 
 from kit import certs, farewells, hostile, logins, sending, smtpd, virtual_time, wait
 from mailtier.api import feed, vocabulary
-from mailtier.sender.delivering import carriers
+from mailtier.sender.delivering.attempting import carriers
 from mailtier.sender.scheduling import lanes
 from mailtier.sender.smtp import destination
 from mailtier.settings import effective

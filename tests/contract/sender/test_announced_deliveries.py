@@ -11,7 +11,7 @@ import pytest
 from kit import listening, queues, sending, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.delivering import announcing
+from mailtier.sender.delivering.attempting import announcing
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState

@@ -10,7 +10,7 @@ import pytest
 from kit import backends, queues, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
-from mailtier.sender.delivering import claiming
+from mailtier.sender.delivering.keeping import claiming
 from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective

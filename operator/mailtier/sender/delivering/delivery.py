@@ -13,22 +13,9 @@ from typing import Final, NoReturn
 from mailtier.api import vocabulary
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import (
-    announcing,
-    applying,
-    attempt,
-    builder,
-    carriers,
-    claiming,
-    filling,
-    keeper,
-    leaving,
-    plans,
-    recorder,
-    releasing,
-    restored,
-    showing,
-)
+from mailtier.sender.delivering import builder, plans, recorder, releasing
+from mailtier.sender.delivering.attempting import announcing, applying, attempt, carriers
+from mailtier.sender.delivering.keeping import claiming, filling, keeper, leaving, restored, showing
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import backlogs, lane_display, schedule, standing, waits
 from mailtier.sender.secrets import credentials, tokens

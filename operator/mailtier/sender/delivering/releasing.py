@@ -4,7 +4,8 @@ import dataclasses
 
 from mailtier.mail import reasons
 from mailtier.sender import clock, ports
-from mailtier.sender.delivering import keeper, tries
+from mailtier.sender.delivering import tries
+from mailtier.sender.delivering.keeping import keeper
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import holds, standing, waits
 from mailtier.sender.secrets import credentials, tokens

@@ -8,7 +8,8 @@ from typing import Any, Final, NoReturn
 from mailtier.kube import client
 from mailtier.sender import clock, settings_source
 from mailtier.sender.between import owning as owning_rows
-from mailtier.sender.delivering import answering, builder, delivery, marked_builder, showing, templates
+from mailtier.sender.delivering import answering, builder, delivery, marked_builder, templates
+from mailtier.sender.delivering.keeping import showing
 from mailtier.sender.net import resolver, tls
 from mailtier.sender.probing import prober
 from mailtier.sender.roles import options, sides

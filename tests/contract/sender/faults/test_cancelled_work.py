@@ -10,7 +10,7 @@ import pytest
 from kit import certs, interruption, logins, sending, smtpd, wait
 from mailtier.api import reasons, vocabulary
 from mailtier.mail import reasons as delivery_reasons
-from mailtier.sender.delivering import claiming
+from mailtier.sender.delivering.keeping import claiming
 from mailtier.sender.smtp import destination
 from mailtier.settings import effective
 

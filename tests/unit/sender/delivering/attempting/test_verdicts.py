@@ -8,7 +8,7 @@ import pytest
 from kit import attempts
 from mailtier.api import feed, vocabulary
 from mailtier.mail import classify, quoting, reasons, replies, transaction
-from mailtier.sender.delivering import verdicts
+from mailtier.sender.delivering.attempting import verdicts
 
 _S = vocabulary.RecipientState
 _NOW = attempts.NOW

@@ -9,20 +9,17 @@ from typing import Any, Final
 from mailtier.api import addresses, vocabulary
 from mailtier.mail import headers, reasons, render
 from mailtier.sender import clock, ports, settings_source
-from mailtier.sender.delivering import (
+from mailtier.sender.delivering import builder, plans, recorder, tries
+from mailtier.sender.delivering.attempting import (
     announcing,
     applying,
-    builder,
     clearing,
     consequences,
     detours,
-    keeper,
     overlong,
-    plans,
-    recorder,
-    tries,
     verdicts,
 )
+from mailtier.sender.delivering.keeping import keeper
 from mailtier.sender.net import faults
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import lanes, schedule, waits

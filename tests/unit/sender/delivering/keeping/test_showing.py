@@ -7,7 +7,7 @@ import pytest
 from kit import mailbags
 from mailtier.mail import reasons
 from mailtier.sender import ports
-from mailtier.sender.delivering import showing
+from mailtier.sender.delivering.keeping import showing
 from mailtier.sender.scheduling import lane_display, lanes, waits
 
 _R = reasons.DeliveryReason

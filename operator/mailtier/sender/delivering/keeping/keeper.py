@@ -9,7 +9,8 @@ from mailtier.api import vocabulary
 from mailtier.mail import reasons
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
-from mailtier.sender.delivering import claiming, dropping, ends, expiring, held_marks, leaving, recorder, restored
+from mailtier.sender.delivering import recorder
+from mailtier.sender.delivering.keeping import claiming, dropping, ends, expiring, held_marks, leaving, restored
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
 from mailtier.sender.smtp import destinations, estate

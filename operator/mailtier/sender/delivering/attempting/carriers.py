@@ -8,7 +8,7 @@ from typing import Final
 
 from mailtier.api import timers
 from mailtier.sender import clock
-from mailtier.sender.delivering import announcing, attempt
+from mailtier.sender.delivering.attempting import announcing, attempt
 from mailtier.sender.scheduling import lanes, schedule
 from mailtier.sender.smtp import destination, slots
 from mailtier.sender.smtp.servers import destination_key

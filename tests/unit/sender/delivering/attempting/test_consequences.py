@@ -9,7 +9,8 @@ from kit import attempts, sending
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, replies, transaction
 from mailtier.sender import ports
-from mailtier.sender.delivering import consequences, tries
+from mailtier.sender.delivering import tries
+from mailtier.sender.delivering.attempting import consequences
 from mailtier.sender.net import faults
 from mailtier.sender.scheduling import refusals
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from mailtier.sender import clock, ports
-from mailtier.sender.delivering import claiming, ends, restored
+from mailtier.sender.delivering.keeping import claiming, ends, restored
 from mailtier.sender.scheduling import lanes, schedule, waits
 
 _ACTIVE_RECHECK_SECONDS: Final = 60.0

@@ -3,7 +3,7 @@
 import pytest
 
 from kit import mailbags, sending
-from mailtier.sender.delivering import announcing
+from mailtier.sender.delivering.attempting import announcing
 from mailtier.sender.scheduling import lanes
 from mailtier.sender.smtp.sessions import exchange
 

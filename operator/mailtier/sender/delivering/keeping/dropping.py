@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterable
 
 from mailtier.sender import ports
-from mailtier.sender.delivering import claiming
+from mailtier.sender.delivering.keeping import claiming
 from mailtier.sender.scheduling import lanes, schedule
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 
 from mailtier.sender import ports
-from mailtier.sender.delivering import claiming
+from mailtier.sender.delivering.keeping import claiming
 from mailtier.sender.scheduling import lanes, schedule
 from mailtier.sender.smtp import estate
 

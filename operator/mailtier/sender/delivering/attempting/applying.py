@@ -8,7 +8,9 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.mail import reasons, states
 from mailtier.sender import clock, ports
-from mailtier.sender.delivering import consequences, keeper, recorder, tries
+from mailtier.sender.delivering import recorder, tries
+from mailtier.sender.delivering.attempting import consequences
+from mailtier.sender.delivering.keeping import keeper
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import lanes, schedule, standing, waits
 from mailtier.sender.secrets import credentials, tokens

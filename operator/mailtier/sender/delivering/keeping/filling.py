@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from mailtier.sender import clock, ports
-from mailtier.sender.delivering import claiming, keeper, recorder
+from mailtier.sender.delivering import recorder
+from mailtier.sender.delivering.keeping import claiming, keeper
 from mailtier.telemetry import logs
 
 _AGAIN_SECONDS: Final = 1.0

@@ -10,7 +10,8 @@ from kit import attempts
 from mailtier.api import vocabulary
 from mailtier.mail import classify, reasons, states, transaction
 from mailtier.sender import ports
-from mailtier.sender.delivering import consequences, tries, verdicts
+from mailtier.sender.delivering import tries
+from mailtier.sender.delivering.attempting import consequences, verdicts
 from mailtier.sender.scheduling import refusals
 
 _C = vocabulary.Category

@@ -5,7 +5,9 @@ import dataclasses
 from mailtier.api import patience
 from mailtier.mail import reasons
 from mailtier.sender import clock
-from mailtier.sender.delivering import applying, keeper, plans, tries
+from mailtier.sender.delivering import plans, tries
+from mailtier.sender.delivering.attempting import applying
+from mailtier.sender.delivering.keeping import keeper
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
 from mailtier.sender.secrets import credentials, tokens

@@ -8,7 +8,8 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.mail import states
 from mailtier.sender import clock, ports
-from mailtier.sender.delivering import claiming, ends, recorder, showing
+from mailtier.sender.delivering import recorder
+from mailtier.sender.delivering.keeping import claiming, ends, showing
 from mailtier.sender.scheduling import holds, schedule, waits
 
 _S: Final = vocabulary.RecipientState

@@ -12,7 +12,8 @@ from typing import Final
 from mailtier.api import patience, prose, text, vocabulary
 from mailtier.mail import classify, congestion, reasons, states, transaction
 from mailtier.sender import ports
-from mailtier.sender.delivering import tries, verdicts
+from mailtier.sender.delivering import tries
+from mailtier.sender.delivering.attempting import verdicts
 from mailtier.sender.net import faults
 from mailtier.sender.scheduling import refusals, standing, waits
 

@@ -1,0 +1,1 @@
+"""From an entry's turn to what its attempt means: cleared, carried, announced, decided, applied."""
