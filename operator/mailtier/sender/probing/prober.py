@@ -11,17 +11,17 @@ from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from typing import Final, NoReturn
 
-from mailtier.api import feed, reasons, timers, vocabulary
+from mailtier.api import feed, timers
 from mailtier.mail import classify
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.net import shares
-from mailtier.sender.probing import accusations, budget, limits, memory, probe, targets, tidings, trace, turns
+from mailtier.sender.probing import accusations, budget, limits, looking, memory, probe, targets, tidings, trace, turns
 from mailtier.sender.scheduling import standing
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations
 from mailtier.sender.smtp.servers import destination_key, routing
 from mailtier.settings import codec, effective
-from mailtier.telemetry import logs, metrics, tasks
+from mailtier.telemetry import logs, tasks
 
 _IDLE_SECONDS: Final = 60.0
 
@@ -55,14 +55,22 @@ class Prober:
         self._memory = memory.ProbeMemory(queue)
         self._settings = settings
         self._destinations = destinations
-        self._passwords = passwords
-        self._tokens = access
         self._clock = time
         self._targets = targets.Targets()
         self._budget = budget.ProbeBudget()
         self._limits = limits.ProbeLimits(settings, self._budget, owns)
         self._tidings = tidings.Tidings(self._memory, self._targets, destinations, time)
         self._accusations = accusations.Accusations()
+        self._looking = looking.Looking(
+            destinations=destinations,
+            passwords=passwords,
+            access=access,
+            time=time,
+            bounds=self._limits,
+            news=self._tidings,
+            accused=self._accusations,
+            recall=self.recall,
+        )
         self._due = timers.Timers[str]()
         self._wake = asyncio.Event()
         self._background = tasks.Background()
@@ -301,7 +309,7 @@ class Prober:
             await asyncio.wait({after})
         version, pause = target.seen_version, targets.LONGEST_FAILING_SECONDS
         try:
-            pause = target.pause_after(await self._look(target, told, fresh=fresh, again=again))
+            pause = target.pause_after(await self._looking.look(target, told, fresh=fresh, again=again))
         except Exception:  # noqa: BLE001 - one endpoint must not stop the others.
             _log.exception("a probe failed by a defect")
         finally:
@@ -313,56 +321,6 @@ class Prober:
                     pause = 0.0
                 # Up to a tenth more, so that what began together does not stay together.
                 self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
-
-    async def _look(self, target: targets.Target, told: trace.Trace, *, fresh: bool, again: bool) -> feed.Probe | None:
-        usable = self._limits.usable(target)
-        if usable is None or not self._limits.is_mine(target):
-            told.problem = reasons.NOT_PROBED
-            return None
-        at = self._destinations.get(usable.settings)
-        with at.in_use():
-            told.reading = True
-            try:
-                found = await self._passwords.get(
-                    usable.auth, usable.endpoint, max_age_seconds=0.0 if fresh else credentials.OPENING_SECONDS
-                )
-            except credentials.CredentialsError as error:
-                _log.info("no probe without credentials", reason=error.reason.name)
-                told.problem, told.explanation = error.reason, str(error)
-                if fresh and not isinstance(error, credentials.SecretUnavailableError):
-                    # The status may still tell of a Secret that is no more what it was.
-                    await self._tidings.record(
-                        target, probe.pending(target.key, secret_version="", at=self._clock.wall())
-                    )
-                return None
-            told.read_at = self._clock.wall() if fresh and found.generation.version else None
-            state = at.auth_state(found.generation)
-            self.recall(usable.settings, found.generation, at)
-            if again and (too_many := at.at.forgive(found.generation)) is not None:
-                told.problem, told.explanation = reasons.TOO_MANY_REFUSED_LOGINS, too_many.text
-                return None
-            if again:
-                self._tokens.forgive(found)
-            was_refused = state.refusal is not None
-            phases = trace.Phases(told.tell, mode=usable.endpoint.tls.mode, mechanism=usable.auth.mechanism)
-            finding = await probe.look(
-                usable, at, found, access=self._tokens, time=self._clock, fresh=fresh, observe=phases.begin
-            )
-            result, version = probe.report(target.key, finding, at=self._clock.wall()), found.generation.version
-            result = result.model_copy(update={"fallback_since": self._destinations.fallback_since(usable.settings)})
-            told_by = self._accusations.standing(target.key, secret_version=version, now=self._clock.monotonic())
-            if finding.failure is None and told_by is not None:
-                result = told_by.as_probe(target.key, usable, result, at=result.probed_at)
-            if target.is_new or fresh:
-                # Where the sender repeats itself it is no news, and would be a write of the status each time.
-                result = result.model_copy(update={"next_at": self._limits.next_at(target, self._clock)})
-            # Before the last stage is told: whoever hears that it failed asks at once why.
-            told.result, told.is_remembered = result, was_refused and result.stage is vocabulary.ProbeStage.AUTH
-            phases.finish(result.stage)
-            metrics.count_probe(reason=result.reason)
-            target.is_new = False
-            await self._tidings.record(target, result)
-            return result
 
     def _note_turn(self, turned: AbstractSet[destination_key.DestinationKey]) -> None:
         """Tell which servers take the mail from now on, and have the first one tried while it is not that."""
