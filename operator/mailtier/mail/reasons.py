@@ -54,6 +54,7 @@ class DeliveryReason(enum.StrEnum):
     EXPIRED = "Expired"
     ADDRESS_SUPPRESSED = "AddressSuppressed"
     NOT_BUILDABLE = "NotBuildable"
+    SENDER_DEFECT = "SenderDefect"
     SETTINGS_BLOCKED = "SettingsBlocked"
     SETTINGS_UNRESOLVED = "SettingsUnresolved"
     SUSPENDED = "Suspended"
@@ -120,6 +121,7 @@ MEANINGS: Final[dict[DeliveryReason, str]] = {
     DeliveryReason.ADDRESS_SUPPRESSED: "The SMTP server refused the address as unknown (5.1.1) in two messages, so that"
     " nothing is sent to it for seven days.",
     DeliveryReason.NOT_BUILDABLE: "No message could be built from the notification.",
+    DeliveryReason.SENDER_DEFECT: "A defect of the sender kept the message from being tried; its log names the place.",
     DeliveryReason.SETTINGS_BLOCKED: "The organization's settings are blocked.",
     DeliveryReason.SETTINGS_UNRESOLVED: "What the settings need, of the organization's own or inherited from the host,"
     " cannot be used yet.",

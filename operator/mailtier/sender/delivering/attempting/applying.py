@@ -118,6 +118,24 @@ class Applier:
 
         self.wait(entry, reasons.DeliveryReason.TOKEN_AWAITED, lambda _then: self._tokens.fetch(found, go_on))
 
+    def defer(self, entry: lanes.LaneEntry, reason: reasons.DeliveryReason, *, after: dt.timedelta) -> None:
+        """Let an entry that could not be tried wait for a time, and store why, unless something else is to be told."""
+        at = self._clock.wall()
+        due_at = at + after
+        if not states.may_follow(entry.pending.state, _S.DEFERRED):
+            self._schedule.defer(entry, entry.pending, due_at=self._clock.monotonic_at(due_at))
+            return
+        outcome = ports.Outcome(
+            recipient_number=entry.pending.recipient_number,
+            state=_S.DEFERRED,
+            due_at=due_at,
+            attempted=False,
+            reason=reason,
+            message=reasons.MEANINGS[reason],
+            at=at,
+        )
+        self._store(outcome, due_at, entry)
+
     def _end(self, outcome: ports.Outcome, attempt: tries.Try) -> None:
         """Store a final state first of all: from here on a defect must not send it again."""
         if outcome.state is _S.ACCEPTED:

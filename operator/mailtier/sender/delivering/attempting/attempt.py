@@ -35,7 +35,7 @@ _PASSWORD_DOT: Final = dt.timedelta(seconds=60)
 
 _STALE_TRIES: Final = 3
 """How many sessions are tried while the server has closed each one before the transaction began."""
-_REPAIRED_SECONDS: Final = 30.0
+_REPAIRED_AFTER: Final = dt.timedelta(seconds=30)
 """How long a recipient waits after a defect of ours."""
 
 # Their sentences are made for people and quote no value.
@@ -142,8 +142,7 @@ class Attempts:
                 error=tries.place(error),
             )
             if entry.place is lanes.EntryPlace.ACTIVE:
-                due_at = self._clock.monotonic() + _REPAIRED_SECONDS
-                self._schedule.defer(entry, entry.pending, due_at=due_at)
+                self._applier.defer(entry, reasons.DeliveryReason.SENDER_DEFECT, after=_REPAIRED_AFTER)
         finally:
             self._overlong.end(slot)
 
