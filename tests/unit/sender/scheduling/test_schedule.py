@@ -7,7 +7,7 @@ from hypothesis import strategies
 
 from kit import mailbags
 from mailtier.api import vocabulary
-from mailtier.sender.intake import taking
+from mailtier.sender.queueing import recoveries
 
 _ALERT = vocabulary.Category.JOB_ALERT
 _PASSWORD = vocabulary.Category.PASSWORD_RECOVERY
@@ -105,8 +105,8 @@ def test_a_rate_spreads_an_organizations_messages() -> None:
 def test_password_recoveries_are_paced_by_nothing_of_their_own() -> None:
     """What the intake's window let in at once goes at once: people wait for it, who are all locked out together."""
     mail = mailbags.Mail()
-    mail.add(mailbags.lane("ns"), _PASSWORD, count=taking.RECOVERIES_PER_MINUTE)
-    assert len(mail.drain(now=0.0)) == taking.RECOVERIES_PER_MINUTE
+    mail.add(mailbags.lane("ns"), _PASSWORD, count=recoveries.PER_MINUTE)
+    assert len(mail.drain(now=0.0)) == recoveries.PER_MINUTE
 
 
 def test_an_urgent_message_does_not_wait_for_a_held_lane() -> None:
