@@ -9,14 +9,14 @@ from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres.database import connections
 
 # In one order, so that two who hold several do not wait for one another. Who removes an empty one waits for these.
-_HOLD: Final = """
+_LOCK: Final = """
     SELECT number, namespace_uid, namespace, organization, category FROM mailtier.backlogs
     WHERE (namespace_uid, namespace, organization, category) IN (
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
     )
     ORDER BY number FOR KEY SHARE
 """
-_FIND: Final = _HOLD.replace("ORDER BY number FOR KEY SHARE", "").replace("category FROM", "category, owner FROM")
+_FIND: Final = _LOCK.replace("ORDER BY number FOR KEY SHARE", "").replace("category FROM", "category, owner FROM")
 _ADD: Final = """
     INSERT INTO mailtier.backlogs (namespace_uid, namespace, organization, category)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT DO NOTHING
@@ -34,15 +34,15 @@ _ALL: Final = """
 """
 
 
-async def hold(session: connections.DatabaseSession, keys: Iterable[ports.BacklogKey]) -> dict[ports.BacklogKey, int]:
+async def lock(session: connections.DatabaseSession, keys: Iterable[ports.BacklogKey]) -> dict[ports.BacklogKey, int]:
     """Return the numbers of backlogs, which are made where they are missing; none is removed in this transaction."""
     wanted = sorted(set(keys))
     of_wanted = columns(wanted)
-    found = _numbers(await session.fetch(_HOLD, *of_wanted))
+    found = _numbers(await session.fetch(_LOCK, *of_wanted))
     while len(found) < len(wanted):
         # Those that others make at the same time are seen by the next look.
         await session.execute(_ADD, *columns([key for key in wanted if key not in found]))
-        found = _numbers(await session.fetch(_HOLD, *of_wanted))
+        found = _numbers(await session.fetch(_LOCK, *of_wanted))
     return found
 
 

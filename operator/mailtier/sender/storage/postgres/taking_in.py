@@ -86,7 +86,7 @@ class NotificationTables:
         entries = list(itertools.chain.from_iterable(offers))
         # Whoever takes in for a namespace has its row until the commit: quotas, keys and objects are looked at and
         # changed by one at a time. It is the first lock that a transaction takes.
-        used = await usage.hold(session, {entry.notification.lane.namespace_uid for entry in entries})
+        used = await usage.lock(session, {entry.notification.lane.namespace_uid for entry in entries})
         earlier = await _stored(session, [entry.notification for entry in entries]) if is_again else {}
         turn = _Turn(session, used=used, known=await _KnownRepeats.read(session, entries))
         for entry in entries:
@@ -152,7 +152,7 @@ class _Turn:
         """Write what was taken, and what it is charged."""
         offered = [entry.notification for _, entry in self._taken]
         if offered:
-            held = await backlogs.hold(self._session, map(_backlog, offered))
+            locked = await backlogs.lock(self._session, map(_backlog, offered))
             own = await notifications.take(self._session, len(offered))
             theirs = iter(await recipients.take(self._session, sum(len(each.recipients) for each in offered)))
             numbers = [list(itertools.islice(theirs, len(each.recipients))) for each in offered]
@@ -164,7 +164,7 @@ class _Turn:
                 for number, (_, entry) in zip(own, self._taken, strict=True)
             ]
             of_recipients = [
-                (one, number, address, values.to_micros(each.accepted_at), held[_backlog(each)])
+                (one, number, address, values.to_micros(each.accepted_at), locked[_backlog(each)])
                 for number, each, given in zip(own, offered, numbers, strict=True)
                 for one, address in zip(given, each.recipients, strict=True)
             ]

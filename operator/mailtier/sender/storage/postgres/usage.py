@@ -6,7 +6,7 @@ from typing import Any, Final
 from mailtier.sender.queueing import quotas
 from mailtier.sender.storage.postgres.database import connections
 
-_HOLD: Final = """
+_LOCK: Final = """
     SELECT namespace_uid, messages, payload_bytes, stored_bytes FROM mailtier.usage
     WHERE namespace_uid = ANY ($1::text[]) ORDER BY namespace_uid FOR NO KEY UPDATE
 """
@@ -33,13 +33,13 @@ _TAKE_AWAY: Final = """
 """
 
 
-async def hold(session: connections.DatabaseSession, uids: Iterable[str]) -> dict[str, quotas.Usage]:
+async def lock(session: connections.DatabaseSession, uids: Iterable[str]) -> dict[str, quotas.Usage]:
     """Return what namespaces have; nobody else changes it before the end of this transaction."""
     wanted = sorted(uids)
-    found = _read(await session.fetch(_HOLD, wanted))
+    found = _read(await session.fetch(_LOCK, wanted))
     while len(found) < len(wanted):
         await session.execute(_ADD, [uid for uid in wanted if uid not in found])
-        found = _read(await session.fetch(_HOLD, wanted))
+        found = _read(await session.fetch(_LOCK, wanted))
     return found
 
 

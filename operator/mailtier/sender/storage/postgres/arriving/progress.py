@@ -97,7 +97,7 @@ async def begin(session: connections.DatabaseSession, move: str, extent: movable
     return begun
 
 
-async def hold(session: connections.DatabaseSession, move: str) -> MoveProgress:
+async def lock(session: connections.DatabaseSession, move: str) -> MoveProgress:
     """Return how far a move is; nobody else stores anything of it before the end of this transaction."""
     return _decode(await session.fetchval(f"{_READ} FOR UPDATE", _MOVE_KEY + move))
 

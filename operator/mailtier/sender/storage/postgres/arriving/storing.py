@@ -74,7 +74,7 @@ async def put(
         expected: How far it was when the part was read.
         part: What comes behind that.
     """
-    current = await progress.hold(session, move)
+    current = await progress.lock(session, move)
     if current != expected:
         return current
     match part.stage:
@@ -116,10 +116,10 @@ async def _put_notifications(
     there = {id_ for (id_,) in await session.fetch(_SAME_IDS, [row["id"] for row in part.rows])}
     rows = [dict(row) for row in part.rows if row["id"] not in there]
     # In the order in which everybody locks: what namespaces have, backlogs, rows, the feed's cursor.
-    used = await usage.hold(session, {row["namespace_uid"] for row in rows})
-    held = await backlogs.hold(session, map(_backlog, rows))
+    used = await usage.lock(session, {row["namespace_uid"] for row in rows})
+    locked = await backlogs.lock(session, map(_backlog, rows))
     repeats = await _give_way(session, rows, _KEY, _SAME_KEYS) + await _give_way(session, rows, _OBJECT, _SAME_OBJECTS)
-    homes = {row["number"]: held[_backlog(row)] for row in rows}
+    homes = {row["number"]: locked[_backlog(row)] for row in rows}
     snapshots = await _put_snapshots(session, part.snapshots)
     recipients = [
         {

@@ -15,7 +15,7 @@ from mailtier.sender.storage.postgres.failed import kept
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _HeldNotification:
+class _LockedNotification:
     """A notification's row, as far as it is asked for here; nobody else changes it in this transaction."""
 
     number: int
@@ -27,7 +27,7 @@ class _HeldNotification:
     from_object: bool
 
 
-_HOLD: Final = """
+_LOCK: Final = """
     SELECT number, namespace, organization, category, unfinished, payload_bytes, payload_until IS NOT NULL,
         object_name IS NOT NULL
     FROM mailtier.notifications WHERE id = $1 AND namespace_uid = $2 FOR NO KEY UPDATE
@@ -55,8 +55,8 @@ async def retry(
 ) -> tuple[ports.Pending, ...]:
     """Queue what failed of a notification anew, in a transaction; see `filing.FilingQueue`."""
     # The namespace's row first, as whoever takes in for it does.
-    used = (await usage.hold(session, {namespace_uid}))[namespace_uid]
-    stored = await _hold(session, namespace_uid, id_)
+    used = (await usage.lock(session, {namespace_uid}))[namespace_uid]
+    stored = await _lock(session, namespace_uid, id_)
     if stored is None:
         raise LookupError("there is no such notification")
     failed = await session.fetch(
@@ -83,9 +83,9 @@ async def retry(
         quota=quota,
     )
     key = ports.BacklogKey(lane=stored.lane, category=stored.category)
-    held = await backlogs.hold(session, [key])
+    locked = await backlogs.lock(session, [key])
     micros = values.to_micros(at)
-    await session.execute(_AGAIN, list(again), [state.value for state in again.values()], micros, held[key])
+    await session.execute(_AGAIN, list(again), [state.value for state in again.values()], micros, locked[key])
     await usage.write(session, {namespace_uid: charged})
     (change,) = await changes.advance(session, 1) if stored.from_object else (None,)
     await session.execute(_UNDER_WAY, stored.number, len(again), values.to_micros(expires_at), change)
@@ -105,7 +105,7 @@ async def retry(
 
 async def drop(session: connections.DatabaseSession, *, namespace_uid: str, id_: str) -> None:
     """Wipe what is kept of a notification that has ended; see `filing.FilingQueue`."""
-    stored = await _hold(session, namespace_uid, id_)
+    stored = await _lock(session, namespace_uid, id_)
     if stored is not None and stored.is_kept and not stored.unfinished:
         payload = kept.HeldPayload(
             notification=stored.number, namespace_uid=namespace_uid, size_bytes=stored.payload_bytes
@@ -113,12 +113,12 @@ async def drop(session: connections.DatabaseSession, *, namespace_uid: str, id_:
         await kept.wipe_and_count(session, [payload])
 
 
-async def _hold(session: connections.DatabaseSession, namespace_uid: str, id_: str) -> _HeldNotification | None:
-    row = await session.fetchrow(_HOLD, id_, namespace_uid)
+async def _lock(session: connections.DatabaseSession, namespace_uid: str, id_: str) -> _LockedNotification | None:
+    row = await session.fetchrow(_LOCK, id_, namespace_uid)
     if row is None:
         return None
     number, namespace, organization, category, unfinished, payload_bytes, is_kept, from_object = row
-    return _HeldNotification(
+    return _LockedNotification(
         number=number,
         lane=ports.LaneKey(namespace_uid=namespace_uid, namespace=namespace, organization=organization),
         category=vocabulary.Category(category),

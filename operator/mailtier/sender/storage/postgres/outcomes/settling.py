@@ -12,7 +12,7 @@ from mailtier.sender.storage.postgres.database import connections
 from mailtier.sender.storage.postgres.outcomes import suppressions
 
 # Notifications first, in the order of their numbers: whoever else changes them or their recipients does the same.
-_HOLD: Final = """
+_LOCK: Final = """
     SELECT number, category, unfinished, failed, payload_bytes, namespace_uid, object_name IS NOT NULL
     FROM mailtier.notifications
     WHERE number IN (SELECT notification FROM mailtier.recipients WHERE number = ANY ($1::bigint[]))
@@ -71,10 +71,10 @@ async def settle(
         mailtier.mail.states.IllegalTransition, the stored state does not lead to the reported one.
     """
     wanted = list({report.outcome.recipient_number for report in reports})
-    held = {number: row for number, *row in await session.fetch(_HOLD, wanted)}
+    locked = {number: row for number, *row in await session.fetch(_LOCK, wanted)}
     # By a statement of its own, which sees what those did that had the notifications before.
     found = [
-        (number, state, notification, *held[notification])
+        (number, state, notification, *locked[notification])
         for number, notification, state in await session.fetch(_STATES, wanted)
     ]
     stored, answers = reporting.settle(found, reports, keep_failed=keep_failed)
