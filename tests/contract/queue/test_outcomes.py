@@ -42,6 +42,7 @@ async def test_an_outcome_is_told(queue_factory: queues.Factory) -> None:
             message="This is a test.",
             attempts=1,
             changed_at=later,
+            next_attempt_at=later + dt.timedelta(minutes=5),
         ),
     )
     (pending,) = await queues.unfinished(queue)
