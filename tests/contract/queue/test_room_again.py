@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import contextlib
 import pathlib
+import resource
 import sqlite3
 import time
 
@@ -105,3 +106,15 @@ async def test_a_first_dot_waits_for_room(halves: Halves) -> None:
     await asyncio.wait_for(noting, 10)
     await wait.until_async(lambda: intake._room.reserved, within_seconds=10, why="the reserve is held again")
     await queues.enqueue(intake, queues.notification(), quota=queues.QUOTA)
+
+
+async def test_a_write_that_fails_is_not_called_a_full_volume(halves: Halves) -> None:
+    """A quota, a limit of a file's size and a disk that fails are one error to SQLite: it is told as what it may be."""
+    delivery, _ = halves
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, hard))
+    try:
+        with pytest.raises(ports.StorageFullError, match="over a quota, or it fails"):
+            await delivery.remember("route", _LARGE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -100,6 +100,13 @@ def is_full(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", None) in _FULL
 
 
+def explain_full(error: Exception) -> str:
+    """Return what such an error means, and what to do."""
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_WRITE:
+        return "the queue's volume cannot be written to: it is over a quota, or it fails; free space, or look at it"
+    return "the queue's volume is full: free space or enlarge it"
+
+
 def _require_whole(connection: sqlite3.Connection, path: pathlib.Path) -> None:
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":

@@ -75,6 +75,7 @@ class Writer:
         self._restore_at: float | None = None if room.reserved else time.monotonic()
         self._truncate_at = None if is_alone else self._next_truncation()
         self._broken: Exception | None = None
+        self._no_room = ""
         # A daemon: a process that fails to close the queue must end nevertheless, as after SIGKILL.
         self._thread = threading.Thread(target=self._main, name="queue-writer", daemon=True)
         self._thread.start()
@@ -270,6 +271,7 @@ class Writer:
         exhausted = self._batch_items == 1
         self._batch_items = max(batch_items // 4, 1)
         self._restore_at = time.monotonic() + _RETRY_SECONDS
+        self._no_room = schema.explain_full(error)
         self._refuse_dispensable()
         if self._backlog:
             self._room.give_up()
@@ -296,7 +298,7 @@ class Writer:
 
     def _refusal(self, cause: Exception | None) -> Exception:
         error: Exception = (
-            ports.StorageFullError("the queue's volume is full: free space or enlarge it")
+            ports.StorageFullError(self._no_room)
             if self._broken is None
             else ports.StorageBrokenError("the queue's volume failed: restart the sender, and look at the volume")
         )
