@@ -27,6 +27,8 @@ _AWAY_PAUSE_SECONDS: Final = 5.0
 """Before such a child is started again."""
 _LOOK_SECONDS: Final = 30.0
 """For a child to answer its health page after its start."""
+_OPENING_SECONDS: Final = 600.0
+"""For a child to get through its start: it reads all of the queue's file before it uses it, or waits for room."""
 _WATCH_SECONDS: Final = 5.0
 """How often a child is asked whether it is there."""
 _SILENCES: Final = 3
@@ -60,6 +62,7 @@ class Supervisor:
         folder: Where the children's pages are.
         most_deaths: So many deaths within a minute end it.
         watch_seconds: How often a child is asked whether it is there.
+        opening_seconds: For a child to get through its start, before it is ended.
         away_pause_seconds: Before a child is started again whose queue is away.
     """
 
@@ -70,12 +73,14 @@ class Supervisor:
         folder: pathlib.Path,
         most_deaths: int = MOST_DEATHS,
         watch_seconds: float = _WATCH_SECONDS,
+        opening_seconds: float = _OPENING_SECONDS,
         away_pause_seconds: float = _AWAY_PAUSE_SECONDS,
     ) -> None:
         self._command = command
         self._folder = folder
         self._most_deaths = most_deaths
         self._watch_seconds = watch_seconds
+        self._opening_seconds = opening_seconds
         self._away_pause_seconds = away_pause_seconds
         self._children: dict[str, child.Child] = {}
         self._started_at: dict[str, float] = {}
@@ -145,6 +150,8 @@ class Supervisor:
             if present.is_up:
                 answer = await pages.fetch(self._path(role), "/healthz")
                 silences = 0 if answer.status else silences + 1
+            elif time.monotonic() - self._started_at[role] > self._opening_seconds:
+                break
         _log.error("a process of the sender does not answer, and is ended", role=role, pid=present.pid)
         present.kill()
 
@@ -208,11 +215,12 @@ class Supervisor:
         return health.PlainAnswer(status=200, text=metrics_pages.join(by_role), content_type=metrics.CONTENT_TYPE)
 
     def _old_enough(self) -> Sequence[str]:
+        # One that opens its queue may take minutes for it: a restart would begin that anew, and end the other one.
         now = time.monotonic()
         return [
             role
             for role, known in self._children.items()
-            if known.is_running and now - self._started_at[role] > _LOOK_SECONDS
+            if known.is_running and known.is_up and now - self._started_at[role] > _LOOK_SECONDS
         ]
 
     def _path(self, role: str) -> pathlib.Path:

@@ -95,6 +95,38 @@ async def test_a_child_that_does_not_answer_is_ended(notes: pathlib.Path, tmp_pa
     assert _lines(notes).count("delivery ended") <= 1
 
 
+async def test_a_child_that_opens_its_queue_is_waited_for(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """However long that takes, the container is not restarted for it, and with it the one that serves."""
+    opens = f"import sys, time; {_NOTE} note('opens'); time.sleep(600)"
+    running = supervisor.Supervisor(_command(notes, {"intake": _ANSWERS, "delivery": opens}), folder=tmp_path)
+    task = asyncio.create_task(running.run(asyncio.Event()))
+    await wait.until_async(lambda: len(_lines(notes)) == 2, within_seconds=20, why="one is up, and one opens")
+    for role in supervisor.ROLES:
+        running._started_at[role] -= 300
+    assert (await running.routes()["/healthz"]()).status == 200
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_child_that_never_gets_through_its_start_is_ended(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """It is started again, and the other one goes on."""
+    opens = f"import sys, time; {_NOTE} note('opens'); time.sleep(600)"
+    running = supervisor.Supervisor(
+        _command(notes, {"intake": _ANSWERS, "delivery": opens}),
+        folder=tmp_path,
+        most_deaths=99,
+        watch_seconds=0.1,
+        opening_seconds=1.0,
+    )
+    task = asyncio.create_task(running.run(asyncio.Event()))
+    await wait.until_async(
+        lambda: _lines(notes).count("delivery opens") == 2, within_seconds=20, why="it is started again"
+    )
+    assert sum(line.startswith("intake up") for line in _lines(notes)) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_child_whose_queue_is_away_is_no_death(notes: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """It is started again as long as its queue is away, and the other child, which goes on, is not ended with it."""
     away = f"{_UP} {_NOTE} note('up'); sys.exit({supervisor.AWAY})"
