@@ -17,6 +17,7 @@ from mailtier.telemetry import (  # noqa: F401
     lag,
     metrics,
     owning_metrics,
+    queue_metrics,
     route_metrics,
     share_metrics,
     supervisor_metrics,

@@ -264,6 +264,8 @@ class QueueStatus(schema.Model):
 
     restored_from: dt.datetime | None = None
     """When the backup was made that it was restored from, while all of it is held, until `mailtier queue resume`."""
+    unanswered_since: dt.datetime | None = None
+    """Since when the sender has not answered the operator, or its database the sender; absent while they do."""
 
 
 class HostStatus(schema.Model):

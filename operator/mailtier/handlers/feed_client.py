@@ -84,7 +84,7 @@ class FeedClient:
 
         Args:
             take: Gets each item.
-            connected: Gets whether the sender answers, when that changes.
+            connected: Gets True when the sender answers for the first time or again, and False each time it does not.
             restored: Gets with each answer when the backup was made that the queue was restored from; None where it is
                 not held for that.
         """
@@ -99,7 +99,7 @@ class FeedClient:
                 if answered is not False:
                     _log.warning("the sender does not answer; asking again", error=str(error))
                     answered = False
-                    connected(answered)
+                connected(answered)
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
             if answered is not True:

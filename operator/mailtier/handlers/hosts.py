@@ -19,6 +19,8 @@ SUMMARY_SECONDS: Final = 10.0
 _READY: Final = vocabulary.Condition.READY.value
 _GATHER_SECONDS: Final = 1.0
 """How long a first change waits for others: what is applied together is summed up together."""
+_UNANSWERED: Final = dt.timedelta(minutes=1)
+"""How long nothing is heard of the sender until that is told; it takes less to start again."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,7 @@ class HostReconciler:
         self._summary: conditions.Summary | None = None
         # Until the sender has answered, what stands there is the best there is; the same holds of the summary.
         self._queue: Mapping[str, str] | None = None
+        self._unanswered_since: dt.datetime | None = None
 
     def count(self, key: keys.Key, found: Standing | None) -> None:
         """Take note of what an organization came to; None when it is gone."""
@@ -135,6 +138,16 @@ class HostReconciler:
         told = conditions.queue(restored_from=made_at)
         if told != self._queue:
             self._queue = told
+            self._look_again()
+        self._unanswered_since = None
+
+    def note_unanswered(self) -> None:
+        """Take note, each time anew, that the sender or its queue does not answer; it is told once that has lasted."""
+        now = self._now()
+        self._unanswered_since = self._unanswered_since or now
+        known = self._queue or {}
+        if "unansweredSince" not in known and now - self._unanswered_since >= _UNANSWERED:
+            self._queue = {**known, **conditions.queue(unanswered_since=self._unanswered_since)}
             self._look_again()
 
     async def run(self) -> None:

@@ -314,6 +314,8 @@ class Leader:
         metrics.set_feed_connected(connected)
         if connected:
             self._notifications.offer_again()
+        else:
+            self._hosts.note_unanswered()
 
     def _on_config_map(self, name: str, found: kube_client.Object | None) -> None:
         self._publisher.seen(name, None if found is None else found["digest"], self._look_again)

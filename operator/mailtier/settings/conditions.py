@@ -151,13 +151,15 @@ def host_status(
     return status
 
 
-def queue(*, restored_from: dt.datetime | None) -> dict[str, str]:
+def queue(*, restored_from: dt.datetime | None = None, unanswered_since: dt.datetime | None = None) -> dict[str, str]:
     """Return `status.queue` of the host.
 
     Args:
         restored_from: When the backup was made that the queue was restored from, while it is held; None where not.
+        unanswered_since: Since when nothing is heard of it; None where something is.
     """
-    return {} if restored_from is None else {"restoredFrom": transitions.timestamp(restored_from)}
+    told = {"restoredFrom": restored_from, "unansweredSince": unanswered_since}
+    return {name: transitions.timestamp(at) for name, at in told.items() if at is not None}
 
 
 def as_text(conditions: Sequence[Mapping[str, Any]]) -> str:

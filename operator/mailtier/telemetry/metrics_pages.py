@@ -16,6 +16,7 @@ _OF_BOTH: Final = frozenset(
     {
         "mailtier_settings",
         "mailtier_settings_unusable",
+        "mailtier_queue_up",
         "mailtier_queue_commit_operations",
         "mailtier_queue_commit_duration_seconds",
     }

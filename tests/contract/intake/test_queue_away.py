@@ -37,6 +37,8 @@ async def test_every_way_in_says_that_the_queue_is_away(
                     taken = await client.post(tenant, intake.ALERT)
                     server.end()
                     await _ask_everything(client, tenant, person, taken, running.socket)
+                    _, page = await asyncio.to_thread(running.get, "/metrics")
+                    assert 'mailtier_queue_up{part="intake"} 0.0' in page.splitlines()
         finally:
             server.end()
 

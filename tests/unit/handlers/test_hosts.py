@@ -34,6 +34,7 @@ class World:
             summary=summary,
         )
         self.looked = asyncio.Event()
+        self.now = NOW
         reader = reads.Reader(
             client,
             changed=lambda _: None,
@@ -51,7 +52,7 @@ class World:
             ),
             publishing.Publisher(client, namespace="system"),
             namespace="system",
-            now=lambda: NOW,
+            now=lambda: self.now,
             look_again=self.looked.set,
             announce=lambda *_: None,
         )
@@ -103,6 +104,28 @@ async def test_what_is_said_of_the_queue_stands_until_the_sender_is_heard() -> N
     assert (await world.status())["queue"] == {"restoredFrom": "2026-11-24T10:00:00Z"}
     world.looked.clear()
     world.hosts.note_restored(NOW)
+    assert not world.looked.is_set()
+    world.hosts.note_restored(None)
+    assert world.looked.is_set()
+    assert "queue" not in await world.status()
+
+
+async def test_a_sender_that_does_not_answer_for_a_minute_is_told_until_it_does() -> None:
+    """A restart is no news; a database that is away is, with since when; nothing else is taken back meanwhile."""
+    world = World(None)
+    world.hosts.note_restored(NOW)
+    world.looked.clear()
+    world.hosts.note_unanswered()
+    world.now += dt.timedelta(seconds=59)
+    world.hosts.note_unanswered()
+    assert not world.looked.is_set()
+    world.now += dt.timedelta(seconds=1)
+    world.hosts.note_unanswered()
+    assert world.looked.is_set()
+    stands = {"restoredFrom": "2026-11-24T10:00:00Z", "unansweredSince": "2026-11-24T10:00:00Z"}
+    assert (await world.status())["queue"] == stands
+    world.looked.clear()
+    world.hosts.note_unanswered()
     assert not world.looked.is_set()
     world.hosts.note_restored(None)
     assert world.looked.is_set()

@@ -12,6 +12,7 @@ from mailtier.telemetry import (
     intake_metrics,  # noqa: F401
     lag,  # noqa: F401
     metrics,
+    queue_metrics,  # noqa: F401
     supervisor_metrics,  # noqa: F401
 )
 

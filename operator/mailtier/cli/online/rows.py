@@ -59,6 +59,7 @@ class Row:
         audited: The condition that tells what the policy would block; empty where it would block nothing.
         restored_from: Of the host: when the backup was made that the queue was restored from, while all mail is held
             for that; "" where it is not.
+        unanswered_since: Of the host: since when nothing is heard of the sender or its queue; "" where something is.
     """
 
     namespace: str
@@ -73,6 +74,7 @@ class Row:
     is_implicit: bool = False
     audited: _Json = dataclasses.field(default_factory=dict)
     restored_from: str = ""
+    unanswered_since: str = ""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else f"HostEmailSettings {self.name}"
@@ -111,6 +113,7 @@ class Row:
             effective=status.get("effective") or {},
             audited=_audited(conditions),
             restored_from=str((status.get("queue") or {}).get("restoredFrom", "")),
+            unanswered_since=str((status.get("queue") or {}).get("unansweredSince", "")),
         )
 
     @classmethod
@@ -149,9 +152,18 @@ class Row:
     def told(self) -> Iterable[Self]:
         """What is told of it: itself, and once more what the policy would block where something else is worse.
 
-        Of the host, that all mail is held, whatever else is so.
+        Of the host, that nothing is heard of the queue, and that all mail is held, whatever else is so.
         """
         yield self
+        if self.unanswered_since:
+            yield dataclasses.replace(
+                self,
+                state=RowState.STALLED,
+                reason=reasons.SENDER_UNAVAILABLE.name,
+                message=f"Since {self.unanswered_since} the sender has not answered, or the queue's database has not"
+                " answered the sender. Until they do nothing is taken in or delivered, and what was taken in is kept.",
+                since=_moment(self.unanswered_since),
+            )
         if self.restored_from:
             yield dataclasses.replace(
                 self,

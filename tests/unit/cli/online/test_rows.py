@@ -164,6 +164,16 @@ def test_a_queue_that_is_held_since_it_was_restored_is_broken() -> None:
     assert found.is_broken
 
 
+def test_a_queue_of_which_nothing_is_heard_is_broken() -> None:
+    """A database that is away is seen by whoever asks how things stand, with since when it is."""
+    document = organization("default", "", queue={"unansweredSince": "2026-03-01T12:00:00Z"})
+    found = picture(host=rows.Row.of(document))
+    (row,) = found.remarkable
+    assert (str(row), str(row.state), row.reason) == ("HostEmailSettings default", "Stalled", "SenderUnavailable")
+    assert "Since 2026-03-01T12:00:00Z" in row.message
+    assert found.is_broken
+
+
 def test_whatever_the_policy_would_block_is_a_row_of_its_own() -> None:
     """Each is named with its message, after what is broken, also where something else is worse."""
     found = [

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import asyncpg
 
 from mailtier.sender import ports
-from mailtier.telemetry import logs
+from mailtier.telemetry import logs, queue_metrics
 
 _T = TypeVar("_T")
 
@@ -243,14 +243,18 @@ class Connections:
         deadline = time.monotonic() + within_seconds
         while True:
             try:
-                return await attempt()
+                found = await attempt()
             except Exception as error:
                 if is_damage(error):
                     raise ports.StorageBrokenError("tables of the queue are damaged: look at the database") from error
                 if not is_passing(error):
                     raise
                 if time.monotonic() + pause >= deadline or self._closed:
+                    queue_metrics.set_up(is_up=False)
                     raise ports.StorageAwayError(f"the queue's database does not answer: {describe(error)}") from error
+            else:
+                queue_metrics.set_up(is_up=True)
+                return found
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
