@@ -128,7 +128,7 @@ async def test_a_long_queue_costs_the_others_nothing(
 
         # The last hundredth waits for turns, of which virtual time says it all (`test_waits.py` of the schedule). And
         # at the beginning of a burst what is on the wire is the loud one's.
-        await _Rounds(field, teams).play(come, lambda: field.leave(loud), parts=(0.5, 0.9), slower=0.8)
+        await _Rounds(field, teams).play(come, lambda: field.leave(loud), parts=(0.5, 0.9), slower=0.7)
         # Else it was not beside them.
         assert numbers[-1] not in field.alive.answered()
 
