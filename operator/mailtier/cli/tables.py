@@ -13,12 +13,13 @@ _GAP: Final = 3
 _NARROW_GAP: Final = 2
 _SHORTEST: Final = 12
 """Characters of a column that is made no narrower: names of hosts and addresses stay readable."""
+_LONGEST_WORD: Final = 32
+"""Characters of a word for which a column is as wide as it needs to be: a reason that is cut cannot be copied."""
 _INDENT: Final = "    "
 _WORDS: Final = re.compile(r"\S+\s*|\s+")
 _PARTS: Final = re.compile(r"[^/@.,:=]*[/@.,:=]*\s*")
 """A name that no line holds is broken after its punctuation, and elsewhere only where it must be."""
 _COMMAND: Final = re.compile(r"`(\S+ [^`]+)`")
-_IN_BRACKETS: Final = re.compile(rf"\(({_COMMAND.pattern})\)")
 
 
 def table(
@@ -60,7 +61,8 @@ def entries(
     head, body = [head[number] for number in kept], [[row[number] for number in kept] for row in body]
     plain = [[terminal.plain(cell) for cell, _ in row] for row in body]
     natural = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
-    above, widths = _arrange(head, natural, folded, width)
+    words = [max(map(_longest_word, column)) for column in zip(head, *plain, strict=True)]
+    above, widths = _arrange(head, natural, words, folded, width)
     if widths is None:
         yield []
         for row, texts in zip(body, plain, strict=True):
@@ -81,14 +83,20 @@ def entries(
         yield [*lines, *wrap(_said(head, texts, below), width, indent=_INDENT)]
 
 
+def _longest_word(text: str) -> int:
+    """Return the length of the longest part of a text that is better not broken."""
+    return max((len(part.rstrip()) for part in _PARTS.findall(text)), default=0)
+
+
 def _arrange(
-    head: Sequence[str], natural: Sequence[int], folded: Sequence[str], width: int
+    head: Sequence[str], natural: Sequence[int], words: Sequence[int], folded: Sequence[str], width: int
 ) -> tuple[list[int], list[int] | None]:
     """Return which columns stand beside each other, as few folded as need be, and their widths; None as `_fit` has."""
     above = list(range(len(head)))
     for name in ("", *folded):
         above = [number for number in above if head[number] != name]
-        widths = _fit([head[number] for number in above], [natural[number] for number in above], width)
+        kept = [(natural[number], words[number]) for number in above]
+        widths = _fit([size for size, _ in kept], [word for _, word in kept], width)
         if widths is not None:
             return above, widths
     return above, None
@@ -144,7 +152,7 @@ def sentence(text: str, painter: terminal.Painter, *, width: int) -> list[str]:
     A command has a line of its own, however long it is, and nothing around it: it is there to be copied.
     """
     lines: list[str] = []
-    for number, part in enumerate(_COMMAND.split(_IN_BRACKETS.sub(r"\1", terminal.plain(text)))):
+    for number, part in enumerate(_apart(terminal.plain(text))):
         if number % 2:
             lines.append(f"{2 * _INDENT}{part}")
             continue
@@ -179,7 +187,7 @@ def line(
         return [(indent if kept else "") + _painted(parts, 0, len(kept), painter)]
     lines: list[str] = []
     position = 0
-    for number, piece in enumerate(_COMMAND.split(whole)):
+    for number, piece in enumerate(_apart(whole)):
         text = piece.lstrip(".,; ") if number and not number % 2 else piece
         before = following if lines else indent
         broken = [following + _INDENT + text] if number % 2 else wrap(text, width, indent=before, following=following)
@@ -192,6 +200,16 @@ def line(
     return lines
 
 
+def _apart(text: str) -> list[str]:
+    """Return a text's pieces, every second of them a command; of brackets round a command none is left behind."""
+    pieces = _COMMAND.split(text)
+    for number in range(1, len(pieces), 2):
+        before, after = pieces[number - 1], pieces[number + 1]
+        if before.endswith("(") and after.startswith(")"):
+            pieces[number - 1], pieces[number + 1] = before[:-1], after[1:]
+    return pieces
+
+
 def _painted(parts: Sequence[Cell], start: int, end: int, painter: terminal.Painter) -> str:
     """Return what stands between two positions of the parts together, each of it in its colour."""
     painted, offset = "", 0
@@ -201,13 +219,13 @@ def _painted(parts: Sequence[Cell], start: int, end: int, painter: terminal.Pain
     return painted
 
 
-def _fit(head: Sequence[str], natural: Sequence[int], width: int) -> list[int] | None:
-    """Return the widths of the columns; None where they would have to be too narrow."""
-    if sum(natural) + _GAP * (len(head) - 1) <= width:
+def _fit(natural: Sequence[int], words: Sequence[int], width: int) -> list[int] | None:
+    """Return the widths of the columns, by those of their cells and words; None where they would be too narrow."""
+    if sum(natural) + _GAP * (len(natural) - 1) <= width:
         return list(natural)
-    room = width - _NARROW_GAP * (len(head) - 1)
+    room = width - _NARROW_GAP * (len(natural) - 1)
     # What a row is about stays on one line as long as there is room for the rest.
-    least = [min(size, max(_SHORTEST, *map(len, name.split()))) for size, name in zip(natural, head, strict=True)]
+    least = [min(size, max(_SHORTEST, min(word, _LONGEST_WORD))) for size, word in zip(natural, words, strict=True)]
     least[0] = min(natural[0], max(least[0], width // 2))
     if sum(least) > room:
         return None

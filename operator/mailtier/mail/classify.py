@@ -89,6 +89,7 @@ class Failure:
         enhanced: The reply's enhanced code, such as `5.1.1`.
         token_error: The error code of a token server, one of RFC 6749 section 5.2; None where there was none.
         text: The server's words, already fit to be shown (R7), or a sentence of ours.
+        decided_by: The entry of the owner's `delivery.replies` that made it what it is, with its action; "" for none.
     """
 
     scope: Scope
@@ -99,6 +100,7 @@ class Failure:
     enhanced: str | None = None
     token_error: str | None = None
     text: str = ""
+    decided_by: str = ""
 
     @property
     def is_permanent(self) -> bool:

@@ -34,7 +34,7 @@ def override(
     """
     if phase not in _ACTING or not (reply.is_transient or reply.is_permanent):
         return judged
-    rule = next((rule for rule in rules if _matches(rule, reply)), None)
+    number, rule = next(((number, rule) for number, rule in enumerate(rules) if _matches(rule, reply)), (0, None))
     if rule is None:
         return judged
     permanence = classify.Permanence.PERMANENT
@@ -50,7 +50,8 @@ def override(
     if (judged.scope, judged.permanence) == (scope, permanence):
         # Its reason says the same, and more closely.
         return judged
-    return dataclasses.replace(judged, scope=scope, permanence=permanence, reason=reason)
+    decided_by = f"delivery.replies[{number}] ({rule.action.value})"
+    return dataclasses.replace(judged, scope=scope, permanence=permanence, reason=reason, decided_by=decided_by)
 
 
 def _concerned(judged: classify.Failure, phase: classify.Phase) -> classify.Scope:

@@ -98,7 +98,7 @@ def test_addresses_that_nothing_is_sent_to_are_listed_and_cleared(queue: _Queue)
     assert item["address"] == "nobody@example.com"
     assert queue("suppressions", "clear", namespace).status == 2
     cleared = queue("suppressions", "clear", namespace, "nobody@example.com", "nobody@example.org")
-    assert (cleared.status, cleared.out) == (0, f"addresses of {namespace} that were cleared: 1\n")
+    assert (cleared.status, cleared.out) == (0, f"cleared 1 address of {namespace}\n")
     again = queue("suppressions", "clear", namespace, "nobody@example.com")
     assert (again.status, again.out) == (1, "")
     assert f"not suppressed in {namespace}: nobody@example.com" in again.err

@@ -102,4 +102,7 @@ def test_a_command_has_a_line_of_its_own() -> None:
 def test_a_command_in_brackets_leaves_none_behind() -> None:
     """What stood round it would be a line that holds a bracket."""
     lines = tables.sentence("Somebody has it go on (`mailtier queue resume`). It waits.", _PLAIN, width=40)
-    assert [line.strip() for line in lines] == ["Somebody has it go on", "mailtier queue resume", "It waits."]
+    expected = ["Somebody has it go on", "mailtier queue resume", "It waits."]
+    assert [line.strip() for line in lines] == expected
+    parts = (("Somebody has ", terminal.Colour.BAD), ("it go on (`mailtier queue resume`). It waits.", None))
+    assert [line.strip() for line in tables.line(parts, _PLAIN, width=40)] == expected

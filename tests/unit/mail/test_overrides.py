@@ -165,3 +165,12 @@ def test_a_transaction_goes_by_its_rules_from_mail_to_the_dot(
     assert failure is not None
     assert failure.scope in {classify.Scope.RECIPIENT, classify.Scope.MESSAGE}
     assert failure.permanence is classify.Permanence.TRANSIENT
+
+
+def test_the_entry_that_decided_is_named() -> None:
+    """The first one that matches, by its place in the list; nothing where the reply means the same by itself."""
+    (reply,) = replies.ReplyParser().receive(b"550 5.1.1 Nobody\r\n")
+    judged = classify.classify_reply(P.RCPT, reply)
+    given = [_rule(A.FAIL, code=421), _rule(A.DEFER, code=550), _rule(A.HOLD, code=550)]
+    assert overrides.override(judged, P.RCPT, reply, given).decided_by == "delivery.replies[1] (Defer)"
+    assert overrides.override(judged, P.RCPT, reply, [_rule(A.FAIL, code=550)]).decided_by == ""

@@ -68,7 +68,7 @@ def list_(
         nothing = f"nothing of {namespace} is queued, and nothing is kept of what was"
         printing.write([f"no notifications in {namespace} match {wanted}\n" if wanted else f"{nothing}\n"])
     else:
-        lines = filed.table(items, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
+        lines = filed.table(items, terminal.painter(sys.stdout), width=terminal.width(sys.stdout), wanted=wanted)
         printing.write(f"{line}\n" for line in lines)
 
 
@@ -91,7 +91,8 @@ def show(
     if output is options.Format.JSON:
         printing.write([f"{filed.as_json(item)}\n"])
     else:
-        lines = filed.details(item, terminal.painter(sys.stdout), width=terminal.line_width(sys.stdout))
+        width = terminal.line_width(sys.stdout)
+        lines = filed.details(item, terminal.painter(sys.stdout), width=width, namespace=namespace)
         printing.write(f"{line}\n" for line in lines)
 
 
@@ -188,7 +189,11 @@ def resume(*, choice: reach.Choice, output: options.Output = options.Format.TEXT
             return await opened.resume()
 
     found = asyncio.run(ask())
-    told = f"the queue of {found.get('backupOf')} goes on" if found.get("resumed") else "no restored queue is held"
+    told = (
+        f"resumed the queue that was restored from the backup of {found.get('backupOf')}"
+        if found.get("resumed")
+        else "no restored queue is held"
+    )
     in_text = output is options.Format.TEXT
     printing.write([f"{told}\n" if in_text else f"{filed.as_json(found)}\n"])
 
@@ -255,7 +260,7 @@ def clear_suppressions(
     if named and not cleared and output is options.Format.TEXT:
         raise failures.CommandError(f"not suppressed in {namespace}: {', '.join(map(terminal.plain, named))}")
     in_text = output is options.Format.TEXT
-    told = f"addresses of {namespace} that were cleared: {cleared}"
+    told = f"cleared {cleared} address{'es' * (cleared != 1)} of {namespace}"
     printing.write([f"{told}\n" if in_text else f"{filed.as_json({'cleared': cleared})}\n"])
     if named and not cleared:
         raise typer.Exit(failures.Status.FAILED)

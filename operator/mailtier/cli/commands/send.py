@@ -45,6 +45,9 @@ def command(
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Whether to wait for room in the queue, and for its end.")
     ] = True,
+    idempotency_key: Annotated[
+        str, typer.Option(metavar="KEY", help="Of an earlier one that may have been taken, which is then not doubled.")
+    ] = "",
     timeout: options.Timeout = options.TIMEOUT,
     output: options.Output = options.Format.TEXT,
 ) -> None:
@@ -66,7 +69,8 @@ def command(
     if to:
         content["recipients"] = list(to)
     seconds = target.parse_timeout(timeout).total_seconds()
-    sent = asyncio.run(_send(choice, asked, content, seconds=seconds, wait=wait, output=output))
+    key = idempotency_key or f"mailtier-send-{uuid.uuid4()}"
+    sent = asyncio.run(_send(choice, asked, content, key=key, seconds=seconds, wait=wait, output=output))
     if wait and not sent.ok:
         raise typer.Exit(failures.Status.FAILED)
 
@@ -76,6 +80,7 @@ async def _send(
     asked: target.OrganizationName,
     content: dict[str, Any],
     *,
+    key: str,
     seconds: float,
     wait: bool,
     output: options.Format,
@@ -88,7 +93,6 @@ async def _send(
         if in_text:
             printing.write(f"{line}\n" for line in sending.lines(recipient, painter, width=width, said=said))
 
-    key = f"mailtier-send-{uuid.uuid4()}"
     deadline = asyncio.get_running_loop().time() + seconds
     sent: sending.Sent | None = None
     try:

@@ -58,14 +58,14 @@ async def _verify(
     output: options.Format,
 ) -> probing.ProbeReport:
     painter, width = terminal.painter(sys.stdout), terminal.line_width(sys.stdout)
-    name = str(asked or "HostEmailSettings default")
+    name, run_as = str(asked or "HostEmailSettings default"), str(asked or "--host")
     in_text = output is options.Format.TEXT
 
     title = [f"{name}\n"]
 
     def show(line: dict[str, object]) -> None:
         if in_text:
-            printing.write([*title, *(f"{each}\n" for each in probing.lines(line, painter, width=width))])
+            printing.write([*title, *(f"{each}\n" for each in probing.lines(line, painter, width=width, asked=run_as))])
             # Once there is something to be told of it.
             title.clear()
 

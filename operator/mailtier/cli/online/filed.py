@@ -63,6 +63,9 @@ class FiledFilter:
         return " ".join(f"{option} {value}" for option, value in options.items() if value)
 
 
+_NO_FILTER: Final = FiledFilter()
+
+
 async def listed(asked: intake.IntakeClient, namespace: str, wanted: FiledFilter) -> AsyncIterator[_Json]:
     """Yield a namespace's notifications, the latest first, page by page.
 
@@ -102,13 +105,27 @@ def is_droppable(item: Mapping[str, Any]) -> bool:
     return bool(item.get("textKeptUntil")) or not item.get("complete")
 
 
-def table(items: Iterable[Mapping[str, Any]], painter: terminal.Painter, *, width: int) -> list[str]:
-    """Return a list for people."""
-    return tables.table(_HEAD, [_row(item) for item in items], painter, width=width, folded=_FOLDED)
+def table(
+    items: Sequence[Mapping[str, Any]], painter: terminal.Painter, *, width: int, wanted: FiledFilter = _NO_FILTER
+) -> list[str]:
+    """Return a list for people; without the organization where it is the same of all.
+
+    Args:
+        items: Notifications.
+        painter: Colours, or does not.
+        width: Characters of a line.
+        wanted: By what they were found: of each, the recipient that fits is shown.
+    """
+    is_of_one = len({str(item["organization"]) for item in items}) == 1
+    body = [_row(item, wanted, names_organization=not is_of_one) for item in items]
+    return tables.table(_HEAD, body, painter, width=width, folded=_FOLDED)
 
 
-def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | None) -> list[str]:
-    """Return a notification for people, with everything that is known of its recipients."""
+def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | None, namespace: str) -> list[str]:
+    """Return a notification of a namespace for people, with everything that is known of its recipients.
+
+    Where a server's answer holds it, it says how to find out what to do.
+    """
     title = [item["id"], item["organization"], item["category"], f"taken {item['acceptedAt']}"]
     if expires_at := item.get("expiresAt"):
         title.append(f"expires {expires_at}")
@@ -124,6 +141,10 @@ def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | 
             (f"   {attempts}   {terminal.plain(told)}", None),
         )
         lines += tables.line(parts, painter, width=width, indent="  ", following="    ")
+    if any(each["state"] == _S.HELD and each.get("lastFailure") for each in item["recipients"]):
+        whose = terminal.plain(f"{namespace}/{item['organization']}")
+        told = f"What to do: `mailtier verify {whose}`. Once it is mended: `mailtier queue release {whose}`."
+        lines += tables.line(((told, None),), painter, width=width, indent="  ", following="    ")
     if until := item.get("textKeptUntil"):
         lines.append(f"  It can be sent again until {terminal.plain(str(until))}.")
     return lines
@@ -185,15 +206,19 @@ def as_json(document: object) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _row(item: Mapping[str, Any]) -> Sequence[tables.Cell]:
-    recipients = item["recipients"]
+def _row(item: Mapping[str, Any], wanted: FiledFilter, *, names_organization: bool) -> Sequence[tables.Cell]:
+    # Whoever asked for some sees those first.
+    recipients = sorted(
+        item["recipients"],
+        key=lambda each: (wanted.state not in {"", each["state"]}, wanted.reason not in {"", each["reason"]}),
+    )
     states = collections.Counter(str(each["state"]) for each in recipients)
     told = ", ".join(state if len(recipients) == 1 else f"{count} {state}" for state, count in states.items())
     reasons = ", ".join(dict.fromkeys(str(each["reason"]) for each in recipients if each["reason"]))
     more = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
     return (
         (str(item["id"]), None),
-        (str(item["organization"]), None),
+        (str(item["organization"]) if names_organization else "", None),
         (_taken(str(item["acceptedAt"])), None),
         (told, _COLOURS.get(next(iter(states)), terminal.Colour.WAITING) if len(states) == 1 else None),
         (reasons, None),

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from mailtier.cli import failures, tables, terminal
@@ -12,6 +12,8 @@ from mailtier.cli.online import intake, target
 
 _WIDTH = 6
 _MARK = len("FAILED")
+_AGAIN = "`mailtier verify --again`"
+"""As the reasons' texts have it, which do not know whose they are."""
 _Json = dict[str, Any]
 
 
@@ -82,13 +84,27 @@ async def follow(
             report = await probe(at_fallback=False)
             if report.result is not None and (fallback := report.result.get("fallback")):
                 turn(terminal.plain(str(fallback)))
-                report.fallback = await probe(at_fallback=True)
+                report.fallback = await _second(probe(at_fallback=True), first=report)
             return report
     except TimeoutError as error:
         raise failures.CommandError(
             f"no result within {seconds:g} s; the probe goes on, and the condition Verified will say what it found",
             status=failures.Status.TIMED_OUT,
         ) from error
+
+
+async def _second(probing: Coroutine[Any, Any, ProbeReport], *, first: ProbeReport) -> ProbeReport:
+    """Return what the probe of the second server told.
+
+    Raises:
+        CommandError: There was none in time; where the first server failed, that is what counts.
+    """
+    try:
+        return await probing
+    except failures.CommandError as error:
+        if error.status is not failures.Status.TIMED_OUT or first.ok:
+            raise
+        raise failures.CommandError(f"the fallback was not probed: {error}") from error
 
 
 async def _once(
@@ -112,17 +128,18 @@ async def _once(
     return report
 
 
-def lines(told: _Json, painter: terminal.Painter, *, width: int | None) -> list[str]:
+def lines(told: _Json, painter: terminal.Painter, *, width: int | None, asked: str) -> list[str]:
     """Return what a line of a probe says to people.
 
     Args:
         told: As the sender told it.
+        asked: The arguments by which it was asked for, for commands that are to be run as they stand.
         painter: Colours, or does not.
         width: Characters of a line; None to wrap nothing.
     """
     ok = told.get("ok") is True
     colour = terminal.Colour.GOOD if ok else terminal.Colour.BAD
-    message = terminal.plain(str(told.get("message", "")))
+    message = _runnable(str(told.get("message", "")), asked)
     if "stage" in told:
         name = f"{terminal.plain(str(told['stage'])):<{_WIDTH}}"
         # Why it failed, the result says, which comes next.
@@ -130,12 +147,17 @@ def lines(told: _Json, painter: terminal.Painter, *, width: int | None) -> list[
         return tables.line(parts, painter, width=width, indent="  ", following=" " * (len(name) + _MARK + 4))
     reason = terminal.plain(str(told.get("reason", "")))
     found = tables.line(((reason, colour), (f": {message}", None)), painter, width=width, following="  ")
-    for text in _beside(told):
+    for text in _beside(told, asked):
         found += tables.line(((text, None),), painter, width=width, indent="  ", following="  ")
     return found
 
 
-def _beside(told: _Json) -> Iterator[str]:
+def _runnable(text: str, asked: str) -> str:
+    """Return a sentence for the terminal, with the command to try again as it is to be run."""
+    return terminal.plain(text).replace(_AGAIN, f"`mailtier verify {terminal.plain(asked)} --again`")
+
+
+def _beside(told: _Json, asked: str) -> Iterator[str]:
     """Yield what a result is based on, when the next may be had, how long its certificate lasts, and what to do."""
     at, read_at, version, next_at = (
         terminal.plain(str(told.get(name) or ""))
@@ -151,7 +173,7 @@ def _beside(told: _Json) -> Iterator[str]:
     if told.get("certificateExpiresAt"):
         yield f"The server's certificate is valid until {terminal.plain(str(told['certificateExpiresAt']))[:10]}."
     if told.get("remedy"):
-        yield terminal.plain(str(told["remedy"]))
+        yield _runnable(str(told["remedy"]), asked)
 
 
 def as_json(name: str, report: ProbeReport) -> str:

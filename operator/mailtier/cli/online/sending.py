@@ -178,7 +178,7 @@ def timed_out(sent: Sent | None, seconds: float, *, key: str, said: Container[st
     if sent is None:
         text = (
             f"the intake did not say within {seconds:g} s that the notification was taken: it may be stored all the"
-            f" same, under the idempotency key {key}"
+            f" same; `--idempotency-key {key}` with the same contents sends it again without doubling it"
         )
     else:
         states = ", ".join(sorted({str(each["state"]) for each in sent.recipients})) or "unknown"

@@ -61,7 +61,8 @@ def describe(failure: classify.Failure, *, for_owner: bool, server: str | None =
     else:
         codes = f"{failure.code} {failure.enhanced}" if failure.enhanced else str(failure.code)
     said = f', "{failure.text}"' if for_owner and failure.text else ""
-    told = prose.sentences(meaning, f"It answered {codes}{said}.")
+    decided = f"So decides {failure.decided_by}." if for_owner and failure.decided_by else ""
+    told = prose.sentences(meaning, f"It answered {codes}{said}.", decided)
     if not for_owner or server is None or failure.code is None:
         return told
     remedy = catalogue.remedy(server, failure.code, failure.enhanced, failure.text)

@@ -322,12 +322,36 @@ async def test_a_probe_that_ends_in_the_middle_is_no_result(reached: Reached) ->
 def test_lines_of_a_probe_are_for_people() -> None:
     """A stage, its mark and its sentence; at the end what it comes to, and what to do."""
     plain = terminal.Painter(on=False)
-    assert probing.lines({"stage": "tls", "ok": False, "message": "No."}, plain, width=None) == ["  tls   FAILED"]
+    assert probing.lines({"stage": "tls", "ok": False, "message": "No."}, plain, width=None, asked="a/b") == [
+        "  tls   FAILED"
+    ]
     result = {"reason": "TlsFailed", "ok": False, "message": "No.", "remedy": "Do this."}
-    assert probing.lines(result, plain, width=None) == ["TlsFailed: No.", "  Do this."]
+    assert probing.lines(result, plain, width=None, asked="a/b") == ["TlsFailed: No.", "  Do this."]
     well = {"reason": "Verified", "ok": True, "message": "Fine.", "certificateExpiresAt": "2027-01-02T00:00:00Z"}
-    assert probing.lines(well, plain, width=None)[-1].endswith("valid until 2027-01-02.")
-    assert "\x1b" not in "".join(probing.lines({**well, "certificateExpiresAt": "\x1b[2J"}, plain, width=None))
+    assert probing.lines(well, plain, width=None, asked="a/b")[-1].endswith("valid until 2027-01-02.")
+    assert "\x1b" not in "".join(
+        probing.lines({**well, "certificateExpiresAt": "\x1b[2J"}, plain, width=None, asked="a/b")
+    )
+
+
+def test_the_command_to_try_again_is_run_as_it_is_told() -> None:
+    """The texts of the reasons know no names: whose probe it was, whoever reads it gets."""
+    told = {"reason": "AuthFailed", "ok": False, "message": "No.", "remedy": "Or run `mailtier verify --again`."}
+    for asked in ("acme/default", "--host"):
+        (_, remedy) = probing.lines(told, terminal.Painter(on=False), width=None, asked=asked)
+        assert remedy == f"  Or run `mailtier verify {asked} --again`."
+
+
+async def test_a_stage_that_failed_counts_where_the_fallback_has_to_wait(reached: Reached) -> None:
+    """A pipeline reads from the status that the server is wrong, not that there was too little time."""
+    sender, client = reached
+    first = {"reason": "ConnectFailed", "ok": False, "message": "No.", "server": "a:587", "fallback": "b:587"}
+    late = says(429, {"title": "Probed lately", "detail": "the next in 60 s"}, Retry_After="60")
+    for ok, status in ((False, failures.Status.FAILED), (True, failures.Status.TIMED_OUT)):
+        sender.answers = [lines({**first, "ok": ok}), late]
+        with pytest.raises(failures.CommandError, match="the next in 60 s") as caught:
+            await probing.follow(client, _ACME, seconds=5, show=lambda _line: None, wait=lambda _why, _seconds: None)
+        assert caught.value.status is status
 
 
 def test_lines_of_verify_and_send_fit_the_screen() -> None:
@@ -335,8 +359,10 @@ def test_lines_of_verify_and_send_fit_the_screen() -> None:
     plain = terminal.Painter(on=False)
     command = "kubectl annotate secret -n acme smtp 'mailtier.dev/endpoint=smtp.acme.example:587' --overwrite"
     told = f"The Secret does not list the endpoint, and so its password stays here; run `{command}`."
-    probed = probing.lines({"reason": "SecretNotBound", "ok": False, "message": told}, plain, width=40)
-    stage = probing.lines({"stage": "dns", "ok": True, "message": "The name resolves. " * 4}, plain, width=40)
+    probed = probing.lines({"reason": "SecretNotBound", "ok": False, "message": told}, plain, width=40, asked="a/b")
+    stage = probing.lines(
+        {"stage": "dns", "ok": True, "message": "The name resolves. " * 4}, plain, width=40, asked="a/b"
+    )
     recipient = {"address": "alice@acme.example", "state": "held", "reason": "SecretNotBound", "message": told}
     sent = sending.lines(recipient, plain, width=40, said=set())
     held = sending.held_lines(sending.Sent(id="1", path="/1", held=recipient), plain, width=40)
@@ -362,7 +388,7 @@ def test_what_waits_is_told_once() -> None:
 
 def test_what_was_not_answered_in_time_may_be_stored() -> None:
     """Nobody can tell that it was not taken: it is said so, with the key under which it would be."""
-    assert "may be stored all the same, under the idempotency key a-key" in str(
+    assert "may be stored all the same; `--idempotency-key a-key`" in str(
         sending.timed_out(None, 4, key="a-key", said=())
     )
 
@@ -372,7 +398,7 @@ def test_whose_secret_a_probe_used_is_told() -> None:
     plain = terminal.Painter(on=False)
     at = {"probedAt": "2026-01-02T03:04:05Z", "secretReadAt": "2026-01-02T03:04:04Z"}
     result = {"reason": "Verified", "ok": True, "message": "Fine.", **at}
-    (_, inherited) = probing.lines(result, plain, width=None)
-    (_, own) = probing.lines({**result, "secretVersion": "7"}, plain, width=None)
+    (_, inherited) = probing.lines(result, plain, width=None, asked="a/b")
+    (_, own) = probing.lines({**result, "secretVersion": "7"}, plain, width=None, asked="a/b")
     assert " with the host's Secret, read at " in inherited
     assert " with version 7 of the Secret, read at " in own
