@@ -35,7 +35,7 @@ def full() -> dict[str, dict[str, typing.Any]]:
             "lastHandledRequestedAt": _TIME,
             "server": {"inUse": "Fallback", "since": _TIME},
             "summary": {"organizations": 12, "ready": 10, "blocked": 2, "overriding": 3, "wouldBlock": 1},
-            "queue": {"restoredFrom": "2026-03-01T00:00:00Z"},
+            "queue": {"restoredFrom": "2026-03-01T00:00:00Z", "unansweredSince": "2026-03-01T00:00:00Z"},
             "effective": _effective(),
         },
         names.ORG_KIND: {
