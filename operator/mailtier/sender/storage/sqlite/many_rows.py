@@ -12,6 +12,8 @@ from typing import Any, Final
 
 _SIZES: Final = (64, 16, 4, 1)
 """Rows of a statement; few sizes, so that each is prepared once."""
+_MANY: Final = _SIZES[:2]
+"""Rows of a statement that changes them: it puts them into a table of its own first, which fewer are not worth."""
 
 
 def insert(
@@ -45,16 +47,25 @@ def update(connection: sqlite3.Connection, table: str, key: str, changes: str, r
         rows: For each row its key, and whatever else `changes` names; none of a row that another one is of.
     """
     if rows:
-        _execute(connection, functools.partial(_change, table, key, changes, len(rows[0])), rows)
+        columns = len(rows[0])
+        done = _execute(connection, functools.partial(_change, table, key, changes, columns), rows, _MANY)
+        connection.executemany(_single_change(table, key, changes), rows[done:])
 
 
-def _execute(connection: sqlite3.Connection, statement: Callable[[int], str], rows: Sequence[tuple[Any, ...]]) -> None:
+def _execute(
+    connection: sqlite3.Connection,
+    statement: Callable[[int], str],
+    rows: Sequence[tuple[Any, ...]],
+    sizes: Sequence[int] = _SIZES,
+) -> int:
+    """Return how many of the rows went into statements of these sizes."""
     done = 0
-    for size in _SIZES:
+    for size in sizes:
         while len(rows) - done >= size:
             values = list(itertools.chain.from_iterable(rows[done : done + size]))
             connection.execute(statement(size), values)
             done += size
+    return done
 
 
 @functools.cache
@@ -67,6 +78,11 @@ def _insertion(table: str, columns: tuple[str, ...], replacing: bool, size: int)
 def _change(table: str, key: str, changes: str, columns: int, size: int) -> str:
     # By the key, which is unique: whatever the planner knows of the table, it looks each row up.
     return f"UPDATE {table} SET {changes} FROM ({_values(columns, size)}) AS w WHERE {table}.{key} = w.column1"  # noqa: S608
+
+
+@functools.cache
+def _single_change(table: str, key: str, changes: str) -> str:
+    return f"UPDATE {table} SET {changes} WHERE {key} = w.column1".replace("w.column", "?")  # noqa: S608
 
 
 def _values(columns: int, size: int) -> str:
