@@ -147,7 +147,7 @@ def _head(picture: rows.Picture, painter: terminal.Painter, width: int) -> Itera
         f"{totals.organizations}: {totals.ready} ready, {totals.stalled} stalled, {totals.reconciling} reconciling;"
         f" of the ready {totals.not_verified} not verified, {totals.pending} not verified yet,"
         f" {totals.suspended} suspended, {totals.with_advice} with advice;"
-        f" {totals.would_be_blocked} would be blocked, {totals.overriding} overriding"
+        f" {totals.would_be_blocked} would be blocked, {totals.overriding} with overrides"
     )
     yield from _titled("Organizations", [(told, None)], painter, width)
     yield from _titled("Host", _host(picture), painter, width)

@@ -29,6 +29,7 @@ def table(
     *,
     width: int,
     folded: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> list[str]:
     """Return a table's lines, its columns as wide as what is in them, or as the screen lets them be.
 
@@ -41,8 +42,9 @@ def table(
         painter: Colours, or does not.
         width: Characters of a line.
         folded: The columns that may be folded, the first one first.
+        whole: The columns of which no word is cut, so that it can be copied.
     """
-    return [line for entry in entries(head, body, painter, width=width, folded=folded) for line in entry]
+    return [line for entry in entries(head, body, painter, width=width, folded=folded, whole=whole) for line in entry]
 
 
 def entries(
@@ -52,6 +54,7 @@ def entries(
     *,
     width: int,
     folded: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> Iterator[list[str]]:
     """Yield the lines of the head, none where there are only paragraphs, and those of each row.
 
@@ -61,7 +64,8 @@ def entries(
     head, body = [head[number] for number in kept], [[row[number] for number in kept] for row in body]
     plain = [[terminal.plain(cell) for cell, _ in row] for row in body]
     natural = [max(map(len, column)) for column in zip(head, *plain, strict=True)]
-    words = [max(map(_longest_word, column)) for column in zip(head, *plain, strict=True)]
+    columns = zip(head, *plain, strict=True)
+    words = [max(map(_longest_word, column if column[0] in whole else column[:1])) for column in columns]
     above, widths = _arrange(head, natural, words, folded, width)
     if widths is None:
         yield []

@@ -125,7 +125,7 @@ def test_who_is_asked_may_say_no(queue: _Queue) -> None:
     queue.until(waits, "deferred")
     refused = queue("drop", namespace, "--all", "--interactive", answer="n\n")
     assert refused.status != 0
-    assert f"1 notification of {namespace} to be dropped" in refused.err
+    assert f"Drop 1 notification of {namespace}?" in refused.err
     queue.until(waits, "deferred")
     assert queue("drop", namespace, "--all", "-i", answer="y\n").out == f"{waits}   dropped\n"
 

@@ -23,6 +23,17 @@ def test_a_notification_is_followed_to_its_acceptance(
     assert [message["rcpt_to"] for message in taken] == [["ops@example.com"]]
 
 
+def test_what_may_have_been_taken_is_sent_again_without_doubling_it(
+    installation: installations.Installation, tmp_path: pathlib.Path
+) -> None:
+    """Under its idempotency key, which a command that got no answer in time names."""
+    tenant = installation.tenant()
+    send = ("send", tenant.namespace, "--to=ops@example.com", "--no-wait", "-o", "json", "--idempotency-key=again")
+    way = installation.to_intake(tenant, tmp_path)
+    first, second = (installation.program.run(*send, *way).document["id"] for _ in range(2))
+    assert first == second
+
+
 def test_a_refused_recipient_is_a_failure(installation: installations.Installation, tmp_path: pathlib.Path) -> None:
     """A final state that is not acceptance is printed with its reason and what was met, and the status is 1."""
     tenant = installation.tenant()

@@ -70,6 +70,7 @@ async def _ask_everything(
             detail = intake.require(answer, problems.QUEUE_AWAY)["detail"]
             assert int(answer.headers["Retry-After"]) > 0, request
             assert "postgres" not in str(detail).lower(), request
+            assert ("idempotency key" in str(detail)) == (request[1] == tenant.collection()), request
     refused = await offering
     assert isinstance(refused, feed.Refused)
     assert (refused.reason, refused.retry) == (str(reasons.SENDER_UNAVAILABLE), True)

@@ -112,7 +112,7 @@ async def test_what_is_shown_is_the_same(place: Place) -> None:
         assert await moves.repeated(queue, filled) == moves.known(filled)
         # New ones get numbers of their own.
         await queues.put(queue)
-    assert place.said == ["what repeats are known by is there: senders of the database may be started now"]
+    assert place.said == ["idempotency keys are copied: senders that use the database may start now; the rest follows"]
 
 
 async def test_what_was_interrupted_is_answered_first(place: Place) -> None:

@@ -316,7 +316,7 @@ async def _act(
     ids = chosen.ids or [item["id"] for item in await _listed(choice, namespace, chosen.wanted, chosen.fits)]
     if interactive and ids:
         count = prose.counted(len(ids), "notification")
-        _require_agreement(f"{count} of {namespace} to be {act.done}. Go on?")
+        _require_agreement(f"{act.name.capitalize()} {count} of {namespace}?")
     async with _open(choice, namespace) as opened:
         results = await filed.act(opened, act.name, namespace, ids)
     refused = [result for result in results if not filed.is_done(result)]

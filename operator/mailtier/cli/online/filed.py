@@ -118,7 +118,7 @@ def table(
     """
     is_of_one = len({str(item["organization"]) for item in items}) == 1
     body = [_row(item, wanted, names_organization=not is_of_one) for item in items]
-    return tables.table(_HEAD, body, painter, width=width, folded=_FOLDED)
+    return tables.table(_HEAD, body, painter, width=width, folded=_FOLDED, whole=("REASON", "STATE"))
 
 
 def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | None, namespace: str) -> list[str]:

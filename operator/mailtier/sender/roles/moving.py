@@ -140,7 +140,7 @@ async def _copy(
         put = functools.partial(storing.put, move=seal.move, expected=current, part=part)
         current = await committing.step(pool, put)
         if before.stage in movables.GATED and current.stage not in movables.GATED:
-            say("what repeats are known by is there: senders of the database may be started now")
+            say("idempotency keys are copied: senders that use the database may start now; the rest follows")
     return current
 
 

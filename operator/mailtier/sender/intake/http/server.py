@@ -42,6 +42,13 @@ _HEAD_BYTES: Final = 8 * 1024
 _HEADERS: Final = 64
 _REFRESH_SECONDS: Final = 10.0
 _UNKNOWN_ROUTE: Final = "unknown"
+_AWAY: Final = (
+    "the queue does not answer at present; send the request again. The platform team sees since when in `mailtier"
+    " status`, and why in the sender's log"
+)
+_TAKING_AWAY: Final = (
+    "the queue does not answer at present; send the request again, a notification with the same idempotency key"
+)
 
 _log = logs.get_logger(__name__)
 
@@ -241,8 +248,7 @@ async def _problems_as_json(request: web.Request, handler: Handler) -> web.Strea
         _log.warning("a request could not be answered", route=_route(request), error=str(error))
         answer = problems.HttpProblem(
             problems.QUEUE_AWAY,
-            "the queue does not answer at present; send the request again, a notification with the same idempotency"
-            " key",
+            _TAKING_AWAY if _route(request) in {openapi.COLLECTION, openapi.BATCH} else _AWAY,
             headers={"Retry-After": str(_AGAIN_SECONDS)},
         ).response()
     except (ConnectionError, asyncio.CancelledError):
