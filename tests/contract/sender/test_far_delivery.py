@@ -111,7 +111,7 @@ async def test_a_lane_that_is_held_alone_is_shown_by_category(sender: sending.Se
         assert far.hold_of(lane) is None
         assert far.hold_of(lane, update) is None
         server.script.clear()
-        assert await far.release(lane) == standing.Released(is_waiting=True)
+        assert await far.release(lane) == standing.Released(is_waiting=True, hastened=3)
         sender.skip(600)
         for each in sent:
             await sender.until(of, each, _S.ACCEPTED)
