@@ -191,7 +191,11 @@ class Sequences(stateful.RuleBasedStateMachine):
         self._run(self.queue.note_dot(recipient_number, queues.SNAPSHOT))
         self.notes[recipient_number] = "accepted" if accepted else "dot"
         if accepted:
-            self.queue.note_accepted(recipient_number)
+            self._run(self._note_accepted(recipient_number))
+
+    async def _note_accepted(self, recipient_number: int) -> None:
+        # On the loop, as delivery does.
+        self.queue.note_accepted(recipient_number)
 
     @stateful.rule(days=st.integers(0, 9))
     def purge(self, days: int) -> None:
