@@ -6,7 +6,7 @@ import asyncpg
 
 _WAITING = """
     SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-    WHERE NOT l.granted AND l.relation = $1::text::regclass AND a.application_name = 'mailtier'
+    WHERE NOT l.granted AND l.relation = $1::text::regclass AND a.application_name LIKE 'mailtier %'
 """
 
 

@@ -1,6 +1,7 @@
 """A queue that holds something of everything that a move has to bring along, and all that a queue shows."""
 
 import dataclasses
+import datetime as dt
 import typing
 from typing import Final
 
@@ -66,9 +67,11 @@ async def _fill_once(queue: queues.WholeQueue, filled: Filled, number: int) -> N
         ended = dataclasses.replace(queues.outcome(recipient, state), failure=failure)
         await queues.settle(queue, ended)
 
+    # As many password recoveries as a minute may have.
+    at = queues.START + number // 10 * dt.timedelta(minutes=1)
     await put()
     await put(lane=OTHER, recipients=("a@example.org", "b@example.org"), text="Für jeden")
-    await put(idempotency_key=f"waits-{number}", digest="ab", category=C.PASSWORD_RECOVERY)
+    await put(idempotency_key=f"waits-{number}", digest="ab", category=C.PASSWORD_RECOVERY, accepted_at=at)
     await put(source=queues.source(f"waits-{number}"), lane=dataclasses.replace(queues.LANE, organization="branch"))
     (recipient,) = await put(idempotency_key=f"accepted-{number}", digest="cd")
     filled.accepted.add(filled.keys[f"accepted-{number}"])
@@ -85,7 +88,7 @@ async def _fill_once(queue: queues.WholeQueue, filled: Filled, number: int) -> N
     await end(third, S.EXPIRED)
     (recipient,) = await put(recipients=(f"nobody-{number}@example.org",), text="It failed")
     await end(recipient, S.FAILED, failure=_UNKNOWN)
-    (recipient,) = await put(category=C.PASSWORD_RECOVERY)
+    (recipient,) = await put(category=C.PASSWORD_RECOVERY, accepted_at=at)
     await end(recipient, S.FAILED)
     (recipient,) = await put(lane=OTHER)
     await end(recipient, S.HELD)

@@ -236,7 +236,8 @@ async def test_who_is_left_to_another_sender_is_not_connected_to(sender: sending
     server = await serve()
     server.script.on(smtpd.GREETING, smtpd.Behaviour(delay_seconds=0.5), times=1)
     is_mine = True
-    sender.prober._limits = limits.ProbeLimits(sender.settings, sender.prober._budget, lambda _settings: is_mine)
+    gate = limits.ProbeLimits(sender.settings, sender.prober._budget, lambda _settings: is_mine)
+    sender.prober._limits = sender.prober._looking._limits = gate
     await sender.prober.load()
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server, origin=vocabulary.Origin.ORG)))
     first = sender.prober.demand(of.organization)
