@@ -100,7 +100,7 @@ def account(
 
 def token(cluster: cluster_kit.LocalCluster, namespace: str, name: str = _APPLICATION) -> str:
     """Return a new token of a ServiceAccount for the intake."""
-    request = {"spec": {"audiences": [names.TOKEN_AUDIENCE], "expirationSeconds": 3600}}
+    request = {"spec": {"audiences": [names.TOKEN_AUDIENCE], "expirationSeconds": 86400}}
     answer = _post(cluster, f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token", request)
     return str(answer["status"]["token"])
 
