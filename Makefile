@@ -26,8 +26,8 @@ test: $(SYNCED) $(OTHERS) ## The tests but their long forms, step by step, withi
 test-long: $(SYNCED) ## The long forms of the crash, fuzz and scale tests, by hand.
 	@$(RUN) -m kit.steps long
 
-test-e2e: $(SYNCED) ## On a real node with pods, as root: image, chart, mail, upgrade; FROM=commit to upgrade from.
-	@$(RUN) -m node $(if $(FROM),--from $(FROM))
+test-e2e: $(SYNCED) ## On a real node with pods, as root: image, chart, mail, upgrade; FROM=commit, LONG=1 for all.
+	@$(RUN) -m node $(if $(FROM),--from $(FROM)) $(if $(LONG),--long)
 
 test-crash: $(SYNCED) ## SIGKILL at full load, 40 rounds; LONG=1 for 300. MAILTIER_TEST_SEED=number repeats one.
 	@$(RUN) -m kit.steps crash$(if $(LONG),-long)

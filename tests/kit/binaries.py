@@ -46,7 +46,7 @@ _TOOLS = {
     "kubelet": _Tool(module="node", package="k8s.io/kubernetes/cmd/kubelet", about="35 s"),
     "kube-proxy": _Tool(module="node", package="k8s.io/kubernetes/cmd/kube-proxy", about="10 s"),
     "kube-scheduler": _Tool(module="node", package="k8s.io/kubernetes/cmd/kube-scheduler", about="10 s"),
-    "coredns": _Tool(module="dns", package=".", about="30 s"),
+    "coredns": _Tool(module="dns", package=".", about="15 s"),
 }
 
 ASSETS = "MAILTIER_ASSETS"

@@ -16,6 +16,7 @@ from node import images, inside, machine, release, timetable
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make test-e2e", description=__doc__)
     parser.add_argument("--from", dest="older", default="", help="the commit to upgrade from; by default the last tag")
+    parser.add_argument("--long", action="store_true", help="everything that happens to an installation in years")
     parser.add_argument("--folder", type=pathlib.Path, help="write everything here and leave it; a new folder")
     return parser.parse_args()
 
@@ -51,9 +52,16 @@ def main() -> int:
     path = folder / "steps.json"
     try:
         prepare(folder, timetable.Timetable(path), older=arguments.older)
+        form = inside.LONG if arguments.long else inside.SHORT
         with machine.Cgroups(f"mailtier-{folder.name}") as cgroup:
-            status = machine.run_apart("node.inside", str(folder), cgroup)
-    except (building.BuildError, images.ImageError, machine.MachineError, toolchain.ToolchainError) as error:
+            status = machine.run_apart("node.inside", str(folder), cgroup, form)
+    except (
+        building.BuildError,
+        images.ImageError,
+        machine.MachineError,
+        release.UnknownCommitError,
+        toolchain.ToolchainError,
+    ) as error:
         print(error, file=sys.stderr)
         status = 1
     print(f"\n{timetable.Timetable(path).table()}", flush=True)

@@ -20,6 +20,10 @@ POD = "mailtier-0"
 _ROLLOUT = "180s"
 
 
+class UnknownCommitError(RuntimeError):
+    """The commit to upgrade from is not known here; the text says how to name another."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
     """A version that can be installed.
@@ -62,11 +66,13 @@ def older(commit: str) -> str:
         commit: As git names it; empty for the last tag, or, without any, 40 commits ago.
 
     Raises:
-        RuntimeError: The checkout does not know it.
+        UnknownCommitError: The checkout does not know it.
     """
     with contextlib.suppress(subprocess.CalledProcessError):
         return _git("rev-parse", "--verify", "--quiet", f"{commit or _last_tag() or 'HEAD~40'}^{{commit}}")
-    raise RuntimeError(f"{commit or 'HEAD~40'} is not in this checkout; name another: python -m node --from COMMIT")
+    raise UnknownCommitError(
+        f"{commit or 'HEAD~40'} is not in this checkout; name one that is: make test-e2e FROM=COMMIT"
+    )
 
 
 def extract(commit: str, folder: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """What every run plays: installed, used as the README says, upgraded while mail flows, uninstalled, installed again."""
 
+import collections.abc
 import json
 import pathlib
 import string
@@ -59,10 +60,14 @@ class Story:
         self.on.kubectl("apply", "-f", "-", input=string.Template(manifest).substitute(NAMESPACE=TENANT))
         return traffic.Intake(
             url=f"https://{release.NAME}.{release.SYSTEM}.svc.cluster.local",
-            ca_pem=self.on.get("configmap", "-n", release.SYSTEM, "intake-ca")["data"]["ca.crt"],
+            ca_pem=self.published_ca(),
             namespace=TENANT,
             token=self.on.cluster.token(TENANT, "app", audience="mailtier"),
         )
+
+    def published_ca(self) -> str:
+        """Return the certificates that the operator tells applications to trust, PEM."""
+        return str(self.on.get("configmap", "-n", release.SYSTEM, "intake-ca")["data"]["ca.crt"])
 
     def upgrade(self, version: release.Version) -> None:
         """Go on to another version while an application notifies; nothing that was acknowledged is lost."""
@@ -89,7 +94,7 @@ class Story:
             intake = self.intake()
             record = intake.record(identifier)
             assert record["complete"], record
-            self._repeat(intake, subject, identifier)
+            assert traffic.hand_over(intake, subject) == identifier
             with traffic.Traffic(intake, "again") as flowing:
                 self.flows(flowing)
             self.all_arrived(flowing, notes)
@@ -103,20 +108,33 @@ class Story:
             why=f"{count} more notifications are taken; the last refusal was {flowing.refusals[-1:]}",
         )
 
-    def all_arrived(self, flowing: traffic.Traffic, notes: list[str]) -> None:
-        """Return when everything that was acknowledged is at the relay, and tell how often anything came twice."""
+    def all_arrived(self, flowing: traffic.Traffic, notes: list[str], *, seconds: float = _MAIL_SECONDS) -> None:
+        """Return when everything that was acknowledged is at the relay, and tell how often anything came twice.
+
+        Args:
+            flowing: What was acknowledged.
+            notes: Get the numbers.
+            seconds: How long it may take; more than five minutes where something may be in doubt.
+        """
         wanted = flowing.acknowledged
         self.acknowledged |= wanted
-        wait.until(
-            lambda: not (wanted.keys() - self._arrived().keys()),
-            within_seconds=_MAIL_SECONDS,
-            why=f"{len(wanted)} acknowledged notifications have arrived",
-            poll_seconds=0.5,
-        )
+        try:
+            wait.until(
+                lambda: not self._missing(wanted),
+                within_seconds=seconds,
+                why=f"{len(wanted)} acknowledged notifications have arrived",
+                poll_seconds=0.5,
+            )
+        except wait.NotInTimeError as error:
+            records = [flowing.intake.record(wanted[subject]) for subject in sorted(self._missing(wanted))[:3]]
+            raise AssertionError(f"{error}; of those that have not: {json.dumps(records)}") from error
         arrived = self._arrived()
         twice = sum(count - 1 for subject, count in arrived.items() if subject in wanted)
         notes.append(f"{len(wanted)} acknowledged, none lost, {twice} twice")
         notes.append(f"longest wait for a 202 {flowing.longest_silence_seconds:.1f} s")
+
+    def _missing(self, wanted: collections.abc.Iterable[str]) -> set[str]:
+        return set(wanted) - self._arrived().keys()
 
     def go_to(self, version: release.Version) -> None:
         """Install a version, or go on to it, with the present values."""
@@ -125,9 +143,6 @@ class Story:
 
     def _arrived(self) -> dict[str, int]:
         return {subject.rpartition("] ")[2]: count for subject, count in self.relay.subjects().items()}
-
-    def _repeat(self, intake: traffic.Intake, subject: str, identifier: str) -> None:
-        assert traffic.attempt(intake, subject) in {identifier, None}
 
     def _wait(self, condition: str, what: str, namespace: str | None = None) -> None:
         where = ("-n", namespace) if namespace else ()

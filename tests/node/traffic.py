@@ -1,6 +1,5 @@
 """An application that notifies without a pause, and remembers what was acknowledged."""
 
-import contextlib
 import dataclasses
 import http.client
 import json
@@ -102,18 +101,11 @@ class Traffic:
             self._ended.wait(self._pause_seconds)
 
     def _hand_over(self, subject: str) -> None:
-        body = {
-            "category": "JobAlert",
-            "severity": "Warn",
-            "recipients": ["ops@acme.example"],
-            "subject": subject,
-            "text": "A step of a long day.",
-        }
         begun = time.monotonic()
         # What was asked once may have been taken: it is asked again until the answer is known, also at the end.
         while time.monotonic() < begun + _GIVEN_UP_SECONDS:
             try:
-                self.acknowledged[subject] = self.intake.post(body, key=subject)
+                self.acknowledged[subject] = hand_over(self.intake, subject)
             except OSError as error:
                 self.refusals.append(str(error))
                 time.sleep(_PAUSE_SECONDS)
@@ -122,17 +114,17 @@ class Traffic:
                 return
 
 
-def attempt(intake: Intake, subject: str) -> str | None:
-    """Return the id of one notification, or None where it was not acknowledged."""
-    with contextlib.suppress(OSError):
-        return intake.post(
-            {
-                "category": "JobAlert",
-                "severity": "Warn",
-                "recipients": ["ops@acme.example"],
-                "subject": subject,
-                "text": "One of them.",
-            },
-            key=subject,
-        )
-    return None
+def hand_over(intake: Intake, subject: str) -> str:
+    """Return the id of a notification that was acknowledged; its key is its subject.
+
+    Raises:
+        OSError: It was not.
+    """
+    body = {
+        "category": "JobAlert",
+        "severity": "Warn",
+        "recipients": ["ops@acme.example"],
+        "subject": subject,
+        "text": "A step of a long day.",
+    }
+    return intake.post(body, key=subject)

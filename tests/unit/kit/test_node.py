@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kit import repository
-from node import archive, release, timetable
+from node import archive, pages, release, timetable
 
 
 def test_readme_has_what_a_run_applies() -> None:
@@ -18,6 +18,18 @@ def test_readme_has_what_a_run_applies() -> None:
     assert kinds == ["HostEmailSettings", "OrgEmailSettings", "Notification"]
     assert version.annotation[:2] == ["annotate", "secret"]
     assert version.annotation[-1].startswith("mailtier.dev/endpoint=")
+
+
+def test_pages_have_the_commands_that_a_run_types() -> None:
+    """Each block that is typed is under its heading, and another one is asked for in vain."""
+    page = "docs/how-to/backup.md"
+    assert "mailtier sender backup" in pages.block(page, "Back up")
+    assert "mailtier sender restore" in pages.block(page, "Restore")
+    assert yaml.safe_load(pages.block(page, "Restore", "yaml"))["kind"] == "Pod"
+    moving = pages.block("docs/how-to/postgres.md", "Move a volume's queue", "yaml")
+    assert yaml.safe_load(moving)["kind"] == "Job"
+    with pytest.raises(LookupError, match="no block"):
+        pages.block(page, "Restore", containing="kubectl drain")
 
 
 def test_image_of_programs_is_what_a_runtime_imports(tmp_path: pathlib.Path) -> None:
