@@ -47,6 +47,7 @@ _TOOLS = {
     "kube-proxy": _Tool(module="node", package="k8s.io/kubernetes/cmd/kube-proxy", about="10 s"),
     "kube-scheduler": _Tool(module="node", package="k8s.io/kubernetes/cmd/kube-scheduler", about="10 s"),
     "coredns": _Tool(module="dns", package=".", about="15 s"),
+    "policies": _Tool(module="policies", package=".", about="5 s"),
 }
 
 ASSETS = "MAILTIER_ASSETS"
@@ -54,7 +55,7 @@ ASSETS = "MAILTIER_ASSETS"
 
 DEMO = ("etcd", "kube-apiserver", "kubectl", "mailpit")
 BENCH = ("mailer",)
-NODE = ("kubelet", "kube-proxy", "kube-scheduler", "coredns")
+NODE = ("kubelet", "kube-proxy", "kube-scheduler", "coredns", "policies")
 TESTS = tuple(name for name in _TOOLS if name not in {*BENCH, *NODE})
 
 

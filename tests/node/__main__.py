@@ -10,7 +10,8 @@ import sys
 import tempfile
 
 from kit import binaries, building, repository, toolchain
-from node import images, inside, machine, release, timetable
+from node import inside, release, timetable
+from node.ground import images, machine
 
 
 def _arguments() -> argparse.Namespace:

@@ -5,7 +5,7 @@ import pathlib
 import secrets
 
 from kit import postgres
-from node import configuration
+from node.ground import configuration
 
 _ROLE = "mailtier"
 

@@ -6,7 +6,8 @@ import sys
 import traceback
 
 from kit import repository
-from node import database, images, long_story, node, relay, release, story, timetable
+from node import database, long_story, relay, release, story, timetable
+from node.ground import images, node
 
 OLD, NEW = "old", "new"
 SHORT, LONG = "short", "long"
@@ -36,6 +37,7 @@ def run(folder: pathlib.Path, *, cgroup: str, is_long: bool) -> None:
         told.install(old)
         told.follow_readme(old)
         told.upgrade(new)
+        told.confine()
         if is_long:
             play(told, new, stack)
         told.uninstall()

@@ -11,7 +11,7 @@ import typing
 import urllib.request
 
 from kit import certs
-from node import configuration, images, node
+from node.ground import configuration, images, node
 
 ADDRESS = "10.0.0.25"
 """Of its Service, to which the DNS leads `smtp.platform.example` too."""

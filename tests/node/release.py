@@ -12,7 +12,7 @@ import tempfile
 import typing
 
 from kit import helm, repository
-from node import images, node
+from node.ground import images, node
 
 SYSTEM = "mailtier-system"
 NAME = "mailtier"

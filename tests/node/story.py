@@ -1,17 +1,21 @@
 """What every run plays: installed, used as the README says, upgraded while mail flows, uninstalled, installed again."""
 
 import collections.abc
+import functools
 import json
 import pathlib
 import string
 import typing
 
 from kit import wait
-from node import node, relay, release, timetable, traffic
+from node import pages, relay, release, timetable, traffic
+from node.ground import configuration, images, node
 
 _YAML = pathlib.Path(__file__).parent / "yaml"
 TENANT = "acme"
 _MAIL_SECONDS = 120
+_INSTALLING = "docs/how-to/install.md"
+_CLIENTS = "elsewhere"
 
 
 class Story:
@@ -68,6 +72,48 @@ class Story:
     def published_ca(self) -> str:
         """Return the certificates that the operator tells applications to trust, PEM."""
         return str(self.on.get("configmap", "-n", release.SYSTEM, "intake-ca")["data"]["ca.crt"])
+
+    def confine(self) -> None:
+        """Apply the NetworkPolicy of the page on installing: mail goes on, and nothing else is reached."""
+        with self.steps.step("the page's NetworkPolicy in force, mail goes on") as notes:
+            policy = pages.block(_INSTALLING, "Network policies", "yaml").replace("APISERVER", configuration.ADDRESS)
+            self.on.kubectl("create", "namespace", _CLIENTS)
+            self._start_client()
+            pod = self.on.get("pod", release.POD, "-n", release.SYSTEM)["status"]["podIP"]
+            ways = {
+                "metrics from a pod": ((_CLIENTS, "client"), f"{pod}:8081"),
+                "the relay's API from Mailtier": ((release.SYSTEM, release.POD), f"{relay.ADDRESS}:8025"),
+            }
+            assert all(self._reaches(*way) for way in ways.values())
+            self.on.kubectl("apply", "-n", release.SYSTEM, "-f", "-", input=policy)
+            for name, way in ways.items():
+                self.on.until(functools.partial(self._is_kept_from, *way), f"{name}: not reached any more")
+                notes.append(f"{name}: cut")
+            assert self._reaches((_CLIENTS, "client"), f"{pod}:8443")
+            with traffic.Traffic(self.intake(), "confined") as flowing:
+                self.flows(flowing)
+            self.all_arrived(flowing, notes)
+
+    def _start_client(self) -> None:
+        """Start a pod of somebody else's; Mailtier's image has a Python."""
+        container = {
+            "name": "client",
+            "image": f"{images.REGISTRY}/mailtier/mailtier:{self.version.tag}",
+            "command": ["sleep", "3600"],
+        }
+        metadata = {"name": "client", "namespace": _CLIENTS}
+        self.on.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}})
+        self.on.kubectl("wait", "-n", _CLIENTS, "pod/client", "--for=condition=Ready", "--timeout=90s")
+
+    def _is_kept_from(self, who: tuple[str, str], where: str) -> bool:
+        return not self._reaches(who, where)
+
+    def _reaches(self, who: tuple[str, str], where: str) -> bool:
+        """Return whether a pod gets a connection to an address."""
+        host, _, port = where.partition(":")
+        program = f"import socket; socket.create_connection(('{host}', {port}), timeout=5)"
+        command = ("exec", "-n", *who, "--", "/opt/mailtier/bin/python", "-c", program)
+        return self.on.kubectl(*command, check=False).returncode == 0
 
     def upgrade(self, version: release.Version) -> None:
         """Go on to another version while an application notifies; nothing that was acknowledged is lost."""

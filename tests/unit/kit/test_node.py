@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from kit import repository
-from node import archive, pages, release, timetable
+from node import pages, release, timetable
+from node.ground import archive
 
 
 def test_readme_has_what_a_run_applies() -> None:
@@ -28,6 +29,8 @@ def test_pages_have_the_commands_that_a_run_types() -> None:
     assert yaml.safe_load(pages.block(page, "Restore", "yaml"))["kind"] == "Pod"
     moving = pages.block("docs/how-to/postgres.md", "Move a volume's queue", "yaml")
     assert yaml.safe_load(moving)["kind"] == "Job"
+    policy = pages.block("docs/how-to/install.md", "Network policies", "yaml")
+    assert yaml.safe_load(policy)["kind"] == "NetworkPolicy"
     with pytest.raises(LookupError, match="no block"):
         pages.block(page, "Restore", containing="kubectl drain")
 

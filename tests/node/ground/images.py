@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 from kit import certs, toolchain
-from node import archive
+from node.ground import archive
 
 PARTS = "mailtier.test/parts:1"
 REGISTRY = "mailtier.test"

@@ -8,7 +8,7 @@ import subprocess
 import typing
 
 from kit import binaries, certs, cluster, controlplane, processes, wait
-from node import configuration, machine
+from node.ground import configuration, machine
 
 _START_SECONDS = 90
 _BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl", *binaries.NODE)
@@ -70,7 +70,10 @@ class Node:
             raise NodeError(f"{archive} was not imported: {result.stderr.strip()}")
 
     def join(self) -> None:
-        """Start kubelet and kube-proxy, and return when the node is Ready. The image of the parts has to be loaded."""
+        """Start kubelet and kube-proxy, and return when the node is Ready; then what keeps NetworkPolicies in force.
+
+        The image of the parts has to be loaded.
+        """
         config = self.folder / "node" / "kubelet.yaml"
         leaf = self._kubelet_leaf
         text = configuration.kubelet(
@@ -90,6 +93,7 @@ class Node:
         config.write_text(text, encoding="ascii")
         self._start("kube-proxy", f"--config={config}")
         self.until(self._is_ready, "the node is Ready")
+        self._start("policies", *configuration.policies_arguments(self.cluster.kubeconfig_of("policies")))
 
     def until(self, predicate: collections.abc.Callable[[], object], why: str, *, seconds: float = 90) -> None:
         """Return when something is so.

@@ -6,7 +6,7 @@ import typing
 
 import yaml
 
-from node import images
+from node.ground import images
 
 NODE = "node"
 ADDRESS = "172.31.255.1"
@@ -16,8 +16,11 @@ GATEWAY = "172.31.255.2"
 """Where a default route points: what looks for the node's address looks for that route."""
 
 PODS = "10.244.0.0/24"
+SERVICES = "10.0.0.0/24"
+"""The control plane's range."""
+
 SERVICE = "10.0.0.1"
-"""The Service `kubernetes`, the first address of the control plane's range."""
+"""The Service `kubernetes`, the first address of the range."""
 
 DNS = "10.0.0.10"
 DOMAIN = "cluster.local"
@@ -29,6 +32,7 @@ USERS = {
     f"system:node:{NODE}": "system:nodes",
     "system:kube-proxy": "system:authenticated",
     "system:kube-scheduler": "system:authenticated",
+    "policies": "system:masters",
 }
 """Who else has a token of the apiserver, by the names that its own roles are bound to."""
 
@@ -104,6 +108,11 @@ def controller_manager_arguments(kubeconfig: pathlib.Path, ca: pathlib.Path, key
 def scheduler_arguments(kubeconfig: pathlib.Path) -> list[str]:
     """Return kube-scheduler's arguments: no lease, no port."""
     return [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--secure-port=0"]
+
+
+def policies_arguments(kubeconfig: pathlib.Path) -> list[str]:
+    """Return the arguments of what keeps NetworkPolicies in force."""
+    return [f"--kubeconfig={kubeconfig}", f"--node={NODE}", f"--services={SERVICES}"]
 
 
 def kubelet(*, cgroup: str, ca: pathlib.Path, certificate: pathlib.Path, key: pathlib.Path) -> str:
