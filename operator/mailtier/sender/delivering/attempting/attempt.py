@@ -38,6 +38,11 @@ _STALE_TRIES: Final = 3
 _REPAIRED_AFTER: Final = dt.timedelta(seconds=30)
 """How long a recipient waits after a defect of ours."""
 
+_QUEUE_AWAY: Final = (OSError, ports.StorageAwayError, ports.StorageFullError)
+"""What noting a final dot raises where the queue takes nothing; what a server does is no exception here."""
+_AWAY_SECONDS: Final = 5.0
+"""How long a recipient waits then."""
+
 # Their sentences are made for people and quote no value.
 _SPEAKING: Final = (render.RenderError, headers.MessageError, addresses.AddressError)
 
@@ -134,6 +139,11 @@ class Attempts:
             await self._carry_out(entry, target, slot, follower)
         except ports.StorageBrokenError as error:
             self._outcomes.note_broken(error)
+        except _QUEUE_AWAY as error:
+            # No fault of the message, and nothing of it can be stored just now.
+            _log.warning("an attempt was given up: its final dot could not be noted", error=type(error).__name__)
+            if entry.place is lanes.EntryPlace.ACTIVE:
+                self._schedule.defer(entry, entry.pending, due_at=self._clock.monotonic() + _AWAY_SECONDS)
         except Exception as error:  # noqa: BLE001 - one message must not stop the others.
             # Without the traceback: what raises here may have held a message.
             _log.error(
