@@ -123,7 +123,9 @@ async def test_a_child_that_never_gets_through_its_start_is_ended(notes: pathlib
         lambda: _lines(notes).count("delivery opens") == 2, within_seconds=20, why="it is started again"
     )
     await wait.until_async(
-        lambda: any(line.startswith("intake up") for line in _lines(notes)), within_seconds=20, why="the other one is up"
+        lambda: any(line.startswith("intake up") for line in _lines(notes)),
+        within_seconds=20,
+        why="the other one is up",
     )
     assert sum(line.startswith("intake up") for line in _lines(notes)) == 1
     task.cancel()
