@@ -35,7 +35,8 @@ class _Scene:
             # Since when is told of the fallback alone.
             return all(each.get("inUse") == server and ("since" in each) == (server == "Fallback") for each in told)
 
-        world.until(look, f"the status says that the server in use is {server}")
+        # The fallback has a minute at least.
+        world.until(look, f"the status says that the server in use is {server}", within_seconds=120)
 
     def send(self) -> str:
         """Send a notification, and return by which server it went."""

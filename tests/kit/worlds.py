@@ -66,9 +66,11 @@ class World:
         found = self.effective(namespace, name)
         return {} if found is None else dict(json.loads(found["effective.json"])["settings"])
 
-    def until(self, predicate: collections.abc.Callable[[], object], why: str) -> typing.Any:
+    def until(
+        self, predicate: collections.abc.Callable[[], object], why: str, *, within_seconds: float = WITHIN
+    ) -> typing.Any:
         """Wait for something that the operator does."""
-        return wait.until(predicate, within_seconds=WITHIN, why=why, poll_seconds=0.1)
+        return wait.until(predicate, within_seconds=within_seconds, why=why, poll_seconds=0.1)
 
 
 def document(kind: str, name: str, namespace: str = "", **spec: typing.Any) -> dict[str, typing.Any]:
