@@ -68,8 +68,8 @@ async def write(
         return False
     current = objects.find(plural, seen.namespace, seen.name)
     # Only where nothing was heard meanwhile: what the watch has shown is later than the answer, and may be of somebody
-    # who wrote over it. Whatever it is, it has its own event, and the next look compares with that.
-    if current is not None and (current.uid, current.status_digest) == (seen.uid, seen.status_digest):
+    # who wrote over it, or put back what was there. It has its own event, and the next look compares with that.
+    if current is seen:
         objects.note_status(current, document)
     return True
 

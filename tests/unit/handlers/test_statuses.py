@@ -93,7 +93,7 @@ async def test_what_others_put_into_a_status_is_removed(forged: Document, writes
 
 @pytest.mark.parametrize(
     ("shown", "left", "writes"),
-    [((), OURS, 1), ((OURS,), OURS, 1), ((OURS, THEIRS), THEIRS, 2), ((THEIRS,), THEIRS, 2)],
+    [((), OURS, 1), ((OURS,), OURS, 1), ((OURS, THEIRS), THEIRS, 2), ((THEIRS,), THEIRS, 2), ((OURS, {}), {}, 2)],
 )
 async def test_what_was_heard_meanwhile_is_not_forgotten(
     shown: typing.Sequence[Document], left: Document, writes: int
