@@ -4,8 +4,8 @@ A row's owner is a sender's row: where that is gone, so is the owner of the othe
 what is noted of its attempts. Nobody owns what is locked by somebody else for the moment; it is tried again.
 """
 
-import datetime as dt
 import functools
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -32,11 +32,12 @@ _ACQUIRE_ROOMS: Final = """
         WHERE r.owner IS NULL OR r.owner = EXCLUDED.owner
     RETURNING r.key, r.key IN (SELECT key FROM known)
 """
-# Once more what came in the last minute: whoever began earlier may have committed later.
-_CHANGED_ROOMS: Final = """
-    SELECT key, owner, coalesce(team, ''), changed_at FROM mailtier.rooms
-    WHERE changed_at >= $1::timestamptz - interval '1 minute'
-"""
+_ROOMS: Final = "SELECT key, owner, coalesce(team, '') FROM mailtier.rooms"
+_CHANGED_ROOMS: Final = f"{_ROOMS} WHERE changed_at >= clock_timestamp() - make_interval(secs => $1)"
+
+_MINUTE_SECONDS: Final = 60.0
+"""So long what changed is read once more, as whoever began earlier may have committed later; and after as long all is,
+as the database's clock may jump."""
 _ACQUIRE_BACKLOGS: Final = """
     UPDATE mailtier.backlogs SET owner = $1 WHERE number IN (
         SELECT number FROM mailtier.backlogs
@@ -81,7 +82,7 @@ class OwningTables:
         self._owned_backlogs: set[ports.BacklogKey] = set()
         self._is_mine: Callable[[ports.LaneKey], bool] = lambda _lane: True
         self._placed: Mapping[str, owning.Placement] = {}
-        self._placed_at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        self._placed_at = self._all_placed_at = float("-inf")
         self._peers_bell = bell.ChannelBell(pool, tenure.CHANNEL)
 
     @property
@@ -118,12 +119,19 @@ class OwningTables:
 
     async def placements(self) -> Mapping[str, owning.Placement]:
         """Return who owns which room; the same object as before where nothing changed."""
-        rows = await self._pool.fetch(_CHANGED_ROOMS, self._placed_at)
-        if rows:
-            self._placed_at = max(changed_at for *_, changed_at in rows)
-        now = {key: owner and owning.Placement(owner=owner, team=team) for key, owner, team, _ in rows}
-        if any(self._placed.get(key) != placement for key, placement in now.items()):
-            self._placed = {key: placement for key, placement in {**self._placed, **now}.items() if placement}
+        now = time.monotonic()
+        if now - self._all_placed_at >= _MINUTE_SECONDS:
+            rows, placed, self._all_placed_at = await self._pool.fetch(_ROOMS), dict[str, owning.Placement](), now
+        else:
+            rows = await self._pool.fetch(_CHANGED_ROOMS, now - self._placed_at + _MINUTE_SECONDS)
+            placed = dict(self._placed)
+        self._placed_at = now
+        for key, owner, team in rows:
+            placed.pop(key, None)
+            if owner is not None:
+                placed[key] = owning.Placement(owner=owner, team=team)
+        if placed != self._placed:
+            self._placed = placed
         return self._placed
 
     async def acquire(self, rooms: Collection[str], *, team: str) -> Mapping[str, bool]:
