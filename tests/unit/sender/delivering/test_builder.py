@@ -1,13 +1,13 @@
 """The same job and snapshot are the same bytes."""
 
 import dataclasses
-import datetime as dt
 import email
 import email.policy
 import json
 
 import pytest
 
+from kit import dying
 from mailtier.api import addresses, vocabulary
 from mailtier.mail import render
 from mailtier.sender import ports
@@ -20,23 +20,7 @@ _FROM = effective.From(
 _OTHER = effective.From(
     address="new@example.net", display_name=None, reply_to="help@example.com", envelope="new@example.com"
 )
-_JOB = ports.Job(
-    recipient_number=1,
-    notification_id="n-1",
-    lane=ports.LaneKey(namespace_uid="uid", namespace="team-a", organization="default"),
-    category=vocabulary.Category.JOB_ALERT,
-    severity=vocabulary.Severity.ERROR,
-    locale=vocabulary.Locale.ENGLISH,
-    rcpt_to="a@example.org",
-    subject="Nightly failed",
-    text="It ran out of memory.",
-    data={},
-    accepted_at=dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC),
-    expires_at=dt.datetime(2026, 11, 25, 12, tzinfo=dt.UTC),
-    attempts=0,
-    doubts=0,
-    snapshot=None,
-)
+_JOB = dying.job(1)
 
 
 @pytest.fixture(scope="module")
