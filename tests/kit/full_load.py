@@ -182,6 +182,7 @@ class FullLoad:
             answer = await self.clients[0].request("GET", path, headers={"Authorization": f"Bearer {token}"})
             if answer.status == 503:  # The settings are not read yet.
                 return False
+            assert answer.status == 200, answer
             states[:] = [recipient["state"] for recipient in answer.document["recipients"]]
             return bool(answer.document["complete"])
 
