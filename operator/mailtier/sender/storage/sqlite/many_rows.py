@@ -6,6 +6,8 @@ statement for many rows is one step for all of them.
 
 import functools
 import itertools
+import operator
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -14,6 +16,8 @@ _SIZES: Final = (64, 16, 4, 1)
 """Rows of a statement; few sizes, so that each is prepared once."""
 _MANY: Final = _SIZES[:2]
 """Rows of a statement that changes them: it puts them into a table of its own first, which fewer are not worth."""
+_GIVEN: Final = re.compile(r"w\.column(\d+)")
+"""A value of the row, as `changes` names it."""
 
 
 def insert(
@@ -49,7 +53,8 @@ def update(connection: sqlite3.Connection, table: str, key: str, changes: str, r
     if rows:
         columns = len(rows[0])
         done = _execute(connection, functools.partial(_change, table, key, changes, columns), rows, _MANY)
-        connection.executemany(_single_change(table, key, changes), rows[done:])
+        statement, in_its_order = _single_change(table, key, changes)
+        connection.executemany(statement, map(in_its_order, rows[done:]))
 
 
 def _execute(
@@ -81,8 +86,14 @@ def _change(table: str, key: str, changes: str, columns: int, size: int) -> str:
 
 
 @functools.cache
-def _single_change(table: str, key: str, changes: str) -> str:
-    return f"UPDATE {table} SET {changes} WHERE {key} = w.column1".replace("w.column", "?")  # noqa: S608
+def _single_change(table: str, key: str, changes: str) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+    """Return the statement for one row, and what puts a row's values where it names them.
+
+    Its placeholders have no numbers: the sqlite3 of Python 3.12 takes numbered ones for names, and warns.
+    """
+    numbered = f"UPDATE {table} SET {changes} WHERE {key} = w.column1"  # noqa: S608
+    places = [int(number) - 1 for number in _GIVEN.findall(numbered)]
+    return _GIVEN.sub("?", numbered), operator.itemgetter(*places)
 
 
 def _values(columns: int, size: int) -> str:
