@@ -7,12 +7,14 @@ import random
 
 import pytest
 
-from kit import sending, smtpd, wait
+from kit import backends, sending, smtpd, wait
 from mailtier.api import vocabulary
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
 _MESSAGES = 60
+
+pytestmark = backends.BOTH
 
 _COMMANDS = (smtpd.GREETING, "EHLO", "MAIL", "RCPT", "DATA", smtpd.DOT, "RSET")
 _MISCHIEF = (
@@ -38,7 +40,7 @@ async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Ser
         at_dots += at == smtpd.DOT
         server.script.on(at, chance.choice(_MISCHIEF), skip=chance.randrange(4), times=1)
     endpoint = sending.endpoint(server)
-    total = dt.timedelta(seconds=2)
+    total = dt.timedelta(seconds=10)
     everyone = [
         sender.settings.put(sending.settings(f"team-{number}", endpoint, session=total, envelope=total, message=total))
         for number in range(5)
@@ -47,7 +49,9 @@ async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Ser
     sent = [(of, await sender.notify(of, max_age=age)) for _ in range(_MESSAGES // 5) for of in everyone]
 
     async def is_over() -> bool:
-        sender.skip(120)
+        # Not in the middle of a message: by the clock it would be under way for so long that others get its connection.
+        if not any(each.busy for each in sender.destinations):
+            sender.skip(120)
         # What is out of memory may still be on its way to the disk.
         return len(sender.delivery) == 0 and not any((await sender.queue.counts()).values())
 
@@ -65,7 +69,9 @@ async def test_every_message_is_accounted_for(sender: sending.Sender, serve: Ser
     # Twice only where it was in doubt, which takes a fault at its dot.
     assert len(server.messages) - len(copies) <= at_dots
     assert server.peak_connections <= 3
-    assert [transcript.violations for transcript in server.transcripts if transcript.violations] == []
+    # A server that greets with something else is asked for TLS at once, to tell whether that is what it speaks.
+    said = [each for each in server.transcripts if not b"".join(each.commands()[:1]).startswith(b"\x16\x03")]
+    assert [each.violations for each in said if each.violations] == []
 
 
 async def test_an_end_in_good_order_leaves_nothing_open(sender: sending.Sender, serve: Serve) -> None:

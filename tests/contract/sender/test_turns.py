@@ -2,15 +2,21 @@
 
 import asyncio
 import collections.abc
+import time
 
-from kit import sending, smtpd
+from kit import backends, sending, smtpd
 from mailtier.api import vocabulary
+from mailtier.sender.delivering.attempting import carriers
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
 _RIGHT = "right"
 _OPEN = smtpd.Options(users={"robot": _RIGHT}, plaintext_auth=True)
+
+_LINGER_SECONDS = carriers._LINGER_SECONDS
+
+pytestmark = backends.BOTH
 
 
 def _own(sender: sending.Sender, namespace: str, at: effective.Endpoint) -> effective.Effective:
@@ -44,11 +50,16 @@ async def test_messages_that_come_in_turns_are_not_as_many_sessions(sender: send
     server = await serve(_OPEN)
     at = sending.endpoint(server)
     users = [_own(sender, namespace, at) for namespace in ("team-a", "team-b")]
-    sent = [(of, await sender.notify(of)) for _ in range(20) for of in users]
+    sent, stored_at = list[tuple[effective.Effective, str]](), list[float]()
+    for of in users * 20:
+        sent.append((of, await sender.notify(of)))
+        stored_at.append(time.monotonic())
     for of, each in sent:
         await sender.until(of, each, _S.ACCEPTED)
     assert server.peak_connections == 1
-    assert len(server.auth_attempts) <= 12
+    # Where a disk takes longer for two commits than a session waits, the other login has the connection meanwhile.
+    late = sum(then - now > _LINGER_SECONDS for now, then in zip(stored_at, stored_at[2:], strict=False))
+    assert len(server.auth_attempts) <= 12 + late
 
 
 async def test_a_session_waits_for_nobody_for_long(sender: sending.Sender, serve: Serve) -> None:
