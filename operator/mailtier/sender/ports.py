@@ -73,8 +73,8 @@ class QueueQuota:
     Attributes:
         messages: Recipients without a final state.
         payload_bytes: Of their notifications.
-        stored_bytes: Of all that is kept, finished or not (R15). To make room, payloads of what failed go before their
-            time, then records of what was finished, the oldest first; keys and hashes, which tell a repeat, stay.
+        stored_bytes: Of all that is kept, finished or not (R15). Payloads of what failed make room first, then records
+            of what was finished, the oldest first; keys and hashes, which tell a repeat, stay.
     """
 
     messages: int = 5_000
@@ -162,11 +162,9 @@ class Demand:
 
     Attributes:
         due_by: Aware UTC time; what is due later stays. None: whatever its time.
-        due_from: Aware UTC time from which on everything is wanted at once: nothing waits for so long, so that the
-            clock was set back since. None for none.
+        due_from: Aware UTC time from which on everything is wanted at once: the clock was set back. None for none.
         states: Those in which recipients are wanted.
-        limit: Recipients at most.
-        limit_bytes: Of their payloads together; one is claimed however large it is.
+        limit: Recipients at most; limit_bytes: of their payloads together (one is claimed however large it is).
     """
 
     backlog: BacklogKey
@@ -345,6 +343,9 @@ class DeliveryQueue(Protocol):
 
     def unclaim(self, recipient_numbers: Iterable[int]) -> None:
         """End claims: whoever asks next may be given these recipients, as they are stored."""
+
+    async def wait_to_send(self) -> None:
+        """Return when a message may begin: not while its final dot could not leave, as a lease ends soon."""
 
     def note_dot(self, recipient_number: int, snapshot: Snapshot) -> Awaitable[Callable[[], None] | None]:
         """Note, before the final dot is written, that a message may be about to be taken (survives SIGKILL).

@@ -3,14 +3,17 @@
 import asyncio
 import collections
 import collections.abc
+import datetime as dt
 import itertools
 import pathlib
+import typing
 
 import pytest
 
 from kit import between, sending, smtpd, teams, wait
 from mailtier.api import vocabulary
 from mailtier.sender.probing import targets
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
@@ -43,6 +46,11 @@ def _once(servers: collections.abc.Iterable[smtpd.Server]) -> int:
     ids = collections.Counter(message.message_id for server in servers for message in server.messages)
     assert [id_ for id_, count in ids.items() if count > 1] == []
     return len(ids)
+
+
+def _begun(server: smtpd.Server) -> list[bytes]:
+    """Return the messages that a server was told of."""
+    return [line for each in server.transcripts for line in each.commands() if line.startswith(b"MAIL")]
 
 
 async def test_senders_come_and_go_and_each_message_comes_once(team: teams.Team, serve: Serve) -> None:
@@ -147,6 +155,33 @@ async def test_what_a_dead_sender_took_in_for_another_is_delivered_after_its_lea
     id_ = await team.senders[other].notify(of)
     await team.die(other)
     await team.any.until(of, id_, _S.ACCEPTED, within_seconds=20)
+
+
+async def test_no_message_begins_late_in_a_lease(team: teams.Team, serve: Serve) -> None:
+    """Whose lease ends soon tells no server of a message: with the lease renewed it goes, over the same session."""
+    server = await serve()
+    one = await team.join("one")
+    of = _own(team, server, 0)
+    await team.notify(of)
+    await team.until_accepted()
+    lease = typing.cast("shared_queue.SharedQueue", one.opened)._tenure
+    # As where the database does not answer: only renewing stops.
+    await lease.abandon()
+    lease._lease = dt.timedelta(minutes=1)
+    await lease.renew()
+    lease._until -= 45
+    assert not lease.may_send()
+    await team.notify(of)
+    target = one.destinations.get(of)
+    await wait.until_async(lambda: target.busy == 1, within_seconds=10, why="the message has its connection")
+    await wait.until_async(
+        lambda: lease._renewed._waiters or len(_begun(server)) > 1, within_seconds=5, why="it waits, or has begun"
+    )
+    assert len(_begun(server)) == 1
+    await lease.renew()
+    await team.until_accepted()
+    assert len(_begun(server)) == 2
+    assert len(server.transcripts) == 1
 
 
 async def test_an_endpoint_s_rate_holds_for_all_together(team: teams.Team, serve: Serve) -> None:

@@ -243,6 +243,8 @@ class Attempts:
             if not isinstance(opened, session.Session):
                 return opened
             attempt.login.ticket.give_back()
+            # Its dot could not leave: the server would have taken an envelope and a body for nothing.
+            await self._queue.wait_to_send()
             if not slot.pace.may_go():
                 self._schedule.put_back(attempt.entry)
                 return None

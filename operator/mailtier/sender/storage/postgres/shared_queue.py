@@ -194,6 +194,10 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         """End claims."""
         self._claims.end(recipient_numbers)
 
+    async def wait_to_send(self) -> None:
+        """Return when a message may begin: in the last third of a lease not before its renewal."""
+        await self._tenure.wait_to_send()
+
     async def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> Callable[[], None]:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
         own = self._tenure

@@ -135,6 +135,7 @@ class Tenure:
         self._until = until
         self._rules = rules
         self._all_share = False
+        self._renewed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
@@ -174,6 +175,19 @@ class Tenure:
     def may_send(self) -> bool:
         """Return whether a final dot may be started now."""
         return not self.lost.is_set() and _boottime() < self._until - self._lease.total_seconds() / 3
+
+    async def wait_to_send(self) -> None:
+        """Return when a message may begin: in the last third its dot could not leave, and a renewal is waited for.
+
+        Raises:
+            TenureLostError: There was none.
+        """
+        while not self.may_send():
+            self.require()
+            self._renewed.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(self._until - _boottime(), 0.0)):
+                    await self._renewed.wait()
 
     def require_dots(self) -> None:
         """Return while a final dot may be started.
@@ -240,6 +254,7 @@ class Tenure:
             self.lost.set()
             return
         self._until = started + self._lease.total_seconds()
+        self._renewed.set()
         ((leads, is_overdue, self._all_share),) = rows
         if leads and not self.leads:
             _log.info("this sender is the oldest", sender=self.number)

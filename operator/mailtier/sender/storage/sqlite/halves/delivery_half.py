@@ -90,6 +90,9 @@ class DeliveryHalf(half.Half):
         """End claims."""
         self._claims.end(recipient_numbers)
 
+    async def wait_to_send(self) -> None:
+        """Return: what is this process's alone may be sent at any time."""
+
     def note_dot(self, recipient_number: int, snapshot: ports.Snapshot) -> Awaitable[None]:
         """Note that a message may be about to be taken; a snapshot's first use waits for its commit."""
         digest = _digest(snapshot.settings)
