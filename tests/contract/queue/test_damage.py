@@ -59,6 +59,32 @@ async def test_a_whole_queue_opens(tmp_path: pathlib.Path) -> None:
     await queue.close()
 
 
+async def test_both_halves_look_at_the_file_once(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one found whole the other takes as such when they start together; one that starts again looks again."""
+    looks, look = list[pathlib.Path](), schema._require_whole
+
+    def counted(connection: sqlite3.Connection, path: pathlib.Path) -> None:
+        looks.append(path)
+        look(connection, path)
+
+    monkeypatch.setattr(schema, "_require_whole", counted)
+    await _fill(tmp_path)
+    assert len(looks) == 1
+    intake = await embedded.open_intake(tmp_path, limits=queues.LIMITS)
+    delivery = await embedded.open_delivery(tmp_path, now=queues.Clock(), limits=queues.LIMITS)
+    assert len(looks) == 2
+    await delivery.close()
+    delivery = await embedded.open_delivery(tmp_path, now=queues.Clock(), limits=queues.LIMITS)
+    assert len(looks) == 3
+    await delivery.close()
+    await intake.close()
+    _damage(tmp_path / _FILE, first=40, pages=1)
+    with pytest.raises(schema.DamagedError):
+        await embedded.open_delivery(tmp_path, now=queues.Clock(), limits=queues.LIMITS)
+    with pytest.raises(schema.DamagedError):
+        await embedded.open_intake(tmp_path, limits=queues.LIMITS)
+
+
 async def test_damage_while_it_is_open_ends_the_work(tmp_path: pathlib.Path) -> None:
     """What cannot be read is no defect of a message, to be tried again for ever: the storage is broken, and says so."""
     recipients = await _fill(tmp_path)

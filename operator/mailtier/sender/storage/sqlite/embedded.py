@@ -14,7 +14,7 @@ from typing import Final
 from mailtier.sender.queueing import crashes, retention
 from mailtier.sender.storage import journal, volume
 from mailtier.sender.storage.sqlite import changes, checkpoints, claims, readers, recovery, schema, writer
-from mailtier.sender.storage.sqlite.halves import delivery_half, half, intake_half, news
+from mailtier.sender.storage.sqlite.halves import checking, delivery_half, half, intake_half, news
 
 DATABASE: Final = "queue.sqlite3"
 JOURNAL: Final = "completions.journal"
@@ -121,7 +121,9 @@ async def open_intake(directory: pathlib.Path, *, limits: VolumeLimits | None = 
         await asyncio.to_thread(_lock, directory, INTAKE_LOCK, LOCK_SECONDS, opened)
         room = volume.SharedRoom(directory / RESERVE, full_at=chosen.full_at)
         # Delivery has the reserve, and is given the time to give it up.
-        turns, connection = await asyncio.to_thread(_connect, directory, opened, room, LOCK_SECONDS)
+        turns, connection = await asyncio.to_thread(
+            _connect, directory, opened, room, half_name="intake", patience_seconds=LOCK_SECONDS
+        )
         told = news.News()
         commits = writer.Writer(
             connection, room=room, turns=turns, truncate_every=None, is_alone=False, on_change=told.announce
@@ -148,7 +150,9 @@ async def _open_delivery(
     await asyncio.to_thread(_lock, directory, DELIVERY_LOCK, 0.0 if is_alone else LOCK_SECONDS, opened)
     room = await asyncio.to_thread(_hold_room, directory, limits)
     opened.callback(room.close)
-    turns, connection = await asyncio.to_thread(_connect, directory, opened, room, 0.0)
+    turns, connection = await asyncio.to_thread(
+        _connect, directory, opened, room, half_name=None if is_alone else "delivery", patience_seconds=0.0
+    )
     notes = await asyncio.to_thread(journal.read, directory / JOURNAL)
     told = news.News()
     commits = writer.Writer(
@@ -209,14 +213,20 @@ def _hold_room(directory: pathlib.Path, limits: VolumeLimits) -> volume.Room:
 
 
 def _connect(
-    directory: pathlib.Path, opened: contextlib.AsyncExitStack, room: volume.WorkRoom, patience_seconds: float
+    directory: pathlib.Path,
+    opened: contextlib.AsyncExitStack,
+    room: volume.WorkRoom,
+    *,
+    half_name: str | None,
+    patience_seconds: float,
 ) -> tuple[volume.WriteTurns, sqlite3.Connection]:
     turns = volume.WriteTurns(directory / TURNS)
     opened.callback(turns.close)
     until = time.monotonic() + patience_seconds
     while True:
         try:
-            return turns, schema.open_writer(directory / DATABASE, turns)
+            with checking.one_for_both(directory, half=half_name, database=directory / DATABASE) as is_whole:
+                return turns, schema.open_writer(directory / DATABASE, turns, is_whole=is_whole)
         except sqlite3.OperationalError as error:
             # Merely opening it takes room: the log's index is a file that is made anew.
             if not schema.is_full(error):

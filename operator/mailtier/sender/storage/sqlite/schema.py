@@ -41,7 +41,9 @@ class UnopenedError(Exception):
     """The queue's file cannot be opened; the text has what SQLite says of it."""
 
 
-def open_writer(path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bool = False) -> sqlite3.Connection:
+def open_writer(
+    path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bool = False, is_whole: bool = False
+) -> sqlite3.Connection:
     """Return the one connection of this process that writes, with the tables brought to this program's version.
 
     Every page is looked at first: what a damaged one holds could neither be delivered nor given up, and would be tried
@@ -51,6 +53,7 @@ def open_writer(path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bo
         path: The file; made where it is missing.
         turns: At writing.
         even_sealed: Whether it is no sender that asks.
+        is_whole: Whether somebody has just looked at every page.
 
     Raises:
         NewerSchemaError: The tables have a version on which this program does not run.
@@ -73,7 +76,8 @@ def open_writer(path: pathlib.Path, turns: volume.WriteTurns, *, even_sealed: bo
         connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
-        _require_whole(connection, path)
+        if not is_whole:
+            _require_whole(connection, path)
         # Whoever comes first brings them up to date; the other finds them so.
         with turns.turn():
             migrations.migrate(connection, even_sealed=even_sealed)
