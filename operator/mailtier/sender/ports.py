@@ -214,10 +214,10 @@ class Outcome:
     recipient_number: int
     state: vocabulary.RecipientState
     due_at: dt.datetime | None
-    attempted: bool
-    reason: str
-    message: str
     at: dt.datetime
+    attempted: bool = False
+    reason: str = ""
+    message: str = ""
     failure: feed.LastFailure | None = None
     id_domain: str | None = None
 

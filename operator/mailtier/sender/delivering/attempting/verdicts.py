@@ -193,12 +193,4 @@ def _outcome(
 
 def returned(recipient_number: int, *, now: dt.datetime) -> ports.Outcome:
     """Return what leads a recipient out of HELD: it waits for an attempt again."""
-    return ports.Outcome(
-        recipient_number=recipient_number,
-        state=_S.QUEUED,
-        due_at=now,
-        attempted=False,
-        reason="",
-        message="",
-        at=now,
-    )
+    return ports.Outcome(recipient_number=recipient_number, state=_S.QUEUED, due_at=now, at=now)

@@ -52,29 +52,23 @@ def dropped(pending: ports.Pending) -> End:
 
 def outcome(pending: ports.Pending, end: End, at: dt.datetime) -> ports.Outcome:
     """Return a recipient's end as it is stored."""
-    return _untried(pending, end.state, end.reason, end.message, due_at=None, at=at)
+    return ports.Outcome(
+        recipient_number=pending.recipient_number,
+        state=end.state,
+        due_at=None,
+        reason=end.reason,
+        message=end.message,
+        at=at,
+    )
 
 
 def held(pending: ports.Pending, wait: waits.Wait, at: dt.datetime) -> ports.Outcome:
     """Return that a recipient is held, as it is stored."""
-    return _untried(pending, _S.HELD, wait.reason, wait.message, due_at=at, at=at)
-
-
-def _untried(
-    pending: ports.Pending,
-    state: vocabulary.RecipientState,
-    reason: str,
-    message: str,
-    *,
-    due_at: dt.datetime | None,
-    at: dt.datetime,
-) -> ports.Outcome:
     return ports.Outcome(
         recipient_number=pending.recipient_number,
-        state=state,
-        due_at=due_at,
-        attempted=False,
-        reason=reason,
-        message=message,
+        state=_S.HELD,
+        due_at=at,
+        reason=wait.reason,
+        message=wait.message,
         at=at,
     )
