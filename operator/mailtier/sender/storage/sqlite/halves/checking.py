@@ -33,7 +33,9 @@ def one_for_both(directory: pathlib.Path, *, half: str | None, database: pathlib
     # The folder itself is the lock: on a full volume no file can be made.
     lock = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Where a file system has no such locks, both look at worst.
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         found = directory / _FOUND
         is_whole = half is not None and _is_of_other(_read(found), _mark(database, half))
         found.unlink(missing_ok=True)
