@@ -67,8 +67,9 @@ async def test_a_port_at_which_nobody_listens_is_replaced(sender: sending.Sender
     """A refused connection is as dead as a server can be."""
     fallback = await serve()
     of = sender.settings.put(_two(_nobody(), sending.endpoint(fallback)))
-    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+    (told,) = await sender.until(of, await sender.notify(of), _S.ACCEPTED)
     assert len(fallback.messages) == 1
+    assert told.message.startswith("The fallback SMTP server took it: 250")
 
 
 async def test_a_black_hole_is_replaced_after_one_time_out(sender: sending.Sender, serve: Serve) -> None:
@@ -98,7 +99,8 @@ async def test_one_fault_is_none_to_leave_for(sender: sending.Sender, serve: Ser
     first, fallback = await serve(), await serve()
     first.script.on(smtpd.GREETING, "421 4.3.2 Shutting down", times=1)
     of = sender.settings.put(_two(sending.endpoint(first), sending.endpoint(fallback)))
-    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+    (told,) = await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+    assert told.message.startswith("The SMTP server took it: 250")
     assert (len(first.messages), len(fallback.transcripts)) == (1, 0)
     assert sender.destinations.fallback_since(of) is None
 

@@ -6,7 +6,9 @@ import datetime as dt
 from kit import sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
+from mailtier.sender.intake.http import probing
 from mailtier.sender.net import breaker, pause
+from mailtier.sender.probing import telling, trace
 from mailtier.sender.scheduling import standing
 from mailtier.settings import effective
 
@@ -94,6 +96,24 @@ async def test_releases_share_the_budget_of_refused_logins(sender: sending.Sende
     _own(sender, sending.endpoint(server), "right")
     sender.skip(61)
     assert _reason(await sender.delivery.release(ports.LaneKey.of(of))) == "TooManyRefusedLogins"
+    assert len(server.auth_attempts) == 3
+
+
+async def test_a_probe_tells_how_many_refused_logins_are_left(sender: sending.Sender, serve: Serve) -> None:
+    """Whoever mends a password reads how often it may be tried until the namespace's logins have to wait (R12)."""
+    server = await serve(smtpd.Options(users={"robot": "right"}, plaintext_auth=True))
+    of = _own(sender, sending.endpoint(server), "wrong")
+    await sender.prober.load()
+    left = []
+    for _ in range(3):
+        sender.skip(61)
+        told = sender.prober.demand(of.organization, again=True)
+        async for _ in told.follow():
+            pass
+        heard = trace.Trace()
+        telling.decode_into(heard, telling.encode(told))
+        left.append(probing.ProbeReader(of).result(heard)["refusedLoginsLeft"])
+    assert left == [2, 1, 0]
     assert len(server.auth_attempts) == 3
 
 

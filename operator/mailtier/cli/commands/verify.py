@@ -35,7 +35,8 @@ def command(
     With --again it is sent once more, for an account that was mended at the server. A refusal counts: a namespace has
     three an hour at a server. What waits for that login goes on as soon as it succeeds.
 
-    Where there is a fallback (smtp.fallback), it is probed after the first server, and both have to be well.
+    Where there is a fallback (smtp.fallback), it is probed after the first server, as a second probe, and both have to
+    be well.
 
     A namespace has three probes at once, then one a minute: the next is waited for if that fits into --timeout.
     """

@@ -170,6 +170,8 @@ def _beside(told: _Json, asked: str) -> Iterator[str]:
         yield f"Probed at {at}."
     if next_at:
         yield f"The namespace's next probe may begin at {next_at}."
+    if (left := told.get("refusedLoginsLeft")) is not None:
+        yield f"Refused logins left to the namespace at this server, within an hour: {terminal.plain(str(left))}."
     if told.get("certificateExpiresAt"):
         yield f"The server's certificate is valid until {terminal.plain(str(told['certificateExpiresAt']))[:10]}."
     if told.get("remedy"):

@@ -100,6 +100,8 @@ class Looking:
                 result = result.model_copy(update={"next_at": self._limits.next_at(target, self._clock)})
             # Before the last stage is told: whoever hears that it failed asks at once why.
             told.result, told.is_remembered = result, was_refused and result.stage is vocabulary.ProbeStage.AUTH
+            if result.stage is vocabulary.ProbeStage.AUTH and state.refusal is not None:
+                told.logins_left = at.at.logins_left(found.generation)
             phases.finish(result.stage)
             metrics.count_probe(reason=result.reason)
             target.is_new = False

@@ -18,6 +18,7 @@ def encode(told: trace.Trace) -> str:
             "explanation": told.explanation,
             "readAt": None if told.read_at is None else told.read_at.isoformat(),
             "remembered": told.is_remembered,
+            "loginsLeft": told.logins_left,
         }
     )
 
@@ -53,5 +54,7 @@ def decode_into(told: trace.Trace, text: str) -> None:
     told.explanation = said["explanation"]
     told.read_at = None if read_at is None else dt.datetime.fromisoformat(read_at)
     told.is_remembered = said["remembered"]
+    # A delivery of an earlier version does not tell it.
+    told.logins_left = said.get("loginsLeft")
     for stage, ok, message in said["steps"][len(told.steps) :]:
         told.tell(trace.Step(stage=vocabulary.ProbeStage(stage), ok=ok, message=message))

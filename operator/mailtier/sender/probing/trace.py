@@ -48,6 +48,8 @@ class Trace:
         reading: Whether the Secret is being read, or was.
         read_at: When the Secret had been read, aware UTC; None before, and without one.
         is_remembered: Whether the server's refusal of the credentials is an earlier one: they were not sent again.
+        logins_left: How many logins more the server may refuse until the namespace's have to wait, where it refused
+            one; None where it did not, or where they are not counted.
     """
 
     def __init__(self) -> None:
@@ -57,6 +59,7 @@ class Trace:
         self.reading = False
         self.read_at: dt.datetime | None = None
         self.is_remembered = False
+        self.logins_left: int | None = None
         self._steps: list[Step] = []
         self._news = asyncio.Event()
         self._ended = False

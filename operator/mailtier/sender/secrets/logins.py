@@ -108,6 +108,10 @@ class Logins:
             return None
         return sorted(times[-1] for times in others.values())[-SERVERS] + WINDOW
 
+    def left(self, place: LoginPlace) -> int:
+        """Return how many logins may be refused until the next ones have to wait."""
+        return max(REFUSALS - len(self._recent(place)) - self._trying[place], 0) if self._has_room(place) else 0
+
     @contextlib.contextmanager
     def trying(self, place: LoginPlace) -> Iterator[bool]:
         """Tell whether a login may be tried now, and count it while it is: it may be refused as others were."""

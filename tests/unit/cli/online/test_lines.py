@@ -75,3 +75,11 @@ def test_whose_secret_a_probe_used_is_told() -> None:
     (_, own) = probing.lines({**result, "secretVersion": "7"}, plain, width=None, asked="a/b")
     assert " with the host's Secret, read at " in inherited
     assert " with version 7 of the Secret, read at " in own
+
+
+def test_refused_logins_that_are_left_are_told() -> None:
+    """Also that there is none left."""
+    plain = terminal.Painter(on=False)
+    result = {"reason": "AuthFailed", "ok": False, "message": "No.", "refusedLoginsLeft": 0}
+    (_, left) = probing.lines(result, plain, width=None, asked="a/b")
+    assert left.endswith("within an hour: 0.")

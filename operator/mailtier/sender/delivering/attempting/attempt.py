@@ -26,6 +26,7 @@ from mailtier.sender.scheduling import lanes, schedule, waits
 from mailtier.sender.secrets import credentials, tokens
 from mailtier.sender.smtp import destination, destinations, slots
 from mailtier.sender.smtp.sessions import exchange, session
+from mailtier.settings import effective
 from mailtier.telemetry import logs
 
 _S: Final = vocabulary.RecipientState
@@ -319,6 +320,7 @@ class Attempts:
                 expiry_paused=self._guard.is_paused(),
                 for_owner=tries.is_owner(usable),
                 server=usable.endpoint.host,
+                at_fallback=isinstance(usable.settings.organization, effective.FallbackKey),
                 secrets=attempt.found.known,
                 id_domain=entry.id_domain,
             ),

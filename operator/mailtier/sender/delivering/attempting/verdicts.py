@@ -28,6 +28,7 @@ class VerdictContext:
         expiry_paused: Whether nothing may expire now.
         for_owner: Whether the organization owns the endpoint, and may read what it said.
         server: Its name or address, normalized, whose provider may be known to have a remedy.
+        at_fallback: Whether it is the fallback's.
         secrets: What must not be quoted from it all the same.
         id_domain: Of the Message-ID that the message was built with; None where none was.
     """
@@ -37,6 +38,7 @@ class VerdictContext:
     expiry_paused: bool
     for_owner: bool
     server: str | None = None
+    at_fallback: bool = False
     secrets: quoting.KnownSecrets = dataclasses.field(default=quoting.NOTHING_SECRET, repr=False)
     id_domain: str | None = None
 
@@ -48,7 +50,8 @@ def accepted(job: ports.Job, result: transaction.RecipientResult, context: Verdi
     if reply is not None:
         said = f"{reply.code} {reply.enhanced}" if reply.enhanced else str(reply.code)
         quoted = quoting.quotable(reply.text, context.secrets) if context.for_owner else ""
-        said = f"The SMTP server took it: {said} {quoted}".rstrip()
+        which = "fallback SMTP server" if context.at_fallback else "SMTP server"
+        said = f"The {which} took it: {said} {quoted}".rstrip()
     return _outcome(job, context, state=_S.ACCEPTED, due_at=None, reason="", message=said, attempted=True)
 
 

@@ -255,6 +255,7 @@ def _schemas() -> dict[str, Any]:
                 "secretReadAt": moment,
                 "secretVersion": {"type": "string", "description": "resourceVersion of the Secret that was tried."},
                 "nextProbeAt": moment,
+                "refusedLoginsLeft": {"type": "integer", "description": "Until the namespace's logins have to wait."},
             },
         },
         "Problem": {

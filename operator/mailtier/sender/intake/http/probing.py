@@ -146,6 +146,8 @@ class ProbeReader:
             mine = self._owns or (self._owns_credentials and found.stage is vocabulary.ProbeStage.AUTH)
             if remedy := catalogue.further_remedy(reason, message) if mine else _PLATFORM:
                 line["remedy"] = remedy
+        if told.logins_left is not None and self._owns_credentials:
+            line["refusedLoginsLeft"] = told.logins_left
         if found.certificate_expires_at is not None and self._owns:
             line["certificateExpiresAt"] = _moment(found.certificate_expires_at)
         if found.next_at is not None:

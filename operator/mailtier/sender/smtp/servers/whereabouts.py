@@ -140,6 +140,12 @@ class Whereabouts:
         state.refusal, state.is_counted = None, False
         return None
 
+    def logins_left(self, generation: credentials.Generation) -> int | None:
+        """Return how many logins of its namespace may be refused within the hour; None where that is not counted."""
+        if self._is_host_s_own(generation):
+            return None
+        return self._around.logins.left(self.place(generation, self.seat))
+
     def login(self, found: credentials.Credentials, seat: server_room.Seat) -> shares.ShareSlot | None:
         """Return leave to log in at a server, or None while others that were never seen to succeed are under way.
 
