@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 import pydantic
 
-from mailtier.api import schema, types, vocabulary
+from mailtier.api import schema, text, types, vocabulary
 
 _EnhancedCode = Annotated[
     str,
@@ -39,6 +39,17 @@ class ReplyOverride:
     enhanced: str | None
     text: str | None
     action: vocabulary.ReplyAction
+
+    def covers(self, other: "ReplyOverride") -> bool:
+        """Return whether it matches every reply that another one matches."""
+        return (
+            self.code in {None, other.code}
+            and self.enhanced in {None, other.enhanced}
+            and (
+                self.text is None
+                or (other.text is not None and text.lower_ascii(self.text) in text.lower_ascii(other.text))
+            )
+        )
 
     def __str__(self) -> str:
         quoted = None if self.text is None else f'"{self.text}"'

@@ -140,6 +140,18 @@ def _helo(subject: terms.Subject) -> Iterator[terms.Notice]:
         )
 
 
+def _unreachable(subject: terms.Subject) -> Iterator[terms.Notice]:
+    rules = subject.effective.delivery.replies if subject.endpoint is not None else ()
+    for number, rule in enumerate(rules):
+        earlier = next((before for before in range(number) if rules[before].covers(rule)), None)
+        if earlier is not None:
+            yield terms.Notice(
+                field=f"spec.delivery.replies[{number}]",
+                message=f"never acts: replies[{earlier}] matches all that it matches, and the first one counts;"
+                " move it in front of that, or remove it",
+            )
+
+
 LINTS: Final = (
     terms.Lint(
         identifier="port-not-of-provider",
@@ -225,5 +237,14 @@ LINTS: Final = (
         " and its like answer 504, and filters count it.",
         remedy="Set delivery.heloName to a full name, or remove it.",
         check=_helo,
+    ),
+    terms.Lint(
+        identifier="reply-rule-never-acts",
+        severity=terms.LintSeverity.WARNING,
+        title="A rule about replies that can never act",
+        explanation="Of the rules in delivery.replies the first one that matches a reply counts. One before it matches"
+        " whatever this one would match, so that what it says is not done.",
+        remedy="Put the narrower rule first, or remove it.",
+        check=_unreachable,
     ),
 )

@@ -4,6 +4,8 @@ from kit import linting, tiers
 from kit.corpus.lints import parts
 from mailtier.settings.lints import terms
 
+_BUSY = {"text": "please try later"}
+
 CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
     (
         "starttls-on-implicit-tls-port",
@@ -257,6 +259,18 @@ CASES: list[tuple[str, str, terms.Subject, terms.Subject]] = [
         "spec.delivery.heloName",
         parts.of(delivery={"heloName": "sender"}),
         parts.of(delivery={"heloName": "sender.example.com"}),
+    ),
+    (
+        "reply-rule-never-acts",
+        "spec.delivery.replies[1]",
+        parts.of(delivery={"replies": [{"code": 554, "action": "Defer"}, {**_BUSY, "code": 554, "action": "Fail"}]}),
+        parts.of(delivery={"replies": [{**_BUSY, "code": 554, "action": "Fail"}, {"code": 554, "action": "Defer"}]}),
+    ),
+    (
+        "reply-rule-never-acts",
+        "spec.delivery.replies[1]",
+        parts.of(delivery={"replies": [{"text": "TRY later", "action": "Defer"}, {**_BUSY, "action": "Hold"}]}),
+        parts.of(delivery={"replies": [{"enhanced": "5.3.2", "action": "Defer"}, {**_BUSY, "action": "Hold"}]}),
     ),
 ]
 """Identifier, field, what is found, and what is near it and not found."""
