@@ -42,7 +42,9 @@ async def write(
         document: The whole status that is wanted.
     """
     digest = store.digest(document)
-    if digest == seen.status_digest:
+    # One that was made anew has its own events, which lead to its own status.
+    present = objects.find(plural, seen.namespace, seen.name)
+    if digest == seen.status_digest or present is None or present.uid != seen.uid:
         return False
     metadata = {"name": seen.name, "uid": seen.uid}
     if seen.namespace:

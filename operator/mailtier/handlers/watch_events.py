@@ -80,15 +80,28 @@ class WatchEvents:
     def __init__(self, objects: store.Store, queue: KeyQueue) -> None:
         self._store = objects
         self._queue = queue
+        # The version of an object that kopf was last shown and has not brought yet, by plural, namespace and name.
+        self._awaited: dict[tuple[str, str, str], str] = {}
 
     def is_echo(self, plural: str, metadata: streams.Metadata, status: bytes) -> bool:
         """Return whether an object is as it is known to be, or has got the status that is being written to it.
+
+        While kopf still has an earlier version of it, it is not: that one comes later, and would be taken for the
+        present one.
 
         Args:
             plural: Of one of our kinds; of another, nothing is known.
             metadata: The object's.
             status: As JSON.
         """
+        key = (plural, metadata.namespace, metadata.name)
+        if key not in self._awaited and self._is_known(plural, metadata, status):
+            return True
+        if plural != names.NAMESPACE_PLURAL:
+            self._awaited[key] = metadata.resource_version
+        return False
+
+    def _is_known(self, plural: str, metadata: streams.Metadata, status: bytes) -> bool:
         old = self._store.find(plural, metadata.namespace, metadata.name)
         seen = (metadata.uid, metadata.generation, metadata.requested_at)
         if old is None or (old.uid, old.generation, old.requested_at) != seen:
@@ -102,8 +115,15 @@ class WatchEvents:
         self._store.note_status(old, document)
         return True
 
+    def _arrive(self, plural: str, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:
+        """Note that kopf has brought what it was shown of an object last, or that the object is gone."""
+        key = (plural, namespace, name)
+        if document is None or document["metadata"].get("resourceVersion") == self._awaited.get(key):
+            self._awaited.pop(key, None)
+
     def host(self, name: str, document: Mapping[str, Any] | None) -> None:
         """Take in the HostEmailSettings; a new generation reaches every organization."""
+        self._arrive(names.HOST_PLURAL, "", name, document)
         if document is not None and not is_counted(names.HOST_PLURAL, document["metadata"]):
             return
         old = self._store.host
@@ -124,6 +144,7 @@ class WatchEvents:
 
     def organization(self, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:
         """Take in an OrgEmailSettings."""
+        self._arrive(names.ORG_PLURAL, namespace, name, document)
         old = self._store.organizations.get((namespace, name))
         key = keys.organization(namespace, name)
         if document is None:
@@ -149,6 +170,7 @@ class WatchEvents:
 
     def notification(self, namespace: str, name: str, document: Mapping[str, Any] | None) -> None:
         """Take in a Notification."""
+        self._arrive(names.NOTIFICATION_PLURAL, namespace, name, document)
         key = (namespace, name)
         old = self._store.notifications.get(key)
         if document is None:

@@ -58,6 +58,16 @@ async def test_the_status_of_one_that_is_gone_finishes_no_other() -> None:
     assert objects.organizations["team-a", "default"] == seen
 
 
+async def test_one_that_was_made_anew_has_no_status_of_the_one_before() -> None:
+    """What is known to be another object by now is left to its own events (R8)."""
+    api = api_kit.Api()
+    objects = store.Store()
+    objects.put_organization(dataclasses.replace(_seen({}), uid="another"))
+    client: typing.Any = api
+    assert await statuses.write(client, objects, names.ORG_PLURAL, _seen({}), OURS) is False
+    assert not api.requests
+
+
 def _condition(type_: str) -> Document:
     return {"type": type_, "status": "True", "reason": "Published"}
 
