@@ -48,10 +48,18 @@ def page(text: str) -> str:
     Raises:
         UndocumentedError: A value has no comment.
     """
+    return _HEAD + tables(text)
+
+
+def tables(text: str) -> str:
+    """Return a section for each group of a values.yaml, and one for the other values, with a table each.
+
+    Raises:
+        UndocumentedError: A value has no comment.
+    """
     found = list(values(text))
     single = [value for value in found if not value.group and "." not in value.path]
-    parts = [_HEAD, *_section(found), "\n## Everything else\n\n", _TABLE, *(value.row() for value in single)]
-    return "".join(parts)
+    return "".join([*_section(found), "\n## Everything else\n\n", _TABLE, *(value.row() for value in single)])
 
 
 def values(text: str) -> collections.abc.Iterator[Value]:

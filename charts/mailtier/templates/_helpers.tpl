@@ -31,6 +31,20 @@ app.kubernetes.io/part-of: mailtier
 {{- end }}
 {{- end }}
 
+{{/* Labels and annotations of an object. A dict: the root, and, if there are any, the object's own `annotations` and the
+     roles of the cluster that it extends, `aggregateTo`. */}}
+{{- define "mailtier.metadata" -}}
+labels:
+  {{- include "mailtier.labels" .root | nindent 2 }}
+  {{- range .aggregateTo }}
+  rbac.authorization.k8s.io/aggregate-to-{{ . }}: "true"
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- define "mailtier.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- .Values.serviceAccount.name | default (include "mailtier.fullname" .) }}
@@ -47,12 +61,10 @@ app.kubernetes.io/part-of: mailtier
 {{- end }}
 {{- end }}
 
-{{/* The annotations of the CRDs; empty when there is none. */}}
-{{- define "mailtier.crdAnnotations" -}}
+{{/* Labels and annotations of a CRD. */}}
+{{- define "mailtier.crdMetadata" -}}
 {{- $keep := ternary (dict "helm.sh/resource-policy" "keep") (dict) .Values.crds.keep }}
-{{- with merge (dict) $keep .Values.crds.annotations }}
-{{- toYaml . }}
-{{- end }}
+{{- include "mailtier.metadata" (dict "root" . "annotations" (merge $keep .Values.crds.annotations)) }}
 {{- end }}
 
 {{/* What clients call the intake, a JSON list: the Service in all its forms, and loopback for a port-forward. */}}

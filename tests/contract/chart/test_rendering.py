@@ -31,6 +31,7 @@ def test_chart_holds_nothing_but_itself() -> None:
     assert found == {
         ".helmignore",
         "Chart.yaml",
+        "README.md",
         "values.schema.json",
         "values.yaml",
         *(f"templates/{name}" for name in templates),
@@ -224,6 +225,27 @@ def test_senders_of_a_database_know_its_address_from_a_file_alone() -> None:
     assert mount in sender["volumeMounts"]
     assert mount not in operator["volumeMounts"]
     assert sender["env"] == [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+
+
+def test_an_annotation_of_the_object_s_own_decides() -> None:
+    """A wave for all is none for the CRDs where they have one of their own: Argo CD needs them first."""
+    wave = "argocd.argoproj.io/sync-wave"
+    values = {"commonAnnotations": {wave: "-1"}, "crds": {"annotations": {wave: "-2"}}}
+    objects = helm.objects({**values, "extraObjects": ["kind: ConfigMap\nmetadata: {name: mine}"]})
+    waves = {kind: {_annotation(each, wave) for each in objects if each["kind"] == kind} for kind in _kinds(objects)}
+    assert waves.pop("CustomResourceDefinition") == {"-2"}
+    # What somebody adds has the annotations that are written there.
+    assert waves.pop("ConfigMap") == {None}
+    assert set().union(*waves.values()) == {"-1"}
+
+
+def _kinds(objects: list[dict[str, typing.Any]]) -> set[str]:
+    return {document["kind"] for document in objects}
+
+
+def _annotation(document: dict[str, typing.Any], name: str) -> str | None:
+    found: str | None = document["metadata"].get("annotations", {}).get(name)
+    return found
 
 
 def test_values_of_a_parent_chart_are_permitted() -> None:

@@ -5,7 +5,7 @@ import typing
 
 import pytest
 
-from kit import helm, values_page
+from kit import helm, values_page, values_schema
 
 _TEXT = """
 # The name.
@@ -63,3 +63,17 @@ def test_schema_is_strict_wherever_it_knows_names() -> None:
         return own + [name for key, child in schema["properties"].items() for name in loose(child, f"{path}.{key}")]
 
     assert loose(json.loads((helm.CHART / "values.schema.json").read_text(encoding="utf-8")), "") == []
+
+
+def test_schema_describes_each_value() -> None:
+    """An editor that knows the schema shows what each value is for: its comment in values.yaml, groups included."""
+    schema = (helm.CHART / "values.schema.json").read_text(encoding="utf-8")
+    assert values_schema.undescribed(json.loads(schema)) == []
+    values = (helm.CHART / "values.yaml").read_text(encoding="utf-8")
+    assert values_schema.described(schema, values) == schema
+
+
+def test_value_that_the_schema_lacks_is_named() -> None:
+    """A value that nobody bounded stops the generation."""
+    with pytest.raises(values_schema.UnknownValueError, match=r"does not know server\.address"):
+        values_schema.described('{"properties": {"name": {}, "server": {"properties": {"port": {}}}}}', _TEXT)
