@@ -127,6 +127,9 @@ https://{{ $service }}{{ if ne (int .Values.service.port) 443 }}:{{ .Values.serv
 {{- if and (gt (int .replicas) 1) (not .tls.secretName) }}
 {{- fail "sender.replicas above 1 takes one certificate for all: a sender makes one of its own, with an authority that clients of the others do not know; set sender.tls.secretName" }}
 {{- end }}
+{{- if and (gt (int .replicas) 1) .persistence.enabled .persistence.existingClaim }}
+{{- fail "sender.replicas above 1 takes a volume for each pod, or none: sender.persistence.existingClaim is one pod's; set sender.persistence.enabled to false" }}
+{{- end }}
 {{- if not (or .persistence.enabled (and .postgres.dsnSecret.name .tls.secretName)) }}
 {{- fail "sender.persistence.enabled: false takes a queue in a database and a certificate in a Secret, as nothing else outlives the pod; set sender.postgres.dsnSecret.name and sender.tls.secretName" }}
 {{- end }}

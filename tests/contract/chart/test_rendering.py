@@ -25,8 +25,9 @@ def test_chart_is_without_fault() -> None:
 def test_chart_holds_nothing_but_itself() -> None:
     """Each file of the chart is one that a package needs, so that none is left over from a run."""
     found = {str(path.relative_to(helm.CHART)) for path in helm.CHART.rglob("*") if path.is_file()}
-    templates = {"NOTES.txt", "_helpers.tpl", "admission.yaml", "extra-objects.yaml", "rbac-users.yaml", "rbac.yaml"}
-    templates |= {"service.yaml", "serviceaccount.yaml", "statefulset.yaml"}
+    templates = {"NOTES.txt", "_helpers.tpl", "_pod.tpl", "admission.yaml", "extra-objects.yaml", "rbac-users.yaml"}
+    templates |= {"rbac.yaml", "service.yaml", "serviceaccount.yaml"}
+    templates |= {"deployment.yaml", "disruption.yaml", "statefulset.yaml"}
     templates |= {f"crds/{resource.file_name}" for resource in crds.ALL}
     assert found == {
         ".helmignore",
@@ -204,6 +205,10 @@ _CERTIFICATE = {"tls": {"secretName": "intake"}}
         ({"replicas": 2, **_DATABASE}, "takes one certificate for all"),
         ({"persistence": {"enabled": False}, **_CERTIFICATE}, "takes a queue in a database"),
         ({"persistence": {"enabled": False}, **_DATABASE}, "and a certificate in a Secret"),
+        (
+            {"replicas": 2, "persistence": {"existingClaim": "queue"}, **_DATABASE, **_CERTIFICATE},
+            "sender.persistence.existingClaim is one pod's",
+        ),
     ],
     ids=lambda part: part if isinstance(part, str) else "",
 )
@@ -246,6 +251,35 @@ def _kinds(objects: list[dict[str, typing.Any]]) -> set[str]:
 def _annotation(document: dict[str, typing.Any], name: str) -> str | None:
     found: str | None = document["metadata"].get("annotations", {}).get(name)
     return found
+
+
+def test_pods_without_a_volume_are_a_deployment_s() -> None:
+    """Its pods are those of the StatefulSet but for the volume, and the next one is ready before one goes."""
+    shared = {**_DATABASE, **_CERTIFICATE, "replicas": 3}
+    kept = _only(helm.objects({"sender": shared}), "StatefulSet")["spec"]
+    objects = helm.objects({"sender": {**shared, "persistence": {"enabled": False}}})
+    bare = _only(objects, "Deployment")["spec"]
+    assert [document for document in objects if document["kind"] == "StatefulSet"] == []
+    assert bare["template"]["spec"]["volumes"].pop()["emptyDir"] == {"sizeLimit": "16Mi"}
+    assert bare["template"] == kept["template"]
+    assert (bare["replicas"], bare["selector"]) == (3, kept["selector"])
+    assert bare["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_several_pods_are_spread_and_not_all_drained_at_once() -> None:
+    """Where nobody says otherwise they go to different zones and nodes; of a single pod nothing is said."""
+    objects = helm.objects({"sender": {**_DATABASE, **_CERTIFICATE, "replicas": 2}})
+    workload = _only(objects, "StatefulSet")["spec"]
+    spread = workload["template"]["spec"]["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert all(each["whenUnsatisfiable"] == "ScheduleAnyway" for each in spread)
+    budget = _only(objects, "PodDisruptionBudget")["spec"]
+    assert [each["labelSelector"] for each in spread] == [workload["selector"]] * 2
+    assert budget["selector"] == workload["selector"]
+    assert budget["maxUnavailable"] == 1
+    single = helm.objects()
+    assert "topologySpreadConstraints" not in _only(single, "StatefulSet")["spec"]["template"]["spec"]
+    assert "PodDisruptionBudget" not in _kinds(single)
 
 
 def test_values_of_a_parent_chart_are_permitted() -> None:

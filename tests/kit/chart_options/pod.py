@@ -6,6 +6,36 @@ _DIGEST = f"sha256:{'a1' * 32}"
 _SMALL = {"requests": {"cpu": "1m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 _TOLERATION = {"key": "mail", "operator": "Exists"}
 _SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+_OWN = {"app.kubernetes.io/name": "mailtier", "app.kubernetes.io/instance": "mailtier"}
+_VARIABLE = {"name": "SSL_CERT_DIR", "value": "/etc/more"}
+_MOUNT = {"name": "more", "mountPath": "/etc/more", "readOnly": True}
+_VOLUME = {"name": "more", "configMap": {"name": "more"}}
+_SEVERAL = {"sender": {**looking.SHARED["sender"], "replicas": 3}}
+
+
+def _further(role: str) -> tuple[looking.Option, ...]:
+    """Return what a container may be given beside its own."""
+    return (
+        looking.Option(
+            path=f"{role}.extraArgs",
+            value=["--log-format=console"],
+            look=lambda found: looking.container(found, role)["args"][-1],
+            seen="--log-format=console",
+        ),
+        looking.Option(
+            path=f"{role}.extraEnv",
+            value=[_VARIABLE],
+            look=lambda found: looking.container(found, role)["env"],
+            seen=[_VARIABLE],
+        ),
+        looking.Option(
+            path=f"{role}.extraVolumeMounts",
+            value=[_MOUNT],
+            look=lambda found: looking.container(found, role)["volumeMounts"][-1],
+            seen=_MOUNT,
+        ),
+    )
+
 
 OPTIONS = (
     looking.Option(
@@ -98,6 +128,23 @@ OPTIONS = (
         path="topologySpreadConstraints",
         value=[_SPREAD],
         look=lambda found: looking.pod(found)["topologySpreadConstraints"],
-        seen=[_SPREAD],
+        seen=[{**_SPREAD, "labelSelector": {"matchLabels": _OWN}}],
     ),
+    looking.Option(
+        path="podDisruptionBudget.enabled",
+        value=False,
+        along=_SEVERAL,
+        look=lambda found: "PodDisruptionBudget" in looking.kinds(found),
+        seen=False,
+    ),
+    looking.Option(
+        path="podDisruptionBudget.maxUnavailable",
+        value="34%",
+        along=_SEVERAL,
+        look=lambda found: looking.named("PodDisruptionBudget")(found)["spec"]["maxUnavailable"],
+        seen="34%",
+    ),
+    looking.Option(path="extraVolumes", value=[_VOLUME], look=looking.volume("more"), seen=_VOLUME),
+    *_further("operator"),
+    *_further("sender"),
 )

@@ -2,6 +2,12 @@
 
 from kit.chart_options import looking
 
+
+def _retention(when: str) -> looking.Look:
+    """Return what finds what becomes of the claims."""
+    return lambda found: looking.spec(found)["persistentVolumeClaimRetentionPolicy"][when]
+
+
 OPTIONS = (
     looking.Option(path="sender.logLevel", value="ERROR", look=looking.argument("sender", "log-level"), seen=["ERROR"]),
     looking.Option(
@@ -55,11 +61,23 @@ OPTIONS = (
         path="sender.persistence.enabled",
         value=False,
         along=looking.SHARED,
-        look=lambda found: (
-            "volumeClaimTemplates" in looking.spec(found),
-            [volume for volume in looking.pod(found)["volumes"] if volume["name"] == "queue"],
-        ),
-        seen=(False, [{"name": "queue", "emptyDir": {"sizeLimit": "16Mi"}}]),
+        look=lambda found: (looking.workload(found)["kind"], looking.volume("queue")(found)),
+        seen=("Deployment", {"name": "queue", "emptyDir": {"sizeLimit": "16Mi"}}),
+    ),
+    looking.Option(
+        path="sender.persistence.existingClaim",
+        value="restored",
+        look=lambda found: ("volumeClaimTemplates" in looking.spec(found), looking.volume("queue")(found)),
+        seen=(False, {"name": "queue", "persistentVolumeClaim": {"claimName": "restored"}}),
+    ),
+    *(
+        looking.Option(
+            path=f"sender.persistence.retention.{when}",
+            value="Delete",
+            look=_retention(when),
+            seen="Delete",
+        )
+        for when in ("whenDeleted", "whenScaled")
     ),
     looking.Option(
         path="sender.tls.secretName",
