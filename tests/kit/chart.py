@@ -62,6 +62,8 @@ def files(root: pathlib.Path, *, examples: dict[str, str]) -> dict[pathlib.Path,
     schema = (root / _CHART / "values.schema.json").read_text(encoding="utf-8")
     return {
         _CHART / "README.md": chart_readme.page(values, about=mailtier.__doc__ or "", kubernetes=_KUBERNETES),
+        # A template reads no file outside of the chart.
+        _CHART / "alerts.yaml": (root / "docs/monitoring/alerts.yaml").read_text(encoding="utf-8"),
         _CHART / "values.schema.json": values_schema.described(schema, values),
         _CHART / "Chart.yaml": _metadata(examples),
         **{_CHART / "templates" / "crds" / resource.file_name: crd_template(resource) for resource in crds.ALL},

@@ -62,7 +62,9 @@ def objects(
     values: collections.abc.Mapping[str, typing.Any] | None = None, **options: typing.Any
 ) -> list[dict[str, typing.Any]]:
     """Return the objects of the rendered chart; the arguments are those of `template`."""
-    return [document for document in yaml.safe_load_all(template(values, **options)) if document]
+    # The CRDs are long: the loader that is written in Python takes ten times as long.
+    loaded = yaml.load_all(template(values, **options), Loader=yaml.CSafeLoader)
+    return [document for document in loaded if document]
 
 
 def run(*arguments: str, values: collections.abc.Mapping[str, typing.Any] | None = None) -> str:

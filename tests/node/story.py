@@ -76,7 +76,8 @@ class Story:
     def confine(self) -> None:
         """Apply the NetworkPolicy of the page on installing: mail goes on, and nothing else is reached."""
         with self.steps.step("the page's NetworkPolicy in force, mail goes on") as notes:
-            policy = pages.block(_INSTALLING, "Network policies", "yaml").replace("APISERVER", configuration.ADDRESS)
+            policy = pages.block(_INSTALLING, "Network policies", "yaml", containing="kind: NetworkPolicy")
+            policy = policy.replace("APISERVER", configuration.ADDRESS)
             self.on.kubectl("create", "namespace", _CLIENTS)
             self._start_client()
             pod = self.on.get("pod", release.POD, "-n", release.SYSTEM)["status"]["podIP"]

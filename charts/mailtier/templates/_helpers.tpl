@@ -31,11 +31,14 @@ app.kubernetes.io/part-of: mailtier
 {{- end }}
 {{- end }}
 
-{{/* Labels and annotations of an object. A dict: the root, and, if there are any, the object's own `annotations` and the
-     roles of the cluster that it extends, `aggregateTo`. */}}
+{{/* Labels and annotations of an object. A dict: the root, and, if there are any, the object's own `annotations`, `more`
+     labels, and the roles of the cluster that it extends, `aggregateTo`. */}}
 {{- define "mailtier.metadata" -}}
 labels:
   {{- include "mailtier.labels" .root | nindent 2 }}
+  {{- with .more }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   {{- range .aggregateTo }}
   rbac.authorization.k8s.io/aggregate-to-{{ . }}: "true"
   {{- end }}
@@ -95,6 +98,29 @@ readinessProbe:
   httpGet: {path: /readyz, port: {{ . }}}
   periodSeconds: 5
   timeoutSeconds: 5
+{{- end }}
+
+{{/* Where metrics are, for a monitor; the argument is its values. */}}
+{{- define "mailtier.scraped" -}}
+{{- $monitor := . }}
+{{- range list "http-operator" "http-sender" }}
+- port: {{ . }}
+  path: /metrics
+  {{- with $monitor.interval }}
+  interval: {{ . }}
+  {{- end }}
+  {{- with $monitor.scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  {{- with $monitor.relabelings }}
+  relabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $monitor.metricRelabelings }}
+  metricRelabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
 {{- end }}
 
 {{/* The rights to read what settings refer to. */}}

@@ -27,12 +27,14 @@ def test_chart_holds_nothing_but_itself() -> None:
     found = {str(path.relative_to(helm.CHART)) for path in helm.CHART.rglob("*") if path.is_file()}
     templates = {"NOTES.txt", "_helpers.tpl", "_pod.tpl", "admission.yaml", "extra-objects.yaml", "rbac-users.yaml"}
     templates |= {"rbac.yaml", "service.yaml", "serviceaccount.yaml"}
+    templates |= {"monitoring.yaml", "networkpolicy.yaml"}
     templates |= {"deployment.yaml", "disruption.yaml", "statefulset.yaml"}
     templates |= {f"crds/{resource.file_name}" for resource in crds.ALL}
     assert found == {
         ".helmignore",
         "Chart.yaml",
         "README.md",
+        "alerts.yaml",
         "values.schema.json",
         "values.yaml",
         *(f"templates/{name}" for name in templates),

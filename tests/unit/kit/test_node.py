@@ -29,7 +29,7 @@ def test_pages_have_the_commands_that_a_run_types() -> None:
     assert yaml.safe_load(pages.block(page, "Restore", "yaml"))["kind"] == "Pod"
     moving = pages.block("docs/how-to/postgres.md", "Move a volume's queue", "yaml")
     assert yaml.safe_load(moving)["kind"] == "Job"
-    policy = pages.block("docs/how-to/install.md", "Network policies", "yaml")
+    policy = pages.block("docs/how-to/install.md", "Network policies", "yaml", containing="kind: NetworkPolicy")
     assert yaml.safe_load(policy)["kind"] == "NetworkPolicy"
     with pytest.raises(LookupError, match="no block"):
         pages.block(page, "Restore", containing="kubectl drain")
