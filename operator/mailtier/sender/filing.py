@@ -5,7 +5,7 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from mailtier.api import vocabulary
@@ -21,12 +21,15 @@ class Filter:
         reason: One that a recipient has; of the same recipient as the state.
         organizations: The names of some.
         accepted_before: Aware UTC time.
+        waiting: Of which organizations and categories recipients without an end wait for the reason now: they are
+            listed whatever is stored as theirs.
     """
 
     state: vocabulary.RecipientState | None = None
     reason: str | None = None
     organizations: Sequence[str] | None = None
     accepted_before: dt.datetime | None = None
+    waiting: Collection[tuple[str, vocabulary.Category]] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,35 @@ async def test_addresses_are_listed_and_cleared(
     assert len(unknowing.messages()) == 1
 
 
+async def test_what_is_held_is_listed_by_what_holds_it_now(
+    client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage
+) -> None:
+    """A list by reason finds what is shown with it, and not what was stored with it and waits for something else."""
+    recipients = ["somebody@example.com"]
+    stage.publish(tenant, state=effective.State.SUSPENDED, recipients=recipients)
+    await intake.until_known(client, tenant)
+    id_ = (await client.post(tenant, intake.ALERT)).document["id"]
+    person = _Person(client, tenant, stage, "list", "get")
+
+    async def shown() -> str:
+        (recipient,) = (await person.ask("GET", f"/notifications/{id_}")).document["recipients"]
+        return str(recipient["reason"]) if recipient["state"] == "held" else ""
+
+    async def suspended() -> bool:
+        return await shown() == "Suspended"
+
+    async def is_other() -> bool:
+        return await shown() not in {"", "Suspended"}
+
+    await wait.until_async(suspended, within_seconds=10, why="it is held as suspended")
+    assert [item["id"] for item in await person.listed("reason=Suspended")] == [id_]
+    stage.publish(tenant, state=effective.State.BLOCKED, recipients=recipients)
+    await wait.until_async(is_other, within_seconds=10, why="it is held as blocked")
+    assert [item["id"] for item in await person.listed(f"reason={await shown()}&state=held")] == [id_]
+    assert await person.listed(f"reason={await shown()}&state=deferred") == []
+    assert await person.listed("reason=Suspended") == []
+
+
 async def test_a_retry_is_held_to_the_present_settings(
     client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage, refusing: smtpd.Process
 ) -> None:

@@ -16,6 +16,7 @@ from mailtier.sender.storage.sqlite.failed import listing as embedded_listing
 S = vocabulary.RecipientState
 
 _UID = queues.LANE.namespace_uid
+_CATEGORY = vocabulary.Category.JOB_ALERT
 _LATER = queues.START + dt.timedelta(hours=1)
 _UNTIL = _LATER + dt.timedelta(days=1)
 _OTHER = dataclasses.replace(queues.LANE, namespace_uid="uid-b", namespace="team-b")
@@ -75,6 +76,14 @@ async def test_a_list_is_of_what_is_asked_for(filed: queues.WholeQueue) -> None:
         (filing.Filter(state=S.QUEUED), [elsewhere, both]),
         (filing.Filter(state=S.QUEUED, reason="Tested"), []),
         (filing.Filter(reason="Tested"), [accepted, both, failed]),
+        # What has an end is as it is stored, whatever its organization waits for.
+        (
+            filing.Filter(reason="Held", waiting=[("sales", _CATEGORY), (queues.LANE.organization, _CATEGORY)]),
+            [elsewhere, both],
+        ),
+        (filing.Filter(reason="Held", waiting=[("sales", _CATEGORY)]), [elsewhere]),
+        (filing.Filter(reason="Held", waiting=[("sales", vocabulary.Category.LICENSE_STATUS)]), []),
+        (filing.Filter(reason="Held", state=S.DEFERRED, waiting=[("sales", _CATEGORY)]), []),
         (filing.Filter(organizations=["sales"]), [elsewhere]),
         (filing.Filter(organizations=["sales", queues.LANE.organization]), [accepted, elsewhere, both, failed]),
         (filing.Filter(organizations=[]), []),

@@ -21,7 +21,9 @@ app.add_typer(moving.app)
 _Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Whose.")]
 _Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of notifications, as a list shows them.")]
 _State = Annotated[vocabulary.RecipientState | None, typer.Option(help="Those with a recipient in this state.")]
-_Reason = Annotated[str, typer.Option(help="Those with a recipient that has this reason, such as RecipientRefused.")]
+_Reason = Annotated[
+    str, typer.Option(help="Those with a recipient that is shown with this reason, such as RecipientRefused.")
+]
 _Organization = Annotated[str, typer.Option(help="Those of one organization.")]
 _Destination = Annotated[
     str, typer.Option(metavar="HOST[:PORT]", help="Those of organizations that have this server now.")

@@ -76,6 +76,20 @@ class FarDelivery:
         """Return what an organization's messages wait for that is over soon; None for nothing."""
         return self._display(key).brief
 
+    def wait_of(self, key: ports.LaneKey, category: vocabulary.Category) -> waits.Wait | None:
+        """Return what an organization's messages of a category wait for now; None for nothing."""
+        return self._display(key).wait_of(category)
+
+    def waiting_for(self, namespace: str, reason: str) -> list[tuple[str, vocabulary.Category]]:
+        """Return organizations of a namespace, with categories, whose messages wait for a reason now."""
+        waiting = [(key, self._display(key)) for key in self._texts if key.namespace == namespace]
+        return [
+            (key.organization, category)
+            for key, shown in waiting
+            for category in vocabulary.Category
+            if (wait := shown.wait_of(category)) is not None and wait.reason == reason
+        ]
+
     async def release(self, key: ports.LaneKey) -> standing.Released:
         """Let an organization's messages be tried now; what holds it still does.
 

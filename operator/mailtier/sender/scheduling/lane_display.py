@@ -30,6 +30,10 @@ class LaneDisplay:
             return self.held
         return self.by_category.get(category)
 
+    def wait_of(self, category: vocabulary.Category) -> waits.Wait | None:
+        """Return what messages of a category wait for, held or not; None for nothing."""
+        return self.hold_of(category) or self.brief
+
 
 NOTHING: Final = LaneDisplay()
 

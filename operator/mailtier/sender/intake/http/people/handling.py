@@ -1,6 +1,7 @@
 """The handlers of what people ask of the queue."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -50,11 +51,15 @@ class People:
         """Return a page of a namespace's notifications."""
         await self._enter.namespace(request, "list")
         namespace, asked = request.match_info["namespace"], asking.listing(request)
+        wanted = asked.wanted
+        if wanted.reason is not None:
+            waiting = self._delivery.waiting_for(namespace, wanted.reason)
+            wanted = dataclasses.replace(wanted, waiting=waiting)
         with await self._turns.take(namespace):
             try:
                 page = await self._desk.page(
                     namespace,
-                    asked.wanted,
+                    wanted,
                     destination=asked.destination,
                     older_than=asked.older_than,
                     after=asked.after,
@@ -64,7 +69,9 @@ class People:
                 raise unknown(error) from None
             except LookupError as error:
                 raise problems.HttpProblem(problems.MALFORMED, f"{error}; begin anew without `continue`") from None
-            answer: dict[str, Any] = {"items": [self._document(record) for record in page.records]}
+            # What is stored of those that wait may be the reason of another time.
+            items = [item for record in page.records if _is_wanted(item := self._document(record), wanted)]
+            answer: dict[str, Any] = {"items": items}
         if page.following is not None:
             answer["continue"] = page.following
         return web.json_response(answer)
@@ -136,10 +143,7 @@ class People:
         return web.json_response({"results": results})
 
     def _document(self, record: ports.Record) -> dict[str, Any]:
-        document = records.status(
-            record,
-            self._delivery.hold_of(record.lane, record.category) or self._delivery.brief_wait(record.lane),
-        )
+        document = records.status(record, self._delivery.wait_of(record.lane, record.category))
         document["organization"] = record.lane.organization
         if record.kept_until is not None:
             document["textKeptUntil"] = records.moment(record.kept_until)
@@ -158,6 +162,14 @@ _KINDS: Final[Mapping[type[Exception], problems.ProblemKind]] = {
     ports.StorageFullError: problems.FULL,
 }
 """What is so of one notification, and not of all that are asked for."""
+
+
+def _is_wanted(item: Mapping[str, Any], wanted: filing.Filter) -> bool:
+    """Return whether a recipient is shown with the reason, and in the state, that are asked for."""
+    return wanted.reason is None or any(
+        recipient["reason"] == wanted.reason and wanted.state in {None, recipient["state"]}
+        for recipient in item["recipients"]
+    )
 
 
 async def _result(id_: str, acting: Awaitable[None]) -> dict[str, Any]:

@@ -29,7 +29,13 @@ _WANTED: Final = f"""
     AND ($6::bigint IS NULL OR accepted_at < $6)
     AND EXISTS (
         SELECT FROM mailtier.recipients r WHERE r.notification = n.number
-        AND ($7::text IS NULL OR r.state = $7) AND ($8::text IS NULL OR r.reason = $8)
+        AND ($7::text IS NULL OR r.state = $7)
+        AND (
+            $8::text IS NULL OR r.reason = $8 OR (
+                r.due_at IS NOT NULL
+                AND (n.organization, n.category) IN (SELECT * FROM unnest($10::text[], $11::text[]))
+            )
+        )
     )
     ORDER BY accepted_at DESC, number DESC LIMIT $9
 """  # noqa: S608  # Names of columns.
@@ -60,6 +66,8 @@ async def read_page(
         None if wanted.state is None else wanted.state.value,
         wanted.reason,
         limit + 1,
+        [organization for organization, _ in wanted.waiting],
+        [category.value for _, category in wanted.waiting],
     )
     page = await _to_records(session, found[:limit])
     if len(found) > limit:

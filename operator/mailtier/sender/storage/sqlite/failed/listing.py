@@ -28,7 +28,13 @@ _WANTED: Final = f"""
     AND (:accepted_before IS NULL OR accepted_at < :accepted_before)
     AND EXISTS (
         SELECT 1 FROM recipients r WHERE r.notification = n.number
-        AND (:state IS NULL OR r.state = :state) AND (:reason IS NULL OR r.reason = :reason)
+        AND (:state IS NULL OR r.state = :state)
+        AND (
+            :reason IS NULL OR r.reason = :reason OR (r.due_at IS NOT NULL AND EXISTS (
+                SELECT 1 FROM json_each(:waiting) w
+                WHERE json_extract(w.value, '$[0]') = n.organization AND json_extract(w.value, '$[1]') = n.category
+            ))
+        )
     )
     LIMIT :limit
 """  # noqa: S608  # Names of columns.
@@ -48,6 +54,7 @@ def read_page(
         "accepted_before": None if wanted.accepted_before is None else rows.to_micros(wanted.accepted_before),
         "state": None if wanted.state is None else wanted.state.value,
         "reason": wanted.reason,
+        "waiting": json.dumps(list(wanted.waiting)),
         "limit": limit + 1,
     }
     found = connection.execute(_WANTED, arguments).fetchall()
