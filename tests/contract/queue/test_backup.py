@@ -15,7 +15,7 @@ from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import restoring
 from mailtier.sender.storage import volume
-from mailtier.sender.storage.sqlite import backup, embedded, schema
+from mailtier.sender.storage.sqlite import backup, embedded, leaving, schema
 
 S, C = vocabulary.RecipientState, vocabulary.Category
 _LINK = "https://example.org/reset/c0ffee-5ecret"
@@ -155,6 +155,62 @@ async def test_a_place_that_is_not_there_is_not_made(opened: ports.Queue, tmp_pa
         connection.execute("CREATE TABLE songs (title TEXT)")
     with pytest.raises(backup.BackupError, match="is no backup of mailtier"):
         backup.restore(foreign, tmp_path / "restored")
+
+
+def _overwritten(path: pathlib.Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: 3 * schema.PAGE_BYTES] + b"\xa5" * 8 * schema.PAGE_BYTES + content[11 * 4096 :])
+
+
+def _without_a_header(path: pathlib.Path) -> None:
+    path.write_bytes(bytes(100) + path.read_bytes()[100:])
+
+
+def _undecodable(path: pathlib.Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE suppressions", b"CREATE TABLE suppr\xb5\xffions", 1))
+
+
+def _against_its_rules(path: pathlib.Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'payloads'").fetchone()
+    first = (page - 1) * schema.PAGE_BYTES
+    content = bytearray(path.read_bytes())
+    # Two entries of the page's list of rows are the same one: two payloads have one number.
+    content[first + 8 : first + 10] = content[first + 10 : first + 12]
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_overwritten, _without_a_header, _undecodable, _against_its_rules])
+async def test_a_damaged_queue_has_no_copy(
+    opened: ports.Queue, tmp_path: pathlib.Path, damage: collections.abc.Callable[[pathlib.Path], None]
+) -> None:
+    """Whoever asks for one reads what a move and a start say of such a file, with what to do; nothing is written."""
+    for _ in range(20):
+        await queues.put(opened)
+    await opened.close()
+    damage(tmp_path / "queue" / "queue.sqlite3")
+    before = (tmp_path / "queue" / "queue.sqlite3").read_bytes()
+    with pytest.raises(schema.DamagedError, match=r"/queue/queue.sqlite3 is damaged \(.*restore FILE --replace"):
+        backup.write(tmp_path / "queue", tmp_path / "backup.sqlite3", now=queues.START)
+    with pytest.raises(schema.DamagedError), leaving.opened(tmp_path / "queue"):
+        pass
+    assert _names(tmp_path) == ["queue"]
+    assert (tmp_path / "queue" / "queue.sqlite3").read_bytes() == before
+
+
+async def test_why_there_is_no_copy_is_said(opened: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """A file that holds no queue, a target that cannot be written and a queue that cannot be opened are named."""
+    await queues.put(opened)
+    with pytest.raises(backup.BackupError, match=r"^/proc/a-backup cannot be written: No such file or directory$"):
+        backup.write(tmp_path / "queue", pathlib.Path("/proc/a-backup"), now=queues.START)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "queue.sqlite3").touch()
+    with pytest.raises(backup.BackupError, match=r"no queue in .*/new: queue.sqlite3 is empty"):
+        backup.write(tmp_path / "new", tmp_path / "backup.sqlite3", now=queues.START)
+    (tmp_path / "new" / "queue.sqlite3-wal").mkdir()
+    with pytest.raises(schema.UnopenedError, match="cannot be opened"), leaving.opened(tmp_path / "new"):
+        pass
+    assert _names(tmp_path) == ["new", "queue"]
 
 
 async def test_nothing_of_a_queue_that_is_given_up_is_left(tmp_path: pathlib.Path) -> None:

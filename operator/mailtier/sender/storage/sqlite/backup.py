@@ -56,12 +56,11 @@ def write(directory: pathlib.Path, target: pathlib.Path, *, now: dt.datetime) ->
         BackupError: There is no queue, the target is there or its folder is not, or its volume has no room.
         schema.NewerSchemaError: A newer version of this program wrote the queue.
         schema.SealedError: It was moved to a database.
-        schema.DamagedError: The copy cannot be read: neither can the queue.
-        OSError: The target cannot be written.
+        schema.DamagedError: The queue cannot be read, or what of it was read makes no queue.
     """
     source = directory / embedded.DATABASE
     if not source.is_file():
-        raise BackupError(f"there is no queue in {directory}")
+        raise BackupError(f"there is no queue in {directory}: name the sender's own data directory")
     if not target.parent.is_dir():
         raise BackupError(f"there is no folder {target.parent}")
     if target.exists():
@@ -70,13 +69,25 @@ def write(directory: pathlib.Path, target: pathlib.Path, *, now: dt.datetime) ->
     try:
         os.close(os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
         _copy(source, unfinished)
-        _complete(unfinished, now)
+        try:
+            _complete(unfinished, now)
+        except schema.DamagedError as error:
+            raise schema.damaged(source, "what is read of it makes no queue") from error
         _sync(unfinished)
         unfinished.rename(target)
         _sync(target.parent)
+    except OSError as error:
+        raise BackupError(f"{target} cannot be written: {error.strerror}") from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        schema.require_no_damage(error, source)
+        if isinstance(error, sqlite3.IntegrityError):
+            # No sender wrote what its own tables do not take.
+            raise schema.damaged(source, str(error)) from error
+        raise BackupError(f"the queue in {source} cannot be copied to {target}: {error}") from error
     finally:
         for path in _files(unfinished):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
     return target.stat().st_size
 
 
@@ -123,6 +134,8 @@ def restore(file: pathlib.Path, directory: pathlib.Path, *, replace: bool = Fals
 def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
     with contextlib.closing(sqlite3.connect(source, isolation_level=None, timeout=30)) as connection:
         connection.execute("PRAGMA temp_store = MEMORY")
+        # Before there are two files that an error could mean.
+        connection.execute("SELECT count(*) FROM main.sqlite_schema").fetchone()
         connection.execute("ATTACH ? AS copy", (str(target),))
         # It counts only once it is whole.
         connection.execute("PRAGMA copy.journal_mode = OFF")
@@ -130,6 +143,8 @@ def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
         connection.execute("BEGIN")
         (version,) = connection.execute("PRAGMA main.user_version").fetchone()
         (pages,) = connection.execute("SELECT page_count FROM pragma_page_count('main')").fetchone()
+        if not version:
+            raise BackupError(f"there is no queue in {source.parent}: {source.name} is empty, or another program's")
         _require_room(target.parent, int(pages) * schema.PAGE_BYTES)
         made = connection.execute(
             "SELECT type, name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' "

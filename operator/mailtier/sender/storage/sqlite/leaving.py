@@ -51,7 +51,13 @@ class NoQueueError(Exception):
     """There is no queue to be moved."""
 
 
-FAULTS: Final = (NoQueueError, schema.NewerSchemaError, schema.DamagedError, volume.InUseError)
+FAULTS: Final = (
+    NoQueueError,
+    schema.NewerSchemaError,
+    schema.DamagedError,
+    schema.UnopenedError,
+    volume.InUseError,
+)
 """Why a queue is not moved, as far as its file is the reason."""
 
 
@@ -64,13 +70,17 @@ def opened(directory: pathlib.Path) -> Iterator["LeavingQueue"]:
         volume.InUseError: A sender has it open.
         schema.NewerSchemaError: A newer version of this program wrote it.
         schema.DamagedError: Parts of it cannot be read.
+        schema.UnopenedError: SQLite does not open it.
     """
     if not (directory / embedded.DATABASE).is_file():
         raise NoQueueError(f"there is no queue in {directory}: name the sender's own data directory")
     with contextlib.ExitStack() as held:
         held.enter_context(embedded.kept_closed(directory))
         turns = held.enter_context(contextlib.closing(volume.WriteTurns(directory / embedded.TURNS)))
-        connection = schema.open_writer(directory / embedded.DATABASE, turns, even_sealed=True)
+        try:
+            connection = schema.open_writer(directory / embedded.DATABASE, turns, even_sealed=True)
+        except sqlite3.OperationalError as error:
+            raise schema.UnopenedError(f"the queue in {directory} cannot be opened: {error}") from error
         held.callback(connection.close)
         yield LeavingQueue(directory, connection)
 

@@ -83,8 +83,7 @@ def open_writer(
             migrations.migrate(connection, even_sealed=even_sealed)
     except BaseException as error:
         connection.close()
-        if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
-            raise _damaged(path, str(error)) from error
+        require_no_damage(error, path)
         raise
     return connection
 
@@ -97,6 +96,25 @@ def replacing(path: pathlib.Path) -> pathlib.Path:
 def is_damage(error: sqlite3.DatabaseError) -> bool:
     """Return whether an error says that the file is damaged."""
     return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGED
+
+
+def require_no_damage(error: BaseException, path: pathlib.Path) -> None:
+    """Return where an error says nothing of damage.
+
+    Args:
+        error: What opening or reading a queue's file met.
+        path: The file.
+
+    Raises:
+        DamagedError: It does.
+    """
+    if isinstance(error, UnicodeDecodeError) or (
+        isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
+    ):
+        # Python cannot decode a value, or what SQLite quotes of one in its error.
+        raise damaged(path, "text in it cannot be decoded") from error
+    if isinstance(error, sqlite3.DatabaseError) and is_damage(error):
+        raise damaged(path, str(error)) from error
 
 
 def is_full(error: Exception) -> bool:
@@ -114,10 +132,11 @@ def explain_full(error: Exception) -> str:
 def _require_whole(connection: sqlite3.Connection, path: pathlib.Path) -> None:
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise _damaged(path, str(found))
+        raise damaged(path, str(found))
 
 
-def _damaged(path: pathlib.Path, found: str) -> DamagedError:
+def damaged(path: pathlib.Path, found: str) -> DamagedError:
+    """Return what says that a queue's file is damaged, by what was found, and what to do."""
     # SQLite names pages and tables, never what is in them; it may take several lines for it.
     return DamagedError(
         f"the queue in {path} is damaged ({' '.join(found.split())}), and nothing was changed: look at the volume,"
