@@ -12,6 +12,7 @@ import pytest
 
 from kit import invariants, moves, postgres, queues
 from mailtier.api import vocabulary
+from mailtier.cli.commands import moving as moving_command
 from mailtier.sender.delivering import builder, templates
 from mailtier.sender.queueing import restoring
 from mailtier.sender.roles import moving
@@ -281,13 +282,18 @@ async def test_the_operator_hears_of_everything(place: Place) -> None:
 
 
 async def test_a_restored_queue_stays_held(place: Place) -> None:
-    """What waits for a person's word does so in the database too."""
+    """What waits for a person's word does so in the database too, and whoever moves it is told, until it is resumed."""
     async with place.on_the_volume() as queue:
         await queues.put(queue)
         await queue.remember(restoring.KEY, restoring.mark(queues.START))
-    await place.move()
+    summary = await place.move()
+    assert summary.restored == restoring.mark(queues.START)
+    assert [line for line in moving_command._summarized(summary) if "held" in line] == [
+        f"it is held, as restored from a backup of {restoring.mark(queues.START)}: `mailtier queue resume`"
+    ]
     async with place.in_the_database() as queue:
-        assert await queue.recall(restoring.KEY) == restoring.mark(queues.START)
+        assert await queue.resume() == restoring.mark(queues.START)
+    assert (await place.move()).restored is None
 
 
 async def test_two_queues_go_into_one_database(tmp_path: pathlib.Path, place: Place) -> None:

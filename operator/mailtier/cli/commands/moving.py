@@ -84,3 +84,5 @@ def _summarized(summary: "moving.MoveSummary") -> Iterator[str]:
         yield f"{summary.there} were there already, under the same id, and were left as they are"
     if summary.repeats:
         yield f"{summary.repeats} had a key, or were of an object, that was taken in there as well: both are delivered"
+    if summary.restored:
+        yield f"it is held, as restored from a backup of {summary.restored}: `mailtier queue resume`"

@@ -13,6 +13,8 @@ from mailtier.mail import reasons
 KEY: Final = "restored"
 """Under this the queue remembers when the backup was made (`ports.Queue.remember`)."""
 
+_UNDATED: Final = "a time that nobody named (marked at "
+
 
 def mark(made_at: dt.datetime) -> str:
     """Return what is remembered of a backup.
@@ -20,12 +22,21 @@ def mark(made_at: dt.datetime) -> str:
     Args:
         made_at: Aware UTC time.
     """
-    return made_at.isoformat(timespec="seconds")
+    return made_at.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def undated(marked_at: dt.datetime) -> str:
+    """Return what is remembered of a backup that nobody knows the time of.
+
+    Args:
+        marked_at: Aware UTC time at which somebody said that the queue is restored.
+    """
+    return f"{_UNDATED}{mark(marked_at)})"
 
 
 def made_at(mark: str) -> dt.datetime:
-    """Return when a backup was made, aware UTC, from what is remembered of it."""
-    return dt.datetime.fromisoformat(mark)
+    """Return when a backup was made, or else when it was marked, aware UTC, from what is remembered of it."""
+    return dt.datetime.fromisoformat(mark.removeprefix(_UNDATED).removesuffix(")"))
 
 
 def explain(mark: str) -> str:

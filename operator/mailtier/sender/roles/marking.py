@@ -41,8 +41,8 @@ async def mark_restored(dsn_file: pathlib.Path, *, made_at: dt.datetime | None, 
             raise MarkError(
                 f"senders of that database run ({names}): stop them first; one that was killed counts for 15 s more"
             )
-        undated = f"a time that nobody named (marked at {restoring.mark(now)})"
-        await queue.remember(restoring.KEY, undated if made_at is None else restoring.mark(made_at))
+        mark = restoring.undated(now) if made_at is None else restoring.mark(made_at)
+        await queue.remember(restoring.KEY, mark)
     finally:
         await pool.close()
         await queue.close()

@@ -15,10 +15,12 @@ from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.sender import ports
+from mailtier.sender.queueing import restoring
 from mailtier.sender.roles import opening
 from mailtier.sender.storage import movables
 from mailtier.sender.storage.postgres.arriving import progress, storing
 from mailtier.sender.storage.postgres.database import committing, connections, explaining, schema
+from mailtier.sender.storage.postgres.senders import memory_rows
 from mailtier.sender.storage.sqlite import leaving
 from mailtier.sender.storage.sqlite.tables import sealing
 
@@ -42,6 +44,7 @@ class MoveSummary:
         notifications: How many were stored.
         there: How many were there already, under the same id.
         repeats: How many had a key, or were of an object, that another notification had there already.
+        restored: The time of the backup that the database's queue is held for, until it is resumed; None if not held.
     """
 
     place: str
@@ -50,6 +53,7 @@ class MoveSummary:
     notifications: int
     there: int
     repeats: int
+    restored: str | None
 
 
 async def move(
@@ -80,6 +84,8 @@ async def move(
                 await pool.patiently(functools.partial(schema.prepare, pool))
             seal = await _seal(queue, pool, _place(dsn()), now)
             moved = await _copy(queue, pool, seal, say, rows)
+            # The database's: a move that is asked for once more finds a queue that may have been resumed.
+            restored = await memory_rows.MemoryTables(pool).recall(restoring.KEY)
         except progress.SendersThereError as error:
             raise MoveError(
                 f"senders of that database run ({error}): stop them, and start them when this says so; one that was"
@@ -101,6 +107,7 @@ async def move(
         notifications=moved.notifications,
         there=moved.there,
         repeats=moved.repeats,
+        restored=restored,
     )
 
 
