@@ -27,6 +27,26 @@ def test_what_failed_is_kept_no_longer_than_its_record(text: str, says: str) -> 
     assert says in " ".join(result.output.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--full-at=90",), "90 is not a part between 0.01 and 1, such as 0.8 for 80 %"),
+        (("--full-at=nan",), "nan is not a part between 0.01 and 1"),
+        (("mark-restored", "--made-at=yesterday"), "'yesterday' is not a time, such as 2026-03-01T12:00:00Z"),
+        (("mark-restored", "--made-at=2026-03-01T12:00:00"), "has no time zone"),
+        (("mark-restored", "--made-at=2999-01-01T00:00:00Z"), "is in the future"),
+    ],
+)
+def test_what_may_be_named_instead_is_said(tmp_path: pathlib.Path, arguments: tuple[str, ...], says: str) -> None:
+    """A value that cannot be meant is a usage error that shows one that can."""
+    file = tmp_path / "dsn"
+    file.write_text("postgresql://localhost/mailtier", encoding="utf-8")
+    given = [*arguments, f"--queue-dsn-file={file}"]
+    result = testing.CliRunner().invoke(sender.app, given)
+    assert result.exit_code == failures.Status.USAGE
+    assert says in " ".join(result.output.replace("│", " ").split())
+
+
 @pytest.mark.parametrize(("text", "says"), [(None, "cannot be read"), (" \n", "is empty")])
 def test_a_file_with_the_address_of_a_database_holds_one(tmp_path: pathlib.Path, text: str | None, says: str) -> None:
     """A file that is missing or empty is a usage error that names the option and the file."""

@@ -83,14 +83,32 @@ def mark_restored(
     from mailtier.sender.roles import marking  # noqa: PLC0415 - As above.
 
     now = dt.datetime.now(dt.UTC)  # noqa: TID251  # The command is where the time comes from.
-    try:
-        of = dt.datetime.fromisoformat(made_at) if made_at else None
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--made-at") from None
-    if of is not None and of.tzinfo is None:
-        raise typer.BadParameter("says no time zone, such as Z for UTC", param_hint="--made-at")
+    of = _made_at(made_at, now) if made_at else None
     try:
         asyncio.run(marking.mark_restored(queue_dsn_file, made_at=of, now=now))
     except (*marking.FAULTS, OSError) as error:
         raise failures.CommandError(str(error)) from error
     printing.write(["marked: senders that start on it hold everything until `mailtier queue resume`\n"])
+
+
+def _made_at(text: str, now: dt.datetime) -> dt.datetime:
+    """Return what `--made-at` says.
+
+    Raises:
+        BadParameter: It is no time, has no time zone, or is to come.
+    """
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a time, such as 2026-03-01T12:00:00Z", param_hint="--made-at"
+        ) from None
+    if found.tzinfo is None:
+        raise typer.BadParameter(
+            f"{text!r} has no time zone: add it, such as Z for UTC (2026-03-01T12:00:00Z)", param_hint="--made-at"
+        )
+    if found > now:
+        raise typer.BadParameter(
+            f"{text!r} is in the future: name the time that the database was restored to", param_hint="--made-at"
+        )
+    return found

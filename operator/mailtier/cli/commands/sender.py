@@ -27,6 +27,7 @@ app.add_typer(keeping.app)
 
 
 _KEPT: Final = "168h"
+_LEAST_PART: Final = 0.01
 
 
 class Role(enum.StrEnum):
@@ -106,7 +107,10 @@ def command(
         ),
     ] = None,
     full_at: Annotated[
-        float, typer.Option(help="Part of the volume in use at which nothing new is taken.", min=0.01, max=1.0)
+        float,
+        typer.Option(
+            help="Part of the volume in use at which nothing new is accepted: 0.01 to 1, such as 0.8 for 80 %."
+        ),
     ] = volume.FULL_AT,
     queue_dsn_file: Annotated[
         pathlib.Path | None,
@@ -173,6 +177,9 @@ def command(
     health_host, health_port = options.parse_listen(health_listen, "--health-listen")
     options.require_address(queue_dsn_file, "--queue-dsn-file")
     own_name, kept = _helo_name(helo_name), _keep_failed(keep_failed)
+    if not _LEAST_PART <= full_at <= 1:
+        told = f"{full_at:g} is not a part between {_LEAST_PART:g} and 1, such as 0.8 for 80 %"
+        raise typer.BadParameter(told, param_hint="--full-at")
     proxies = [options.parse_network(each, "--trusted-proxy") for each in trusted_proxy or ()]
     if role is Role.ALL:
         _supervise(socket_dir, host=health_host, port=health_port, most_deaths=most_deaths)

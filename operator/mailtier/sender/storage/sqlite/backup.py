@@ -60,7 +60,7 @@ def write(directory: pathlib.Path, target: pathlib.Path, *, now: dt.datetime) ->
     """
     source = directory / embedded.DATABASE
     if not source.is_file():
-        raise BackupError(f"there is no queue in {directory}: name the sender's own data directory")
+        raise BackupError(f"there is no queue in {directory}: name the sender's data directory with --data-dir")
     if not target.parent.is_dir():
         raise BackupError(f"there is no folder {target.parent}")
     if target.exists():
@@ -216,8 +216,10 @@ def _inspect(file: pathlib.Path) -> str:
         raise BackupError(f"{file} is no backup of mailtier: {error}") from error
     except sqlite3.DatabaseError as error:
         raise BackupError(f"{file} is no whole backup of a queue: {error}") from error
+    if found != "ok":
+        raise BackupError(f"{file} is no whole backup of a queue: {found}")
     if made_at is None:
-        raise BackupError(f"{file} is no whole backup of a queue: {'it bears no mark' if found == 'ok' else found}")
+        raise BackupError(f"{file} was not written by `mailtier sender backup`: a copied queue file is no backup")
     if version > schema.VERSION:
         raise schema.NewerSchemaError(
             f"the backup has schema version {version} and this program knows {schema.VERSION}: restore it with the"

@@ -73,7 +73,7 @@ def opened(directory: pathlib.Path) -> Iterator["LeavingQueue"]:
         schema.UnopenedError: SQLite does not open it.
     """
     if not (directory / embedded.DATABASE).is_file():
-        raise NoQueueError(f"there is no queue in {directory}: name the sender's own data directory")
+        raise NoQueueError(f"there is no queue in {directory}: name the sender's data directory with --data-dir")
     with contextlib.ExitStack() as held:
         held.enter_context(embedded.kept_closed(directory))
         turns = held.enter_context(contextlib.closing(volume.WriteTurns(directory / embedded.TURNS)))
