@@ -12,6 +12,7 @@ from mailtier.mail import render
 from mailtier.sender.intake import gathering, taking
 from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.sqlite import embedded
+from mailtier.telemetry import share_metrics
 
 ATTACKS = (
     attacks.Story(
@@ -93,9 +94,16 @@ async def test_many_looks_leave_the_database_to_others(dsn: str, queue: shared_q
     """While two of sixty looks wait for the database, a neighbour's look reaches it (R15)."""
     entered = ways_in.WaysIn(queue, ways_in.Handed())
     ids = {name: (await queues.put(queue, lane=ways_in.lane(name)))[0] for name in ("team-a", "team-b")}
+    before = _waiting_looks()
     async with entered.looking(*ids) as look:
         async with locked_tables.LockedTable(dsn, "recipients") as table:
             looks = [asyncio.create_task(look("team-a", ids["team-a"])) for _ in range(60)]
+            # All of them are there, and no more than two have a turn.
+            await wait.until_async(
+                lambda: _waiting_looks() - before == 58,
+                within_seconds=10,
+                why="all but two wait for a turn",
+            )
             await _until_waiting(table, 2)
             looks.append(asyncio.create_task(look("team-b", ids["team-b"])))
             await _until_waiting(table, 3)
@@ -116,6 +124,10 @@ async def test_reads_leave_connections_to_what_is_stored(dsn: str, queue: shared
             await queues.settle(queue, queues.outcome(number, vocabulary.RecipientState.DEFERRED))
         assert not any(read.done() for read in reads)
     assert [page.suppressions for page in await asyncio.gather(*reads)] == [()] * 40
+
+
+def _waiting_looks() -> float:
+    return share_metrics.REGISTRY.get_sample_value("mailtier_share_waiting", {"of": "looks"}) or 0.0
 
 
 async def _until_waiting(table: locked_tables.LockedTable, count: int) -> None:

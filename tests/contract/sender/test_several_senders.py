@@ -3,6 +3,7 @@
 import asyncio
 import collections
 import collections.abc
+import dataclasses
 import datetime as dt
 import itertools
 import pathlib
@@ -10,9 +11,12 @@ import typing
 
 import pytest
 
-from kit import between, sending, smtpd, teams, wait
+from kit import between, sending, smtpd, spares, teams, wait
 from mailtier.api import vocabulary
+from mailtier.sender.between import owning
 from mailtier.sender.probing import targets
+from mailtier.sender.queueing import owners
+from mailtier.sender.smtp.servers import destination_key
 from mailtier.sender.storage.postgres import shared_queue
 from mailtier.settings import effective
 
@@ -115,6 +119,34 @@ async def test_a_server_that_changes_while_mail_flows_gets_nothing_twice(team: t
     await team.until_accepted()
     assert _once(servers) == len(team.sent)
     assert max(server.peak_connections for server in servers) <= _CAP
+
+
+async def test_a_fallback_moves_no_server_that_others_use(team: teams.Team, serve: Serve) -> None:
+    """Who still owns a server after another sender came keeps it, whatever one namespace links with it (R15)."""
+    at = sending.endpoint(await serve(), origin=vocabulary.Origin.ORG)
+    one = await team.join("one")
+    peers = [owning.Peer(number=number, name=name, shares=True) for number, name in enumerate(("one", "two"))]
+    by_owner: dict[str, effective.Effective] = {}
+    for number in range(2, 100):
+        there = sending.settings(f"team-{number}", dataclasses.replace(at, host=f"127.0.0.{number}"))
+        chosen = owners.preferred(destination_key.key_of(there).room, peers)
+        assert chosen is not None
+        by_owner.setdefault(chosen.name, there)
+    kept, passed_on = team.put(by_owner["one"]), team.put(by_owner["two"])
+    assert kept.endpoint is not None
+    team.put(sending.settings("neighbour", kept.endpoint))
+    two = await team.join("two")
+    assert one.estate is not None
+    assert two.estate is not None
+    await team.until_shared_out()
+    assert (one.estate.owns(kept), two.estate.owns(passed_on)) == (True, True)
+    team.put(spares.with_fallback(passed_on, kept.endpoint))
+    await wait.until_async(
+        lambda: one.estate.owns(passed_on) and not two.estate.owns(passed_on),  # type: ignore[union-attr]
+        within_seconds=20,
+        why="the owner of what most use has both",
+    )
+    assert one.estate.owns(kept)
 
 
 async def test_what_a_dead_sender_had_is_delivered_after_its_lease(team: teams.Team, serve: Serve) -> None:
