@@ -5,13 +5,15 @@ status, a log or an answer (R1).
 """
 
 import dataclasses
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import annotated_types
 import pydantic
 import pydantic_core
 
-from mailtier.api import suggestions
+from mailtier.api import schema, suggestions
 
 # Pydantic's types of error: docs.pydantic.dev, "Validation Errors".
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -91,6 +93,8 @@ def _problem(below: str, entry: pydantic_core.ErrorDetails, model: type[pydantic
         case "null":
             path = f"{field}.{context['name']}".removeprefix(".")
             return Problem(field=path, message=context["message"], has_remedy=True)
+        case "greater_than_equal" | "less_than_equal" | "string_too_short" if told := _whole(entry, model):
+            return Problem(field=field.removeprefix("."), message=told)
         case kind if kind in _SENTENCES:
             suggestion = _suggestion(kind, entry, model)
             told = (_SENTENCES[kind].format(**_plural(context)), suggestion)
@@ -100,8 +104,32 @@ def _problem(below: str, entry: pydantic_core.ErrorDetails, model: type[pydantic
             return Problem(field=field.removeprefix("."), message=entry["msg"])
 
 
+def _whole(entry: pydantic_core.ErrorDetails, model: type[pydantic.BaseModel]) -> str:
+    """Return all of what a value has to be, where what is wrong with it is a part of that; "" where it is not."""
+    marks = list(_marks(suggestions.type_at(model, entry["loc"])))
+    if entry["type"] == "string_too_short":
+        rules = [rule for mark in marks if type(mark) is schema.Checked for rule in mark.rules]
+        return rules[0].message if rules and entry["ctx"]["min_length"] > 1 else ""
+    low = next((mark.ge for mark in marks if isinstance(mark, annotated_types.Ge)), None)
+    high = next((mark.le for mark in marks if isinstance(mark, annotated_types.Le)), None)
+    return "" if low is None or high is None else f"must be between {low} and {high}"
+
+
+def _marks(annotation: Any) -> Iterator[Any]:
+    """Yield what a type asks for beside its class, such as `Ge(1)`."""
+    for part in typing.get_args(annotation):
+        if isinstance(part, pydantic.fields.FieldInfo):
+            yield from part.metadata
+        elif isinstance(part, schema.Checked):
+            yield part
+        else:
+            yield from _marks(part)
+
+
 def _suggestion(kind: str, entry: pydantic_core.ErrorDetails, model: type[pydantic.BaseModel]) -> str:
     match kind:
+        case "missing":
+            return suggestions.for_missing(entry["loc"])
         case "extra_forbidden":
             return suggestions.for_unknown(model, entry["loc"])
         case "model_type":

@@ -8,7 +8,7 @@ import dataclasses
 import enum
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, Self
 
 import pydantic
@@ -36,6 +36,9 @@ class Rule:
             this order; in the syntax that RE2 and Python share.
         where: Returns what is wrong with a value and where, in a few words that quote nothing of it, or nothing; in
             Python alone, as CEL cannot count.
+        faulty: Returns the fields that break the rule, as in `.delivery.replies`, each of which is told by itself with
+            `alone` in place of the message; in Python alone, as an error of the apiserver names one field.
+        alone: What is said of one such field.
     """
 
     cel: str
@@ -45,6 +48,8 @@ class Rule:
     reason: str = INVALID
     faults: tuple[tuple[str, str], ...] = ()
     where: Callable[[Any], str] | None = None
+    faulty: Callable[[Any], Iterable[str]] | None = None
+    alone: str = ""
 
     def as_validation(self) -> dict[str, str]:
         """Return the entry of `x-kubernetes-validations`."""
@@ -69,9 +74,18 @@ class Rule:
         said = next((said for found, said in self.faults if re.search(found, value)), self.message)
         if self.where is not None and (place := self.where(value)):
             said += f"; {place}: remove it"
-        text = f"{self.field.lstrip('.')}: {said}" if self.field else said
-        context = {"text": text, "field": self.field, "message": said}
-        return pydantic_core.PydanticCustomError("rule", "{text}", context)
+        return _error(self.field, said)
+
+    def errors_of(self, value: Any) -> list[pydantic_core.PydanticCustomError]:
+        """Return what is said where the rule does not hold, once for each field that breaks it."""
+        if self.faulty is None:
+            return [self.error_of(value)]
+        return [_error(field, self.alone) for field in self.faulty(value)]
+
+
+def _error(field: str, said: str) -> pydantic_core.PydanticCustomError:
+    text = f"{field.lstrip('.')}: {said}" if field else said
+    return pydantic_core.PydanticCustomError("rule", "{text}", {"text": text, "field": field, "message": said})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -183,9 +197,10 @@ class Model(pydantic.BaseModel):
     def _broken(cls, read: Self) -> list[pydantic_core.InitErrorDetails]:
         """Return the errors of the rules that an object breaks."""
         return [
-            pydantic_core.InitErrorDetails(type=rule.error_of(read), loc=(), input=None)
+            pydantic_core.InitErrorDetails(type=error, loc=(), input=None)
             for rule in cls.RULES
             if not rule.is_kept(read)
+            for error in rule.errors_of(read)
         ]
 
     @classmethod

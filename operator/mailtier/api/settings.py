@@ -71,6 +71,14 @@ OWNER_ONLY = (
 """Fields of delivery that belong to the owner of the endpoint."""
 
 
+def _owner_s(spec: "OrgSpec") -> list[str]:
+    """Return the fields that an organization without an endpoint of its own sets, and that belong to the owner."""
+    if spec.smtp is not None or spec.delivery is None:
+        return []
+    fields = type(spec.delivery).model_fields
+    return [f".delivery.{fields[name].alias}" for name in OWNER_ONLY if getattr(spec.delivery, name) is not None]
+
+
 class OrgSpec(schema.Model):
     """What an organization overrides. Absent means inherited; {} inherits everything."""
 
@@ -104,13 +112,11 @@ class OrgSpec(schema.Model):
             "has(self.delivery.maxConnections) || has(self.delivery.messagesPerConnection) || "
             "has(self.delivery.timeouts) || has(self.delivery.ehloIgnore) || has(self.delivery.replies) || "
             "has(self.delivery.endpointRatePerMinute))",
-            holds=lambda spec: (
-                spec.smtp is not None
-                or spec.delivery is None
-                or all(getattr(spec.delivery, field) is None for field in OWNER_ONLY)
-            ),
+            holds=lambda spec: not _owner_s(spec),
             message="delivery.heloName, maxConnections, messagesPerConnection, timeouts, ehloIgnore, replies and"
             " endpointRatePerMinute belong to the owner of the endpoint; remove them, or set smtp.host to an endpoint"
             " of your own",
+            faulty=_owner_s,
+            alone="belongs to the owner of the endpoint; remove it, or set smtp.host to an endpoint of your own",
         ),
     )

@@ -3,7 +3,7 @@
 import difflib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pydantic
 
@@ -88,6 +88,10 @@ LITERAL: Final = (
     " auth.passwordSecretRef, and change the password if this was applied anywhere"
 )
 """What is said of a password in the settings themselves."""
+_NEEDED: Final[Mapping[tuple[int | str, ...], str]] = {
+    ("smtp", "host"): "port, tls and fallback only go with a host: set it, or remove smtp",
+}
+"""What is said of a field that was left out, by the group and its name."""
 
 
 def for_unknown(model: type[pydantic.BaseModel], location: Sequence[int | str]) -> str:
@@ -116,6 +120,15 @@ def for_unknown(model: type[pydantic.BaseModel], location: Sequence[int | str]) 
         or (beside[near[0]] if near else None)
     )
     return "" if meant is None else f"did you mean {_told(meant, here)}?"
+
+
+def for_missing(location: Sequence[int | str]) -> str:
+    """Return what goes with a required field that was left out; "" where its name says that.
+
+    Args:
+        location: Of the field, as pydantic gives it.
+    """
+    return _NEEDED.get(tuple(location)[-2:], "")
 
 
 def _usual(wanted: str, here: _Path, paths: Sequence[_Path]) -> _Path | None:
@@ -170,6 +183,21 @@ def for_no_object(model: type[pydantic.BaseModel], location: Sequence[int | str]
     meant = next((name for name in _INNER if name in fields), None)
     path = [part for part in location if isinstance(part, str) and part != "spec"]
     return f"did you mean {'.'.join((*path, meant))}?" if meant else ""
+
+
+def type_at(model: type[pydantic.BaseModel], location: Sequence[int | str]) -> Any:
+    """Return the type of a field, with what else is asked of it; None where there is no such field.
+
+    Args:
+        model: Of the whole document.
+        location: Of the field, as pydantic gives it.
+    """
+    *above, name = [part for part in location if isinstance(part, str)] or [""]
+    inner = _model_at(model, above)
+    for field in () if inner is None else inner.model_fields.values():
+        if field.alias == name:
+            return Annotated[field.annotation, field]
+    return None
 
 
 def _plain(name: str) -> str:

@@ -71,6 +71,39 @@ def test_null_is_told_with_what_is_to_be_written(spec: object, said: str) -> Non
     assert any(str(problem).startswith(said) for problem in problems.found(settings.OrgSpec, spec))
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ({"code": 55}, "code: must be between 400 and 599"),
+        ({"code": 700}, "code: must be between 400 and 599"),
+        ({"enhanced": "5.7"}, "enhanced: must be an enhanced status code of a refusal, such as 5.7.1 or 4.2.2"),
+        ({"text": ""}, "text: must have at least 1 character"),
+    ],
+)
+def test_all_that_a_value_may_be_is_told(override: dict[str, object], said: str) -> None:
+    """Whoever corrects a value by what is said of it is not told the next bound after that."""
+    spec = {"smtp": {"host": "smtp.example.com"}, "delivery": {"replies": [{**override, "action": "Fail"}]}}
+    assert [str(problem) for problem in problems.found(settings.OrgSpec, spec)] == [f"delivery.replies[0].{said}"]
+
+
+def test_each_field_of_the_endpoint_s_owner_is_told_at_its_place() -> None:
+    """Of an organization on the host's server, exactly what is set is told, and not that the server could be set."""
+    spec = {"delivery": {"endpointRatePerMinute": 5, "ratePerMinute": 5, "replies": [], "ehloIgnore": ["SIZE"]}}
+    found = problems.found(settings.OrgSpec, spec)
+    fields = ["delivery.ehloIgnore", "delivery.replies", "delivery.endpointRatePerMinute"]
+    said = "belongs to the owner of the endpoint; remove it, or set smtp.host to an endpoint of your own"
+    assert [(problem.field, problem.message) for problem in found] == [(field, said) for field in fields]
+
+
+def test_a_fallback_needs_a_server() -> None:
+    """A group that names no server is told what it would be good for."""
+    for spec in ({"smtp": {"fallback": {"host": "b.example.com"}}}, {"spec": {"smtp": {"port": 25}}}):
+        model = kinds.OrgEmailSettings if "spec" in spec else settings.OrgSpec
+        document = corpus.document("OrgEmailSettings", spec["spec"]) if "spec" in spec else spec
+        (problem,) = problems.found(model, document)
+        assert problem.message == ("is required; port, tls and fallback only go with a host: set it, or remove smtp")
+
+
 def test_a_null_hides_no_rule_of_its_object() -> None:
     """A name that no HostEmailSettings may have is told beside a null."""
     document = {**corpus.document("HostEmailSettings"), "metadata": {"name": "x"}, "spec": None}
@@ -96,8 +129,8 @@ def test_every_finding_is_listed() -> None:
     """A person sees all that is wrong at once."""
     found = problems.found(settings.OrgSpec, {"smtp": {"port": 0}, "suspend": "yes", "other": 1})
     assert [str(problem) for problem in found] == [
-        "smtp.host: is required",
-        "smtp.port: must be at least 1",
+        "smtp.host: is required; port, tls and fallback only go with a host: set it, or remove smtp",
+        "smtp.port: must be between 1 and 65535",
         "suspend: must be true or false",
         "other: is not a field",
     ]
