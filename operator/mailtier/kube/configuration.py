@@ -25,6 +25,7 @@ _ACCOUNT: Final = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _REFRESH_SECONDS: Final = 10.0
 _CONNECTION_LIMIT: Final = 64
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_NAME_ONE: Final = "name one with --kubeconfig or KUBECONFIG"
 
 Authorization = Callable[[], Awaitable[str | None]]
 """Returns the value of the Authorization header for the next request; None for none."""
@@ -150,6 +151,9 @@ def _in_cluster(account: pathlib.Path, namespace: str | None) -> Connection:
 
 def _from_kubeconfig(kubeconfig: pathlib.Path | None, context: str | None, namespace: str | None) -> Connection:
     file = str(kubeconfig) if kubeconfig is not None else None
+    shown = file or os.environ.get("KUBECONFIG") or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
+    if not any(pathlib.Path(part).expanduser().exists() for part in shown.split(os.pathsep)):
+        raise errors.ConfigurationError(f"the kubeconfig {shown} does not exist; {_NAME_ONE}")
     found = kubernetes.client.Configuration()
     try:
         kubernetes.config.load_kube_config(
@@ -157,10 +161,12 @@ def _from_kubeconfig(kubeconfig: pathlib.Path | None, context: str | None, names
         )
         own = namespace if namespace is not None else _namespace_of(file, context)
         return _connection(found, own, _refreshed(found))
-    except Exception as error:  # A file of another shape leads the library into any of them.
+    except (kubernetes.config.ConfigException, OSError) as error:
         # Names of entries and places in the file may be quoted in it, never their values.
-        shown = file or os.environ.get("KUBECONFIG") or kubernetes.config.KUBE_CONFIG_DEFAULT_LOCATION
-        raise errors.ConfigurationError(f"the kubeconfig {shown} cannot be used: {error}") from error
+        told = str(error).rstrip(".")
+        raise errors.ConfigurationError(f"the kubeconfig {shown} cannot be used: {told}; {_NAME_ONE}") from error
+    except Exception as error:  # A file of another shape leads the library into any of them.
+        raise errors.ConfigurationError(f"{shown} is not a kubeconfig; {_NAME_ONE}") from error
 
 
 def _namespace_of(file: str | None, context: str | None) -> str:

@@ -162,13 +162,25 @@ async def test_server_name_of_a_kubeconfig(start: Start, ca: certs.Authority, tm
         assert sent["authorization"] == "Bearer mine"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "clusters: []", "current-context: missing\nclusters: []"])
-def test_broken_kubeconfig_is_told(tmp_path: pathlib.Path, text: str) -> None:
-    """A kubeconfig that cannot be used is a ConfigurationError, whatever is wrong with it."""
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "cannot be used: "),
+        ("[]", "is not a kubeconfig"),
+        ("{", "is not a kubeconfig"),
+        ("some text", "is not a kubeconfig"),
+        ("clusters: []", "cannot be used: "),
+        ("current-context: missing\nclusters: []", "cannot be used: "),
+    ],
+)
+def test_broken_kubeconfig_is_told(tmp_path: pathlib.Path, text: str, said: str) -> None:
+    """A kubeconfig that cannot be used is a ConfigurationError without Python's own words, and says what to do."""
     file = tmp_path / "kubeconfig"
     file.write_text(text, encoding="utf-8")
-    with pytest.raises(errors.ConfigurationError, match="kubeconfig"):
+    with pytest.raises(errors.ConfigurationError) as raised:
         configuration.load(kubeconfig=file)
+    assert f"{file} {said}" in str(raised.value)
+    assert str(raised.value).endswith("; name one with --kubeconfig or KUBECONFIG")
 
 
 def test_missing_kubeconfig_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +190,7 @@ def test_missing_kubeconfig_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.
         configuration.load(kubeconfig=missing)
     monkeypatch.setenv("KUBECONFIG", f"{missing}")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(errors.ConfigurationError, match=str(missing)):
+    with pytest.raises(errors.ConfigurationError, match=f"{missing} does not exist; name one with"):
         configuration.load()
 
 

@@ -84,6 +84,7 @@ def show(
     output: options.Output = options.Format.TEXT,
 ) -> None:
     """Show a notification: each recipient with its state, and what the server said."""
+    target.require_ids([notification], namespace)
 
     async def ask() -> dict[str, Any]:
         async with _open(choice, namespace) as opened:
@@ -120,7 +121,7 @@ def retry(
     password recovery. It exits with 1 where something is not sent again, and says why.
     """
     wanted = _wanted(state, reason, organization, destination, older_than)
-    chosen = _Chosen(ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_retryable)
+    chosen = _Chosen(namespace, ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_retryable)
     asyncio.run(_act(choice, namespace, _Act("retry", "sent again"), chosen, interactive=interactive, output=output))
 
 
@@ -145,7 +146,7 @@ def drop(
     What is on the wire at this moment is not taken back. It exits with 1 where something is not dropped, and says why.
     """
     wanted = _wanted(state, reason, organization, destination, older_than)
-    chosen = _Chosen(ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_droppable)
+    chosen = _Chosen(namespace, ids=ids or (), all_=all_, wanted=wanted, fits=filed.is_droppable)
     asyncio.run(_act(choice, namespace, _Act("drop", "dropped"), chosen, interactive=interactive, output=output))
 
 
@@ -249,6 +250,7 @@ def clear_suppressions(
     """
     if bool(addresses) == all_:
         raise typer.BadParameter("name addresses, or use --all, and not both", param_hint="ADDRESS")
+    target.require_organization(organization, "--organization")
     of = {"organization": organization} if organization else {}
     named = addresses or []
     parts = [named[first : first + _ADDRESSES_AT_ONCE] for first in range(0, len(named), _ADDRESSES_AT_ONCE)]
@@ -285,6 +287,7 @@ class _Chosen:
     """Which notifications something is done with.
 
     Args:
+        namespace: Whose they are.
         ids: Named ones.
         all_: Whether all that the filters let through, in place of ids.
         wanted: The filters.
@@ -295,13 +298,24 @@ class _Chosen:
     """
 
     def __init__(
-        self, *, ids: Sequence[str], all_: bool, wanted: filed.FiledFilter, fits: Callable[[Mapping[str, Any]], bool]
+        self,
+        namespace: str,
+        *,
+        ids: Sequence[str],
+        all_: bool,
+        wanted: filed.FiledFilter,
+        fits: Callable[[Mapping[str, Any]], bool],
     ) -> None:
         if bool(ids) == all_:
-            raise typer.BadParameter("name ids, or use --all, and not both", param_hint="ID")
+            either = (
+                "ids, or --all, and not both"
+                if ids
+                else f"ids (`mailtier queue list {namespace}` shows them), or --all"
+            )
+            raise typer.BadParameter(f"name {either}", param_hint="ID")
         if wanted and not all_:
             raise typer.BadParameter("filters go with --all", param_hint="--all")
-        self.ids = list(ids)
+        self.ids = target.require_ids(ids, namespace)
         self.wanted = wanted
         self.fits = fits
 
@@ -380,8 +394,10 @@ def _wanted(
     """Return what the filters say.
 
     Raises:
-        BadParameter: A duration is none.
+        BadParameter: One of them can mean nothing.
     """
+    target.require_organization(organization, "--organization")
+    target.require_server(destination, "--destination")
     try:
         if older_than:
             types.parse_duration(older_than)

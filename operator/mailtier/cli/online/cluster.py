@@ -32,8 +32,13 @@ class SenderPod:
 
 
 @contextlib.asynccontextmanager
-async def connect(*, context: str, kubeconfig: pathlib.Path | None) -> AsyncIterator[client.Client]:
+async def connect(*, context: str, kubeconfig: pathlib.Path | None, instead: str = "") -> AsyncIterator[client.Client]:
     """Give a client of the cluster that the kubeconfig, or the pod that this runs in, names.
+
+    Args:
+        context: Of the kubeconfig; "" for its current one.
+        kubeconfig: The file; None for the usual one.
+        instead: What else would do than a kubeconfig.
 
     Raises:
         CommandError: There is no usable configuration.
@@ -41,7 +46,8 @@ async def connect(*, context: str, kubeconfig: pathlib.Path | None) -> AsyncIter
     try:
         connection = configuration.load(context=context or None, kubeconfig=kubeconfig)
     except errors.ConfigurationError as error:
-        raise failures.CommandError(str(error), status=failures.Status.USAGE) from error
+        told = f"{error}, or {instead}" if instead else str(error)
+        raise failures.CommandError(told, status=failures.Status.USAGE) from error
     async with client.Client(connection) as api:
         yield api
 

@@ -20,6 +20,7 @@ from mailtier.cli.online import intake, target
 from mailtier.kube import trust
 
 _DEFAULT_ACCOUNT: Final = "default"
+_INSTEAD: Final = "give --url, --ca and --token-file"
 _NOT_THERE: Final = frozenset({http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND})
 """What the intake answers of a namespace that is not there: it may not look."""
 
@@ -83,7 +84,8 @@ async def open_intake(
             # The kubernetes package takes a quarter of a second to import; who has both does without.
             from mailtier.cli.online import cluster, through_pod  # noqa: PLC0415 - As above.
 
-            api = await stack.enter_async_context(cluster.connect(context=choice.context, kubeconfig=choice.kubeconfig))
+            connecting = cluster.connect(context=choice.context, kubeconfig=choice.kubeconfig, instead=_INSTEAD)
+            api = await stack.enter_async_context(connecting)
             if token is None and organization is not None and account.namespace == organization.namespace:
                 await cluster.require_namespace(api, organization.namespace)
             if token is None:
@@ -122,7 +124,9 @@ def _account(choice: Choice, organization: target.OrganizationName | None) -> ta
 def _address_of(choice: Choice) -> intake.IntakeAddress:
     parts = urllib.parse.urlsplit(choice.url)
     if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-        raise typer.BadParameter(f"{choice.url!r} is not the address of an intake, https://...", param_hint="--url")
+        raise typer.BadParameter(
+            f"{choice.url!r} must begin with https://, such as https://mailtier.mailtier-system.svc", param_hint="--url"
+        )
     url = choice.url.rstrip("/")
     return intake.IntakeAddress(shown=url, url=url, tls=_trust(choice.ca, None), server_name=choice.server_name or None)
 

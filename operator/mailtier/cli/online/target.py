@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime as dt
+import re
+from collections.abc import Iterable
 from typing import Self
 
 import typer
@@ -9,6 +11,9 @@ import typer
 from mailtier.api import names, types
 
 _LONGEST = dt.timedelta(hours=24)
+_LAST_PORT = 65_535
+_SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@?#\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,53 @@ class OrganizationName:
                 param_hint="ORGANIZATION",
             )
         return cls(namespace=namespace, name=name)
+
+
+def require_organization(text: str, option: str) -> str:
+    """Return the name of an organization within its namespace, or "" for none.
+
+    Raises:
+        BadParameter: It has a namespace with it.
+    """
+    if "/" in text:
+        raise typer.BadParameter(f"{text!r} has to be the name alone, such as default", param_hint=option)
+    return text
+
+
+def require_server(text: str, option: str) -> str:
+    """Return HOST or HOST:PORT, or "" for none.
+
+    Raises:
+        BadParameter: It is not of that form.
+    """
+    if text and not _is_server(text):
+        raise typer.BadParameter(f"{text!r} is not HOST or HOST:PORT, such as smtp.example.com:587", param_hint=option)
+    return text
+
+
+def _is_server(text: str) -> bool:
+    if text.count(":") > 1 and not text.startswith("["):
+        # An IPv6 address alone.
+        return True
+    found = _SERVER.fullmatch(text)
+    return found is not None and (found["port"] is None or 0 < int(found["port"]) <= _LAST_PORT)
+
+
+def require_ids(texts: Iterable[str], namespace: str) -> list[str]:
+    """Return ids of notifications.
+
+    Raises:
+        BadParameter: One is none.
+    """
+    found = list(texts)
+    for text in found:
+        if not _ID.fullmatch(text):
+            raise typer.BadParameter(
+                f"{text!r} is not the id of a notification, such as 01a21045-6d0f-7c3e-9b51-0d8f6a1c2e34:"
+                f" `mailtier queue list {namespace}` shows them",
+                param_hint="ID",
+            )
+    return found
 
 
 def parse_timeout(text: str) -> dt.timedelta:

@@ -26,6 +26,19 @@ def test_what_names_no_organization_is_a_usage_error(text: str) -> None:
         target.OrganizationName.parse(text)
 
 
+@pytest.mark.parametrize("text", ["", "a", "smtp.example.com", "smtp.example.com:587", "[::1]:25", "[::1]", "::1"])
+def test_a_server_is_a_host_with_or_without_a_port(text: str) -> None:
+    """What names a server is handed on as it is written, and an option that is left out too."""
+    assert target.require_server(text, "--destination") == text
+
+
+@pytest.mark.parametrize("text", ["a:", ":25", "a:b", "a:0", "a:65536", "a:-1", "https://a", "a/b", "[::1]x"])
+def test_what_names_no_server_is_a_usage_error(text: str) -> None:
+    """Nobody is asked for what cannot be there."""
+    with pytest.raises(typer.BadParameter, match="is not HOST or HOST:PORT"):
+        target.require_server(text, "--destination")
+
+
 @pytest.mark.parametrize("text", ["0s", "0", "25h", "soon", "-5"])
 def test_a_time_out_is_a_duration(text: str) -> None:
     """It is written as everywhere else, and is neither nothing nor for ever."""
