@@ -174,7 +174,7 @@ def _wants_newest(tls: Tls | None) -> bool:
 
 
 class Fallback(schema.Model):
-    """The server that takes the mail while the first one is dead: no address of it connects or greets.
+    """The server that takes the mail while the first one is dead: no address of it gets as far as EHLO.
 
     All rules of smtp and auth hold for it. It is not used where the first one is there and something else is wrong,
     such as a certificate that does not verify, or a login that is refused.

@@ -63,7 +63,7 @@ class NotRetryableError(Exception):
 
 def nothing_failed(lane: ports.LaneKey, *, unfinished: int) -> NotRetryableError:
     """Return why a notification of a lane is not sent again of which nothing failed, and what to do for what waits."""
-    told = "none of its recipients failed or expired"
+    told = "none of its recipients failed, expired or was suppressed"
     if not unfinished:
         return NotRetryableError(told)
     return NotRetryableError(

@@ -10,7 +10,7 @@ REGISTRY: Final = metrics.SENDER_REGISTRY
 
 _kept = prometheus_client.Gauge(
     "mailtier_failed_kept",
-    "Notifications that failed or expired whose text is kept, so that they can be sent again.",
+    "Notifications whose text is kept after they failed, expired or were suppressed, so that they can be sent again.",
     registry=REGISTRY,
 )
 
@@ -21,7 +21,7 @@ _suppressed = prometheus_client.Gauge(
 )
 _retried = prometheus_client.Counter(
     "mailtier_retried_total",
-    "Recipients that failed or expired and that somebody had sent again.",
+    "Recipients that failed, expired or were suppressed and that somebody had sent again.",
     registry=REGISTRY,
 )
 _dropped = prometheus_client.Counter(

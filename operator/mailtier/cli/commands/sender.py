@@ -132,8 +132,8 @@ def command(
     keep_failed: Annotated[
         str,
         typer.Option(
-            help="How long the text of what failed or expired is kept, so that it can be sent again: at most 168h; 0s"
-            " to wipe it at its end. That of a password recovery is always wiped."
+            help="How long the text of what failed, expired or was suppressed is kept, so that it can be sent again: at"
+            " most 168h; 0s to wipe it at its end. That of a password recovery is always wiped."
         ),
     ] = _KEPT,
     trusted_proxy: Annotated[

@@ -82,13 +82,13 @@ TOO_SLOW: Final = ProblemKind(
     slug="too-slow",
     status=408,
     title="The request did not arrive in time",
-    meaning="A request has to be there as a whole within a quarter of a minute. Send it again.",
+    meaning="The body of a request has 10 seconds to arrive. Send it again.",
 )
 KEY_REUSED: Final = ProblemKind(
     slug="idempotency-key-reused",
     status=409,
     title="The idempotency key belongs to another notification",
-    meaning="A key stands for one notification for as long as that is kept. Use a new key for a new notification.",
+    meaning="A key stands for one notification until seven days after its end. Use a new key for a new notification.",
 )
 NOT_PROBEABLE: Final = ProblemKind(
     slug="not-probeable",

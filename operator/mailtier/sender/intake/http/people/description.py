@@ -27,8 +27,8 @@ def paths() -> dict[str, Any]:
             "parameters": describing.parameters("namespace"),
             "post": _act(
                 "retryNotifications",
-                "Send those recipients again that failed or expired, with the present settings and a new expiry. The"
-                " Message-ID stays while From's domain does.",
+                "Send those recipients again that failed, expired or were suppressed, with the present settings and a"
+                " new expiry. The Message-ID stays while From's domain does.",
                 (problems.NOT_TAKEN, problems.NOT_RETRYABLE, problems.TOO_MANY, problems.FULL),
             ),
         },
