@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import yaml
 
+from kit import markdown
 from mailtier.api import names
 from mailtier.settings.lints import catalogue as lints
 from mailtier.settings.lints import terms as lint_model
@@ -37,6 +38,8 @@ _UNVERIFIED: Final = (
     "It is a Warning where what is known of the provider is not [verified](providers/index.md): no page of the"
     " provider's own says it."
 )
+
+_prose: Final = markdown.prose
 
 _PROVIDERS: Final = """
 # Providers
@@ -216,8 +219,3 @@ def _join(values: Sequence[int]) -> str:
 
 def _source(source: facts.FactSource) -> str:
     return f"[{_prose(source.title)}]({source.url})"
-
-
-def _prose(text: str) -> str:
-    """Return text in which no sign means anything to Markdown."""
-    return "".join(f"\\{char}" if char in "\\*_<|`" else char for char in text)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from kit import markdown
 from mailtier.api import crds, kinds, names, reasons, structural, vocabulary
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.mail import states
@@ -96,7 +97,7 @@ def _index() -> str:
         about = structural.schema_of(kinds.ALL[resource.kind])["description"].partition("\n\n")[0]
         scope = "namespaced" if resource.namespaced else "cluster"
         rows.append(
-            f"| [{resource.kind}]({resource.plural}.md) | `{resource.short_name}` | {scope} | {_prose(about)} |"
+            f"| [{resource.kind}]({resource.plural}.md) | `{resource.short_name}` | {scope} | {markdown.prose(about)} |"
         )
     return _GENERATED.format(source="operator/mailtier/api") + _INDEX.format(
         group=names.GROUP, version=names.VERSION, category=names.CATEGORY, rows="\n".join(rows)
@@ -110,7 +111,7 @@ def _kind(resource: crds.Resource, example: str) -> str:
         _GENERATED.format(source="operator/mailtier/api"),
         f"# {resource.kind}",
         "",
-        _prose(schema["description"]),
+        markdown.prose(schema["description"]),
         "",
         f"`apiVersion: {names.API_VERSION}`, short name `{resource.short_name}`, {scope}.",
         "",
@@ -128,7 +129,7 @@ def _kind(resource: crds.Resource, example: str) -> str:
         lines += _group(part, schema["properties"][part])
     lines += ["## Columns", "", "| Column | Shown | Meaning |", "|---|---|---|"]
     lines += [
-        f"| {column.name} | {'with `-o wide`' if column.wide else 'always'} | {_prose(column.description)} |"
+        f"| {column.name} | {'with `-o wide`' if column.wide else 'always'} | {markdown.prose(column.description)} |"
         for column in resource.columns
     ]
     if resource.selectable:
@@ -139,14 +140,14 @@ def _kind(resource: crds.Resource, example: str) -> str:
 
 def _group(path: str, node: Mapping[str, Any]) -> Iterator[str]:
     """Yield the section of an object and the sections of what is in it."""
-    yield from (f"### {path}", "", _prose(node.get("description", "")), "", *_FIELDS_HEADING)
+    yield from (f"### {path}", "", markdown.prose(node.get("description", "")), "", *_FIELDS_HEADING)
     required = node.get("required", ())
     for name, child in node["properties"].items():
         constraints = ["required"] if name in required else []
         constraints += _constraints(child)
         yield (
-            f"| `{name}` | {_type(f'{path}.{name}', child)} | {_prose(_one_line(child))} |"
-            f" {_prose('; '.join(constraints))} |"
+            f"| `{name}` | {_type(f'{path}.{name}', child)} | {markdown.prose(_one_line(child))} |"
+            f" {markdown.prose('; '.join(constraints))} |"
         )
     yield ""
     yield from _rules(node)
@@ -165,7 +166,7 @@ def _one_line(node: Mapping[str, Any]) -> str:
 def _rules(node: Mapping[str, Any]) -> list[str]:
     """Return the rules of an object as a list for people."""
     found = node.get("x-kubernetes-validations", ())
-    return ["Rules:", "", *(f"- {_prose(_rule(rule))}" for rule in found), ""] if found else []
+    return ["Rules:", "", *(f"- {markdown.prose(_rule(rule))}" for rule in found), ""] if found else []
 
 
 def _rule(rule: Mapping[str, str]) -> str:
@@ -228,10 +229,10 @@ def _reasons() -> str:
         if found:
             lines += ["", f"## On {condition}"]
         for reason in found:
-            lines += ["", f"### {reason.name}", "", _prose(reason.meaning), ""]
+            lines += ["", f"### {reason.name}", "", markdown.prose(reason.meaning), ""]
             if others := reason.conditions[1:]:
                 lines.append(f"- Also on: {', '.join(others)}")
-            lines += [f"- Effect: {_PROGRESS[reason.progress]}", f"- What to do: {_prose(reason.remedy)}"]
+            lines += [f"- Effect: {_PROGRESS[reason.progress]}", f"- What to do: {markdown.prose(reason.remedy)}"]
     return _GENERATED.format(source="operator/mailtier/api/reasons") + _REASONS + "\n".join(lines) + "\n"
 
 
@@ -241,12 +242,7 @@ def _recipient_states() -> str:
         for state, following in states.TRANSITIONS.items()
         for event, target in following.items()
     ]
-    meanings = [f"| {reason} | {_prose(meaning)} |" for reason, meaning in delivery_reasons.MEANINGS.items()]
+    meanings = [f"| {reason} | {markdown.prose(meaning)} |" for reason, meaning in delivery_reasons.MEANINGS.items()]
     return _GENERATED.format(source="states.py and reasons.py in operator/mailtier/mail") + _STATES.format(
         diagram=states.diagram(), transitions="\n".join(transitions), reasons="\n".join(meanings)
     )
-
-
-def _prose(text: str) -> str:
-    """Return text in which no sign means anything to Markdown."""
-    return "".join(f"\\{char}" if char in "\\*_<|`" else char for char in text)
