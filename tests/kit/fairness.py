@@ -86,6 +86,14 @@ class Field:
     async def __aexit__(self, *exception: object) -> None:
         await self._stack.aclose()
 
+    async def restart(self) -> None:
+        """End the sender, and have another one go on."""
+        await self.sender.__aexit__()
+        self.sender = sending.Sender(
+            self._folder / "queue", nameserver=self.dead.nameserver, shared=self._shared, before=self.sender
+        )
+        await self._stack.enter_async_context(self.sender)
+
     def healthy(self, number: int, **changes: typing.Any) -> effective.Effective:
         """Put an organization in a namespace of its own, with a server of its own that is alive."""
         return self._put(f"healthy-{number}", dead_servers.address(20, number), self.alive.port, **changes)

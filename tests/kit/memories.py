@@ -4,9 +4,14 @@ import json
 
 
 class Memory:
-    """What a sender keeps for the next one, in memory."""
+    """What a sender keeps for the next one, in memory.
 
-    def __init__(self) -> None:
+    Attributes:
+        was_used: Whether an earlier process may have sent a moment ago.
+    """
+
+    def __init__(self, *, was_used: bool = False) -> None:
+        self.was_used = was_used
         self.kept: dict[str, str] = {}
 
     async def remember(self, key: str, text: str) -> None:

@@ -1,12 +1,16 @@
 """What the next process of the sender knows of servers."""
 
 import collections.abc
+import dataclasses
 import pathlib
+
+import pytest
 
 from kit import backends, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender.net import breaker
 from mailtier.sender.storage.postgres import shared_queue
+from mailtier.settings import effective
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
@@ -41,3 +45,28 @@ async def test_a_server_that_was_left_alone_is_so_after_a_restart(
             assert len(server.transcripts) == connected
             again.skip(breaker.LONGEST_PAUSE_SECONDS)
             await again.until(of, sent, _S.ACCEPTED)
+
+
+@backends.BOTH
+@pytest.mark.parametrize("rate", ["endpoint_rate_per_minute", "rate_per_minute", "namespace_rate"])
+async def test_a_restart_gives_no_fresh_minute(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None, serve: Serve, rate: str
+) -> None:
+    """At one message a minute the second waits for its minute, whichever process sent the first."""
+    server = await serve()
+    at = sending.endpoint(server)
+    async with sending.Sender(tmp_path, shared=shared) as first:
+        host = sending.settings("", at, **{rate: 1})
+        first.settings.put(dataclasses.replace(host, organization=effective.HOST, namespace_uid=""))
+        of = first.settings.put(sending.settings("team-a", at, **{rate: 1}))
+        gone, later = await first.notify(of), await first.notify(of)
+        await first.until(of, gone, _S.ACCEPTED)
+    async with sending.Sender(tmp_path, before=first) as second:
+        await wait.until_async(
+            lambda: server.messages[1:] or "of 1 a minute" in str(second.delivery.brief_wait(sending.lane(of))),
+            within_seconds=10,
+            why="it waits for its minute, or does not",
+        )
+        assert len(server.messages) == 1
+        second.skip(60)
+        await second.until(of, later, _S.ACCEPTED)

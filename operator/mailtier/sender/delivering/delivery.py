@@ -69,7 +69,7 @@ class Deliverer:
         self._tokens = access
         self._probes = probes
         self._clock = time
-        self._schedule = schedule.Schedule(destinations.limit)
+        self._schedule = schedule.Schedule(destinations.limit, sent_until=destinations.sent_until)
         self._claims = claiming.Claimer(queue, waiting=self._schedule, known=active or backlogs.Backlogs(), time=time)
         self._wake = asyncio.Event()
         self._outcomes = recorder.Recorder(queue, on_broken=self._wake.set)

@@ -152,9 +152,9 @@ class OrganizationLanes:
         "wait",
     )
 
-    def __init__(self, key: ports.LaneKey, namespace_meter: limiter.Meter) -> None:
+    def __init__(self, key: ports.LaneKey, meter: limiter.Meter, namespace_meter: limiter.Meter) -> None:
         self.key = key
-        self._meter = limiter.Meter()
+        self._meter = meter
         self._namespace_meter = namespace_meter
         self.destination: Hashable | None = None
         self.limiter: limiter.RateLimiter | None = None

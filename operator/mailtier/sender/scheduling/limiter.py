@@ -19,13 +19,16 @@ class Meter:
     """What was sent so far, as the algorithm remembers it: one number, in seconds of a monotonic clock.
 
     Limiters that share one count each other's messages, each at its own rate.
+
+    Args:
+        full_at: As for `begin_full`; None where nothing was sent.
     """
 
     __slots__ = ("full_at", "next_at")
 
-    def __init__(self) -> None:
+    def __init__(self, full_at: float | None = None) -> None:
         self.next_at = float("-inf")
-        self.full_at: float | None = None
+        self.full_at = full_at
 
     def begin_full(self, at: float) -> None:
         """Count as many messages as may have been sent until a time: how many there were is not known."""

@@ -23,13 +23,20 @@ class Schedule:
 
     Args:
         connections: Returns how many connections a destination may have.
+        sent_until: Until when an earlier process may have used up the rates; None where there was none.
 
     Attributes:
         rounds: Whose turn it is.
     """
 
-    def __init__(self, connections: Callable[[Hashable], int] = lambda _destination: _UNBOUNDED) -> None:
+    def __init__(
+        self,
+        connections: Callable[[Hashable], int] = lambda _destination: _UNBOUNDED,
+        *,
+        sent_until: float | None = None,
+    ) -> None:
         self.rounds = rounds.Rounds(connections)
+        self._sent_until = sent_until
         self._organizations: dict[ports.LaneKey, lanes.OrganizationLanes] = {}
         self._entries: dict[int, lanes.LaneEntry] = {}
         self._due = timers.Timers[lanes.LaneEntry]()
@@ -57,8 +64,9 @@ class Schedule:
         """Return an organization, made known if it was not; it waits until `direct` names a destination."""
         organization = self._organizations.get(key)
         if organization is None:
-            meter = self._meters.setdefault(key.namespace_uid, limiter.Meter())
-            organization = self._organizations[key] = lanes.OrganizationLanes(key, meter)
+            shared = self._meters.setdefault(key.namespace_uid, limiter.Meter(self._sent_until))
+            organization = lanes.OrganizationLanes(key, limiter.Meter(self._sent_until), shared)
+            self._organizations[key] = organization
         return organization
 
     def add(self, claimed: ports.Claimed, *, due_at: float, expires_at: float) -> lanes.LaneEntry | None:

@@ -35,6 +35,10 @@ _log = logs.get_logger(__name__)
 class Memory(Protocol):
     """What is kept from one process to the next."""
 
+    @property
+    def was_used(self) -> bool:
+        """Whether an earlier process may have sent a moment ago; of senders that share a queue its rooms say so."""
+
     async def remember(self, key: str, text: str) -> None:
         """Keep a text."""
 

@@ -36,6 +36,8 @@ class Destinations:
 
     Attributes:
         logins: Which were refused.
+        sent_until: Until when an earlier process may have sent, in seconds of the monotonic clock: how much of each
+            rate it used up died with it. None without one, and where rooms are taken over.
     """
 
     _FORGOTTEN_SECONDS: Final = 3600.0
@@ -55,6 +57,7 @@ class Destinations:
         memory: logins.Memory,
         sender: str = "",
     ) -> None:
+        self.sent_until = time.monotonic() if memory.was_used else None
         self.logins = logins.Logins(time, memory)
         self._learned = endpoint_memory.EndpointMemory(memory, time, of=sender)
         self._clock = time
@@ -76,7 +79,7 @@ class Destinations:
             host=host,
             relay=relays.HostAddresses(names, time, memory),
             fallback_relay=relays.HostAddresses(names, time, memory, kept_as=relays.FALLBACK_MEMORY),
-            rooms=rooms.Rooms(),
+            rooms=rooms.Rooms(sent_until=self.sent_until),
         )
 
     async def load(self) -> None:

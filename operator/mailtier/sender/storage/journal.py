@@ -47,10 +47,15 @@ class _Open:
 
 
 class Journal:
-    """The open journal of one process. Every method is called from one thread."""
+    """The open journal of one process. Every method is called from one thread.
+
+    Attributes:
+        epoch: How often the queue was opened, this time included.
+    """
 
     def __init__(self, descriptor: int, *, epoch: int) -> None:
         self._descriptor = descriptor
+        self.epoch = epoch
         self._serial = epoch << _EPOCH_SHIFT
         self._open: dict[int, _Open] = {}
         self._free: list[int] = []

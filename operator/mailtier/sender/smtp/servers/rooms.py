@@ -14,15 +14,19 @@ from mailtier.settings import networks
 class Rooms:
     """The rooms of all servers.
 
+    Args:
+        sent_until: Until when an earlier process may have used up their rates; None where there was none.
+
     Attributes:
         host: The host's server's.
         host_fallback: That of the host's fallback, which is another server with a limit of its own.
     """
 
-    def __init__(self) -> None:
-        self.host = server_room.ServerRoom("", is_one_owner_s=True)
+    def __init__(self, *, sent_until: float | None = None) -> None:
+        self._sent_until = sent_until
+        self.host = server_room.ServerRoom("", is_one_owner_s=True, sent_until=sent_until)
         # No name is written so.
-        self.host_fallback = server_room.ServerRoom(":fallback", is_one_owner_s=True)
+        self.host_fallback = server_room.ServerRoom(":fallback", is_one_owner_s=True, sent_until=sent_until)
         self._named: dict[tuple[str, str], server_room.ServerRoom] = {}
         self._addressed: dict[tuple[str, str, str], server_room.ServerRoom] = {}
 
@@ -41,7 +45,7 @@ class Rooms:
             scope: The namespace, where the server counts connections by account; "" where it counts them by client.
             name: Of the server, normalized.
         """
-        return self._named.setdefault((scope, name), server_room.ServerRoom(name))
+        return self._named.setdefault((scope, name), server_room.ServerRoom(name, sent_until=self._sent_until))
 
     def addressed(
         self, own: server_room.ServerRoom, addresses: Sequence[resolver.Address], *, scope: str, party: str

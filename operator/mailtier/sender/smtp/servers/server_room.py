@@ -87,6 +87,7 @@ class ServerRoom:
     Args:
         label: What the server is known by; the same in the next process.
         is_one_owner_s: Whether the host alone says how it is used; otherwise each party does for itself.
+        sent_until: Until when an earlier process may have used up its rates; None where there was none.
 
     Attributes:
         cap: How many there may be, where one owner says so: the host, for its server. None for the most that any of
@@ -94,9 +95,10 @@ class ServerRoom:
         busy: How many slots are taken.
     """
 
-    def __init__(self, label: str, *, is_one_owner_s: bool = False) -> None:
+    def __init__(self, label: str, *, is_one_owner_s: bool = False, sent_until: float | None = None) -> None:
         self.label = label
         self._is_one_owner_s = is_one_owner_s
+        self._sent_until = sent_until
         self._meters: dict[str, limiter.Meter] = {}
         self.cap: int | None = None
         self.busy = 0
@@ -132,7 +134,7 @@ class ServerRoom:
 
     def meter(self, party: str) -> limiter.Meter:
         """Return what counts the messages of a party; on the host's server those of all parties."""
-        return self._meters.setdefault(HOST if self._is_one_owner_s else party, limiter.Meter())
+        return self._meters.setdefault(HOST if self._is_one_owner_s else party, limiter.Meter(self._sent_until))
 
     def offer(self, seat: Seat) -> bool:
         """Return whether a destination may take a slot now; where others are in the way, it gets its turn."""

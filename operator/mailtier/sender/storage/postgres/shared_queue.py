@@ -117,6 +117,11 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
         ]
         return await self._taking.submit(offer, weight_bytes=sum(len(each.payload) for each in offer))
 
+    @property
+    def was_used(self) -> bool:
+        """Whether nothing else says that others sent: its rooms do (`acquire`)."""
+        return False
+
     async def backlogs(self, due_from: ports.DueFrom | None = None) -> Mapping[ports.BacklogKey, dt.datetime]:
         """Return every backlog with a recipient without a final state; see `ports.DeliveryQueue`."""
         return await self._pool.read(functools.partial(backlogs.read_all, due_from=due_from))

@@ -49,6 +49,11 @@ class DeliveryHalf(half.Half):
         self._taken = 0
         self._swept_displays = 0
 
+    @property
+    def was_used(self) -> bool:
+        """Whether delivery's half was opened before: whoever did may have sent until it died."""
+        return self._journal.epoch > 1
+
     async def backlogs(self, due_from: ports.DueFrom | None = None) -> Mapping[ports.BacklogKey, dt.datetime]:
         """Return every backlog with a recipient without a final state; see `ports.DeliveryQueue`."""
         return await self._readers.read(functools.partial(claims.read_backlogs, due_from=due_from))
