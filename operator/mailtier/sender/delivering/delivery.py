@@ -7,7 +7,7 @@ await delivery.run()                  # until cancelled
 
 import asyncio
 import contextlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from mailtier.api import vocabulary
@@ -19,7 +19,7 @@ from mailtier.sender.delivering.keeping import claiming, filling, keeper, leavin
 from mailtier.sender.probing import prober
 from mailtier.sender.scheduling import backlogs, lane_display, schedule, standing, waits
 from mailtier.sender.secrets import credentials, tokens
-from mailtier.sender.smtp import destination, destinations, estate
+from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
 from mailtier.telemetry import claim_metrics, hold_metrics, logs, metrics, tasks
@@ -162,11 +162,15 @@ class Deliverer:
 
     def brief_wait(self, key: ports.LaneKey) -> waits.Wait | None:
         """Return what an organization's messages wait for that is over soon; None for nothing."""
-        return showing.brief_wait(key, waiting=self._schedule, find=self._find, now=self._clock.monotonic())
+        return showing.brief_wait(
+            key, waiting=self._schedule, find=self._destinations.find, now=self._clock.monotonic()
+        )
 
     def displays(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
         """Return what is to be shown of organizations that wait for something."""
-        return showing.look(self.held(), waiting=self._schedule, find=self._find, now=self._clock.monotonic())
+        return showing.look(
+            self.held(), waiting=self._schedule, find=self._destinations.find, now=self._clock.monotonic()
+        )
 
     def ring(self, pending: Iterable[ports.Pending | bell.RungBacklog]) -> None:
         """Note that recipients were queued, so that those that are due are claimed at once."""
@@ -272,15 +276,12 @@ class Deliverer:
         touched, self._touched = self._touched, set()
         for key in touched | self._schedule.rounds.take_touched():
             self._carriers.end_lingering(key)
-            found = self._find(key)
+            found = self._destinations.find(key)
             if found is not None:
                 self._carriers.start(found, now)
         nexts = [self._next_sweep, self._schedule.next_event(), self._carriers.next_event()]
         nexts.append(self._filling.next_event(now))
         return max(min(at for at in nexts if at is not None) - self._clock.monotonic(), 0.0)
-
-    def _find(self, key: Hashable) -> destination.Destination | None:
-        return self._destinations.find(key) if isinstance(key, destination_key.DestinationKey) else None
 
     def _sweep(self, now: float) -> None:
         self._keeper.sweep(now)

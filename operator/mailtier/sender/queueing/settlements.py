@@ -39,6 +39,8 @@ class Settlement:
         is_final: The recipient has reached its end: it is no longer one of the unfinished and its snapshot goes.
         is_loss: It was lost after the final dot once more: it keeps the snapshot that it was built with.
         is_failure: It has reached an end that is no acceptance.
+        joint: What stands between the outcome's message and the one that is stored, which says what the recipient met
+            last; None where the outcome's takes its place.
         keep_until: Where it was the last one, until when the notification stays known. None where others have no final
             state yet.
         keep_payload_until: Until when its payload is kept, so that it can be sent again; where it was the last one,
@@ -50,6 +52,7 @@ class Settlement:
     is_final: bool
     is_loss: bool
     is_failure: bool
+    joint: str | None
     keep_until: dt.datetime | None
     keep_payload_until: dt.datetime | None
     released_bytes: int
@@ -78,12 +81,17 @@ def settle(stored: StoredRecipient, outcome: ports.Outcome, *, keep_failed: dt.t
         is_final=is_final,
         is_loss=outcome.attempted and outcome.state is vocabulary.RecipientState.IN_DOUBT,
         is_failure=is_failure,
+        joint=_JOINT if is_final and not outcome.attempted and outcome.reason in _OUTLASTED else None,
         keep_until=retention.keep_until(outcome.at) if is_last else None,
         keep_payload_until=outcome.at + min(keep_failed, retention.FAILED_KEPT) if is_kept else None,
         released_bytes=released_bytes,
         freed_bytes=0 if is_kept else released_bytes,
     )
 
+
+_JOINT: Final = " Last: "
+_OUTLASTED: Final = frozenset({reasons.DeliveryReason.EXPIRED.value, reasons.DeliveryReason.IN_DOUBT.value})
+"""Ends of what nothing let go for too long; only what was stored meanwhile says why."""
 
 _WIPED: Final = frozenset({reasons.DeliveryReason.NAMESPACE_DELETED.value, reasons.DeliveryReason.DROPPED.value})
 """Ends after which nothing is kept."""

@@ -108,13 +108,13 @@ class Destinations:
     def __iter__(self) -> Iterator[destination.Destination]:
         return iter(list(self._known.values()))
 
-    def find(self, key: destination_key.DestinationKey) -> destination.Destination | None:
-        """Return a destination that is in use."""
-        return self._known.get(key)
+    def find(self, key: Hashable) -> destination.Destination | None:
+        """Return a destination that is in use; None for any other key."""
+        return self._known.get(key) if isinstance(key, destination_key.DestinationKey) else None
 
     def limit(self, key: Hashable) -> int:
         """Return how many connections a destination may have; 1 where it is not in use."""
-        found = self._known.get(key) if isinstance(key, destination_key.DestinationKey) else None
+        found = self.find(key)
         return 1 if found is None else found.limit
 
     def get(self, settings: effective.Effective) -> destination.Destination:

@@ -64,6 +64,7 @@ def test_the_last_final_outcome_wipes_the_payload() -> None:
         is_final=True,
         is_loss=False,
         is_failure=False,
+        joint=None,
         keep_until=queues.START + _WEEK,
         keep_payload_until=None,
         released_bytes=300,

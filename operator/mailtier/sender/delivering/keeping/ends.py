@@ -26,11 +26,19 @@ def failed(reason: reasons.DeliveryReason) -> End:
 
 
 def expired(pending: ports.Pending, wait: waits.Wait | None) -> End:
-    """Return the end of what reached its max age, with what held it; "expired" says that it was not delivered."""
+    """Return the end of what reached its max age; "expired" says that it was not delivered.
+
+    Behind it stands what is stored of the recipient (`queueing.settlements`): an attempt it met last, or what held it.
+
+    Args:
+        pending: The recipient.
+        wait: What it waits for now, which may not be stored; None for nothing.
+    """
     if not states.may_follow(pending.state, _S.EXPIRED):
         return failed(reasons.DeliveryReason.IN_DOUBT)
     reason = reasons.DeliveryReason.EXPIRED
-    message = prose.sentences(reasons.MEANINGS[reason], wait.message if wait else "")
+    told = wait.message if wait is not None and pending.state is not _S.HELD else ""
+    message = prose.sentences(reasons.MEANINGS[reason], told)
     return End(state=_S.EXPIRED, reason=reason, message=message)
 
 

@@ -22,7 +22,7 @@ class Expiry:
         time: Clocks.
         guard: Whether the wall clock may be believed.
         restoring: Whether everything is held.
-        find: Returns what an organization is held for.
+        why: Returns what a recipient waits for; None for nothing.
         end: Stores the end of a recipient.
     """
 
@@ -34,7 +34,7 @@ class Expiry:
         time: clock.Clock,
         guard: clock.JumpGuard,
         restoring: restored.RestoredHold,
-        find: Callable[[ports.LaneKey], waits.Wait | None],
+        why: Callable[[ports.Pending], waits.Wait | None],
         end: Callable[[ports.Pending, ends.End], None],
     ) -> None:
         self._schedule = waiting
@@ -42,7 +42,7 @@ class Expiry:
         self._clock = time
         self._guard = guard
         self._restored = restoring
-        self._find = find
+        self._why = why
         self._end = end
         # When something in the queue expires; unknown at first.
         self._at = float("-inf")
@@ -97,7 +97,7 @@ class Expiry:
         return self._at
 
     def _end_expired(self, pending: ports.Pending) -> None:
-        self._end(pending, ends.expired(pending, self._find(pending.lane)))
+        self._end(pending, ends.expired(pending, self._why(pending)))
 
     def _is_paused(self) -> bool:
         """Return whether nothing expires now: the clock is in doubt (R14), or somebody has to look first."""

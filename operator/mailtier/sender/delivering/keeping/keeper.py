@@ -10,7 +10,16 @@ from mailtier.mail import reasons
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import bell
 from mailtier.sender.delivering import recorder
-from mailtier.sender.delivering.keeping import claiming, dropping, ends, expiring, held_marks, leaving, restored
+from mailtier.sender.delivering.keeping import (
+    claiming,
+    dropping,
+    ends,
+    expiring,
+    held_marks,
+    leaving,
+    restored,
+    showing,
+)
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
 from mailtier.sender.smtp import destinations, estate
@@ -81,7 +90,7 @@ class Keeper:
             time=time,
             guard=guard,
             restoring=restoring,
-            find=self._holds.find,
+            why=self._why,
             end=self._store_end,
         )
 
@@ -97,6 +106,14 @@ class Keeper:
         if category is None or organization is None:
             return None
         return organization.wait_of(category, self._clock.monotonic())
+
+    def _why(self, pending: ports.Pending) -> waits.Wait | None:
+        """Return what a recipient waits for beside an attempt that is stored; None for nothing."""
+        if (hold := self.hold_of(pending.lane, pending.category)) is not None:
+            return hold
+        return showing.brief_wait(
+            pending.lane, waiting=self._schedule, find=self._destinations.find, now=self._clock.monotonic()
+        )
 
     def counts(self, now: float) -> Mapping[tuple[hold_metrics.Of, str], int]:
         """Return how much is held, by what it is and why."""

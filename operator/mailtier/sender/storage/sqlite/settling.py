@@ -15,8 +15,9 @@ from mailtier.sender.storage.sqlite import changes, many_rows, rows, suppression
 
 _OUTCOME: Final = """
     state = w.column2, due_at = w.column3, attempts = attempts + w.column4, doubts = doubts + w.column5,
-    reason = w.column6, message = w.column7, changed_at = w.column8, noted = max(noted, w.column9),
-    snapshot = CASE WHEN w.column10 THEN NULL ELSE coalesce(w.column11, snapshot) END
+    reason = w.column6, changed_at = w.column8, noted = max(noted, w.column9),
+    snapshot = CASE WHEN w.column10 THEN NULL ELSE coalesce(w.column11, snapshot) END,
+    message = w.column7 || CASE WHEN message = '' THEN '' ELSE coalesce(w.column12 || message, '') END
 """
 
 _MET: Final = (
@@ -90,6 +91,7 @@ def _columns(settled: reporting.SettledReport) -> tuple[object, ...]:
         0 if note is None else note.serial,
         settlement.is_final,
         note.snapshot if settlement.is_loss and note is not None else None,
+        settlement.joint,
     )
 
 

@@ -22,7 +22,8 @@ _STATES: Final = "SELECT number, notification, state FROM mailtier.recipients WH
 _RECIPIENTS: Final = """
     UPDATE mailtier.recipients r
     SET state = u.state, due_at = u.due_at, attempts = r.attempts + u.attempts, doubts = r.doubts + u.doubts,
-        reason = u.reason, message = u.message, changed_at = u.changed_at,
+        reason = u.reason, changed_at = u.changed_at,
+        message = u.message || CASE WHEN r.message = '' THEN '' ELSE coalesce(u.joint || r.message, '') END,
         snapshot = CASE WHEN u.due_at IS NULL THEN NULL ELSE coalesce(u.snapshot, r.snapshot) END,
         failure_scope = CASE WHEN u.scope IS NULL THEN r.failure_scope ELSE u.scope END,
         failure_phase = CASE WHEN u.scope IS NULL THEN r.failure_phase ELSE u.phase END,
@@ -31,9 +32,9 @@ _RECIPIENTS: Final = """
         id_domain = coalesce(r.id_domain, u.id_domain)
     FROM unnest(
         $1::bigint[], $2::text[], $3::bigint[], $4::integer[], $5::integer[], $6::text[], $7::text[], $8::bigint[],
-        $9::bigint[], $10::text[], $11::text[], $12::integer[], $13::text[], $14::text[]
+        $9::bigint[], $10::text[], $11::text[], $12::integer[], $13::text[], $14::text[], $15::text[]
     ) AS u (number, state, due_at, attempts, doubts, reason, message, changed_at, snapshot, scope, phase, code,
-        enhanced, id_domain)
+        enhanced, id_domain, joint)
     WHERE r.number = u.number
 """
 _ENDS: Final = """
@@ -120,6 +121,7 @@ def _columns(stored: reporting.SettledReport) -> tuple[Any, ...]:
         None if failure is None else failure.code,
         None if failure is None else failure.enhanced,
         outcome.id_domain,
+        settlement.joint,
     )
 
 
