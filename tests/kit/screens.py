@@ -114,6 +114,10 @@ class Terminal:
         with self._lock:
             return self._screen.text
 
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._ours, text.encode())
+
     def close(self) -> None:
         """End it, once all that was written has been read."""
         os.close(self.theirs)

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "operator": "Watch the settings, publish the effective ones, and write status.",
     "sender": "Take notifications in, queue them, and deliver them.",
     "crds": "Print the CustomResourceDefinitions.",
+    "init": "Write the first settings for a mail provider, and say what to do there.",
     "render": "Print the effective settings of every organization, from files.",
     "lint": "Find what is wrong with settings, in files.",
     "explain": "Show where each effective value comes from, and what would change it.",

@@ -42,6 +42,8 @@ def test_wheel_alone_is_enough_for_files(wheel: pathlib.Path, python: pathlib.Pa
     files.write_text(offline.text(offline.host(), offline.org("acme", **{"from": {"displayName": "Acme"}})))
     for command in (["lint"], ["render"], ["explain", "acme/default"]):
         assert _run(programs / "mailtier", *command, "--quiet", "-f", str(files))[0] == 0
+    status, written_settings = _run(programs / "mailtier", "init", "--provider", "gmail", "--quiet")
+    assert (status, "kind: HostEmailSettings" in written_settings) == (0, True)
     assert _run(programs / "mailtier", "crds", "--output-dir", str(tmp_path / "crds"))[0] == 0
     for written in (repository.ROOT / "crds").glob("*.yaml"):
         assert (tmp_path / "crds" / written.name).read_bytes() == written.read_bytes()

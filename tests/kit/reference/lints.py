@@ -7,7 +7,8 @@ from typing import Any, Final
 import yaml
 
 from kit import markdown
-from mailtier.api import names
+from mailtier.api import names, prose
+from mailtier.settings import drafts
 from mailtier.settings.lints import catalogue as lints
 from mailtier.settings.lints import terms as lint_model
 from mailtier.settings.providers import catalogue as providers
@@ -47,22 +48,12 @@ _PROVIDERS: Final = """
 What is known of mail providers, and of servers that many run themselves. Each fact has the page that says so and the
 day on which it was read; providers change their minds, so compare before you rely on a number. A fact is verified
 where a page of the provider's own, or of the server's makers, says all of it. The [lints](../lints.md) and the remedies
-in the condition Verified use these facts.
+in the condition Verified use these facts, and `mailtier init --provider NAME` writes settings from them.
 
 | Provider | Servers | Ports with StartTLS | Ports with Implicit |
 |---|---|---|---|
 {rows}
 """
-
-_LIMITS: Final = (
-    ("Messages a day", "messages_per_day"),
-    ("Recipients a day", "recipients_per_day"),
-    ("Recipients a message", "recipients_per_message"),
-    ("Messages a minute", "messages_per_minute"),
-    ("Connections at the same time", "connections"),
-    ("Messages in a connection", "messages_per_connection"),
-    ("Bytes of a message", "message_bytes"),
-)
 
 _SENDERS: Final = {
     facts.SenderRule.ACCOUNT: "the account's own address",
@@ -116,7 +107,7 @@ def provider_page(provider: facts.Provider) -> str:
         "apiVersion": names.API_VERSION,
         "kind": names.HOST_KIND,
         "metadata": {"name": names.HOST_NAME},
-        "spec": providers.example(provider),
+        "spec": drafts.spec(provider),
     }
     lines = [
         _GENERATED.format(source="operator/mailtier/settings/providers"),
@@ -132,6 +123,7 @@ def provider_page(provider: facts.Provider) -> str:
         "",
         *_facts(provider),
         *_errors(provider.errors),
+        *_steps(provider.steps),
     ]
     if provider.unverified:
         lines += ["## Not verified", "", *(f"- {_prose(sentence)}" for sentence in provider.unverified), ""]
@@ -175,10 +167,8 @@ def _rows(provider: facts.Provider) -> Iterator[tuple[str, str, facts.Fact[Any]]
     yield "Binds From to the login", "yes" if provider.binds_from.value else "no", provider.binds_from
     if provider.passwords_end is not None:
         yield "Passwords until", str(provider.passwords_end.value), provider.passwords_end
-    for what, name in _LIMITS:
-        fact: facts.Fact[int] | None = getattr(provider.limits, name)
-        if fact is not None:
-            yield what, f"{fact.value:,}", fact
+    for what, fact in provider.limits.known():
+        yield prose.capitalized(what), f"{fact.value:,}", fact
 
 
 def _shared(provider: facts.Provider) -> Iterator[tuple[str, str, facts.Fact[Any]]]:
@@ -196,6 +186,14 @@ def _errors(errors: Sequence[facts.KnownError]) -> Iterator[str]:
             f"| {_reply(error)} | {_prose(error.meaning)} | {_prose(error.remedy)} | {_source(error.source)} |"
             f" {error.source.looked_up} |"
         )
+    yield ""
+
+
+def _steps(steps: Sequence[facts.Fact[str]]) -> Iterator[str]:
+    yield from ("## Before the first message", "")
+    for number, step in enumerate(steps, start=1):
+        doubt = "" if step.verified else ", not verified"
+        yield f"{number}. {_prose(step.value)} ({_source(step.source)}, {step.source.looked_up}{doubt})"
     yield ""
 
 

@@ -162,6 +162,13 @@ def test_files_need_the_smallest_installation(command: str, tmp_path: pathlib.Pa
     assert "acme/default" in result.stdout or command == "lint"
 
 
+def test_first_settings_need_the_smallest_installation() -> None:
+    """`init` works where no extra is installed."""
+    result = _run_without_extras("init", "--provider", "gmail", "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "kind: HostEmailSettings" in result.stdout
+
+
 @pytest.mark.parametrize("command", main.EXTRAS)
 def test_missing_extra_is_named(command: str) -> None:
     """A command that needs what is not installed says in one line how to get it."""

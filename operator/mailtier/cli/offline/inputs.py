@@ -31,8 +31,8 @@ Strict = Annotated[
     bool,
     typer.Option(
         "--strict-references",
-        help="Take Secrets, CA bundles and labels of Namespaces that are not in the input for missing. By default they"
-        " are assumed to be there and right.",
+        help="Take Secrets, CA bundles and labels of Namespaces that are not in the input for missing, and a Secret"
+        " without any value for empty. By default they are assumed to be there and right.",
     ),
 ]
 

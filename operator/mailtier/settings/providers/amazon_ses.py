@@ -50,6 +50,7 @@ def _is_access_key(username: str) -> bool:
 
 PROVIDER: Final = facts.Provider(
     name="amazon-ses",
+    short_names=("ses",),
     title="Amazon SES",
     summary="Sends for domains and addresses that were verified, in the region that the host names. New accounts are"
     " in a sandbox, where recipients have to be verified too.",
@@ -157,6 +158,22 @@ PROVIDER: Final = facts.Provider(
             meaning="the session did not authenticate",
             remedy="Set auth.username and auth.passwordSecretRef to SMTP credentials of SES.",
             source=_TROUBLE,
+        ),
+    ),
+    steps=(
+        facts.Fact(
+            value="Verify the domain of from.address in the region that smtp.host names.",
+            source=_TROUBLE,
+        ),
+        facts.Fact(
+            value="Create SMTP credentials in the SES console of that region. The user name belongs in"
+            " auth.username and the password into the Secret; an AWS secret access key is not an SMTP"
+            " password.",
+            source=_CREDENTIALS,
+        ),
+        facts.Fact(
+            value="Ask for production access. In the sandbox, recipients have to be verified too.",
+            source=_QUOTAS,
         ),
     ),
     sample=facts.Sample(

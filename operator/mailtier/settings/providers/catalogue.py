@@ -2,11 +2,12 @@
 
 import functools
 import re
-from typing import Any, Final
+from typing import Final
 
-from mailtier.api import reasons, vocabulary
+from mailtier.api import reasons
 from mailtier.settings.providers import (
     amazon_ses,
+    brevo,
     exchange_server,
     facts,
     gmail,
@@ -15,7 +16,9 @@ from mailtier.settings.providers import (
     microsoft_365,
     microsoft_365_connector,
     postfix_dovecot,
+    postmark,
     sendgrid,
+    zoho,
 )
 
 ALL: Final[tuple[facts.Provider, ...]] = (
@@ -27,6 +30,9 @@ ALL: Final[tuple[facts.Provider, ...]] = (
     amazon_ses.PROVIDER,
     sendgrid.PROVIDER,
     mailgun.PROVIDER,
+    postmark.PROVIDER,
+    brevo.PROVIDER,
+    zoho.PROVIDER,
     postfix_dovecot.PROVIDER,
 )
 
@@ -34,7 +40,18 @@ BY_NAME: Final[dict[str, facts.Provider]] = {provider.name: provider for provide
 
 _OWN_SERVERS: Final = tuple(provider for provider in ALL if provider.hosts is None)
 _TRIED_ONCE: Final = frozenset({reasons.AUTH_FAILED, reasons.PROMPT_NOT_RECOGNIZED, reasons.TOKEN_REFUSED})
-_SECRET: Final = "smtp-credentials"  # noqa: S105  # The name of a Secret.
+
+
+def named(text: str) -> facts.Provider | None:
+    """Return the provider that people call so, with or without hyphens and capitals; None where none is.
+
+    Args:
+        text: A name, or a short one.
+    """
+    wanted = _plain(text)
+    return next(
+        (each for each in ALL if wanted in {_plain(name) for name in (each.name, each.title, *each.short_names)}), None
+    )
 
 
 def find(server: str) -> facts.Provider | None:
@@ -92,46 +109,6 @@ def further_remedy(reason: reasons.Reason, message: str) -> str:
     return "" if is_told else reason.remedy
 
 
-def example(provider: facts.Provider) -> dict[str, Any]:
-    """Return a HostEmailSettings for a provider as YAML would hold it, made from the facts."""
-    sample, limits = provider.sample, provider.limits
-    smtp = {
-        "host": sample.host,
-        "port": provider.starttls.value[0],
-        "tls": {"mode": vocabulary.TlsMode.STARTTLS.value},
-    }
-    spec: dict[str, Any] = {"smtp": smtp}
-    if sample.username is not None:
-        spec["auth"] = _auth(provider, sample, sample.username)
-    spec["from"] = {"address": sample.from_address, "displayName": "Example Platform"}
-    delivery: dict[str, Any] = {}
-    if sample.helo_name is not None:
-        delivery["heloName"] = sample.helo_name
-    if limits.connections is not None:
-        delivery["maxConnections"] = min(3, limits.connections.value)
-    if limits.messages_per_minute is not None:
-        delivery["endpointRatePerMinute"] = min(600, limits.messages_per_minute.value)
-    if delivery:
-        spec["delivery"] = delivery
-    return spec
-
-
-def _auth(provider: facts.Provider, sample: facts.Sample, username: str) -> dict[str, Any]:
-    auth: dict[str, Any] = {"username": username}
-    if sample.token_url is None or sample.grant is None or provider.oauth2 is None:
-        if sample.mechanism is not None:
-            auth["mechanism"] = sample.mechanism.value
-        return {**auth, "passwordSecretRef": {"name": _SECRET}}
-    oauth2 = {
-        "grantType": sample.grant.value,
-        "tokenURL": sample.token_url,
-        "clientID": "00000000-0000-0000-0000-000000000000",
-        "scopes": list(dict(provider.oauth2.value.scopes)[sample.grant]),
-        "secretRef": {"name": _SECRET},
-    }
-    return {**auth, "oauth2": oauth2}
-
-
 def _first(errors: tuple[facts.KnownError, ...], code: int, enhanced: str | None, said: str) -> str | None:
     """Return the remedy of the error that says most of the reply, so that a text wins over a code alone."""
     fitting = [error for error in errors if _fits(error, code, enhanced, said)]
@@ -144,6 +121,10 @@ def _fits(error: facts.KnownError, code: int, enhanced: str | None, said: str) -
         return False
     # A text is distinctive enough where a server leaves its enhanced code out.
     return error.enhanced is None or error.enhanced == enhanced or (error.text is not None and enhanced is None)
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
 
 
 @functools.cache

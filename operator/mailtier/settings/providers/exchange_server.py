@@ -20,6 +20,7 @@ _RATES: Final = facts.FactSource(
 
 PROVIDER: Final = facts.Provider(
     name="exchange-server",
+    short_names=("exchange",),
     title="Exchange Server",
     summary="Exchange 2016, 2019 or Subscription Edition in one's own network. The connector Client Frontend takes"
     " authenticated sessions on port 587.",
@@ -82,6 +83,21 @@ PROVIDER: Final = facts.Provider(
             meaning="the account may not send as the From address",
             remedy="Set from.address to the account's own, or run Add-ADPermission -ExtendedRights Send-As.",
             source=_CONNECTORS,
+        ),
+    ),
+    steps=(
+        facts.Fact(
+            value="Create an account with a mailbox, and put its password into the Secret.",
+            source=_CONNECTORS,
+        ),
+        facts.Fact(
+            value="Where from.address is not the account's own, give the account the permission Send As on it.",
+            source=_CONNECTORS,
+        ),
+        facts.Fact(
+            value="Where five messages a minute are not enough, raise the limit with Set-ReceiveConnector"
+            " -MessageRateLimit, and delivery.endpointRatePerMinute with it.",
+            source=_RATES,
         ),
     ),
     sample=facts.Sample(

@@ -4,7 +4,7 @@ import dataclasses
 import datetime as dt
 import enum
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from mailtier.api import vocabulary
 
@@ -97,6 +97,23 @@ class ProviderLimits:
     messages_per_connection: Fact[int] | None = None
     message_bytes: Fact[int] | None = None
 
+    def known(self) -> list[tuple[str, Fact[int]]]:
+        """Return what each published number counts, and the number."""
+        found = ((words, getattr(self, name)) for name, words in LIMITS.items())
+        return [(words, fact) for words, fact in found if fact is not None]
+
+
+LIMITS: Final = {
+    "messages_per_day": "messages a day",
+    "recipients_per_day": "recipients a day",
+    "recipients_per_message": "recipients a message",
+    "messages_per_minute": "messages a minute",
+    "connections": "connections at the same time",
+    "messages_per_connection": "messages in a connection",
+    "message_bytes": "bytes of a message",
+}
+"""What each limit counts."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KnownError:
@@ -155,6 +172,8 @@ class Provider:
         mechanisms: What the server offers after TLS; None where it depends on the server.
         names_itself: Whether a session without credentials is known by the name that it gives in EHLO.
         passwords_end: From which day on passwords are refused unless somebody allows them again.
+        steps: What has to be done at the provider before the first message, in its order; sentences.
+        short_names: What people call it beside its name.
         unverified: What could not be read anywhere, or only at third hand; sentences.
     """
 
@@ -172,7 +191,9 @@ class Provider:
     oauth2: Fact[OAuth2Facts] | None
     limits: ProviderLimits
     errors: tuple[KnownError, ...]
+    steps: tuple[Fact[str], ...]
     sample: Sample
+    short_names: tuple[str, ...] = ()
     names_itself: bool = False
     passwords_end: Fact[dt.date] | None = None
     shared_usernames: Fact[tuple[str, ...]] | None = None

@@ -152,6 +152,22 @@ PROVIDER: Final = facts.Provider(
             source=_ERRORS,
         ),
     ),
+    steps=(
+        facts.Fact(
+            value="Turn on 2-Step Verification for the account.",
+            source=_APP_PASSWORDS,
+        ),
+        facts.Fact(
+            value="Create an app password for the account at https://myaccount.google.com/apppasswords, and put"
+            " it into the Secret. The password that its owner signs in with is refused.",
+            source=_APP_PASSWORDS,
+        ),
+        facts.Fact(
+            value="To send from another address than the account's, confirm that one first under Settings,"
+            " Accounts, Send mail as.",
+            source=_ALIAS,
+        ),
+    ),
     sample=facts.Sample(
         host="smtp.gmail.com", username="notifications@example.com", from_address="notifications@example.com"
     ),

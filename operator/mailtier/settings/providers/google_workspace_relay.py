@@ -20,6 +20,7 @@ _LIMITS: Final = facts.FactSource(
 
 PROVIDER: Final = facts.Provider(
     name="google-workspace-relay",
+    short_names=("workspace-relay",),
     title="Google Workspace relay",
     summary="Relays for the domains of a Google Workspace account, known by its IP address or by credentials, as the"
     " administrator sets under Apps, Google Workspace, Gmail, Routing.",
@@ -91,6 +92,17 @@ PROVIDER: Final = facts.Provider(
             meaning="too many recipients within ten minutes",
             remedy="Nothing for now: it is tried again. Lower delivery.ratePerMinute if it comes back.",
             source=_ERRORS,
+        ),
+    ),
+    steps=(
+        facts.Fact(
+            value="In the Google Admin console, under Apps, Google Workspace, Gmail, Routing, add an SMTP relay"
+            " service for the domain of from.address.",
+            source=_RELAY,
+        ),
+        facts.Fact(
+            value="Register the public IP addresses of the cluster in the relay's settings.",
+            source=_RELAY,
         ),
     ),
     sample=facts.Sample(

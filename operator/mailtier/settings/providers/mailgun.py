@@ -72,6 +72,20 @@ PROVIDER: Final = facts.Provider(
             source=_CREDENTIALS,
         ),
     ),
+    steps=(
+        facts.Fact(
+            value="Add and verify the domain of from.address. A domain of the EU region has the server"
+            " smtp.eu.mailgun.org.",
+            source=_REGIONS,
+            verified=False,
+        ),
+        facts.Fact(
+            value="Create SMTP credentials of the domain under Sending, Domain settings, SMTP credentials. The"
+            " user belongs in auth.username and its password into the Secret; an API key is not an SMTP"
+            " password.",
+            source=_CREDENTIALS,
+        ),
+    ),
     sample=facts.Sample(
         host="smtp.mailgun.org", username="postmaster@mg.example.com", from_address="notifications@mg.example.com"
     ),

@@ -56,6 +56,7 @@ _M, _G = vocabulary.Mechanism, vocabulary.GrantType
 
 PROVIDER: Final = facts.Provider(
     name="microsoft-365",
+    short_names=("m365", "office365"),
     title="Microsoft 365",
     summary="One mailbox of Exchange Online sends as itself (SMTP AUTH, client submission). For many senders, use a"
     " connector and the tenant's own server instead.",
@@ -164,6 +165,33 @@ PROVIDER: Final = facts.Provider(
             meaning="the session did not authenticate",
             remedy="Set auth.username and auth.oauth2; this server takes no mail without credentials.",
             source=_SETUP,
+        ),
+    ),
+    steps=(
+        facts.Fact(
+            value="Register an application in the Microsoft Entra admin center, give it the application"
+            " permission SMTP.SendAsApp of Office 365 Exchange Online, and grant the administrator's"
+            " consent.",
+            source=_OAUTH,
+        ),
+        facts.Fact(
+            value="Write the tenant into auth.oauth2.tokenURL and the application's client ID into"
+            " auth.oauth2.clientID.",
+            source=_OAUTH,
+        ),
+        facts.Fact(
+            value="In Exchange Online PowerShell, give the application access to the mailbox with"
+            " New-ServicePrincipal and Add-MailboxPermission.",
+            source=_OAUTH,
+        ),
+        facts.Fact(
+            value="Allow SMTP AUTH for the mailbox with Set-CASMailbox <mailbox>"
+            " -SmtpClientAuthenticationDisabled $false.",
+            source=_DISABLED,
+        ),
+        facts.Fact(
+            value="Create a client secret for the application, and put its value into the Secret.",
+            source=_OAUTH,
         ),
     ),
     sample=facts.Sample(

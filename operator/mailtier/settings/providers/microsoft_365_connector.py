@@ -34,6 +34,17 @@ PROVIDER: Final = facts.Provider(
     oauth2=None,
     limits=facts.ProviderLimits(),
     errors=(),
+    steps=(
+        facts.Fact(
+            value="In the Exchange admin center, create a connector from your own mail server to Microsoft 365"
+            " that recognizes the cluster by its public IP address or its certificate.",
+            source=_SETUP,
+        ),
+        facts.Fact(
+            value="Add the cluster's public IP address to the SPF record of the domain of from.address.",
+            source=_SETUP,
+        ),
+    ),
     sample=facts.Sample(
         host="example-com.mail.protection.outlook.com", username=None, from_address="notifications@example.com"
     ),

@@ -27,6 +27,7 @@ _MISMATCH: Final = facts.FactSource(
 
 PROVIDER: Final = facts.Provider(
     name="postfix-dovecot",
+    short_names=("postfix",),
     title="Postfix with Dovecot",
     summary="A submission server of one's own. Its main.cf and master.cf decide; here are the defaults.",
     hosts=None,
@@ -90,6 +91,17 @@ PROVIDER: Final = facts.Provider(
             meaning="more than smtpd_client_connection_count_limit",
             remedy="Lower delivery.maxConnections, or raise smtpd_client_connection_count_limit.",
             source=_POSTCONF,
+        ),
+    ),
+    steps=(
+        facts.Fact(
+            value="Create a login in what Dovecot's passdb reads, and put its password into the Secret.",
+            source=_SASL,
+        ),
+        facts.Fact(
+            value="Where main.cf has reject_sender_login_mismatch, add the address to smtpd_sender_login_maps"
+            " for the login.",
+            source=_MISMATCH,
         ),
     ),
     sample=facts.Sample(

@@ -96,6 +96,17 @@ PROVIDER: Final = facts.Provider(
             source=_ERRORS,
         ),
     ),
+    steps=(
+        facts.Fact(
+            value="Authenticate the domain of from.address, or verify the address, under Settings, Sender"
+            " Authentication.",
+            source=_ERRORS,
+        ),
+        facts.Fact(
+            value="Create an API key with the permission Mail Send, and put it into the Secret.",
+            source=_INTEGRATE,
+        ),
+    ),
     sample=facts.Sample(host="smtp.sendgrid.net", username="apikey", from_address="notifications@example.com"),
     unverified=(
         "The largest message was not read on a page; the server announces SIZE 31457280 in public logs.",

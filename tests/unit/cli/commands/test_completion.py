@@ -35,6 +35,7 @@ def _script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
         ("mailtier lint --out", ["--output"]),
         ("mailtier lint -o ", ["text", "json", "sarif", "github", "junit"]),
         ("mailtier render -o y", ["yaml"]),
+        ("mailtier init --provider post", ["postmark", "postfix-dovecot"]),
         ("mailtier completion ", ["bash", "zsh", "fish"]),
     ],
 )

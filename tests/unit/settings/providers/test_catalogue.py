@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kit import linting
 from kit.reference import lints as reference_lints
 from mailtier.api import settings
+from mailtier.settings import drafts
 from mailtier.settings.lints import catalogue as lints
 from mailtier.settings.providers import catalogue, facts
 
@@ -38,7 +39,8 @@ def test_every_fact_has_a_source_and_a_day(provider: facts.Provider) -> None:
     known += [getattr(provider.limits, field.name) for field in dataclasses.fields(provider.limits)]
     found = [fact for fact in known if isinstance(fact, facts.Fact)]
     assert len(found) >= 4
-    for source in [fact.source for fact in found] + [error.source for error in provider.errors]:
+    noted = [*found, *provider.errors, *provider.steps]
+    for source in [each.source for each in noted]:
         assert source.title
         assert re.fullmatch(r"https://[^\s/]+/\S*", source.url)
         assert dt.date(2026, 1, 1) <= source.looked_up
@@ -53,13 +55,14 @@ def test_what_is_not_verified_is_said(provider: facts.Provider) -> None:
     doubted = [fact for fact in known if isinstance(fact, facts.Fact) and not fact.verified]
     page = reference_lints.provider_page(provider)
     assert page.count("| no |\n") == len(doubted)
+    assert page.count(", not verified)") == len([step for step in provider.steps if not step.verified])
     assert provider.unverified or not doubted
 
 
 @_PROVIDERS
 def test_an_example_is_valid_and_clean(provider: facts.Provider) -> None:
     """A reader may copy the example of each page, and no lint says anything of it."""
-    spec = catalogue.example(provider)
+    spec = drafts.spec(provider)
     settings.HostSpec.model_validate(spec)
     assert linting.found(linting.of_host(spec)) == []
 
@@ -96,6 +99,9 @@ def test_a_provider_s_own_username_has_its_form(provider: facts.Provider) -> Non
         ("email-smtp-fips.us-east-1.amazonaws.com", "amazon-ses"),
         ("email-smtp.eu-west-1.api.aws", "amazon-ses"),
         ("smtp.eu.sendgrid.net", "sendgrid"),
+        ("smtp.postmarkapp.com", "postmark"),
+        ("smtp-relay.brevo.com", "brevo"),
+        ("smtppro.zoho.eu", "zoho"),
         ("mail.outlook.office365.com", None),
         ("smtp.gmail.com.example.com", None),
         ("smtpxgmail.com", None),
@@ -192,7 +198,7 @@ def test_other_names_of_a_provider_give_its_remedies_and_lints() -> None:
     told = catalogue.remedy("outlook.office365.com", 554, "5.2.252", "SendAsDenied; not allowed")
     assert told == catalogue.remedy("smtp.office365.com", 554, "5.2.252", "SendAsDenied; not allowed")
     assert told is not None
-    spec = catalogue.example(catalogue.BY_NAME["microsoft-365"])
+    spec = drafts.spec(catalogue.BY_NAME["microsoft-365"])
     found = {}
     for host in ("smtp.office365.com", "smtp-mail.outlook.com", "outlook.office365.com"):
         wrong = {**spec, "smtp": {**spec["smtp"], "host": host, "port": 2525}}

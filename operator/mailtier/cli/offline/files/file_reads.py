@@ -1,7 +1,7 @@
 """What a read of a Secret or a CA bundle would find, from the objects in files, or assumed where they are not there.
 
-Secrets are seldom in a repository. What is not in the input is taken to exist and to be fit, unless strictness is
-asked for, and what was taken for granted is told.
+Secrets are seldom in a repository, or their values are not. What is not in the input is taken to exist and to be fit,
+unless strictness is asked for, and what was taken for granted is told.
 """
 
 import base64
@@ -25,12 +25,14 @@ class Assumed:
     """What was taken for granted, as people call it."""
 
     secrets: set[str] = dataclasses.field(default_factory=set)
+    values: set[str] = dataclasses.field(default_factory=set)
     bundles: set[str] = dataclasses.field(default_factory=set)
     namespaces: set[str] = dataclasses.field(default_factory=set)
 
     def __str__(self) -> str:
         taken = (
             (len(self.secrets), "Secret", "exist and be bound"),
+            (len(self.values), "empty Secret", "be filled"),
             (len(self.bundles), "CA bundle", "exist"),
             (len(self.namespaces), "Namespace", "have the labels that policy.organizations asks for"),
         )
@@ -84,9 +86,16 @@ class FileReads:
 
     def _secrets(self, plan: resolve.Plan, need: observed.SecretNeed) -> list[observed.SecretRead]:
         found = self._found("Secret", need.namespace, need.name)
-        return list(dict.fromkeys(_secret_read(document, need, now=self._now) for document in found)) or [
+        return list(dict.fromkeys(self._secret_read(document, need) for document in found)) or [
             self._assumed_secret(plan, need)
         ]
+
+    def _secret_read(self, document: sources.Document, need: observed.SecretNeed) -> observed.SecretRead:
+        read = _secret_read(document, need, now=self._now)
+        if self._strict or not _is_skeleton(document):
+            return read
+        self.assumed.values.add(f"{need.namespace}/{need.name}")
+        return dataclasses.replace(read, unfit=None, problem="")
 
     def _bundles(self, need: observed.CaNeed) -> list[observed.CaRead]:
         found = self._found(need.kind, need.namespace, need.name)
@@ -144,6 +153,15 @@ def _secret_read(document: sources.Document, need: observed.SecretNeed, *, now: 
         problem=judged.problem,
         expires_at=judged.expires_at,
     )
+
+
+def _is_skeleton(document: sources.Document) -> bool:
+    """Return whether a Secret stands in the repository for its annotation alone, and its values come from elsewhere.
+
+    One that a cluster printed, with its uid, has none there either.
+    """
+    values = (document.body.get(field) for field in ("data", "stringData"))
+    return not any(map(_mapping, values)) and "uid" not in document.metadata
 
 
 def _secret_value(document: sources.Document, key: str) -> bytes | None:

@@ -65,6 +65,18 @@ def test_data_is_decoded_and_string_data_wins() -> None:
     assert _reasons(_resolve(secret)) == []
 
 
+def test_a_skeleton_is_filled_elsewhere() -> None:
+    """A Secret without any value stands for its annotation alone: that it is filled is assumed, and told."""
+    secret = offline.secret("acme", "s", endpoint=_BOUND)
+    judge = offline.judge(offline.host(), _ORG, secret)
+    assert _reasons(judge.organization(_KEY)) == []
+    assert "1 empty Secret to be filled" in str(judge.assumed)
+    assert _reasons(_resolve(secret, strict=True)) == ["SecretKeyMissing"]
+    assert _reasons(_resolve(offline.secret("acme", "s"))) == ["SecretNotBound"]
+    secret["metadata"]["uid"] = "1f0c"
+    assert _reasons(_resolve(secret)) == ["SecretKeyMissing"], "a cluster printed it, and knows"
+
+
 def test_encrypted_values_are_taken_as_they_are() -> None:
     """What SOPS encrypted is judged in the cluster; its annotation and its keys stand in the open."""
     secret = offline.secret("acme", "s", endpoint=_BOUND)
