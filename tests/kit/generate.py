@@ -9,7 +9,7 @@ import collections.abc
 import pathlib
 import sys
 
-from kit import attacks_page, chart, metrics_page, states_page
+from kit import attacks_page, chart, licences, metrics_page, states_page
 from kit.reference import cli as reference_cli
 from kit.reference import lints as reference_lints
 from kit.reference import settings as reference
@@ -36,6 +36,7 @@ def files() -> Texts:
         **{_REFERENCE / name: text for name, text in reference.pages(examples()).items()},
         **{_REFERENCE / name: text for name, text in reference_lints.pages().items()},
         **{_REFERENCE / name: text for name, text in reference_cli.pages().items()},
+        _REFERENCE / "licences.md": licences.page((ROOT / "requirements-runtime.lock").read_text(encoding="utf-8")),
         _REFERENCE / "metrics.md": metrics_page.page(),
         _REFERENCE / "states.md": states_page.page(),
         **states_page.argocd_files(),

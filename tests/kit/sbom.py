@@ -4,19 +4,13 @@ Run as `python -m kit.sbom`. Names, versions and who needs whom are the lock's; 
 installed libraries name. It holds no time and no serial number: the same lock makes the same file.
 """
 
-import importlib.metadata
 import json
-import re
 import sys
 import typing
 
 import mailtier
-from kit import repository
+from kit import licences, locked, repository
 
-_ENTRY = re.compile(
-    r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+?)(?: ;.*)?(?: \\)?\n(?P<rest>(?: .*\n)*)", re.MULTILINE
-)
-_VIA = re.compile(r"^    # (?:via|  ) ?(?P<name>[A-Za-z0-9._-]+)(?: \(pyproject\.toml\))?$", re.MULTILINE)
 _SELF = "mailtier"
 
 Json: typing.TypeAlias = dict[str, typing.Any]
@@ -31,55 +25,34 @@ def document(lock: str) -> Json:
     Source:
         CycloneDX 1.6, JSON; package URL, type pypi.
     """
-    entries = {found["name"]: found for found in _ENTRY.finditer(lock) if _is_installed(found["name"])}
+    entries = locked.entries(lock)
     needs: dict[str, list[str]] = {name: [] for name in (_SELF, *entries)}
     for name, entry in entries.items():
-        for by in _VIA.finditer(entry["rest"]):
-            needs[by["name"]].append(name)
+        for by in entry.needed_by:
+            needs[by].append(name)
     refs = {_SELF: _purl(_SELF, mailtier.__version__)}
-    refs |= {name: _purl(name, entry["version"]) for name, entry in entries.items()}
+    refs |= {name: _purl(name, entry.version) for name, entry in entries.items()}
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": _component("application", _SELF, mailtier.__version__)},
-        "components": [_component("library", name, entry["version"]) for name, entry in entries.items()],
+        "components": [_component("library", name, entry.version) for name, entry in entries.items()],
         "dependencies": [
             {"ref": refs[name], "dependsOn": sorted(refs[each] for each in needed)} for name, needed in needs.items()
         ],
     }
 
 
-def _is_installed(name: str) -> bool:
-    """Return whether a library is one of this platform; the lock is for all."""
-    try:
-        importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
 def _component(kind: str, name: str, version: str) -> Json:
     purl = _purl(name, version)
     found = {"type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl}
-    return {**found, "licenses": _licences(importlib.metadata.metadata(name))}
+    return {**found, "licenses": [{"expression": licences.spdx(name)}]}
 
 
 def _purl(name: str, version: str) -> str:
     return f"pkg:pypi/{name}@{version}"
-
-
-def _licences(metadata: importlib.metadata.PackageMetadata) -> list[Json]:
-    """Return a library's licence: as an SPDX expression, or in the words that it uses."""
-    if expression := metadata.json.get("license_expression"):
-        return [{"expression": expression}]
-    classified = [
-        line.rpartition(" :: ")[2] for line in metadata.get_all("Classifier", []) if line.startswith("License")
-    ]
-    # Some put the whole text there.
-    short = [line for line in str(metadata.json.get("license", "")).splitlines()[:1] if line]
-    return [{"license": {"name": name}} for name in (short or classified)]
 
 
 def _main() -> int:

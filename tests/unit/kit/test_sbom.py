@@ -3,19 +3,23 @@
 import re
 import tomllib
 
-from kit import repository, sbom
+import pytest
+
+from kit import licences, repository, sbom
 
 _LOCK = "requirements-runtime.lock"
 
 
 def test_each_library_stands_in_it_with_version_and_licence() -> None:
-    """What is locked for the image and is of this platform is a component, and each names a licence."""
+    """What is locked for the image and is of this platform is a component, and each has a licence that may be used."""
     document = sbom.document(repository.read(_LOCK))
     pins = set(re.findall(r"^([a-z0-9-]+)==(\S+)", repository.read(_LOCK), re.MULTILINE))
     components = document["components"]
     # The lock is for each platform: this is Windows'.
     assert {(each["name"], each["version"]) for each in components} == {pin for pin in pins if pin[0] != "colorama"}
-    assert [each["name"] for each in components if not each["licenses"]] == []
+    for each in components:
+        ((_, expression),) = each["licenses"][0].items()
+        assert set(re.split(r" (?:AND|OR) ", expression)) <= licences.PERMITTED, each["name"]
     assert {each["purl"] for each in components} == {each["bom-ref"] for each in components}
 
 
@@ -30,3 +34,10 @@ def test_each_dependency_is_told_with_who_needs_it() -> None:
     names = {each["bom-ref"]: each["name"] for each in document["components"]}
     assert {names[ref] for ref in graph[root]} == wanted
     assert {ref for needed in graph.values() for ref in needed} == names.keys() == graph.keys() - {root}
+
+
+def test_a_licence_that_nobody_has_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words that are not known stop the page and the SBOM, and are quoted."""
+    monkeypatch.setattr(licences, "_WORDS", {})
+    with pytest.raises(licences.UnknownLicenceError, match=r"markdown-it-py: .*MIT License"):
+        licences.spdx("markdown-it-py")
