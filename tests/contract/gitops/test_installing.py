@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kit import cluster as cluster_kit
-from kit import health
+from kit import health, helm, pipelines, wait
 from mailtier.api import names
 
 _MANIFEST = re.compile(r"^```yaml\n(apiVersion: \S+\nkind: (\S+)\n.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -49,3 +49,16 @@ def test_what_the_pages_apply_is_taken(cluster: cluster_kit.LocalCluster, page: 
         )
         assert "Warning" not in taken.stderr
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def test_the_chart_stays_in_sync(cluster: cluster_kit.LocalCluster, namespace: str) -> None:
+    """What the chart renders, applied by Argo CD, has no difference afterwards, whatever the API server filled in."""
+    values = {"crds": {"enabled": False}, "commonLabels": {"argocd.argoproj.io/instance": "mailtier"}}
+    text = helm.template(values, release=namespace, namespace=namespace)
+    pipeline = pipelines.Pipeline(cluster, pipelines.ARGOCD, text)
+    try:
+        pipeline.sync()
+        # A controller may be between two writes: the policy's types are checked by one.
+        wait.until(lambda: pipeline.differences() == [], within_seconds=30, why="nothing differs", poll_seconds=0.2)
+    finally:
+        cluster.kubectl("delete", "--ignore-not-found", "--wait=false", "-f", "-", input=text)
