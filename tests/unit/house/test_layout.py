@@ -3,7 +3,7 @@
 from kit import repository
 
 _TOP = {
-    *(".ci", ".dockerignore", ".gitignore", "changelog.d", "charts", "crds", "docs", "operator", "tests"),
+    *(".ci", ".dockerignore", ".github", ".gitignore", "changelog.d", "charts", "crds", "docs", "operator", "tests"),
     ".pre-commit-hooks.yaml",
     *("CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md", "SECURITY.md", "pyproject.toml"),
     *("openssl.cnf", "requirements-build.lock", "requirements-runtime.lock", "requirements.lock"),
