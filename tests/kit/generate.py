@@ -9,7 +9,7 @@ import collections.abc
 import pathlib
 import sys
 
-from kit import attacks_page, chart, licences, metrics_page, states_page
+from kit import attacks_page, chart, licences, metrics_page, olm, states_page
 from kit.reference import cli as reference_cli
 from kit.reference import lints as reference_lints
 from kit.reference import settings as reference
@@ -45,6 +45,11 @@ def files() -> Texts:
     }
 
 
+def rendered_files() -> Texts:
+    """Return every generated file that Helm is needed for."""
+    return {**chart.rendered_files(), **olm.files(examples())}
+
+
 def drifted(texts: Texts | None = None) -> list[pathlib.Path]:
     """Return the generated files that are missing or differ from what would be written.
 
@@ -76,7 +81,7 @@ def main() -> int:
         return int(bool(names))
     _write(files())
     # Rendered from the chart, whose own generated files have to be there by then.
-    _write(chart.rendered_files())
+    _write(rendered_files())
     return 0
 
 
