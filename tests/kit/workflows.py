@@ -12,6 +12,7 @@ import yaml
 from kit import repository
 
 WORKFLOWS = repository.ROOT / ".github" / "workflows"
+DEPENDABOT = repository.ROOT / ".github" / "dependabot.yml"
 ACTION = repository.ROOT / ".github" / "actions" / "check" / "action.yml"
 GITHUB = repository.ROOT / "docs" / "gitops" / "pipelines" / "github.yml"
 GITLAB = repository.ROOT / "docs" / "gitops" / "pipelines" / "gitlab.yml"

@@ -14,8 +14,8 @@ _ZIZMOR = (str(pathlib.Path(sys.executable).with_name("zizmor")), "--offline", "
 
 
 def test_linter_finds_nothing() -> None:
-    """Zizmor has no finding, the pedantic ones included, in workflows, action and the page's example."""
-    done = subprocess.run([*_ZIZMOR, *map(str, workflows.every())], capture_output=True, text=True, check=False)
+    """Zizmor has no finding, the pedantic ones included, in workflows, action, updates and the page's example."""
+    done = subprocess.run([*_ZIZMOR, *map(str, [*workflows.every(), workflows.DEPENDABOT])], capture_output=True, text=True, check=False)
     assert (done.returncode, "No findings to report" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
