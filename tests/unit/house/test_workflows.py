@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import mailtier
 from kit import interpreters, repository, workflows
 
 _PINNED = re.compile(r"uses: (\S+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+$")
@@ -15,7 +16,9 @@ _ZIZMOR = (str(pathlib.Path(sys.executable).with_name("zizmor")), "--offline", "
 
 def test_linter_finds_nothing() -> None:
     """Zizmor has no finding, the pedantic ones included, in workflows, action, updates and the page's example."""
-    done = subprocess.run([*_ZIZMOR, *map(str, [*workflows.every(), workflows.DEPENDABOT])], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*_ZIZMOR, *map(str, [*workflows.every(), workflows.DEPENDABOT])], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, "No findings to report" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
@@ -88,3 +91,15 @@ def test_only_a_release_may_write() -> None:
             assert ("id-token" in rights, job.get("environment")) == (
                 (True, "release") if is_released else (False, None)
             )
+
+
+@pytest.mark.parametrize(("tag", "status"), [(f"v{mailtier.__version__}", 0), ("v99.0.0", 1)])
+def test_a_tag_is_the_version(tmp_path: pathlib.Path, tag: str, status: int) -> None:
+    """The release goes on at the tag of the program's own version, which the chart has too, and at no other one."""
+    steps = workflows.load(workflows.WORKFLOWS / "release.yml")["jobs"]["build"]["steps"]
+    (step,) = (step for step in steps if step.get("id") == "version")
+    environment = {"GITHUB_REF_NAME": tag, "GITHUB_OUTPUT": str(tmp_path / "output")}
+    done = workflows.play([step], values={}, environment=environment, folder=repository.ROOT)
+    assert done.returncode == status, done.stderr
+    if status == 0:
+        assert (tmp_path / "output").read_text(encoding="ascii") == f"version={mailtier.__version__}\n"
