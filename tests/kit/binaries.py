@@ -42,6 +42,7 @@ _TOOLS = {
     "helm": _Tool(module="helm", package="helm.sh/helm/v4/cmd/helm", about="80 s"),
     "health": _Tool(module="health", package=".", about="70 s"),
     "krew": _Tool(module="krew", package="sigs.k8s.io/krew/cmd/krew", about="20 s"),
+    "actionlint": _Tool(module="actionlint", package="github.com/rhysd/actionlint/cmd/actionlint", about="20 s"),
     "mailer": _Tool(module="mailer", package=".", about="20 s"),
     "kubelet": _Tool(module="node", package="k8s.io/kubernetes/cmd/kubelet", about="35 s"),
     "kube-proxy": _Tool(module="node", package="k8s.io/kubernetes/cmd/kube-proxy", about="10 s"),

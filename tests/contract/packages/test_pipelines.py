@@ -107,3 +107,16 @@ def test_the_wheel_s_workflow_runs(tmp_path: pathlib.Path) -> None:
     job = workflows.load(workflows.WORKFLOWS / "check.yml")["jobs"]["wheel"]
     done = workflows.play(job["steps"], values={}, environment=_environment(tmp_path), folder=repository.ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_workflows_are_what_github_takes(tmp_path: pathlib.Path) -> None:
+    """Actionlint finds nothing in any workflow, the page's included; a context that is not there it finds."""
+    actionlint = binaries.ensure("actionlint")["actionlint"]
+    paths = [path for path in workflows.every() if path != workflows.ACTION]
+    command = [actionlint, "-no-color", "-shellcheck=", "-pyflakes="]
+    done = subprocess.run([*command, *paths], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    broken = workflows.WORKFLOWS / "release.yml"
+    (tmp_path / "release.yml").write_text(broken.read_text().replace("needs.build.", "needs.bild."), encoding="utf-8")
+    done = subprocess.run([*command, tmp_path / "release.yml"], capture_output=True, text=True, check=False)
+    assert 'property "bild" is not defined' in done.stdout
