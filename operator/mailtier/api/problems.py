@@ -97,8 +97,7 @@ def _problem(below: str, entry: pydantic_core.ErrorDetails, model: type[pydantic
             return Problem(field=field.removeprefix("."), message=told)
         case kind if kind in _SENTENCES:
             suggestion = _suggestion(kind, entry, model)
-            told = (_SENTENCES[kind].format(**_plural(context)), suggestion)
-            message = "; ".join(filter(None, told))
+            message = "; ".join(filter(None, (_SENTENCES[kind].format(**_plural(context)), suggestion)))
             return Problem(field=field.removeprefix("."), message=message, has_remedy=bool(suggestion))
         case _:
             return Problem(field=field.removeprefix("."), message=entry["msg"])

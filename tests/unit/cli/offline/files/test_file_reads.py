@@ -68,7 +68,7 @@ def test_data_is_decoded_and_string_data_wins() -> None:
 def test_a_skeleton_is_filled_elsewhere() -> None:
     """A Secret without any value stands for its annotation alone: that it is filled is assumed, and told."""
     secret = offline.secret("acme", "s", endpoint=_BOUND)
-    judge = offline.judge(offline.host(), _ORG, secret)
+    judge = offline.judge(offline.host(), offline.org("acme", **_ORG), secret)
     assert _reasons(judge.organization(_KEY)) == []
     assert "1 empty Secret to be filled" in str(judge.assumed)
     assert _reasons(_resolve(secret, strict=True)) == ["SecretKeyMissing"]
