@@ -70,7 +70,17 @@ annotations:
 {{- include "mailtier.metadata" (dict "root" . "annotations" (merge $keep .Values.crds.annotations)) }}
 {{- end }}
 
-{{/* What clients call the intake, a JSON list: the Service in all its forms, and loopback for a port-forward. */}}
+{{/* The Secret with the intake's certificate; empty where the sender makes one. */}}
+{{- define "mailtier.tlsSecret" -}}
+{{- if .Values.certManager.enabled }}
+{{- .Values.sender.tls.secretName | default (printf "%s-intake" (include "mailtier.fullname" .)) }}
+{{- else }}
+{{- .Values.sender.tls.secretName }}
+{{- end }}
+{{- end }}
+
+{{/* What clients call the intake, a JSON list: the Service in all its forms, loopback for a port-forward, and the names by
+     which it is reached from outside. */}}
 {{- define "mailtier.intakeNames" -}}
 {{- $service := include "mailtier.fullname" . }}
 {{- $names := list
@@ -79,7 +89,10 @@ annotations:
       (printf "%s.%s" $service .Release.Namespace)
       $service
       "localhost" "127.0.0.1" "::1" }}
-{{- concat $names .Values.sender.tls.extraNames | toJson }}
+{{- $outside := list }}
+{{- if .Values.ingress.enabled }}{{ $outside = .Values.ingress.hosts }}{{ end }}
+{{- if .Values.gateway.enabled }}{{ $outside = concat $outside .Values.gateway.hostnames }}{{ end }}
+{{- concat $names .Values.sender.tls.extraNames $outside | uniq | toJson }}
 {{- end }}
 
 {{/* Liveness and startup of a container; the argument is the name of its health port. */}}
@@ -135,29 +148,43 @@ readinessProbe:
   verbs: [get]
 {{- end }}
 
-{{/* Where applications in the cluster reach the intake. */}}
-{{- define "mailtier.intakeUrl" -}}
+{{/* The Service's name by which the intake's certificate is verified in the cluster. */}}
+{{- define "mailtier.intakeHost" -}}
 {{- $service := printf "%s.%s.svc" (include "mailtier.fullname" .) .Release.Namespace }}
 {{- /* The whole name: `name.namespace.svc` is looked for below `svc.cluster.local` first, where whoever owns a namespace
        called svc owns it. A certificate of somebody else's making may be for the short one alone. */ -}}
-{{- if not .Values.sender.tls.secretName }}{{ $service = printf "%s.%s" $service .Values.service.clusterDomain }}{{ end -}}
-https://{{ $service }}{{ if ne (int .Values.service.port) 443 }}:{{ .Values.service.port }}{{ end }}
+{{- if or .Values.certManager.enabled (not .Values.sender.tls.secretName) }}
+{{- $service = printf "%s.%s" $service .Values.service.clusterDomain }}
+{{- end }}
+{{- $service }}
+{{- end }}
+
+{{/* Where applications in the cluster reach the intake. */}}
+{{- define "mailtier.intakeUrl" -}}
+https://{{ include "mailtier.intakeHost" . }}{{ if ne (int .Values.service.port) 443 }}:{{ .Values.service.port }}{{ end }}
 {{- end }}
 
 {{/* Fails where values do not go together; the text says what to do. */}}
 {{- define "mailtier.requireTogether" -}}
+{{- $certificate := include "mailtier.tlsSecret" . }}
 {{- with .Values.sender }}
 {{- if and (gt (int .replicas) 1) (not .postgres.dsnSecret.name) }}
 {{- fail "sender.replicas above 1 takes a queue that the senders share: a queue on a volume is one sender's; set sender.postgres.dsnSecret.name" }}
 {{- end }}
-{{- if and (gt (int .replicas) 1) (not .tls.secretName) }}
-{{- fail "sender.replicas above 1 takes one certificate for all: a sender makes one of its own, with an authority that clients of the others do not know; set sender.tls.secretName" }}
+{{- if and (gt (int .replicas) 1) (not $certificate) }}
+{{- fail "sender.replicas above 1 takes one certificate for all: a sender makes one of its own, with an authority that clients of the others do not know; set sender.tls.secretName or certManager.enabled" }}
 {{- end }}
 {{- if and (gt (int .replicas) 1) .persistence.enabled .persistence.existingClaim }}
 {{- fail "sender.replicas above 1 takes a volume for each pod, or none: sender.persistence.existingClaim is one pod's; set sender.persistence.enabled to false" }}
 {{- end }}
-{{- if not (or .persistence.enabled (and .postgres.dsnSecret.name .tls.secretName)) }}
-{{- fail "sender.persistence.enabled: false takes a queue in a database and a certificate in a Secret, as nothing else outlives the pod; set sender.postgres.dsnSecret.name and sender.tls.secretName" }}
+{{- if not (or .persistence.enabled (and .postgres.dsnSecret.name $certificate)) }}
+{{- fail "sender.persistence.enabled: false takes a queue in a database and a certificate in a Secret, as nothing else outlives the pod; set sender.postgres.dsnSecret.name, and sender.tls.secretName or certManager.enabled" }}
 {{- end }}
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
+{{- fail "ingress.enabled takes the names that the intake is reached by; set ingress.hosts" }}
+{{- end }}
+{{- if and .Values.gateway.enabled (not (and .Values.gateway.parentRefs .Values.gateway.hostnames)) }}
+{{- fail "gateway.enabled takes a Gateway and the names that the intake is reached by; set gateway.parentRefs and gateway.hostnames" }}
 {{- end }}
 {{- end }}

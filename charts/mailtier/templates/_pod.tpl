@@ -79,7 +79,7 @@ spec:
         - --socket-dir=/run/mailtier
         - --listen=:8443
         - --health-listen=:8081
-        {{- if .Values.sender.tls.secretName }}
+        {{- if include "mailtier.tlsSecret" . }}
         - --tls-dir=/etc/mailtier/tls
         {{- else }}
         {{- range include "mailtier.intakeNames" . | fromJsonArray }}
@@ -133,7 +133,7 @@ spec:
         {{- if .Values.sender.postgres.dsnSecret.name }}
         - {name: queue-dsn, mountPath: /etc/mailtier/queue, readOnly: true}
         {{- end }}
-        {{- if .Values.sender.tls.secretName }}
+        {{- if include "mailtier.tlsSecret" . }}
         - {name: tls, mountPath: /etc/mailtier/tls, readOnly: true}
         {{- end }}
         {{- with .Values.sender.extraVolumeMounts }}
@@ -143,7 +143,7 @@ spec:
     # A socket and a public certificate. In memory: a full disk of the node shall not keep the two apart.
     - name: socket
       emptyDir: {medium: Memory, sizeLimit: 1Mi}
-    {{- with .Values.sender.tls.secretName }}
+    {{- with include "mailtier.tlsSecret" . }}
     - name: tls
       secret: {secretName: {{ . | quote }}, defaultMode: 0440}
     {{- end }}

@@ -15,8 +15,8 @@ Install = collections.abc.Callable[[dict[str, typing.Any]], helm.Release]
 
 @pytest.fixture
 def install(cluster: cluster_kit.LocalCluster) -> collections.abc.Iterator[Install]:
-    """Return what applies the ServiceAccount and the rights of a release with values; they go with the test."""
-    templates = ["serviceaccount.yaml", "rbac.yaml", "rbac-users.yaml"]
+    """Return what applies the ServiceAccount of a release with values, its rights and their bounds; they go again."""
+    templates = ["serviceaccount.yaml", "rbac.yaml", "rbac-users.yaml", "confinement.yaml"]
     with contextlib.ExitStack() as stack:
 
         def apply(values: dict[str, typing.Any]) -> helm.Release:

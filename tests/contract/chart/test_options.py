@@ -6,9 +6,9 @@ import json
 import pytest
 
 from kit import helm, values_page
-from kit.chart_options import common, looking, network, pod, sender
+from kit.chart_options import common, looking, network, pod, sender, ways_in
 
-OPTIONS = (*common.OPTIONS, *network.OPTIONS, *pod.OPTIONS, *sender.OPTIONS)
+OPTIONS = (*common.OPTIONS, *network.OPTIONS, *pod.OPTIONS, *sender.OPTIONS, *ways_in.OPTIONS)
 
 
 @functools.cache

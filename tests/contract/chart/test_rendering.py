@@ -27,6 +27,7 @@ def test_chart_holds_nothing_but_itself() -> None:
     found = {str(path.relative_to(helm.CHART)) for path in helm.CHART.rglob("*") if path.is_file()}
     templates = {"NOTES.txt", "_helpers.tpl", "_pod.tpl", "admission.yaml", "extra-objects.yaml", "rbac-users.yaml"}
     templates |= {"rbac.yaml", "service.yaml", "serviceaccount.yaml"}
+    templates |= {"certificate.yaml", "confinement.yaml", "gateway.yaml", "ingress.yaml"}
     templates |= {"monitoring.yaml", "networkpolicy.yaml"}
     templates |= {"deployment.yaml", "disruption.yaml", "statefulset.yaml"}
     templates |= {f"crds/{resource.file_name}" for resource in crds.ALL}
@@ -53,20 +54,25 @@ def test_objects_by_default() -> None:
         ("ClusterRole", "mailtier"),
         ("ClusterRole", "mailtier-edit"),
         ("ClusterRole", "mailtier-grant"),
+        ("ClusterRole", "mailtier-host-editor"),
         ("ClusterRole", "mailtier-notifier"),
         ("ClusterRole", "mailtier-references"),
         ("ClusterRole", "mailtier-view"),
         ("ClusterRoleBinding", "mailtier"),
         *(("CustomResourceDefinition", name) for name in sorted(resource.name for resource in crds.ALL)),
         ("Role", "mailtier"),
+        ("Role", "mailtier-intake-ca"),
         ("RoleBinding", "mailtier"),
+        ("RoleBinding", "mailtier-intake-ca"),
         ("RoleBinding", "mailtier-references"),
         ("Service", "mailtier"),
         ("Service", "mailtier-pods"),
         ("ServiceAccount", "mailtier"),
         ("StatefulSet", "mailtier"),
         ("ValidatingAdmissionPolicy", "mailtier"),
+        ("ValidatingAdmissionPolicy", "mailtier-confinement"),
         ("ValidatingAdmissionPolicyBinding", "mailtier"),
+        ("ValidatingAdmissionPolicyBinding", "mailtier-confinement"),
     ]
     assert {document["metadata"].get("namespace", "mailtier-system") for document in objects} == {"mailtier-system"}
     assert all(document["metadata"]["labels"]["app.kubernetes.io/name"] == "mailtier" for document in objects)

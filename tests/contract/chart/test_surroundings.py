@@ -1,4 +1,4 @@
-"""What the chart makes for others: Prometheus and whoever enforces policies of the network."""
+"""What the chart makes for others: Prometheus, cert-manager, Gateways, and whoever enforces policies of the network."""
 
 import json
 import pathlib
@@ -58,3 +58,44 @@ def test_rules_are_those_of_the_docs() -> None:
     (made,) = helm.objects({"metrics": {"prometheusRule": {"enabled": True}}}, show_only=["monitoring.yaml"])
     documented = yaml.safe_load(repository.read(pathlib.PurePosixPath("docs/monitoring/alerts.yaml")))
     assert made["spec"] == documented
+
+
+def test_an_authority_of_the_release_s_own_issues_the_certificate() -> None:
+    """Without an issuer the chain is whole: what signs itself, an authority of it, and the certificate (R2)."""
+    objects = helm.objects({"certManager": {"enabled": True}})
+    found = {
+        (each["kind"], each["metadata"]["name"]): each["spec"]
+        for each in objects
+        if each["apiVersion"] == "cert-manager.io/v1"
+    }
+    leaf = found.pop(("Certificate", "mailtier-intake"))
+    issuer = found.pop(("Issuer", leaf["issuerRef"]["name"]))
+    (authority,) = (each for (kind, _), each in found.items() if kind == "Certificate")
+    assert authority["isCA"]
+    assert issuer == {"ca": {"secretName": authority["secretName"]}}
+    assert found["Issuer", authority["issuerRef"]["name"]] == {"selfSigned": {}}
+    # Clients know the Service by these names, the operator's URL among them.
+    assert "mailtier.mailtier-system.svc.cluster.local" in leaf["dnsNames"]
+    assert set(leaf["ipAddresses"]) == {"127.0.0.1", "::1"}
+
+
+def test_a_certificate_of_cert_manager_is_enough_for_several_senders() -> None:
+    """What takes a certificate in a Secret takes one that is made by cert-manager."""
+    values = {"certManager": {"enabled": True}, "sender": {"replicas": 2, "postgres": {"dsnSecret": {"name": "queue"}}}}
+    values["sender"]["persistence"] = {"enabled": False}
+    assert "Deployment" in {each["kind"] for each in helm.objects(values)}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"ingress": {"enabled": True}}, "set ingress.hosts"),
+        ({"gateway": {"enabled": True, "hostnames": ["mail.example"]}}, "set gateway.parentRefs"),
+        ({"gateway": {"enabled": True, "parentRefs": [{"name": "front"}]}}, "and gateway.hostnames"),
+    ],
+    ids=["ingress", "parent", "names"],
+)
+def test_a_way_in_without_a_name_is_refused(values: dict[str, typing.Any], said: str) -> None:
+    """An Ingress or a route that would catch every name, or hang on no Gateway, is none."""
+    with pytest.raises(helm.HelmError, match=said):
+        helm.template(values)

@@ -4,6 +4,7 @@ import collections.abc
 
 from kit.chart_options import looking
 
+_READERS = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "applications"}
 _WAVE = {"argocd.argoproj.io/sync-wave": "-2"}
 
 
@@ -11,6 +12,11 @@ def _bound_in(objects: looking.Objects, role: str) -> list[str]:
     """Return the namespaces in which a ClusterRole is bound."""
     bindings = [document for document in objects if document["kind"] == "RoleBinding"]
     return [binding["metadata"]["namespace"] for binding in bindings if binding["roleRef"]["name"] == role]
+
+
+def _called(objects: looking.Objects, *kinds: str) -> set[str]:
+    """Return the names of all objects of some kinds."""
+    return {document["metadata"]["name"] for document in objects if document["kind"] in kinds}
 
 
 def _crd_annotations(objects: looking.Objects) -> list[object]:
@@ -89,7 +95,10 @@ OPTIONS = (
         seen={"a": "b"},
     ),
     looking.Option(
-        path="rbac.create", value=False, look=lambda found: looking.kinds(found) & {"Role", "RoleBinding"}, seen=set()
+        path="rbac.create",
+        value=False,
+        look=lambda found: _called(found, "Role", "RoleBinding"),
+        seen={"mailtier-intake-ca"},
     ),
     looking.Option(
         path="rbac.aggregate",
@@ -112,10 +121,22 @@ OPTIONS = (
         seen=["mailtier-system", "team-a", "team-b"],
     ),
     looking.Option(
+        path="rbac.intakeCa.subjects",
+        value=[_READERS],
+        look=lambda found: looking.named("RoleBinding", "mailtier-intake-ca")(found)["subjects"],
+        seen=[_READERS],
+    ),
+    looking.Option(
+        path="confinement.enabled",
+        value=False,
+        look=lambda found: "mailtier-confinement" in looking.names(found),
+        seen=False,
+    ),
+    looking.Option(
         path="admissionPolicy.enabled",
         value=False,
-        look=lambda found: looking.kinds(found) & {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"},
-        seen=set(),
+        look=lambda found: _called(found, "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+        seen={"mailtier-confinement"},
     ),
     looking.Option(path="admissionPolicy.labels", value=7, look=_refuses("labels <= 7 "), seen=True),
     looking.Option(path="admissionPolicy.annotations", value=8, look=_refuses("annotations) > 8 "), seen=True),
