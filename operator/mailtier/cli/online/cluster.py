@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
 
 from mailtier.api import names, secret
@@ -14,6 +14,7 @@ _SENDER: Final = "sender"
 _INTAKE_PORT: Final = "intake"
 _DEFAULT_PORT: Final = 8443
 POD_LABELS: Final = "app.kubernetes.io/name=mailtier"
+_REPLICA_SET_LABEL: Final = "pod-template-hash"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class SenderPod:
 
     Attributes:
         port: Of its intake.
-        server_name: What the intake's certificate is for: the chart gives StatefulSet and Service one name.
+        server_name: What the intake's certificate is for: the chart gives workload and Service one name.
     """
 
     namespace: str
@@ -139,11 +140,25 @@ def _is_unready(pod: dict[str, Any]) -> bool:
 def _sender_pod(namespace: str, pod: dict[str, Any]) -> SenderPod:
     container = next(filter(_is_sender, pod["spec"]["containers"]))
     ports = {port.get("name"): port["containerPort"] for port in container.get("ports") or ()}
-    owners = [owner["name"] for owner in pod["metadata"].get("ownerReferences") or () if owner["kind"] == "StatefulSet"]
-    service = owners[0] if owners else "mailtier"
     return SenderPod(
         namespace=namespace,
         name=pod["metadata"]["name"],
         port=ports.get(_INTAKE_PORT, _DEFAULT_PORT),
-        server_name=f"{service}.{namespace}.svc",
+        server_name=f"{service_of(pod['metadata'])}.{namespace}.svc",
     )
+
+
+def service_of(metadata: Mapping[str, Any]) -> str:
+    """Return the name of the Service of a pod, which is that of the StatefulSet or Deployment that made the pod.
+
+    Args:
+        metadata: Of the pod.
+    """
+    for owner in metadata.get("ownerReferences") or ():
+        if owner["kind"] == "StatefulSet":
+            return str(owner["name"])
+        # A Deployment's pods belong to its ReplicaSets, whose names end with what the pods are labelled with.
+        if owner["kind"] == "ReplicaSet":
+            generation = (metadata.get("labels") or {}).get(_REPLICA_SET_LABEL, "")
+            return str(owner["name"]).removesuffix(f"-{generation}")
+    return "mailtier"
