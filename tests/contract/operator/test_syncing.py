@@ -6,7 +6,7 @@ import typing
 import pytest
 import yaml
 
-from kit import operators, pipelines, repository, worlds
+from kit import fleet, operators, pipelines, repository, worlds
 
 _TRACKED = {"argocd.argoproj.io/tracking-id": "email-settings:mailtier.dev/HostEmailSettings:default"}
 _SPACE = "synced"
@@ -80,3 +80,30 @@ def test_what_a_person_asks_for_survives_a_sync(world: worlds.World, operator: o
         lambda: (world.get("hes", "default") or {})["status"].get("lastHandledRequestedAt") == token,
         "the request is answered",
     )
+
+
+@pytest.mark.parametrize("path", ["secrets/external-secret.yaml", "secrets/sealed-secret.yaml"])
+def test_settings_wait_for_the_secret_that_is_made_for_them(
+    world: worlds.World, operator: operators.Operator, path: str
+) -> None:
+    """The example repository is applied first: its settings wait, and are Ready once the Secret has been made."""
+    assert operator.running
+    documents = list(yaml.safe_load_all(fleet.build(fleet.FOLDER / "clusters" / "production")))
+    spaces = {document["metadata"]["namespace"] for document in documents if "namespace" in document["metadata"]}
+    for space in spaces:
+        world.namespace(space)
+    world.apply(*documents)
+    world.until(lambda: "Reconciling" in _host_conditions(world), "the host's settings wait")
+    (source,) = fleet.documents(path)
+    secret = fleet.made_secret(source, {"password": "x"})
+    world.apply({**secret, "metadata": {**secret["metadata"], "namespace": world.system}})
+    world.until(lambda: _host_conditions(world).get("Ready") == "True", "the host's settings are Ready")
+    for space in spaces:
+        world.until(lambda space=space: world.reason(space) == "Published", f"{space}/default is Ready")
+    world.cluster.kubectl("delete", "secret", secret["metadata"]["name"], "-n", world.system)
+
+
+def _host_conditions(world: worlds.World) -> dict[str, str]:
+    """Return the status of each of the host's conditions."""
+    found = world.get("hes", "default") or {}
+    return {entry["type"]: entry["status"] for entry in found.get("status", {}).get("conditions", [])}
