@@ -22,7 +22,8 @@ def shown(on: stage.Stage) -> str:
 def _commands(on: stage.Stage) -> tuple[commands.Command, ...]:
     """Return the commands for this run of the demo, which delivers one more notification."""
     kubeconfig = f"--kubeconfig={on.cluster.kubeconfig}"
-    intake = (f"--url={on.intake_url}", f"--ca={on.intake_ca}", "--timeout=2m", kubeconfig)
+    way = (f"--url={on.intake_url}", f"--ca={on.intake_ca}", kubeconfig)
+    intake = (*way, "--timeout=2m")
     return (
         commands.Command(
             meaning="Whether anything of one namespace is broken: nothing of birch is. The demo's processes run in no"
@@ -60,6 +61,13 @@ def _commands(on: stage.Stage) -> tuple[commands.Command, ...]:
                 "send", "birch/default", "--to=you@birch.example", "--as-service-account=birch/app", *intake
             ),
             shown="mailtier send birch/default",
+            status=0,
+            says=("you@birch.example", "accepted"),
+        ),
+        commands.Command(
+            meaning="What was sent, and what failed; `mailtier queue retry`, `drop` and `release` act on it",
+            text=commands.line("queue", "list", "birch", "--as-service-account=birch/mail-keeper", *way),
+            shown="mailtier queue list birch",
             status=0,
             says=("you@birch.example", "accepted"),
         ),
