@@ -17,8 +17,8 @@ OTHERS := .venv-3.12/.synced .venv-3.11/.synced
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(SYNCED) ## From kubectl apply to a delivered mail, on real parts. CONTEXT=name: an existing cluster. ASSETS=folder: envtest's.
-	@MAILTIER_ASSETS="$(ASSETS)" $(RUN) -m demo $(if $(CONTEXT),--context $(CONTEXT))
+demo: $(SYNCED) ## From kubectl apply to a delivered mail, on real parts. CONTEXT=name: an existing cluster. ASSETS=folder: envtest's. PATIENCE=3: wait longer.
+	@MAILTIER_ASSETS="$(ASSETS)" MAILTIER_PATIENCE="$(PATIENCE)" $(RUN) -m demo $(if $(CONTEXT),--context $(CONTEXT))
 
 test: $(SYNCED) $(OTHERS) ## The tests but their long forms, step by step, within 75 minutes.
 	@$(RUN) -m kit.steps test

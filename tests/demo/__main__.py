@@ -7,12 +7,10 @@ exit status is 0 only if every step did what it should.
 import argparse
 import contextlib
 import pathlib
-import shutil
 import signal
 import sys
-import tempfile
 
-from demo import existing, mail, program, scenario, screen, stage, tour
+from demo import existing, failing, folders, mail, program, scenario, screen, stage, tour
 from kit import binaries
 
 
@@ -113,29 +111,30 @@ tail -f {on.folder}/operator.log {on.folder}/sender.log"""
     print("\nstopping ...", flush=True)
 
 
+def _stop(_number: int, _frame: object) -> None:
+    """End the demo, once: a terminal that is closed says so more than once, and must not end the clearing up."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Run the demo; return 0 if every step did what it should."""
     arguments = _arguments()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Also where the shell that started us in the background has SIGINT ignored.
-        signal.signal(number, signal.default_int_handler)
-    folder = arguments.folder or pathlib.Path(tempfile.mkdtemp(prefix="mailtier-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    failed = False
-    try:
-        run(folder, context=arguments.context)
-    except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
-        return 130
-    except Exception as error:  # noqa: BLE001  # Whatever it is, the person gets a sentence and the logs' place.
-        failed = any(folder.glob("*.log"))
-        print(f"\nThe demo failed: {error}", file=sys.stderr)
-        if failed:
-            print(f"Its logs are in {folder}", file=sys.stderr)
-        return 1
-    finally:
-        if arguments.folder is None and not failed:
-            shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(number, _stop)
+    with folders.opened(arguments.folder) as folder:
+        try:
+            run(folder.path, context=arguments.context)
+        except KeyboardInterrupt:
+            print("\nstopped", file=sys.stderr)
+            return 130
+        except Exception as error:  # noqa: BLE001  # Whatever it is, the person gets a sentence and the logs' place.
+            print(f"\nThe demo failed: {failing.told(error)}", file=sys.stderr)
+            if folder.keep_logs():
+                print(f"Its logs are in {folder.path}", file=sys.stderr)
+            return 1
     return 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import collections.abc
 import dataclasses
 import inspect
+import os
 import time
 import typing
 
@@ -11,8 +12,22 @@ _T = typing.TypeVar("_T")
 _POLL_SECONDS = 0.02
 
 
+_PATIENCE = float(os.environ.get("MAILTIER_PATIENCE") or 1)
+"""How many times as long as usual is waited, on a machine that is slow or busy."""
+
+
 class NotInTimeError(AssertionError):
-    """What was waited for did not happen before its deadline."""
+    """What was waited for did not happen before its deadline.
+
+    Attributes:
+        why: The condition, as a sentence; "" where the text alone says it.
+        within_seconds: How long it could take.
+    """
+
+    def __init__(self, text: str, *, why: str = "", within_seconds: float = 0.0) -> None:
+        super().__init__(text)
+        self.why = why
+        self.within_seconds = within_seconds
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +40,9 @@ class _Deadline:
 
     @classmethod
     def after(cls, within_seconds: float, why: str) -> typing.Self:
-        """Return the deadline that lies `within_seconds` from now."""
-        return cls(at=time.monotonic() + within_seconds, within_seconds=within_seconds, why=why)
+        """Return the deadline that lies `within_seconds` from now, or later where somebody asked for patience."""
+        allowed = within_seconds * _PATIENCE
+        return cls(at=time.monotonic() + allowed, within_seconds=allowed, why=why)
 
     def require_open(self, seen: object) -> None:
         """Return while there is time left.
@@ -35,7 +51,8 @@ class _Deadline:
             NotInTimeError: The deadline has passed; the text quotes the last value seen.
         """
         if time.monotonic() >= self.at:
-            raise NotInTimeError(f"not within {self.within_seconds:g} s: {self.why} (last seen: {seen!r})")
+            text = f"not within {self.within_seconds:g} s: {self.why} (last seen: {seen!r})"
+            raise NotInTimeError(text, why=self.why, within_seconds=self.within_seconds)
 
 
 def until(
