@@ -12,6 +12,7 @@ import yaml
 from kit import binaries
 
 CHART = pathlib.Path(__file__).resolve().parents[2] / "charts" / "mailtier"
+CRD_CHART = CHART.with_name("mailtier-crds")
 _SECONDS = 60
 
 
@@ -42,6 +43,7 @@ def template(
     release: str = "mailtier",
     namespace: str = "mailtier-system",
     show_only: collections.abc.Sequence[str] = (),
+    chart: pathlib.Path = CHART,
 ) -> str:
     """Return the rendered chart as YAML text, comments included.
 
@@ -50,12 +52,13 @@ def template(
         release: The release's name.
         namespace: The release's namespace.
         show_only: Templates that are rendered alone, such as `rbac.yaml`.
+        chart: Its folder.
 
     Raises:
         HelmError: The values or the chart are refused.
     """
     chosen = [f"--show-only=templates/{name}" for name in show_only]
-    return run("template", release, str(CHART), f"--namespace={namespace}", "--values=-", *chosen, values=values)
+    return run("template", release, str(chart), f"--namespace={namespace}", "--values=-", *chosen, values=values)
 
 
 def objects(

@@ -59,7 +59,8 @@ def tables(text: str) -> str:
     """
     found = list(values(text))
     single = [value for value in found if not value.group and "." not in value.path]
-    return "".join([*_section(found), "\n## Everything else\n\n", _TABLE, *(value.row() for value in single)])
+    heading = "Values" if len(single) == len(found) else "Everything else"
+    return "".join([*_section(found), f"\n## {heading}\n\n", _TABLE, *(value.row() for value in single)])
 
 
 def values(text: str) -> collections.abc.Iterator[Value]:

@@ -1,42 +1,31 @@
 """The chart in a real cluster: accepted as a whole, upgraded, removed."""
 
+import collections.abc
 import json
+import pathlib
+import re
 import secrets
-import typing
 
 import pytest
 import yaml
 
 from kit import cluster as cluster_kit
 from kit import helm
+from kit.chart_options import sets
 from mailtier.api import crds
 
-_EVERYTHING: dict[str, typing.Any] = {
-    "commonLabels": {"team": "platform"},
-    "crds": {"annotations": {"argocd.argoproj.io/sync-wave": "-2"}},
-    "image": {"registry": "mirror.example", "digest": f"sha256:{'a1' * 32}", "pullPolicy": "Always"},
-    "imagePullSecrets": [{"name": "pull"}],
-    "serviceAccount": {"annotations": {"example.com/a": "b"}},
-    "sender": {
-        "heloName": "mail.example.com",
-        "tls": {"secretName": "intake"},
-        "persistence": {
-            "storageClass": "-",
-            "accessModes": ["ReadWriteOncePod"],
-            "annotations": {"example.com/a": "b"},
-        },
-    },
-    "service": {"port": 8443, "annotations": {"example.com/a": "b"}},
-    "podAnnotations": {"example.com/a": "b"},
-    "podLabels": {"example.com/a": "b"},
-    "nodeSelector": {"disk": "ssd"},
-    "tolerations": [{"key": "mail", "operator": "Exists"}],
-    "affinity": {"podAntiAffinity": {}},
-    "topologySpreadConstraints": [
-        {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
-    ],
-    "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}],
-}
+_FOREIGN = pathlib.Path(__file__).parent / "foreign"
+_HEREDOC = re.compile(r"^kubectl ([^\n]*) <<YAML\n(.*?)^YAML$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def foreign(cluster: cluster_kit.LocalCluster) -> collections.abc.Iterator[None]:
+    """Have the kinds of Prometheus' operator, cert-manager and the Gateway API in the cluster."""
+    cluster.kubectl("create", "-f", str(_FOREIGN))
+    names = [f"crd/{yaml.safe_load(path.read_text('utf-8'))['metadata']['name']}" for path in _FOREIGN.iterdir()]
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+    yield
+    cluster.kubectl("delete", "--wait=false", *names)
 
 
 @pytest.fixture
@@ -47,12 +36,11 @@ def restricted(cluster: cluster_kit.LocalCluster, namespace: str) -> str:
     return namespace
 
 
-@pytest.mark.parametrize("values", [{}, _EVERYTHING], ids=["default", "everything"])
-def test_apiserver_accepts_every_object(
-    cluster: cluster_kit.LocalCluster, restricted: str, values: dict[str, typing.Any]
-) -> None:
-    """A dry run of the rendered chart, with unknown fields refused, succeeds without a warning."""
-    text = helm.template(values, namespace=restricted)
+@pytest.mark.usefixtures("foreign")
+@pytest.mark.parametrize("name", sets.SETS)
+def test_apiserver_accepts_every_object(cluster: cluster_kit.LocalCluster, restricted: str, name: str) -> None:
+    """A dry run of each set of values, with unknown fields refused, succeeds without a warning."""
+    text = helm.template(sets.SETS[name], namespace=restricted)
     arguments = ("--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict")
     done = cluster.kubectl("apply", *arguments, f"--namespace={restricted}", "-f", "-", input=text)
     assert done.stderr == ""
@@ -83,9 +71,16 @@ def test_release_is_installed_upgraded_and_removed() -> None:
     with cluster_kit.LocalCluster() as own:
         connection = (f"--kubeconfig={own.kubeconfig}", "--namespace=mail")
         installed = helm.run("install", "post", str(helm.CHART), *connection, "--create-namespace")
-        assert "kubectl -n mail rollout status statefulset/post-mailtier" in installed
+        assert "kubectl -n mail rollout status statefulset/post-mailtier && helm test -n mail post" in installed
         names = [f"crd/{resource.name}" for resource in crds.ALL]
         own.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        own.kubectl("create", "namespace", "sales")
+        for arguments, text in _HEREDOC.findall(installed):
+            own.kubectl(*arguments.split(), input=text)
+        assert sorted(own.kubectl("get", "mailtier", "--all-namespaces", "-o", "name").stdout.split()) == [
+            "hostemailsettings.mailtier.dev/default",
+            "orgemailsettings.mailtier.dev/default",
+        ]
         settings = {"apiVersion": crds.names.API_VERSION, "kind": "OrgEmailSettings", "spec": {}}
         settings["metadata"] = {"name": "default", "namespace": "mail"}
         own.kubectl("create", "-f", "-", input=json.dumps(settings))

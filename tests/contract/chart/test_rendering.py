@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from kit import chart, generate, helm
+from kit.chart_options import looking, sets
 from mailtier.api import crds
 from mailtier.cli import main
 
@@ -26,7 +27,7 @@ def test_chart_holds_nothing_but_itself() -> None:
     """Each file of the chart is one that a package needs, so that none is left over from a run."""
     found = {str(path.relative_to(helm.CHART)) for path in helm.CHART.rglob("*") if path.is_file()}
     templates = {"NOTES.txt", "_helpers.tpl", "_pod.tpl", "admission.yaml", "extra-objects.yaml", "rbac-users.yaml"}
-    templates |= {"rbac.yaml", "service.yaml", "serviceaccount.yaml"}
+    templates |= {"rbac.yaml", "service.yaml", "serviceaccount.yaml", "tests/intake.yaml"}
     templates |= {"certificate.yaml", "confinement.yaml", "gateway.yaml", "ingress.yaml"}
     templates |= {"monitoring.yaml", "networkpolicy.yaml"}
     templates |= {"deployment.yaml", "disruption.yaml", "statefulset.yaml"}
@@ -36,6 +37,7 @@ def test_chart_holds_nothing_but_itself() -> None:
         "Chart.yaml",
         "README.md",
         "alerts.yaml",
+        "test.py",
         "values.schema.json",
         "values.yaml",
         *(f"templates/{name}" for name in templates),
@@ -60,6 +62,7 @@ def test_objects_by_default() -> None:
         ("ClusterRole", "mailtier-view"),
         ("ClusterRoleBinding", "mailtier"),
         *(("CustomResourceDefinition", name) for name in sorted(resource.name for resource in crds.ALL)),
+        ("Pod", "mailtier-test"),
         ("Role", "mailtier"),
         ("Role", "mailtier-intake-ca"),
         ("RoleBinding", "mailtier"),
@@ -75,7 +78,9 @@ def test_objects_by_default() -> None:
         ("ValidatingAdmissionPolicyBinding", "mailtier-confinement"),
     ]
     assert {document["metadata"].get("namespace", "mailtier-system") for document in objects} == {"mailtier-system"}
-    assert all(document["metadata"]["labels"]["app.kubernetes.io/name"] == "mailtier" for document in objects)
+    labelled = [(each["metadata"]["name"], each["metadata"]["labels"]["app.kubernetes.io/name"]) for each in objects]
+    # No Service leads to the pod that `helm test` makes.
+    assert [name for name, label in labelled if label != "mailtier"] == ["mailtier-test"]
 
 
 def test_crds_are_the_models() -> None:
@@ -87,24 +92,10 @@ def test_crds_are_the_models() -> None:
         assert found["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {
-            "sender": {
-                "heloName": "mail.example.com",
-                "tls": {"secretName": "intake"},
-                "postgres": {"dsnSecret": {"name": "queue"}},
-            }
-        },
-    ],
-    ids=["plain", "all"],
-)
-def test_programs_know_their_arguments(values: dict[str, typing.Any]) -> None:
+@pytest.mark.parametrize("name", sets.SETS)
+def test_programs_know_their_arguments(name: str) -> None:
     """Every argument in the pod is an option of the program, with a value that it accepts."""
-    pod = _only(helm.objects(values), "StatefulSet")["spec"]["template"]["spec"]
-    for container in pod["containers"]:
+    for container in looking.pod(helm.objects(sets.SETS[name]))["containers"]:
         role, *arguments = container["args"]
         assert role == container["name"]
         assert role in main.COMMANDS
