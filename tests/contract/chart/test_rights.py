@@ -181,6 +181,39 @@ def test_application_gets_one_right(cluster: cluster_kit.LocalCluster, release: 
     assert not _may(cluster, user, rights[0], "default")
 
 
+def test_the_platform_team_gets_the_host_s_settings(
+    cluster: cluster_kit.LocalCluster, release: helm.Release, namespace: str
+) -> None:
+    """Who is bound to that role writes HostEmailSettings, but not their status, and nothing in a namespace (R3, R9)."""
+    user = f"platform-of-{release.name}"
+    role = f"--clusterrole={release.name}-host-editor"
+    cluster.kubectl("create", "clusterrolebinding", user, role, f"--user={user}")
+    rights = [f"{verb} hostemailsettings.mailtier.dev" for verb in ("get", "list", "create", "patch", "delete")]
+    assert [_may(cluster, user, right, namespace) for right in rights] == [True] * 5
+    for right in (
+        "patch hostemailsettings.mailtier.dev --subresource=status",
+        "get orgemailsettings.mailtier.dev",
+        "get secrets",
+    ):
+        assert not _may(cluster, user, right, release.namespace)
+    cluster.kubectl("delete", "clusterrolebinding", user)
+
+
+def test_whoever_the_cluster_knows_may_read_the_intake_s_authority(
+    cluster: cluster_kit.LocalCluster, release: helm.Release
+) -> None:
+    """A tenant follows the page on the intake without a right in the operator's namespace, and reads no more (R3)."""
+    tenant = "system:serviceaccount:sales:app"
+    rights = (
+        "get configmaps/intake-ca",
+        "get configmaps/sales.default",
+        "list configmaps",
+        "patch configmaps/intake-ca",
+    )
+    assert [_may(cluster, tenant, right, release.namespace) for right in rights] == [True, False, False, False]
+    assert not _may(cluster, "system:anonymous", rights[0], release.namespace)
+
+
 def _used(cluster: cluster_kit.LocalCluster, user: str) -> collections.abc.Iterator[tuple[str, int]]:
     """Yield each right that a user has made use of, with the status of the answer."""
     for event in map(json.loads, cluster.audit_log.read_text(encoding="utf-8").splitlines()):
