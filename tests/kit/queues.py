@@ -19,7 +19,7 @@ from typing import Final
 from kit import postgres
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states as recipient_states
-from mailtier.sender import filing, ports
+from mailtier.sender import filing, ports, queued
 from mailtier.sender.between import displays, requests
 from mailtier.sender.secrets import logins
 from mailtier.sender.storage import upkeep
@@ -47,6 +47,7 @@ class WholeQueue(
     ports.Queue,
     filing.FilingQueue,
     filing.DroppingQueue,
+    queued.CountingQueue,
     requests.AskingQueue,
     requests.AnsweringQueue,
     displays.ShowingQueue,

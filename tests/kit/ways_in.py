@@ -93,12 +93,16 @@ class WaysIn:
         handed: What delivery is told.
     """
 
-    def __init__(self, queue: ports.Queue, handed: Handed) -> None:
+    def __init__(self, queue: queues.WholeQueue, handed: Handed) -> None:
         self.taking = taker(queue, handed)
         self._settings = written.WrittenSettings()
         self._settings.put(settings())
         self._objects = feed_server.FeedServer(
-            queue, self._settings, taker=self.taking, end_namespace=typing.cast("typing.Any", None)
+            queue,
+            self._settings,
+            taker=self.taking,
+            end_namespace=typing.cast("typing.Any", None),
+            hold_of=typing.cast("typing.Any", None),
         )
         everything = typing.cast("typing.Any", self._settings)
         enter = entrance.Entrance(typing.cast("typing.Any", _Everybody()), everything)

@@ -7,6 +7,8 @@ A cursor is a number that only grows, also over restarts of the sender; 0 asks f
 
 `GET /v1/namespaces` answers for which namespaces something is queued, or kept of what failed; of those that are gone
 the operator says so with `DELETE /v1/namespaces/UID` (204), until the sender names them no more.
+
+`GET /v1/backlogs` answers what is queued of each organization at this moment, for its status.
 """
 
 import datetime as dt
@@ -23,6 +25,7 @@ AUTHORITY_NAME = "intake-ca.crt"
 OBJECTS_PATH = "/v1/objects"
 FEED_PATH = "/v1/feed"
 NAMESPACES_PATH = "/v1/namespaces"
+BACKLOGS_PATH = "/v1/backlogs"
 
 
 class FeedModel(pydantic.BaseModel):
@@ -177,6 +180,31 @@ class Namespaces(FeedModel):
     """
 
     uids: tuple[str, ...]
+
+
+class QueueShare(FeedModel):
+    """What is queued of an organization: at least one recipient.
+
+    Attributes:
+        queued: Recipients that wait for their turn, or are being delivered.
+        deferred: Recipients that wait for their next attempt, those in doubt among them.
+        held: Recipients that wait until something is mended, or somebody lets them go.
+        oldest_at: When the oldest of their notifications was accepted, aware UTC.
+    """
+
+    namespace: str
+    namespace_uid: str
+    organization: str
+    queued: int
+    deferred: int
+    held: int
+    oldest_at: dt.datetime
+
+
+class QueueShares(FeedModel):
+    """What is queued of all organizations; one of which nothing is queued is not among them."""
+
+    items: tuple[QueueShare, ...]
 
 
 class Feed(FeedModel):

@@ -7,7 +7,7 @@ offers every unfinished Notification again; both are idempotent.
 import asyncio
 import datetime as dt
 import pathlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Final
 
 import aiohttp
@@ -73,6 +73,15 @@ class FeedClient:
         for uid in feed.Namespaces.model_validate_json(answer).uids:
             if uid not in there:
                 await self._request("DELETE", f"{feed.NAMESPACES_PATH}/{uid}", body=None, seconds=_OFFER_SECONDS)
+
+    async def backlogs(self) -> Sequence[feed.QueueShare]:
+        """Return what is queued of each organization.
+
+        Raises:
+            SenderUnavailableError: Nothing is known of it; ask again.
+        """
+        answer = await self._request("GET", feed.BACKLOGS_PATH, body=None, seconds=_OFFER_SECONDS)
+        return feed.QueueShares.model_validate_json(answer).items
 
     async def follow(
         self,

@@ -10,7 +10,7 @@ import sqlite3
 
 import pytest
 
-from kit import between, queues, sending, smtpd
+from kit import between, queues, sending, smtpd, wait
 from mailtier.api import feed, notification, vocabulary
 from mailtier.handlers import feed_client
 from mailtier.sender import ports
@@ -39,6 +39,7 @@ async def operator(
                 now=sender.clock.wall,
             ),
             end_namespace=far.end_namespace,
+            hold_of=far.hold_of,
         )
         await served.open(tmp_path)
         connected = feed_client.FeedClient(tmp_path / feed.SOCKET_NAME)
@@ -130,6 +131,36 @@ async def test_a_deleted_namespace_takes_what_is_kept_with_it(
     assert await sender.queue.kept_namespaces() == ("uid-gone", "uid-kept")
     await operator.forget_namespaces(lambda: {"uid-kept"})
     assert await sender.queue.kept_namespaces() == ("uid-kept",)
+
+
+async def test_what_is_queued_is_told_of_each_organization(
+    operator: feed_client.FeedClient, sender: sending.Sender, serve: Serve
+) -> None:
+    """The operator hears how much waits of whom, why in a word, and since when; of whom nothing waits it hears not."""
+    server = await serve()
+    server.script.on("RCPT TO:<full@example.org>", "452 4.2.2 Mailbox full")
+    open_, closed = (
+        sender.settings.put(sending.settings(name, sending.endpoint(server), state=state))
+        for name, state in (("open", effective.State.ACTIVE), ("closed", effective.State.SUSPENDED))
+    )
+    await sender.until(open_, await sender.notify(open_), _S.ACCEPTED)
+    assert await operator.backlogs() == ()
+    first = await sender.notify(open_, "full@example.org")
+    await sender.until(open_, first, _S.DEFERRED)
+    await sender.notify(closed, "a@example.org", "b@example.org")
+
+    async def told() -> dict[str, tuple[int, int, int]]:
+        return {each.namespace: (each.queued, each.deferred, each.held) for each in await operator.backlogs()}
+
+    async def is_told() -> bool:
+        return await told() == {"open": (0, 1, 0), "closed": (0, 0, 2)}
+
+    await wait.until_async(is_told, within_seconds=30, why="both backlogs are told")
+    (deferred,) = [each for each in await operator.backlogs() if each.namespace == "open"]
+    record = await sender.queue.find(sending.lane(open_), first)
+    assert record is not None
+    assert (deferred.namespace_uid, deferred.organization) == ("uid-open", "default")
+    assert deferred.oldest_at == record.accepted_at
 
 
 def _offer(namespace: str) -> feed.Offer:

@@ -1,6 +1,6 @@
 """The socket that the operator talks to: it offers Notification objects, and reads what changed (`api.feed`).
 
-It also tells which namespaces are gone, of those that the sender has something queued for.
+It also tells which namespaces are gone, of those that the sender has something queued for, and asks how much that is.
 
 Whoever can open the socket is trusted: it lies in a folder that the pod's containers share, with mode 0600.
 """
@@ -17,9 +17,9 @@ import pydantic
 from aiohttp import web
 
 from mailtier.api import feed, names, reasons, vocabulary
-from mailtier.sender import ports, settings_source
+from mailtier.sender import ports, queued, settings_source
 from mailtier.sender.between import requests
-from mailtier.sender.intake import asking, taking
+from mailtier.sender.intake import asking, summing, taking
 from mailtier.sender.queueing import restoring
 from mailtier.settings import effective
 
@@ -41,6 +41,10 @@ class SyncedSettings(settings_source.KnownSettings, Protocol):
         """Whether they were listed once: before that an unknown organization means nothing."""
 
 
+class OfferedQueue(ports.IntakeQueue, queued.CountingQueue, Protocol):
+    """What the socket asks of the queue."""
+
+
 class FeedServer:
     """Takes offers in and hands changes out.
 
@@ -49,20 +53,23 @@ class FeedServer:
         settings: The organizations that there are.
         taker: Takes them in.
         end_namespace: Has delivery fail what is queued for a namespace that is gone, and wipe what is kept of it.
+        hold_of: Returns why an organization's messages of a category are held; None where they are not.
     """
 
     def __init__(
         self,
-        queue: ports.IntakeQueue,
+        queue: OfferedQueue,
         settings: SyncedSettings,
         *,
         taker: taking.Taking,
         end_namespace: Callable[[str], Awaitable[None]],
+        hold_of: summing.HoldOf,
     ) -> None:
         self._queue = queue
         self._settings = settings
         self._taking = taker
         self._end_namespace = end_namespace
+        self._hold_of = hold_of
         self._runner: web.AppRunner | None = None
 
     async def open(self, folder: pathlib.Path) -> None:
@@ -72,6 +79,7 @@ class FeedServer:
         application.router.add_get(feed.FEED_PATH, self._feed)
         application.router.add_get(feed.NAMESPACES_PATH, self._list_namespaces)
         application.router.add_delete(f"{feed.NAMESPACES_PATH}/{{uid}}", self._delete_namespace)
+        application.router.add_get(feed.BACKLOGS_PATH, self._list_backlogs)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
         path = folder / feed.SOCKET_NAME
@@ -161,6 +169,10 @@ class FeedServer:
     async def _list_namespaces(self, _request: web.Request) -> web.Response:
         uids = sorted({*await self._queue.queued_namespaces(), *await self._queue.kept_namespaces()})
         answer = feed.Namespaces(uids=tuple(uids))
+        return web.Response(text=answer.model_dump_json(), content_type="application/json")
+
+    async def _list_backlogs(self, _request: web.Request) -> web.Response:
+        answer = summing.sum_up(await self._queue.queued(), self._hold_of)
         return web.Response(text=answer.model_dump_json(), content_type="application/json")
 
     async def _delete_namespace(self, request: web.Request) -> web.Response:

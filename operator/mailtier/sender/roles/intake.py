@@ -54,7 +54,13 @@ class IntakeParts:
             now=ticking.wall,
         )
         self._taker = taker
-        self._objects = feed_server.FeedServer(queue, settings, taker=taker, end_namespace=self.delivery.end_namespace)
+        self._objects = feed_server.FeedServer(
+            queue,
+            settings,
+            taker=taker,
+            end_namespace=self.delivery.end_namespace,
+            hold_of=self.delivery.hold_of,
+        )
         self._server = server.Server(
             service.Parts(
                 gate=access.Gate(

@@ -2,13 +2,20 @@
 
 from typing import Protocol
 
-from mailtier.sender import filing, ports
+from mailtier.sender import filing, ports, queued
 from mailtier.sender.between import displays, requests
 from mailtier.sender.secrets import logins
 from mailtier.sender.storage import upkeep
 
 
-class IntakeSide(ports.IntakeQueue, filing.FilingQueue, requests.AskingQueue, displays.ShownQueue, Protocol):
+class IntakeSide(
+    ports.IntakeQueue,
+    filing.FilingQueue,
+    queued.CountingQueue,
+    requests.AskingQueue,
+    displays.ShownQueue,
+    Protocol,
+):
     """What the intake asks."""
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
-from mailtier.sender import filing, ports
+from mailtier.sender import filing, ports, queued
 from mailtier.sender.queueing import choosing, payloads, suppressions
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -73,6 +73,17 @@ def to_pending(row: Sequence[Any]) -> ports.Pending:
         due_at=from_micros(due_at),
         expires_at=from_micros(expires_at),
         attempts=attempts,
+    )
+
+
+def to_queued(row: Sequence[Any]) -> queued.QueuedCount:
+    """Return how much of a backlog is in one state: its columns, the state, how many, and when the first came."""
+    *key, state, recipients, oldest_at = row
+    return queued.QueuedCount(
+        backlog=to_key(*key),
+        state=vocabulary.RecipientState(state),
+        recipients=recipients,
+        oldest_at=from_micros(oldest_at),
     )
 
 

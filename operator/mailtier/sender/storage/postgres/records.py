@@ -24,6 +24,15 @@ _BY_ID: Final = f"{_FIND} AND id = $3"
 _BY_OBJECT: Final = f"{_FIND} AND object_name = $3 AND spec_hash = $4"
 COUNTS: Final = "SELECT state, count(*) FROM mailtier.recipients WHERE due_at IS NOT NULL GROUP BY state"
 QUEUED_NAMESPACES: Final = "SELECT namespace_uid FROM mailtier.usage WHERE messages > 0 ORDER BY namespace_uid"
+# Numbers are given in blocks here, so that the first one need not be the oldest.
+QUEUED: Final = """
+    SELECT b.namespace_uid, b.namespace, b.organization, b.category, r.state, count(*), min(n.accepted_at)
+    FROM mailtier.recipients r
+    JOIN mailtier.backlogs b ON b.number = r.backlog
+    JOIN mailtier.notifications n ON n.number = r.notification
+    WHERE r.due_at IS NOT NULL
+    GROUP BY b.number, r.state
+"""
 OLDEST: Final = "SELECT min(accepted_at) FROM mailtier.notifications WHERE unfinished > 0"
 
 

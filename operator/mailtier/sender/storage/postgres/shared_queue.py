@@ -11,9 +11,9 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final, NoReturn
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import ports
+from mailtier.sender import ports, queued
 from mailtier.sender.queueing import crashes, payloads, restoring, retention
-from mailtier.sender.storage import claim_book, reporting
+from mailtier.sender.storage import claim_book, reporting, values
 from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetting, records, taking_in
 from mailtier.sender.storage.postgres.arriving import progress
 from mailtier.sender.storage.postgres.database import committing, connections, explaining, schema
@@ -304,6 +304,10 @@ class SharedQueue(filed_rows.FilingTables, between_rows.BetweenTables, owning.Ow
     async def queued_namespaces(self) -> Sequence[str]:
         """Return the uids of the namespaces for which something is queued."""
         return [uid for (uid,) in await self._pool.fetch(records.QUEUED_NAMESPACES)]
+
+    async def queued(self) -> Sequence[queued.QueuedCount]:
+        """Return what is queued, each backlog and state once."""
+        return [values.to_queued(row) for row in await self._pool.fetch(records.QUEUED)]
 
     async def counts(self) -> Mapping[vocabulary.RecipientState, int]:
         """Return how many recipients stand in each state that is not final."""

@@ -5,7 +5,7 @@ import sqlite3
 from typing import Final
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import ports
+from mailtier.sender import ports, queued
 from mailtier.sender.storage import values
 
 to_micros: Final = values.to_micros
@@ -21,6 +21,24 @@ def count_pending(connection: sqlite3.Connection) -> dict[vocabulary.RecipientSt
         "WHERE due_at IS NOT NULL GROUP BY state"
     )
     return {vocabulary.RecipientState(state): count for state, count in counted}
+
+
+_QUEUED: Final = """
+    SELECT b.namespace_uid, b.namespace, b.organization, b.category, c.state, c.recipients, n.accepted_at
+    FROM (
+        SELECT backlog, state, count(*) AS recipients, min(number) AS oldest
+        FROM recipients INDEXED BY recipients_by_backlog WHERE due_at IS NOT NULL GROUP BY backlog, state
+    ) AS c
+    CROSS JOIN backlogs b ON b.number = c.backlog
+    CROSS JOIN recipients r ON r.number = c.oldest
+    CROSS JOIN notifications n ON n.number = r.notification
+"""
+# They are numbered as they came; all of the inner one is in the index.
+
+
+def read_queued(connection: sqlite3.Connection) -> tuple[queued.QueuedCount, ...]:
+    """Return what is queued, each backlog and state once."""
+    return tuple(map(values.to_queued, connection.execute(_QUEUED)))
 
 
 def find_record(connection: sqlite3.Connection, lane: ports.LaneKey, id_: str) -> ports.Record | None:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Sequence
 
 from mailtier.api import feed
-from mailtier.sender import filing, ports
+from mailtier.sender import filing, ports, queued
 from mailtier.sender.between import displays as displays_port
 from mailtier.sender.between import requests as requests_port
 from mailtier.sender.queueing import payloads
@@ -68,6 +68,10 @@ class IntakeHalf(half.Half):
     async def queued_namespaces(self) -> Sequence[str]:
         """Return the uids of the namespaces for which something is queued."""
         return await self._readers.read(rows.queued_namespaces)
+
+    async def queued(self) -> Sequence[queued.QueuedCount]:
+        """Return what is queued, each backlog and state once."""
+        return await self._readers.read(rows.read_queued)
 
     async def kept_namespaces(self) -> Sequence[str]:
         """Return the uids of the namespaces of which such a payload is kept."""
