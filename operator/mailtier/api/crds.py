@@ -75,6 +75,36 @@ _AGE: Final = Column(
 _MESSAGE: Final = Column(
     name="MESSAGE", path=_condition("Ready", "message"), description="What is so and what to do.", wide=True
 )
+_QUEUE: Final = (
+    Column(
+        name="QUEUED",
+        path=".status.queue.queued",
+        type="integer",
+        description="About how many recipients wait for their turn.",
+        wide=True,
+    ),
+    Column(
+        name="DEFERRED",
+        path=".status.queue.deferred",
+        type="integer",
+        description="About how many wait for their next attempt.",
+        wide=True,
+    ),
+    Column(
+        name="HELD",
+        path=".status.queue.held",
+        type="integer",
+        description="About how many are held until something is mended.",
+        wide=True,
+    ),
+    Column(
+        name="OLDEST",
+        path=".status.queue.oldest",
+        type="date",
+        description="Time since the oldest of them was accepted.",
+        wide=True,
+    ),
+)
 _PORT: Final = Column(
     name="PORT", path=".status.effective.smtp.port", type="integer", description="The effective port.", wide=True
 )
@@ -107,6 +137,7 @@ HOST: Final = Resource(
             description="How many organizations are blocked.",
             wide=True,
         ),
+        *_QUEUE,
         _MESSAGE,
     ),
 )
@@ -126,6 +157,7 @@ ORGANIZATION: Final = Resource(
         _VERIFIED,
         _AGE,
         _PORT,
+        *_QUEUE,
         _MESSAGE,
     ),
     selectable=(".spec.smtp.host", ".status.source"),

@@ -259,8 +259,24 @@ class ServerInUse(schema.Model):
     """Since when the fallback does; absent for the first one."""
 
 
-class QueueStatus(schema.Model):
-    """What the sender says of its queue."""
+class WaitingMail(schema.Model):
+    """What waits to be delivered, in magnitudes, told anew at most every 30 seconds.
+
+    Each number is rounded down to 1, 2 or 5 times a power of ten. Mail that goes within seconds is not told.
+    """
+
+    queued: _Count | None = None
+    """Recipients that wait for their turn, or are being delivered."""
+    deferred: _Count | None = None
+    """Recipients that wait for their next attempt."""
+    held: _Count | None = None
+    """Recipients that wait until something is mended, or somebody lets them go with `mailtier queue release`."""
+    oldest: dt.datetime | None = None
+    """When about the oldest was accepted."""
+
+
+class QueueStatus(WaitingMail):
+    """What waits to be delivered of all organizations, as in their status, and what the sender says of its queue."""
 
     restored_from: dt.datetime | None = None
     """When the backup was made that it was restored from, while all of it is held, until `mailtier queue resume`."""
@@ -281,7 +297,7 @@ class HostStatus(schema.Model):
     server: ServerInUse | None = None
     """Absent without smtp.fallback."""
     queue: QueueStatus | None = None
-    """Absent where there is nothing to say of it."""
+    """Absent where nothing waits and there is nothing else to say."""
     effective: Effective | None = None
     """On the host: what organizations inherit."""
 
@@ -303,6 +319,8 @@ class OrgStatus(schema.Model):
     """The ConfigMap that spec.publish asked for; absent without one."""
     server: ServerInUse | None = None
     """Absent without smtp.fallback."""
+    queue: WaitingMail | None = None
+    """Absent where nothing waits."""
     effective: Effective | None = None
 
 

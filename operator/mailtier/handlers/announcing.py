@@ -2,7 +2,8 @@
 
 They are told as well as it goes: conditions hold what is so, and an outage that breaks ten thousand organizations at
 once must not take ten thousand writes from what mends them. What does not fit is dropped and counted; of one namespace
-only a few fit, and namespaces take turns, so that one whose objects change over and over silences no other.
+only a few fit, and namespaces take turns, so that one whose objects change over and over silences no other. Nor does
+it fill etcd, which keeps an Event for an hour: a namespace has some of them in hand, and one more every ten seconds.
 """
 
 import asyncio
@@ -15,14 +16,19 @@ from typing import Any, Final, NoReturn
 
 from mailtier.api import names
 from mailtier.handlers import fairness, store
+from mailtier.kube import allowances, errors, paths
 from mailtier.kube import client as kube_client
-from mailtier.kube import errors, paths
 from mailtier.settings import announcements
 from mailtier.telemetry import logs, metrics
 
 MOST_WAITING: Final = 1024
 """Events of a kilobyte or two."""
 MOST_OF_A_NAMESPACE: Final = 8
+
+IN_HAND: Final = 20
+"""Events of a namespace on one kind of objects, after a pause."""
+_PER_SECOND: Final = 0.1
+"""In the long run: as many as a person reads."""
 
 _PAUSE_SECONDS: Final = 0.1
 """Between two Events: ten a second at most, of the thousands of writes a second that an apiserver takes."""
@@ -75,17 +81,26 @@ class Waiting:
 class Announcer:
     """Writes Events, one after another."""
 
-    def __init__(self, client: kube_client.Client, *, identity: str, now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self,
+        client: kube_client.Client,
+        *,
+        identity: str,
+        now: Callable[[], dt.datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
         """Make an announcer that has nothing to say.
 
         Args:
             client: For the writes.
             identity: Of this operator.
             now: The wall clock, aware UTC.
+            monotonic: Seconds on a clock that never steps.
         """
         self._client = client
         self._identity = identity
         self._now = now
+        self._allowances = allowances.Allowances(monotonic=monotonic, burst=IN_HAND, per_second=_PER_SECOND)
         self._waiting = Waiting()
         self._wake = asyncio.Event()
 
@@ -97,8 +112,9 @@ class Announcer:
             seen: The object, with the conditions that it had.
             conditions: Those that it has now.
         """
-        for event in announcements.of(seen.conditions, conditions):
-            if self._waiting.add(seen.namespace, self._document(kind, seen, event)):
+        worth_telling = announcements.of_notification if kind == names.NOTIFICATION_KIND else announcements.of
+        for event in worth_telling(seen.conditions, conditions):
+            if self._may(kind, seen.namespace) and self._waiting.add(seen.namespace, self._document(kind, seen, event)):
                 self._wake.set()
             else:
                 metrics.count_event("dropped")
@@ -120,6 +136,13 @@ class Announcer:
             else:
                 metrics.count_event("written")
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _may(self, kind: str, namespace: str) -> bool:
+        try:
+            self._allowances.take(f"{kind} {namespace}")
+        except allowances.TooManyError:
+            return False
+        return True
 
     def _document(self, kind: str, seen: store.Seen, event: announcements.Announcement) -> dict[str, Any]:
         namespace = seen.namespace or _CLUSTER_NAMESPACE

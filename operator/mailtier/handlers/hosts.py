@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from mailtier.api import names, vocabulary
-from mailtier.handlers import keys, publishing, resolving, statuses, store
+from mailtier.handlers import backlogs, keys, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
-from mailtier.settings import conditions, effective, resolve
+from mailtier.settings import conditions, effective, magnitudes, resolve
 from mailtier.telemetry import metrics
 
 SUMMARY_SECONDS: Final = 10.0
@@ -92,6 +92,7 @@ class HostReconciler:
         namespace: str,
         now: Callable[[], dt.datetime],
         look_again: Callable[[], None],
+        backlog_of: backlogs.BacklogOf,
         announce: statuses.Announce,
     ) -> None:
         """Make a reconciler.
@@ -104,6 +105,7 @@ class HostReconciler:
             namespace: The operator's own.
             now: The wall clock, aware UTC.
             look_again: Has the host reconciled.
+            backlog_of: Returns what status says of what is queued.
             announce: Gets each status that was written.
         """
         self._store = objects
@@ -113,6 +115,7 @@ class HostReconciler:
         self._namespace = namespace
         self._now = now
         self._look_again = look_again
+        self._backlog_of = backlog_of
         self._announce = announce
         self._settled: dict[keys.Key, Standing] = {}
         self._known: dict[Standing, Standing] = {}
@@ -184,7 +187,7 @@ class HostReconciler:
             probe=resolved.probe,
             fallback_probe=resolved.fallback_probe,
             summary=self._summary or _read_summary(seen.summary),
-            queue=seen.queue if self._queue is None else self._queue,
+            queue={**self._sender_said(seen.queue), **self._backlog_of(keys.HOST, "", seen.queue)},
             generation=seen.generation,
             requested_at=resolved.requested_at,
             previous=seen.conditions,
@@ -197,6 +200,12 @@ class HostReconciler:
         if refused is not None:
             raise refused
         return written
+
+    def _sender_said(self, stands: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Return what `status.queue` says beside the backlog."""
+        if self._queue is not None or stands is None:
+            return self._queue or {}
+        return {name: value for name, value in stands.items() if name not in magnitudes.FIELDS}
 
     def _sum_up(self) -> conditions.Summary:
         standings = self._settled.values()

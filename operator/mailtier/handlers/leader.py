@@ -19,6 +19,7 @@ from mailtier.api import names, reasons
 from mailtier.api import settings as api_settings
 from mailtier.handlers import (
     announcing,
+    backlogs,
     feed_client,
     hosts,
     intake_authority,
@@ -149,7 +150,12 @@ class Leader:
         resolver = resolving.PlanResolver(
             self._references, self._probes, look_again=self.queue.add_after, monotonic=time.monotonic
         )
-        self._announcer = announcing.Announcer(client, identity=context.identity, now=context.now)
+        self._announcer = announcing.Announcer(
+            client, identity=context.identity, now=context.now, monotonic=time.monotonic
+        )
+        self._backlogs = backlogs.BacklogTeller(
+            self.store, self._sender.backlogs, changed=self._look_again_later, now=context.now
+        )
         self._hosts = hosts.HostReconciler(
             self.store,
             client,
@@ -158,6 +164,7 @@ class Leader:
             namespace=context.namespace,
             now=context.now,
             look_again=lambda: self.queue.add(keys.HOST),
+            backlog_of=self._backlogs.of,
             announce=self._announcer.announce,
         )
         self._projections = projections.Projections(
@@ -176,10 +183,16 @@ class Leader:
             namespace=context.namespace,
             now=context.now,
             settled=self._hosts.count,
+            backlog_of=self._backlogs.of,
             announce=self._announcer.announce,
         )
         self._notifications = notifications.NotificationReconciler(
-            self.store, client, self._sender, look_again=self._offers.add_after, now=context.now
+            self.store,
+            client,
+            self._sender,
+            look_again=self._offers.add_after,
+            now=context.now,
+            announce=self._announcer.announce,
         )
         self._authority = intake_authority.IntakeAuthority(
             client, namespace=context.namespace, folder=context.socket.parent
@@ -217,6 +230,7 @@ class Leader:
                     "projections": self._projections.run(),
                     "effective ConfigMaps": self._config_maps.run(),
                     "feed": self._sender.follow(self._take, self._on_connected, self._hosts.note_restored),
+                    "backlogs": self._follow_backlogs(),
                     "upkeep": self._keep_up(),
                     "workers": self._run_workers(),
                     "summary": self._sum_up(),
@@ -253,6 +267,11 @@ class Leader:
         """Write summaries, the first when everything was looked at once: half of it would be no summary."""
         await self._first_pass()
         await self._hosts.run()
+
+    async def _follow_backlogs(self) -> None:
+        """Have status say what is queued: what everything comes to goes first."""
+        await self._first_pass()
+        await self._backlogs.run()
 
     async def _first_pass(self) -> None:
         """Return when everything was looked at once, or the queue has not been empty for a while."""

@@ -50,6 +50,7 @@ class NotificationReconciler:
         *,
         look_again: Callable[[keys.Key, dt.timedelta], None],
         now: Callable[[], dt.datetime],
+        announce: statuses.Announce,
     ) -> None:
         """Make a reconciler.
 
@@ -59,12 +60,14 @@ class NotificationReconciler:
             link: The sender.
             look_again: Has a key reconciled after a delay.
             now: The wall clock, aware UTC.
+            announce: Gets each status that was written.
         """
         self._store = objects
         self._client = client
         self._link = link
         self._look_again = look_again
         self._now = now
+        self._announce = announce
         self._taken: dict[tuple[str, str], feed.Taken] = {}
         self._failures: dict[keys.Key, int] = {}
 
@@ -108,6 +111,7 @@ class NotificationReconciler:
         )
         written = await statuses.write(self._client, self._store, names.NOTIFICATION_PLURAL, seen, document)
         if written:
+            self._announce(names.NOTIFICATION_KIND, seen, document["conditions"])
             self._look_again(key, dt.timedelta(0))
         return written
 

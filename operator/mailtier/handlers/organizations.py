@@ -6,7 +6,7 @@ from typing import Any
 
 from mailtier.api import names
 from mailtier.api import settings as api_settings
-from mailtier.handlers import hosts, keys, projections, publishing, resolving, statuses, store
+from mailtier.handlers import backlogs, hosts, keys, projections, publishing, resolving, statuses, store
 from mailtier.kube import client as kube_client
 from mailtier.settings import conditions, effective, observed, policy, resolve
 
@@ -25,6 +25,7 @@ class OrganizationReconciler:
         namespace: str,
         now: Callable[[], dt.datetime],
         settled: Callable[[keys.Key, hosts.Standing | None], None],
+        backlog_of: backlogs.BacklogOf,
         announce: statuses.Announce,
     ) -> None:
         """Make a reconciler.
@@ -38,6 +39,7 @@ class OrganizationReconciler:
             namespace: The operator's own.
             now: The wall clock, aware UTC.
             settled: Gets what each organization came to; None when it is gone.
+            backlog_of: Returns what status says of what is queued.
             announce: Gets each status that was written.
         """
         self._store = objects
@@ -48,6 +50,7 @@ class OrganizationReconciler:
         self._namespace = namespace
         self._now = now
         self._settled = settled
+        self._backlog_of = backlog_of
         self._announce = announce
 
     async def reconcile(self, key: keys.Key) -> bool | None:
@@ -79,6 +82,8 @@ class OrganizationReconciler:
             document = self._status(resolved, seen, published=refused is None, projection=projected.found)
         if projected.is_left:
             document["projection"] = names.projection(key.name)
+        if seen is not None and (queue := self._backlog_of(key, settings.namespace_uid, seen.queue)):
+            document["queue"] = dict(queue)
         if seen is not None and await statuses.write(self._client, self._store, names.ORG_PLURAL, seen, document):
             written = True
             self._announce(names.ORG_KIND, seen, document["conditions"])

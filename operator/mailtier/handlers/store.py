@@ -54,7 +54,7 @@ class Host(Seen):
 
     spec: settings.HostSpec | observed.Invalid
     summary: Mapping[str, int] | None
-    queue: Mapping[str, str] | None = None
+    queue: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +63,12 @@ class Organization(Seen):
 
     Attributes:
         projection: The ConfigMap that its status says was written for it; "" without one.
+        queue: What its status says is queued; None where it says nothing of it.
     """
 
     spec: settings.OrgSpec | observed.Invalid
     projection: str = ""
+    queue: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

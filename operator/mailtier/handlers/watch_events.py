@@ -154,14 +154,15 @@ class WatchEvents:
                 self._implicit(namespace)
             return
         seen = _seen(document)
-        projection = document.get("status", {}).get("projection", "")
+        status = document.get("status", {})
+        told = {"projection": status.get("projection", ""), "queue": status.get("queue")}
         if old is not None and _unchanged(old, seen):
             if _differs(old, seen):
-                self._store.put_organization(store.Organization(**seen, spec=old.spec, projection=projection))
+                self._store.put_organization(store.Organization(**seen, spec=old.spec, **told))
                 self._queue.add(key)
             return
         spec = observed.parse_org(document.get("spec"))
-        self._store.put_organization(store.Organization(**seen, spec=spec, projection=projection))
+        self._store.put_organization(store.Organization(**seen, spec=spec, **told))
         # Who begins to lead looks at everything, and first at what nobody has looked at yet.
         is_known = old is None and document.get("status", {}).get("observedGeneration") == seen["generation"]
         self._queue.add(key, background=is_known)

@@ -51,12 +51,33 @@ def of(previous: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, 
         reason = reasons.BY_NAME[new["reason"]]
         if reason.progress == vocabulary.Progress.RECONCILING and old is None:
             continue
-        yield Announcement(
-            is_warning=not is_well,
-            reason=new["reason"],
-            note=_shorten(new["message"]),
-            at=new["lastTransitionTime"],
-        )
+        yield _announcement(new)
+
+
+def of_notification(
+    previous: Sequence[Mapping[str, Any]], conditions: Sequence[Mapping[str, Any]]
+) -> Iterator[Announcement]:
+    """Yield the event of a Notification's new status: that it came to an end that somebody may have to do something of.
+
+    What goes well, and what is on its way, is told in status alone: a write for each message is no steady state.
+
+    Args:
+        previous: The conditions before; none for an object that is new.
+        conditions: The conditions now.
+    """
+    new = transitions.by_type(conditions)[vocabulary.Condition.READY]
+    is_over = new["status"] == "False" and reasons.BY_NAME[new["reason"]].progress == vocabulary.Progress.STALLED
+    if is_over and not _same(transitions.by_type(previous).get(vocabulary.Condition.READY), new):
+        yield _announcement(new)
+
+
+def _announcement(condition: Mapping[str, Any]) -> Announcement:
+    return Announcement(
+        is_warning=condition["status"] != "True",
+        reason=condition["reason"],
+        note=_shorten(condition["message"]),
+        at=condition["lastTransitionTime"],
+    )
 
 
 def _same(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> bool:

@@ -116,7 +116,7 @@ def host_status(
     previous: Sequence[Mapping[str, Any]],
     now: dt.datetime,
     summary: Summary | None,
-    queue: Mapping[str, str] | None = None,
+    queue: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the status of the HostEmailSettings, as it is applied.
 
@@ -130,7 +130,7 @@ def host_status(
         previous: The conditions that the status has now, for their times of transition.
         now: Aware UTC time.
         summary: Of the organizations; None before they were counted.
-        queue: What the sender says of its queue; None before it was heard.
+        queue: What the sender says of its queue, and what is queued; None before it was heard.
     """
     ready = _ready(resolution, published, Projection.NONE)
     status = {
@@ -152,7 +152,7 @@ def host_status(
 
 
 def queue(*, restored_from: dt.datetime | None = None, unanswered_since: dt.datetime | None = None) -> dict[str, str]:
-    """Return `status.queue` of the host.
+    """Return what `status.queue` of the host says beside the backlog.
 
     Args:
         restored_from: When the backup was made that the queue was restored from, while it is held; None where not.

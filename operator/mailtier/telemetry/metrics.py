@@ -56,7 +56,8 @@ _api_duration = prometheus_client.Histogram(
 )
 _events = prometheus_client.Counter(
     "mailtier_events_total",
-    "Kubernetes Events about settings: written, failed, or dropped because too many waited.",
+    "Kubernetes Events about settings and Notifications that failed: written, failed, or dropped as too many of a"
+    " namespace.",
     ["outcome"],
     registry=_OPERATOR,
 )

@@ -5,6 +5,7 @@ import typing
 from mailtier.api import names
 
 _TIME = "2026-11-24T10:00:00Z"
+_BACKLOG = {"queued": 200, "deferred": 20, "held": 0, "oldest": _TIME}
 
 
 def condition(type_: str, status: str, reason: str, message: str = "") -> dict[str, typing.Any]:
@@ -35,7 +36,7 @@ def full() -> dict[str, dict[str, typing.Any]]:
             "lastHandledRequestedAt": _TIME,
             "server": {"inUse": "Fallback", "since": _TIME},
             "summary": {"organizations": 12, "ready": 10, "blocked": 2, "overriding": 3, "wouldBlock": 1},
-            "queue": {"restoredFrom": "2026-03-01T00:00:00Z", "unansweredSince": "2026-03-01T00:00:00Z"},
+            "queue": {**_BACKLOG, "restoredFrom": "2026-03-01T00:00:00Z", "unansweredSince": "2026-03-01T00:00:00Z"},
             "effective": _effective(),
         },
         names.ORG_KIND: {
@@ -46,6 +47,7 @@ def full() -> dict[str, dict[str, typing.Any]]:
             "state": "Active",
             "server": {"inUse": "Fallback", "since": _TIME},
             "projection": "mailtier-default",
+            "queue": _BACKLOG,
             "effective": _effective(),
         },
         names.NOTIFICATION_KIND: {

@@ -33,7 +33,9 @@ _BROKEN = [
 
 
 def _announcer(server: api.Api) -> announcing.Announcer:
-    return announcing.Announcer(typing.cast("typing.Any", server), identity="here", now=lambda: specs.NOW)
+    return announcing.Announcer(
+        typing.cast("typing.Any", server), identity="here", now=lambda: specs.NOW, monotonic=lambda: 0.0
+    )
 
 
 def _dropped() -> float:
@@ -107,3 +109,30 @@ async def test_an_event_that_cannot_be_written_stops_nothing() -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert [found["regarding"]["name"] for found in server.objects.values()] == ["second"]
+
+
+def test_a_tenant_fills_etcd_with_no_events() -> None:
+    """A namespace has a few in hand for each kind, and one more every ten seconds, however fast they go (R15)."""
+    now = 0.0
+    announcer = announcing.Announcer(
+        typing.cast("typing.Any", api.Api()), identity="here", now=lambda: specs.NOW, monotonic=lambda: now
+    )
+
+    def told(kind: str, times: int) -> int:
+        found = 0
+        for number in range(times):
+            announcer.announce(kind, _organization("flood", f"o-{number}"), _BROKEN)
+            while len(announcer._waiting):
+                announcer._waiting.take()
+                found += 1
+        return found
+
+    assert told(names.NOTIFICATION_KIND, 1_000) == announcing.IN_HAND
+    # What an application floods with takes nothing from what is told of settings.
+    assert told(names.ORG_KIND, 1) == 1
+    now = 3_600.0
+    assert told(names.NOTIFICATION_KIND, 1) == 1
+    now += 100.0
+    assert told(names.NOTIFICATION_KIND, 1_000) == announcing.IN_HAND
+    now += 100.0
+    assert told(names.NOTIFICATION_KIND, 1_000) == 10

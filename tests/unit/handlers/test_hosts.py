@@ -9,7 +9,7 @@ from kit import api, specs, tiers
 from mailtier.api import names
 from mailtier.handlers import hosts, probes, publishing, reads, resolving, store
 from mailtier.kube import paths
-from mailtier.settings import observed
+from mailtier.settings import magnitudes, observed
 
 NOW = dt.datetime(2026, 11, 24, 10, 0, tzinfo=dt.UTC)
 
@@ -35,6 +35,7 @@ class World:
         )
         self.looked = asyncio.Event()
         self.now = NOW
+        self.backlog: dict[str, typing.Any] | None = None
         reader = reads.Reader(
             client,
             changed=lambda _: None,
@@ -54,6 +55,7 @@ class World:
             namespace="system",
             now=lambda: self.now,
             look_again=self.looked.set,
+            backlog_of=lambda _key, _uid, stands: magnitudes.part(stands) if self.backlog is None else self.backlog,
             announce=lambda *_: None,
         )
 
@@ -130,3 +132,19 @@ async def test_a_sender_that_does_not_answer_for_a_minute_is_told_until_it_does(
     world.hosts.note_restored(None)
     assert world.looked.is_set()
     assert "queue" not in await world.status()
+
+
+async def test_what_is_queued_and_what_the_sender_says_are_told_together() -> None:
+    """Each stands in status until it is heard anew, and neither takes the other back."""
+    world = World(None)
+    assert world.objects.host is not None
+    backlog = {"queued": 5, "deferred": 0, "held": 0, "oldest": "2026-11-24T09:00:00Z"}
+    stands = {"restoredFrom": "2026-11-24T09:00:00Z", **backlog}
+    world.objects.host = dataclasses.replace(world.objects.host, queue=stands)
+    world.hosts.note_restored(None)
+    assert (await world.status())["queue"] == backlog
+    world.hosts.note_restored(NOW)
+    world.backlog = {**backlog, "queued": 10}
+    assert (await world.status())["queue"] == {"restoredFrom": "2026-11-24T10:00:00Z", **backlog, "queued": 10}
+    world.backlog = {}
+    assert (await world.status())["queue"] == {"restoredFrom": "2026-11-24T10:00:00Z"}

@@ -78,6 +78,7 @@ class World:
             typing.cast("typing.Any", self.link),
             look_again=lambda _, delay: self.again.append(delay),
             now=lambda: NOW,
+            announce=lambda *_: None,
         )
 
     def conditions(self) -> dict[str, tuple[str, str]]:
@@ -139,6 +140,7 @@ async def test_a_finished_object_is_removed_after_a_while(world: World, is_anoth
         typing.cast("typing.Any", later.link),
         look_again=lambda *_: None,
         now=lambda: NOW + notifications.KEEP_ACCEPTED,
+        announce=lambda *_: None,
     )
     path = paths.notifications("shop", "order")
     if is_another:

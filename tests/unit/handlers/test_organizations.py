@@ -77,6 +77,7 @@ class World:
             namespace="system",
             now=self._now,
             settled=lambda _, found: self.settled.append(found),
+            backlog_of=lambda *_: {},
             announce=lambda *_: None,
         )
 

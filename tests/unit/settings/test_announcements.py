@@ -65,3 +65,25 @@ def test_a_note_is_cut_by_its_encoded_length(text: str) -> None:
     left = len(event.note.encode()), len(text[: len(event.note) + 1].encode())
     assert left[0] <= announcements.MAXIMUM_NOTE_BYTES
     assert event.note == text or left[1] > announcements.MAXIMUM_NOTE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "told"),
+    [
+        (("False", "Delivering"), ("True", "Delivered"), []),
+        (None, ("False", "Delivering"), []),
+        (None, ("False", "SenderUnavailable"), []),
+        (("False", "SenderUnavailable"), ("False", "QuotaExceeded"), []),
+        (("False", "SenderUnavailable"), ("False", "Delivering"), []),
+        (None, ("False", "NoRecipients"), [(True, "NoRecipients")]),
+        (("False", "Delivering"), ("False", "Failed"), [(True, "Failed")]),
+        (("False", "Delivering"), ("False", "PartlyFailed"), [(True, "PartlyFailed")]),
+        (("False", "Failed"), ("False", "Failed"), []),
+    ],
+)
+def test_of_a_notification_only_its_failure_is_told(
+    before: tuple[str, str] | None, now: tuple[str, str], told: list[tuple[bool, str]]
+) -> None:
+    """What is delivered, and what still may be, is in its status alone."""
+    found = announcements.of_notification(_conditions(before), _conditions(now))
+    assert [(event.is_warning, event.reason) for event in found] == told
