@@ -30,6 +30,7 @@ class Installation:
     world: worlds.World
     relay: smtpd.Process
     sender: sender.Sender
+    operator: operators.Operator
     program: commands.Program
 
     def tenant(self, **spec: typing.Any) -> tenants.Tenant:
@@ -86,10 +87,12 @@ def run(cluster: cluster_kit.LocalCluster, ca: certs.Authority, folder: pathlib.
             )
         )
         running = stack.enter_context(sender.Sender(folder / "sender", kubeconfig=account, namespace=system))
-        stack.enter_context(operators.Operator(folder / "sender" / "socket", cluster.kubeconfig, namespace=system))
+        leading = stack.enter_context(
+            operators.Operator(folder / "sender" / "socket", cluster.kubeconfig, namespace=system)
+        )
         program = commands.Program(kubeconfig=cluster.kubeconfig, environment={"MAILTIER_OPERATOR_NAMESPACE": system})
         world = worlds.World(cluster, system)
-        found = Installation(world=world, relay=relay, sender=running, program=program)
+        found = Installation(world=world, relay=relay, sender=running, operator=leading, program=program)
         _configure(found, ca)
         yield found
     for kind in ("oes", "ntf"):

@@ -46,7 +46,7 @@ class Operator:
         self._log_level = log_level
         self._kubeconfig = kubeconfig
         self._namespace = namespace
-        self._port = ports.free()
+        self.port = ports.free()
         self._child: processes.Child | None = None
 
     def __enter__(self) -> typing.Self:
@@ -66,7 +66,7 @@ class Operator:
                 f"--kubeconfig={self._kubeconfig}",
                 f"--namespace={self._namespace}",
                 f"--socket-dir={self._folder}",
-                f"--health-listen=127.0.0.1:{self._port}",
+                f"--health-listen=127.0.0.1:{self.port}",
                 f"--identity={self._identity}",
                 f"--log-level={self._log_level}",
                 "--log-format=json",
@@ -153,7 +153,7 @@ class Operator:
     def metrics(self) -> str:
         """Its metrics in Prometheus' text format; "" while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
                 return str(answer.read(), encoding="utf-8")
         except (urllib.error.URLError, OSError):
             return ""
@@ -165,7 +165,7 @@ class Operator:
     def is_ready(self) -> bool:
         """Return whether it says that it is ready."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=5):
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5):
                 return True
         except (urllib.error.URLError, OSError):
             return False

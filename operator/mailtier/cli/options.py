@@ -66,6 +66,14 @@ class StatusFormat(enum.StrEnum):
     YAML = "yaml"
 
 
+class DocumentFormat(enum.StrEnum):
+    """How a command prints what it found, where that is a document."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
 OperatorNamespace = Annotated[
     str, typer.Option(help="The namespace that Mailtier runs in.", envvar="MAILTIER_OPERATOR_NAMESPACE")
 ]

@@ -102,6 +102,8 @@ class Client:
         self._limit = limit
         self._timeout_seconds = timeout_seconds
         self._entered: aiohttp.ClientSession | None = None
+        self.date = ""
+        """When the API server gave its last answer, by its own clock (RFC 9110 section 6.6.1); "" before the first."""
 
     async def __aenter__(self) -> Self:
         self._entered = configuration.new_session(self.connection, limit=self._limit)
@@ -340,6 +342,7 @@ class Client:
                 allow_redirects=False,
             )
             metrics.count_api_request(verb=call.verb, resource=call.resource, code=str(answer.status))
+            self.date = answer.headers.get("Date", "")
             if answer.status < http.HTTPStatus.MULTIPLE_CHOICES:
                 return answer
             async with answer:

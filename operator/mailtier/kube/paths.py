@@ -21,6 +21,7 @@ _NAME_LENGTH: Final = 253
 
 TOKEN_REVIEWS: Final = f"{_AUTHENTICATION}/tokenreviews"
 SUBJECT_ACCESS_REVIEWS: Final = f"{_AUTHORIZATION}/subjectaccessreviews"
+SELF_SUBJECT_ACCESS_REVIEWS: Final = f"{_AUTHORIZATION}/selfsubjectaccessreviews"
 SIGNING_KEYS: Final = "/openid/v1/jwks"
 VERSION: Final = "/version"
 READYZ: Final = "/readyz"
@@ -69,6 +70,11 @@ def events(namespace: str) -> str:
 def pods(namespace: str, name: str | None = None) -> str:
     """Return the path of the Pods in a namespace, or of one."""
     return _path(_CORE, "pods", namespace, name)
+
+
+def volume_claims(namespace: str, name: str) -> str:
+    """Return the path of a PersistentVolumeClaim."""
+    return _path(_CORE, "persistentvolumeclaims", namespace, name)
 
 
 def services(namespace: str, name: str | None = None) -> str:

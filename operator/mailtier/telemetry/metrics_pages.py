@@ -8,7 +8,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from prometheus_client import parser
+
 from mailtier.telemetry import metrics
+
+Labels = tuple[tuple[str, str], ...]
+Samples = Mapping[str, Mapping[Labels, float]]
+"""The values of each series by its labels, in the order of their names."""
 
 LABEL: Final = "part"
 
@@ -51,6 +57,19 @@ def join(pages: Mapping[str, str]) -> str:
         for line in (*family.head, *(f"{series} {value!r}" for series, value in family.series.items()))
     ]
     return "\n".join(lines) + "\n"
+
+
+def read(page: str) -> Samples:
+    """Return what is on a page.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found: dict[str, dict[Labels, float]] = {}
+    for family in parser.text_string_to_metric_families(page):
+        for sample in family.samples:
+            found.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
+    return found
 
 
 def _families(page: str) -> Iterator[tuple[str, list[str], list[tuple[str, float]]]]:

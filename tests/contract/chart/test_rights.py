@@ -11,6 +11,7 @@ import pytest
 
 from kit import cluster as cluster_kit
 from kit import helm, intake, operators, sender, tenants, wait
+from mailtier.cli.online.checking import rights as checked_rights
 
 _WITHIN = 30.0
 
@@ -105,6 +106,16 @@ def test_rights_are_these_and_no_others(confined: bool, projections: bool) -> No
     assert {name: set(rights) for name, rights in roles.items()} == wanted
     given = {name: rights for name, rights in roles.items() if name != "ClusterRole mailtier-references"}
     assert {name: len(rights) for name, rights in given.items()} == {name: len(wanted[name]) for name in given}
+
+
+def test_check_looks_for_the_rights_that_the_chart_gives() -> None:
+    """`mailtier check` misses none of what the pod needs, and wants nothing that the chart does not give."""
+    asked: dict[bool, set[str]] = {True: set(), False: set()}
+    for right in checked_rights.OPERATOR:
+        where = f"{right.group}/{right.resource}".removeprefix("/")
+        asked[right.is_own].add(" ".join(filter(None, [right.verb, where, right.name])))
+    assert asked[False] == EVERYWHERE - REFERENCES - {"get /openid/v1/jwks"}
+    assert asked[True] == AT_HOME | REFERENCES
 
 
 def test_every_rule_says_why() -> None:
