@@ -108,6 +108,9 @@ async def test_a_backup_under_load_is_restored_and_held(
                     assert (await intake.until_complete(client, tenant, record))["recipients"][0]["state"] == "accepted"
                 again = await client.request("POST", "/v1/host/queue:resume", headers=platform)
                 assert not again.document["resumed"]
+                told = [line for line in second.log.read_text(encoding="utf-8").splitlines() if "is to go on" in line]
+                (line,) = map(json.loads, told)
+                assert line["caller"] == f"system:serviceaccount:{system}:platform"
         counts = collections.Counter(message["message_id"] for message in relay.messages())
     arrived = {message_id.strip("<>").partition(".")[0] for message_id in counts}
     assert before <= arrived <= set(taken)

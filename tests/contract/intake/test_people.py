@@ -1,6 +1,7 @@
 """What people ask of the queue over HTTPS: lists, and what failed sent again, dropped or released."""
 
 import collections.abc
+import hashlib
 import json
 import pathlib
 import typing
@@ -135,10 +136,22 @@ async def test_what_is_dropped_is_gone(
     assert [result["problem"]["type"].rpartition("#")[2] for result in retried] == ["not-retryable"] * 2
 
 
+def _lines(sender: sender_kit.Sender) -> list[_Json]:
+    """Return what a sender has logged."""
+    return [json.loads(line) for line in sender.log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
+
+
 async def test_addresses_are_listed_and_cleared(
-    client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage, unknowing: smtpd.Process
+    client: intake.Client,
+    tenant: tenants.Tenant,
+    stage: tenants.Stage,
+    unknowing: smtpd.Process,
+    sender: sender_kit.Sender,
 ) -> None:
-    """After two refusals nothing is sent to an address, until it is cleared and the message sent again."""
+    """After two refusals nothing is sent to an address, until it is cleared and the message sent again.
+
+    The log says who cleared it, and names it by its digest alone.
+    """
     tenants.publish(stage.cluster, stage.system, tenants.settings(tenant, port=unknowing.port))
     await intake.until_known(client, tenant)
     person = _Person(client, tenant, stage, "list", "update")
@@ -151,8 +164,11 @@ async def test_addresses_are_listed_and_cleared(
     (listed,) = (await person.ask("GET", "/suppressions")).document["items"]
     assert (listed["organization"], listed["address"]) == ("default", "nobody@example.com")
     assert listed["refusedAt"] < listed["until"]
-    cleared = await person.ask("POST", "/suppressions:clear", {"addresses": ["nobody@example.com"]})
+    cleared = await person.ask("POST", "/suppressions:clear", {"addresses": ["Nobody@example.com"]})
     assert cleared.document == {"cleared": 1}
+    (line,) = [each for each in _lines(sender) if each["event"] == "suppressed addresses are cleared"][-1:]
+    assert (line["caller"].rpartition(":")[2], line["cleared"]) == ("person-list-update", 1)
+    assert line["addresses"] == [hashlib.sha256(b"nobody@example.com").hexdigest()[:16]]
     assert (await person.ask("GET", "/suppressions")).document == {"items": []}
     (again,) = await person.act("retry", taken.document["id"])
     assert again["status"] == 200
@@ -316,11 +332,12 @@ async def test_who_did_what_is_logged(
     await person.act("retry", id_)
     await person.ask("POST", "/organizations/default:release")
     await person.ask("POST", "/suppressions:clear", {"addresses": ["nobody@example.com"]})
-    lines = [json.loads(line) for line in sender.log.read_text(encoding="utf-8").splitlines() if line[:1] == "{"]
+    await person.ask("POST", "/suppressions:clear", {"organization": "default"})
     account = f"system:serviceaccount:{organization.namespace}:person-update"
-    (dropped, retried, released, cleared) = [line for line in lines if line.get("caller") == account]
+    (dropped, retried, released, cleared, all_) = [line for line in _lines(sender) if line.get("caller") == account]
     assert dropped["namespace"] == organization.namespace
     assert set(dropped["ids"]) <= {id_}
     assert (retried["event"], retried["ids"]) == ("notifications are sent again", [])
     assert released["organization"] == f"{organization.namespace}/default"
     assert (cleared["namespace"], cleared["cleared"]) == (organization.namespace, 0)
+    assert (all_["organization"], all_["addresses"]) == ("default", "all")

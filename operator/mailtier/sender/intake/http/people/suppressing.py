@@ -1,5 +1,7 @@
 """The handlers of addresses that nothing is sent to for a while: listing them, and having them tried again."""
 
+import hashlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
@@ -8,10 +10,12 @@ from mailtier.sender import filing
 from mailtier.sender.intake import desk
 from mailtier.sender.intake.http import access, bodies, entrance, queue_turns, records
 from mailtier.sender.intake.http.people import asking, handling
+from mailtier.sender.queueing import suppressions
 from mailtier.telemetry import logs
 
 _UPDATE: Final[access.Verb] = "update"
 _PAGE: Final = 500
+_DIGEST: Final = 16
 
 _log = logs.get_logger(__name__)
 
@@ -72,9 +76,15 @@ class Suppressing:
             caller=caller.username,
             namespace=namespace,
             organization=named.organization,
+            addresses="all" if named.addresses is None else _digests(named.addresses),
             cleared=cleared,
         )
         return web.json_response({"cleared": cleared})
+
+
+def _digests(addresses: Iterable[str]) -> list[str]:
+    """Return what a log line calls addresses: who asks for one finds it, and who reads the log learns of none."""
+    return [hashlib.sha256(suppressions.normalized(each).encode()).hexdigest()[:_DIGEST] for each in addresses]
 
 
 def _document(suppression: filing.Suppression) -> dict[str, str]:
