@@ -4,6 +4,7 @@ import collections.abc
 import dataclasses
 import typing
 
+from bench import message
 from bench.sender import table
 
 Tables = collections.abc.Mapping[str, collections.abc.Sequence[collections.abc.Mapping[str, table.Cell]]]
@@ -144,6 +145,13 @@ GOALS: typing.Final = (
         bound=20,
         is_most=True,
         found=lambda tables: _cell(tables, "latency", "p99_ms", rate=1_000.0),
+    ),
+    Goal(
+        what="a message, rendered and built",
+        unit="µs",
+        bound=60,
+        is_most=True,
+        found=lambda tables: _cell(tables, "message", "us", what=message.BY_SENDER),
     ),
     Goal(what="transport, of smtp-source", unit="x", bound=0.8, found=_ratio(OURS, _transport("smtp-source"))),
     Goal(what="transport, of nodemailer", unit="x", bound=3, found=_ratio(OURS, _transport("nodemailer"))),

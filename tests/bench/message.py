@@ -3,12 +3,15 @@
 Run by `make bench`, or alone as `python -m bench.message`.
 """
 
+import argparse
 import datetime as dt
 import email.message
 import email.policy
 import email.utils
+import pathlib
 import timeit
 
+from bench.sender import table
 from mailtier.api import addresses, vocabulary
 from mailtier.mail import message
 from mailtier.sender import ports
@@ -92,10 +95,31 @@ def microseconds(function: object, rounds: int) -> float:
     return min(timeit.repeat(function, number=few, repeat=500)) / few * 1e6
 
 
-if __name__ == "__main__":
-    fast, slow = microseconds(ours, 5000), microseconds(standard, 100)
+BY_SENDER = "rendered and built by the sender"
+"""The row that a goal is about."""
+
+
+def main() -> None:
+    """Measure, print the table, and write it where the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m bench.message", description=__doc__)
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures there as well")
+    options = parser.parse_args()
     builds, built_from, by = builder.Builder(templates.Templates()), job(), from_()
-    whole = microseconds(lambda: builds.build(built_from, by), 5000)
-    print(f"message of {len(ours())} bytes: ours {fast:.1f} us, email.message {slow:.0f} us, ratio {slow / fast:.0f}")
-    size = len(builds.build(built_from, by).data)
-    print(f"rendered and built by the sender, {size} bytes: {whole:.1f} us")
+    measured = table.Table(
+        name="message",
+        title="A message, the best of many short averages",
+        columns={"what": "what", "bytes": "bytes", "us": "µs"},
+    )
+    measured.add(what="built from values", bytes=len(ours()), us=microseconds(ours, 5000))
+    measured.add(what="by email.message", bytes=len(standard()), us=microseconds(standard, 100))
+    measured.add(
+        what=BY_SENDER,
+        bytes=len(builds.build(built_from, by).data),
+        us=microseconds(lambda: builds.build(built_from, by), 5000),
+    )
+    if options.json is not None:
+        table.write(options.json, table.machine(), [measured])
+
+
+if __name__ == "__main__":
+    main()
