@@ -90,9 +90,14 @@ async def _fail(client: intake.Client, tenant: tenants.Tenant, stage: tenants.St
 
 
 async def test_what_failed_is_found_and_sent_again(
-    client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage, refusing: smtpd.Process
+    client: intake.Client,
+    tenant: tenants.Tenant,
+    stage: tenants.Stage,
+    refusing: smtpd.Process,
+    sender: sender_kit.Sender,
 ) -> None:
     """It is listed with what was met and until when it is kept, and sent again it arrives under its own id."""
+    retried = _count(sender, "mailtier_retried_total")
     id_ = await _fail(client, tenant, stage, refusing)
     person = _Person(client, tenant, stage, "list", "get", "update")
     (item,) = await person.listed("state=failed&reason=RecipientRefused&organization=default")
@@ -111,6 +116,7 @@ async def test_what_failed_is_found_and_sent_again(
         return bool(found.document["recipients"][0]["state"] == "accepted")
 
     await wait.until_async(accepted, within_seconds=20, why="it is accepted")
+    assert _count(sender, "mailtier_retried_total") == retried + 1
     (message,) = refusing.messages()
     assert message["message_id"].removeprefix("<").startswith(id_)
     (again,) = await person.act("retry", id_)
@@ -121,19 +127,33 @@ async def test_what_failed_is_found_and_sent_again(
 
 
 async def test_what_is_dropped_is_gone(
-    client: intake.Client, tenant: tenants.Tenant, stage: tenants.Stage, refusing: smtpd.Process
+    client: intake.Client,
+    tenant: tenants.Tenant,
+    stage: tenants.Stage,
+    refusing: smtpd.Process,
+    sender: sender_kit.Sender,
 ) -> None:
     """What waits ends as dropped, what failed cannot be sent again, and what is not there is said to be so."""
     failed = await _fail(client, tenant, stage, refusing)
     stage.publish(tenant, state=effective.State.SUSPENDED)
     person = _Person(client, tenant, stage, "list", "update")
     waits = (await client.post(tenant, {**intake.ALERT, "recipients": ["a@example.com"]})).document["id"]
+    dropped = _count(sender, "mailtier_dropped_total")
     results = await person.act("drop", failed, waits, "nothing", waits)
     assert [(result["id"], result["status"]) for result in results] == [(failed, 200), (waits, 200), ("nothing", 404)]
     recipients = {item["id"]: item["recipients"][0] for item in await person.listed()}
     assert (recipients[waits]["state"], recipients[waits]["reason"]) == ("failed", "Dropped")
+    # Of the one that had failed nobody waited any more.
+    assert _count(sender, "mailtier_dropped_total") == dropped + 1
     retried = await person.act("retry", failed, waits)
     assert [result["problem"]["type"].rpartition("#")[2] for result in retried] == ["not-retryable"] * 2
+
+
+def _count(sender: sender_kit.Sender, name: str) -> float:
+    """Return what a counter of a sender says."""
+    _, page = sender.get("/metrics")
+    (line,) = [line for line in page.splitlines() if line.startswith(f"{name} ")]
+    return float(line.split()[1])
 
 
 def _lines(sender: sender_kit.Sender) -> list[_Json]:

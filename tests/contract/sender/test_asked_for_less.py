@@ -7,6 +7,7 @@ import pytest
 
 from kit import sending, smtpd, wait
 from mailtier.api import vocabulary
+from mailtier.telemetry import metrics
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
@@ -34,6 +35,11 @@ class _Crowded(smtpd.Script):
             self.refused += 1
             return smtpd.Behaviour(reply=self._reply)
         return super().find(command)
+
+
+def _value(name: str, **labels: str) -> float:
+    """Return what a metric says; 0 where it says nothing."""
+    return metrics.SENDER_REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 async def _serve(serve: Serve, rules: _Crowded, options: smtpd.Options | None = None) -> smtpd.Server:
@@ -69,10 +75,15 @@ async def test_an_account_that_may_log_in_twice_goes_on_with_two_sessions(sender
     at = sending.endpoint(await _serve(serve, rules, options), origin=vocabulary.Origin.ORG)
     auth = sending.login(sender.secrets.put("team-a", "smtp", "right", endpoint=str(at)), origin=vocabulary.Origin.ORG)
     of = sender.settings.put(sending.settings("team-a", at, auth=auth, max_connections=5))
+    lessened = _value("mailtier_lessened_total", of="user")
     sent = await asyncio.gather(*(sender.notify(of) for _ in range(40)))
     for each in sent:
         await sender.until(of, each, _S.ACCEPTED)
     assert rules.refused <= 6
+    assert _value("mailtier_lessened_total", of="user") > lessened
+    await wait.until_async(
+        lambda: _value("mailtier_learned_limits") >= 1, within_seconds=10, why="what was learned is shown"
+    )
 
 
 async def test_a_neighbour_is_not_held_to_what_another_is_refused(sender: sending.Sender, serve: Serve) -> None:
@@ -95,6 +106,7 @@ async def test_a_server_that_greets_too_many_with_421_is_left_its_number(sender:
     server = await serve(smtpd.Options(max_connections=2))
     server.script.on(smtpd.DOT, _SLOW)
     of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=8))
+    lessened = _value("mailtier_lessened_total", of="server")
     first = await sender.notify(of)
     await sender.until(of, first, _S.ACCEPTED)
     sent = await asyncio.gather(*(sender.notify(of) for _ in range(60)))
@@ -104,6 +116,7 @@ async def test_a_server_that_greets_too_many_with_421_is_left_its_number(sender:
     assert target.at.seat.most == 2
     refused = [each for each in server.transcripts if each.replies()[:1] and each.replies()[0].startswith(b"421")]
     assert len(refused) <= 16
+    assert _value("mailtier_lessened_total", of="server") > lessened
 
 
 async def test_few_messages_a_minute_are_what_is_sent(sender: sending.Sender, serve: Serve) -> None:

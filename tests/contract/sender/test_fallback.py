@@ -11,6 +11,7 @@ from kit import certs, hostile, logins, ports, sending, smtpd, spares, wait
 from mailtier.api import reasons, vocabulary
 from mailtier.sender.smtp.servers import routing
 from mailtier.settings import effective
+from mailtier.telemetry import metrics
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
@@ -41,6 +42,15 @@ async def _until_away(sender: sending.Sender, of: effective.Effective) -> None:
         within_seconds=20,
         why="the fallback is in use",
     )
+
+
+async def _until_counted(fallbacks: int) -> None:
+    """Return when the metric says how many fallbacks are in use."""
+
+    def counted() -> bool:
+        return metrics.SENDER_REGISTRY.get_sample_value("mailtier_fallbacks_in_use") == fallbacks
+
+    await wait.until_async(counted, within_seconds=10, why=f"{fallbacks} fallbacks are counted")
 
 
 async def _truth(so: bool) -> bool:
@@ -162,6 +172,7 @@ async def test_the_first_server_has_its_mail_again_when_a_probe_found_it(sender:
     async with sender.probing():
         await sender.until(of, await sender.notify(of), _S.ACCEPTED)
         await _until_away(sender, of)
+        await _until_counted(1)
         first.script.clear()
 
         async def is_back() -> bool:
@@ -170,6 +181,7 @@ async def test_the_first_server_has_its_mail_again_when_a_probe_found_it(sender:
 
         await wait.until_async(is_back, within_seconds=20, why="the first server is in use")
         await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+        await _until_counted(0)
     assert (len(fallback.messages), len(first.messages)) == (1, 1)
 
 

@@ -1,14 +1,16 @@
 """The upkeep of the queue."""
 
 import collections.abc
+import dataclasses
 import datetime as dt
 import pathlib
 
 import pytest_asyncio
 
 from kit import queues
-from mailtier.api import vocabulary
+from mailtier.api import feed, vocabulary
 from mailtier.sender import clock, ports
+from mailtier.sender.queueing import suppressions
 from mailtier.sender.storage import upkeep
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.telemetry import metrics
@@ -39,6 +41,13 @@ async def queue(tmp_path: pathlib.Path) -> collections.abc.AsyncIterator[ports.Q
     opened = await embedded.open_queue(tmp_path / "queue", now=queues.Clock(), limits=queues.LIMITS)
     yield opened
     await opened.close()
+
+
+def _values() -> dict[str, float]:
+    """Return what the metrics say."""
+    lines = metrics.exposition("sender").decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}
 
 
 async def _finish_one(queue: ports.Queue) -> str:
@@ -79,9 +88,26 @@ async def test_queue_is_measured(queue: ports.Queue, tmp_path: pathlib.Path) -> 
     await queues.enqueue(queue, queues.notification(), quota=queues.QUOTA)
     time.pass_(dt.timedelta(minutes=5))
     await upkeep.Upkeep(queue, directory=tmp_path / "queue", time=time.clock()).step()
-    lines = metrics.exposition("sender").decode().splitlines()
-    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    assert float(values['mailtier_recipients{state="queued"}']) == 1
-    assert float(values["mailtier_oldest_recipient_age_seconds"]) == 300
-    assert float(values["mailtier_queue_bytes"]) > 4096
-    assert 0 < float(values["mailtier_queue_volume_used_ratio"]) < 1
+    values = _values()
+    assert values['mailtier_recipients{state="queued"}'] == 1
+    assert values["mailtier_oldest_recipient_age_seconds"] == 300
+    assert values["mailtier_queue_bytes"] > 4096
+    assert 0 < values["mailtier_queue_volume_used_ratio"] < 1
+
+
+async def test_what_failed_is_counted_while_it_is_kept(queue: ports.Queue, tmp_path: pathlib.Path) -> None:
+    """The metrics tell how many texts are kept to be sent again, and to how many addresses nothing is sent."""
+    time = _Time()
+    kept = upkeep.Upkeep(queue, directory=tmp_path / "queue", time=time.clock())
+    unknown = feed.LastFailure(scope="Recipient", phase="rcpt", code=550, enhanced="5.1.1")
+    for _ in range(suppressions.REFUSALS):
+        _, (number,) = await queues.put(queue, recipients=("nobody@example.org",))
+        outcome = queues.outcome(number, vocabulary.RecipientState.FAILED)
+        await queues.settle(queue, dataclasses.replace(outcome, failure=unknown))
+    for passed, failed, suppressed in ((dt.timedelta(0), suppressions.REFUSALS, 1), (8 * _DAY, 0, 0)):
+        time.pass_(passed)
+        # What one removes the next one does not find.
+        for _ in range(2):
+            await kept.step()
+        values = _values()
+        assert (values["mailtier_failed_kept"], values["mailtier_suppressed_addresses"]) == (failed, suppressed)
