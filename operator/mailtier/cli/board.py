@@ -19,8 +19,6 @@ _COLOURS: Final = {
     rows.RowState.ADVICE: terminal.Colour.WAITING,
     rows.RowState.READY: terminal.Colour.GOOD,
 }
-_GAP: Final = "   "
-_INDENT: Final = " " * 16
 _NAMED: Final = 3
 """How many objects are named of those that have the same fault."""
 HIDDEN: Final = "not visible to you"
@@ -149,30 +147,11 @@ def _head(picture: rows.Picture, painter: terminal.Painter, width: int) -> Itera
         f" {totals.suspended} suspended, {totals.with_advice} with advice;"
         f" {totals.would_be_blocked} would be blocked, {totals.overriding} with overrides"
     )
-    yield from _titled("Organizations", [(told, None)], painter, width)
-    yield from _titled("Host", _host(picture), painter, width)
+    yield from tables.titled("Organizations", [(told, None)], painter, width)
+    yield from tables.titled("Host", _host(picture), painter, width)
     # Who looks at one namespace has no business with the pods, unless the rights say otherwise.
     if picture.pods is not None or not picture.namespace:
-        yield from _titled("Mailtier", _pods(picture), painter, width)
-
-
-def _titled(title: str, parts: Sequence[tables.Cell], painter: terminal.Painter, width: int) -> Iterable[str]:
-    """Yield a title and what is said beside it; each part, where it fits, on a line with others."""
-    line, length = painter.paint(title, terminal.Colour.BOLD) + " " * (len(_INDENT) - len(title)), len(_INDENT)
-    is_first = True
-    for part, colour in parts:
-        plain = terminal.plain(part)
-        if not is_first and length + len(_GAP) + len(plain) > width:
-            yield line
-            line, length, is_first = _INDENT, len(_INDENT), True
-        if not is_first:
-            line, length = line + _GAP, length + len(_GAP)
-        first, *others = tables.wrap(plain, width - len(_INDENT)) if is_first else [plain]
-        line, length, is_first = line + painter.paint(first, colour), length + len(first), False
-        for other in others:
-            yield line
-            line, length = _INDENT + painter.paint(other, colour), len(_INDENT) + len(other)
-    yield line
+        yield from tables.titled("Mailtier", _pods(picture), painter, width)
 
 
 def _host(picture: rows.Picture) -> list[tables.Cell]:
@@ -244,11 +223,5 @@ def _entry(row: rows.Row) -> dict[str, Any]:
 
 
 def _age(row: rows.Row, now: dt.datetime) -> str:
-    """Return how long a state lasts, in its largest unit, as kubectl does."""
-    if row.since is None:
-        return ""
-    seconds = max(int((now - row.since).total_seconds()), 0)
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+    """Return how long a state lasts; "" where that is not known."""
+    return "" if row.since is None else terminal.age((now - row.since).total_seconds())

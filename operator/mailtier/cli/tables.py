@@ -16,6 +16,10 @@ _SHORTEST: Final = 12
 _LONGEST_WORD: Final = 32
 """Characters of a word for which a column is as wide as it needs to be: a reason that is cut cannot be copied."""
 _INDENT: Final = "    "
+_BESIDE: Final = " " * 16
+"""What a title takes of its line."""
+_APART: Final = "   "
+"""Between what is said beside it."""
 _WORDS: Final = re.compile(r"\S+\s*|\s+")
 _PARTS: Final = re.compile(r"[^/@.,:=]*[/@.,:=]*\s*")
 """A name that no line holds is broken after its punctuation, and elsewhere only where it must be."""
@@ -148,6 +152,25 @@ def _pieces(word: str, room: int) -> Iterator[str]:
             piece = piece[room:]
     if piece:
         yield piece
+
+
+def titled(title: str, parts: Sequence[Cell], painter: terminal.Painter, width: int) -> Iterable[str]:
+    """Yield a title and what is said beside it; each part, where it fits, on a line with others."""
+    line, length = painter.paint(title, terminal.Colour.BOLD) + " " * (len(_BESIDE) - len(title)), len(_BESIDE)
+    is_first = True
+    for part, colour in parts:
+        plain = terminal.plain(part)
+        if not is_first and length + len(_APART) + len(plain) > width:
+            yield line
+            line, length, is_first = _BESIDE, len(_BESIDE), True
+        if not is_first:
+            line, length = line + _APART, length + len(_APART)
+        first, *others = wrap(plain, width - len(_BESIDE)) if is_first else [plain]
+        line, length, is_first = line + painter.paint(first, colour), length + len(first), False
+        for other in others:
+            yield line
+            line, length = _BESIDE + painter.paint(other, colour), len(_BESIDE) + len(other)
+    yield line
 
 
 def sentence(text: str, painter: terminal.Painter, *, width: int) -> list[str]:

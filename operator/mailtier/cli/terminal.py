@@ -90,3 +90,12 @@ def note_wait(why: str, seconds: float) -> None:
     """Say on stderr, in one line, why nothing happens, and until when."""
     until = stamp(now() + dt.timedelta(seconds=seconds))
     print(f"mailtier: {plain(why)}; waiting until {until}", file=sys.stderr, flush=True)
+
+
+def age(seconds: float) -> str:
+    """Return a time in its largest unit, as kubectl does."""
+    seconds = max(int(seconds), 0)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailtier.cli import apps, board, failures, options, printing, screen, terminal
+from mailtier.cli import apps, board, display, failures, options, printing, terminal
 from mailtier.cli.online import rows
 
 if TYPE_CHECKING:
@@ -92,21 +92,11 @@ async def _watch(seen: "looking.Look", *, wide: bool) -> None:
     if not sys.stdout.isatty():
         await _log(seen)
         return
-    sys.stdout.write(screen.ENTER)
-    try:
-        _draw(seen.picture, wide=wide)
+    with display.drawing() as draw:
+        draw(_lines(seen.picture, wide=wide))
         async with contextlib.aclosing(seen.changes()) as changes:
             async for _ in changes:
-                _draw(seen.picture, wide=wide)
-    finally:
-        sys.stdout.write(screen.LEAVE)
-        sys.stdout.flush()
-
-
-def _draw(picture: rows.Picture, *, wide: bool) -> None:
-    size = terminal.screen(sys.stdout)
-    sys.stdout.write(screen.frame(_lines(picture, wide=wide), columns=size.columns, rows=size.lines))
-    sys.stdout.flush()
+                draw(_lines(seen.picture, wide=wide))
 
 
 async def _log(seen: "looking.Look") -> None:

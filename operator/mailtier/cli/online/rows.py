@@ -60,6 +60,7 @@ class Row:
         restored_from: Of the host: when the backup was made that the queue was restored from, while all mail is held
             for that; "" where it is not.
         unanswered_since: Of the host: since when nothing is heard of the sender or its queue; "" where something is.
+        queue: `status.queue`; empty where there is none.
     """
 
     namespace: str
@@ -75,6 +76,7 @@ class Row:
     audited: _Json = dataclasses.field(default_factory=dict)
     restored_from: str = ""
     unanswered_since: str = ""
+    queue: _Json = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else f"HostEmailSettings {self.name}"
@@ -114,6 +116,7 @@ class Row:
             audited=_audited(conditions),
             restored_from=str((status.get("queue") or {}).get("restoredFrom", "")),
             unanswered_since=str((status.get("queue") or {}).get("unansweredSince", "")),
+            queue=status.get("queue") or {},
         )
 
     @classmethod

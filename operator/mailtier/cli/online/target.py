@@ -91,8 +91,8 @@ def require_ids(texts: Iterable[str], namespace: str) -> list[str]:
     return found
 
 
-def parse_timeout(text: str) -> dt.timedelta:
-    """Return the time-out that an option says.
+def parse_timeout(text: str, *, option: str = "--timeout") -> dt.timedelta:
+    """Return the time that an option says.
 
     Raises:
         BadParameter: It is no duration, or an absurd one.
@@ -101,7 +101,7 @@ def parse_timeout(text: str) -> dt.timedelta:
         # A number alone is seconds, as timeout(1) has it.
         found = types.parse_duration(f"{text}s" if text.isascii() and text.isdecimal() else text)
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--timeout") from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
     if not dt.timedelta() < found <= _LONGEST:
-        raise typer.BadParameter("must be between 1s and 24h", param_hint="--timeout")
+        raise typer.BadParameter("must be between 1s and 24h", param_hint=option)
     return found
