@@ -58,7 +58,7 @@ def judge(host: Mapping[str, Any] | None) -> Iterator[findings.CheckFinding]:
         yield findings.failed(
             "Host settings",
             "There is no HostEmailSettings.",
-            "Create the one named default: see `kubectl explain hes`.",
+            "Write one with `mailtier init`, and apply it.",
         )
         return
     status = host.get("status") or {}
