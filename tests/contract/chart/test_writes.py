@@ -130,6 +130,8 @@ def test_its_own_is_written(cluster: cluster_kit.LocalCluster, release: helm.Rel
         _event(tenant, names.API_VERSION, names.ORG_KIND),
     ):
         assert attempt("create", document=document) == "", document
+    # `mailtier check` in the pod asks what the account may; that stores nothing.
+    assert cluster.kubectl("auth", "can-i", "get", "pods", f"--as={release.account}").stdout.strip() == "yes"
 
 
 @pytest.mark.parametrize(
