@@ -32,6 +32,9 @@ MAXIMUM_REQUEST_LENGTH = 128
 ENDPOINT_ANNOTATION = f"{GROUP}/endpoint"
 """On a Secret: the endpoints that its password or certificate may be used at, comma-separated `host[:port]`."""
 
+REFERENCES_BINDING = "mailtier-references"
+"""The RoleBinding that lets the operator read what settings of a namespace refer to."""
+
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "mailtier"

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "sender": "Take notifications in, queue them, and deliver them.",
     "crds": "Print the CustomResourceDefinitions.",
     "init": "Write the first settings for a mail provider, and say what to do there.",
+    "bind": "Put a password into a Secret, for the servers that it may be sent to.",
     "render": "Print the effective settings of every organization, from files.",
     "lint": "Find what is wrong with settings, in files.",
     "explain": "Show where each effective value comes from, and what would change it.",
@@ -38,6 +39,7 @@ COMMANDS: Final = {
 EXTRAS: Final = {
     "operator": "operator",
     "sender": "sender",
+    "bind": "cluster",
     "explain": "cluster",
     "status": "cluster",
     "top": "cluster",

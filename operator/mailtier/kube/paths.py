@@ -14,6 +14,7 @@ _COORDINATION: Final = "/apis/coordination.k8s.io/v1"
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1"
 _AUTHENTICATION: Final = "/apis/authentication.k8s.io/v1"
 _AUTHORIZATION: Final = "/apis/authorization.k8s.io/v1"
+_RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 
 # RFC 1123 subdomain, as Kubernetes' names of all kinds below are (`validation.IsDNS1123Subdomain`).
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -55,6 +56,21 @@ def config_maps(namespace: str | None = None, name: str | None = None) -> str:
 def secrets(namespace: str, name: str) -> str:
     """Return the path of one Secret; there is none for several (R9)."""
     return _path(_CORE, "secrets", namespace, name)
+
+
+def new_secret(namespace: str) -> str:
+    """Return the path to which a new Secret is posted; nothing is ever listed there (R9)."""
+    return _path(_CORE, "secrets", namespace, None)
+
+
+def role_bindings(namespace: str, name: str | None = None) -> str:
+    """Return the path of the RoleBindings in a namespace, or of one."""
+    return _path(_RBAC, "rolebindings", namespace, name)
+
+
+def local_access_reviews(namespace: str) -> str:
+    """Return the path where somebody who administers a namespace asks what others may do there."""
+    return _path(_AUTHORIZATION, "localsubjectaccessreviews", namespace, None)
 
 
 def leases(namespace: str, name: str | None = None) -> str:

@@ -157,6 +157,11 @@ def refusal(
     return f"{said}; if {consent}, run `{command}`"
 
 
+def joined(annotation: str | None, wanted: Sequence[BoundServer]) -> str:
+    """Return the text of an annotation that lists what it did and these servers, each once."""
+    return ",".join(dict.fromkeys(str(entry) for entry in (*parse(annotation), *wanted)))
+
+
 def annotate_command(*, namespace: str, name: str, annotation: str | None, wanted: Sequence[BoundServer]) -> str:
     """Return the kubectl line that binds a Secret to an endpoint, and keeps the bindings it has.
 
@@ -167,8 +172,7 @@ def annotate_command(*, namespace: str, name: str, annotation: str | None, wante
             line into a shell, and whoever wrote the annotation must not get a command into it.
         wanted: The servers to be listed.
     """
-    entries = dict.fromkeys(str(entry) for entry in (*parse(annotation), *wanted))
-    value = ",".join(entries)
+    value = joined(annotation, wanted)
     return f"kubectl annotate secret -n {namespace} {name} '{names.ENDPOINT_ANNOTATION}={value}' --overwrite"
 
 

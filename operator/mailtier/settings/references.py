@@ -181,10 +181,11 @@ _ANY_GRANT: Final = observed.Grant(role="RELEASE-references", account="RELEASE_N
 def _grant(namespace: str, grant: observed.Grant | None) -> str:
     """Return what gives the operator the right to read in a namespace, where it has no right to read everywhere."""
     found = grant or _ANY_GRANT
+    options = f"-n {namespace} --clusterrole={found.role} --serviceaccount={found.account}"
     return (
         "have somebody who administers the namespace grant it, by `kubectl create rolebinding"
-        f" mailtier-references -n {namespace} --clusterrole={found.role} --serviceaccount={found.account}`; it is seen"
-        f" within 5 minutes, or at once when the annotation {names.REQUESTED_AT_ANNOTATION} of the settings changes"
+        f" {names.REFERENCES_BINDING} {options}`; it is seen within 5 minutes, or at once when the annotation"
+        f" {names.REQUESTED_AT_ANNOTATION} of the settings changes"
     )
 
 

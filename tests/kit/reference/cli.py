@@ -21,8 +21,10 @@ stdout. Colours appear on a terminal alone, and never where `NO_COLOR` is set.
 |---|---|
 {statuses}
 
-`render`, `lint` and `explain -f` need no cluster; [settings in pull requests](../how-to/pull-requests.md) shows them
-at work. Completion of commands, options and their values: `source <(mailtier completion bash)`, or `zsh`, `fish`.
+`render`, `lint`, `explain -f`, `init` and `bind --dry-run=client` need no cluster;
+[settings in pull requests](../how-to/pull-requests.md) shows the first three at work, and
+[installing](../how-to/install.md#first-settings) the last two. Completion of commands, options and their values:
+`source <(mailtier completion bash)`, or `zsh`, `fish`.
 
 ```text
 {root}

@@ -142,13 +142,13 @@ _BLOCKED = (
 _MODULES = {"prometheus-client": "prometheus_client", "uvloop": "uvloop"}
 
 
-def _run_without_extras(*arguments: str) -> subprocess.CompletedProcess[str]:
+def _run_without_extras(*arguments: str, answer: str = "") -> subprocess.CompletedProcess[str]:
     """Run the program where what the extras bring is not installed."""
     extras = tomllib.loads(repository.read("pyproject.toml"))["project"]["optional-dependencies"]
     names = {re.split(r"[<>=!~\[; ]", each)[0] for brought in extras.values() for each in brought} - {"mailtier"}
     absent = sorted(_MODULES.get(name, name) for name in names)
     code = _BLOCKED.format(absent=absent, arguments=[*arguments])
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-c", code], input=answer, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("command", ["lint", "render", "explain"])
@@ -169,10 +169,19 @@ def test_first_settings_need_the_smallest_installation() -> None:
     assert "kind: HostEmailSettings" in result.stdout
 
 
+def test_objects_for_git_need_the_smallest_installation() -> None:
+    """`bind --dry-run=client` asks no cluster, and works where no extra is installed."""
+    arguments = ("-n", "acme", "--endpoint=smtp.acme.example", "--password-stdin", "--dry-run=client", "-o", "yaml")
+    result = _run_without_extras("bind", "smtp", *arguments, answer="correct horse")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "mailtier.dev/endpoint: smtp.acme.example" in result.stdout
+
+
 @pytest.mark.parametrize("command", main.EXTRAS)
 def test_missing_extra_is_named(command: str) -> None:
     """A command that needs what is not installed says in one line how to get it."""
     run = {
+        "bind": ("smtp", "-n", "acme", "--endpoint=smtp.acme.example"),
         "explain": ("acme/default",),
         "verify": ("acme/default",),
         "send": ("acme/default", "--to", "a@b.example"),

@@ -112,14 +112,18 @@ def instructions(start: Start) -> list[str]:
 
 def _commands(start: Start) -> Iterator[str]:
     key = start.organization
-    need, _ = _needed(start)
+    need, servers = _needed(start)
     yield "kubectl apply -f FILE"
     if need is not None:
-        keys = [each.name for each in need.keys]
-        for name in keys:
-            patch = f'{{"stringData":{{"{name}":"VALUE"}}}}'
-            yield f"kubectl patch secret -n {need.namespace} {need.name} -p '{patch}'"
+        endpoints = " ".join(f"--endpoint {server}" for server in servers)
+        yield from (_bind(need, each.name, endpoints) for each in need.keys)
     yield "mailtier verify --host" if key is None else f"mailtier verify {key}"
+
+
+def _bind(need: observed.SecretNeed, key: str, endpoints: str) -> str:
+    """Return the command that puts a value into the Secret, and lets the operator read it."""
+    is_usual = key in {names.PASSWORD_KEY, names.CLIENT_SECRET_KEY}
+    return f"mailtier bind {need.name} -n {need.namespace} {endpoints}" + ("" if is_usual else f" --key {key}")
 
 
 def _condition(start: Start) -> str:
