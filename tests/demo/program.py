@@ -31,7 +31,7 @@ def _commands(on: stage.Stage) -> tuple[commands.Command, ...]:
             text=commands.line("status", "--namespace=birch", kubeconfig),
             shown="mailtier status --namespace=birch",
             status=0,
-            says=("1 ready, 0 stalled", "no pod in its namespace, but"),
+            says=("1 ready, 0 stalled", "no pod found; operator"),
         ),
         commands.Command(
             meaning="What is broken, and what to do: elm is, on purpose, for it names a server and no credentials. The"

@@ -143,7 +143,7 @@ def _head(picture: rows.Picture, painter: terminal.Painter, width: int) -> Itera
     totals = picture.totals
     told = (
         f"{totals.organizations}: {totals.ready} ready, {totals.stalled} stalled, {totals.reconciling} reconciling;"
-        f" of the ready {totals.not_verified} not verified, {totals.pending} not verified yet,"
+        f" of those ready: {totals.not_verified} failed verification, {totals.pending} not verified yet,"
         f" {totals.suspended} suspended, {totals.with_advice} with advice;"
         f" {totals.would_be_blocked} would be blocked, {totals.overriding} with overrides"
     )
@@ -175,8 +175,8 @@ def _pods(picture: rows.Picture) -> list[tables.Cell]:
             for pod in picture.pods
         ]
     if picture.leader:
-        return [(f"no pod in its namespace, but {picture.leader} leads", None)]
-    return [("no pod in its namespace; see --operator-namespace", terminal.Colour.BAD)]
+        return [(f"no pod found; operator '{picture.leader}' holds the Lease", None)]
+    return [("no pod found; name its namespace with --operator-namespace", terminal.Colour.BAD)]
 
 
 def _readiness(ready: bool) -> str:

@@ -98,7 +98,7 @@ Ca = Annotated[
 TokenFile = Annotated[
     pathlib.Path | None,
     typer.Option(
-        help="A file with a ServiceAccount's token for the audience mailtier; by default one is asked for, for"
+        help="A file with a ServiceAccount's token for the audience mailtier; by default the cluster issues one for"
         " --as-service-account.",
         dir_okay=False,
         exists=True,
@@ -111,12 +111,14 @@ AsServiceAccount = Annotated[
     str,
     typer.Option(
         metavar="NAMESPACE/NAME",
-        help="Whose token is asked for; by default the ServiceAccount `default` of the organization's namespace, and"
-        " with --host of Mailtier's.",
+        help="The ServiceAccount whose token is used; by default `default` in the organization's namespace, or with"
+        " --host in Mailtier's.",
     ),
 ]
-Timeout = Annotated[str, typer.Option(help="How long to wait for the end.")]
-Output = Annotated[Format, typer.Option("--output", "-o", help="For people, or for programs.", case_sensitive=False)]
+Timeout = Annotated[str, typer.Option(help="How long to wait for the result.")]
+Output = Annotated[
+    Format, typer.Option("--output", "-o", help="text for people, json for programs.", case_sensitive=False)
+]
 
 
 def parse_listen(text: str, option: str) -> tuple[str, int]:

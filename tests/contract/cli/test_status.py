@@ -105,7 +105,7 @@ def test_the_fault_of_others_is_no_fault_of_a_namespace(
     assert (done.status, done.err) == (0, "")
     lines = [line for line in done.out.splitlines() if line.startswith("Mailtier")]
     assert len(lines) == 1
-    assert "no pod in its namespace, but " in lines[0]
+    assert "no pod found; operator '" in lines[0]
     assert installation.program.run("status", "-n", broken[0].namespace).status == 1
 
 

@@ -46,8 +46,8 @@ def test_totals_come_first_and_each_fault_has_its_message() -> None:
     found = _picture(_row(rows.RowState.READY, "well"), _row(rows.RowState.STALLED, "ill", minutes=5))
     assert board.text(found, wide=False, now=_NOW, painter=_PLAIN, width=200) == [
         (
-            "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of the ready 0 not verified, 0 not verified yet,"
-            " 0 suspended, 0 with advice; 0 would be blocked, 0 with overrides"
+            "Organizations   2: 1 ready, 1 stalled, 0 reconciling; of those ready: 0 failed verification,"
+            " 0 not verified yet, 0 suspended, 0 with advice; 0 would be blocked, 0 with overrides"
         ),
         "Host            Ready   Verified   relay.example.com:587   StartTLS",
         "Mailtier        mailtier-0: operator ready, sender not ready",
@@ -171,8 +171,8 @@ def test_every_number_is_told_as_what_it_is() -> None:
     ]
     found = _picture(*told, *waiting)
     assert board.text(found, wide=False, now=_NOW, painter=_PLAIN, width=200)[0] == (
-        "Organizations   21: 18 ready, 1 stalled, 2 reconciling; of the ready 3 not verified, 6 not verified yet,"
-        " 4 suspended, 5 with advice; 0 would be blocked, 0 with overrides"
+        "Organizations   21: 18 ready, 1 stalled, 2 reconciling; of those ready: 3 failed verification,"
+        " 6 not verified yet, 4 suspended, 5 with advice; 0 would be blocked, 0 with overrides"
     )
     totals = board.document(found)["totals"]
     numbers = [totals[name] for name in ("notVerified", "notVerifiedYet", "suspended", "withAdvice")]

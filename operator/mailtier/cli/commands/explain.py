@@ -67,7 +67,8 @@ def command(
     *,
     filename: inputs.Files = None,
     output: Annotated[
-        inputs.SettingsFormat, typer.Option("--output", "-o", help="For people, or for programs.", case_sensitive=False)
+        inputs.SettingsFormat,
+        typer.Option("--output", "-o", help="text for people, yaml and json for programs.", case_sensitive=False),
     ] = inputs.SettingsFormat.TEXT,
     overrides: inputs.Overrides = False,
     quiet: inputs.Quiet = False,

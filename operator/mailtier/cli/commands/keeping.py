@@ -20,12 +20,12 @@ _DATA_DIR: Final = pathlib.Path("/var/lib/mailtier")
 @app.command("backup")
 def back_up(
     *,
-    file: Annotated[pathlib.Path, typer.Argument(help="Where it is written: a file that is not there yet.")],
+    file: Annotated[pathlib.Path, typer.Argument(help="The file to write; it must not exist yet.")],
     data_dir: _DataDir = _DATA_DIR,
 ) -> None:
-    """Write a copy of the queue as it is now; a sender that has it open goes on meanwhile.
+    """Write a copy of the queue; a sender that has it open goes on.
 
-    Whoever restores it has everything held until `mailtier queue resume`. Texts of password recoveries are not in it.
+    A queue restored from it is held until `mailtier queue resume`. Texts of password recoveries are not in it.
     """
     # What they import is more than all of the supervisor, which is the same command.
     from mailtier.sender.roles import options as roles  # noqa: PLC0415 - As above.
@@ -42,13 +42,13 @@ def back_up(
 @app.command("restore")
 def restore(
     *,
-    file: Annotated[pathlib.Path, typer.Argument(help="What `backup` wrote.")],
+    file: Annotated[pathlib.Path, typer.Argument(help="A file that `backup` wrote.")],
     data_dir: _DataDir = _DATA_DIR,
-    replace: Annotated[bool, typer.Option("--replace", help="Give up the queue that is there.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Discard the queue that is there.")] = False,
 ) -> None:
-    """Put a copy in the place of the queue of a sender that is not running.
+    """Restore a queue from a backup, for a sender that is not running.
 
-    A sender that is started on it delivers nothing, and lets nothing expire, until somebody says `mailtier queue
+    A sender that is started on it delivers nothing, and lets nothing expire, until somebody runs `mailtier queue
     resume`: what was delivered after the backup would be delivered again.
     """
     # What they import is more than all of the supervisor, which is the same command.
@@ -70,12 +70,12 @@ def mark_restored(
         typer.Option(help="A file with the address of the Postgres database.", envvar="MAILTIER_QUEUE_DSN_FILE"),
     ],
     made_at: Annotated[
-        str, typer.Option(metavar="TIME", help="What it was restored to, such as 2026-03-01T12:00:00Z.")
+        str, typer.Option(metavar="TIME", help="The time that it was restored to, such as 2026-03-01T12:00:00Z.")
     ] = "",
 ) -> None:
-    """Have everything held in a database that was restored, before its senders start.
+    """Hold everything in a restored database, before its senders start.
 
-    They deliver nothing, and let nothing expire, until somebody says `mailtier queue resume`: what was delivered after
+    They deliver nothing, and let nothing expire, until somebody runs `mailtier queue resume`: what was delivered after
     the time to which it was restored would be delivered again.
     """
     options.require_address(queue_dsn_file, "--queue-dsn-file")

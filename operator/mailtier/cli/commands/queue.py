@@ -18,19 +18,21 @@ suppressions = apps.new()
 app.add_typer(suppressions, name="suppressions")
 app.add_typer(moving.app)
 
-_Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Whose.")]
-_Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of notifications, as a list shows them.")]
-_State = Annotated[vocabulary.RecipientState | None, typer.Option(help="Those with a recipient in this state.")]
-_Reason = Annotated[
-    str, typer.Option(help="Those with a recipient that is shown with this reason, such as RecipientRefused.")
+_Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="The namespace.")]
+_Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="Notification ids, as `queue list` prints them.")
 ]
-_Organization = Annotated[str, typer.Option(help="Those of one organization.")]
+_State = Annotated[
+    vocabulary.RecipientState | None, typer.Option(help="Only notifications with a recipient in this state.")
+]
+_Reason = Annotated[str, typer.Option(help="Only notifications shown with this reason, such as RecipientRefused.")]
+_Organization = Annotated[str, typer.Option(help="Only those of one organization.")]
 _Destination = Annotated[
-    str, typer.Option(metavar="HOST[:PORT]", help="Those of organizations that have this server now.")
+    str, typer.Option(metavar="HOST[:PORT]", help="Only those of organizations that use this server now.")
 ]
-_OlderThan = Annotated[str, typer.Option(metavar="DURATION", help="Those taken in so long ago, such as 1h30m.")]
-_All = Annotated[bool, typer.Option("--all", help="All that the filters let through, in place of ids.")]
-_Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Ask before it is done.")]
+_OlderThan = Annotated[str, typer.Option(metavar="DURATION", help="Accepted at least this long ago, such as 1h30m.")]
+_All = Annotated[bool, typer.Option("--all", help="Everything that the filters match, instead of ids.")]
+_Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Ask for confirmation first.")]
 
 _ADDRESSES_AT_ONCE: Final = 100
 """What one request names at most."""
@@ -44,7 +46,7 @@ def _group() -> None:
     """Look at what is queued and what failed, send it again, drop it, and release what is held.
 
     It asks the sender through a port-forward, with the token of a ServiceAccount that may `list`, `get` or `update`
-    notifications in the namespace; but for `move`, which works on the files of a sender that is not running.
+    notifications in the namespace. `move` works on the files of a sender that is not running instead.
     """
 
 
@@ -61,7 +63,10 @@ def list_(
     older_than: _OlderThan = "",
     output: options.Output = options.Format.TEXT,
 ) -> None:
-    """List a namespace's notifications, the latest first: what waits, and what was finished in the last seven days."""
+    """List a namespace's notifications, the latest first.
+
+    They are those that wait, and those that finished in the last seven days.
+    """
     wanted = _wanted(state, reason, organization, destination, older_than)
     items = asyncio.run(_listed(choice, namespace, wanted, lambda _: True))
     if output is options.Format.JSON:
@@ -80,7 +85,7 @@ def show(
     *,
     choice: reach.Choice,
     namespace: _Namespace,
-    notification: Annotated[str, typer.Argument(metavar="ID", help="As a list shows it.")],
+    notification: Annotated[str, typer.Argument(metavar="ID", help="The id, as `queue list` prints it.")],
     output: options.Output = options.Format.TEXT,
 ) -> None:
     """Show a notification: each recipient with its state, and what the server said."""
@@ -160,10 +165,10 @@ def release(
     ],
     output: options.Output = options.Format.TEXT,
 ) -> None:
-    """Have an organization's messages tried now, whatever they are held for, also those that were deferred.
+    """Retry an organization's held and deferred messages now.
 
-    What still holds them, such as blocked settings, holds them again: then it says so, and exits with 1. A login of the
-    organization's own that was refused is tried once more, three times an hour at most; the host's is not.
+    What still holds them, such as blocked settings, holds them again: then the command says so, and exits with 1. A
+    login of the organization's own that was refused is tried once more, three times an hour at most; the host's is not.
     """
     asked = target.OrganizationName.parse(organization)
 
@@ -181,7 +186,7 @@ def release(
 @app.command()
 @reach.with_choice
 def resume(*, choice: reach.Choice, output: options.Output = options.Format.TEXT) -> None:
-    """Resume a restored queue, which is held since it was restored from a backup.
+    """Resume a queue that is held because it was restored from a backup.
 
     What was delivered after the backup is delivered again; `mailtier queue drop` ends what must not be. It takes an
     account that may update HostEmailSettings.
@@ -203,7 +208,7 @@ def resume(*, choice: reach.Choice, output: options.Output = options.Format.TEXT
 
 @suppressions.callback()
 def _suppressions() -> None:
-    """Look at the addresses that nothing is sent to for a while, and have them tried again.
+    """List the addresses that nothing is sent to for a while, or clear them.
 
     An organization sends nothing to an address for seven days after a server refused it as unknown (5.1.1) in two
     messages. Password recoveries are sent all the same.
@@ -238,10 +243,10 @@ def clear_suppressions(
     choice: reach.Choice,
     namespace: _Namespace,
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="As the list shows them.")
+        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="The addresses, as the list prints them.")
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="All of them, in place of addresses.")] = False,
-    organization: Annotated[str, typer.Option(help="Those of one organization.")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="All of them, instead of addresses.")] = False,
+    organization: Annotated[str, typer.Option(help="Only those of one organization.")] = "",
     output: options.Output = options.Format.TEXT,
 ) -> None:
     """Have addresses tried again, as if no server had refused them.

@@ -29,33 +29,33 @@ def command(
     to: Annotated[
         list[str] | None,
         typer.Option(
-            "--to", metavar="ADDRESS", help="Who gets it; may be repeated. By default the category's recipients."
+            "--to", metavar="ADDRESS", help="A recipient; may be repeated. By default the category's recipients."
         ),
     ] = None,
     category: Annotated[
-        vocabulary.Category, typer.Option(help="What it is about; it chooses the template.")
+        vocabulary.Category, typer.Option(help="The category, which chooses the template.")
     ] = vocabulary.Category.JOB_ALERT,
-    severity: Annotated[vocabulary.Severity, typer.Option(help="How much it matters.")] = vocabulary.Severity.INFO,
-    subject: Annotated[str, typer.Option(help="Its subject.")] = _SUBJECT,
-    text: Annotated[str, typer.Option(help="What it says.")] = _TEXT,
+    severity: Annotated[vocabulary.Severity, typer.Option(help="The severity.")] = vocabulary.Severity.INFO,
+    subject: Annotated[str, typer.Option(help="The subject.")] = _SUBJECT,
+    text: Annotated[str, typer.Option(help="The text.")] = _TEXT,
     data: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A value for the template, such as link; may be repeated."),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Whether to wait for room in the queue, and for its end.")
+        bool, typer.Option("--wait/--no-wait", help="Whether to wait for room in the queue, and for the final states.")
     ] = True,
     idempotency_key: Annotated[
-        str, typer.Option(metavar="KEY", help="Of an earlier one that may have been taken, which is then not doubled.")
+        str, typer.Option(metavar="KEY", help="Reuse the key of an earlier attempt so that it is not sent twice.")
     ] = "",
     timeout: options.Timeout = options.TIMEOUT,
     output: options.Output = options.Format.TEXT,
 ) -> None:
     """Send a test notification with an organization's settings, and print each change of its state.
 
-    It exits with 0 when the SMTP server took it for everybody, 1 when it failed or expired, and 124 when it had no end
-    in time, as while it is held: why, is told at once. That the server took it does not mean that it arrived: bounces
-    are not read.
+    It exits with 0 when the SMTP server accepted it for everybody, 1 when it failed or expired, and 124 when it was not
+    finished in time, for example because it is held; the reason is printed at once. Acceptance by the server does not
+    mean that it arrived: bounces are not read.
     """
     asked = target.OrganizationName.parse(organization)
     content: dict[str, Any] = {

@@ -169,7 +169,7 @@ def command(
     log_level: options.LogLevel = options.Level.INFO,
     log_format: options.LogFormat = None,
 ) -> None:
-    """Take notifications in over HTTPS and from the operator, queue them, and deliver them."""
+    """Accept notifications over HTTPS and from the operator, queue them, and deliver them."""
     if called.invoked_subcommand is not None:
         return
     logs.configure(level=log_level.value, style=log_format.value if log_format else None)

@@ -29,7 +29,7 @@ def command(
     ] = options.StatusFormat.TEXT,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Go on, until Ctrl-C; in a pipe, print a line a change and nothing else."),
+        typer.Option("--watch", help="Keep watching until Ctrl-C; in a pipe, print only a line for each change."),
     ] = False,
     operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
     context: options.Context = "",

@@ -25,14 +25,14 @@ def command(
     timeout: options.Timeout = options.TIMEOUT,
     output: options.Output = options.Format.TEXT,
 ) -> None:
-    """Probe an SMTP server from where the mail is sent, and print each stage as it is over.
+    """Probe an SMTP server from where the mail is sent, and print each stage as it completes.
 
     The sender connects, negotiates TLS, authenticates and offers the sender address; nothing is sent to anybody. It
     exits with 0 when all went well, 1 when a stage failed, and 124 when there was no result in time.
 
     It reads the Secret anew, and says which version it tried and when. A password that the server has refused is not
     sent again before the Secret or the settings change: what the server said then is told, and that it is no news.
-    With --again it is sent once more, for an account that was mended at the server. A refusal counts: a namespace has
+    With --again it is sent once more, for an account that was fixed at the server. A refusal counts: a namespace has
     three an hour at a server. What waits for that login goes on as soon as it succeeds.
 
     Where there is a fallback (smtp.fallback), it is probed after the first server, as a second probe, and both have to

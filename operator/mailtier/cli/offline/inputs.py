@@ -41,7 +41,7 @@ AllowEmpty = Annotated[
     bool,
     typer.Option(
         "--allow-empty",
-        help="Take it for well that there is no object of Mailtier in the input. By default that is a failure: a"
+        help="Succeed without any object of Mailtier in the input. By default that is a failure: a"
         " misspelt path must not look like good settings.",
     ),
 ]

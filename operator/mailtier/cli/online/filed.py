@@ -143,7 +143,7 @@ def details(item: Mapping[str, Any], painter: terminal.Painter, *, width: int | 
         lines += tables.line(parts, painter, width=width, indent="  ", following="    ")
     if any(each["state"] == _S.HELD and each.get("lastFailure") for each in item["recipients"]):
         whose = terminal.plain(f"{namespace}/{item['organization']}")
-        told = f"What to do: `mailtier verify {whose}`. Once it is mended: `mailtier queue release {whose}`."
+        told = f"What to do: `mailtier verify {whose}`. Once it is fixed: `mailtier queue release {whose}`."
         lines += tables.line(((told, None),), painter, width=width, indent="  ", following="    ")
     if until := item.get("textKeptUntil"):
         lines.append(f"  It can be sent again until {terminal.plain(str(until))}.")
