@@ -1,21 +1,19 @@
 """`mailtier queue`: look at what is queued and what failed, send it again, drop it, and release what is held."""
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from mailtier.api import prose, types, vocabulary
 from mailtier.cli import apps, failures, options, printing, terminal
-from mailtier.cli.commands import moving
-from mailtier.cli.online import filed, intake, reach, target
+from mailtier.cli.commands import moving, suppressions
+from mailtier.cli.online import filed, reach, target
 
 app = apps.new()
-suppressions = apps.new()
-app.add_typer(suppressions, name="suppressions")
+app.add_typer(suppressions.app, name="suppressions")
 app.add_typer(moving.app)
 
 _Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="The namespace.")]
@@ -33,12 +31,6 @@ _Destination = Annotated[
 _OlderThan = Annotated[str, typer.Option(metavar="DURATION", help="Accepted at least this long ago, such as 1h30m.")]
 _All = Annotated[bool, typer.Option("--all", help="Everything that the filters match, instead of ids.")]
 _Interactive = Annotated[bool, typer.Option("--interactive", "-i", help="Ask for confirmation first.")]
-
-_ADDRESSES_AT_ONCE: Final = 100
-"""What one request names at most."""
-
-_SECONDS: Final = 600.0
-"""For the whole of a command: a list of hundred thousands takes a while."""
 
 
 @app.callback()
@@ -92,7 +84,7 @@ def show(
     target.require_ids([notification], namespace)
 
     async def ask() -> dict[str, Any]:
-        async with _open(choice, namespace) as opened:
+        async with reach.open_namespace(choice, namespace) as opened:
             return await opened.filed(namespace, notification)
 
     item = asyncio.run(ask())
@@ -173,7 +165,7 @@ def release(
     asked = target.OrganizationName.parse(organization)
 
     async def ask() -> dict[str, Any]:
-        async with _opened(choice, asked) as opened:
+        async with reach.open_patiently(choice, asked) as opened:
             return await opened.release(asked)
 
     released = asyncio.run(ask())
@@ -193,7 +185,7 @@ def resume(*, choice: reach.Choice, output: options.Output = options.Format.TEXT
     """
 
     async def ask() -> dict[str, Any]:
-        async with asyncio.timeout(_SECONDS), reach.open_intake(choice, None) as opened:
+        async with asyncio.timeout(reach.LONGEST_SECONDS), reach.open_intake(choice, None) as opened:
             return await opened.resume()
 
     found = asyncio.run(ask())
@@ -204,75 +196,6 @@ def resume(*, choice: reach.Choice, output: options.Output = options.Format.TEXT
     )
     in_text = output is options.Format.TEXT
     printing.write([f"{told}\n" if in_text else f"{filed.as_json(found)}\n"])
-
-
-@suppressions.callback()
-def _suppressions() -> None:
-    """List the addresses that nothing is sent to for a while, or clear them.
-
-    An organization sends nothing to an address for seven days after a server refused it as unknown (5.1.1) in two
-    messages. Password recoveries are sent all the same.
-    """
-
-
-@suppressions.command("list")
-@reach.with_choice
-def list_suppressions(
-    *, choice: reach.Choice, namespace: _Namespace, output: options.Output = options.Format.TEXT
-) -> None:
-    """List the addresses to which a namespace's organizations send nothing."""
-
-    async def ask() -> list[dict[str, Any]]:
-        async with _open(choice, namespace) as opened:
-            return await opened.suppressions(namespace)
-
-    items = asyncio.run(ask())
-    if output is options.Format.JSON:
-        printing.write([f"{filed.as_json({'items': items})}\n"])
-    elif not items:
-        printing.write([f"no address is suppressed in {namespace}\n"])
-    else:
-        lines = filed.suppressed(items, terminal.painter(sys.stdout), width=terminal.width(sys.stdout))
-        printing.write(f"{line}\n" for line in lines)
-
-
-@suppressions.command("clear")
-@reach.with_choice
-def clear_suppressions(
-    *,
-    choice: reach.Choice,
-    namespace: _Namespace,
-    addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="The addresses, as the list prints them.")
-    ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="All of them, instead of addresses.")] = False,
-    organization: Annotated[str, typer.Option(help="Only those of one organization.")] = "",
-    output: options.Output = options.Format.TEXT,
-) -> None:
-    """Have addresses tried again, as if no server had refused them.
-
-    What ended as suppressed stays so; `mailtier queue retry --all --state suppressed` sends it.
-    """
-    if bool(addresses) == all_:
-        raise typer.BadParameter("name addresses, or use --all, and not both", param_hint="ADDRESS")
-    target.require_organization(organization, "--organization")
-    of = {"organization": organization} if organization else {}
-    named = addresses or []
-    parts = [named[first : first + _ADDRESSES_AT_ONCE] for first in range(0, len(named), _ADDRESSES_AT_ONCE)]
-    wanted: list[dict[str, Any]] = [{**of, "addresses": part} for part in parts] or [of]
-
-    async def ask() -> int:
-        async with _open(choice, namespace) as opened:
-            return sum([await opened.clear_suppressions(namespace, each) for each in wanted])
-
-    cleared = asyncio.run(ask())
-    if named and not cleared and output is options.Format.TEXT:
-        raise failures.CommandError(f"not suppressed in {namespace}: {', '.join(map(terminal.plain, named))}")
-    in_text = output is options.Format.TEXT
-    told = f"cleared {cleared} address{'es' * (cleared != 1)} of {namespace}"
-    printing.write([f"{told}\n" if in_text else f"{filed.as_json({'cleared': cleared})}\n"])
-    if named and not cleared:
-        raise typer.Exit(failures.Status.FAILED)
 
 
 class _Act:
@@ -338,7 +261,7 @@ async def _act(
     if interactive and ids:
         count = prose.counted(len(ids), "notification")
         _require_agreement(f"{act.name.capitalize()} {count} of {namespace}?")
-    async with _open(choice, namespace) as opened:
+    async with reach.open_namespace(choice, namespace) as opened:
         results = await filed.act(opened, act.name, namespace, ids)
     refused = [result for result in results if not filed.is_done(result)]
     if output is options.Format.JSON:
@@ -366,31 +289,8 @@ def _require_agreement(question: str) -> None:
 async def _listed(
     choice: reach.Choice, namespace: str, wanted: filed.FiledFilter, fits: Callable[[Mapping[str, Any]], bool]
 ) -> list[dict[str, Any]]:
-    async with _open(choice, namespace) as opened:
+    async with reach.open_namespace(choice, namespace) as opened:
         return [item async for item in filed.listed(opened, namespace, wanted) if fits(item)]
-
-
-def _open(choice: reach.Choice, namespace: str) -> contextlib.AbstractAsyncContextManager[intake.IntakeClient]:
-    """Give the intake, for an account of a namespace.
-
-    Raises:
-        BadParameter: It is no namespace.
-    """
-    if not namespace or "/" in namespace:
-        raise typer.BadParameter(f"{namespace!r} is not the name of a namespace", param_hint="NAMESPACE")
-    return _opened(choice, target.OrganizationName.parse(namespace))
-
-
-@contextlib.asynccontextmanager
-async def _opened(choice: reach.Choice, organization: target.OrganizationName) -> AsyncIterator[intake.IntakeClient]:
-    try:
-        async with asyncio.timeout(_SECONDS), reach.open_intake(choice, organization) as opened:
-            yield opened
-    except TimeoutError as error:
-        raise failures.CommandError(
-            f"it has no end within {_SECONDS:g} s: ask for less at once, as with --state or --organization",
-            status=failures.Status.TIMED_OUT,
-        ) from error
 
 
 def _wanted(

@@ -1,5 +1,6 @@
 """The way to the sender: through its pod, or to the intake's address, with a token that it takes."""
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -23,6 +24,10 @@ _DEFAULT_ACCOUNT: Final = "default"
 _INSTEAD: Final = "give --url, --ca and --token-file"
 _NOT_THERE: Final = frozenset({http.HTTPStatus.FORBIDDEN, http.HTTPStatus.NOT_FOUND})
 """What the intake answers of a namespace that is not there: it may not look."""
+
+
+LONGEST_SECONDS: Final = 600.0
+"""For the whole of a command: a list of hundred thousands takes a while."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,34 @@ def _account(choice: Choice, organization: target.OrganizationName | None) -> ta
             f"{choice.as_service_account!r} is not NAMESPACE/NAME", param_hint="--as-service-account"
         )
     return target.OrganizationName(namespace=namespace, name=name)
+
+
+def open_namespace(choice: Choice, namespace: str) -> contextlib.AbstractAsyncContextManager[intake.IntakeClient]:
+    """Give the intake, for an account of a namespace.
+
+    Raises:
+        BadParameter: It is no namespace.
+    """
+    if not namespace or "/" in namespace:
+        raise typer.BadParameter(f"{namespace!r} is not the name of a namespace", param_hint="NAMESPACE")
+    return open_patiently(choice, target.OrganizationName.parse(namespace))
+
+
+@contextlib.asynccontextmanager
+async def open_patiently(choice: Choice, organization: target.OrganizationName) -> AsyncIterator[intake.IntakeClient]:
+    """Give the intake, for as long as any command may take.
+
+    Raises:
+        CommandError: It takes longer.
+    """
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS), open_intake(choice, organization) as opened:
+            yield opened
+    except TimeoutError as error:
+        raise failures.CommandError(
+            f"it has no end within {LONGEST_SECONDS:g} s: ask for less at once, as with --state or --organization",
+            status=failures.Status.TIMED_OUT,
+        ) from error
 
 
 def _address_of(choice: Choice) -> intake.IntakeAddress:
