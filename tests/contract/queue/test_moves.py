@@ -12,7 +12,7 @@ import pytest
 
 from kit import invariants, moves, postgres, queues
 from mailtier.api import vocabulary
-from mailtier.cli.commands import moving as moving_command
+from mailtier.cli.commands.nested import moving as moving_command
 from mailtier.sender.delivering import builder, templates
 from mailtier.sender.queueing import restoring
 from mailtier.sender.roles import moving

@@ -9,7 +9,7 @@ import typer
 
 from mailtier.api import prose, types, vocabulary
 from mailtier.cli import apps, failures, options, printing, terminal
-from mailtier.cli.commands import moving, suppressions
+from mailtier.cli.commands.nested import moving, suppressions
 from mailtier.cli.online import filed, reach, target
 
 app = apps.new()

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import typer
 
 from mailtier.cli import apps, failures, options
-from mailtier.cli.commands import keeping
+from mailtier.cli.commands.nested import keeping
 from mailtier.sender.queueing import retention
 from mailtier.sender.storage import volume
 from mailtier.sender.supervising import supervisor

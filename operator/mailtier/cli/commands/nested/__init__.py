@@ -1,0 +1,1 @@
+"""Commands within another one, such as `mailtier queue move`, a module each."""
