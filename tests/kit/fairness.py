@@ -86,14 +86,6 @@ class Field:
     async def __aexit__(self, *exception: object) -> None:
         await self._stack.aclose()
 
-    async def restart(self) -> None:
-        """End the sender, and have another one go on."""
-        await self.sender.__aexit__()
-        self.sender = sending.Sender(
-            self._folder / "queue", nameserver=self.dead.nameserver, shared=self._shared, before=self.sender
-        )
-        await self._stack.enter_async_context(self.sender)
-
     def healthy(self, number: int, **changes: typing.Any) -> effective.Effective:
         """Put an organization in a namespace of its own, with a server of its own that is alive."""
         return self._put(f"healthy-{number}", dead_servers.address(20, number), self.alive.port, **changes)
@@ -210,8 +202,6 @@ class Minutes:
     def __init__(self, field: Field) -> None:
         self._field = field
         self._known: set[int] = set()
-        # When the clock was moved last, by that of the machine; an answer may be read after the next time.
-        self._moved_at, self._moved_by = float("-inf"), 0.0
         self._connections = 0
         self.times: list[float] = []
 
@@ -219,7 +209,6 @@ class Minutes:
         """Let minutes pass in steps, and whatever may leave in each do so."""
         for _ in range(int(minutes * 60 / step_seconds)):
             await self._until_quiet()
-            self._moved_at, self._moved_by = time.monotonic(), step_seconds
             self._field.sender.skip(step_seconds)
         await self._until_quiet()
 
@@ -231,10 +220,6 @@ class Minutes:
         """Return the most connections that the servers had when they answered a message."""
         return self._connections
 
-    def _by_its_clock(self, at: float) -> float:
-        skipped = self._field.sender.clock.skipped_seconds
-        return at + skipped - (self._moved_by if at < self._moved_at else 0.0)
-
     async def _until_quiet(self) -> None:
         """Note what is answered until nothing is for half a second."""
         last = time.monotonic()
@@ -245,7 +230,7 @@ class Minutes:
             new = sorted(answered[number].at for number in answered.keys() - self._known)
             if new:
                 last = time.monotonic()
-                self.times += map(self._by_its_clock, new)
+                self.times += [at + self._field.sender.clock.skipped_seconds for at in new]
                 self._connections = max(each.connections for each in answered.values())
                 self._known.update(answered)
             return time.monotonic() > last + _QUIET_SECONDS

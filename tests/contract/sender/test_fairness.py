@@ -136,17 +136,14 @@ async def test_a_long_queue_costs_the_others_nothing(
 async def test_all_who_share_a_relay_keep_its_limits_together(
     tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None
 ) -> None:
-    """Sixty namespaces have three connections together, and thirty messages in any minute, whoever starts again."""
+    """Sixty namespaces have three connections together, and thirty messages in any minute."""
     async with fairness.Field(tmp_path, shared=shared, delay_seconds=0.02) as field:
         limits = {"max_connections": 3, "endpoint_rate_per_minute": 30}
         host, *teams = [field.sharing(name, **limits) for name in ("", *_names(_HEALTHY + _LOST))]
         assert host.organization == effective.HOST
         minutes = fairness.Minutes(field)
         await field.queue(teams, 4 * len(teams))
-        await minutes.pass_by(2)
-        for _ in range(2):
-            await field.restart()
-            await minutes.pass_by(1)
+        await minutes.pass_by(4)
         assert minutes.most_in_any() <= 30
-        assert len(minutes.times) >= 90
+        assert len(minutes.times) >= 100
         assert minutes.most_connections() <= 3
