@@ -29,6 +29,8 @@ ROOMY = ("--full-at=1.0", "--quota-messages=1000000", f"--quota-bytes={10**10}",
 
 _PAUSE_SECONDS = 0.1
 _DRAINED_SECONDS = 120
+"""Until something more is delivered."""
+_LONGEST_SECONDS = 3_600
 _REFUSED = frozenset({429, 503, 507})
 
 _CATEGORIES = tuple(
@@ -93,6 +95,7 @@ class FullLoad:
         retries: Requests that were sent again because nobody answered, or not yet.
         refusals: How often which status was the answer.
         replayed: Of the acknowledged, how many had been stored by a request that was not answered.
+        completed_at: When one was last seen to be complete; seconds of the monotonic clock.
     """
 
     organizations: collections.abc.Sequence[tuple[tenants.Tenant, str]]
@@ -103,6 +106,7 @@ class FullLoad:
     retries: int = 0
     refusals: collections.Counter[int] = dataclasses.field(default_factory=collections.Counter)
     replayed: int = 0
+    completed_at: float = 0.0
 
     @contextlib.asynccontextmanager
     async def running(self) -> collections.abc.AsyncIterator[None]:
@@ -137,6 +141,7 @@ class FullLoad:
     async def until_accepted(self) -> None:
         """Return once the sender itself says that every recipient of every notification was accepted."""
         left = iter(self.acknowledged.items())
+        self.completed_at = time.monotonic()
 
         async def work() -> None:
             for id_, each in left:
@@ -179,14 +184,18 @@ class FullLoad:
         states: list[str] = []
 
         async def is_complete() -> bool:
+            # However long the queue is, it goes on.
+            assert time.monotonic() < self.completed_at + _DRAINED_SECONDS, f"{path}: nothing is delivered any more"
             answer = await self.clients[0].request("GET", path, headers={"Authorization": f"Bearer {token}"})
             if answer.status == 503:  # The settings are not read yet.
                 return False
             assert answer.status == 200, answer
             states[:] = [recipient["state"] for recipient in answer.document["recipients"]]
+            if answer.document["complete"]:
+                self.completed_at = time.monotonic()
             return bool(answer.document["complete"])
 
-        await wait.until_async(is_complete, within_seconds=_DRAINED_SECONDS, why=f"{path} is complete")
+        await wait.until_async(is_complete, within_seconds=_LONGEST_SECONDS, why=f"{path} is complete")
         return states
 
 
