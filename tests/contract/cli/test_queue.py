@@ -2,6 +2,7 @@
 
 import pathlib
 import secrets
+import uuid
 
 import pytest
 
@@ -75,12 +76,14 @@ def test_failed_mail_is_looked_at_and_sent_again(queue: _Queue) -> None:
     dropped = queue("drop", namespace, failed, waits)
     assert (dropped.status, dropped.out.splitlines()) == (0, [f"{failed}   dropped", f"{waits}   dropped"])
     assert "Dropped" in queue("show", namespace, waits).out
-    refused = queue("retry", namespace, failed, "nothing")
+    unknown = str(uuid.UUID(failed[:-1] + ("0" if failed[-1] != "0" else "1")))
+    refused = queue("retry", namespace, failed, unknown)
     assert refused.status == 1
     assert [line.partition(":")[0] for line in refused.out.splitlines()] == [
         f"{failed}   not sent again",
-        "nothing   not sent again",
+        f"{unknown}   not sent again",
     ]
+    assert queue("retry", namespace, "nothing").status == 2
     assert queue("drop", namespace, "--all").out == "there is nothing to be dropped\n"
 
 
