@@ -38,8 +38,8 @@ async def test_a_message_costs_no_statement_of_its_own(tmp_path: pathlib.Path) -
     """Claims are read, and outcomes stored, by statements for all of them, without a savepoint for each."""
     queue = await embedded.open_queue(tmp_path / "queue", now=queues.Clock(), limits=queues.LIMITS)
     await _fill(queue)
-    # Whoever reads has a connection only then.
-    await queue.backlogs()
+    # Whoever reads has a connection only then, each thread one of its own.
+    await asyncio.gather(*(queue.backlogs() for _ in range(8)))
     said: list[str] = []
     for connection in (*queue._readers._connections, queue._writer._connection):
         connection.set_trace_callback(said.append)
