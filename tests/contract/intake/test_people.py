@@ -216,10 +216,10 @@ async def test_what_is_held_is_listed_by_what_holds_it_now(
     async def is_other() -> bool:
         return await shown() not in {"", "Suspended"}
 
-    await wait.until_async(suspended, within_seconds=10, why="it is held as suspended")
+    await wait.until_async(suspended, within_seconds=60, why="it is held as suspended")
     assert [item["id"] for item in await person.listed("reason=Suspended")] == [id_]
     stage.publish(tenant, state=effective.State.BLOCKED, recipients=recipients)
-    await wait.until_async(is_other, within_seconds=10, why="it is held as blocked")
+    await wait.until_async(is_other, within_seconds=60, why="it is held as blocked")
     assert [item["id"] for item in await person.listed(f"reason={await shown()}&state=held")] == [id_]
     assert await person.listed(f"reason={await shown()}&state=deferred") == []
     assert await person.listed("reason=Suspended") == []
