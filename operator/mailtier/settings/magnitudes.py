@@ -70,11 +70,8 @@ def part(queue: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _oldest(at: dt.datetime, before: str | None, now: dt.datetime) -> str:
     if before is not None:
-        try:
-            age = now - dt.datetime.fromisoformat(before)
-        except (ValueError, TypeError):
-            age = dt.timedelta(0)
-        if _age(age) == _age(now - at):
+        stood = transitions.moment(before) or now
+        if _age(now - stood) == _age(now - at):
             return before
     return transitions.timestamp(at)
 

@@ -33,6 +33,15 @@ def timestamp(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def moment(text: object) -> dt.datetime | None:
+    """Return the aware time that a text is, as `timestamp` or another client writes it; None for anything else."""
+    try:
+        found = dt.datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
+
+
 def progress(ready: Wanted) -> Wanted | None:
     """Return Reconciling or Stalled for a false Ready, or None; either exists only while it is true (kstatus)."""
     if ready.status == "True" or ready.reason.progress == vocabulary.Progress.NONE:

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from mailtier.api import names, reasons, vocabulary
 from mailtier.mail import reasons as delivery_reasons
+from mailtier.settings import transitions
 
 _Json = Mapping[str, Any]
 _C = vocabulary.Condition
@@ -109,7 +110,7 @@ class Row:
             state=state,
             reason=decisive["reason"],
             message=decisive["message"],
-            since=_moment(decisive.get("lastTransitionTime")),
+            since=transitions.moment(decisive.get("lastTransitionTime")),
             source=status.get("source") or "",
             verified=conditions.get(_C.VERIFIED, {}).get("reason", ""),
             effective=status.get("effective") or {},
@@ -165,7 +166,7 @@ class Row:
                 reason=reasons.SENDER_UNAVAILABLE.name,
                 message=f"Since {self.unanswered_since} the sender has not answered, or the queue's database has not"
                 " answered the sender. Until they do nothing is taken in or delivered, and what was taken in is kept.",
-                since=_moment(self.unanswered_since),
+                since=transitions.moment(self.unanswered_since),
             )
         if self.restored_from:
             yield dataclasses.replace(
@@ -183,7 +184,7 @@ class Row:
                 state=RowState.WOULD_BLOCK,
                 reason=self.audited["reason"],
                 message=self.audited["message"],
-                since=_moment(self.audited.get("lastTransitionTime")),
+                since=transitions.moment(self.audited.get("lastTransitionTime")),
             )
 
 
@@ -299,7 +300,7 @@ class Pod:
 def leader(lease: _Json, now: dt.datetime) -> str:
     """Return who holds a Lease and renewed it lately; "" where nobody did, by a clock that may differ from ours."""
     spec = lease.get("spec") or {}
-    renewed_at = _moment(spec.get("renewTime"))
+    renewed_at = transitions.moment(spec.get("renewTime"))
     if renewed_at is None or abs(now - renewed_at) > _LEASE_AGE:
         return ""
     return str(spec.get("holderIdentity") or "")
@@ -345,13 +346,6 @@ def _audited(conditions: Mapping[str, _Json]) -> _Json:
 
 def _said(reason: str, message: str) -> _Json:
     return {"reason": reason, "message": message}
-
-
-def _moment(text: str | None) -> dt.datetime | None:
-    try:
-        return dt.datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
 
 
 def remedy(row: Row) -> str:

@@ -9,6 +9,7 @@ import datetime as dt
 from typing import Final
 
 from mailtier.mail import reasons
+from mailtier.settings import transitions
 
 KEY: Final = "restored"
 """Under this the queue remembers when the backup was made (`ports.Queue.remember`)."""
@@ -22,7 +23,7 @@ def mark(made_at: dt.datetime) -> str:
     Args:
         made_at: Aware UTC time.
     """
-    return made_at.astimezone(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return transitions.timestamp(made_at)
 
 
 def undated(marked_at: dt.datetime) -> str:

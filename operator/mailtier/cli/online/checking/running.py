@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from mailtier.api import names, prose
 from mailtier.cli.online.checking import findings
+from mailtier.settings import transitions
 
 _Object = Mapping[str, Any]
 
@@ -71,7 +72,7 @@ def _why(pod: _Object, status: _Object | None) -> str:
 def _ended(status: _Object) -> tuple[str, dt.datetime] | None:
     """Return how a container's last life ended, and when; None where that is not known."""
     ended = (status.get("lastState") or {}).get("terminated") or (status.get("state") or {}).get("terminated") or {}
-    at = _moment(ended.get("finishedAt"))
+    at = transitions.moment(ended.get("finishedAt"))
     if at is None:
         return None
     return f"it ended with {ended.get('exitCode')} ({ended.get('reason', 'no reason')})", at
@@ -86,7 +87,7 @@ def leader(lease: _Object | None, *, namespace: str, now: dt.datetime) -> findin
         now: The API server's aware UTC time.
     """
     spec = (lease or {}).get("spec") or {}
-    holder, renewed = spec.get("holderIdentity"), _moment(spec.get("renewTime"))
+    holder, renewed = spec.get("holderIdentity"), transitions.moment(spec.get("renewTime"))
     look = f"Look at the operator's log: `kubectl logs -n {namespace} -l app.kubernetes.io/name=mailtier -c operator`."
     if lease is None:
         told = f"No operator has ever led: the Lease {namespace}/{names.LEASE_NAME} does not exist."
@@ -95,7 +96,7 @@ def leader(lease: _Object | None, *, namespace: str, now: dt.datetime) -> findin
         return findings.failed("Leader", "No operator leads: the last one gave the Lease up.", look)
     age = now - renewed
     if age > dt.timedelta(seconds=spec.get("leaseDurationSeconds") or 0) + _SKEW:
-        told = f"No operator leads: {holder} renewed the Lease last at {_text(renewed)}."
+        told = f"No operator leads: {holder} renewed the Lease last at {transitions.timestamp(renewed)}."
         return findings.failed("Leader", told, look)
     return findings.ok("Leader", f"{holder} leads, and renews the Lease.")
 
@@ -110,9 +111,9 @@ def clock(lease: _Object | None, *, api_time: dt.datetime | None, now: dt.dateti
         api_time: The API server's aware UTC time; None where it did not say.
         now: This machine's, of the same moment.
     """
-    renewed = _moment(((lease or {}).get("spec") or {}).get("renewTime"))
+    renewed = transitions.moment(((lease or {}).get("spec") or {}).get("renewTime"))
     managed = ((lease or {}).get("metadata") or {}).get("managedFields") or ()
-    written = max(filter(None, (_moment(each.get("time")) for each in managed)), default=None)
+    written = max(filter(None, (transitions.moment(each.get("time")) for each in managed)), default=None)
     mend = "Have the clocks synchronized (NTP): certificates, tokens and times of expiry depend on them."
     if renewed is None or written is None:
         yield findings.unknown("Clock", "Without a leader it is not known what time the pod has.")
@@ -169,15 +170,3 @@ def volumes(
 def _apart(difference: dt.timedelta) -> str:
     seconds = abs(difference).total_seconds()
     return f"{seconds:.0f} s {'ahead of' if difference > dt.timedelta() else 'behind'}"
-
-
-def _moment(text: object) -> dt.datetime | None:
-    try:
-        found = dt.datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
-
-
-def _text(at: dt.datetime) -> str:
-    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

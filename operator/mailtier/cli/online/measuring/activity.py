@@ -9,6 +9,7 @@ from typing import Final
 from mailtier.api import vocabulary
 from mailtier.cli.online import rows
 from mailtier.cli.online.measuring import pages
+from mailtier.settings import transitions
 from mailtier.telemetry import metrics_pages
 
 _ACCEPTED: Final = vocabulary.RecipientState.ACCEPTED.value
@@ -161,7 +162,7 @@ def _backlogs(picture: rows.Picture) -> list[OrganizationBacklog]:
             deferred=_count(row, "deferred"),
             held=_count(row, "held"),
             reason=row.reason if row.state.is_broken or row.state is rows.RowState.SUSPENDED else "",
-            oldest_at=_moment(row.queue.get("oldest")),
+            oldest_at=transitions.moment(row.queue.get("oldest")),
         )
         for row in picture.organizations
         if row.queue
@@ -176,11 +177,3 @@ def _backlogs(picture: rows.Picture) -> list[OrganizationBacklog]:
 def _count(row: rows.Row, name: str) -> int:
     found = row.queue.get(name)
     return found if isinstance(found, int) else 0
-
-
-def _moment(text: object) -> dt.datetime | None:
-    try:
-        found = dt.datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
