@@ -6,12 +6,17 @@ parts would look healthy and do nothing.
 
 import asyncio
 import signal
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from mailtier.telemetry import logs
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+_FEW: Final = 50
+"""Items between two turns of the event loop: a fraction of a millisecond for what looks at each for microseconds."""
+
+_T = TypeVar("_T")
 
 _log = logs.get_logger(__name__)
 
@@ -25,6 +30,14 @@ def stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
+
+
+async def unhurried(items: Iterable[_T]) -> AsyncIterator[_T]:
+    """Yield items, as they were at the start, and let whatever waits for the event loop go first every now and then."""
+    for number, item in enumerate(list(items), start=1):
+        yield item
+        if not number % _FEW:
+            await asyncio.sleep(0)
 
 
 class Background:

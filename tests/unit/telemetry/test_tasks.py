@@ -118,3 +118,19 @@ async def test_signals_set_the_event() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
+
+
+async def test_whatever_waits_for_the_loop_goes_before_what_has_time() -> None:
+    """Items that nobody waits for come all, and in order, and others have turns between them."""
+    seen, turns = list[int](), 0
+
+    async def look() -> None:
+        async for item in tasks.unhurried(range(1_000)):
+            seen.append(item)
+
+    looking = asyncio.create_task(look())
+    while not looking.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert seen == list(range(1_000))
+    assert turns >= 10

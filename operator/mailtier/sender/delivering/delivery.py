@@ -77,6 +77,7 @@ class Deliverer:
         # Destinations to look at although nothing new is ready for them.
         self._touched: set[destination_key.DestinationKey] = set()
         self._next_sweep = 0.0
+        self._surveying: asyncio.Task[None] | None = None
         self._next_prune = 0.0
         guard = clock.JumpGuard(time)
         self._restored = restored.RestoredHold(queue)
@@ -166,9 +167,9 @@ class Deliverer:
             key, waiting=self._schedule, find=self._destinations.find, now=self._clock.monotonic()
         )
 
-    def displays(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
+    async def displays(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
         """Return what is to be shown of organizations that wait for something."""
-        return showing.look(
+        return await showing.look(
             self.held(), waiting=self._schedule, find=self._destinations.find, now=self._clock.monotonic()
         )
 
@@ -287,17 +288,10 @@ class Deliverer:
         self._keeper.sweep(now)
         self._carriers.withdraw(now)
         self._attempts.break_off()
-        for each in self._destinations:
-            each.close_idle(self._workers.spawn)
-        self._destinations.tell_metrics()
+        if self._surveying is None or self._surveying.done():
+            self._surveying = self._workers.spawn(self._survey())
         self._workers.spawn(self._destinations.keep())
         self._workers.spawn(self._restored.look(self._keeper.judge_all))
-        paced = (each.key for each in self._destinations if each.at.awaited_rate() is not None)
-        metrics.set_waiting(
-            for_rate=self._schedule.rounds.waiting_for_rate()
-            + sum(map(self._schedule.rounds.ready_organizations, paced))
-        )
-        hold_metrics.set_holds(self._keeper.counts(now))
         claim_metrics.set_active(len(self._schedule))
         if now >= self._next_prune:
             self._next_prune = now + _PRUNE_SECONDS
@@ -308,6 +302,13 @@ class Deliverer:
             self._plans.prune(self._schedule)
         elif self._destinations.is_crowded:
             self._prune_destinations()
+
+    async def _survey(self) -> None:
+        """Look at every server and every organization; what is due meanwhile does not wait for it."""
+        paced = await self._destinations.sweep(self._workers.spawn)
+        rounds = self._schedule.rounds
+        metrics.set_waiting(for_rate=rounds.waiting_for_rate() + sum(map(rounds.ready_organizations, paced)))
+        hold_metrics.set_holds(await self._keeper.survey())
 
     def _prune_destinations(self) -> None:
         self._destinations.prune(keep={each.destination for each in self._schedule.organizations()})

@@ -130,11 +130,6 @@ class Schedule:
             organization.end_waits()
             self.rounds.enter(organization)
 
-    def held_lanes(self, now: float) -> Iterator[lanes.Lane]:
-        """Yield the lanes that are held."""
-        for organization in self._organizations.values():
-            yield from organization.held(now)
-
     def advance(self, now: float) -> None:
         """Let in what has become due, and organizations whose rates or holds have passed."""
         for entry in self._due.due(now):

@@ -15,7 +15,7 @@ from mailtier.sender.smtp.remembering import endpoint_memory
 from mailtier.sender.smtp.servers import destination_key, relays, rooms, surroundings
 from mailtier.sender.smtp.sessions import opening
 from mailtier.settings import effective
-from mailtier.telemetry import metrics, route_metrics, throttle_metrics
+from mailtier.telemetry import metrics, route_metrics, tasks, throttle_metrics
 
 _OnKey = Callable[[destination_key.DestinationKey], None]
 
@@ -199,15 +199,6 @@ class Destinations:
         """Have somebody told which servers were found to be dead since, or to be there again."""
         self._on_turn.append(callback)
 
-    def follow_routes(self) -> None:
-        """Look which servers are dead, and tell of those that are news."""
-        now = self._clock.monotonic()
-        dead = {key for key, found in self._known.items() if found.health.route.since(now) is not None}
-        turned, self._dead = dead ^ self._dead, dead
-        if turned:
-            for each in self._on_turn:
-                each(turned)
-
     def _note_free(self, key: destination_key.DestinationKey) -> None:
         self._on_free(key)
 
@@ -240,10 +231,33 @@ class Destinations:
         self._around.opener.forget_old()
         self._made = 0
 
-    def tell_metrics(self) -> None:
-        """Export how many endpoints are in which breaker state, are dead, and were learned to take less."""
-        now = self._clock.monotonic()
-        counts = collections.Counter(found.health.breaker.state(now).value for found in self._known.values())
-        metrics.set_destinations(counts)
-        route_metrics.set_in_use(sum(found.has_fallback and found.key in self._dead for found in self))
-        throttle_metrics.set_learned(sum(found.throttles.sweep() for found in self))
+    async def sweep(self, spawn: Callable[..., object]) -> AbstractSet[destination_key.DestinationKey]:
+        """Look at all endpoints, some at a time; return those at which a rate lets nothing go just now.
+
+        Idle sessions end, what was learned is forgotten in time, whoever listens is told which servers died or came
+        back, and metrics tell how many are in which state.
+
+        Args:
+            spawn: Runs a coroutine in the background.
+        """
+        paced, dead = set[destination_key.DestinationKey](), set[destination_key.DestinationKey]()
+        states, learned, with_fallback = collections.Counter[str](), 0, set[destination_key.DestinationKey]()
+        async for each in tasks.unhurried(self):
+            now = self._clock.monotonic()
+            each.close_idle(spawn)
+            states[each.health.breaker.state(now).value] += 1
+            learned += each.throttles.sweep()
+            if each.health.route.since(now) is not None:
+                dead.add(each.key)
+                if each.has_fallback:
+                    with_fallback.add(each.key)
+            if each.at.awaited_rate() is not None:
+                paced.add(each.key)
+        turned, self._dead = dead ^ self._dead, dead
+        if turned:
+            for callback in self._on_turn:
+                callback(turned)
+        metrics.set_destinations(states)
+        route_metrics.set_in_use(len(with_fallback))
+        throttle_metrics.set_learned(learned)
+        return paced

@@ -168,3 +168,18 @@ async def test_a_destination_that_nobody_uses_is_forgotten_after_an_hour() -> No
     known.prune(keep={kept.key})
     assert [each.key for each in known] == [kept.key]
     assert known.find(left.key) is None
+
+
+async def test_mail_does_not_wait_until_all_endpoints_were_looked_at(in_use: destinations.Destinations) -> None:
+    """A look at a thousand endpoints lets whatever waits for the event loop go first, again and again."""
+    for number in range(1_000):
+        in_use.get(
+            sending.settings(f"team-{number}", dataclasses.replace(_ENDPOINT, host=f"smtp-{number}.example.com"))
+        )
+    looking = asyncio.create_task(in_use.sweep(asyncio.ensure_future))
+    turns = 0
+    while not looking.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 10
+    assert await looking == set()

@@ -10,7 +10,7 @@ from mailtier.mail import states
 from mailtier.sender import clock, ports
 from mailtier.sender.delivering import recorder
 from mailtier.sender.delivering.keeping import claiming, ends, showing
-from mailtier.sender.scheduling import holds, schedule, waits
+from mailtier.sender.scheduling import holds, lanes, waits
 
 _S: Final = vocabulary.RecipientState
 
@@ -27,7 +27,6 @@ class HeldMarks:
 
     Args:
         held: Organizations that are held.
-        waiting: The active set.
         claims: What fills it.
         outcomes: Where outcomes are stored.
         time: Clocks.
@@ -37,17 +36,16 @@ class HeldMarks:
         self,
         held: holds.Holds,
         *,
-        waiting: schedule.Schedule,
         claims: claiming.Claimer,
         outcomes: recorder.Recorder,
         time: clock.Clock,
     ) -> None:
         self._holds = held
-        self._schedule = waiting
         self._claims = claims
         self._outcomes = outcomes
         self._clock = time
         self._marked: set[ports.LaneKey] = set()
+        self._left = _AT_ONCE
 
     def __contains__(self, key: ports.LaneKey) -> bool:
         """Return whether an organization's messages are to be marked, as it is held for long enough."""
@@ -64,15 +62,20 @@ class HeldMarks:
         self._marked.discard(key)
 
     def sweep(self, now: float) -> None:
-        """Look at all that is held, and mark what waits in a held lane, and was not tried yet.
-
-        What was marked goes back into the queue, behind what was not; then that is claimed, until all is marked.
-        """
+        """Look at all that is held."""
+        self._left = _AT_ONCE
         held = self._holds.current()
         self._marked &= held.keys()
         for key in held:
             self.look(key, now)
-        for entry, wait in list(itertools.islice(showing.unmarked(self._schedule, now), _AT_ONCE)):
+
+    def mark_waiting(self, organization: lanes.OrganizationLanes, now: float) -> None:
+        """Mark what of an organization waits in a held lane, and was not tried yet.
+
+        What was marked goes back into the queue, behind what was not; then that is claimed, until all is marked.
+        """
+        for entry, wait in list(itertools.islice(showing.unmarked(organization, now), self._left)):
+            self._left -= 1
             # Out of memory first: until it is stored nobody may unclaim it, or it were claimed again as it was before.
             self._claims.end(entry)
             self.mark(entry.pending, wait)

@@ -25,7 +25,7 @@ from mailtier.sender.scheduling import holds, lanes, schedule, standing, waits
 from mailtier.sender.smtp import destinations, estate
 from mailtier.sender.smtp.servers import destination_key
 from mailtier.settings import effective
-from mailtier.telemetry import hold_metrics, logs
+from mailtier.telemetry import hold_metrics, logs, tasks
 
 _SETTLED_AT_ONCE: Final = 32
 """Recipients of a backlog that are shown as held, or given up, before others have their turn: a large one does not keep
@@ -77,7 +77,7 @@ class Keeper:
         self._wake = wake
         self._restored = restoring
         self._holds = holds.Holds()
-        self._marks = held_marks.HeldMarks(self._holds, waiting=waiting, claims=claims, outcomes=outcomes, time=time)
+        self._marks = held_marks.HeldMarks(self._holds, claims=claims, outcomes=outcomes, time=time)
         self.left = leaving.LeftLanes(whose, waiting=waiting, claims=claims)
         self._keys: dict[effective.OrganizationKey, set[ports.LaneKey]] = {}
         self._to_judge: set[ports.LaneKey] = set()
@@ -115,15 +115,16 @@ class Keeper:
             pending.lane, waiting=self._schedule, find=self._destinations.find, now=self._clock.monotonic()
         )
 
-    def counts(self, now: float) -> Mapping[tuple[hold_metrics.Of, str], int]:
-        """Return how much is held, by what it is and why."""
+    async def survey(self) -> Mapping[tuple[hold_metrics.Of, str], int]:
+        """Mark what waits in what is held, and return how much is held, by what it is and why; some at a time."""
         counts: collections.Counter[tuple[hold_metrics.Of, str]] = collections.Counter()
         counts.update(("organization", held.reason.value) for held in self._holds.current().values())
-        counts.update(("lane", lane.wait.reason.value) for lane in self._schedule.held_lanes(now) if lane.wait)
-        waiting = (each.wait for each in self._schedule.organizations() if each.wait and each.entries)
-        counts.update(
-            ("awaited" if wait.is_told else "pause", wait.reason.value) for wait in waiting if wait.until > now
-        )
+        async for organization in tasks.unhurried(self._schedule.organizations()):
+            now, wait = self._clock.monotonic(), organization.wait
+            counts.update(("lane", lane.wait.reason.value) for lane in organization.held(now) if lane.wait)
+            if wait is not None and organization.entries and wait.until > now:
+                counts["awaited" if wait.is_told else "pause", wait.reason.value] += 1
+            self._marks.mark_waiting(organization, now)
         return counts
 
     def ring(self, pending: Iterable[ports.Pending | bell.RungBacklog]) -> None:
@@ -272,8 +273,7 @@ class Keeper:
         self._holds.confirm(key)
 
     def sweep(self, now: float) -> None:
-        """Go through all holds: which are to be judged anew, told, or ended; and see which servers died."""
-        self._destinations.follow_routes()
+        """Go through all holds: which are to be judged anew, told, or ended."""
         for key in self._holds.to_recheck(now):
             self.judge_soon(key)
         for key, reason in self._holds.to_fail(now):

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Final, NoReturn, TypeAlias
 
 from mailtier.api import vocabulary
@@ -11,7 +11,7 @@ from mailtier.sender import ports
 from mailtier.sender.between import displays
 from mailtier.sender.scheduling import holds, lane_display, lanes, schedule, waits
 from mailtier.sender.smtp import destination
-from mailtier.telemetry import logs
+from mailtier.telemetry import logs, tasks
 
 _EVERY_SECONDS: Final = 1.0
 _AT_ONCE: Final = 500
@@ -50,7 +50,7 @@ def brief_wait(key: ports.LaneKey, *, waiting: schedule.Schedule, find: _Find, n
     return waits.for_rate(told)
 
 
-def look(
+async def look(
     held: Mapping[ports.LaneKey, waits.Wait], *, waiting: schedule.Schedule, find: _Find, now: float
 ) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
     """Return what is to be shown of organizations that wait for something.
@@ -62,7 +62,7 @@ def look(
         now: Seconds of the monotonic clock.
     """
     found = {key: lane_display.LaneDisplay(held=why) for key, why in held.items()}
-    for organization in waiting.organizations():
+    async for organization in tasks.unhurried(waiting.organizations()):
         if organization.key in held:
             continue
         by_category = _held_lanes(organization, now)
@@ -72,19 +72,18 @@ def look(
     return found
 
 
-def unmarked(waiting: schedule.Schedule, now: float) -> Iterator[tuple[lanes.LaneEntry, waits.Wait]]:
+def unmarked(organization: lanes.OrganizationLanes, now: float) -> Iterator[tuple[lanes.LaneEntry, waits.Wait]]:
     """Yield what waits untried in a held lane or a pause, so that nothing stored says why it does; and why."""
-    for organization in waiting.organizations():
-        found: list[tuple[Iterable[lanes.LaneEntry], waits.Wait]] = [
-            (lane.ready, lane.wait) for lane in organization.held(now) if lane.wait is not None
-        ]
-        wait = organization.wait
-        if wait is not None and not wait.is_brief and wait.until >= now + holds.LASTING_SECONDS:
-            found.append((organization.entries.values(), wait))
-        for entries, wait in found:
-            for entry in entries:
-                if entry.place is lanes.EntryPlace.READY and entry.pending.state is vocabulary.RecipientState.QUEUED:
-                    yield entry, wait
+    found: list[tuple[Iterable[lanes.LaneEntry], waits.Wait]] = [
+        (lane.ready, lane.wait) for lane in organization.held(now) if lane.wait is not None
+    ]
+    wait = organization.wait
+    if wait is not None and not wait.is_brief and wait.until >= now + holds.LASTING_SECONDS:
+        found.append((organization.entries.values(), wait))
+    for entries, wait in found:
+        for entry in entries:
+            if entry.place is lanes.EntryPlace.READY and entry.pending.state is vocabulary.RecipientState.QUEUED:
+                yield entry, wait
 
 
 def _held_lanes(organization: lanes.OrganizationLanes, now: float) -> dict[vocabulary.Category, waits.Wait]:
@@ -107,7 +106,7 @@ class Showing:
         self,
         rows: displays.ShowingQueue,
         *,
-        look: Callable[[], Mapping[ports.LaneKey, lane_display.LaneDisplay]],
+        look: Callable[[], Awaitable[Mapping[ports.LaneKey, lane_display.LaneDisplay]]],
         on_shown: Callable[[], None],
     ) -> None:
         self._rows = rows
@@ -133,7 +132,7 @@ class Showing:
             await self._rows.show_nothing()
             self._is_clean = True
             self._on_shown()
-        found = {key: lane_display.encode(shown) for key, shown in self._steady().items()}
+        found = {key: lane_display.encode(shown) for key, shown in (await self._steady()).items()}
         changed: dict[ports.LaneKey, str | None] = {
             key: shown for key, shown in found.items() if self._shown.get(key) != shown
         }
@@ -149,9 +148,9 @@ class Showing:
                 self._shown[key] = shown
         self._on_shown()
 
-    def _steady(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
+    async def _steady(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
         """Return what is to be shown; of what is over soon what was so at the last look too, or each were written."""
-        found = dict(self._look())
+        found = dict(await self._look())
         brief = {key: shown.brief.reason for key, shown in found.items() if shown.brief is not None}
         for key in [key for key, reason in brief.items() if self._brief.get(key) is not reason]:
             found[key] = dataclasses.replace(found[key], brief=None)

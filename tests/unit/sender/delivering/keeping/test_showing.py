@@ -62,7 +62,11 @@ async def test_what_is_over_soon_is_shown_where_it_was_there_before(
 ) -> None:
     """A hold is shown at once, and what comes and goes between two looks costs no write."""
     rows, now = _Rows(), dict[ports.LaneKey, lane_display.LaneDisplay]()
-    shows = showing.Showing(rows, look=lambda: now, on_shown=lambda: None)
+
+    async def look_now() -> dict[ports.LaneKey, lane_display.LaneDisplay]:
+        return now
+
+    shows = showing.Showing(rows, look=look_now, on_shown=lambda: None)
     for look in looks:
         now = {} if look is None else {_LANE: look}
         await shows.step()
