@@ -1,6 +1,7 @@
 """How a command ends when it cannot do what it was asked: one line on stderr, and a status that scripts can use."""
 
 import enum
+import os
 
 
 class Status(enum.IntEnum):
@@ -29,3 +30,10 @@ class CommandError(Exception):
     def __init__(self, message: str, *, status: Status = Status.FAILED) -> None:
         super().__init__(message)
         self.status = status
+
+
+def told(error: Exception) -> str:
+    """Return what an error says, as one line for people: of the system's, what could not be used and why."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"cannot use {os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)

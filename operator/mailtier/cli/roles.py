@@ -79,7 +79,7 @@ def run(
         certificates.CertificateError,
         OSError,
     ) as error:
-        raise failures.CommandError(str(error)) from error
+        raise failures.CommandError(failures.told(error)) from error
 
 
 def _names(namespace: str) -> list[str]:

@@ -230,7 +230,7 @@ def _supervise(socket_dir: pathlib.Path, *, host: str, port: int, most_deaths: i
         # The child has said why.
         raise typer.Exit(failures.Status(error.status)) from None
     except (supervisor.TooManyDeathsError, OSError) as error:
-        raise failures.CommandError(str(error)) from error
+        raise failures.CommandError(failures.told(error)) from error
 
 
 def _helo_name(chosen: str) -> str:

@@ -35,7 +35,7 @@ def back_up(
     try:
         size_bytes = backup.write(data_dir / roles.QUEUE_FOLDER, file, now=now)
     except (*backup.FAULTS, OSError) as error:
-        raise failures.CommandError(str(error)) from error
+        raise failures.CommandError(failures.told(error)) from error
     printing.write([f"{file}   {size_bytes} bytes\n"])
 
 
@@ -58,7 +58,7 @@ def restore(
     try:
         made_at = backup.restore(file, data_dir / roles.QUEUE_FOLDER, replace=replace)
     except (*backup.FAULTS, OSError) as error:
-        raise failures.CommandError(str(error)) from error
+        raise failures.CommandError(failures.told(error)) from error
     printing.write([f"restored the queue as it was at {made_at}; it is held until `mailtier queue resume`\n"])
 
 
@@ -87,7 +87,7 @@ def mark_restored(
     try:
         asyncio.run(marking.mark_restored(queue_dsn_file, made_at=of, now=now))
     except (*marking.FAULTS, OSError) as error:
-        raise failures.CommandError(str(error)) from error
+        raise failures.CommandError(failures.told(error)) from error
     printing.write(["marked: senders that start on it hold everything until `mailtier queue resume`\n"])
 
 

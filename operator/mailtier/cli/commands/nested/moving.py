@@ -59,7 +59,7 @@ def move(
     try:
         summary = asyncio.run(moving_)
     except (*moving.FAULTS, OSError) as error:
-        raise failures.CommandError(str(error)) from error
+        raise failures.CommandError(failures.told(error)) from error
     if output is options.Format.JSON:
         printing.write([f"{json.dumps(dataclasses.asdict(summary), indent=2)}\n"])
     else:
