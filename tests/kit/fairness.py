@@ -169,15 +169,13 @@ class Field:
         enqueued = await queues.enqueue(self.sender.queue, self._numbered(of, number), quota=_QUOTA)
         self.sender.delivery.ring(enqueued.pending)
 
-    async def _until_answered(self, numbers: range) -> dict[int, timed_server.Answered]:
-        found: dict[int, timed_server.Answered] = {}
-
+    async def _until_answered(self, numbers: range) -> collections.abc.Mapping[int, timed_server.Answered]:
         def look() -> bool:
-            found.update(self.alive.answered())
+            found = self.alive.answered()
             return all(number in found for number in numbers)
 
         await wait.until_async(look, within_seconds=_SECONDS, why="all are answered", poll_seconds=0.2)
-        return found
+        return self.alive.answered()
 
     def _new(self, of: effective.Effective) -> ports.NewNotification:
         self._numbers += 1

@@ -182,14 +182,14 @@ def settings(
 
 
 def owned(published: effective.Effective) -> effective.Effective:
-    """Return settings whose endpoint and credentials are the organization's own."""
+    """Return settings whose endpoint and credentials are the organization's own, at a server that is not the host's."""
     assert published.endpoint is not None
     assert published.auth is not None
     own = vocabulary.Origin.ORG
     return dataclasses.replace(
         published,
         source=vocabulary.Source.ORG,
-        endpoint=dataclasses.replace(published.endpoint, origin=own),
+        endpoint=dataclasses.replace(published.endpoint, origin=own, is_host_s=False),
         auth=dataclasses.replace(published.auth, origin=own),
     )
 

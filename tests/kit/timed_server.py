@@ -65,6 +65,8 @@ class TimedServer:
         self._argv += [f"--host={host}", f"--seconds={delay_seconds}", f"--varies={varies}"]
         self._log = folder / "timed-server.log"
         self._child: processes.Child | None = None
+        self._answered: dict[int, Answered] = {}
+        self._read_bytes = 0
 
     def __enter__(self) -> typing.Self:
         self._file.unlink(missing_ok=True)
@@ -89,11 +91,16 @@ class TimedServer:
         assert self._child is not None
         return self._child
 
-    def answered(self) -> dict[int, Answered]:
-        """Return what it has answered so far, by number."""
-        lines = self._file.read_text(encoding="ascii").split("\n")[:-1]
-        found = (line.split() for line in lines)
-        return {int(number): Answered(at=float(at), connections=int(count)) for number, at, count in found}
+    def answered(self) -> collections.abc.Mapping[int, Answered]:
+        """Return what it has answered so far, by number; each call reads only what is new, as a bench measures on."""
+        with self._file.open("rb") as file:
+            file.seek(self._read_bytes)
+            whole, end, _begun = file.read().rpartition(b"\n")
+        self._read_bytes += len(whole) + len(end)
+        for line in whole.splitlines():
+            number, at, count = line.split()
+            self._answered[int(number)] = Answered(at=float(at), connections=int(count))
+        return self._answered
 
 
 class _Dialogues:

@@ -106,6 +106,9 @@ class Ground:
         assert published.endpoint is not None
         host = self.hosts[int(namespace.rpartition("-")[2]) % len(self.hosts)]
         published = dataclasses.replace(published, endpoint=dataclasses.replace(published.endpoint, host=host))
+        if len(self.hosts) > 1:
+            # The host's server has one owner among senders, and so would all of them.
+            published = tenants.owned(published)
         document = tenants.config_map(published)
         where = paths.config_maps(_SYSTEM, document["metadata"]["name"])
         await client.apply(where, document, field_manager=names.FIELD_MANAGER)
