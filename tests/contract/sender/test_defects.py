@@ -7,6 +7,7 @@ import pytest
 
 from kit import sending, smtpd, wait
 from mailtier.api import vocabulary
+from mailtier.sender.delivering.attempting import consequences
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
@@ -58,3 +59,37 @@ async def test_a_queue_that_takes_no_note_is_no_defect(
     sender.skip(6)
     (told,) = await sender.until(of, sent, _S.ACCEPTED)
     assert told.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "ends"),
+    [
+        (smtpd.Behaviour(), (_S.ACCEPTED, "", 1)),
+        (smtpd.Behaviour(drop=smtpd.Drop.BEFORE), (_S.IN_DOUBT, "SenderDefect", 0)),
+    ],
+    ids=["accepted", "in doubt"],
+)
+async def test_what_may_have_arrived_is_not_sent_again_because_of_a_defect(
+    sender: sending.Sender,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    behaviour: smtpd.Behaviour,
+    ends: tuple[vocabulary.RecipientState, str, int],
+) -> None:
+    """Where what an attempt means cannot be decided, it is stored all the same that its final dot had left (R4)."""
+
+    def defect(*_arguments: object) -> NoReturn:
+        raise RuntimeError("a defect")
+
+    state, reason, arrived = ends
+    server = await serve()
+    server.script.on(smtpd.DOT, behaviour)
+    of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
+    with monkeypatch.context() as broken:
+        broken.setattr(consequences, "decide", defect)
+        sent = await sender.notify(of)
+        (told,) = await sender.until(of, sent, state)
+    assert (told.reason, told.attempts) == (reason, 1)
+    sender.skip(31)
+    assert await sender.states(of, sent) == [state]
+    assert len(server.messages) == arrived

@@ -94,6 +94,13 @@ class Applier:
                 # It was stored first of all.
                 pass
 
+    def store_least(self, outcome: ports.Outcome, attempt: tries.Try) -> None:
+        """Store the outcome of an attempt alone, where a defect keeps all else from being carried out."""
+        if outcome.due_at is None:
+            self._end(outcome, attempt)
+        else:
+            self._store(outcome, outcome.due_at, attempt.entry)
+
     def wait(
         self, entry: lanes.LaneEntry, reason: reasons.DeliveryReason, tell: Callable[[Callable[[], None]], None]
     ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mailtier.api import addresses, vocabulary
-from mailtier.mail import headers, reasons, render
+from mailtier.mail import headers, reasons, render, transaction
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.delivering import builder, plans, recorder, tries
 from mailtier.sender.delivering.attempting import (
@@ -210,8 +210,26 @@ class Attempts:
             await self._outcomes.store_alone(verdicts.returned(number, now=self._clock.wall()))
             entry.pending = dataclasses.replace(entry.pending, state=_S.QUEUED)
         event = await self._try(attempt, target, slot, follower)
-        if event is not None:
-            await self._applier.apply(consequences.decide(event, self._gather(attempt, target)), attempt, target)
+        if event is None:
+            return
+        known = self._gather(attempt, target)
+        try:
+            await self._applier.apply(consequences.decide(event, known), attempt, target)
+        except ports.StorageBrokenError:
+            raise
+        except Exception as error:
+            least = None
+            if isinstance(event, transaction.RecipientResult) and entry.place is lanes.EntryPlace.ACTIVE:
+                least = verdicts.despite_defect(attempt.job, event.verdict, known.context)
+            if least is None:
+                raise
+            # Tried again as if its final dot had not left, it would arrive twice, and again with each further try.
+            _log.error(
+                "a defect kept an attempt's consequences from being carried out; its outcome is stored",
+                recipient_number=attempt.job.recipient_number,
+                error=tries.place(error),
+            )
+            self._applier.store_least(least, attempt)
 
     async def _try(
         self,

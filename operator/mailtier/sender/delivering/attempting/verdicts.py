@@ -14,6 +14,13 @@ _S: Final = vocabulary.RecipientState
 # While the wall clock cannot be trusted, nothing is too old (R14).
 _UNLIMITED: Final = dt.timedelta(days=36_500)
 
+_DEFECT: Final = classify.Failure(
+    scope=classify.Scope.MESSAGE,
+    permanence=classify.Permanence.TRANSIENT,
+    phase=classify.Phase.DOT,
+    reason=reasons.DeliveryReason.SENDER_DEFECT,
+)
+
 _PATIENT_ATTEMPTS: Final = 100
 """So many that every category waits as long as it ever does."""
 
@@ -67,6 +74,21 @@ def in_doubt(job: ports.Job, failure: classify.Failure, context: VerdictContext)
         state, due_at, reason = _S.IN_DOUBT, decision.at, failure.reason
     lost = _outcome(job, context, state=state, due_at=due_at, reason=reason, message=message, attempted=True)
     return _met(lost, failure, context)
+
+
+def despite_defect(
+    job: ports.Job, verdict: transaction.RecipientVerdict, context: VerdictContext
+) -> ports.Outcome | None:
+    """Return the least that is certain of an attempt whose consequences a defect of ours kept from being decided.
+
+    Returns:
+        The outcome where the message arrived, or may have; None where it did not, so that it may simply be tried again.
+    """
+    if verdict is transaction.RecipientVerdict.ACCEPTED:
+        return _outcome(job, context, state=_S.ACCEPTED, due_at=None, reason="", message="", attempted=True)
+    if verdict is transaction.RecipientVerdict.IN_DOUBT:
+        return in_doubt(job, _DEFECT, context)
+    return None
 
 
 def failed(
