@@ -1,9 +1,12 @@
 """Which of several senders owns a server that many use: a tenant who has it moved from one to another."""
 
+import asyncio
 import collections.abc
 import dataclasses
 import datetime as dt
 import pathlib
+import time
+import typing
 
 import pytest
 
@@ -33,6 +36,14 @@ ATTACKS = (
         story="A tenant has mail hanging at the final dot when another sender comes that is to have the server: nothing"
         " of anybody's goes there before that has ended, for which ten minutes are allowed.",
         stopped_by="what is held at a server that another sender is to have is broken off after a minute",
+    ),
+    attacks.Story(
+        name="edits-that-have-senders-reckon",
+        test="test_edits_do_not_keep_senders_reckoning",
+        rules=("R15",),
+        story="A tenant edits the settings of its many organizations all the time. Who owns which server follows from"
+        " the settings of all organizations, and each sender reckons it in the loop that also delivers.",
+        stopped_by="edits that name the same servers are not reckoned with, and others once a second for all",
     ),
 )
 
@@ -109,3 +120,33 @@ async def test_what_hangs_at_a_server_that_is_handed_over_is_broken_off(team: te
 def _leaving(sender: sending.Sender) -> bool:
     assert sender.estate is not None
     return bool(sender.estate._leaving)
+
+
+async def test_edits_do_not_keep_senders_reckoning(team: teams.Team, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many edits there are, what takes all organizations is done for none of them, or for all at once (R15)."""
+    reckoned, chosen = 0, owners.chosen
+
+    def count(*arguments: typing.Any) -> collections.abc.Mapping[str, int]:
+        nonlocal reckoned
+        reckoned += 1
+        return chosen(*arguments)
+
+    async with smtpd.Server(host="127.0.0.5") as server:
+        await team.join("one")
+        several = [_patient(team, f"team-{number}", server) for number in range(300)]
+        await team.until_shared_out()
+        monkeypatch.setattr(owners, "chosen", count)
+        for edit in range(5):
+            for each in several:
+                team.put(dataclasses.replace(each, delivery=dataclasses.replace(each.delivery, helo_name=f"h{edit}")))
+            await team.notify(several[0])
+            await team.until_accepted()
+        assert reckoned == 0
+        began = time.monotonic()
+        for number, each in enumerate(several):
+            assert each.endpoint is not None
+            there = dataclasses.replace(each.endpoint, host=f"127.0.1.{number % 250}")
+            team.put(dataclasses.replace(each, endpoint=there))
+            await asyncio.sleep(0)
+        await wait.until_async(lambda: reckoned, within_seconds=10, why="new servers are shared out")
+        assert reckoned <= 2 + time.monotonic() - began

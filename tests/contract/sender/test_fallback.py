@@ -9,6 +9,8 @@ import pytest
 
 from kit import certs, hostile, logins, ports, sending, smtpd, spares, wait
 from mailtier.api import reasons, vocabulary
+from mailtier.sender import ports as sender_ports
+from mailtier.sender.delivering.keeping import keeper
 from mailtier.sender.smtp.servers import routing
 from mailtier.settings import effective
 from mailtier.telemetry import metrics
@@ -262,3 +264,24 @@ async def test_both_servers_are_probed(sender: sending.Sender, serve: Serve) -> 
             }
 
         await wait.until_async(found, within_seconds=20, why="both were probed")
+
+
+async def test_a_server_that_dies_has_only_its_users_judged_anew(
+    sender: sending.Sender, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has a server that comes and goes costs others with a fallback nothing (R15)."""
+    fallback, other = await serve(), await serve()
+    calm = sending.settings("calm", sending.endpoint(other, origin=_ORG))
+    calm = sender.settings.put(spares.with_fallback(calm, sending.endpoint(fallback, origin=_ORG)))
+    await sender.until(calm, await sender.notify(calm), _S.ACCEPTED)
+    judged, judge = list[str](), keeper.Keeper.judge
+
+    def note(self: keeper.Keeper, key: sender_ports.LaneKey) -> None:
+        judged.append(key.namespace)
+        judge(self, key)
+
+    monkeypatch.setattr(keeper.Keeper, "judge", note)
+    of = sender.settings.put(_two(_nobody(), sending.endpoint(fallback)))
+    await sender.until(of, await sender.notify(of), _S.ACCEPTED)
+    assert "team-a" in judged
+    assert "calm" not in judged

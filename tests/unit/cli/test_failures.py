@@ -1,6 +1,5 @@
 """What a command says when it cannot do what it was asked."""
 
-
 import pytest
 
 from mailtier.cli import failures

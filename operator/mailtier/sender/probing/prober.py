@@ -76,7 +76,7 @@ class Prober:
         self._background = tasks.Background()
         self._turns = turns.ProbeTurns(self._take_up)
         self._loading = asyncio.Lock()
-        destinations.on_turn(self._note_turn)
+        destinations.on_route_change(self._note_route_change)
         self._is_running = False
 
     async def load(self) -> None:
@@ -322,7 +322,7 @@ class Prober:
                 # Up to a tenth more, so that what began together does not stay together.
                 self._plan(target, self._clock.monotonic() + pause * (1 + self._clock.random() / 10))
 
-    def _note_turn(self, turned: AbstractSet[destination_key.DestinationKey]) -> None:
+    def _note_route_change(self, turned: AbstractSet[destination_key.DestinationKey]) -> None:
         """Tell which servers take the mail from now on, and have the first one tried while it is not that."""
         for target in self._targets:
             usable = self._limits.usable(target)

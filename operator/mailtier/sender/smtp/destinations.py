@@ -22,7 +22,7 @@ _OnKey = Callable[[destination_key.DestinationKey], None]
 _RATES_COUNT_SECONDS: Final = 120.0
 """Longer than what was sent counts for any rate."""
 
-OnTurn = Callable[[AbstractSet[destination_key.DestinationKey]], None]
+OnRouteChange = Callable[[AbstractSet[destination_key.DestinationKey]], None]
 
 
 class Destinations:
@@ -67,7 +67,7 @@ class Destinations:
         self._made = 0
         self._on_free: _OnKey = lambda _key: None
         self._on_move: _OnKey = lambda _key: None
-        self._on_turn: list[OnTurn] = []
+        self._on_route_change: list[OnRouteChange] = []
         self._dead: AbstractSet[destination_key.DestinationKey] = frozenset()
         self._around = surroundings.Surroundings(
             helo_name=helo_name,
@@ -195,9 +195,9 @@ class Destinations:
         first.has_fallback = True
         return first.health.route.since(self._clock.monotonic())
 
-    def on_turn(self, callback: OnTurn) -> None:
+    def on_route_change(self, callback: OnRouteChange) -> None:
         """Have somebody told which servers were found to be dead since, or to be there again."""
-        self._on_turn.append(callback)
+        self._on_route_change.append(callback)
 
     def _note_free(self, key: destination_key.DestinationKey) -> None:
         self._on_free(key)
@@ -255,7 +255,7 @@ class Destinations:
                 paced.add(each.key)
         turned, self._dead = dead ^ self._dead, dead
         if turned:
-            for callback in self._on_turn:
+            for callback in self._on_route_change:
                 callback(turned)
         metrics.set_destinations(states)
         route_metrics.set_in_use(len(with_fallback))

@@ -114,6 +114,8 @@ class Estate:
         self._team_name = self._stamped = ""
         self._placed: Mapping[str, owning.Placement] = {}
         self._is_new = True
+        self._reckoned_at = float("-inf")
+        self._uses: dict[effective.OrganizationKey, owners.RoomUse] = {}
         self._next_look = 0.0
         self._wake = asyncio.Event()
         self._background = tasks.Background()
@@ -145,10 +147,17 @@ class Estate:
         """Have somebody unclaim what is in memory."""
         self._leaver = leaver
 
-    def note_settings(self, _organization: effective.OrganizationKey) -> None:
-        """Look anew who should own what, as settings changed; the callback for whoever watches them."""
+    def note_settings(self, organization: effective.OrganizationKey) -> None:
+        """Look anew who should own what, where settings name other servers; the callback for whoever watches them.
+
+        That takes all organizations: so each second at most, however many change, and not for what moves nothing (R15).
+        """
+        settings = self._settings.get(organization)
+        if (None if settings is None else self._use_of(settings)) == self._uses.get(organization):
+            return
         self._is_new = True
-        self._wake.set()
+        if self._clock.monotonic() >= self._reckoned_at + _AGAIN_SECONDS:
+            self._wake.set()
 
     async def run(self) -> NoReturn:
         """Keep what should be this sender's, until cancelled; a failure is logged, and passes or ends the process."""
@@ -179,8 +188,10 @@ class Estate:
         placed = await self._queue.placements()
         # One that is gone may have taken in what it did not announce.
         is_other_team = self._team is not None and team != self._team
-        if self._is_new or team != self._team or placed is not self._placed:
-            self._is_new, self._team, self._placed = False, team, placed
+        now = self._clock.monotonic()
+        is_due = self._is_new and now >= self._reckoned_at + _AGAIN_SECONDS
+        if is_due or team != self._team or placed is not self._placed:
+            self._is_new, self._team, self._placed, self._reckoned_at = False, team, placed, now
             self._team_name = owners.name_of(team)
             self._should = self._reckon(team)
         left, regained = self._owned - self._should, self._leaving & self._should
@@ -234,12 +245,14 @@ class Estate:
         me = self._queue.own_number()
         if len(self._rooms) > _CACHED:
             self._rooms.clear()
-        uses = [owners.RoomUse(namespace_uid="", rooms={_NOWHERE})]
-        for settings in self._settings.organizations():
-            lane = ports.LaneKey.of(settings)
-            uses.append(owners.RoomUse(namespace_uid=lane.namespace_uid, rooms=self._rooms_of(lane)))
+        self._uses = {each.organization: self._use_of(each) for each in self._settings.organizations()}
+        uses = [owners.RoomUse(namespace_uid="", rooms={_NOWHERE}), *self._uses.values()]
         placed = {room: each.owner for room, each in self._placed.items() if each.team == self._team_name}
         return {room for room, number in owners.chosen(uses, placed, team).items() if number == me}
+
+    def _use_of(self, settings: effective.Effective) -> owners.RoomUse:
+        lane = ports.LaneKey.of(settings)
+        return owners.RoomUse(namespace_uid=lane.namespace_uid, rooms=self._rooms_of(lane))
 
     def _rooms_of(self, lane: ports.LaneKey) -> frozenset[str]:
         """Return the rooms of all servers that an organization's settings name."""

@@ -3,6 +3,7 @@
 import collections
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from mailtier.api import vocabulary
@@ -83,7 +84,7 @@ class Keeper:
         self._to_judge: set[ports.LaneKey] = set()
         # Those whose messages are given up, and why.
         self._failing: dict[ports.LaneKey, reasons.DeliveryReason] = {}
-        destinations.on_turn(lambda _turned: self.note_turn())
+        destinations.on_route_change(self.note_route_change)
         self.expiry = expiring.Expiry(
             waiting=waiting,
             claims=claims,
@@ -261,11 +262,16 @@ class Keeper:
             if organization.destination == destination_key:
                 self.judge_soon(organization.key)
 
-    def note_turn(self) -> None:
-        """Have everybody judged anew whose mail another one of their servers may take from now on."""
+    def note_route_change(self, turned: AbstractSet[destination_key.DestinationKey]) -> None:
+        """Have those judged anew whose mail another one of their servers may take from now on.
+
+        Args:
+            turned: The servers that were found to be dead, or to be there again.
+        """
         for organization in self._schedule.organizations():
             settings = self._settings.get(lanes.organization_of(organization.key))
-            if settings is not None and settings.fallback is not None:
+            has_two = settings is not None and settings.endpoint is not None and settings.fallback is not None
+            if settings is not None and has_two and destination_key.key_of(settings) in turned:
                 self.judge_soon(organization.key)
 
     def confirm(self, key: ports.LaneKey) -> None:

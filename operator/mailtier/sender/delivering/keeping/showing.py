@@ -113,6 +113,8 @@ class Showing:
         self._look = look
         self._on_shown = on_shown
         self._shown: dict[ports.LaneKey, str] = {}
+        # As it was at the last look, and encoded.
+        self._encoded: dict[ports.LaneKey, tuple[lane_display.LaneDisplay, str]] = {}
         # What is over soon, as it was at the last look.
         self._brief: dict[ports.LaneKey, reasons.DeliveryReason] = {}
         self._is_clean = False
@@ -132,7 +134,7 @@ class Showing:
             await self._rows.show_nothing()
             self._is_clean = True
             self._on_shown()
-        found = {key: lane_display.encode(shown) for key, shown in (await self._steady()).items()}
+        found = self._encode(await self._steady())
         changed: dict[ports.LaneKey, str | None] = {
             key: shown for key, shown in found.items() if self._shown.get(key) != shown
         }
@@ -147,6 +149,15 @@ class Showing:
             else:
                 self._shown[key] = shown
         self._on_shown()
+
+    def _encode(self, shown: Mapping[ports.LaneKey, lane_display.LaneDisplay]) -> dict[ports.LaneKey, str]:
+        """Return what is shown as text; what did not change is not encoded each second."""
+        known = self._encoded
+        self._encoded = {
+            key: known[key] if key in known and known[key][0] == each else (each, lane_display.encode(each))
+            for key, each in shown.items()
+        }
+        return {key: text for key, (_, text) in self._encoded.items()}
 
     async def _steady(self) -> dict[ports.LaneKey, lane_display.LaneDisplay]:
         """Return what is to be shown; of what is over soon what was so at the last look too, or each were written."""
