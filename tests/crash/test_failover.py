@@ -34,7 +34,7 @@ async def test_a_failover_loses_nothing(
         with sender.Sender(tmp_path / "sender", kubeconfig=account, namespace=system, arguments=arguments) as running:
             organizations = full_load.publish(cluster, system, relay=relay, own=own)
             async with intake.Client(running.url, running.tls) as client:
-                load = full_load.FullLoad(organizations=organizations, clients=[client])
+                load = full_load.FullLoad(organizations=organizations, clients=[client], servers=[relay, own])
                 async with load.running():
                     await load.until_acknowledged(_TAKEN)
                     delivery = running.pid_of("delivery")

@@ -46,7 +46,7 @@ async def test_acknowledged_notifications_survive_kills(
     ):
         organizations = full_load.publish(cluster, system, relay=relay, own=own)
         async with intake.Client(running.url, running.tls) as client:
-            load = full_load.FullLoad(organizations=organizations, clients=[client])
+            load = full_load.FullLoad(organizations=organizations, clients=[client], servers=[relay, own])
             async with load.running():
                 killed = await _kill(running, storage, kills=kills, chance=chance)
             await asyncio.to_thread(running.wait_ready)

@@ -104,7 +104,9 @@ async def _running(
             name: await stack.enter_async_context(intake.Client(running.url, running.tls))
             for name, running in senders.items()
         }
-        load = full_load.FullLoad(organizations=organizations, clients=list(clients.values()), workers=_WORKERS)
+        load = full_load.FullLoad(
+            organizations=organizations, clients=list(clients.values()), servers=[relay, own], workers=_WORKERS
+        )
         yield SenderPair(relay=relay, own=own, senders=senders, clients=clients, load=load)
 
 

@@ -105,6 +105,11 @@ class Process:
         """Return the messages taken so far: `message_id`, `mail_from`, `rcpt_to`, `connection`, and more."""
         return _records(self._messages)
 
+    @property
+    def taken_bytes(self) -> int:
+        """The size of what `messages` reads: it grows with each message that is taken."""
+        return self._messages.stat().st_size if self._messages.exists() else 0
+
     def transcript(self) -> list[dict[str, typing.Any]]:
         """Return what was said so far: `connection`, `direction` (C or S), `line`, `tls`, `at`."""
         return _records(self._transcript)
