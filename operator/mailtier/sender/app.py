@@ -26,6 +26,9 @@ from mailtier.telemetry import garbage, lag, logs, tasks
 # Longer than delivery takes to end what is on the wire: three times five seconds.
 _GRACE_SECONDS: Final = 20.0
 
+GARBAGE_AFTER: Final = 5_000
+"""Objects: looking at so many takes some milliseconds, for which everybody's mail waits."""
+
 _log = logs.get_logger(__name__)
 
 
@@ -199,5 +202,5 @@ async def _run(
         surroundings.tied.say_up()
     # Stopped from the last to the first.
     parts = {"settings": surroundings.settings.run(), **running}
-    garbage.spare_collections()
+    garbage.spare_collections(made=GARBAGE_AFTER)
     await tasks.run(parts, stop=surroundings.stop, grace_seconds=_GRACE_SECONDS)

@@ -13,8 +13,9 @@ from mailtier.telemetry import logs
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
-_FEW: Final = 50
-"""Items between two turns of the event loop: a fraction of a millisecond for what looks at each for microseconds."""
+_AT_ONCE_SECONDS: Final = 0.001
+_REST_SECONDS: Final = 0.002
+"""What nobody waits for has a third of the event loop's time at most: a millisecond, and then the others two."""
 
 _T = TypeVar("_T")
 
@@ -33,11 +34,14 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 
 
 async def unhurried(items: Iterable[_T]) -> AsyncIterator[_T]:
-    """Yield items, as they were at the start, and let whatever waits for the event loop go first every now and then."""
-    for number, item in enumerate(list(items), start=1):
+    """Yield items, as they were at the start, and leave the event loop to others every millisecond."""
+    now = asyncio.get_running_loop().time
+    until = now() + _AT_ONCE_SECONDS
+    for item in list(items):
         yield item
-        if not number % _FEW:
-            await asyncio.sleep(0)
+        if now() >= until:
+            await asyncio.sleep(_REST_SECONDS)
+            until = now() + _AT_ONCE_SECONDS
 
 
 class Background:

@@ -12,6 +12,7 @@ import traceback
 
 from bench.sender import table
 from kit import fairness
+from mailtier.sender import app
 from mailtier.settings import effective
 from mailtier.telemetry import garbage
 
@@ -147,7 +148,7 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
     bench = Bench(options)
     # As a sender's process does.
-    garbage.spare_collections()
+    garbage.spare_collections(made=app.GARBAGE_AFTER)
     for name in options.only or SCENARIOS:
         started = time.monotonic()
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 
@@ -127,6 +128,9 @@ async def test_whatever_waits_for_the_loop_goes_before_what_has_time() -> None:
     async def look() -> None:
         async for item in tasks.unhurried(range(1_000)):
             seen.append(item)
+            until = time.perf_counter() + 0.0001
+            while time.perf_counter() < until:
+                pass
 
     looking = asyncio.create_task(look())
     while not looking.done():

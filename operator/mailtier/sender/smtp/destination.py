@@ -195,21 +195,23 @@ class Destination:
         finally:
             self.give_back_unused(slot)
 
-    def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> None:
-        """End sessions that were idle for too long, or that the server has ended.
+    def close_idle(self, spawn: Callable[..., object], *, everything: bool = False) -> bool:
+        """End sessions that were idle for too long, or that the server has ended; return whether there were any.
 
         Args:
             spawn: Runs a coroutine in the background.
             everything: Whether to end all of them.
         """
-        now = self._clock.monotonic()
+        now, any_ended = self._clock.monotonic(), False
         for seat in self.at.seats:
             for idle in seat.room.idle_sessions(seat):
                 if everything or idle.idle_until <= now or not idle.is_usable:
                     seat.room.wake(idle)
                     seat.room.take(seat)
                     spawn(self._retire(self._new_slot(seat, carried=idle)))
+                    any_ended = True
         self.at.tidy()
+        return any_ended
 
     async def _retire(self, slot: slots.Slot) -> None:
         try:

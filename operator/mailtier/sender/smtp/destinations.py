@@ -22,6 +22,8 @@ _OnKey = Callable[[destination_key.DestinationKey], None]
 _RATES_COUNT_SECONDS: Final = 120.0
 """Longer than what was sent counts for any rate."""
 
+_ENDS_APART_SECONDS: Final = 0.002
+
 OnRouteChange = Callable[[AbstractSet[destination_key.DestinationKey]], None]
 
 
@@ -244,7 +246,9 @@ class Destinations:
         states, learned, with_fallback = collections.Counter[str](), 0, set[destination_key.DestinationKey]()
         async for each in tasks.unhurried(self):
             now = self._clock.monotonic()
-            each.close_idle(spawn)
+            if each.close_idle(spawn):
+                # After a burst to many servers all its sessions are idle for too long at the same moment.
+                await asyncio.sleep(_ENDS_APART_SECONDS)
             states[each.health.breaker.state(now).value] += 1
             learned += each.throttles.sweep()
             if each.health.route.since(now) is not None:

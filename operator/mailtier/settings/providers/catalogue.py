@@ -54,6 +54,7 @@ def named(text: str) -> facts.Provider | None:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def find(server: str) -> facts.Provider | None:
     """Return the provider that a server belongs to; None for a server of one's own.
 

@@ -14,7 +14,7 @@ from mailtier.sender.secrets import logins
 from mailtier.sender.smtp import destination
 from mailtier.sender.smtp.remembering import kinds
 from mailtier.sender.smtp.servers import destination_key
-from mailtier.telemetry import logs
+from mailtier.telemetry import logs, tasks
 
 _MOST: Final = 1_000
 _MOST_PER_PARTY: Final = 50
@@ -67,7 +67,7 @@ class _Shelf:
         self._of_others: dict[str, str] = {}
         self._taken_over: list[tuple[str, str]] = []
         self._began_at = time.monotonic()
-        self._last: str | None = None
+        self._kept: dict[str, kinds.Value] = {}
         self._keeping = asyncio.Lock()
 
     async def load(self) -> None:
@@ -75,9 +75,11 @@ class _Shelf:
             kept = dict(await self._memory.recall_all(f"{self._kind.kept_as}/"))
             if (alone := await self._memory.recall(self._kind.kept_as)) is not None:
                 kept[self._kind.kept_as] = alone
-            self._last = kept.get(self._key)
             for key, text in kept.items():
-                self._read(key, json.loads(text))
+                values = json.loads(text)
+                if key == self._key:
+                    self._kept = values
+                self._read(key, values)
         except Exception as error:  # noqa: BLE001 - whatever it is, servers are asked again.
             _log.warning(
                 "what was learned of servers could not be read", kind=self._kind.kept_as, error=type(error).__name__
@@ -108,11 +110,11 @@ class _Shelf:
         if self._keeping.locked() and not is_last:
             return
         async with self._keeping:
-            kept = json.dumps(self._now(known))
+            present = await self._now(known)
             try:
-                if kept != (self._last or "{}"):
-                    await self._memory.remember(self._key, kept)
-                    self._last = kept
+                if present != self._kept:
+                    await self._memory.remember(self._key, json.dumps(present))
+                    self._kept = present
                 while self._taken_over:
                     # It may be gone, or has that server no longer.
                     await self._memory.strike(*self._taken_over[-1])
@@ -122,13 +124,18 @@ class _Shelf:
                     "what is learned of servers could not be kept", kind=self._kind.kept_as, error=type(error).__name__
                 )
 
-    def _now(self, known: Iterable[destination.Destination]) -> dict[str, kinds.Value]:
+    async def _now(self, known: Iterable[destination.Destination]) -> dict[str, kinds.Value]:
         """Return what is to be kept: what weighs most first, where there is too much."""
         now, is_over = self._clock.wall(), self._clock.monotonic() - self._began_at > _UNASKED_SECONDS
         self._earlier = {
             digest: each for digest, each in self._earlier.items() if not is_over and self._kind.counts(each, now)
         }
-        learned = [(each.key, value) for each in known if (value := self._kind.read(each, self._clock)) is not None]
+        # What others keep is theirs to keep. All at once: an endpoint that is made meanwhile takes its part out.
+        earlier = {digest: each for digest, each in self._earlier.items() if digest not in self._of_others}
+        learned = list[tuple[destination_key.DestinationKey, kinds.Value]]()
+        async for each in tasks.unhurried(known):
+            if (value := self._kind.read(each, self._clock)) is not None:
+                learned.append((each.key, value))
         learned.sort(key=lambda each: self._kind.weight(each[1]), reverse=True)
         counts: collections.Counter[str] = collections.Counter()
         kept: dict[str, kinds.Value] = {}
@@ -136,8 +143,7 @@ class _Shelf:
             counts[key.party] += 1
             if counts[key.party] <= _MOST_PER_PARTY and len(kept) < _MOST:
                 kept[_digest(key)] = value
-        # What others keep is theirs to keep.
-        return {digest: each for digest, each in self._earlier.items() if digest not in self._of_others} | kept
+        return earlier | kept
 
 
 @functools.lru_cache(maxsize=_MOST)
