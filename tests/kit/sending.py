@@ -43,11 +43,14 @@ class Clock:
     Attributes:
         skipped_seconds: How far both clocks are ahead.
         jumped: How far the wall clock alone is ahead.
+        chance: What a random number is, in [0, 1).
+        draw: Draws each of them instead; None for the same each time.
     """
 
     skipped_seconds: float = 0.0
     jumped: dt.timedelta = dt.timedelta(0)
     chance: float = 0.0
+    draw: collections.abc.Callable[[], float] | None = None
 
     def wall(self) -> dt.datetime:
         """Return the time of day."""
@@ -59,7 +62,9 @@ class Clock:
 
     def as_clock(self) -> clock.Clock:
         """Return what the sender is given."""
-        return clock.Clock(wall=self.wall, monotonic=self.monotonic, random=lambda: self.chance)
+        return clock.Clock(
+            wall=self.wall, monotonic=self.monotonic, random=lambda: self.chance if self.draw is None else self.draw()
+        )
 
 
 def endpoint(

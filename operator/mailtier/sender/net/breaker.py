@@ -63,6 +63,10 @@ class Breaker:
         """When the pause ends; in the past where there is none."""
         return self._retry_at
 
+    def awaits_trial(self, now: float) -> bool:
+        """Return whether a pause is over, and nobody has tried since."""
+        return bool(self._faults) and not self._trial and self.state(now) is BreakerState.HALF_OPEN
+
     def acquire(self, now: float) -> bool:
         """Return whether a session may be used now; half open, only one at a time gets leave."""
         match self.state(now):

@@ -17,11 +17,14 @@ class ServerHealth:
         breaker: Whether the server is left alone.
         served_at: When it last did what it was asked to; seconds of the monotonic clock.
         route: Whether it is so dead that its fallback takes the mail, where there is one.
+        trial_at: When it is its turn to be tried after a pause, in seconds of the monotonic clock; None where it is not
+            in line.
     """
 
     def __init__(self, time: clock.Clock) -> None:
         self.breaker = breaker.Breaker()
         self.route = routing.Route()
+        self.trial_at: float | None = None
         self.served_at = float("-inf")
         self._witnesses = witnesses.Witnesses()
         self._clock = time

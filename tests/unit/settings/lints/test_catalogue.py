@@ -182,6 +182,7 @@ def _doubted(provider: provider_model.Provider) -> provider_model.Provider:
 def test_what_is_not_verified_makes_no_error(subject: terms.Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found only because of what is known of a provider is a Warning at most where that is in doubt."""
     monkeypatch.setattr(providers, "ALL", ())
+    providers.find.cache_clear()
     anyway = {(finding.lint.identifier, finding.field) for finding in catalogue.run(subject)}
     monkeypatch.setattr(providers, "ALL", tuple(map(_doubted, _PROVIDERS)))
     providers.find.cache_clear()

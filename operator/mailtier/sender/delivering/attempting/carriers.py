@@ -19,6 +19,10 @@ _LINGER_SECONDS: Final = 0.05
 """How long a session waits for more of its login while another login wants its connection: far less than to open one,
 and so few messages of two that come in turns are not as many sessions."""
 
+_TRIALS_APART_SECONDS: Final = 0.005
+"""From one server that is tried again after a pause to the next: many that died together come due together, and opening
+a session takes some milliseconds of the loop in which everybody's mail goes (R15)."""
+
 _PROMPT_SECONDS: Final = 1.0
 _QUICK_SECONDS: Final = 0.005
 _ROUND_TRIPS: Final = 3
@@ -58,6 +62,7 @@ class Carriers:
         self._lingering: dict[Hashable, list[asyncio.Future[None]]] = {}
         self._followers: dict[announcing.Follower, destination_key.DestinationKey] = {}
         self._is_stopping = False
+        self._next_trial_at = float("-inf")
 
     def stop(self) -> None:
         """Begin nothing further."""
@@ -73,6 +78,8 @@ class Carriers:
 
     def start(self, target: destination.Destination, now: float) -> None:
         """Use each free slot, as long as there is something for it."""
+        if target.health.breaker.awaits_trial(now) and not self._is_in_turn(target, now):
+            return
         while self._schedule.rounds.has_ready(target.key):
             slot = target.reserve()
             if slot is None:
@@ -100,6 +107,17 @@ class Carriers:
         for follower in self._followers:
             if follower.entry is not None and now - follower.at >= announcing.PATIENCE_SECONDS:
                 self._undo_turn(follower)
+
+    def _is_in_turn(self, target: destination.Destination, now: float) -> bool:
+        """Return whether a server may be tried now after its pause; else it is looked at again when it may."""
+        health = target.health
+        if health.trial_at is None:
+            health.trial_at = self._next_trial_at = max(self._next_trial_at + _TRIALS_APART_SECONDS, now)
+        if health.trial_at > now:
+            self._retries.set(target.key, health.trial_at)
+            return False
+        health.trial_at = None
+        return True
 
     def _retry(self, target: destination.Destination, now: float) -> None:
         """Have a destination looked at again when breaker and rate let somebody through; one reminder is enough."""
