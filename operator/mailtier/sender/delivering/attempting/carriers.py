@@ -19,7 +19,7 @@ _LINGER_SECONDS: Final = 0.05
 """How long a session waits for more of its login while another login wants its connection: far less than to open one,
 and so few messages of two that come in turns are not as many sessions."""
 
-_TRIALS_APART_SECONDS: Final = 0.005
+_TRIALS_APART_SECONDS: Final = 0.01
 """From one server that is tried again after a pause to the next: many that died together come due together, and opening
 a session takes some milliseconds of the loop in which everybody's mail goes (R15)."""
 
