@@ -17,10 +17,10 @@ from mailtier.settings import effective
 from mailtier.telemetry import garbage
 
 _WAIT_BOUND, _RATE_BOUND = 1.2, 0.95
-_RELAY_SECONDS = 0.02
+_RELAY_SECONDS, _SLOW_RELAY_SECONDS = 0.02, 0.1
 _CONNECTIONS, _PER_MINUTE, _MINUTES = 3, 30, 3
-_ROUNDS = 3
-_SETTLING_SECONDS = 5.0
+_SENDERS = 3
+_SETTLING_SECONDS = 10.0
 
 
 class Bench:
@@ -34,7 +34,7 @@ class Bench:
         self._organizations: int = options.organizations
         self._lost = self._organizations * 3 // 10
         self._rate: float = options.rate
-        self._paced = int(options.rate * options.seconds)
+        self._seconds: float = options.seconds
         self._burst: int = options.burst
         self._queued: int = options.queued
         self._directory = options.directory
@@ -55,25 +55,41 @@ class Bench:
 
     async def dead(self, folder: pathlib.Path) -> None:
         """Three of ten organizations have servers that are dead in five ways."""
-        async with fairness.Field(folder) as field:
-            teams = [field.healthy(number) for number in range(self._organizations - self._lost)]
-            alone = await self._felt(field, teams)
+
+        def grow(field: fairness.Field) -> list[effective.Effective]:
+            return [field.healthy(number) for number in range(self._organizations - self._lost)]
+
+        async def come(field: fairness.Field) -> None:
             lost = [field.lost(number) for number in range(self._lost)]
             await field.queue(lost, 10 * self._lost)
-            await asyncio.sleep(_SETTLING_SECONDS)
-            self._compare("healthy, beside none", f"beside {self._lost} dead", alone, await self._felt(field, teams))
+
+        alone, beside = await self._in_turns(folder, grow, come, rate=self._rate)
+        self._compare("healthy, beside none", f"beside {self._lost} dead", alone, beside)
 
     async def loud(self, folder: pathlib.Path) -> None:
         """One organization has very many messages queued at the relay that all inherit."""
-        async with fairness.Field(folder, delay_seconds=_RELAY_SECONDS) as field:
+        await self._beside_a_long_queue(folder, delay_seconds=_RELAY_SECONDS, rate=self._rate)
+
+    async def slow(self, folder: pathlib.Path) -> None:
+        """The same at a relay that takes its time, so that it bounds what goes, and not the processor."""
+        await self._beside_a_long_queue(folder, delay_seconds=_SLOW_RELAY_SECONDS, rate=self._rate / 4)
+
+    async def _beside_a_long_queue(self, folder: pathlib.Path, *, delay_seconds: float, rate: float) -> None:
+        def grow(field: fairness.Field) -> list[effective.Effective]:
             _, *teams = [field.sharing(name, max_connections=10) for name in ("", *_names(self._organizations))]
-            alone = await self._felt(field, teams)
+            return teams
+
+        async def come(field: fairness.Field) -> None:
             numbers = await field.queue([field.sharing("loud", max_connections=10)], self._queued)
-            beside = await self._felt(field, teams)
-            if numbers[-1] in field.alive.answered():
-                self.into.add(scenario="the long queue was too short to be beside anything", verdict="not measured")
-            # The loud one has what the others leave; so their burst is no throughput of theirs.
-            self._compare("others, beside none", f"beside {self._queued:,} of one", alone, beside, rate=False)
+            last.append((field, numbers[-1]))
+
+        last: list[tuple[fairness.Field, int]] = []
+        alone, beside = await self._in_turns(folder, grow, come, rate=rate, delay_seconds=delay_seconds)
+        if any(number in field.alive.answered() for field, number in last):
+            self.into.add(scenario="the long queue was too short to be beside anything", verdict="not measured")
+        # The loud one has what the others leave; so their burst is no throughput of theirs.
+        at = f"at a relay of {delay_seconds * 1000:.0f} ms"
+        self._compare(f"others, beside none, {at}", f"beside {self._queued:,} of one", alone, beside, rate=False)
 
     async def limits(self, folder: pathlib.Path) -> None:
         """All share a relay with three connections and thirty messages a minute; its minutes are made to pass."""
@@ -91,15 +107,32 @@ class Bench:
                     scenario=f"a shared relay's limit: {name}", found=f"{most}", bound=f"{bound}", verdict=verdict
                 )
 
-    async def _felt(self, field: fairness.Field, teams: collections.abc.Sequence[effective.Effective]) -> fairness.Felt:
-        """Return the best of some rounds, after one that opens connections."""
-        await field.feel(teams, rate=self._rate, paced=10, burst=len(teams))
-        felt = [await field.feel(teams, rate=self._rate, paced=self._paced, burst=self._burst) for _ in range(_ROUNDS)]
-        return fairness.Felt(
-            waits=min((each.waits for each in felt), key=statistics.fmean),
-            per_second=max(each.per_second for each in felt),
-            cpu_seconds=min(each.cpu_seconds for each in felt),
-        )
+    async def _in_turns(
+        self,
+        folder: pathlib.Path,
+        grow: collections.abc.Callable[[fairness.Field], list[effective.Effective]],
+        come: collections.abc.Callable[[fairness.Field], collections.abc.Awaitable[None]],
+        *,
+        rate: float,
+        delay_seconds: float = 0.0,
+    ) -> tuple[fairness.Felt, fairness.Felt]:
+        """Return what organizations feel without others, and then beside them: the median of some senders.
+
+        What else a machine does comes and goes; so it is in both.
+        """
+        paced = int(rate * self._seconds)
+        alone, beside = list[fairness.Felt](), list[fairness.Felt]()
+        for number in range(_SENDERS):
+            own = folder / f"sender-{number}"
+            own.mkdir()
+            async with fairness.Field(own, delay_seconds=delay_seconds) as field:
+                teams = grow(field)
+                await field.feel(teams, rate=rate, paced=10, burst=len(teams))
+                alone.append(await field.feel(teams, rate=rate, paced=paced, burst=self._burst))
+                await come(field)
+                await asyncio.sleep(_SETTLING_SECONDS)
+                beside.append(await field.feel(teams, rate=rate, paced=paced, burst=self._burst))
+        return _median(alone), _median(beside)
 
     def _compare(
         self, name: str, other: str, alone: fairness.Felt, beside: fairness.Felt, *, rate: bool = True
@@ -116,11 +149,20 @@ class Bench:
         )
 
 
-SCENARIOS = {"dead": Bench.dead, "loud": Bench.loud, "limits": Bench.limits}
+SCENARIOS = {"dead": Bench.dead, "loud": Bench.loud, "slow": Bench.slow, "limits": Bench.limits}
 
 
 def _names(count: int) -> list[str]:
     return [f"team-{number}" for number in range(count)]
+
+
+def _median(rounds: collections.abc.Sequence[fairness.Felt]) -> fairness.Felt:
+    """Return what was felt in the median: each wait of its rank in the rounds, and the other figures."""
+    return fairness.Felt(
+        waits=[statistics.median(ranked) for ranked in zip(*(each.waits for each in rounds), strict=True)],
+        per_second=statistics.median(each.per_second for each in rounds),
+        cpu_seconds=statistics.median(each.cpu_seconds for each in rounds),
+    )
 
 
 def _figures(felt: fairness.Felt) -> dict[str, float]:
