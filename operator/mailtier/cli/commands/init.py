@@ -62,11 +62,13 @@ def command(
     ] = "",
     secret: Annotated[str, typer.Option(metavar="NAME", help="The Secret with the password.")] = drafts.SECRET,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say on stderr nothing of what to do; it stands in comments too.")
+        bool, typer.Option("--quiet", "-q", help="Do not repeat on stderr the steps that the comments list.")
     ] = False,
     operator_namespace: options.OperatorNamespace = options.OPERATOR_NAMESPACE,
 ) -> int:
-    """Write the first settings for a mail provider on standard output, and on stderr what to do there.
+    """Write the first settings for a mail provider on standard output, with the steps to take there in comments.
+
+    Where standard output is not the terminal, the steps are printed on stderr too.
 
     They have the provider's server, port and way to begin TLS, and keep to its limits; what only you can know is an
     example that says so. The Secret beside them is bound to the server and has no value. `mailtier lint` finds nothing
@@ -98,7 +100,8 @@ def command(
     )
     _require_no_error(start)
     printing.write([starting.text(start)])
-    if not quiet:
+    # On a terminal the comments in the settings have just said it.
+    if not quiet and not sys.stdout.isatty():
         print("\n".join(starting.instructions(start)), file=sys.stderr)
     return failures.Status.OK
 

@@ -66,6 +66,23 @@ def test_each_step_is_told_on_stderr_and_in_comments(
         assert "kubectl apply -f FILE" in said
 
 
+def test_on_a_terminal_each_step_is_told_once() -> None:
+    """Settings that are shown have the steps in their comments, and stderr does not repeat them."""
+    with (
+        screens.terminal(200, 200) as terminal,
+        subprocess.Popen(
+            [sys.executable, "-m", "mailtier", "init", "--provider", "sendgrid"],
+            stdin=terminal.theirs,
+            stdout=terminal.theirs,
+            stderr=terminal.theirs,
+            env={**os.environ, "COLUMNS": "200"},
+        ) as child,
+    ):
+        assert child.wait(timeout=_SECONDS) == 0
+    # Now all that was written has been read.
+    assert terminal.text.count("mailtier verify --host") == 1
+
+
 def test_the_secret_is_bound_and_empty(capsys: pytest.CaptureFixture[str]) -> None:
     """No placeholder can be taken for a password: the skeleton has the annotation, and nothing else."""
     settings, secret = _written(capsys, "acme", "--provider", "gmail", "--secret", "gmail")
