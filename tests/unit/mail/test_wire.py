@@ -91,7 +91,7 @@ def test_an_address_cannot_change_its_command(char: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", [b"", b"a", b"a\n", b"a\r\nb\n.\r\nc\r\n", b"a\r\nb\r.\r\n", b"\ra\r\n", b"a\n\r\r\n"]
+    "message", [b"", b"a", b"a\n", b"a\r\nb\n.\r\nc\r\n", b"a\r\nb\r.\r\n", b"\ra\r\n", b"a\n\r\r\n", b"a\rb\nc\r\n"]
 )
 def test_a_message_with_other_line_breaks_is_refused(message: bytes) -> None:
     """SMTP smuggling begins with a bare CR or LF (R5)."""
