@@ -7,7 +7,8 @@ from typing import Final
 
 from kit import queues
 from mailtier.api import feed, vocabulary
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 
 S, C = vocabulary.RecipientState, vocabulary.Category
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from kit import queues, recipient_states
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.queueing import quotas
 
 S = vocabulary.RecipientState

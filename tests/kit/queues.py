@@ -19,8 +19,8 @@ from typing import Final
 from kit import postgres
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states as recipient_states
-from mailtier.sender import filing, ports, queued
-from mailtier.sender.between import displays, requests
+from mailtier.sender import ports
+from mailtier.sender.between import displays, filing, queued, requests
 from mailtier.sender.secrets import logins
 from mailtier.sender.storage import upkeep
 from mailtier.sender.storage.postgres import shared_queue

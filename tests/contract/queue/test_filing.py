@@ -8,7 +8,8 @@ import pytest
 
 from kit import backends, queues
 from mailtier.api import feed, vocabulary
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.storage.postgres.failed import listing as shared_listing
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.sender.storage.sqlite.failed import listing as embedded_listing

@@ -7,7 +7,8 @@ import pytest
 
 from kit import queues
 from mailtier.api import feed, vocabulary
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.queueing import suppressions
 
 S = vocabulary.RecipientState

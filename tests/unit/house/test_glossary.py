@@ -103,7 +103,7 @@ def test_a_host_is_a_name_or_the_tier(path: pathlib.PurePosixPath) -> None:
 _ONLY = {
     "hold": ("sender/delivering/", "sender/scheduling/"),
     "release": ("sender/delivering/", "sender/intake/", "sender/storage/volume.py"),
-    "resume": ("sender/filing.py", "sender/intake/", "sender/storage/"),
+    "resume": ("sender/between/filing.py", "sender/intake/", "sender/storage/"),
     "settle": ("sender/ports.py", "sender/queueing/", "sender/storage/"),
 }
 """Where functions of the sender may have the name of such a move; a lock of a volume is released as all locks are."""

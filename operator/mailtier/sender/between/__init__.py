@@ -1,1 +1,1 @@
-"""What the intake and delivery tell each other: requests, what delivery shows, and the bell."""
+"""What goes between the intake, delivery and the queue, beside mail: requests, displays, the bell, lists, owners."""

@@ -6,8 +6,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
-from mailtier.sender import clock, filing, ports
-from mailtier.sender.between import requests
+from mailtier.sender import clock, ports
+from mailtier.sender.between import filing, requests
 from mailtier.sender.delivering import delivery
 from mailtier.sender.probing import budget, prober, targets, telling
 from mailtier.sender.scheduling import lane_display

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from mailtier.api import vocabulary
 from mailtier.mail import retry
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.intake import admission
 from mailtier.sender.scheduling import standing
 from mailtier.settings import effective

@@ -17,8 +17,8 @@ import pydantic
 from aiohttp import web
 
 from mailtier.api import feed, names, reasons, vocabulary
-from mailtier.sender import ports, queued, settings_source
-from mailtier.sender.between import requests
+from mailtier.sender import ports, settings_source
+from mailtier.sender.between import queued, requests
 from mailtier.sender.intake import asking, summing, taking
 from mailtier.sender.queueing import restoring
 from mailtier.settings import effective

@@ -7,7 +7,8 @@ from typing import Final, Protocol
 
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
-from mailtier.sender import ports, queued
+from mailtier.sender import ports
+from mailtier.sender.between import queued
 from mailtier.sender.scheduling import waits
 
 _S: Final = vocabulary.RecipientState

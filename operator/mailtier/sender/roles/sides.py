@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from mailtier.sender import filing, ports, queued
-from mailtier.sender.between import displays, requests
+from mailtier.sender import ports
+from mailtier.sender.between import displays, filing, queued, requests
 from mailtier.sender.secrets import logins
 from mailtier.sender.storage import upkeep
 

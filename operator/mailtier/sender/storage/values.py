@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
 from mailtier.mail import states
-from mailtier.sender import filing, ports, queued
+from mailtier.sender import ports
+from mailtier.sender.between import filing, queued
 from mailtier.sender.queueing import choosing, payloads, suppressions
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

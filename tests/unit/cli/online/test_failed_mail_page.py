@@ -5,7 +5,7 @@ import pytest
 from kit import queues, repository
 from mailtier.cli import terminal
 from mailtier.cli.online import filed
-from mailtier.sender import filing
+from mailtier.sender.between import filing
 
 _PLAIN = terminal.Painter(on=False)
 _ITEM = {

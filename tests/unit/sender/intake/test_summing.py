@@ -6,7 +6,8 @@ import datetime as dt
 from kit import queues
 from mailtier.api import feed, vocabulary
 from mailtier.mail import reasons
-from mailtier.sender import ports, queued
+from mailtier.sender import ports
+from mailtier.sender.between import queued
 from mailtier.sender.intake import summing
 from mailtier.sender.scheduling import waits
 

@@ -11,7 +11,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final, NoReturn
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import ports, queued
+from mailtier.sender import ports
+from mailtier.sender.between import queued
 from mailtier.sender.queueing import crashes, payloads, restoring, retention
 from mailtier.sender.storage import claim_book, reporting, values
 from mailtier.sender.storage.postgres import backlogs, changes, claims, forgetting, records, taking_in

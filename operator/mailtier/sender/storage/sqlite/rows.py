@@ -5,7 +5,8 @@ import sqlite3
 from typing import Final
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import ports, queued
+from mailtier.sender import ports
+from mailtier.sender.between import queued
 from mailtier.sender.storage import values
 
 to_micros: Final = values.to_micros

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from mailtier.api import vocabulary
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.queueing import suppressions
 from mailtier.sender.storage import values
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from mailtier.api import types, vocabulary
 from mailtier.mail import reasons
-from mailtier.sender import filing
+from mailtier.sender.between import filing
 from mailtier.sender.intake.http import problems
 
 DEFAULT_LIMIT: Final = 50

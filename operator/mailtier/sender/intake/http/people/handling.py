@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.intake import desk, far_delivery
 from mailtier.sender.intake.http import access, bodies, entrance, open_answers, problems, queue_turns, records
 from mailtier.sender.intake.http.people import asking

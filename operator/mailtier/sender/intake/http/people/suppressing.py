@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from mailtier.sender import filing
+from mailtier.sender.between import filing
 from mailtier.sender.intake import desk
 from mailtier.sender.intake.http import access, bodies, entrance, queue_turns, records
 from mailtier.sender.intake.http.people import asking, handling

@@ -4,7 +4,8 @@ import datetime as dt
 import functools
 from collections.abc import Sequence
 
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.queueing import restoring
 from mailtier.sender.queueing import suppressions as rules
 from mailtier.sender.storage import values

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from mailtier.api import feed, vocabulary
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres import records
 from mailtier.sender.storage.postgres.database import connections

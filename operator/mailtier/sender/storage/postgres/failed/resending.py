@@ -6,7 +6,8 @@ from typing import Final
 
 from mailtier.api import vocabulary
 from mailtier.mail import states
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.queueing import quotas
 from mailtier.sender.storage import values
 from mailtier.sender.storage.postgres import backlogs, changes, usage

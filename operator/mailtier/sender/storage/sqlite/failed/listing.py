@@ -5,7 +5,8 @@ import sqlite3
 from typing import Any, Final
 
 from mailtier.api import vocabulary
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.storage.sqlite import rows
 
 _LOOKED_AT: Final = 5_000

@@ -7,7 +7,8 @@ from typing import Any
 
 from mailtier.api import vocabulary
 from mailtier.mail import states
-from mailtier.sender import filing, ports
+from mailtier.sender import ports
+from mailtier.sender.between import filing
 from mailtier.sender.queueing import quotas
 from mailtier.sender.storage import volume
 from mailtier.sender.storage.sqlite import changes, claims, rows, schema

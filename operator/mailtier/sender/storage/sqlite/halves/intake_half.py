@@ -7,8 +7,9 @@ import functools
 from collections.abc import Sequence
 
 from mailtier.api import feed
-from mailtier.sender import filing, ports, queued
+from mailtier.sender import ports
 from mailtier.sender.between import displays as displays_port
+from mailtier.sender.between import filing, queued
 from mailtier.sender.between import requests as requests_port
 from mailtier.sender.queueing import payloads
 from mailtier.sender.storage.sqlite import changes, intake, memories, rows, suppressions
