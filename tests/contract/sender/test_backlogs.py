@@ -78,6 +78,7 @@ async def test_what_is_queued_costs_no_memory(
             _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    print(f"\n{queued:,} queued: {peak_bytes / 2**20:.1f} MiB of Python's objects at most, delivery included")
     assert peak_bytes < _MEMORY_BYTES
 
 
