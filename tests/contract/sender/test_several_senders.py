@@ -57,6 +57,14 @@ def _begun(server: smtpd.Server) -> list[bytes]:
     return [line for each in server.transcripts for line in each.commands() if line.startswith(b"MAIL")]
 
 
+def _chosen(of: effective.Effective) -> str:
+    """Return which of two senders is to own the server of settings."""
+    peers = [owning.Peer(number=number, name=name, shares=True) for number, name in enumerate(("one", "two"))]
+    chosen = owners.preferred(destination_key.key_of(of).room, peers)
+    assert chosen is not None
+    return chosen.name
+
+
 async def test_senders_come_and_go_and_each_message_comes_once(team: teams.Team, serve: Serve) -> None:
     """Each has its share, no server ever has more connections than its cap from all together, and nothing is lost."""
     relay = await _slow(serve)
@@ -125,13 +133,10 @@ async def test_a_fallback_moves_no_server_that_others_use(team: teams.Team, serv
     """Who still owns a server after another sender came keeps it, whatever one namespace links with it (R15)."""
     at = sending.endpoint(await serve(), origin=vocabulary.Origin.ORG)
     one = await team.join("one")
-    peers = [owning.Peer(number=number, name=name, shares=True) for number, name in enumerate(("one", "two"))]
     by_owner: dict[str, effective.Effective] = {}
     for number in range(2, 100):
         there = sending.settings(f"team-{number}", dataclasses.replace(at, host=f"127.0.0.{number}"))
-        chosen = owners.preferred(destination_key.key_of(there).room, peers)
-        assert chosen is not None
-        by_owner.setdefault(chosen.name, there)
+        by_owner.setdefault(_chosen(there), there)
     kept, passed_on = team.put(by_owner["one"]), team.put(by_owner["two"])
     assert kept.endpoint is not None
     team.put(sending.settings("neighbour", kept.endpoint))
@@ -323,3 +328,38 @@ async def test_what_waits_is_held_by_one(team: teams.Team, serve: Serve) -> None
     await other.until_held()
     team.put(sending.settings("team-a", sending.endpoint(server)))
     await other.until(of, sent, _S.ACCEPTED)
+
+
+async def test_a_learned_limit_passes_on_with_its_server(team: teams.Team, serve: Serve) -> None:
+    """Who is given a server by one that lives on begins with as few connections as that one learned (R15)."""
+    for _ in range(20):
+        server = await serve(smtpd.Options(max_connections=2))
+        at = sending.endpoint(server, origin=vocabulary.Origin.ORG)
+        of = sending.settings("team-a", at, max_connections=8)
+        if _chosen(of) == "two":
+            break
+    server.script.on(smtpd.DOT, smtpd.Behaviour(delay_seconds=0.02))
+    one = await team.join("one")
+    team.put(of)
+    await team.notify(of)
+    await team.until_accepted()
+    for _ in range(60):
+        await team.notify(of)
+    await team.until_accepted()
+    assert one.destinations.get(of).at.seat.most == 2
+    refused = _refused(server)
+    two = await team.join("two")
+    await team.until_shared_out()
+    assert two.estate is not None
+    assert two.estate.owns(of)
+    assert two.destinations.get(of).at.seat.most == 2
+    for _ in range(30):
+        await team.notify(of)
+    await team.until_accepted()
+    assert teams.names_of(server) == {"one.test", "two.test"}
+    assert _refused(server) == refused
+
+
+def _refused(server: smtpd.Server) -> int:
+    """Return how many clients a server greeted with a refusal."""
+    return sum(each.replies()[:1] != [] and each.replies()[0].startswith(b"421") for each in server.transcripts)
