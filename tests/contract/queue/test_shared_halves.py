@@ -4,16 +4,19 @@ import asyncio
 import collections.abc
 import contextlib
 import datetime as dt
+import itertools
 import pathlib
+import typing
 
+import asyncpg
 import pytest
 
-from kit import postgres, queues, wait
+from kit import interruption, postgres, queues, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.storage.postgres import shared_queue
 from mailtier.sender.storage.postgres.database import connections
-from mailtier.sender.storage.postgres.senders import tenure
+from mailtier.sender.storage.postgres.senders import bell, tenure
 
 _S = vocabulary.RecipientState
 _LEASE = dt.timedelta(seconds=15)
@@ -78,6 +81,52 @@ async def test_what_was_not_announced_is_looked_for(open_half: _Open) -> None:
     )
     await wait.until_async(lambda: len(looks) == 3, within_seconds=20, why="it listens again")
     hearing.cancel()
+
+
+async def test_who_could_not_listen_tries_again(open_half: _Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the database did not answer in time, the connection is no proof that announcements are heard (R4)."""
+    listen = asyncpg.Connection.add_listener
+    tries = itertools.count()
+
+    async def late(self: typing.Any, *arguments: typing.Any) -> None:
+        if next(tries) == 0:
+            raise TimeoutError
+        await listen(self, *arguments)
+
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", late)
+    delivery = await open_half(only_takes_in=False)
+    looks = list[None]()
+    hearing = asyncio.create_task(delivery.hear(list[ports.Pending]().extend, lambda: looks.append(None)))
+    await wait.until_async(lambda: looks, within_seconds=20, why="it listens")
+    hearing.cancel()
+
+
+async def test_who_gives_up_listening_leaves_no_connection(open_half: _Open) -> None:
+    """Cancelled at any await while it begins to listen, as a wait with a time-out is, it keeps none open (R13)."""
+    intake = await open_half(only_takes_in=True)
+
+    async def connected() -> int:
+        ((count,),) = await intake._pool.fetch(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND application_name = 'mailtier intake'"
+        )
+        return int(count)
+
+    before = await connected()
+    for at in itertools.count():
+        interrupting = interruption.Interruption(at=at, late=False)
+        waiting = bell.ChannelBell(intake._pool, "mailtier_tested")
+        await asyncio.wait([asyncio.create_task(interrupting.of(waiting.wait()))], timeout=10)
+        await waiting.close()
+
+        async def is_closed() -> bool:
+            return await connected() == before
+
+        await wait.until_async(is_closed, within_seconds=5, why=f"its connection is closed, given up at {at}")
+        if not interrupting.happened:
+            break
+    # As many as a connection and LISTEN have at least.
+    assert at > 3
 
 
 async def test_an_intake_delivers_nothing(open_half: _Open) -> None:

@@ -7,10 +7,9 @@ leaves is free, whoever should have it waits.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Final, NoReturn, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from mailtier.sender import clock, ports, settings_source
 from mailtier.sender.between import owning
@@ -162,6 +161,7 @@ class Estate:
     async def run(self) -> NoReturn:
         """Keep what should be this sender's, until cancelled; a failure is logged, and passes or ends the process."""
         waiting: asyncio.Future[None] | None = None
+        waking: asyncio.Future[Any] | None = None
         try:
             while True:
                 self._wake.clear()
@@ -176,10 +176,10 @@ class Estate:
                 await asyncio.wait((waiting, waking), timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 waking.cancel()
         finally:
-            if waiting is not None:
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await waiting
+            begun = [each for each in (waiting, waking) if each is not None]
+            for each in begun:
+                each.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
             await self._background.finish(within_seconds=0)
 
     async def _step(self) -> float:

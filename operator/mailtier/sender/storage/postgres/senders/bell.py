@@ -47,15 +47,20 @@ class ChannelBell:
         async with self._opening:
             if self._closed or (self._listening is not None and not self._listening.is_closed()):
                 return
+            connection: Any = None
             try:
                 connection = await self._pool.open()
                 await connection.add_listener(self._channel, self._ring)
-            except Exception as error:  # noqa: BLE001 - whoever waits looks anyway.
-                _log.warning("the queue's database lets nothing be heard", error=connections.describe(error))
-            else:
-                self._listening = connection
+                if not self._closed:
+                    self._listening = connection
                 # What came before it was heard is looked for.
                 self._ring()
+            except Exception as error:  # noqa: BLE001 - whoever waits looks anyway.
+                _log.warning("the queue's database lets nothing be heard", error=connections.describe(error))
+            finally:
+                # Whoever waits may be cancelled meanwhile, and the next one opens another.
+                if connection is not None and connection is not self._listening:
+                    connection.terminate()
 
     def _ring(self, *_: object) -> None:
         self._rung.set()

@@ -67,6 +67,9 @@ async def hear(
                     look_anew()
             except Exception as error:  # noqa: BLE001 - delivery looks anyway.
                 _log.warning("the other senders are not heard", error=connections.describe(error))
+                if connection is not None:
+                    # Open still, it would be taken for one that hears.
+                    connection.terminate()
             await asyncio.sleep(_AGAIN_SECONDS)
     finally:
         if connection is not None:
