@@ -1,4 +1,4 @@
-"""A table of a queue's database that nobody else may read, as if the database were slow with it."""
+"""A table of a queue's database that nobody else may use, as if the database were slow with it."""
 
 import typing
 
@@ -16,16 +16,18 @@ class LockedTable:
     Args:
         dsn: Where the database is.
         table: Its name.
+        may_read: Whether it is only not written to.
     """
 
-    def __init__(self, dsn: str, table: str) -> None:
+    def __init__(self, dsn: str, table: str, *, may_read: bool = False) -> None:
         self._dsn = dsn
+        self._mode = "SHARE" if may_read else "ACCESS EXCLUSIVE"
         self._table = f"mailtier.{table}"
         self._connection: typing.Any = None
 
     async def __aenter__(self) -> typing.Self:
         self._connection = await asyncpg.connect(self._dsn)
-        await self._connection.execute(f"BEGIN; LOCK TABLE {self._table} IN ACCESS EXCLUSIVE MODE")
+        await self._connection.execute(f"BEGIN; LOCK TABLE {self._table} IN {self._mode} MODE")
         return self
 
     async def __aexit__(self, *exception: object) -> None:

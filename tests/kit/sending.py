@@ -31,6 +31,9 @@ Secrets = secret_store.Secrets
 PLAIN = effective.Tls(
     mode=vocabulary.TlsMode.DISABLED, server_name=None, min_version=vocabulary.TlsVersion.V1_2, ca=None
 )
+_numbers = itertools.count(1)
+"""Of notifications: several senders may share a database."""
+
 ANONYMOUS = effective.Auth(
     mechanism=vocabulary.Mechanism.ANONYMOUS, identity="", secret=None, origin=vocabulary.Origin.HOST
 )
@@ -148,6 +151,18 @@ def login(
     return effective.Auth(mechanism=mechanism, identity=identity, secret=reference, origin=origin, oauth2=oauth2)
 
 
+async def open_queue(
+    folder: pathlib.Path,
+    shared: shared_queue.SharedOptions | None,
+    *,
+    now: collections.abc.Callable[[], dt.datetime],
+) -> queues.WholeQueue:
+    """Return a queue of the folder's own; where a database is given, that one's."""
+    if shared is None:
+        return await embedded.open_queue(folder, now=now)
+    return await shared_queue.open_queue(shared, now=now)
+
+
 class Sender:
     """Delivery and probes on a real queue, at work while the context is entered.
 
@@ -172,8 +187,8 @@ class Sender:
         shared: shared_queue.SharedOptions | None = None,
     ) -> None:
         self._active = active
-        self._shared: shared_queue.SharedOptions | None = (
-            shared if shared is not None or before is None else before._shared
+        self.shared: shared_queue.SharedOptions | None = (
+            shared if shared is not None or before is None else before.shared
         )
         self.estate: estate.Estate | None = None
         self.folder = folder
@@ -184,13 +199,12 @@ class Sender:
             self.settings.take_over(before.settings)
         self._nameserver = nameserver
         self._resolv_conf = resolv_conf
-        self._numbers: collections.abc.Iterator[int] = before._numbers if before else itertools.count(1)
         self._stack = contextlib.AsyncExitStack()
         self.running: list[asyncio.Task[object]] = []
 
     async def __aenter__(self) -> typing.Self:
         time_ = self.clock.as_clock()
-        opened = self.opened = await self._open()
+        opened = self.opened = await open_queue(self.folder, self.shared, now=self.clock.wall)
         self.queue, self.refused = queues.watched(opened)
         self._stack.push_async_callback(self.queue.close)
         owning = opened if isinstance(opened, shared_queue.SharedQueue) else None
@@ -202,7 +216,7 @@ class Sender:
         self.tokens = tokens.Tokens(names=names_, contexts=contexts, time=time_, entropy=os.urandom)
         self._stack.push_async_callback(self.tokens.close)
         self.destinations = destinations.Destinations(
-            helo_name="sender.test" if self._shared is None else f"{self._shared.name}.test",
+            helo_name="sender.test" if self.shared is None else f"{self.shared.name}.test",
             names=names_,
             opener=opening.Opener(contexts),
             time=time_,
@@ -215,6 +229,7 @@ class Sender:
             whose = self.estate = estate.Estate(
                 owning, settings=self.settings, in_use=self.destinations, learn=self._learn, time=time_
             )
+        self._whose = whose
         self.prober = prober.Prober(
             queue=self.queue,
             settings=self.settings,
@@ -247,11 +262,6 @@ class Sender:
         self.settings.subscribe(self.prober.note_settings)
         self.running = [asyncio.create_task(part) for part in parts]
         return self
-
-    async def _open(self) -> queues.WholeQueue:
-        if self._shared is None:
-            return await embedded.open_queue(self.folder, now=self.clock.wall)
-        return await shared_queue.open_queue(self._shared, now=self.clock.wall)
 
     async def _learn(self) -> None:
         await self.prober.learn()
@@ -296,7 +306,7 @@ class Sender:
         locale: vocabulary.Locale = vocabulary.Locale.ENGLISH,
     ) -> str:
         """Queue a notification, hand it to delivery, and return its id."""
-        number = next(self._numbers)
+        number = next(_numbers)
         now = self.clock.wall()
         enqueued = await queues.enqueue(
             self.queue,
@@ -359,6 +369,10 @@ class Sender:
         if told.result is None:
             raise targets.NotProbeableError(told.explanation)
         return told.result
+
+    async def until_owned(self, of: effective.Effective) -> None:
+        """Return when the server of settings is this sender's; of a queue of its own each is."""
+        await wait.until_async(lambda: self._whose.owns(of), within_seconds=10, why="the server has its owner")
 
     async def until_held(self) -> None:
         """Return when an organization is held."""

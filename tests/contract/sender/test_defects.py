@@ -5,12 +5,14 @@ from typing import NoReturn
 
 import pytest
 
-from kit import sending, smtpd, wait
+from kit import backends, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender.delivering.attempting import consequences
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
+
+pytestmark = backends.BOTH
 
 
 async def test_what_a_defect_keeps_back_says_so(

@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from kit import sending, smtpd, wait
+from kit import backends, sending, smtpd, wait
 from mailtier.api import vocabulary
 
 _S = vocabulary.RecipientState
@@ -105,6 +105,7 @@ async def test_a_permanent_refusal_fails(sender: sending.Sender, serve: Serve) -
     assert stands[0].reason == "RecipientRefused"
 
 
+@backends.BOTH
 async def test_a_message_in_doubt_is_resent_byte_for_byte(sender: sending.Sender, serve: Serve) -> None:
     """Lost after the dot, a message is sent again after five minutes with the same bytes and Message-ID (R4)."""
     server = await serve()
@@ -121,6 +122,7 @@ async def test_a_message_in_doubt_is_resent_byte_for_byte(sender: sending.Sender
     assert first.message_id == second.message_id != ""
 
 
+@backends.BOTH
 async def test_a_message_in_doubt_keeps_its_message_id_over_a_restart(sender: sending.Sender, serve: Serve) -> None:
     """However From has changed meanwhile, a resend has the Message-ID of the copy that may have arrived (R4)."""
     server = await serve()
@@ -167,6 +169,7 @@ async def test_a_bounce_is_asked_for_without_the_message(
     assert ("RET=HDRS" in server.messages[0].mail_parameters) == is_offered
 
 
+@backends.BOTH
 async def test_product_news_in_doubt_is_not_resent(sender: sending.Sender, serve: Serve) -> None:
     """Where arriving twice is worse than not at all, a message in doubt fails as InDoubt."""
     server = await serve()
@@ -292,6 +295,7 @@ async def test_what_was_queued_before_a_restart_is_delivered_after_it(sender: se
         await again.until(of, sent, _S.ACCEPTED)
 
 
+@backends.BOTH
 async def test_a_resend_that_is_put_off_is_still_in_doubt(sender: sending.Sender, serve: Serve) -> None:
     """A message that may have arrived stays in doubt when its resend is refused for now, and goes later (R4)."""
     server = await serve()
@@ -311,6 +315,7 @@ async def test_a_resend_that_is_put_off_is_still_in_doubt(sender: sending.Sender
     await sender.until(of, sent, _S.ACCEPTED)
 
 
+@backends.BOTH
 async def test_a_resend_that_meets_a_dead_server_is_still_in_doubt(sender: sending.Sender, serve: Serve) -> None:
     """A message that may have arrived stays in doubt while its server serves nobody, and goes when it does (R4)."""
     server = await serve()

@@ -2,11 +2,12 @@
 
 import asyncio
 import collections.abc
+import contextlib
 import dataclasses
 import datetime as dt
 import typing
 
-from kit import queues, sending, smtpd, wait
+from kit import backends, locked_tables, queues, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
@@ -14,6 +15,8 @@ from mailtier.settings import effective
 _S = vocabulary.RecipientState
 _C = vocabulary.Category
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
+
+pytestmark = backends.BOTH
 
 
 async def test_refused_credentials_are_used_once(sender: sending.Sender, serve: Serve) -> None:
@@ -269,7 +272,7 @@ async def test_what_is_being_marked_as_held_is_nobody_s_to_claim(sender: sending
     )
     entries = sender.delivery._schedule.open(lane).entries
     await wait.until_async(lambda: len(entries) >= 5, within_seconds=10, why="five were not tried", poll_seconds=0.001)
-    async with queues.stalled(typing.cast("embedded.EmbeddedQueue", sender.opened)):
+    async with _stalled(sender):
         sender.skip(2)
         await wait.until_async(
             lambda: sum(entry.pending.state is _S.QUEUED for entry in entries.values()) == 0,
@@ -287,3 +290,10 @@ async def test_what_is_being_marked_as_held_is_nobody_s_to_claim(sender: sending
         await sender.until(of, each, _S.ACCEPTED)
     ids = [message.message_id for message in server.messages]
     assert len(ids) == len(set(ids))
+
+
+def _stalled(sender: sending.Sender) -> contextlib.AbstractAsyncContextManager[object]:
+    """Let no outcome be committed within this context, while the queue can be read."""
+    if sender.shared is not None:
+        return locked_tables.LockedTable(sender.shared.dsn(), "recipients", may_read=True)
+    return queues.stalled(typing.cast("embedded.EmbeddedQueue", sender.opened))

@@ -4,11 +4,11 @@ import collections.abc
 import datetime as dt
 import pathlib
 
-from kit import queues, sending, smtpd, wait
+from kit import backends, queues, sending, smtpd, wait
 from mailtier.api import vocabulary
 from mailtier.sender import ports
 from mailtier.sender.queueing import restoring
-from mailtier.sender.storage.sqlite import embedded
+from mailtier.sender.storage.postgres import shared_queue
 
 Serve = collections.abc.Callable[..., collections.abc.Awaitable[smtpd.Server]]
 _S = vocabulary.RecipientState
@@ -16,13 +16,16 @@ _S = vocabulary.RecipientState
 _HOUR_SECONDS = 3_600.0
 
 
-async def test_a_restored_queue_is_held_until_it_is_told_to_go_on(tmp_path: pathlib.Path, serve: Serve) -> None:
+@backends.BOTH
+async def test_a_restored_queue_is_held_until_it_is_told_to_go_on(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None, serve: Serve
+) -> None:
     """Nothing is connected to and nothing expires, which is said of each message; then what is too old ends (R4)."""
     server = await serve()
-    queue = await embedded.open_queue(tmp_path, now=queues.Clock())
+    queue = await sending.open_queue(tmp_path, shared, now=queues.Clock())
     await queue.remember(restoring.KEY, restoring.mark(queues.START))
     await queue.close()
-    async with sending.Sender(tmp_path) as sender:
+    async with sending.Sender(tmp_path, shared=shared) as sender:
         of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
         old = await sender.notify(of, max_age=dt.timedelta(hours=1))
         waits = await sender.notify(of, max_age=dt.timedelta(days=1))
