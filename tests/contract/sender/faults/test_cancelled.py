@@ -7,11 +7,14 @@ import pathlib
 
 import pytest
 
-from kit import certs, interruption, logins, sending, wait
+from kit import backends, certs, interruption, logins, sending, wait
 from mailtier.api import vocabulary
+from mailtier.sender.storage.postgres import shared_queue
 
 _S = vocabulary.RecipientState
 _MOST_AWAITS = 200
+
+pytestmark = backends.BOTH
 
 
 async def _cancel(
@@ -34,13 +37,19 @@ async def _until_closed(login: logins.Login) -> None:
 
 @pytest.mark.parametrize("late", [False, True], ids=["while it waits", "when what it waits for is there"])
 async def test_a_delivery_may_be_cancelled_anywhere(
-    tmp_path: pathlib.Path, serve: logins.Serve, authority: certs.Authority, leaf: certs.Leaf, *, late: bool
+    tmp_path: pathlib.Path,
+    shared: shared_queue.SharedOptions | None,
+    serve: logins.Serve,
+    authority: certs.Authority,
+    leaf: certs.Leaf,
+    *,
+    late: bool,
 ) -> None:
     """The slot and the connection are given back, nothing is lost, and only what is in doubt goes twice (R4)."""
     for at in itertools.count():
         assert at < _MOST_AWAITS
         interrupting = interruption.Interruption(at=at, late=late)
-        async with sending.Sender(tmp_path / str(at)) as sender:
+        async with sending.Sender(tmp_path / str(at), shared=shared) as sender:
             login = await logins.start(sender, serve, authority, leaf)
             of = sender.settings.put(login.settings)
             sent, task = await _cancel(login, sender, interrupting)
@@ -68,7 +77,13 @@ async def test_a_delivery_may_be_cancelled_anywhere(
 
 @pytest.mark.parametrize("late", [False, True], ids=["while it waits", "when what it waits for is there"])
 async def test_what_was_announced_behind_a_cancelled_delivery_is_safe(
-    tmp_path: pathlib.Path, serve: logins.Serve, authority: certs.Authority, leaf: certs.Leaf, *, late: bool
+    tmp_path: pathlib.Path,
+    shared: shared_queue.SharedOptions | None,
+    serve: logins.Serve,
+    authority: certs.Authority,
+    leaf: certs.Leaf,
+    *,
+    late: bool,
 ) -> None:
     """Three messages of which each is announced behind the one before: none is lost, none twice but in doubt (R4)."""
     recipients = [f"m{number}@example.org" for number in range(3)]
@@ -76,7 +91,7 @@ async def test_what_was_announced_behind_a_cancelled_delivery_is_safe(
     for at in itertools.count():
         assert at < _MOST_AWAITS
         interrupting = interruption.Interruption(at=at, late=late)
-        async with sending.Sender(tmp_path / str(at)) as sender:
+        async with sending.Sender(tmp_path / str(at), shared=shared) as sender:
             login = await logins.start(sender, serve, authority, leaf)
             alone = dataclasses.replace(login.settings.delivery, max_connections=1)
             login = dataclasses.replace(login, settings=dataclasses.replace(login.settings, delivery=alone))

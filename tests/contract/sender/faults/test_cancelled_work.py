@@ -7,16 +7,19 @@ import pathlib
 
 import pytest
 
-from kit import certs, interruption, logins, sending, smtpd, wait
+from kit import backends, certs, interruption, logins, sending, smtpd, wait
 from mailtier.api import reasons, vocabulary
 from mailtier.mail import reasons as delivery_reasons
 from mailtier.sender.delivering.keeping import claiming
 from mailtier.sender.smtp import destination
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
 _MOST_AWAITS = 200
 _RECIPIENTS = tuple(f"m{number}@example.org" for number in range(4))
+
+pytestmark = backends.BOTH
 
 _late = pytest.mark.parametrize("late", [False, True], ids=["while it waits", "when what it waits for is there"])
 
@@ -34,13 +37,13 @@ def _interruptions(*, late: bool) -> collections.abc.Iterator[tuple[int, interru
 @_late
 @pytest.mark.parametrize("nth", [0, 1], ids=["a look", "a claim"])
 async def test_a_claim_may_be_cancelled_anywhere(
-    tmp_path: pathlib.Path, serve: logins.Serve, *, late: bool, nth: int
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None, serve: logins.Serve, *, late: bool, nth: int
 ) -> None:
     """Whoever comes next delivers all, once: what was claimed and reached nobody is in the queue (R4)."""
     at = 0
     for at, interrupting in _interruptions(late=late):
         server = await serve()
-        async with sending.Sender(tmp_path / str(at)) as sender:
+        async with sending.Sender(tmp_path / str(at), shared=shared) as sender:
             of = sender.settings.put(sending.settings("team-a", sending.endpoint(server)))
             _interrupt_read(sender, interrupting, nth=nth)
             sent = await sender.notify(of, *_RECIPIENTS)
@@ -66,16 +69,23 @@ def _interrupt_read(sender: sending.Sender, interrupting: interruption.Interrupt
 
 @_late
 async def test_a_probe_may_be_cancelled_anywhere(
-    tmp_path: pathlib.Path, serve: logins.Serve, authority: certs.Authority, leaf: certs.Leaf, *, late: bool
+    tmp_path: pathlib.Path,
+    shared: shared_queue.SharedOptions | None,
+    serve: logins.Serve,
+    authority: certs.Authority,
+    leaf: certs.Leaf,
+    *,
+    late: bool,
 ) -> None:
     """Whoever follows it hears that it is over, its connection and place are given back, and the next one works."""
     at = 0
     for at, interrupting in _interruptions(late=late):
-        async with sending.Sender(tmp_path / str(at)) as sender:
+        async with sending.Sender(tmp_path / str(at), shared=shared) as sender:
             login = await logins.start(sender, serve, authority, leaf)
             of = sender.settings.put(login.settings)
             workers = sender.prober._background = interruption.Workers(interrupting, kind="Prober._probe")
             await sender.prober.load()
+            await sender.until_owned(of)
             told = sender.prober.demand(of.organization)
             async with asyncio.timeout(20):
                 async for _ in told.follow():
@@ -95,14 +105,16 @@ async def test_a_probe_may_be_cancelled_anywhere(
 
 
 @_late
-async def test_a_drop_may_be_cancelled_anywhere(tmp_path: pathlib.Path, serve: logins.Serve, *, late: bool) -> None:
+async def test_a_drop_may_be_cancelled_anywhere(
+    tmp_path: pathlib.Path, shared: shared_queue.SharedOptions | None, serve: logins.Serve, *, late: bool
+) -> None:
     """Each recipient is dropped or is delivered, and none is lost; what is on the wire goes on (R4)."""
     at = 0
     for at, interrupting in _interruptions(late=late):
         server = await serve()
         server.script.on(smtpd.DOT, smtpd.Behaviour(delay_seconds=0.5), times=1)
         # One is on the wire, one waits in memory, and two are in the queue alone.
-        async with sending.Sender(tmp_path / str(at), active=2) as sender:
+        async with sending.Sender(tmp_path / str(at), active=2, shared=shared) as sender:
             of = sender.settings.put(sending.settings("team-a", sending.endpoint(server), max_connections=1))
             sent = await sender.notify(of, *_RECIPIENTS)
             await _until_applied(server)
