@@ -11,11 +11,12 @@ import sqlite3
 import typing
 from unittest import mock
 
-from kit import certs, farewells, hostile, logins, sending, smtpd, virtual_time, wait
+from kit import certs, farewells, hostile, logins, postgres, sending, smtpd, virtual_time, wait
 from mailtier.api import feed, vocabulary
 from mailtier.sender.delivering.attempting import carriers
 from mailtier.sender.scheduling import lanes
 from mailtier.sender.smtp import destination
+from mailtier.sender.storage.postgres import shared_queue
 from mailtier.settings import effective
 
 _S = vocabulary.RecipientState
@@ -105,6 +106,7 @@ class Meeting:
         self.sender = sender
         self.server = server
         self.of = of
+        self._since = sender.clock.monotonic()
         self._loop = typing.cast("virtual_time.SkippableLoop", asyncio.get_running_loop())
 
     @property
@@ -150,12 +152,13 @@ class Meeting:
 
     def concerns(self, recipient: str) -> str:
         """Return whom the fault is held against; what concerns recipient or message alone leaves nothing to see."""
-        now, namespace = self.sender.clock.monotonic(), self.of.organization.namespace
+        # A pause that began since may be over, on a machine that is slow.
+        since, namespace = self._since, self.of.organization.namespace
         if sending.lane(self.of) in self.sender.delivery.held():
             return "login"
-        if self.target.health.breaker.retry_at > now:
+        if self.target.health.breaker.retry_at > since:
             return "server"
-        if self.target.health.retry_at(namespace, vocabulary.Category.JOB_ALERT) > now:
+        if self.target.health.retry_at(namespace, vocabulary.Category.JOB_ALERT) > since:
             return "here"
         organization = self.sender.delivery._schedule.organization(sending.lane(self.of))
         assert organization is not None
@@ -164,12 +167,7 @@ class Meeting:
 
     def again(self, notification: str, recipient: feed.Recipient) -> str:
         """Return when a notification goes again, by when it is stored to be due; what is held, as the cell has it."""
-        with contextlib.closing(sqlite3.connect(self.sender.folder / "queue.sqlite3")) as queue:
-            (due_at,) = queue.execute(
-                "SELECT r.due_at FROM recipients r JOIN notifications n ON n.number = r.notification "
-                "WHERE n.id = ? AND r.address = ?",
-                (notification, recipient.address),
-            ).fetchone()
+        due_at = self._due_at(notification, recipient.address)
         if due_at is None:
             return "-" if recipient.state is _S.ACCEPTED else "no"
         if recipient.state is _S.HELD:
@@ -178,6 +176,20 @@ class Meeting:
         if _AGAIN["backoff"] < due_in <= _AGAIN["doubt"]:
             return "doubt" if recipient.state is _S.IN_DOUBT else f"in {due_in} s"
         return "backoff" if recipient.attempts else "pause"
+
+    def _due_at(self, notification: str, address: str) -> int | None:
+        shared = self.sender.shared
+        schema = "" if shared is None else "mailtier."
+        statement = (
+            f"SELECT r.due_at FROM {schema}recipients r JOIN {schema}notifications n ON n.number = r.notification "
+            f"WHERE n.id = '{notification}' AND r.address = '{address}'"
+        )
+        if shared is not None:
+            ((due_at,),) = postgres.read(shared.dsn(), statement)
+        else:
+            with contextlib.closing(sqlite3.connect(self.sender.folder / "queue.sqlite3")) as queue:
+                ((due_at,),) = queue.execute(statement)
+        return typing.cast("int | None", due_at)
 
     async def is_delivered(self, notification: str) -> bool:
         """Return whether all of a notification was accepted."""
@@ -210,7 +222,13 @@ def _listen_no_more(stack: contextlib.ExitStack, server: smtpd.Server) -> None:
 
 @contextlib.asynccontextmanager
 async def _met(
-    cell: Cell, folder: pathlib.Path, authority: certs.Authority, leaf: certs.Leaf, *, pipelining: bool
+    cell: Cell,
+    folder: pathlib.Path,
+    authority: certs.Authority,
+    leaf: certs.Leaf,
+    *,
+    pipelining: bool,
+    shared: shared_queue.SharedOptions | None,
 ) -> collections.abc.AsyncIterator[Meeting]:
     protection: dict[str, typing.Any] = {}
     # A body that is not read does not stay with the client under TLS: a server reads whole records of it.
@@ -218,7 +236,7 @@ async def _met(
         protection = {"tls": smtpd.Tls.STARTTLS, "context": leaf.server_context(), "users": {"robot": logins.PASSWORD}}
     offered = smtpd.Options().extensions - (set() if pipelining else {"PIPELINING"})
     options = smtpd.Options(extensions=offered, is_narrow=cell.phase == "body", **protection)
-    async with sending.Sender(folder) as sender, smtpd.Server(options) as server:
+    async with sending.Sender(folder, shared=shared) as sender, smtpd.Server(options) as server:
         yield Meeting(cell, sender, server, await _settings(cell, sender, server, authority))
         # Whatever it still waits for.
         await server.drop_connections()
@@ -298,6 +316,7 @@ def meet(
     *,
     pipelining: bool,
     announced: bool = False,
+    shared: shared_queue.SharedOptions | None = None,
 ) -> tuple[Cell, list[bytes]]:
     """Return what a fault comes to, in the table's words, and the copies of its message that the server has then.
 
@@ -308,12 +327,13 @@ def meet(
         leaf: That certificate.
         pipelining: Whether it is offered.
         announced: Whether the message that meets the fault was announced behind another, which meets none.
+        shared: The database in which the queue is, in place of the folder.
     """
 
     async def all_of_it() -> tuple[Cell, list[bytes]]:
         # However late a busy machine has it answer: nothing here is about how quick the server is.
         patience = mock.patch.object(carriers, "_QUICK_SECONDS", carriers._PROMPT_SECONDS)
-        async with _met(cell, folder, authority, leaf, pipelining=pipelining) as meeting:
+        async with _met(cell, folder, authority, leaf, pipelining=pipelining, shared=shared) as meeting:
             with patience:
                 found = await _meet(meeting, announced=announced)
             if announced:
