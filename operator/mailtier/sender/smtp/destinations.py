@@ -70,6 +70,8 @@ class Destinations:
         self._on_free: _OnKey = lambda _key: None
         self._on_move: _OnKey = lambda _key: None
         self._on_route_change: list[OnRouteChange] = []
+        # Those that have a fallback.
+        self._first: dict[destination_key.DestinationKey, destination.Destination] = {}
         self._dead: AbstractSet[destination_key.DestinationKey] = frozenset()
         self._around = surroundings.Surroundings(
             helo_name=helo_name,
@@ -195,11 +197,23 @@ class Destinations:
     def _away_since(self, settings: effective.Effective) -> float | None:
         first = self.get(settings)
         first.has_fallback = True
+        self._first[first.key] = first
         return first.health.route.since(self._clock.monotonic())
 
     def on_route_change(self, callback: OnRouteChange) -> None:
         """Have somebody told which servers were found to be dead since, or to be there again."""
         self._on_route_change.append(callback)
+
+    def follow_routes(self) -> None:
+        """Look which servers with a fallback are dead, and tell of those that are news."""
+        now = self._clock.monotonic()
+        self._first = {key: first for key, first in self._first.items() if self._known.get(key) is first}
+        dead = {key for key, first in self._first.items() if first.health.route.since(now) is not None}
+        turned, self._dead = dead ^ self._dead, dead
+        route_metrics.set_in_use(len(dead))
+        if turned:
+            for callback in self._on_route_change:
+                callback(turned)
 
     def _note_free(self, key: destination_key.DestinationKey) -> None:
         self._on_free(key)
@@ -236,14 +250,12 @@ class Destinations:
     async def sweep(self, spawn: Callable[..., object]) -> AbstractSet[destination_key.DestinationKey]:
         """Look at all endpoints, some at a time; return those at which a rate lets nothing go just now.
 
-        Idle sessions end, what was learned is forgotten in time, whoever listens is told which servers died or came
-        back, and metrics tell how many are in which state.
+        Idle sessions end, what was learned is forgotten in time, and metrics tell how many are in which state.
 
         Args:
             spawn: Runs a coroutine in the background.
         """
-        paced, dead = set[destination_key.DestinationKey](), set[destination_key.DestinationKey]()
-        states, learned, with_fallback = collections.Counter[str](), 0, set[destination_key.DestinationKey]()
+        paced, states, learned = set[destination_key.DestinationKey](), collections.Counter[str](), 0
         async for each in tasks.unhurried(self):
             now = self._clock.monotonic()
             if each.close_idle(spawn):
@@ -251,17 +263,8 @@ class Destinations:
                 await asyncio.sleep(_ENDS_APART_SECONDS)
             states[each.health.breaker.state(now).value] += 1
             learned += each.throttles.sweep()
-            if each.health.route.since(now) is not None:
-                dead.add(each.key)
-                if each.has_fallback:
-                    with_fallback.add(each.key)
             if each.at.awaited_rate() is not None:
                 paced.add(each.key)
-        turned, self._dead = dead ^ self._dead, dead
-        if turned:
-            for callback in self._on_route_change:
-                callback(turned)
         metrics.set_destinations(states)
-        route_metrics.set_in_use(len(with_fallback))
         throttle_metrics.set_learned(learned)
         return paced

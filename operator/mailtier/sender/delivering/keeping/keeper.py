@@ -279,7 +279,8 @@ class Keeper:
         self._holds.confirm(key)
 
     def sweep(self, now: float) -> None:
-        """Go through all holds: which are to be judged anew, told, or ended."""
+        """Go through all holds: which are to be judged anew, told, or ended; and see which servers died."""
+        self._destinations.follow_routes()
         for key in self._holds.to_recheck(now):
             self.judge_soon(key)
         for key, reason in self._holds.to_fail(now):
