@@ -8,7 +8,7 @@ import yaml
 import mailtier
 from kit import chart_readme, helm, values_page, values_schema
 from mailtier.api import crds, names
-from mailtier.cli import documents
+from mailtier.cli.documents import writing
 
 _CHART = pathlib.Path("charts/mailtier")
 _CRD_CHART = pathlib.Path("charts/mailtier-crds")
@@ -87,7 +87,7 @@ def _crd_chart(root: pathlib.Path) -> dict[pathlib.Path, str]:
         "kubeVersion": _KUBE_VERSION,
     }
     return {
-        _CRD_CHART / "Chart.yaml": _GENERATED.format(source="tests/kit/chart.py") + documents.dump(metadata),
+        _CRD_CHART / "Chart.yaml": _GENERATED.format(source="tests/kit/chart.py") + writing.dump(metadata),
         _CRD_CHART / "README.md": chart_readme.crd_page(values),
         _CRD_CHART / "values.schema.json": values_schema.described(schema, values),
         **{
@@ -109,7 +109,7 @@ def crd_template(resource: crds.Resource) -> str:
 
 def _definition(resource: crds.Resource) -> str:
     """Return the template of a kind's CRD, whatever the values say."""
-    spec = documents.dump({"spec": crds.definition(resource)["spec"]})
+    spec = writing.dump({"spec": crds.definition(resource)["spec"]})
     # A description may hold braces, which are Helm's.
     return _CRD_HEAD.format(name=resource.name) + spec.replace("{{", '{{ "{{" }}')
 
@@ -128,7 +128,7 @@ def _metadata(examples: dict[str, str]) -> str:
     ]
     shown = "".join(_as_list_item(examples[resource.plural]) for resource in crds.ALL)
     version = mailtier.__version__
-    return _GENERATED.format(source="tests/kit/chart.py") + documents.dump(
+    return _GENERATED.format(source="tests/kit/chart.py") + writing.dump(
         {
             "apiVersion": "v2",
             "name": "mailtier",

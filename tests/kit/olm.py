@@ -13,7 +13,7 @@ import yaml
 import mailtier
 from kit import helm
 from mailtier.api import crds, names
-from mailtier.cli import documents
+from mailtier.cli.documents import writing
 
 FOLDER = pathlib.PurePosixPath("charts/olm")
 PACKAGE = "mailtier"
@@ -51,8 +51,8 @@ def files(examples: typing.Mapping[str, str]) -> dict[pathlib.Path, str]:
     others = [each for each in others if (each["kind"], each["metadata"]["name"]) != ("ClusterRole", PACKAGE)]
     manifests = {f"{each['metadata']['name']}.{each['kind'].lower()}.yaml": _without_release(each) for each in others}
     manifests["mailtier.clusterserviceversion.yaml"] = _version(objects, examples)
-    annotations = documents.dump({"annotations": labels()})
-    texts = {f"manifests/{name}": documents.dump(document) for name, document in manifests.items()}
+    annotations = writing.dump({"annotations": labels()})
+    texts = {f"manifests/{name}": writing.dump(document) for name, document in manifests.items()}
     return {
         pathlib.Path(FOLDER / path): _GENERATED + text
         for path, text in {**texts, "metadata/annotations.yaml": annotations, "Dockerfile": _dockerfile()}.items()

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from mailtier.cli import documents, tables, terminal
+from mailtier.cli import tables, terminal
+from mailtier.cli.documents import writing
 from mailtier.cli.online import rows
 
 _COLOURS: Final = {
@@ -131,7 +132,7 @@ def as_json(picture: rows.Picture) -> str:
 
 def as_yaml(picture: rows.Picture) -> str:
     """Return a status as YAML."""
-    return documents.dump(document(picture)).rstrip("\n")
+    return writing.dump(document(picture)).rstrip("\n")
 
 
 def change(row: rows.Row) -> str:

@@ -14,7 +14,8 @@ import typer
 
 from mailtier.api import names, prose
 from mailtier.api import secret as hidden
-from mailtier.cli import apps, documents, failures, options, printing
+from mailtier.cli import apps, failures, options, printing
+from mailtier.cli.documents import writing
 from mailtier.cli.offline import consent as objects
 from mailtier.settings import binding, observed
 
@@ -198,7 +199,7 @@ def _planned(
 def _print(planned: list[objects.Object], output: ObjectFormat | None) -> None:
     match output:
         case ObjectFormat.YAML:
-            text = documents.dump(*planned)
+            text = writing.dump(*planned)
         case ObjectFormat.JSON:
             whole = planned[0] if len(planned) == 1 else {"apiVersion": "v1", "kind": "List", "items": planned}
             text = f"{json.dumps(whole, indent=2)}\n"

@@ -9,7 +9,8 @@ from typing import Annotated, Final
 import typer
 
 from mailtier.api import prose
-from mailtier.cli import apps, documents, failures, options, printing, tables, terminal
+from mailtier.cli import apps, failures, options, printing, tables, terminal
+from mailtier.cli.documents import writing
 from mailtier.cli.online.checking import findings
 
 app = apps.new()
@@ -55,7 +56,7 @@ def command(
         case options.DocumentFormat.JSON:
             text = json.dumps(findings.document(found), indent=2, ensure_ascii=False)
         case options.DocumentFormat.YAML:
-            text = documents.dump(findings.document(found)).rstrip("\n")
+            text = writing.dump(findings.document(found)).rstrip("\n")
         case _:
             text = "\n".join(_lines(found))
     printing.write([f"{text}\n"])

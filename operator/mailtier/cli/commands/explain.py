@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from mailtier.api import names
-from mailtier.cli import apps, documents, failures, options, printing, tables, terminal
+from mailtier.cli import apps, failures, options, printing, tables, terminal
+from mailtier.cli.documents import writing
 from mailtier.cli.offline import inputs, judging, rendering
 from mailtier.cli.offline.explanation import explaining, narrating
 from mailtier.cli.offline.files import world
@@ -194,7 +195,7 @@ def _lines(
     if found.conditions:
         document["conditions"] = list(found.conditions)
     if output == inputs.SettingsFormat.YAML:
-        yield documents.dump(document)
+        yield writing.dump(document)
     else:
         yield json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

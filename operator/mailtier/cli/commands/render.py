@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from mailtier.api import names, settings
-from mailtier.cli import apps, documents, failures, options, printing, terminal
+from mailtier.cli import apps, failures, options, printing, terminal
+from mailtier.cli.documents import writing
 from mailtier.cli.offline import diffing, inputs, judging, rendering
 from mailtier.cli.offline.files import issues, loading, sources, world
 
@@ -181,7 +182,7 @@ def _difference(comparison: diffing.Comparison, output: inputs.SettingsFormat) -
         case inputs.SettingsFormat.JSON:
             return (json.dumps(diffing.to_json(comparison), indent=2, ensure_ascii=False), "\n")
         case inputs.SettingsFormat.YAML:
-            return (documents.dump(diffing.to_json(comparison)),)
+            return (writing.dump(diffing.to_json(comparison)),)
         case inputs.SettingsFormat.TEXT:
             return rendering.difference_as_text(
                 comparison, terminal.painter(sys.stdout), width=terminal.line_width(sys.stdout)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from mailtier.api import canonical, vocabulary
-from mailtier.cli import documents, tables, terminal
+from mailtier.cli import tables, terminal
+from mailtier.cli.documents import writing
 from mailtier.cli.offline import diffing, values
 from mailtier.cli.offline.files import loading
 from mailtier.settings import codec, effective, view
@@ -96,7 +97,7 @@ def as_yaml(rendered: Rendered) -> Iterator[str]:
     The last entry of each is the text of `effective.json`, as the operator publishes it.
     """
     for name, settings in rendered.items():
-        yield f"---\n{documents.dump(_document(name, settings))}"
+        yield f"---\n{writing.dump(_document(name, settings))}"
 
 
 def as_text(rendered: Rendered, painter: terminal.Painter, *, width: int, line_width: int | None) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mailtier.api import names, settings, vocabulary
-from mailtier.cli import documents
+from mailtier.cli.documents import writing
 from mailtier.cli.offline import judging, linting
 from mailtier.cli.offline.files import issues, sources, world
 from mailtier.settings import binding, drafts, effective, observed, resolve
@@ -63,7 +63,7 @@ def find_faults(start: Start, *, now: dt.datetime) -> list[issues.Issue]:
         start: What the settings are made from.
         now: Aware UTC time, for what ends.
     """
-    read = sources.parse(_NAME, documents.dump(start.object))
+    read = sources.parse(_NAME, writing.dump(start.object))
     judge = judging.Judge(world.build(read), operator_namespace=start.operator_namespace, now=now)
     return [issue for issue in linting.find(judge, now=now) if issue.severity != terms.LintSeverity.INFO]
 
@@ -84,9 +84,9 @@ def text(start: Start) -> str:
         head += [*limits, ""]
     head += instructions(start)
     parts = ["".join(f"# {line}".rstrip() + "\n" for line in head), "\n"]
-    parts += (f"{line}\n" for line in _commented(documents.dump(start.object), _comments(start)))
+    parts += (f"{line}\n" for line in _commented(writing.dump(start.object), _comments(start)))
     if need is not None:
-        parts += ("---\n", documents.dump(_skeleton(need, servers)))
+        parts += ("---\n", writing.dump(_skeleton(need, servers)))
     return "".join(parts)
 
 

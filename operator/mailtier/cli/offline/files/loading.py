@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import yaml
 
-from mailtier.cli.offline.files import json_streams, scalars, syntax
+from mailtier.cli.documents import scalars
+from mailtier.cli.offline.files import json_streams, syntax
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "tag:yaml.org,2002:bool": (bool,),

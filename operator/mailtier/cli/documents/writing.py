@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from mailtier.cli.documents import scalars
+
 _WIDTH = 120
 
 
@@ -16,7 +18,13 @@ class _Dumper(yaml.CSafeDumper):
 
 
 def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+    style = None
+    if "\n" in text:
+        style = "|"
+    elif not isinstance(scalars.read(text), str):
+        # PyYAML quotes what it would read as something else itself, and it knows fewer words and numbers than kubectl.
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _represent_text)
