@@ -58,7 +58,7 @@ lock: $(SYNCED) ## Resolve the dependencies anew into requirements.lock, and wha
 sbom: $(SYNCED) ## Write what the image adds to its base as a CycloneDX SBOM, into dist/.
 	@$(RUN) -m kit.sbom
 
-bench: $(SYNCED) ## The sender's benches beside peers, its goals and the chart: 12 minutes; JSON=file.
+bench: $(SYNCED) ## The sender's benches beside peers, its goals and the chart: 25 minutes; JSON=file.
 	$(RUN) -m bench $(if $(JSON),--json $(JSON))
 
 bench-operator: $(SYNCED) ## The operator at 1,000 and 10,000 organizations beside the raw ceiling of the same client.

@@ -22,7 +22,7 @@ _BENCHES: typing.Final[dict[str, tuple[int, bool]]] = {
     "render": (3, False),
     "intake": (4, True),
     "sender": (12, True),
-    "fairness": (8, True),
+    "fairness": (25, True),
 }
 """How many minutes each has at most, and whether it writes figures."""
 

@@ -21,6 +21,7 @@ _RELAY_SECONDS, _SLOW_RELAY_SECONDS = 0.02, 0.1
 _CONNECTIONS, _PER_MINUTE, _MINUTES = 3, 30, 3
 _SENDERS = 3
 _SETTLING_SECONDS = 10.0
+_LONG_SECONDS = 90.0
 
 
 class Bench:
@@ -54,8 +55,14 @@ class Bench:
         )
 
     async def dead(self, folder: pathlib.Path) -> None:
-        """Three of ten organizations have servers that are dead in five ways."""
+        """Three of ten organizations have servers that have just died, in five ways."""
+        await self._beside_dead(folder, since_seconds=_SETTLING_SECONDS)
 
+    async def long_dead(self, folder: pathlib.Path) -> None:
+        """They have been dead for so long that they are left alone for a minute each time."""
+        await self._beside_dead(folder, since_seconds=_LONG_SECONDS)
+
+    async def _beside_dead(self, folder: pathlib.Path, *, since_seconds: float) -> None:
         def grow(field: fairness.Field) -> list[effective.Effective]:
             return [field.healthy(number) for number in range(self._organizations - self._lost)]
 
@@ -63,8 +70,9 @@ class Bench:
             lost = [field.lost(number) for number in range(self._lost)]
             await field.queue(lost, 10 * self._lost)
 
-        alone, beside = await self._in_turns(folder, grow, come, rate=self._rate)
-        self._compare("healthy, beside none", f"beside {self._lost} dead", alone, beside)
+        alone, beside = await self._in_turns(folder, grow, come, rate=self._rate, settling_seconds=since_seconds)
+        other = f"beside {self._lost} that died {since_seconds:.0f} s before"
+        self._compare("healthy, beside none", other, alone, beside)
 
     async def loud(self, folder: pathlib.Path) -> None:
         """One organization has very many messages queued at the relay that all inherit."""
@@ -115,6 +123,7 @@ class Bench:
         *,
         rate: float,
         delay_seconds: float = 0.0,
+        settling_seconds: float = _SETTLING_SECONDS,
     ) -> tuple[fairness.Felt, fairness.Felt]:
         """Return what organizations feel without others, and then beside them: the median of some senders.
 
@@ -127,11 +136,13 @@ class Bench:
             own.mkdir()
             async with fairness.Field(own, delay_seconds=delay_seconds) as field:
                 teams = grow(field)
-                await field.feel(teams, rate=rate, paced=10, burst=len(teams))
-                alone.append(await field.feel(teams, rate=rate, paced=paced, burst=self._burst))
-                await come(field)
-                await asyncio.sleep(_SETTLING_SECONDS)
-                beside.append(await field.feel(teams, rate=rate, paced=paced, burst=self._burst))
+                for felt in (alone, beside):
+                    if felt is beside:
+                        await come(field)
+                        await asyncio.sleep(settling_seconds)
+                    # Before each, as sessions end that are idle for ten seconds, and to open them costs more than mail.
+                    await field.feel(teams, rate=rate, paced=10, burst=len(teams))
+                    felt.append(await field.feel(teams, rate=rate, paced=paced, burst=self._burst))
         return _median(alone), _median(beside)
 
     def _compare(
@@ -149,7 +160,13 @@ class Bench:
         )
 
 
-SCENARIOS = {"dead": Bench.dead, "loud": Bench.loud, "slow": Bench.slow, "limits": Bench.limits}
+SCENARIOS = {
+    "dead": Bench.dead,
+    "long-dead": Bench.long_dead,
+    "loud": Bench.loud,
+    "slow": Bench.slow,
+    "limits": Bench.limits,
+}
 
 
 def _names(count: int) -> list[str]:
