@@ -9,6 +9,7 @@ import typing
 
 from kit import backends, locked_tables, queues, sending, smtpd, wait
 from mailtier.api import vocabulary
+from mailtier.sender.scheduling import lanes
 from mailtier.sender.storage.sqlite import embedded
 from mailtier.settings import effective
 
@@ -271,7 +272,12 @@ async def test_what_is_being_marked_as_held_is_nobody_s_to_claim(sender: sending
         poll_seconds=0.001,
     )
     entries = sender.delivery._schedule.open(lane).entries
-    await wait.until_async(lambda: len(entries) >= 5, within_seconds=10, why="five were not tried", poll_seconds=0.001)
+    await wait.until_async(
+        lambda: len(entries) >= 5 and all(entry.place is not lanes.EntryPlace.ACTIVE for entry in entries.values()),
+        within_seconds=10,
+        why="five were not tried, and none is under way",
+        poll_seconds=0.001,
+    )
     async with _stalled(sender):
         sender.skip(2)
         await wait.until_async(
