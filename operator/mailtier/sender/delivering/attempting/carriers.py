@@ -78,9 +78,9 @@ class Carriers:
 
     def start(self, target: destination.Destination, now: float) -> None:
         """Use each free slot, as long as there is something for it."""
-        if target.health.breaker.awaits_trial(now) and not self._is_in_turn(target, now):
-            return
         while self._schedule.rounds.has_ready(target.key):
+            if target.health.breaker.awaits_trial(now) and not self._is_in_turn(target, now):
+                break
             slot = target.reserve()
             if slot is None:
                 self._retry(target, now)
