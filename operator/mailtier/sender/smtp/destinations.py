@@ -70,8 +70,6 @@ class Destinations:
         self._on_free: _OnKey = lambda _key: None
         self._on_move: _OnKey = lambda _key: None
         self._on_route_change: list[OnRouteChange] = []
-        # Those that have a fallback.
-        self._first: dict[destination_key.DestinationKey, destination.Destination] = {}
         self._dead: AbstractSet[destination_key.DestinationKey] = frozenset()
         self._around = surroundings.Surroundings(
             helo_name=helo_name,
@@ -197,7 +195,6 @@ class Destinations:
     def _away_since(self, settings: effective.Effective) -> float | None:
         first = self.get(settings)
         first.has_fallback = True
-        self._first[first.key] = first
         return first.health.route.since(self._clock.monotonic())
 
     def on_route_change(self, callback: OnRouteChange) -> None:
@@ -207,8 +204,8 @@ class Destinations:
     def follow_routes(self) -> None:
         """Look which servers with a fallback are dead, and tell of those that are news."""
         now = self._clock.monotonic()
-        self._first = {key: first for key, first in self._first.items() if self._known.get(key) is first}
-        dead = {key for key, first in self._first.items() if first.health.route.since(now) is not None}
+        firsts = (found for found in self._known.values() if found.has_fallback)
+        dead = {first.key for first in firsts if first.health.route.since(now) is not None}
         turned, self._dead = dead ^ self._dead, dead
         route_metrics.set_in_use(len(dead))
         if turned:
